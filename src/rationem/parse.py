@@ -1,0 +1,65 @@
+r"""Text -> (z, y_hat) or a named reason; never a default answer.
+
+A completion is a rationale z, then a line that holds the marker and the verdict and nothing else::
+
+    the sum is right, the tone is rude
+    Final rating: 4
+
+z ends at the *first* line that begins with the marker (conditioning on a later one would look into the future of z).
+The verdict must be one of the offered levels; whatever else stands there is ``unoffered``. The parser reads only
+completions, never prompts, and the marker counts only at the beginning of a line ("No final rating: 5" is prose).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rationem.types import Parsed
+
+NO_MARKER = "no_marker"
+EMPTY_VERDICT = "empty_verdict"
+UNOFFERED_LEVEL = "unoffered_level"
+
+_ORNAMENT = " \t*_`"
+
+
+def marker_pattern(marker: str) -> re.Pattern[str]:
+    """Return the pattern of a verdict line: ornaments (``**``), the marker, the verdict up to the end of the line."""
+    return re.compile(rf"^[ \t*_`#>]*{re.escape(marker)}(?P<verdict>[^\r\n]*)", re.MULTILINE)
+
+
+def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
+    r"""Split a completion at its first verdict line.
+
+    Args:
+        text: the completion, without the end-of-turn token.
+        marker: the text that opens the verdict line, e.g. ``"Final rating:"``.
+        levels: the offered levels; the match ignores surrounding blanks, ``*_``` ornaments, one final period, and
+            case where that leaves exactly one level.
+
+    Returns:
+        ``Parsed`` with ``answer`` None and a ``problem`` ("no_marker", "empty_verdict", "unoffered_level") where
+        there is no verdict. Total: never raises on any text.
+
+    >>> parse_verdict("polite\nFinal rating: 4", "Final rating:", ["1", "4"])
+    Parsed(rationale='polite', answer='4', problem=None, marker_end=20)
+    >>> parse_verdict("polite\nFinal rating: 45", "Final rating:", ["4", "5"]).problem
+    'unoffered_level'
+    """
+    match = marker_pattern(marker).search(text)
+    if match is None:
+        return Parsed(rationale=text.strip(), answer=None, problem=NO_MARKER)
+    rationale, marker_end = text[: match.start()].strip(), match.start("verdict")
+    verdict = match["verdict"].strip(_ORNAMENT)
+    if not verdict:
+        return Parsed(rationale, None, EMPTY_VERDICT, marker_end)
+    answer = _offered(verdict, levels) or _offered(verdict.removesuffix(".").rstrip(_ORNAMENT), levels)
+    return Parsed(rationale, answer, None if answer is not None else UNOFFERED_LEVEL, marker_end)
+
+
+def _offered(verdict: str, levels: Sequence[str]) -> str | None:
+    if verdict in levels:
+        return verdict
+    same = [level for level in levels if level.casefold() == verdict.casefold()]
+    return same[0] if len(same) == 1 else None

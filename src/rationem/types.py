@@ -1,0 +1,242 @@
+"""The nouns: what an example becomes on its way from the file to the number.
+
+    Example -> Prompt -> Draft -> Parsed -> Trial -> Sample (training) / Prediction (evaluation)
+
+Every one is a small frozen dataclass, and none is ever mutated. Outcomes and states are closed vocabularies: a
+failed *item* is data and has a name here; a failed *program* is an exception (``errors.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+#: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
+Fields = Mapping[str, str]
+
+
+class Outcome(StrEnum):
+    """What became of one trial. ``ENGINE_FAILED`` alone says nothing about the model and costs no budget."""
+
+    ACCEPTED = "accepted"
+    WRONG = "wrong"
+    UNPARSEABLE = "unparseable"
+    TRUNCATED = "truncated"
+    LEAKED = "leaked"
+    ENGINE_FAILED = "engine_failed"
+
+
+class State(StrEnum):
+    """How one training example ends an iteration. Exactly one per example and iteration."""
+
+    KEPT = "kept"
+    EXHAUSTED = "exhausted"
+    TOO_LONG = "too_long"
+    DROPPED_AT_TRAINING = "dropped_at_training"
+    OWED = "owed"
+
+
+class Purpose(StrEnum):
+    """Why a trial was drawn; part of the coordinates of its seed."""
+
+    TRAIN = "train"
+    EVAL = "eval"
+    EVIDENCE = "evidence"
+    PROBE = "probe"
+
+
+class Finish(StrEnum):
+    """Why a generation ended: by itself or after the verdict line, at the token limit, or not at all."""
+
+    STOP = "stop"
+    LENGTH = "length"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One question x with its correct answer y*, as one row of the user's file.
+
+    Args:
+        id: unique within a run; stable across runs on the same file.
+        fields: the named inputs x; nothing else of the row can reach a prompt.
+        answer: y*, one of the task's levels.
+        group: examples of one group never fall into different splits.
+        ratings: every single human rating behind ``answer``, when there are several.
+        source: file and row, for error messages.
+        elided: characters left out of the fields, by the user's own request, to fit the context.
+    """
+
+    id: str
+    fields: Fields
+    answer: str
+    group: str
+    ratings: tuple[str, ...] = ()
+    source: str = ""
+    elided: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """The text of one user turn. ``kind`` is "forward" (x alone) or "rationalize" (x and the hint y*)."""
+
+    text: str
+    kind: str = "forward"
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to draw: temperature (0 is greedy), nucleus mass, top-k (0 is off), and the length cut in tokens."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion asked of an engine; the seed alone decides its randomness, whatever else is in the batch."""
+
+    prompt: Prompt
+    sampling: Sampling
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One completion as the engine drew it: its text without the end-of-turn token, and its exact token ids."""
+
+    text: str
+    token_ids: tuple[int, ...]
+    finish: Finish
+    prompt_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class LevelQuery:
+    """Ask for log pi(level, end of turn | x, z, marker) of every level, after one drafted rationale z.
+
+    ``upto`` is the number of characters of ``draft.text`` that end with the verdict marker; the continuations are
+    the texts that may follow it, e.g. ``(" 1", " 2", ...)``, each scored with the end-of-turn token behind it.
+    """
+
+    prompt: Prompt
+    draft: Draft
+    upto: int
+    continuations: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A completion taken apart: the rationale z, the answer y_hat or the reason why there is none.
+
+    ``marker_end`` is the offset just behind the first verdict marker, or None where the text has no marker: up to
+    there reaches z, and a level can be scored there even if the level that was sampled is not on offer.
+    """
+
+    rationale: str
+    answer: str | None
+    problem: str | None = None
+    marker_end: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One draw and its fate; one row of the ledger, written before anything reads it."""
+
+    iteration: int
+    purpose: Purpose
+    example_id: str
+    attempt: int
+    retry: int
+    proposal: str
+    seed: int
+    draft: Draft
+    parsed: Parsed
+    outcome: Outcome
+    reward: float
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A trial that goes into the M-step, with its weight."""
+
+    example_id: str
+    attempt: int
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One training text: the *forward* prompt, and the exact tokens of a kept completion."""
+
+    example_id: str
+    prompt: Prompt
+    token_ids: tuple[int, ...]
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What n sampled rationales say of one example.
+
+    Args:
+        probabilities: p~(level | x), predictive, summing to 1 over the task's levels.
+        raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); an unparsed draw counts 0.
+        predicted: the most probable level, or None where not one draw could be parsed.
+    """
+
+    example_id: str
+    predicted: str | None
+    probabilities: tuple[float, ...]
+    raw: float
+    draws: int
+    unparsed: int
+    too_long: bool = False
+
+
+class Task(Protocol):
+    """What a task must say of itself. ``prompt`` is never handed the answer: the first invariant, by signature."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def levels(self) -> tuple[str, ...]: ...
+    def prompt(self, fields: Fields) -> Prompt: ...
+    def hint_prompt(self, fields: Fields, answer: str) -> Prompt: ...
+    def parse(self, text: str) -> Parsed: ...
+    def reward(self, predicted: str, answer: str) -> float: ...
+    def format(self, rationale: str, answer: str) -> str: ...
+    @property
+    def continuations(self) -> tuple[str, ...]: ...
+    def describe(self) -> dict[str, Any]: ...
+
+
+class Engine(Protocol):
+    """What generates and scores, holding the weights of one checkpoint until it is closed.
+
+    Engines say in ``honours_seeds`` whether a request's tokens depend on its seed alone. ``sample`` returns drafts
+    in the order of the requests; a request it could not serve comes back as ``Finish.FAILED``, never as a guess.
+    """
+
+    honours_seeds: bool
+    batch_size: int
+
+    def prompt_tokens(self, prompt: Prompt) -> int: ...
+    def encode_completion(self, text: str) -> tuple[int, ...]: ...
+    def sample(self, requests: Sequence[Request]) -> list[Draft]: ...
+    def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]: ...
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Splits:
+    """The three disjoint sets, split by group: train feeds the M-step, validation selects, test is scored once."""
+
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    notes: Mapping[str, Any] = field(default_factory=dict)
