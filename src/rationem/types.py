@@ -11,7 +11,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from rationem.scale import Scale
 
 #: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
 Fields = Mapping[str, str]
@@ -202,39 +205,84 @@ class Task(Protocol):
     """What a task must say of itself. ``prompt`` is never handed the answer: the first invariant, by signature."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
     @property
-    def levels(self) -> tuple[str, ...]: ...
-    def prompt(self, fields: Fields) -> Prompt: ...
-    def hint_prompt(self, fields: Fields, answer: str) -> Prompt: ...
-    def parse(self, text: str) -> Parsed: ...
-    def reward(self, predicted: str, answer: str) -> float: ...
-    def format(self, rationale: str, answer: str) -> str: ...
+    def scale(self) -> Scale:
+        """The answers' order, for the metrics."""
+        ...
+
     @property
-    def continuations(self) -> tuple[str, ...]: ...
-    def describe(self) -> dict[str, Any]: ...
+    def levels(self) -> tuple[str, ...]:
+        """The answers on offer."""
+        ...
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """What may follow the verdict marker, one text per level."""
+        ...
+
+    def prompt(self, fields: Fields) -> Prompt:
+        """Return forward(x)."""
+        ...
+
+    def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
+        """Return rationalize(x, y*)."""
+        ...
+
+    def parse(self, text: str) -> Parsed:
+        """Split a completion; total: never raises."""
+        ...
+
+    def reward(self, predicted: str, answer: str) -> float:
+        """Return r(y_hat, y*) in [0, 1]."""
+        ...
+
+    def format(self, rationale: str, answer: str) -> str:
+        """Return a completion in the form that ``parse`` reads."""
+        ...
+
+    def describe(self) -> dict[str, Any]:
+        """Return what tells this task from another, for the ledger."""
+        ...
 
 
 class Engine(Protocol):
     """What generates and scores, holding the weights of one checkpoint until it is closed.
 
-    Engines say in ``honours_seeds`` whether a request's tokens depend on its seed alone. ``sample`` returns drafts
-    in the order of the requests; a request it could not serve comes back as ``Finish.FAILED``, never as a guess.
+    ``honours_seeds`` says whether a request's tokens depend on its seed alone; ``batch_size`` how many requests it
+    likes to be given at once.
     """
 
     honours_seeds: bool
     batch_size: int
 
-    def prompt_tokens(self, prompt: Prompt) -> int: ...
-    def encode_completion(self, text: str) -> tuple[int, ...]: ...
-    def sample(self, requests: Sequence[Request]) -> list[Draft]: ...
-    def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]: ...
-    def close(self) -> None: ...
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Return the prompt's length as the model sees it."""
+        ...
+
+    def encode_completion(self, text: str) -> tuple[int, ...]:
+        """Return the ids of a given completion, end-of-turn token included."""
+        ...
+
+    def sample(self, requests: Sequence[Request]) -> list[Draft]:
+        """Return one draft per request, in order; what could not be served is ``Finish.FAILED``, never a guess."""
+        ...
+
+    def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(level, end of turn | x, z) of every level, per query."""
+        ...
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """The three disjoint sets, split by group: train feeds the M-step, validation selects, test is scored once."""
+    """Three disjoint sets, split by group: train feeds the M-step, validation selects, test is scored once."""
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]

@@ -1,0 +1,56 @@
+"""rationem: train a language model to reason from answers alone, by filtered expectation-maximization.
+
+    import rationem
+    run = rationem.launch(rationem.FitConfig(data=["world"], model="tiny-judge", scheme="star"), "runs/first")
+
+Names are loaded when they are used; ``import rationem`` loads no torch.
+"""
+
+from importlib import import_module
+from typing import Any
+
+_PUBLIC = {
+    "DIRECT": "schemes",
+    "Draft": "types",
+    "EMInfo": "em",
+    "EMState": "em",
+    "Engine": "types",
+    "Example": "types",
+    "FitConfig": "config",
+    "Judge": "tasks.judge",
+    "Ledger": "ledger",
+    "Outcome": "types",
+    "PPS": "schemes",
+    "Problem": "em",
+    "Prompt": "types",
+    "Proposal": "schemes",
+    "RationemError": "errors",
+    "STAR": "schemes",
+    "Scale": "scale",
+    "Scheme": "schemes",
+    "ScriptedEngine": "engines.scripted",
+    "Splits": "types",
+    "State": "types",
+    "SupervisedMStep": "sft",
+    "Task": "types",
+    "Training": "sft",
+    "TransformersEngine": "engines.transformers",
+    "em_step": "em",
+    "fit": "em",
+    "launch": "launch",
+    "parse_scheme": "schemes",
+    "rejection_sampling": "schemes",
+}
+
+__version__ = "0.1.0"
+__all__ = [*sorted(_PUBLIC), "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'rationem' has no attribute {name!r}")
+    return getattr(import_module(f"rationem.{_PUBLIC[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

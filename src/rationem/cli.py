@@ -1,0 +1,147 @@
+"""The command line: names in, run directory out. Nothing heavy is imported before the arguments are understood."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+from rationem.errors import RationemError
+
+_DESCRIPTION = "Train a language model to reason from answers alone."
+_GROUPS = {
+    "data": "what to learn from",
+    "model": "model, task and scheme",
+    "temperature": "sampling",
+    "steps": "training",
+    "device": "machine",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options = _parser(fields=bool(given) and given[0] == "fit").parse_args(given)
+    command: Callable[[argparse.Namespace], None] = options.command
+    try:
+        command(options)
+    except RationemError as error:
+        print(f"rationem: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser(fields: bool) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="rationem", description=_DESCRIPTION)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
+    if fields:
+        _add_fit_arguments(fit)
+    demo = _command(commands, "demo", _demo, "RS, STaR and PPS side by side on the embedded world, in minutes")
+    demo.add_argument("--output", default="runs/demo", help="directory of the runs (default: %(default)s)")
+    demo.add_argument("--iterations", type=int, default=5, help="EM iterations (default: %(default)s)")
+    demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
+    report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
+    report.add_argument("run", nargs="+", help="run directories")
+    world = _command(commands, "world", _world, "build the embedded model, or write examples of the embedded world")
+    world.add_argument("--rebuild", action="store_true", help="train the tiny judge again, also if it is cached")
+    world.add_argument("--examples", type=int, metavar="N", help="write N examples as a CSV file to --output")
+    world.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
+    world.add_argument("--output", type=Path, help="the CSV file")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> Any:
+    command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    command.set_defaults(command=run)
+    return command
+
+
+def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add one flag per field of FitConfig, so that the two can never differ."""
+    from rationem.config import FitConfig
+
+    parser.add_argument("data", nargs="*", help=FitConfig.model_fields["data"].description)
+    parser.add_argument("--output", required=True, help="the run directory")
+    parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags win")
+    parser.add_argument("--dry-run", action="store_true", help="check settings and data, show both, write nothing")
+    group = parser
+    for name, field in FitConfig.model_fields.items():
+        group = parser.add_argument_group(_GROUPS[name]) if name in _GROUPS else group  # type: ignore[assignment]
+        if name == "data":
+            continue
+        flag = f"--{name.replace('_', '-')}"
+        text = (field.description or "").replace("%", "%%")
+        default = "" if field.default in (None, (), "", False) else f" (default: {field.default})"
+        if field.annotation is bool:
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif name == "test":
+            group.add_argument(flag, nargs="+", help=text)
+        else:
+            choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
+            group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text + default)
+
+
+def _fit(options: argparse.Namespace) -> None:
+    from rationem import progress, report
+    from rationem.config import FitConfig, read_config, to_toml
+
+    progress.show(progress.Rich())
+    given = {name: getattr(options, name) for name in FitConfig.model_fields}
+    given["data"] = tuple(options.data) or None
+    settings = {name: value for name, value in given.items() if value is not None}
+    from rationem.launch import launch, prepare, resume
+
+    if not settings and options.config is None and (Path(options.output) / "config.toml").is_file():
+        directory = resume(options.output)
+    else:
+        config = read_config(options.config, settings)
+        if options.dry_run:
+            _, splits = prepare(config)
+            print(to_toml(config))
+            print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+            return
+        directory = launch(config, options.output)
+    print(report.markdown(report.summarize(directory)))
+    print(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from rationem import progress
+    from rationem.demo import demo
+
+    progress.show(progress.Rich())
+    print(demo(Path(options.output), iterations=options.iterations, seed=options.seed))
+
+
+def _report(options: argparse.Namespace) -> None:
+    from rationem import report
+
+    for run in options.run:
+        print(report.markdown(report.write(Path(run))))
+
+
+def _world(options: argparse.Namespace) -> None:
+    from rationem import progress, world
+    from rationem.errors import ConfigError
+
+    progress.show(progress.Rich())
+    if options.examples is not None:
+        if options.output is None:
+            raise ConfigError("--examples needs --output FILE.csv.")
+        from rationem.data import write_csv
+
+        write_csv(options.output, world.examples(options.examples, seed=options.seed))
+        print(f"{options.examples} examples in {options.output}")
+        return
+    with progress.phases("building the tiny judge") as tell:
+        print(world.tiny_judge(seed=options.seed, rebuild=options.rebuild, report=tell))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+"""A run's settings: from TOML, overridden by flags, checked before anything heavy loads.
+
+One table of fields serves the TOML keys, the command line's flags (``learning_rate`` <-> ``--learning-rate``), the
+defaults and the help texts. An unknown key is an error that names the closest one.
+"""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from rationem.errors import ConfigError, closest
+
+
+class FitConfig(BaseModel):
+    """Everything that decides the result of a run; written to ``config.toml`` in its directory."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    # What to learn from
+    data: tuple[str, ...] = Field((), description="data files, or 'world' for the embedded judge world")
+    test: tuple[str, ...] = Field((), description="test files; without them a part of DATA is held out")
+    preset: str | None = Field(None, description="name of a published data set whose columns are known")
+    scale: str | None = Field(None, description="levels, worst first: '1-5' or 'Bad < Fair < Good'")
+    prompt_col: str | None = Field(None, description="column of the prompt (the question)")
+    response_col: str | None = Field(None, description="column of the response to rate")
+    rating_col: str | None = Field(None, description="column of the rating, or several: 'r1,r2,r3'")
+    id_col: str | None = Field(None, description="column of a unique id")
+    group_col: str | None = Field(None, description="column whose groups never fall into two splits")
+    raters: Literal["each", "mean"] = Field("each", description="several ratings of a training row: each one, or mean")
+    validation_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out to choose the iteration")
+    test_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out for the test, without --test")
+    limit: int | None = Field(None, ge=1, description="use only so many training examples (after the split)")
+    world_size: int = Field(400, ge=10, description="with 'world': training examples")
+    elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
+
+    # Which model, which task, which scheme
+    model: str | None = Field(None, description="'tiny-judge', a checkpoint directory, or a hub id")
+    task: Literal["judge"] = Field("judge", description="the task")
+    criterion: str = Field("", description="one sentence on what to rate, shown in the prompt")
+    scheme: str = Field("star", description="rs:M, star, pps, direct, or a plan such as 'forward*4+rationalize@base'")
+    selector: str = Field("first", description="which accepted trials are kept: first or all")
+    iterations: int = Field(5, ge=1, description="EM iterations K")
+    init: Literal["previous", "base"] = Field("previous", description="where an M-step starts (paper: previous)")
+    seed: int = Field(0, ge=0, description="the run's seed")
+
+    # How to sample
+    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
+    top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass; 1 is off")
+    top_k: int = Field(0, ge=0, description="top-k; 0 is off")
+    max_new_tokens: int | None = Field(
+        None, ge=1, description="length cut of a completion, in tokens (default 256; tiny-judge 48)"
+    )
+    max_prompt_tokens: int = Field(1024, ge=1, description="longer prompts are left out and counted")
+    draws: int = Field(4, ge=1, description="sampled rationales per evaluated example")
+    sampling_batch: int = Field(64, ge=1, description="completions generated together")
+
+    # How to train
+    steps: int | None = Field(None, ge=1, description="optimizer steps per iteration (default 40)")
+    epochs: float | None = Field(None, gt=0, description="passes over the kept set, instead of --steps")
+    batch_size: int = Field(32, ge=1, description="examples per optimizer step")
+    micro_batch_size: int = Field(32, ge=1, description="examples per forward pass; the rest is accumulated")
+    learning_rate: float | None = Field(None, gt=0, description="peak (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)")
+    weight_decay: float = Field(0.0, ge=0, description="AdamW's weight decay")
+    schedule: Literal["constant", "linear", "cosine"] = Field("constant", description="learning rate over the run")
+    warmup_steps: int = Field(0, ge=0, description="linear warm-up at the beginning of the run")
+    max_grad_norm: float = Field(0.0, ge=0, description="clip a step's gradient to this norm; 0 is off")
+    optimizer: Literal["keep", "reset"] = Field("keep", description="Adam's moments between iterations")
+    lora_rank: int | None = Field(None, ge=1, description="train a LoRA adapter of this rank instead of all weights")
+
+    # Where
+    device: str | None = Field(None, description="cpu or cuda (default: the GPU where there is one)")
+    threads: int | None = Field(None, ge=1, description="CPU threads (default: all cores); resume with the same number")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FitConfig:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("steps and epochs exclude each other: give one.")
+        if self.batch_size % min(self.micro_batch_size, self.batch_size):
+            raise ValueError("batch_size must be a multiple of micro_batch_size.")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on.")
+        return self
+
+
+def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
+    """Return the settings of a TOML file, with flags on top.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, or a value is out of range.
+    """
+    settings: dict[str, Any] = {}
+    if path is not None:
+        try:
+            settings = tomllib.loads(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
+    merged = {**settings, **{key: value for key, value in overrides.items() if value is not None}}
+    try:
+        return FitConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path, overrides)) from error
+
+
+def to_toml(config: FitConfig) -> str:
+    """Return the settings as TOML; what is None is left out, so the text reads back to the same settings."""
+    lines = ["# Settings of this run, resolved. Repeat it with: rationem fit --config config.toml --output RUN"]
+    for key, value in config.model_dump(mode="json").items():
+        if value is not None:
+            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+    return "\n".join(lines) + "\n"
+
+
+def _explain(error: ValidationError, path: Path | None, overrides: Mapping[str, Any]) -> str:
+    sentences = []
+    for problem in error.errors():
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        where = f"--{key.replace('_', '-')}" if key in overrides or path is None else f"{path}: {key}"
+        if problem["type"] == "extra_forbidden":
+            known = closest(key, FitConfig.model_fields)
+            sentences.append(f"{path}: unknown key {key!r}.{known} Remove or rename it.")
+        elif key:
+            sentences.append(f"{where} = {problem['input']!r}: {problem['msg']}.")
+        else:
+            sentences.append(problem["msg"].removeprefix("Value error, "))
+    return "\n".join(sentences)

@@ -1,0 +1,120 @@
+"""Examples -> the sets of a run: one example per rating or per item, and splits that never part a group."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal
+
+from rationem.errors import ConfigError, DataError
+from rationem.seeds import seed_for
+from rationem.types import Example
+
+Examples = tuple[Example, ...]
+
+
+def expand_raters(examples: Sequence[Example], how: Literal["each", "mean"]) -> Examples:
+    """Turn items with several ratings into one example per rating ("each"), or leave their mean ("mean").
+
+    Rounding the mean of 2 raters and of 3 raters gives different label marginals; one example per rating does
+    not. The k-th rating of item ``a`` becomes ``a#k``, k from 1, in the same group; an item with one rating
+    stays as it is.
+
+    Raises:
+        ConfigError: ``how`` is neither.
+        DataError: a new id is taken already.
+    """
+    if how not in {"each", "mean"}:
+        raise ConfigError(f"Several raters can be used as 'each' or 'mean', not {how!r}.")
+    if how == "mean":
+        return tuple(examples)
+    expanded = tuple(
+        replace(example, id=f"{example.id}#{number}", answer=rating, ratings=()) if example.ratings else example
+        for example in examples
+        for number, rating in enumerate(example.ratings or (example.answer,), 1)
+    )
+    _check_unique(expanded)
+    return expanded
+
+
+def distinct_ids(train: Sequence[Example], test: Sequence[Example]) -> Examples:
+    """Return ``test`` with ``test:`` before every id that ``train`` has too, for ids are unique within a run.
+
+    Raises:
+        DataError: such an id is taken as well.
+    """
+    taken = {example.id for example in train}
+    renamed = tuple(replace(example, id=f"test:{example.id}") if example.id in taken else example for example in test)
+    _check_unique((*train, *renamed))
+    return renamed
+
+
+def split(
+    examples: Sequence[Example], *, seed: int, validation: float = 0.1, test: float = 0.1
+) -> tuple[Examples, Examples, Examples]:
+    """Split into train, validation and test so that no group falls into two of them.
+
+    The groups are put in the order of ``seed_for(seed, "split", group)``, whatever the order of the file;
+    test takes them from the front, then validation, each as long as that brings it closer to its share of the
+    *examples*. Every share above 0 gets at least one group, and so does train. A share of 0 gives an empty
+    set.
+
+    Args:
+        examples: in any order; each of the three sets keeps it.
+        seed: the run's seed.
+        validation: share of the examples, in [0, 1).
+        test: share of the examples, in [0, 1); the two together below 1.
+
+    Raises:
+        ConfigError: the shares are out of range.
+        DataError: there are fewer groups than sets to fill.
+    """
+    if not (validation >= 0 and test >= 0 and validation + test < 1):
+        raise ConfigError(f"The shares of validation ({validation}) and test ({test}) must be >= 0 and sum below 1.")
+    sizes = Counter(example.group for example in examples)
+    wanted = 1 + (validation > 0) + (test > 0)
+    if len(sizes) < wanted:
+        raise DataError(
+            f"{len(sizes)} group(s) cannot fill {wanted} sets. A group (by default: one prompt) is never "
+            "parted. Name a column with more different values, such as the response, as the group "
+            "(`--group-col NAME`), or ask for fewer sets."
+        )
+    order = sorted(sizes, key=lambda group: (seed_for(seed, "split", group), group))
+    for_test = _take(order, sizes, test * len(examples), spare=wanted - 1)
+    order = order[len(for_test) :]
+    for_validation = _take(order, sizes, validation * len(examples), spare=1)
+    place = dict.fromkeys(for_test, "test") | dict.fromkeys(for_validation, "validation")
+    train, second, third = (
+        tuple(example for example in examples if place.get(example.group, "train") == name)
+        for name in ("train", "validation", "test")
+    )
+    return train, second, third
+
+
+def overlap(train: Sequence[Example], test: Sequence[Example]) -> int:
+    """Return how many test examples belong to a group that the training set has too."""
+    groups = {example.group for example in train}
+    return sum(example.group in groups for example in test)
+
+
+def _take(order: Sequence[str], sizes: Counter[str], target: float, spare: int) -> list[str]:
+    """Return the first groups that come closest to ``target`` examples, leaving at least ``spare`` groups."""
+    taken: list[str] = []
+    count = 0
+    for group in order[: len(order) - spare] if target > 0 else ():
+        if taken and abs(count + sizes[group] - target) >= abs(count - target):
+            break
+        taken.append(group)
+        count += sizes[group]
+    return taken
+
+
+def _check_unique(examples: Sequence[Example]) -> None:
+    seen: dict[str, Example] = {}
+    for example in examples:
+        first = seen.setdefault(example.id, example)
+        if first is not example:
+            raise DataError(
+                f"{example.source}: the id {example.id!r} is taken by {first.source} already. Rename one of them."
+            )

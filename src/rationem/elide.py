@@ -1,0 +1,39 @@
+"""Shortening, only when asked: the middle of an over-long response is left out, marked in the text, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from rationem.types import Example
+
+
+def elide(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
+    """Return the example with so much of the middle of ``field`` left out that it fits.
+
+    Args:
+        field: the input that may be shortened; the others stay whole.
+        length: the tokens of the longest prompt that the example needs.
+        limit: in tokens.
+
+    Returns:
+        The example itself where it fits; the shortened one with ``elided`` set to the characters left out; or the
+        example itself where no shortening of this field is enough, to be counted as too long.
+    """
+    if length(example) <= limit:
+        return example
+    low, high = 0, len(example.fields[field])
+    if length(_cut(example, field, 0)) > limit:
+        return example
+    while low + 1 < high:
+        keep = (low + high) // 2
+        low, high = (keep, high) if length(_cut(example, field, keep)) <= limit else (low, keep)
+    return _cut(example, field, low)
+
+
+def _cut(example: Example, field: str, keep: int) -> Example:
+    text = example.fields[field]
+    head, tail = text[: (keep + 1) // 2], text[len(text) - keep // 2 :]
+    left_out = len(text) - keep
+    marked = f"{head}\n[... {left_out} characters left out ...]\n{tail}"
+    return replace(example, fields={**example.fields, field: marked}, elided=left_out)

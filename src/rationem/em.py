@@ -1,0 +1,371 @@
+"""Filtered expectation-maximization: READ FIRST. The loop is the paper.
+
+    pi(z, y | x; theta) = pi(z | x; theta) pi(y | x, z; theta),    L(theta) = sum_i log sum_z pi(z, y*_i | x_i; theta)
+
+    E-step   (z_i, y_hat_i) ~ q(. | x_i, y*_i; theta_{k-1})                               for every training example i
+    M-step   theta_k = theta_{k-1} + steps on grad_theta sum_i r(y_hat_i, y*_i) log pi(z_i, y_hat_i | x_i; theta)
+
+q is the scheme's (``schemes.py``); r filters. Everything drawn is in the ledger before it is used, so each line
+below either finds its result there or computes it: resuming a killed run is running it again.
+
+Source: Lee, Kveton et al., "Learning to Reason in LLMs by Expectation Maximization", arXiv 2512.20169v2.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from rationem import progress
+from rationem.drawing import Drawing, Ticket, draw, fits
+from rationem.errors import RunError
+from rationem.evaluate import evaluate, validation_score
+from rationem.ledger import Ledger
+from rationem.schemes import Proposal, Scheme
+from rationem.seeds import seed_for
+from rationem.types import (
+    Engine,
+    Example,
+    Kept,
+    Outcome,
+    Purpose,
+    Sample,
+    Sampling,
+    Splits,
+    State,
+    Task,
+    Trial,
+)
+
+
+class MStep(Protocol):
+    """theta_k from (theta_{k-1}, kept set, seed): a pure function that writes a checkpoint and says what it did.
+
+    Args:
+        start: the checkpoint to continue from: theta_{k-1}, or theta_0 with ``init="base"``.
+        samples: the kept set; each scores the forward prompt, on rationale, answer and end of turn.
+        iteration: k, which places this step on a schedule over the whole run.
+        seed: of this M-step; the order of the samples depends on it alone.
+        output: an empty directory to write theta_k into.
+
+    Returns:
+        What is worth telling: at least ``{"dropped": [example ids too long to train on]}``.
+    """
+
+    def __call__(
+        self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
+    ) -> dict[str, Any]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class EMState:
+    """What the next step needs: how many iterations are done, and the checkpoint of theta."""
+
+    iteration: int
+    theta: str
+
+
+@dataclass(frozen=True, slots=True)
+class EMInfo:
+    """What a human needs; the loop never reads it."""
+
+    iteration: int
+    outcomes: dict[str, int]
+    states: dict[str, int]
+    generated_tokens: int
+    prompt_tokens: int
+    kept: int
+    training: dict[str, Any]
+    validation_log_likelihood: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """All that stays fixed over a run: data, task, scheme, base model, and how to sample, train and record.
+
+    Args:
+        base: theta_0, a checkpoint directory or hub id.
+        open_engine: opens an engine on a checkpoint; it is closed before any M-step.
+        draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
+        init: where an M-step starts: "previous" (the paper) or "base" (STaR, ReST-EM).
+    """
+
+    data: Splits
+    task: Task
+    scheme: Scheme
+    base: str
+    open_engine: Callable[[str], Engine]
+    m_step: MStep
+    ledger: Ledger
+    seed: int = 0
+    sampling: Sampling = Sampling()
+    threshold: float = 1.0
+    draws: int = 4
+    init: Literal["previous", "base"] = "previous"
+    max_prompt_tokens: int = 1024
+    retries: int = 2
+    engines: Engines = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "engines", Engines(self.open_engine))
+
+    @property
+    def drawing(self) -> Drawing:
+        """What stays the same over all draws."""
+        return Drawing(
+            self.task,
+            self.ledger,
+            self.seed,
+            self.sampling,
+            self.threshold,
+            self.retries,
+            self.max_prompt_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """The end of a run: which iteration validation chose, the last one, and where the weights lie."""
+
+    best: int
+    last: int
+    best_theta: str
+    history: tuple[EMInfo, ...]
+
+
+def fit(problem: Problem, iterations: int) -> Fitted:
+    """Run K iterations of FEM, choose the best by validation, and score the test set once, at the end.
+
+    Args:
+        problem: data, task, scheme, base model, engine, M-step and ledger.
+        iterations: K >= 1.
+
+    Returns:
+        ``Fitted``; everything else is in the ledger.
+
+    Raises:
+        RunError: the engine failed on every example of an iteration.
+    """
+    try:
+        state = EMState(0, problem.base)
+        evaluate_at(state, "validation", problem)
+        history = []
+        for _ in range(iterations):
+            state, info = em_step(state, problem)
+            history.append(info)
+        best = choose(problem, iterations)
+        for k in sorted({0, best, iterations}):
+            evaluate_at(EMState(k, theta_at(k, problem)), "test", problem)
+        return Fitted(best, iterations, theta_at(best, problem), tuple(history))
+    finally:
+        problem.engines.close()
+
+
+def em_step(state: EMState, problem: Problem) -> tuple[EMState, EMInfo]:
+    """Return theta_k from theta_{k-1}, and what happened on the way."""
+    k = state.iteration + 1
+    kept = e_step(k, state, problem)
+    theta = maximize(k, state, kept, problem)
+    new = EMState(k, theta)
+    evaluate_at(new, "validation", problem)
+    return new, describe(k, kept, problem)
+
+
+def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
+    """Sample (z_i, y_hat_i) ~ q(. | x_i, y*_i; theta_{k-1}) and keep what the selector keeps of the accepted.
+
+    The plan's proposals are tried in order; an example leaves the queue when its selector is satisfied. Ends with
+    every example in exactly one counted state.
+    """
+    ledger = problem.ledger
+    if ledger.record(k, "e_step") is not None:
+        return ledger.kept(k)
+    started = time.perf_counter()
+    sampler = problem.engines.at(state.theta)
+    queue = [x for x in problem.data.train if fits(x, problem.scheme.plan, sampler, problem.drawing)]
+    for attempt, proposal in enumerate(problem.scheme.plan):
+        pending = _unsatisfied(queue, k, attempt, problem)
+        engine = _engine_for(proposal, state, problem)
+        draw(
+            [Ticket(x, attempt) for x in pending],
+            proposal,
+            engine,
+            problem.drawing,
+            iteration=k,
+            purpose=Purpose.TRAIN,
+            label=f"iteration {k}, E-step, attempt {attempt + 1} of {len(problem.scheme.plan)} ({proposal})",
+        )
+    kept, states, record = _conclude(k, {x.id for x in queue}, problem)
+    ledger.finish(k, "e_step", seconds=time.perf_counter() - started, kept=kept, states=states, record=record)
+    return kept
+
+
+def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> str:
+    """Return theta_k: steps on sum_i w_i log pi(z_i, y_hat_i | x_i; theta), from theta_{k-1} (or theta_0).
+
+    With nothing kept there is nothing to learn from: theta_k = theta_{k-1}, and the record says so.
+    """
+    ledger = problem.ledger
+    target = ledger.checkpoint(k)
+    if (record := ledger.record(k, "m_step")) is not None:
+        return str(target) if record["trained"] else state.theta
+    started = time.perf_counter()
+    if not kept:
+        progress.say(f"iteration {k}: no trial was accepted; the model stays as it is.")
+        ledger.finish(k, "m_step", seconds=0.0, record={"trained": False, "dropped": []})
+        return state.theta
+    problem.engines.close()
+    start = state.theta if problem.init == "previous" else problem.base
+    samples = training_samples(k, kept, problem)
+    seed = seed_for(problem.seed, k, "m_step")
+    with ledger.publish(target) as output:
+        record = problem.m_step(start, samples, iteration=k, seed=seed, output=output)
+    states = {example_id: State.DROPPED_AT_TRAINING for example_id in record["dropped"]}
+    ledger.finish(k, "m_step", seconds=time.perf_counter() - started, states=states, record={"trained": True, **record})
+    return str(target)
+
+
+def training_samples(k: int, kept: Sequence[Kept], problem: Problem) -> list[Sample]:
+    """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
+
+    The one function that builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
+    """
+    examples = {x.id: x for x in problem.data.train}
+    drawn = {
+        (trial.example_id, trial.attempt): trial
+        for trial in problem.ledger.trials(k, Purpose.TRAIN)
+        if trial.outcome is Outcome.ACCEPTED
+    }
+    return [
+        Sample(
+            one.example_id,
+            problem.task.prompt(examples[one.example_id].fields),
+            drawn[one.example_id, one.attempt].draft.token_ids,
+            one.weight,
+        )
+        for one in kept
+    ]
+
+
+def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: Problem) -> None:
+    """Write the predictions of theta_k on a split, unless they are written."""
+    examples = problem.data.validation if split == "validation" else problem.data.test
+    if not examples or problem.ledger.record(state.iteration, split) is not None:
+        return
+    evaluate(
+        examples,
+        problem.engines.at(state.theta),
+        problem.drawing,
+        train=problem.data.train,
+        iteration=state.iteration,
+        split=split,
+        draws=problem.draws,
+    )
+
+
+def choose(problem: Problem, iterations: int) -> int:
+    """Return the iteration, 0 to K, with the highest validation log-likelihood; the last where there is no validation."""
+    scores = [validation_score(problem.ledger, k) for k in range(iterations + 1)]
+    known = [(score, -k) for k, score in enumerate(scores) if score is not None]
+    return -max(known)[1] if known else iterations
+
+
+def theta_at(k: int, problem: Problem) -> str:
+    """Return the checkpoint of theta_k; an iteration that kept nothing has the one before it."""
+    while k > 0 and not (problem.ledger.record(k, "m_step") or {}).get("trained"):
+        k -= 1
+    return str(problem.ledger.checkpoint(k)) if k else problem.base
+
+
+def describe(k: int, kept: Sequence[Kept], problem: Problem) -> EMInfo:
+    """Return what a human wants to know of iteration k, from the ledger."""
+    record = problem.ledger.record(k, "e_step") or {}
+    training = problem.ledger.record(k, "m_step") or {}
+    return EMInfo(
+        k,
+        record["outcomes"],
+        problem.ledger.state_counts(k),
+        record["generated_tokens"],
+        record["prompt_tokens"],
+        len(kept),
+        training,
+        validation_score(problem.ledger, k),
+    )
+
+
+class Engines:
+    """Opens engines on checkpoints and keeps at most the ones in use: the current weights, and the frozen base."""
+
+    def __init__(self, open_engine: Callable[[str], Engine]) -> None:
+        self._open = open_engine
+        self._engines: dict[str, Engine] = {}
+
+    def at(self, theta: str, *, beside: str | None = None) -> Engine:
+        """Return an engine on theta, closing those on any other checkpoint but ``beside``."""
+        for other in [path for path in self._engines if path not in (theta, beside)]:
+            self._engines.pop(other).close()
+        if theta not in self._engines:
+            self._engines[theta] = self._open(theta)
+        return self._engines[theta]
+
+    def close(self) -> None:
+        """Close all: before an M-step, so that engine and trainer never hold one device together."""
+        while self._engines:
+            self._engines.popitem()[1].close()
+
+
+def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:
+    if proposal.model == "base":
+        return problem.engines.at(problem.base, beside=state.theta)
+    return problem.engines.at(state.theta, beside=problem.base if problem.scheme.uses_base else None)
+
+
+def _unsatisfied(queue: Sequence[Example], k: int, attempt: int, problem: Problem) -> list[Example]:
+    """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
+    history = problem.ledger.outcomes(k, Purpose.TRAIN)
+    pending = []
+    for x in queue:
+        before = [history[x.id, a][-1] for a in range(attempt) if (x.id, a) in history]
+        if Outcome.ENGINE_FAILED not in before and not problem.scheme.selector.satisfied(before):
+            pending.append(x)
+    return pending
+
+
+def _conclude(k: int, queued: set[str], problem: Problem) -> tuple[list[Kept], dict[str, State], dict[str, Any]]:
+    """Select, give every training example its one state, and count what was drawn."""
+    kept: list[Kept] = []
+    states: dict[str, State] = {}
+    outcomes: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for example_id, group in groupby(problem.ledger.trials(k, Purpose.TRAIN), key=lambda t: t.example_id):
+        trials = list(group)
+        for trial in trials:
+            outcomes[trial.outcome] += 1
+            tokens["generated"] += len(trial.draft.token_ids) if not trial.proposal.startswith("answer") else 0
+            tokens["prompt"] += trial.draft.prompt_tokens
+        chosen = problem.scheme.selector.select(trials)
+        kept += chosen
+        states[example_id] = _state(trials, chosen)
+    for x in problem.data.train:
+        states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
+    if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
+        raise RunError(
+            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and start again with another output directory."
+        )
+    record = {
+        "outcomes": dict(sorted(outcomes.items())),
+        "generated_tokens": tokens["generated"],
+        "prompt_tokens": tokens["prompt"],
+    }
+    return kept, states, record
+
+
+def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:
+    if chosen:
+        return State.KEPT
+    return State.OWED if trials[-1].outcome is Outcome.ENGINE_FAILED else State.EXHAUSTED

@@ -1,0 +1,65 @@
+"""An engine whose words are given: for tests, examples, and tables small enough to write down.
+
+``say(request)`` returns the completion's text; ``levels(query)`` the log-probabilities of the levels. Both may use
+the request's seed, so that a scripted engine can be a real random model over a table (see ``tests/toy.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request
+
+
+class ScriptedEngine:
+    """Answers each request with a given text; a ``None`` is an engine failure.
+
+    >>> from rationem.types import Sampling
+    >>> engine = ScriptedEngine(lambda request: "polite\\nFinal rating: 4")
+    >>> engine.sample([Request(Prompt("x"), Sampling(), seed=0)])[0].text
+    'polite\\nFinal rating: 4'
+    """
+
+    honours_seeds = True
+
+    def __init__(
+        self,
+        say: Callable[[Request], str | None],
+        levels: Callable[[LevelQuery], Sequence[float]] | None = None,
+        batch_size: int = 64,
+    ) -> None:
+        self._say = say
+        self._levels = levels
+        self.batch_size = batch_size
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Return the number of characters: a scripted engine's token is a character."""
+        return len(prompt.text)
+
+    def encode_completion(self, text: str) -> tuple[int, ...]:
+        """Return the code points of the text, with 0 as the end-of-turn token."""
+        return (*(ord(character) for character in text), 0)
+
+    def sample(self, requests: Sequence[Request]) -> list[Draft]:
+        """Return the scripted drafts, in order."""
+        return [self._draft(request) for request in requests]
+
+    def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(level | x, z) as scripted; without a script every level is equally likely."""
+        return [self._score(query) for query in queries]
+
+    def close(self) -> None:
+        """Hold nothing, release nothing."""
+
+    def _draft(self, request: Request) -> Draft:
+        text = self._say(request)
+        if text is None:
+            return Draft("", (), Finish.FAILED, self.prompt_tokens(request.prompt))
+        return Draft(text, self.encode_completion(text), Finish.STOP, self.prompt_tokens(request.prompt))
+
+    def _score(self, query: LevelQuery) -> tuple[float, ...]:
+        from math import log
+
+        if self._levels is None:
+            return tuple(-log(len(query.continuations)) for _ in query.continuations)
+        return tuple(self._levels(query))

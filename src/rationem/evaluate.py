@@ -1,0 +1,91 @@
+"""Predictions on examples -> records -> numbers: n forward draws per example, the levels scored behind each.
+
+Evaluation always samples from the forward prompt, whatever the scheme, with the same fixed number of draws for
+every model compared: averages over different numbers of draws are not comparable.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from rationem import evidence, metrics
+from rationem.drawing import Drawing, Ticket, draw, fits
+from rationem.ledger import Ledger
+from rationem.schemes import FORWARD
+from rationem.types import Engine, Example, Prediction, Purpose
+
+
+def evaluate(
+    examples: Sequence[Example],
+    engine: Engine,
+    run: Drawing,
+    *,
+    train: Sequence[Example],
+    iteration: int,
+    split: str,
+    draws: int,
+) -> None:
+    """Draw ``draws`` rationales per example, score the levels behind each, and write predictions and metrics.
+
+    Args:
+        train: gives the marginal that an unparsed draw contributes to the predictive distribution.
+        iteration: of the weights that the engine holds; with the split it names the predictions.
+    """
+    started = time.perf_counter()
+    fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
+    draw(
+        [Ticket(x, m) for x in fitting for m in range(draws)],
+        FORWARD,
+        engine,
+        run,
+        iteration=iteration,
+        purpose=Purpose.EVAL,
+        label=f"iteration {iteration}, {split}",
+        score_levels=True,
+    )
+    scale = run.task.scale
+    predictions = predict(examples, {x.id for x in fitting}, run, metrics.marginal(train, scale), iteration, draws)
+    run.ledger.finish(
+        iteration,
+        split,
+        seconds=time.perf_counter() - started,
+        record=metrics.score(predictions, examples, scale).as_dict(),
+        predictions={split: predictions},
+    )
+
+
+def predict(
+    examples: Sequence[Example],
+    fitting: set[str],
+    run: Drawing,
+    marginal: Sequence[float],
+    iteration: int,
+    draws: int,
+) -> list[Prediction]:
+    """Return one prediction per example from the level scores in the ledger; over-long ones are counted so."""
+    scored = run.ledger.level_logps(iteration, Purpose.EVAL)
+    predictions = []
+    for x in examples:
+        if x.id not in fitting:
+            predictions.append(evidence.too_long(x.id, marginal))
+            continue
+        rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
+        level_logps, is_scored = evidence.stack(rows, len(run.task.levels))
+        predictions.append(
+            evidence.predict(
+                x.id,
+                level_logps,
+                is_scored,
+                answer_index=run.task.levels.index(x.answer),
+                marginal_L=marginal,
+                levels=run.task.levels,
+            )
+        )
+    return predictions
+
+
+def validation_score(ledger: Ledger, iteration: int) -> float | None:
+    """Return the mean predictive log-likelihood on validation, nats per rating; None without a validation set."""
+    record = ledger.record(iteration, "validation")
+    return None if record is None else record["log_likelihood"]

@@ -1,0 +1,148 @@
+r"""How probable is the right answer? Raw and predictive evidence from sampled rationales (pure numpy).
+
+With draws z_1..z_M ~ pi(. | x) and the exact log pi(level, end of turn | x, z_m) of every level:
+
+    raw         p_hat(y* | x) = 1/M sum_m pi(y* | x, z_m)                    an unscored draw counts 0
+    predictive  p~(y | x)     = 1/M sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m)
+                                                        an unscored draw contributes the training marginal
+
+Raw is an unbiased estimate of p(y* | x), so its logarithm is a lower bound in expectation. Predictive is what
+a judge reports. The two are never mixed. A draw without a verdict marker is *unscored*: no level can be
+scored behind it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rationem.types import Prediction
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+# Log-probabilities come from float32 sums and may exceed 0 by rounding, but by no more than this.
+_ROUNDING = 1e-3
+
+
+def stack(rows: Sequence[Sequence[float] | None], levels: int) -> tuple[Floats, Flags]:
+    """Stack the draws' level log-probabilities; None stands for a draw that could not be scored.
+
+    Args:
+        rows: one per draw, each of length ``levels``, or None.
+        levels: the number of levels L.
+
+    Returns:
+        ``level_logps_ML`` of shape (M, L), -inf in unscored rows, and the mask ``scored_M`` of shape (M,).
+    """
+    scored_M = np.array([row is not None for row in rows], dtype=np.bool_)
+    unscored = [-math.inf] * levels
+    level_logps_ML = np.array([unscored if row is None else row for row in rows], dtype=np.float64)
+    return _checked(level_logps_ML.reshape(len(rows), levels), scored_M)
+
+
+def raw(level_logps_ML: ArrayLike, scored_M: ArrayLike, answer_index: int) -> float:
+    """Return p_hat(y* | x) = mean over ALL draws of pi(y* | x, z_m); an unscored draw counts 0.
+
+    Args:
+        level_logps_ML: log pi(level, end of turn | x, z_m), shape (M, L), nats; rows of unscored draws are
+            ignored.
+        scored_M: which draws could be scored, shape (M,).
+        answer_index: the rank of y*.
+
+    Raises:
+        ValueError: no draw, or scored rows that are not log-probabilities.
+    """
+    logps_ML, scored = _checked(level_logps_ML, scored_M)
+    if len(scored) == 0:
+        raise ValueError("Evidence needs at least one draw.")
+    return float(np.exp(logps_ML[scored, answer_index]).sum() / len(scored))
+
+
+def predictive(level_logps_ML: ArrayLike, scored_M: ArrayLike, marginal_L: ArrayLike) -> Floats:
+    """Return p~(level | x), shape (L,), summing to 1.
+
+    Args:
+        level_logps_ML: as in :func:`raw`.
+        scored_M: as in :func:`raw`.
+        marginal_L: the training marginal over the levels, which every unscored draw contributes, shape (L,).
+
+    Raises:
+        ValueError: no draw, scored rows that are not log-probabilities, or a marginal that is not a
+        distribution.
+    """
+    logps_ML, scored = _checked(level_logps_ML, scored_M)
+    marginal = np.asarray(marginal_L, dtype=np.float64)
+    if len(scored) == 0:
+        raise ValueError("Evidence needs at least one draw.")
+    if marginal.shape != logps_ML.shape[1:] or (marginal < 0).any() or not math.isclose(marginal.sum(), 1):
+        raise ValueError(f"The marginal must be a distribution over {logps_ML.shape[1]} levels; found {marginal}.")
+    drawn_ML = logps_ML[scored]
+    probs_ML = np.exp(drawn_ML - drawn_ML.max(axis=1, keepdims=True))
+    probs_ML /= probs_ML.sum(axis=1, keepdims=True)
+    total_L: Floats = probs_ML.sum(axis=0) + (~scored).sum() * marginal
+    normalised_L: Floats = total_L / total_L.sum()
+    return normalised_L
+
+
+def predict(
+    example_id: str,
+    level_logps_ML: ArrayLike,
+    scored_M: ArrayLike,
+    *,
+    answer_index: int,
+    marginal_L: ArrayLike,
+    levels: Sequence[str],
+) -> Prediction:
+    """Return what M sampled rationales say of one example: p~, p_hat and the most probable level.
+
+    Ties go to the lower rank. Where not one draw could be scored, ``predicted`` is None: the marginal is no
+    verdict.
+
+    Raises:
+        ValueError: see :func:`raw` and :func:`predictive`.
+    """
+    scored = np.asarray(scored_M, dtype=np.bool_)
+    probs_L = predictive(level_logps_ML, scored, marginal_L)
+    return Prediction(
+        example_id=example_id,
+        predicted=levels[int(probs_L.argmax())] if scored.any() else None,
+        probabilities=tuple(probs_L.tolist()),
+        raw=raw(level_logps_ML, scored, answer_index),
+        draws=len(scored),
+        unparsed=int((~scored).sum()),
+    )
+
+
+def too_long(example_id: str, marginal_L: Sequence[float]) -> Prediction:
+    """Return the prediction for an example whose prompt does not fit: the marginal, and no verdict."""
+    return Prediction(example_id, None, tuple(marginal_L), raw=0.0, draws=0, unparsed=0, too_long=True)
+
+
+def markov_lower_bound(log_p_hat_N: ArrayLike, delta: float = 0.05) -> float:
+    """Return sum_i log p_hat_i - log(1 / delta), at most sum_i log p_i with probability >= 1 - delta.
+
+    By Markov's inequality: the product of independent unbiased estimates is an unbiased estimate of the
+    product, and exceeds it 1/delta times with probability at most delta.
+
+    Args:
+        log_p_hat_N: log of the raw evidence of each example, shape (N,), nats; one -inf makes the bound -inf.
+        delta: in (0, 1].
+    """
+    if not 0 < delta <= 1:
+        raise ValueError(f"delta must be in (0, 1]; found {delta}.")
+    return float(np.sum(np.asarray(log_p_hat_N, dtype=np.float64)) + math.log(delta))
+
+
+def _checked(level_logps_ML: ArrayLike, scored_M: ArrayLike) -> tuple[Floats, Flags]:
+    logps_ML = np.asarray(level_logps_ML, dtype=np.float64)
+    scored = np.asarray(scored_M, dtype=np.bool_)
+    if logps_ML.ndim != 2 or scored.shape != logps_ML.shape[:1]:
+        raise ValueError(f"Shapes must be (M, L) and (M,); found {logps_ML.shape} and {scored.shape}.")
+    drawn_ML = logps_ML[scored]
+    if np.isnan(drawn_ML).any() or (drawn_ML > _ROUNDING).any() or np.isneginf(drawn_ML).all(axis=1).any():
+        raise ValueError("Every scored draw needs log-probabilities: no NaN, none above 0, at least one finite.")
+    return np.minimum(logps_ML, 0.0), scored

@@ -1,0 +1,292 @@
+"""From names to objects: a ``FitConfig`` becomes data, task, scheme, engine and M-step, and ``em.fit`` runs them.
+
+The command line and Python go this one way: ``rationem fit ...`` is ``launch(FitConfig(...), output)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rationem import data, models, progress, report
+from rationem.config import FitConfig, read_config, to_toml
+from rationem.elide import elide
+from rationem.errors import ConfigError, DataError, RunError
+from rationem.ledger import Ledger
+from rationem.scale import MARKER, Scale
+from rationem.schemes import Scheme, parse_scheme
+from rationem.tasks.judge import Judge
+from rationem.types import Engine, Example, Sampling, Splits, Task
+
+if TYPE_CHECKING:
+    from rationem.em import Fitted
+
+#: The embedded data's name wherever a data file is expected.
+WORLD = "world"
+_WORLD_VALIDATION, _WORLD_TEST = 128, 256
+_FINISHED = "finished"
+
+
+def launch(config: FitConfig, output: str | Path) -> Path:
+    """Run FEM as configured, or resume it, or find it finished; return the run directory.
+
+    Everything that can be wrong with the settings or the data is found before anything is written.
+
+    Raises:
+        RationemError: a setting, a file, a model or the run directory cannot be used as asked.
+    """
+    directory = Path(output).resolve()
+    _check_directory(directory)
+    config = _named_model(config)
+    scheme = parse_scheme(config.scheme, config.selector)
+    task, splits = prepare(config)
+    checkpoint = models.resolve(config.model or "")
+    config = resolve(config, directory)
+    _check_context(config, checkpoint)
+    if config.elide:
+        splits = _elided(splits, task, checkpoint, config.max_prompt_tokens)
+    ledger = Ledger(directory)
+    try:
+        ledger.start(_manifest(config, task, splits), _by_name(splits))
+        ledger.write_text("config.toml", to_toml(config))
+        if ledger.record(config.iterations, _FINISHED) is not None:
+            progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
+            return directory
+        fitted = _fit(config, task, scheme, splits, checkpoint, ledger)
+        _publish_model(fitted.best_theta, task, ledger)
+        report.write(directory)
+        ledger.finish(config.iterations, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
+    finally:
+        ledger.close()
+    return directory
+
+
+def resume(output: str | Path) -> Path:
+    """Go on with the run in a directory by its own ``config.toml``.
+
+    Raises:
+        RunError: there is no run.
+    """
+    path = Path(output) / "config.toml"
+    if not path.is_file():
+        raise RunError(f"No run to resume in {output}: there is no config.toml. Give data and --model to start one.")
+    return launch(read_config(path, {}), output)
+
+
+def prepare(config: FitConfig) -> tuple[Judge, Splits]:
+    """Return the task and the three sets that the configuration names.
+
+    Raises:
+        DataError: a file, column, level or text cannot be used.
+        ConfigError: no data is named.
+    """
+    if not config.data:
+        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
+    if config.data == (WORLD,):
+        return _world(config)
+    scale = Scale.parse(config.scale) if config.scale else None
+    loaded = data.load(config.data, scale=scale, columns=_columns(config), preset=config.preset)
+    held_out = 0.0 if config.test else config.test_share
+    train, validation, test = data.split(
+        loaded.examples, seed=config.seed, validation=config.validation_share, test=held_out
+    )
+    notes: dict[str, Any] = dict(loaded.notes)
+    if config.test:
+        tested = data.load(config.test, scale=loaded.scale, columns=_columns(config), preset=config.preset)
+        test = tested.examples
+        notes["groups_in_train_and_test"] = data.overlap((*train, *validation), test)
+        _check_ids((*train, *validation), test)
+    train = data.expand_raters(train, config.raters)[: config.limit]
+    return Judge(loaded.scale, config.criterion), Splits(train, validation, test, notes)
+
+
+def resolve(config: FitConfig, directory: Path) -> FitConfig:
+    """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
+    tiny = config.model == models.TINY_JUDGE
+    rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
+    recorded = _recorded_threads(directory)
+    filled = {
+        "learning_rate": config.learning_rate or rate,
+        "max_new_tokens": config.max_new_tokens or (48 if tiny else 256),
+        "steps": config.steps or (None if config.epochs else 40),
+        "threads": config.threads or recorded or os.cpu_count() or 1,
+        "data": tuple(name if name == WORLD else str(Path(name).resolve()) for name in config.data),
+        "test": tuple(str(Path(name).resolve()) for name in config.test),
+    }
+    return config.model_copy(update=filled)
+
+
+def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoint: str, ledger: Ledger) -> Fitted:
+    import torch
+
+    from rationem.em import Problem, fit
+    from rationem.sft import Lora, SupervisedMStep, Training
+
+    torch.set_num_threads(config.threads or 1)
+    assert config.learning_rate and config.max_new_tokens  # resolved
+    training = Training(
+        steps=config.steps,
+        epochs=config.epochs,
+        batch_size=config.batch_size,
+        micro_batch_size=config.micro_batch_size,
+        learning_rate=config.learning_rate,
+        weight_decay=config.weight_decay,
+        schedule=config.schedule,
+        warmup_steps=config.warmup_steps,
+        max_grad_norm=config.max_grad_norm,
+        optimizer=config.optimizer,
+        iterations=1 if config.init == "base" else config.iterations,
+        max_length=config.max_prompt_tokens + config.max_new_tokens,
+        lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
+    )
+    problem = Problem(
+        data=splits,
+        task=task,
+        scheme=scheme,
+        base=checkpoint,
+        open_engine=transformers_engine(config.device, config.sampling_batch),
+        m_step=SupervisedMStep(training, config.device),
+        ledger=ledger,
+        seed=config.seed,
+        sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+        draws=config.draws,
+        init=config.init,
+        max_prompt_tokens=config.max_prompt_tokens,
+    )
+    return fit(problem, config.iterations)
+
+
+def transformers_engine(device: str | None, batch_size: int) -> Callable[[str], Engine]:
+    """Return what opens the transformers engine on a checkpoint."""
+
+    def open_engine(checkpoint: str) -> Engine:
+        from rationem.engines.transformers import TransformersEngine
+
+        return TransformersEngine(models.load(checkpoint, device=device), marker=MARKER, batch_size=batch_size)
+
+    return open_engine
+
+
+def _named_model(config: FitConfig) -> FitConfig:
+    if config.model is not None:
+        return config
+    if config.data == (WORLD,):
+        return config.model_copy(update={"model": models.TINY_JUDGE})
+    raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")
+
+
+def _check_directory(directory: Path) -> None:
+    if directory.is_file():
+        raise RunError(f"{directory} is a file; --output names a directory.")
+    if directory.is_dir() and any(directory.iterdir()) and not (directory / "ledger.sqlite").is_file():
+        raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
+
+
+def _columns(config: FitConfig) -> data.Columns | None:
+    named = {
+        "prompt": config.prompt_col,
+        "response": config.response_col,
+        "rating": config.rating_col,
+        "id": config.id_col,
+        "group": config.group_col,
+    }
+    given = {role: name for role, name in named.items() if name is not None}
+    return data.Columns(**given) if given else None
+
+
+def _world(config: FitConfig) -> tuple[Judge, Splits]:
+    from rationem import world
+
+    if config.test:
+        raise ConfigError("'world' brings its own test set; leave --test out.")
+    sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
+    starts = (0, config.world_size, config.world_size + _WORLD_VALIDATION)
+    train, validation, test = (
+        world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
+    )
+    return Judge(world.SCALE, config.criterion), Splits(train[: config.limit], validation, test)
+
+
+def _check_ids(train: Sequence[Example], test: Sequence[Example]) -> None:
+    shared = {x.id for x in train} & {x.id for x in test}
+    if shared:
+        one = min(shared)
+        raise DataError(
+            f"{len(shared)} ids stand in the training and in the test data, for example {one!r}. A test item must not "
+            "be trained on: remove it from one of the files, or give each file its own ids."
+        )
+
+
+def _check_context(config: FitConfig, checkpoint: str) -> None:
+    """Find out before any weight is loaded whether prompt and completion fit the model's positions."""
+    from transformers import AutoConfig
+
+    from rationem.errors import ModelError
+
+    try:
+        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"Cannot find the model {config.model!r}: {reason} {models.suggestion()}") from error
+    positions = getattr(settings.get_text_config(), "max_position_embeddings", None)
+    needed = config.max_prompt_tokens + (config.max_new_tokens or 0)
+    if positions is not None and needed > positions:
+        raise ConfigError(
+            f"--max-prompt-tokens {config.max_prompt_tokens} and --max-new-tokens {config.max_new_tokens} need "
+            f"{needed} positions; {config.model} has {positions}. Lower one of them."
+        )
+
+
+def _elided(splits: Splits, task: Judge, checkpoint: str, limit: int) -> Splits:
+    from transformers import AutoTokenizer
+
+    from rationem.chat import Chat
+
+    chat = Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
+
+    def length(x: Example) -> int:
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
+        return max(len(chat.encode(prompt)) for prompt in prompts)
+
+    def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
+        return tuple(elide(x, "response", length, limit) for x in examples)
+
+    return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
+
+
+def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
+    return {"train": splits.train, "validation": splits.validation, "test": splits.test}
+
+
+def _manifest(config: FitConfig, task: Task, splits: Splits) -> dict[str, Any]:
+    """Return what makes this run this run: settings and data, but not where the files lie."""
+    settings = config.model_dump(mode="json", exclude={"data", "test"})
+    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(splits).values() for x in part]
+    fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    return {
+        "config": settings,
+        "task": task.describe(),
+        "data_sha256": fingerprint,
+        "notes": dict(splits.notes),
+    }
+
+
+def _recorded_threads(directory: Path) -> int | None:
+    path = directory / "config.toml"
+    return read_config(path, {}).threads if path.is_file() else None
+
+
+def _publish_model(theta: str, task: Task, ledger: Ledger) -> None:
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the prompt template inside."""
+    with ledger.publish(ledger.directory / "model") as output:
+        if Path(theta).is_dir():
+            shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
+        else:
+            loaded = models.load(theta)
+            models.save(loaded.model, loaded.tokenizer, output)
+        (output / "rationem.json").write_text(json.dumps(task.describe(), indent=1), encoding="utf-8")

@@ -1,0 +1,420 @@
+"""The run directory: written before used, so that a killed run goes on as if nothing had happened.
+
+One SQLite file (WAL). Trials are append-only, and a batch of them is one transaction: it is there whole or not at
+all. Every other table is written once per iteration, in one transaction with what it was computed from. Weights lie
+beside it in ``checkpoints/``; a checkpoint is written under a temporary name and renamed when it is complete, so a
+directory that has its final name is finished.
+
+Resuming is what the loop does when rows are there: it asks ``has_batch`` and ``phase_done`` before it works. The
+schema is documented in ``docs/run-directory.md``; any SQLite tool reads it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rationem.errors import RunError
+from rationem.types import (
+    Draft,
+    Example,
+    Finish,
+    Kept,
+    Outcome,
+    Parsed,
+    Prediction,
+    Purpose,
+    State,
+    Trial,
+)
+
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS examples (
+  id TEXT PRIMARY KEY, position INTEGER NOT NULL, split TEXT NOT NULL, grp TEXT NOT NULL, fields TEXT NOT NULL,
+  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (
+  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+  new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
+  rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL, reward REAL NOT NULL,
+  PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (
+  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  level_logps TEXT NOT NULL, PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+  iteration INTEGER NOT NULL, position INTEGER NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  weight REAL NOT NULL, PRIMARY KEY (iteration, example_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (
+  iteration INTEGER NOT NULL, example_id TEXT NOT NULL, state TEXT NOT NULL,
+  PRIMARY KEY (iteration, example_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS predictions (
+  iteration INTEGER NOT NULL, split TEXT NOT NULL, example_id TEXT NOT NULL, predicted TEXT,
+  probabilities TEXT NOT NULL, raw REAL NOT NULL, draws INTEGER NOT NULL, unparsed INTEGER NOT NULL,
+  too_long INTEGER NOT NULL, PRIMARY KEY (iteration, split, example_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS iterations (
+  iteration INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, record TEXT NOT NULL,
+  PRIMARY KEY (iteration, phase)) WITHOUT ROWID;
+"""
+
+
+class Ledger:
+    """The only writer of a run directory; one process at a time, held by a lock.
+
+    Args:
+        directory: created if missing.
+
+    Raises:
+        RunError: another process is at work there, or the ledger is of another version.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.checkpoints = directory / "checkpoints"
+        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        self._lock = _exclusive(directory)
+        self._db = _open(directory / "ledger.sqlite")
+        self._db.executescript(_SCHEMA)
+        found = self.manifest().get("schema_version", SCHEMA_VERSION)
+        if found != SCHEMA_VERSION:
+            raise RunError(
+                f"{directory} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}."
+            )
+
+    def close(self) -> None:
+        """Close the file and let the next process in."""
+        self._db.close()
+        os.close(self._lock)
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write everything inside or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield self._db
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
+    # What the run is -------------------------------------------------------------------------------------------
+
+    def manifest(self) -> dict[str, Any]:
+        """Return what was recorded of the run: configuration, task, versions."""
+        return read_manifest(self._db)
+
+    def start(self, manifest: Mapping[str, Any], splits: Mapping[str, Sequence[Example]]) -> None:
+        """Record a new run and its examples, or confirm that this is the run that is recorded.
+
+        Raises:
+            RunError: the directory holds a run of another configuration or of other data.
+        """
+        wanted = {**json.loads(json.dumps(manifest)), "schema_version": SCHEMA_VERSION}
+        found = self.manifest()
+        if found:
+            different = sorted(key for key in {*wanted, *found} if wanted.get(key) != found.get(key))
+            if different:
+                raise RunError(_other_run(self.directory, different, wanted, found))
+            return
+        rows = [
+            (
+                example.id,
+                position,
+                split,
+                example.group,
+                json.dumps(dict(example.fields)),
+                example.answer,
+                json.dumps(example.ratings),
+                example.source,
+                example.elided,
+            )
+            for split, examples in splits.items()
+            for position, example in enumerate(examples)
+        ]
+        with self.transaction() as db:
+            db.executemany("INSERT INTO examples VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany(
+                "INSERT INTO manifest VALUES (?,?)",
+                [(key, json.dumps(value)) for key, value in wanted.items()],
+            )
+
+    # Trials ----------------------------------------------------------------------------------------------------
+
+    def outcomes(self, iteration: int, purpose: Purpose) -> dict[tuple[str, int], list[Outcome]]:
+        """Return (example id, attempt) -> outcomes by retry, for one iteration."""
+        rows = self._db.execute(
+            "SELECT example_id, attempt, outcome FROM trials WHERE iteration=? AND purpose=? ORDER BY retry",
+            (iteration, purpose),
+        )
+        found: dict[tuple[str, int], list[Outcome]] = {}
+        for example_id, attempt, outcome in rows:
+            found.setdefault((example_id, attempt), []).append(Outcome(outcome))
+        return found
+
+    def has_trial(self, iteration: int, purpose: Purpose, example_id: str, attempt: int, retry: int) -> bool:
+        """Say whether a trial is written. A batch is one transaction: its first trial stands for all."""
+        row = self._db.execute(
+            "SELECT 1 FROM trials WHERE iteration=? AND purpose=? AND example_id=? AND attempt=? AND retry=?",
+            (iteration, purpose, example_id, attempt, retry),
+        ).fetchone()
+        return row is not None
+
+    def append(
+        self, trials: Sequence[Trial], level_logps: Mapping[tuple[str, int], Sequence[float]] | None = None
+    ) -> None:
+        """Write one batch of trials, with the level scores of those that have any, in one transaction."""
+        with self.transaction() as db:
+            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 18)})", map(_trial_row, trials))
+            if level_logps:
+                kind = trials[0]
+                db.executemany(
+                    "INSERT INTO scores VALUES (?,?,?,?,?)",
+                    [
+                        (kind.iteration, kind.purpose, example_id, attempt, json.dumps(list(logps)))
+                        for (example_id, attempt), logps in level_logps.items()
+                    ],
+                )
+
+    def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
+        """Yield the trials of one iteration, ordered by example, attempt and retry."""
+        for row in self._db.execute(
+            "SELECT * FROM trials WHERE iteration=? AND purpose=? ORDER BY example_id, attempt, retry",
+            (iteration, purpose),
+        ):
+            yield _trial(row)
+
+    def level_logps(self, iteration: int, purpose: Purpose) -> dict[str, dict[int, tuple[float, ...]]]:
+        """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
+        found: dict[str, dict[int, tuple[float, ...]]] = {}
+        for example_id, attempt, logps in self._db.execute(
+            "SELECT example_id, attempt, level_logps FROM scores WHERE iteration=? AND purpose=?",
+            (iteration, purpose),
+        ):
+            found.setdefault(example_id, {})[attempt] = tuple(json.loads(logps))
+        return found
+
+    # What an iteration concluded -------------------------------------------------------------------------------
+
+    def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
+        """Return what a finished phase recorded, or None where it is still owed."""
+        row = self._db.execute(
+            "SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)
+        ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+    def finish(
+        self,
+        iteration: int,
+        phase: str,
+        *,
+        seconds: float,
+        record: Mapping[str, Any] | None = None,
+        kept: Sequence[Kept] = (),
+        states: Mapping[str, State] | None = None,
+        predictions: Mapping[str, Sequence[Prediction]] | None = None,
+    ) -> None:
+        """Write what a phase concluded, and that it is done, in one transaction."""
+        with self.transaction() as db:
+            db.executemany(
+                "INSERT INTO kept VALUES (?,?,?,?,?)",
+                [(iteration, n, one.example_id, one.attempt, one.weight) for n, one in enumerate(kept)],
+            )
+            db.executemany(
+                "INSERT OR REPLACE INTO states VALUES (?,?,?)",
+                [(iteration, example_id, state) for example_id, state in (states or {}).items()],
+            )
+            db.executemany(
+                "INSERT INTO predictions VALUES (?,?,?,?,?,?,?,?,?)",
+                [
+                    _prediction_row(iteration, split, prediction)
+                    for split, several in (predictions or {}).items()
+                    for prediction in several
+                ],
+            )
+            db.execute(
+                "INSERT INTO iterations VALUES (?,?,?,?)",
+                (iteration, phase, seconds, json.dumps(record or {})),
+            )
+
+    def kept(self, iteration: int) -> list[Kept]:
+        """Return the kept set of an iteration, in its order."""
+        rows = self._db.execute(
+            "SELECT example_id, attempt, weight FROM kept WHERE iteration=? ORDER BY position", (iteration,)
+        )
+        return [Kept(*row) for row in rows]
+
+    def state_counts(self, iteration: int) -> dict[str, int]:
+        """Return state -> number of training examples that ended the iteration in it."""
+        return dict(
+            self._db.execute(
+                "SELECT state, COUNT(*) FROM states WHERE iteration=? GROUP BY state ORDER BY state", (iteration,)
+            )
+        )
+
+    # Files -----------------------------------------------------------------------------------------------------
+
+    def checkpoint(self, iteration: int) -> Path:
+        """Return where the weights theta_k lie once they are complete."""
+        return self.checkpoints / f"iteration-{iteration:03d}"
+
+    @contextmanager
+    def publish(self, target: Path) -> Iterator[Path]:
+        """Yield an empty directory that takes the name ``target`` only when everything inside is written."""
+        draft = target.with_name(f"{target.name}.partial")
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        yield draft
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write a file of the run directory whole or not at all."""
+        return write_text(self.directory / name, text)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file under a temporary name, then rename it."""
+    draft = path.with_name(f"{path.name}.partial")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)
+    return path
+
+
+def read_only(directory: Path) -> sqlite3.Connection:
+    """Open a run's ledger for reading, also while the run is at work.
+
+    Raises:
+        RunError: there is no run.
+    """
+    path = directory / "ledger.sqlite"
+    if not path.is_file():
+        raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
+    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+
+
+def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
+    """Return the manifest as a dict."""
+    return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
+
+
+def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
+    """Return the examples of a split, in order."""
+    rows = db.execute(
+        "SELECT id, fields, answer, grp, ratings, source, elided FROM examples WHERE split=? ORDER BY position",
+        (split,),
+    )
+    return tuple(
+        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided)
+        for i, fields, answer, group, ratings, source, elided in rows
+    )
+
+
+def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list[Prediction]:
+    """Return the predictions of an iteration on a split, in the order of the examples."""
+    rows = db.execute(
+        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long FROM predictions p "
+        "JOIN examples e ON e.id = p.example_id WHERE iteration=? AND p.split=? ORDER BY e.position",
+        (iteration, split),
+    )
+    return [
+        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long))
+        for i, predicted, probabilities, raw, draws, unparsed, too_long in rows
+    ]
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    return db
+
+
+def _exclusive(directory: Path) -> int:
+    handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise RunError(
+            f"Another process is working in {directory}. Wait for it, or stop it; nothing is lost."
+        ) from error
+    return handle
+
+
+def _other_run(directory: Path, different: Iterable[str], wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    lines = [f"{directory} holds a run with other settings. Give another --output, or the settings of that run:"]
+    for key in different:
+        here, asked = found.get(key), wanted.get(key)
+        if isinstance(here, dict) and isinstance(asked, dict):
+            for name in sorted({*here, *asked}):
+                if here.get(name) != asked.get(name):
+                    lines.append(f"  {name}: {here.get(name)!r} in the run, {asked.get(name)!r} asked")
+        else:
+            lines.append(f"  {key}: {here!r} in the run, {asked!r} asked")
+    return "\n".join(lines)
+
+
+def _trial_row(trial: Trial) -> tuple[Any, ...]:
+    draft, parsed = trial.draft, trial.parsed
+    return (
+        trial.iteration,
+        trial.purpose,
+        trial.example_id,
+        trial.attempt,
+        trial.retry,
+        trial.proposal,
+        trial.seed,
+        draft.prompt_tokens,
+        len(draft.token_ids),
+        json.dumps(draft.token_ids),
+        draft.text,
+        draft.finish,
+        parsed.rationale,
+        parsed.answer,
+        parsed.problem,
+        parsed.marker_end,
+        trial.outcome,
+        trial.reward,
+    )
+
+
+def _trial(row: Sequence[Any]) -> Trial:
+    (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward = row[10:]
+    return Trial(
+        iteration,
+        Purpose(purpose),
+        example_id,
+        attempt,
+        retry,
+        proposal,
+        seed,
+        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens),
+        Parsed(rationale, predicted, problem, marker_end),
+        Outcome(outcome),
+        reward,
+    )
+
+
+def _prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[Any, ...]:
+    return (
+        iteration,
+        split,
+        prediction.example_id,
+        prediction.predicted,
+        json.dumps(prediction.probabilities),
+        prediction.raw,
+        prediction.draws,
+        prediction.unparsed,
+        int(prediction.too_long),
+    )

@@ -1,0 +1,115 @@
+"""A name -> weights and tokenizer: the embedded model, a local checkpoint, a peft adapter, or a hub id.
+
+Safetensors only and ``trust_remote_code`` off, always: a model is data, not a program.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rationem.errors import ModelError
+
+#: The embedded model's name wherever a model is expected.
+TINY_JUDGE = "tiny-judge"
+
+#: (hub id, GB needed for LoRA, GB needed for full weights with AdamW), for suggestions only.
+SUGGESTED = (
+    ("Qwen/Qwen2.5-0.5B-Instruct", 4, 10),
+    ("Qwen/Qwen2.5-1.5B-Instruct", 8, 28),
+    ("meta-llama/Llama-3.2-3B-Instruct", 14, 56),
+    ("Qwen/Qwen2.5-7B-Instruct", 30, 130),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A model on its device with its tokenizer; ``stop_ids`` are all tokens at which the model may end a turn."""
+
+    model: Any
+    tokenizer: Any
+    stop_ids: frozenset[int]
+
+
+def resolve(name: str) -> str:
+    """Return what ``load`` takes: the embedded model's path (built the first time), or the name as it is."""
+    if name == TINY_JUDGE:
+        from rationem import progress
+        from rationem.world import tiny_judge
+
+        with progress.phases("building the tiny judge (once)") as report:
+            return str(tiny_judge(report=report))
+    return str(Path(name).resolve()) if Path(name).is_dir() else name
+
+
+def suggestion() -> str:
+    """Return a sentence that names models which this machine's memory can train."""
+    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    fitting = [f"{name} (about {lora} GB with --lora-rank 16)" for name, lora, _ in SUGGESTED if lora <= gigabytes]
+    return (
+        f"With {gigabytes:.0f} GB of memory, for example: {'; '.join(fitting[-2:]) or SUGGESTED[0][0]}; "
+        f"or {TINY_JUDGE} to try the plumbing in a minute (it cannot read)."
+    )
+
+
+def load(path: str, *, trainable: bool = False, device: str | None = None) -> Loaded:
+    """Load a checkpoint directory, a peft adapter directory or a hub id.
+
+    Args:
+        path: what ``resolve`` returned, or a directory that ``save`` wrote.
+        trainable: keep a peft adapter separate and trainable; else it is merged into the weights for sampling.
+        device: "cpu", "cuda" or None for the GPU where there is one. bf16 on a GPU, fp32 on a CPU (by measurement:
+            bf16 is the slower type on CPUs without AMX).
+
+    Raises:
+        ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    adapter = Path(path) / "adapter_config.json"
+    base = _base_of(adapter) if adapter.is_file() else path
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True, dtype=dtype)
+    except (OSError, ValueError) as error:
+        raise ModelError(_not_loaded(path, error)) from error
+    stop_ids = _stop_ids(model.generation_config, tokenizer)
+    # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw.
+    model.generation_config = GenerationConfig()
+    if adapter.is_file():
+        from peft import PeftModel
+
+        model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
+        model = model if trainable else model.merge_and_unload()
+    return Loaded(model.to(device), tokenizer, stop_ids)
+
+
+def save(model: Any, tokenizer: Any, path: Path) -> None:
+    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside."""
+    model.save_pretrained(path, safe_serialization=True)
+    tokenizer.save_pretrained(path)
+
+
+def _base_of(adapter: Path) -> str:
+    import json
+
+    return str(json.loads(adapter.read_text())["base_model_name_or_path"])
+
+
+def _stop_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    declared = generation_config.eos_token_id if generation_config is not None else None
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def _not_loaded(path: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"Cannot load the model {path!r}: {reason} Give the name {TINY_JUDGE!r}, a directory with config.json and "
+        "*.safetensors, or a hub id that is reachable or already downloaded."
+    )

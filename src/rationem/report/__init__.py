@@ -1,0 +1,21 @@
+"""Run directory -> numbers and pages. Reads files only: every number is computed again from the ledger's rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from rationem.ledger import write_text
+from rationem.report.summary import summarize
+from rationem.report.text import markdown
+
+__all__ = ["markdown", "summarize", "write"]
+
+
+def write(directory: Path) -> dict[str, Any]:
+    """Compute the summary of a run and write ``metrics.json`` and ``report.md`` beside its ledger."""
+    summary = summarize(directory)
+    write_text(directory / "metrics.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
+    write_text(directory / "report.md", markdown(summary))
+    return summary

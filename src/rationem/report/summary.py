@@ -1,0 +1,132 @@
+"""The ledger's rows -> one dictionary of numbers, the schema of ``metrics.json`` (docs/run-directory.md)."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from rationem import metrics
+from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.scale import Scale
+from rationem.types import Example, Purpose
+
+_SPLITS = ("train", "validation", "test")
+
+
+def summarize(directory: Path) -> dict[str, Any]:
+    """Return all numbers of a run, finished or not, from trials, states and predictions.
+
+    Raises:
+        RunError: there is no run in the directory.
+    """
+    db = read_only(directory)
+    try:
+        manifest = read_manifest(db)
+        scale = Scale(tuple(manifest["task"]["levels"]))
+        sets = {split: read_examples(db, split) for split in _SPLITS}
+        iterations = _iterations(db, sets, scale)
+        best, last = _best(iterations), max((entry["iteration"] for entry in iterations), default=0)
+        return {
+            "config": manifest["config"],
+            "notes": manifest["notes"],
+            "examples": {split: len(examples) for split, examples in sets.items()},
+            "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
+            "best_iteration": best,
+            "last_iteration": last,
+            "iterations": iterations,
+            "baselines": {split: _baselines(sets, split, scale) for split in ("validation", "test") if sets[split]},
+            "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
+        }
+    finally:
+        db.close()
+
+
+def _iterations(db: sqlite3.Connection, sets: dict[str, tuple[Example, ...]], scale: Scale) -> list[dict[str, Any]]:
+    known = [row[0] for row in db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
+    return [_iteration(db, k, sets, scale) for k in known]
+
+
+def _iteration(db: sqlite3.Connection, k: int, sets: dict[str, tuple[Example, ...]], scale: Scale) -> dict[str, Any]:
+    entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(db, k)}
+    if k > 0:
+        entry["e_step"] = _e_step(db, k)
+        row = db.execute("SELECT record FROM iterations WHERE iteration=? AND phase='m_step'", (k,)).fetchone()
+        entry["m_step"] = json.loads(row[0]) if row else None
+    for split in ("validation", "test"):
+        predictions = read_predictions(db, k, split)
+        if predictions:
+            entry[split] = metrics.score(predictions, sets[split], scale).as_dict()
+            beside = metrics.beside_humans(predictions, sets[split], scale)
+            entry[split]["beside_humans"] = asdict(beside) if beside else None
+    return entry
+
+
+def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
+    purpose = Purpose.TRAIN
+    where = "WHERE iteration=? AND purpose=?"
+    states = dict(
+        db.execute("SELECT state, COUNT(*) FROM states WHERE iteration=? GROUP BY state ORDER BY state", (k,))
+    )
+    drawn = db.execute(
+        f"SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0) FROM trials {where} "
+        "AND proposal NOT LIKE 'answer%'",
+        (k, purpose),
+    ).fetchone()
+    first = db.execute(
+        f"SELECT AVG(outcome = 'accepted') FROM trials {where} AND attempt = 0 AND retry = 0", (k, purpose)
+    ).fetchone()
+    kept = db.execute("SELECT COUNT(*), COUNT(DISTINCT example_id) FROM kept WHERE iteration=?", (k,)).fetchone()
+    total = sum(states.values())
+    return {
+        "states": states,
+        "outcomes": dict(
+            db.execute(
+                f"SELECT outcome, COUNT(*) FROM trials {where} GROUP BY outcome ORDER BY outcome",
+                (k, purpose),
+            )
+        ),
+        "drawn": drawn[0],
+        "generated_tokens": drawn[1],
+        "prompt_tokens": drawn[2],
+        "kept_samples": kept[0],
+        "kept_share": kept[1] / total if total else None,
+        "first_attempt_accepted": first[0],
+    }
+
+
+def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
+    rows = db.execute("SELECT phase, seconds FROM iterations WHERE iteration=? AND phase != 'finished'", (k,))
+    return {phase: round(seconds, 2) for phase, seconds in rows}
+
+
+def _best(iterations: Sequence[dict[str, Any]]) -> int:
+    """Return the iteration that validation chooses: the highest log-likelihood, the earlier of equals; else the last."""
+    scored = [
+        (entry["validation"]["log_likelihood"], -entry["iteration"])
+        for entry in iterations
+        if entry.get("validation", {}).get("log_likelihood") is not None
+    ]
+    return -max(scored)[1] if scored else max((entry["iteration"] for entry in iterations), default=0)
+
+
+def _baselines(sets: dict[str, tuple[Example, ...]], split: str, scale: Scale) -> dict[str, Any]:
+    """Return what a number must be compared with: nobody reading anything, and the humans themselves.
+
+    The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
+    validation items, which are not the ones scored when ``split`` is the test.
+    """
+    train, scored = sets["train"], sets[split]
+    marginal = metrics.marginal(train, scale)
+    alpha = metrics.fit_alpha(sets["validation"], scale, marginal)
+    ceiling = metrics.human_ceiling(scored, scale)
+    return {
+        "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
+        "majority": metrics.majority(train, scored, scale).as_dict(),
+        "human_ceiling": asdict(ceiling) if ceiling else None,
+        "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginal, alpha) if alpha else None,
+        "human_smoothing": alpha,
+    }

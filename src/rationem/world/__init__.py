@@ -1,0 +1,20 @@
+"""The embedded default: a synthetic judge world, and the recipe of its tiny base model ``tiny-judge``.
+
+Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
+"""
+
+from rationem.world.base import micro_model, tiny_judge
+from rationem.world.questions import faithful
+from rationem.world.rubrics import DEFAULT_HUMAN, SCALE, TASK, Human, examples, human
+
+__all__ = [
+    "DEFAULT_HUMAN",
+    "SCALE",
+    "TASK",
+    "Human",
+    "examples",
+    "faithful",
+    "human",
+    "micro_model",
+    "tiny_judge",
+]

@@ -1,0 +1,121 @@
+"""What is asked: small sums with a reply, whose four binary features must be read from the text.
+
+    topic mail, case river stone. ask 3 + 1            (the prompt)
+    duh 3 + 1 = 2 see oak anyway window paper          (the response)
+
+The features, in the order of :data:`CRITERIA`: is the sum right, does the reply show an example ("see oak"), is its
+tone polite, is it brief. Everything else (topic, case, which words) is there to be told apart from them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+
+import numpy as np
+
+from rationem.types import Fields
+
+CRITERIA = ("accuracy", "example", "tone", "length")
+
+#: How a rationale states each feature: (where it is absent, where it is present).
+FINDINGS = (("wrong", "right"), ("missing", "given"), ("rude", "polite"), ("long", "brief"))
+
+TOPICS = ("mail", "bank", "farm", "travel", "school", "garden", "music", "health", "weather", "food", "sport", "law")
+POLITE = ("please", "thanks", "gladly", "kindly", "welcome", "certainly", "happily", "sure")
+RUDE = ("duh", "whatever", "ugh", "obviously", "nonsense", "seriously", "silly", "boring")
+TAILS = ("anyway", "besides", "also", "moreover")
+NOUNS = (
+    *("oak", "pine", "maple", "rose", "lily", "wheat", "rice", "bread", "apple", "lemon", "cheese", "salt"),
+    *("horse", "cow", "sheep", "wolf", "tiger", "bear", "mouse", "snake", "fish", "bird", "lion", "goat"),
+    *("lamp", "clock", "chair", "spoon", "knife", "bottle", "coat", "shirt", "shoe", "hat", "paper", "pen"),
+)
+
+_CASE_WORDS = 512
+#: Codes name the pair of case words. Even ones are for examples, odd ones for the corpus of the base model.
+CODES = _CASE_WORDS**2
+_STRIDE = 99_991  # a prime, so that neighbouring indices share neither word
+
+_PROMPT = re.compile(r"topic (?P<topic>\w+), case \w+ \w+\. ask (?P<a>\d) \+ (?P<b>\d)")
+_RESPONSE = re.compile(r"(?P<tone>\w+) (?P<a>\d) \+ (?P<b>\d) = (?P<c>\d)(?P<example> see \w+)?(?P<tail> \w+ \w+ \w+)?")
+
+Features = tuple[bool, bool, bool, bool]
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question: its two texts, and what is true of them."""
+
+    fields: Fields
+    topic: str
+    features: Features
+
+
+@lru_cache(maxsize=1)
+def words() -> tuple[str, ...]:
+    """Return common English words, the most frequent first."""
+    return tuple((resources.files(__package__) / "words.txt").read_text(encoding="ascii").split())
+
+
+@lru_cache(maxsize=1)
+def _case_words() -> tuple[str, ...]:
+    taken = {*TOPICS, *POLITE, *RUDE, *TAILS, *NOUNS, *CRITERIA, *(word for pair in FINDINGS for word in pair)}
+    fit = [word for word in words() if 4 <= len(word) <= 8 and word.isalpha() and word.islower()]
+    return tuple([word for word in fit if word not in taken][:_CASE_WORDS])
+
+
+def code_of(index: int) -> int:
+    """Return the case code of example ``index``: even, and its own for each of the first CODES / 2 indices."""
+    return (2 * index * _STRIDE) % CODES
+
+
+def question(rng: np.random.Generator, code: int) -> Question:
+    """Draw a question: features independent and even, the case words given by ``code`` (0 <= code < CODES)."""
+    right, example, polite, brief = (bool(bit) for bit in rng.integers(0, 2, 4))
+    topic = _pick(rng, TOPICS)
+    first, second = divmod(code, _CASE_WORDS)
+    a = int(rng.integers(0, 10))
+    b = int(rng.integers(0, 10 - a))
+    said = a + b if right else (a + b + int(rng.integers(1, 10))) % 10
+    response = f"{_pick(rng, POLITE if polite else RUDE)} {a} + {b} = {said}"
+    if example:
+        response += f" see {_pick(rng, NOUNS)}"
+    if not brief:
+        response += f" {_pick(rng, TAILS)} {_pick(rng, NOUNS)} {_pick(rng, NOUNS)}"
+    prompt = f"topic {topic}, case {_case_words()[first]} {_case_words()[second]}. ask {a} + {b}"
+    return Question({"prompt": prompt, "response": response}, topic, (right, example, polite, brief))
+
+
+def read(fields: Fields) -> Question | None:
+    """Read a question of this world back from its texts, or return None where it is not one."""
+    asked, reply = _PROMPT.fullmatch(fields["prompt"]), _RESPONSE.fullmatch(fields["response"])
+    if asked is None or reply is None:
+        return None
+    right = int(asked["a"]) + int(asked["b"]) == int(reply["c"])
+    features = (right, reply["example"] is not None, reply["tone"] in POLITE, reply["tail"] is None)
+    return Question(dict(fields), asked["topic"], features)
+
+
+def findings(features: Features) -> str:
+    """Return the four words that open a rationale, e.g. ``"wrong given rude brief"``."""
+    return " ".join(pair[held] for pair, held in zip(FINDINGS, features, strict=True))
+
+
+def faithful(fields: Fields, rationale: str) -> bool | None:
+    """Say whether the findings in a rationale are true of the texts; None where there are none to read.
+
+    >>> texts = {"prompt": "topic mail, case river stone. ask 3 + 1", "response": "duh 3 + 1 = 2 see oak"}
+    >>> faithful(texts, "wrong given rude brief; example 2 = 3")
+    True
+    """
+    truth = read(fields)
+    stated = rationale.partition(";")[0].split()
+    readable = len(stated) == len(FINDINGS) and all(word in pair for word, pair in zip(stated, FINDINGS, strict=True))
+    return stated == findings(truth.features).split() if truth is not None and readable else None
+
+
+def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    return options[int(rng.integers(0, len(options)))]

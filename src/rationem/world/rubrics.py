@@ -1,0 +1,103 @@
+"""Hidden humans: a rating is 1 + the weighted sum of the features, and nobody is shown the weights.
+
+A rubric holds one weight of 0..3 per criterion, 4 in total; there are 31 of them, and the rating lies in 1..5. A human
+is a tuple of rubrics, and the topic says which one applies. *Which rubric* is what a rationale must find out:
+
+    wrong given rude brief; example 2 = 3 length 1 = 4
+
+First the findings, then each criterion that counts, with its weight and the rating so far (which starts at 1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+import numpy as np
+
+from rationem.scale import Scale
+from rationem.seeds import generator
+from rationem.tasks.judge import Judge
+from rationem.types import Example
+from rationem.world.questions import CRITERIA, TOPICS, Features, code_of, findings, question
+
+Rubric = tuple[int, int, int, int]
+
+_TOTAL, _MOST = 4, 3
+RUBRICS: tuple[Rubric, ...] = tuple(
+    (a, b, c, d) for a, b, c, d in product(range(_MOST + 1), repeat=4) if a + b + c + d == _TOTAL
+)
+
+SCALE = Scale.parse(f"1-{1 + _TOTAL}")
+TASK = Judge(SCALE)
+
+
+@dataclass(frozen=True, slots=True)
+class Human:
+    """One or more rubrics; topic number t is judged by rubric t modulo their number."""
+
+    rubrics: tuple[Rubric, ...]
+
+    def rubric(self, topic: str) -> Rubric:
+        """Return the rubric that this human applies to a topic."""
+        return self.rubrics[TOPICS.index(topic) % len(self.rubrics)]
+
+
+#: Accuracy and tone count for one half of the topics, example and length for the other.
+DEFAULT_HUMAN = Human(((3, 0, 1, 0), (0, 2, 1, 1)))
+
+
+def human(seed: int, rubrics: int = 2) -> Human:
+    """Return another hidden human, with as many distinct rubrics as asked for."""
+    rng = generator(seed, "world", "human")
+    return Human(tuple(RUBRICS[i] for i in rng.permutation(len(RUBRICS))[:rubrics]))
+
+
+def rating(features: Features, rubric: Rubric) -> int:
+    """Return 1 + sum_c weight_c feature_c, in 1..5.
+
+    >>> rating((False, True, False, True), (0, 2, 1, 1))
+    4
+    """
+    return 1 + sum(weight * held for weight, held in zip(rubric, features, strict=True))
+
+
+def rationale(features: Features, rubric: Rubric) -> str:
+    """Return the rationale of a rating, on one line.
+
+    >>> rationale((False, True, False, True), (0, 2, 1, 1))
+    'wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4'
+    """
+    total, steps = 1, []
+    for criterion, weight, held in zip(CRITERIA, rubric, features, strict=True):
+        total += weight * held
+        if weight:
+            steps.append(f"{criterion} {weight} = {total}")
+    return f"{findings(features)}; {' '.join(steps)}"
+
+
+def examples(
+    count: int, seed: int, *, start: int = 0, noise: float = 0.0, human: Human = DEFAULT_HUMAN
+) -> tuple[Example, ...]:
+    """Return examples ``start`` to ``start + count - 1`` of the world with this seed.
+
+    Args:
+        count: how many.
+        seed: the world; example i of a world is the same whichever range asks for it.
+        start: index of the first. The first 131072 examples of a world have different texts by construction.
+        noise: share of answers replaced by one of the other ratings, drawn evenly.
+        human: whose ratings.
+    """
+    return tuple(_example(index, seed, noise, human) for index in range(start, start + count))
+
+
+def _example(index: int, seed: int, noise: float, human: Human) -> Example:
+    rng = generator(seed, "world", index)
+    asked = question(rng, code_of(index))
+    name, answer = f"world-{index:06d}", rating(asked.features, human.rubric(asked.topic))
+    return Example(name, asked.fields, SCALE.levels[_noisy(rng, answer - 1, noise)], group=name)
+
+
+def _noisy(rng: np.random.Generator, rank: int, noise: float) -> int:
+    shift = 1 + int(rng.integers(0, len(SCALE.levels) - 1))
+    return (rank + shift) % len(SCALE.levels) if rng.random() < noise else rank
