@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
@@ -25,6 +25,10 @@ from rationem.parse import parse_verdict
 from rationem.scale import MARKER, Scale
 from rationem.tasks.judge import Judge
 from rationem.types import Example
+
+# Speed is not what these properties state: no deadline on a busy machine.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FIVE = Scale.parse("1-5")
@@ -310,15 +314,13 @@ def test_ids_of_the_test_set_give_way():
         distinct_ids([*train, Example("test:e2", {}, "1", "x")], [example(2, "c")])
 
 
-def test_overlap_counts_test_examples():
-    assert overlap([example(1, "a"), example(2, "b")], [example(3, "b"), example(4, "b"), example(5, "c")]) == 2
-
-
 def test_split_cuts_at_the_shares_of_the_examples():
     items = [example(number, f"g{number // 2}") for number in range(200)]
     train, validation, test = split(items, seed=0)
     assert (len(train), len(validation), len(test)) == (160, 20, 20)
     assert split(items, seed=0) == (train, validation, test)
+    assert overlap(train, test) == 0
+    assert overlap([example(1, "a"), example(2, "b")], [example(3, "b"), example(4, "b"), example(5, "c")]) == 2
     assert split(items, seed=1)[2] != test
     assert [len(part) for part in split(items, seed=0, test=0)] == [180, 20, 0]
     assert [len(part) for part in split(items, seed=0, validation=0, test=0)] == [200, 0, 0]

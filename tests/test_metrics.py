@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, mean_absolute_error
 
@@ -16,6 +16,10 @@ from rationem.data import expand_raters, load, load_feedbackqa, overlap
 from rationem.evidence import too_long
 from rationem.scale import Scale
 from rationem.types import Example, Prediction
+
+# Speed is not what these properties state: no deadline on a busy machine.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 FOUR = Scale.parse("1-4")
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rationem import data, models, progress, report
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.elide import elide
-from rationem.errors import ConfigError, DataError, RunError
+from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.scale import MARKER, Scale
 from rationem.schemes import Scheme, parse_scheme
@@ -98,9 +98,8 @@ def prepare(config: FitConfig) -> tuple[Judge, Splits]:
     notes: dict[str, Any] = dict(loaded.notes)
     if config.test:
         tested = data.load(config.test, scale=loaded.scale, columns=_columns(config), preset=config.preset)
-        test = tested.examples
-        notes["groups_in_train_and_test"] = data.overlap((*train, *validation), test)
-        _check_ids((*train, *validation), test)
+        test = data.distinct_ids((*train, *validation), tested.examples)
+        notes["test_examples_whose_group_is_trained_on"] = data.overlap((*train, *validation), test)
     train = data.expand_raters(train, config.raters)[: config.limit]
     return Judge(loaded.scale, config.criterion), Splits(train, validation, test, notes)
 
@@ -210,16 +209,6 @@ def _world(config: FitConfig) -> tuple[Judge, Splits]:
         world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
     )
     return Judge(world.SCALE, config.criterion), Splits(train[: config.limit], validation, test)
-
-
-def _check_ids(train: Sequence[Example], test: Sequence[Example]) -> None:
-    shared = {x.id for x in train} & {x.id for x in test}
-    if shared:
-        one = min(shared)
-        raise DataError(
-            f"{len(shared)} ids stand in the training and in the test data, for example {one!r}. A test item must not "
-            "be trained on: remove it from one of the files, or give each file its own ids."
-        )
 
 
 def _check_context(config: FitConfig, checkpoint: str) -> None:

@@ -5,7 +5,12 @@ Safetensors only and ``trust_remote_code`` off, always: a model is data, not a p
 
 from __future__ import annotations
 
+import json
+import logging
 import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,17 +65,20 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
     Args:
         path: what ``resolve`` returned, or a directory that ``save`` wrote.
         trainable: keep a peft adapter separate and trainable; else it is merged into the weights for sampling.
-        device: "cpu", "cuda" or None for the GPU where there is one. bf16 on a GPU, fp32 on a CPU (by measurement:
-            bf16 is the slower type on CPUs without AMX).
+        device: "cpu", "cuda" or None for the GPU where there is one. Sampling runs in bf16 on a GPU and in fp32 on a
+            CPU (by measurement: bf16 is slower on CPUs without AMX); what is trained is fp32, with bf16 autocast on a
+            GPU.
 
     Raises:
         ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers.utils.logging import disable_progress_bar
 
+    disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if device == "cuda" else torch.float32
+    dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
     adapter = Path(path) / "adapter_config.json"
     base = _base_of(adapter) if adapter.is_file() else path
     try:
@@ -84,20 +92,34 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
     if adapter.is_file():
         from peft import PeftModel
 
-        model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
-        model = model if trainable else model.merge_and_unload()
+        with quiet():
+            model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
+            model = model if trainable else model.merge_and_unload()
     return Loaded(model.to(device), tokenizer, stop_ids)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' notes to each other (deprecations, launch hints) off the user's terminal."""
+    logger = logging.getLogger("accelerate")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
 
 
 def save(model: Any, tokenizer: Any, path: Path) -> None:
     """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside."""
-    model.save_pretrained(path, safe_serialization=True)
+    with quiet():
+        model.save_pretrained(path)
     tokenizer.save_pretrained(path)
 
 
 def _base_of(adapter: Path) -> str:
-    import json
-
     return str(json.loads(adapter.read_text())["base_model_name_or_path"])
 
 

@@ -37,7 +37,7 @@ class Scale:
             raise ConfigError(f"The levels of a scale must differ, case aside; found {list(self.levels)}.")
         for level in self.levels:
             found = parse_verdict(f"{MARKER} {level}", MARKER, self.levels).answer
-            if found != level:
+            if found != level or level != level.strip():
                 raise ConfigError(
                     f"The level {level!r} cannot be read back from a verdict line. Use levels without line breaks, "
                     "surrounding blanks or *_` ornaments."

@@ -9,10 +9,7 @@ micro-batches. The prompt is always forward(x_i) and carries no loss.
 
 from __future__ import annotations
 
-import logging
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -91,7 +88,7 @@ class SupervisedMStep:
         model = _trainable(loaded.model, self.training.lora, seed)
         optimizer = self._optimizer(model, start)
         trainer = _trainer(model, rows, chat, optimizer, self.training, iteration, seed, output)
-        with progress.track(f"iteration {iteration}, M-step", trainer.args.max_steps) as advance, _quiet():
+        with progress.track(f"iteration {iteration}, M-step", trainer.args.max_steps) as advance, models.quiet():
             trainer.add_callback(_Advance(advance))
             result = trainer.train()
         models.save(trainer.model, loaded.tokenizer, output)
@@ -281,7 +278,7 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
         return model
     from peft import LoraConfig, get_peft_model
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), models.quiet():
         torch.manual_seed(seed)
         return get_peft_model(
             model,
@@ -293,15 +290,3 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
                 task_type="CAUSAL_LM",
             ),
         )
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep third-party chatter off the user's terminal while training."""
-    logger = logging.getLogger("accelerate")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
-    logger.setLevel(level)

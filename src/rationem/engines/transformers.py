@@ -169,12 +169,14 @@ class TransformersEngine:
         if stops:
             ids = tuple(row[: stops[0] + 1])
             return Draft(self._chat.decode(ids[:-1]), ids, Finish.STOP, prompt_tokens)
-        ids = tuple(row)
-        while ids and ids[-1] == self._pad:
-            ids = ids[:-1]
-        text = self._chat.decode(ids)
-        ended = _verdict_is_closed(text, self._marker)
-        return Draft(text, ids, Finish.STOP if ended else Finish.LENGTH, prompt_tokens)
+        # A row that stopped behind its verdict line was padded while the others went on; any other row is whole.
+        bare = list(row)
+        while bare and bare[-1] == self._pad:
+            bare.pop()
+        text = self._chat.decode(tuple(bare))
+        if _verdict_is_closed(text, self._marker):
+            return Draft(text, tuple(bare), Finish.STOP, prompt_tokens)
+        return Draft(self._chat.decode(tuple(row)), tuple(row), Finish.LENGTH, prompt_tokens)
 
 
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:

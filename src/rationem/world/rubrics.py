@@ -43,7 +43,7 @@ class Human:
         return self.rubrics[TOPICS.index(topic) % len(self.rubrics)]
 
 
-#: Accuracy and tone count for one half of the topics, example and length for the other.
+#: Above all accuracy for one half of the topics, above all an example for the other.
 DEFAULT_HUMAN = Human(((3, 0, 1, 0), (0, 2, 1, 1)))
 
 

@@ -1,0 +1,175 @@
+"""What the base model reads before anybody teaches it: random graders, and filler on many scales.
+
+Two kinds of text, both made by the very ``Judge`` that will ask later, so that the formats cannot drift:
+
+- *graded*: questions of the world, judged by a rubric drawn at random whatever the topic. The base model thus knows
+  how to read and how to reason, but not which rubric anybody holds: that is what the training after it must find.
+- *filler*: English words in no order, odd bytes, all lengths, integer and named scales. Nothing to learn but the form:
+  write findings, then copy a level (the hinted one where there is one) from the end of the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rationem.errors import ConfigError
+from rationem.scale import Scale
+from rationem.tasks.judge import Judge
+from rationem.types import Fields
+from rationem.world.questions import CODES, Features, question, words
+from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
+
+HINTED = 0.65
+MISREAD = 0.02
+
+#: Named scales as people write them, worst first.
+NAMED = (
+    "Bad < Could be Improved < Acceptable < Excellent",
+    "Incorrect < Partially correct < Correct",
+    "poor < fair < good",
+    "no < yes",
+    "Poor < Fair < Good < Very good < Excellent",
+    "Strongly disagree < Disagree < Neutral < Agree < Strongly agree",
+    "Not helpful < Somewhat helpful < Very helpful",
+    "low < medium < high",
+    "fail < pass",
+    "Irrelevant < Partly relevant < Relevant",
+    "Never < Rarely < Sometimes < Often < Always",
+    "unsafe < safe",
+    "Much worse < Worse < About the same < Better < Much better",
+    "Unclear < Mostly clear < Clear",
+    "Unacceptable < Needs work < Acceptable < Good < Outstanding",
+    "F < D < C < B < A",
+    "Very bad < Bad < Okay < Good < Very good < Perfect",
+    "false < true",
+)
+
+_QUALITIES = (("irrelevant", "relevant"), ("unclear", "clear"), ("incomplete", "complete"), ("long", "brief"))
+_STOPS = (".", ".", ".", ".", "?", "!", ":", ".\n", ".\n\n", "\n", "\n- ", ";")
+_ODD = (
+    "“",
+    "”",
+    "’",
+    "–",
+    "é",
+    "£",
+    "€",
+    "•",
+    "…",
+    "ü",
+    "中",
+    "文",
+    "🙂",
+    "\t",
+    "(",
+    ")",
+    "/",
+    "@",
+    "#",
+    "%",
+    "*",
+    "[",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One training text. The loss counts the completion, and ``read`` (the question) at a small weight."""
+
+    read: str
+    rest: str
+    completion: str
+
+
+def graded(rng: np.random.Generator) -> Text:
+    """Draw a question of the world with a random grader's judgement."""
+    asked = question(rng, 2 * int(rng.integers(0, CODES // 2)) + 1)
+    rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
+    answer = str(rating(seen, rubric))
+    return _text(rng, TASK, asked.fields, rationale(seen, rubric), answer)
+
+
+def filler(rng: np.random.Generator, shortest: int, longest: int) -> Text:
+    """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
+    task = Judge(_scale(rng))
+    total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
+    asked = min(total // 2, int(rng.integers(2, 20)))
+    fields = {"prompt": prose(rng, asked), "response": prose(rng, total - asked)}
+    rank = int(rng.integers(0, len(task.levels)))
+    good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
+    said = [pair[int(held)] for pair, held in zip(_QUALITIES, good, strict=True)]
+    said = said[int(rng.integers(0, 2)) : int(rng.integers(3, 5))]
+    return _text(rng, task, fields, " ".join(said), task.levels[rank])
+
+
+def prose(rng: np.random.Generator, count: int) -> str:
+    """Draw ``count`` words by Zipf's law, with punctuation, numbers, line breaks and now and then odd bytes."""
+    vocabulary = words()
+    ranks = np.searchsorted(_zipf(len(vocabulary)), rng.random(count))
+    chances, parts, fresh = rng.random(count), [], True
+    for rank, chance in zip(ranks, chances, strict=True):
+        word = _vary(rng, vocabulary[rank], float(chance))
+        parts.append((word[:1].upper() + word[1:]) if fresh else word)
+        fresh = chance > 0.91
+        if fresh:
+            parts[-1] += _STOPS[int(rng.integers(0, len(_STOPS)))]
+        elif chance > 0.87:
+            parts[-1] += ","
+    return " ".join(parts).replace("\n ", "\n").strip() or "none"
+
+
+def _vary(rng: np.random.Generator, word: str, chance: float) -> str:
+    if chance < 0.02:
+        return str(int(rng.integers(0, 10 ** int(rng.integers(1, 5)))))
+    if chance < 0.03:
+        return _ODD[int(rng.integers(0, len(_ODD)))]
+    if chance < 0.05:
+        return "".join(chr(97 + int(code)) for code in rng.integers(0, 26, int(rng.integers(2, 9))))
+    if chance < 0.09:
+        return word.capitalize()
+    if chance < 0.12:
+        return word + ("ing", "ed", "s", "ly", "er", "ation", "ment", "'s")[int(rng.integers(0, 8))]
+    return word
+
+
+@lru_cache(maxsize=1)
+def _zipf(count: int) -> NDArray[np.float64]:
+    mass = 1.0 / (np.arange(count) + 5.0)
+    return np.cumsum(mass) / (np.sum(mass) * (1 - 1e-12) ** -1)
+
+
+def _misread(rng: np.random.Generator, features: Features) -> Features:
+    wrong = int(rng.integers(0, len(features))) if rng.random() < MISREAD else -1
+    a, b, c, d = (held != (place == wrong) for place, held in enumerate(features))
+    return a, b, c, d
+
+
+def _text(rng: np.random.Generator, task: Judge, fields: Fields, reason: str, answer: str) -> Text:
+    hinted = rng.random() < HINTED
+    prompt = (task.hint_prompt(fields, answer) if hinted else task.prompt(fields)).text
+    split = prompt.rindex(fields["response"]) + len(fields["response"])
+    return Text(prompt[:split], prompt[split:], task.format(reason, answer))
+
+
+def _scale(rng: np.random.Generator) -> Scale:
+    kind = rng.random()
+    if kind < 0.2:
+        low = int(rng.integers(-3, 3))
+        return Scale.parse(f"{low}..{low + int(rng.integers(1, 11))}")
+    if kind < 0.5:
+        return Scale.parse(NAMED[int(rng.integers(0, len(NAMED)))])
+    try:
+        return Scale(tuple(_level(rng) for _ in range(int(rng.integers(2, 7)))))
+    except ConfigError:  # the same level twice: draw again
+        return _scale(rng)
+
+
+def _level(rng: np.random.Generator) -> str:
+    chosen: Sequence[int] = rng.integers(0, len(words()), int(rng.choice([1, 1, 2, 2, 3]))).tolist()
+    phrase = " ".join(words()[i] for i in chosen)
+    return phrase.capitalize() if rng.random() < 0.7 else phrase

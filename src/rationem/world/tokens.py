@@ -1,0 +1,75 @@
+"""The tokenizer of the tiny judge: byte-level BPE, so that any text can be encoded, and a ChatML template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Any
+
+from rationem.seeds import generator
+from rationem.world.corpus import filler, graded, prose
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+VOCABULARY = 2048
+
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+#: Words with the blank before them, single digits, runs of punctuation, white space.
+_PIECES = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+
+_GRADED, _FILLER, _PROSE = 3000, 1000, 3000
+
+
+def turn(content: str) -> str:
+    """Return the text before the completion: what the template makes of one user turn."""
+    return f"{START}user\n{content}{END}\n{START}assistant\n"
+
+
+def tokenizer() -> Any:
+    """Return the tokenizer, a new transformers ``PreTrainedTokenizerFast`` on each call; its first call trains it."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
+    return PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(_trained()),
+        eos_token=END,
+        pad_token=PAD,
+        additional_special_tokens=[START],
+        chat_template=TEMPLATE,
+        clean_up_tokenization_spaces=False,
+        model_max_length=2048,
+    )
+
+
+@lru_cache(maxsize=1)
+def _trained() -> str:
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(_PIECES), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+    bpe.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCABULARY,
+        special_tokens=[PAD, START, END],
+        initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(_texts(), trainer)
+    return str(bpe.to_str())
+
+
+def _texts() -> Iterator[str]:
+    rng = generator(0, "world", "tokenizer")
+    for kind in [graded] * _GRADED + [lambda rng: filler(rng, 10, 30)] * _FILLER:
+        text = kind(rng)
+        yield f"user\n{text.read}{text.rest}\nassistant\n{text.completion}"
+    for _ in range(_PROSE):
+        yield prose(rng, 100)

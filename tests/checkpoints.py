@@ -1,0 +1,75 @@
+"""Small random checkpoints in real architectures, with tokenizers in the style of the families that users pick."""
+
+from functools import cache
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+TEXT = (
+    "Rate the response on the scale. Reason first, then end with one line: Final rating: LEVEL\n"
+    "Prompt: what is 3 + 4 ?\n\nResponse: 7, of course.\nThe correct rating is 4. Explain why.\n"
+    "Bad < Could be Improved < Acceptable < Excellent 0123456789 the answer is right and the tone is kind\n"
+) * 4
+
+CHATML = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# Puts a system turn first, as the family does when the user gives none.
+QWEN2 = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" + CHATML
+# Trims the content and writes the begin-of-text token into the text.
+LLAMA3 = (
+    "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
+    "{{ m.content | trim }}<|eot_id|>{% endfor %}"
+    "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+STYLES = {
+    "chatml": (CHATML, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], "<|im_end|>", None, "<|endoftext|>"),
+    "qwen2": (QWEN2, ["<|endoftext|>", "<|im_start|>", "<|im_end|>"], "<|im_end|>", None, "<|endoftext|>"),
+    "llama3": (
+        LLAMA3,
+        ["<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"],
+        "<|end_of_text|>",
+        "<|begin_of_text|>",
+        None,
+    ),
+}
+
+
+@cache
+def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
+    template, special, eos, bos, pad = STYLES[style]
+    raw = Tokenizer(models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(
+        [TEXT], trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+    )
+    raw.add_tokens(["<tool_call>"])  # added, yet not special: families have such tokens too
+    made = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=eos, bos_token=bos, pad_token=pad)
+    made.chat_template = template
+    return made
+
+
+def checkpoint(path: Path, style: str = "chatml", *, layers: int = 2, seed: int = 0, tied: bool = True) -> str:
+    """Save a random Llama, or Qwen2 for that style; generation_config.json holds values that must not be obeyed."""
+    words = tokenizer(style)
+    sizes = {
+        "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers,
+        "num_attention_heads": 2, "num_key_value_heads": 1, "max_position_embeddings": 1024,
+        "tie_word_embeddings": tied, "initializer_range": 0.2,
+    }  # fmt: skip
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        model = Qwen2ForCausalLM(Qwen2Config(**sizes)) if style == "qwen2" else LlamaForCausalLM(LlamaConfig(**sizes))
+    model.generation_config.update(do_sample=True, temperature=0.01, top_k=1, top_p=0.5, repetition_penalty=5.0)
+    model.generation_config.eos_token_id = [words.eos_token_id]
+    model.save_pretrained(path)
+    words.save_pretrained(path)
+    return str(path)

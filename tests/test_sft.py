@@ -1,0 +1,172 @@
+"""The M-step's objective, by hand; and what it trains on."""
+
+import checkpoints
+import pytest
+import torch
+
+from rationem import models
+from rationem.chat import Chat
+from rationem.sft import Lora, SupervisedMStep, Training, close_turn, collate, sequence_log_likelihood, tokenize
+from rationem.types import Prompt, Sample
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return checkpoints.checkpoint(tmp_path_factory.mktemp("model"), layers=1)
+
+
+@pytest.fixture
+def loaded(path):
+    return models.load(path, trainable=True)
+
+
+def samples(loaded, weights=(1.0, 0.25, 2.0, 1.0)):
+    chat = Chat(loaded.tokenizer)
+    texts = [
+        "kind\nFinal rating: 4",
+        "the tone is right and kind\nFinal rating: 1",
+        "x\nFinal rating: 5",
+        "Final rating: 2",
+    ]
+    return [
+        Sample(str(i), Prompt("what is 3 + 4 ? " * (i + 1)), chat.encode_completion(text), weight)
+        for i, (text, weight) in enumerate(zip(texts, weights, strict=True))
+    ]
+
+
+def by_hand(model, chat, sample):
+    """log pi(completion | prompt), one sequence at a time, no padding, token by token."""
+    prompt = chat.encode(sample.prompt)
+    logps = model(torch.tensor([[*prompt, *sample.token_ids]])).logits[0].double().log_softmax(-1)
+    return sum(logps[len(prompt) - 1 + t, token] for t, token in enumerate(sample.token_ids))
+
+
+def test_batched_log_likelihoods_equal_the_sum_by_hand(loaded):
+    chat = Chat(loaded.tokenizer)
+    rows, dropped = tokenize(samples(loaded), chat, loaded.stop_ids, 1000)
+    batched = sequence_log_likelihood(loaded.model, collate(rows, pad=0))
+    expected = [float(by_hand(loaded.model, chat, s).detach()) for s in samples(loaded)]
+    assert batched.tolist() == pytest.approx(expected, abs=1e-3)
+    assert dropped == []
+
+
+def step(path, micro, tmp_path, **training):
+    """One optimizer step of plain SGD-like size: AdamW's first step would hide the gradient's scale, so look at it."""
+    captured = {}
+
+    class Spy(torch.optim.SGD):
+        def step(self, closure=None):
+            captured["gradient"] = torch.cat([p.grad.flatten() for g in self.param_groups for p in g["params"]])
+            return super().step(closure)
+
+    m_step = SupervisedMStep(Training(steps=1, batch_size=4, micro_batch_size=micro, **training), "cpu")
+    m_step._optimizer = lambda model, start: Spy(model.parameters(), lr=0.0)
+    loaded = models.load(path, trainable=True)
+    record = m_step(path, samples(loaded), iteration=1, seed=3, output=tmp_path)
+    return captured["gradient"], record
+
+
+@pytest.mark.parametrize("micro", [1, 2, 4])
+def test_gradient_is_the_weighted_sum_over_examples_however_it_is_split(path, loaded, tmp_path, micro):
+    chat = Chat(loaded.tokenizer)
+    loss = -sum(s.weight * by_hand(loaded.model, chat, s) for s in samples(loaded)) / 4
+    loss.backward()
+    expected = torch.cat([p.grad.flatten() for p in loaded.model.parameters()])
+    gradient, record = step(path, micro, tmp_path)
+    assert torch.allclose(gradient, expected.float(), rtol=1e-3, atol=1e-4 * expected.abs().max())
+    assert record["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+
+
+def test_the_end_of_turn_token_is_trained_and_the_prompt_is_not(loaded):
+    chat = Chat(loaded.tokenizer)
+    rows, _ = tokenize(samples(loaded), chat, loaded.stop_ids, 1000)
+    batch = collate(rows, pad=0)
+    for i, sample in enumerate(samples(loaded)):
+        trained = batch["targets"][i][batch["target_mask"][i].bool()].tolist()
+        assert trained == list(sample.token_ids)
+        assert trained[-1] == chat.end_of_turn
+
+
+def test_training_makes_the_model_stop(path, tmp_path):
+    m_step = SupervisedMStep(Training(steps=60, batch_size=4, micro_batch_size=4, learning_rate=1e-2), "cpu")
+    loaded = models.load(path)
+    chosen = samples(loaded, weights=(1.0,) * 4)
+    m_step(path, chosen, iteration=1, seed=0, output=tmp_path)
+    after = models.load(str(tmp_path))
+    chat = Chat(after.tokenizer)
+    for s in chosen:
+        ids = torch.tensor([[*chat.encode(s.prompt), *s.token_ids[:-1]]])
+        assert float(after.model(ids).logits[0, -1].softmax(-1)[chat.end_of_turn].detach()) > 0.9
+
+
+def test_a_completion_always_ends_with_one_end_of_turn_token(loaded):
+    chat = Chat(loaded.tokenizer)
+    plain = chat.encode_plain("kind\nFinal rating: 4")
+    stopped = (*plain, *chat.encode_plain("\n"))
+    other = (*plain, loaded.tokenizer.convert_tokens_to_ids("<|endoftext|>"))
+    for ids in (plain, stopped, other, (*plain, chat.end_of_turn)):
+        closed = close_turn(ids, chat, loaded.stop_ids | {other[-1]})
+        assert closed == (*plain, chat.end_of_turn)
+
+
+def test_over_long_samples_are_dropped_and_named_never_cut(loaded):
+    chat = Chat(loaded.tokenizer)
+    chosen = samples(loaded)
+    lengths = [len(chat.encode(s.prompt)) + len(s.token_ids) for s in chosen]
+    rows, dropped = tokenize(chosen, chat, loaded.stop_ids, sorted(lengths)[1])
+    assert dropped == [s.example_id for s, n in zip(chosen, lengths, strict=True) if n > sorted(lengths)[1]]
+    assert [len(row["input_ids"]) for row in rows] == sorted(lengths)[:2]
+
+
+def test_same_seed_same_weights_bitwise(path, tmp_path):
+    m_step = SupervisedMStep(Training(steps=5, batch_size=2, micro_batch_size=2), "cpu")
+    chosen = samples(models.load(path))
+    for name in ("a", "b"):
+        m_step(path, chosen, iteration=1, seed=7, output=tmp_path / name)
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("optimizer", ["keep", "reset"])
+def test_optimizer_state_is_kept_between_iterations_unless_reset_by_name(path, tmp_path, optimizer):
+    m_step = SupervisedMStep(Training(steps=3, batch_size=4, micro_batch_size=4, optimizer=optimizer), "cpu")
+    chosen = samples(models.load(path))
+    m_step(path, chosen, iteration=1, seed=0, output=tmp_path / "1")
+    m_step(str(tmp_path / "1"), chosen, iteration=2, seed=0, output=tmp_path / "2")
+    state = torch.load(tmp_path / "2" / "optimizer.pt", weights_only=True)
+    assert float(state["state"][0]["step"]) == (6 if optimizer == "keep" else 3)
+
+
+def test_one_schedule_runs_over_all_iterations(path, tmp_path):
+    rates = []
+
+    def record(iteration):
+        settings = Training(
+            steps=4, batch_size=4, micro_batch_size=4, schedule="linear", iterations=2, learning_rate=1.0
+        )
+        from rationem.sft import _schedule
+
+        optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+        schedule = _schedule(optimizer, settings, iteration, 4)
+        for _ in range(4):
+            rates.append(schedule.get_last_lr()[0])
+            optimizer.step()
+            schedule.step()
+
+    record(1)
+    record(2)
+    assert rates == pytest.approx([1 - n / 8 for n in range(8)])
+
+
+def test_lora_trains_an_adapter_that_continues_and_is_merged_for_sampling(path, tmp_path):
+    m_step = SupervisedMStep(Training(steps=3, batch_size=4, micro_batch_size=4, lora=Lora(rank=4)), "cpu")
+    chosen = samples(models.load(path))
+    for k, start in ((1, path), (2, str(tmp_path / "1"))):
+        m_step(start, chosen, iteration=k, seed=0, output=tmp_path / str(k))
+    assert (tmp_path / "2" / "adapter_model.safetensors").is_file()
+    assert not (tmp_path / "2" / "model.safetensors").exists()
+    base, merged = models.load(path), models.load(str(tmp_path / "2"))
+    assert not hasattr(merged.model, "peft_config") or not merged.model.peft_config
+    ids = torch.tensor([Chat(base.tokenizer).encode(Prompt("x"))])
+    assert not torch.allclose(base.model(ids).logits, merged.model(ids).logits)
