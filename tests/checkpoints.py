@@ -49,7 +49,8 @@ def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
     raw.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     raw.train_from_iterator(
-        [TEXT], trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+        [TEXT],
+        trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
     )
     raw.add_tokens(["<tool_call>"])  # added, yet not special: families have such tokens too
     made = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=eos, bos_token=bos, pad_token=pad)
@@ -73,3 +74,27 @@ def checkpoint(path: Path, style: str = "chatml", *, layers: int = 2, seed: int 
     model.save_pretrained(path)
     words.save_pretrained(path)
     return str(path)
+
+
+def grader(path: Path, *, steps: int = 120) -> str:
+    """Save a one-layer model that writes verdicts: a random level when asked forward, mostly the hinted one else."""
+    import random
+
+    from rationem import Judge, Sample, Scale, SupervisedMStep, Training
+    from rationem.chat import Chat
+
+    base = checkpoint(path / "random", layers=1)
+    task, draw, chat = Judge(Scale.parse("1-5")), random.Random(0), Chat(tokenizer())
+    samples = []
+    for n in range(400):
+        fields, level = {"prompt": f"what is {n} ?", "response": f"{n} kind"}, draw.choice(task.levels)
+        prompt = task.hint_prompt(fields, level) if n % 3 else task.prompt(fields)
+        text = task.format(draw.choice(("kind", "right", "the tone is kind")), level)
+        samples.append(Sample(str(n), prompt, chat.encode_completion(text), 1.0))
+    target = path / "grader"
+    target.mkdir()
+    SupervisedMStep(Training(steps=steps, batch_size=16, micro_batch_size=16, learning_rate=1e-2), "cpu")(
+        base, samples, iteration=1, seed=0, output=target
+    )
+    (target / "optimizer.pt").unlink()
+    return str(target)

@@ -1,10 +1,10 @@
 """Text is data: whatever a user's text holds, the turn keeps exactly the control tokens of its template."""
 
-import checkpoints
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import checkpoints
 from rationem.chat import Chat
 from rationem.types import Prompt
 

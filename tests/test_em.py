@@ -4,9 +4,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
-import toy
 from scipy import stats
 
+import toy
 from rationem import PPS, STAR, Outcome, Proposal, Scheme, ScriptedEngine, fit, parse_scheme, rejection_sampling
 from rationem.errors import RunError
 from rationem.types import Purpose, Request, Sample
@@ -64,7 +64,7 @@ def test_what_rejection_sampling_accepts_follows_the_exact_posterior(tmp_path, n
 
 @pytest.mark.parametrize("budget", [1, 3, 8])
 def test_acceptance_is_one_minus_the_failures_to_the_power_of_the_budget(tmp_path, budget):
-    problem, fitted = run(tmp_path, rejection_sampling(budget), copies=1500)
+    problem, _ = run(tmp_path, rejection_sampling(budget), copies=1500)
     for name, answer in toy.ANSWERS.items():
         p = toy.joint(toy.THETA, name)[:, toy.SCALE.rank(answer)].sum()
         kept = sum(one.example_id.startswith(name) for one in problem.ledger.kept(1))
@@ -126,7 +126,7 @@ def test_the_frozen_base_proposes_with_its_own_weights(tmp_path):
     scheme = Scheme("frozen", (Proposal("rationalize", "base"),))
     problem = toy.problem(tmp_path, scheme, engine=engine, m_step=toy.closed_form_m_step(0.1))
     fit(problem, 3)
-    hinted = [t for t in trials(problem, 3)]
+    hinted = trials(problem, 3)
     assert {t.proposal for t in hinted} == {"rationalize@base"}
     names = [t.example_id.split("-")[0] for t in hinted]
     prompts = [toy.TASK.hint_prompt({"prompt": name, "response": "."}, toy.ANSWERS[name]) for name in names]

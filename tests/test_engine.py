@@ -3,12 +3,12 @@
 import math
 from collections import Counter
 
-import checkpoints
 import numpy as np
 import pytest
 import torch
 from scipy import stats
 
+import checkpoints
 from rationem import models
 from rationem.engines.transformers import TransformersEngine
 from rationem.scale import MARKER

@@ -1,9 +1,9 @@
 """The M-step's objective, by hand; and what it trains on."""
 
-import checkpoints
 import pytest
 import torch
 
+import checkpoints
 from rationem import models
 from rationem.chat import Chat
 from rationem.sft import Lora, SupervisedMStep, Training, close_turn, collate, sequence_log_likelihood, tokenize

@@ -40,10 +40,11 @@ _PUBLIC = {
     "launch": "launch",
     "parse_scheme": "schemes",
     "rejection_sampling": "schemes",
+    "Sample": "types",
 }
 
 __version__ = "0.1.0"
-__all__ = [*sorted(_PUBLIC), "__version__"]
+__all__ = sorted(_PUBLIC)  # noqa: PLE0605 - one table serves both
 
 
 def __getattr__(name: str) -> Any:

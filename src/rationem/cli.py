@@ -127,16 +127,14 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _world(options: argparse.Namespace) -> None:
-    from rationem import progress, world
+    from rationem import data, progress, world
     from rationem.errors import ConfigError
 
     progress.show(progress.Rich())
     if options.examples is not None:
         if options.output is None:
             raise ConfigError("--examples needs --output FILE.csv.")
-        from rationem.data import write_csv
-
-        write_csv(options.output, world.examples(options.examples, seed=options.seed))
+        data.write_csv(options.output, world.examples(options.examples, seed=options.seed))
         print(f"{options.examples} examples in {options.output}")
         return
     with progress.phases("building the tiny judge") as tell:

@@ -56,7 +56,9 @@ class FitConfig(BaseModel):
     max_new_tokens: int | None = Field(
         None, ge=1, description="length cut of a completion, in tokens (default 256; tiny-judge 48)"
     )
-    max_prompt_tokens: int = Field(1024, ge=1, description="longer prompts are left out and counted")
+    max_prompt_tokens: int | None = Field(
+        None, ge=1, description="longer prompts are left out and counted (default 1024, or what the model holds)"
+    )
     draws: int = Field(4, ge=1, description="sampled rationales per evaluated example")
     sampling_batch: int = Field(64, ge=1, description="completions generated together")
 

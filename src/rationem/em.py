@@ -59,7 +59,9 @@ class MStep(Protocol):
 
     def __call__(
         self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
-    ) -> dict[str, Any]: ...
+    ) -> dict[str, Any]:
+        """Write theta_k to ``output`` and return the record."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ class Problem:
     m_step: MStep
     ledger: Ledger
     seed: int = 0
-    sampling: Sampling = Sampling()
+    sampling: Sampling = field(default_factory=Sampling)
     threshold: float = 1.0
     draws: int = 4
     init: Literal["previous", "base"] = "previous"
@@ -225,7 +227,7 @@ def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> 
     seed = seed_for(problem.seed, k, "m_step")
     with ledger.publish(target) as output:
         record = problem.m_step(start, samples, iteration=k, seed=seed, output=output)
-    states = {example_id: State.DROPPED_AT_TRAINING for example_id in record["dropped"]}
+    states = dict.fromkeys(record["dropped"], State.DROPPED_AT_TRAINING)
     ledger.finish(k, "m_step", seconds=time.perf_counter() - started, states=states, record={"trained": True, **record})
     return str(target)
 
@@ -269,7 +271,7 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
 
 
 def choose(problem: Problem, iterations: int) -> int:
-    """Return the iteration, 0 to K, with the highest validation log-likelihood; the last where there is no validation."""
+    """Return the iteration, 0 to K, with the highest validation log-likelihood; without a validation set the last."""
     scores = [validation_score(problem.ledger, k) for k in range(iterations + 1)]
     known = [(score, -k) for k, score in enumerate(scores) if score is not None]
     return -max(known)[1] if known else iterations
@@ -355,7 +357,8 @@ def _conclude(k: int, queued: set[str], problem: Problem) -> tuple[list[Kept], d
         states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
     if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
         raise RunError(
-            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and start again with another output directory."
+            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and "
+            "start again with another output directory."
         )
     record = {
         "outcomes": dict(sorted(outcomes.items())),

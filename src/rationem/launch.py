@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 WORLD = "world"
 _WORLD_VALIDATION, _WORLD_TEST = 128, 256
 _FINISHED = "finished"
+_PROMPT_TOKENS = 1024
 
 
 def launch(config: FitConfig, output: str | Path) -> Path:
@@ -46,10 +47,9 @@ def launch(config: FitConfig, output: str | Path) -> Path:
     scheme = parse_scheme(config.scheme, config.selector)
     task, splits = prepare(config)
     checkpoint = models.resolve(config.model or "")
-    config = resolve(config, directory)
-    _check_context(config, checkpoint)
+    config = resolve(config, directory, _positions(config, checkpoint))
     if config.elide:
-        splits = _elided(splits, task, checkpoint, config.max_prompt_tokens)
+        splits = _elided(splits, task, checkpoint, config.max_prompt_tokens or 0)
     ledger = Ledger(directory)
     try:
         ledger.start(_manifest(config, task, splits), _by_name(splits))
@@ -104,16 +104,19 @@ def prepare(config: FitConfig) -> tuple[Judge, Splits]:
     return Judge(loaded.scale, config.criterion), Splits(train, validation, test, notes)
 
 
-def resolve(config: FitConfig, directory: Path) -> FitConfig:
+def resolve(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
     """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
     tiny = config.model == models.TINY_JUDGE
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
     recorded = _recorded_threads(directory)
+    new_tokens = config.max_new_tokens or (48 if tiny else 256)
     filled = {
         "learning_rate": config.learning_rate or rate,
-        "max_new_tokens": config.max_new_tokens or (48 if tiny else 256),
+        "max_new_tokens": new_tokens,
+        "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
         "steps": config.steps or (None if config.epochs else 40),
         "threads": config.threads or recorded or os.cpu_count() or 1,
+        "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
         "data": tuple(name if name == WORLD else str(Path(name).resolve()) for name in config.data),
         "test": tuple(str(Path(name).resolve()) for name in config.test),
     }
@@ -127,7 +130,9 @@ def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoi
     from rationem.sft import Lora, SupervisedMStep, Training
 
     torch.set_num_threads(config.threads or 1)
-    assert config.learning_rate and config.max_new_tokens  # resolved
+    assert config.learning_rate is not None  # resolved, like the next two
+    assert config.max_new_tokens is not None
+    assert config.max_prompt_tokens is not None
     training = Training(
         steps=config.steps,
         epochs=config.epochs,
@@ -211,8 +216,8 @@ def _world(config: FitConfig) -> tuple[Judge, Splits]:
     return Judge(world.SCALE, config.criterion), Splits(train[: config.limit], validation, test)
 
 
-def _check_context(config: FitConfig, checkpoint: str) -> None:
-    """Find out before any weight is loaded whether prompt and completion fit the model's positions."""
+def _positions(config: FitConfig, checkpoint: str) -> int | None:
+    """Return how many tokens the model can hold, before any weight is loaded."""
     from transformers import AutoConfig
 
     from rationem.errors import ModelError
@@ -223,12 +228,18 @@ def _check_context(config: FitConfig, checkpoint: str) -> None:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"Cannot find the model {config.model!r}: {reason} {models.suggestion()}") from error
     positions = getattr(settings.get_text_config(), "max_position_embeddings", None)
-    needed = config.max_prompt_tokens + (config.max_new_tokens or 0)
-    if positions is not None and needed > positions:
+    return None if positions is None else int(positions)
+
+
+def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
+    """Return the longest prompt that leaves room for the completion."""
+    limit = config.max_prompt_tokens or min(_PROMPT_TOKENS, (positions or _PROMPT_TOKENS + new_tokens) - new_tokens)
+    if limit < 1 or (positions is not None and limit + new_tokens > positions):
         raise ConfigError(
-            f"--max-prompt-tokens {config.max_prompt_tokens} and --max-new-tokens {config.max_new_tokens} need "
-            f"{needed} positions; {config.model} has {positions}. Lower one of them."
+            f"--max-prompt-tokens {max(limit, 1)} and --max-new-tokens {new_tokens} together need more than the "
+            f"{positions} positions of {config.model}. Lower one of them."
         )
+    return limit
 
 
 def _elided(splits: Splits, task: Judge, checkpoint: str, limit: int) -> Splits:

@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS trials (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
   new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
-  rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL, reward REAL NOT NULL,
+  rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
+  reward REAL NOT NULL,
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,

@@ -114,6 +114,9 @@ def quiet() -> Iterator[None]:
 
 def save(model: Any, tokenizer: Any, path: Path) -> None:
     """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside."""
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
     with quiet():
         model.save_pretrained(path)
     tokenizer.save_pretrained(path)

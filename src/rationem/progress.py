@@ -5,6 +5,7 @@ One display per process, set by the command line; nothing that computes ever rea
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
@@ -13,8 +14,13 @@ from typing import Protocol
 class Display(Protocol):
     """Shows phases: ``track`` opens a bar and yields a function that takes the number of units done since."""
 
-    def track(self, phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]: ...
-    def say(self, text: str) -> None: ...
+    def track(self, phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        """Open a bar."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        ...
 
 
 class Silent:
@@ -40,7 +46,12 @@ class Rich:
 
     @contextmanager
     def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Yield a function that advances one transient bar."""
+        """Yield a function that advances one transient bar; where there is no terminal, print a line at the end."""
+        if not self._console.is_terminal:
+            started = time.perf_counter()
+            yield lambda _count: None
+            self.say(f"{phase}: {total} in {time.perf_counter() - started:.1f} s")
+            return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())

@@ -48,7 +48,10 @@ class Selector(Protocol):
     """Maps an example's trials of one iteration to the weighted samples that are kept."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What the user calls it."""
+        ...
+
     def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
         """Say whether no further attempt is needed, given the outcomes so far, in order."""
         ...

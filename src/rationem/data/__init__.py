@@ -13,6 +13,7 @@ from rationem.data.load import Loaded, load, load_feedbackqa
 from rationem.data.presets import PRESETS, Preset
 from rationem.data.readers import READERS, Row, read_rows
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split
+from rationem.data.writers import write_csv
 from rationem.metrics import marginal
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "overlap",
     "read_rows",
     "split",
+    "write_csv",
 ]

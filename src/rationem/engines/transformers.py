@@ -120,7 +120,7 @@ class TransformersEngine:
                 use_cache=True,
             )
             logits = torch.cat([logits, rest.logits], dim=1)
-        picked = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
+        picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
         return picked - torch.logsumexp(logits.float(), dim=2)
 
     def _prefix_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:

@@ -104,7 +104,7 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
 
 
 def _best(iterations: Sequence[dict[str, Any]]) -> int:
-    """Return the iteration that validation chooses: the highest log-likelihood, the earlier of equals; else the last."""
+    """Return the iteration that validation chooses: highest log-likelihood, the earlier of equals; else the last."""
     scored = [
         (entry["validation"]["log_likelihood"], -entry["iteration"])
         for entry in iterations

@@ -1,5 +1,83 @@
-"""stub"""
+"""The base model ``tiny-judge``: built once from its recipe, then found in the cache."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+#: The modules whose code or constants decide the weights; any change to them names another cached model.
+_RECIPE = ("words.txt", "questions.py", "rubrics.py", "corpus.py", "tokens.py", "pretrain.py")
+
+Report = Callable[[str, int, int], None]
 
 
-def micro_model(): ...
-def tiny_judge(): ...
+def tiny_judge(
+    *, seed: int = 0, rebuild: bool = False, cache: Path | None = None, report: Report | None = None
+) -> Path:
+    """Return the directory of the base model, pretraining it the first time (minutes, on the CPU).
+
+    The checkpoint is a stock ``LlamaForCausalLM`` with a ``PreTrainedTokenizerFast`` and a chat template. It appears
+    in the cache complete or not at all: it is written beside its place and renamed.
+
+    Args:
+        seed: of the initial weights and of the corpus.
+        rebuild: train again, and replace what the cache holds.
+        cache: its directory; ``$RATIONEM_CACHE`` or ``~/.cache/rationem`` by default.
+        report: called as ``report(phase, done, total)`` for a progress bar.
+    """
+    place = _cache(cache) / f"tiny-judge-{seed}-{recipe_hash()}"
+    if (place / "config.json").is_file() and not rebuild:
+        return place
+    from rationem.world.pretrain import TINY, train
+
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
+        fresh = Path(temporary) / "model"
+        _save(train(TINY, seed, report), fresh)
+        _put(fresh, place, replacing=rebuild)
+    return place
+
+
+def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
+    """Write a two-layer model of width 32 to ``path`` and return it: random at 0 ``steps``, for tests of plumbing."""
+    from rationem.world.pretrain import MICRO, train
+
+    _save(train(replace(MICRO, steps=steps, threads=1), seed), path)
+    return path
+
+
+def recipe_hash() -> str:
+    """Return twelve hex digits that name the recipe: a hash over the files that decide the weights."""
+    digest = hashlib.blake2b(digest_size=6)
+    for name in _RECIPE:
+        digest.update((resources.files(__package__) / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _cache(cache: Path | None) -> Path:
+    return cache or Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem")
+
+
+def _save(model: object, path: Path) -> None:
+    from rationem.world.tokens import tokenizer
+
+    model.save_pretrained(path)  # type: ignore[attr-defined]
+    tokenizer().save_pretrained(path)
+
+
+def _put(fresh: Path, place: Path, *, replacing: bool) -> None:
+    """Move a complete model to its place; where another process was first, its model stands."""
+    if replacing and place.exists():
+        place.rename(fresh.parent / "old")
+    try:
+        fresh.rename(place)
+    except OSError:
+        if not (place / "config.json").is_file():
+            raise
+        shutil.rmtree(fresh)

@@ -78,33 +78,39 @@ _ODD = (
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
-    """One training text. The loss counts the completion, and ``read`` (the question) at a small weight."""
+class Answer:
+    """One grader's completion, and the hint that stood behind the prompt; the hint is empty in forward format."""
 
-    read: str
-    rest: str
+    hint: str
     completion: str
 
 
-def graded(rng: np.random.Generator) -> Text:
-    """Draw a question of the world with a random grader's judgement."""
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One question with the answers of several graders. ``read`` is the part of the prompt worth learning to expect."""
+
+    read: str
+    rest: str
+    answers: tuple[Answer, ...]
+
+
+def graded(rng: np.random.Generator, graders: int) -> Text:
+    """Draw a question of the world and random graders' judgements of it."""
     asked = question(rng, 2 * int(rng.integers(0, CODES // 2)) + 1)
-    rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
-    answer = str(rating(seen, rubric))
-    return _text(rng, TASK, asked.fields, rationale(seen, rubric), answer)
+    answers = []
+    for _ in range(graders):
+        rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
+        answers.append(_answer(rng, TASK, rationale(seen, rubric), str(rating(seen, rubric))))
+    return _text(TASK, asked.fields, answers)
 
 
-def filler(rng: np.random.Generator, shortest: int, longest: int) -> Text:
+def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
     """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
     task = Judge(_scale(rng))
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
     asked = min(total // 2, int(rng.integers(2, 20)))
     fields = {"prompt": prose(rng, asked), "response": prose(rng, total - asked)}
-    rank = int(rng.integers(0, len(task.levels)))
-    good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
-    said = [pair[int(held)] for pair, held in zip(_QUALITIES, good, strict=True)]
-    said = said[int(rng.integers(0, 2)) : int(rng.integers(3, 5))]
-    return _text(rng, task, fields, " ".join(said), task.levels[rank])
+    return _text(task, fields, [_impression(rng, task) for _ in range(graders)])
 
 
 def prose(rng: np.random.Generator, count: int) -> str:
@@ -139,8 +145,9 @@ def _vary(rng: np.random.Generator, word: str, chance: float) -> str:
 
 @lru_cache(maxsize=1)
 def _zipf(count: int) -> NDArray[np.float64]:
-    mass = 1.0 / (np.arange(count) + 5.0)
-    return np.cumsum(mass) / (np.sum(mass) * (1 - 1e-12) ** -1)
+    mass: NDArray[np.float64] = np.cumsum(1.0 / (np.arange(count) + 5.0))
+    mass /= mass[-1]
+    return mass
 
 
 def _misread(rng: np.random.Generator, features: Features) -> Features:
@@ -149,11 +156,24 @@ def _misread(rng: np.random.Generator, features: Features) -> Features:
     return a, b, c, d
 
 
-def _text(rng: np.random.Generator, task: Judge, fields: Fields, reason: str, answer: str) -> Text:
-    hinted = rng.random() < HINTED
-    prompt = (task.hint_prompt(fields, answer) if hinted else task.prompt(fields)).text
+def _impression(rng: np.random.Generator, task: Judge) -> Answer:
+    """Draw a level, and findings that are the better the higher it stands; nobody looked at the text."""
+    rank = int(rng.integers(0, len(task.levels)))
+    good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
+    said = [pair[int(held)] for pair, held in zip(_QUALITIES, good, strict=True)]
+    return _answer(rng, task, " ".join(said[int(rng.integers(0, 2)) :]), task.levels[rank])
+
+
+def _answer(rng: np.random.Generator, task: Judge, reason: str, level: str) -> Answer:
+    empty = {"prompt": "", "response": ""}
+    hint = task.hint_prompt(empty, level).text.removeprefix(task.prompt(empty).text)
+    return Answer(hint if rng.random() < HINTED else "", task.format(reason, level))
+
+
+def _text(task: Judge, fields: Fields, answers: Sequence[Answer]) -> Text:
+    prompt = task.prompt(fields).text
     split = prompt.rindex(fields["response"]) + len(fields["response"])
-    return Text(prompt[:split], prompt[split:], task.format(reason, answer))
+    return Text(prompt[:split], prompt[split:], tuple(answers))
 
 
 def _scale(rng: np.random.Generator) -> Scale:

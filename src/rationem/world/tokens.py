@@ -10,6 +10,7 @@ from rationem.seeds import generator
 from rationem.world.corpus import filler, graded, prose
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+SPECIAL = (PAD, START, END)
 VOCABULARY = 2048
 
 TEMPLATE = (
@@ -58,7 +59,7 @@ def _trained() -> str:
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=VOCABULARY,
-        special_tokens=[PAD, START, END],
+        special_tokens=list(SPECIAL),
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -68,8 +69,8 @@ def _trained() -> str:
 
 def _texts() -> Iterator[str]:
     rng = generator(0, "world", "tokenizer")
-    for kind in [graded] * _GRADED + [lambda rng: filler(rng, 10, 30)] * _FILLER:
-        text = kind(rng)
-        yield f"user\n{text.read}{text.rest}\nassistant\n{text.completion}"
+    texts = [graded(rng, 1) for _ in range(_GRADED)] + [filler(rng, 10, 30, 1) for _ in range(_FILLER)]
+    for text in texts:
+        yield f"user\n{text.read}{text.rest}{text.answers[0].hint}\nassistant\n{text.answers[0].completion}"
     for _ in range(_PROSE):
         yield prose(rng, 100)

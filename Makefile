@@ -1,0 +1,39 @@
+# Two commands: `make demo` runs the main job on the embedded default, `make test` passes the tests.
+# Both set up the virtual environment themselves; nothing is downloaded after that.
+
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: demo test check test-all setup clean
+.DEFAULT_GOAL := demo
+
+demo: $(INSTALLED)
+	$(BIN)/rationem demo
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# Lint, types, fast tests: under 90 seconds on two cores.
+check: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest --quiet -n 2 -m "not slow and not engine and not browser and not acceptance"
+
+# The suite, without network: under 15 minutes.
+test: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 -m "not engine and not browser and not acceptance"
+
+# Everything, real data and real engines included: under 60 minutes. What CI runs.
+test-all: $(INSTALLED)
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
