@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from functools import wraps
 
 import numpy as np
 import pytest
@@ -114,19 +115,16 @@ def test_levels_that_share_a_prefix_cannot_sum_to_more_than_one(engine):
 def forced(loaded, text):
     """A model that writes a given text whatever it is asked: its logits are scripted, its loop is the real one."""
 
-    class Scripted(torch.nn.Module):
-        pass
-
     from rationem.chat import Chat
 
     ids = Chat(loaded.tokenizer).encode_plain(text)
     engine = TransformersEngine(loaded, marker=MARKER)
     real, width = loaded.model.forward, len(engine._chat.encode(PROMPTS[0]))
 
+    @wraps(real)  # generate looks at the signature
     def forward(*args, **kwargs):
         output = real(*args, **kwargs)
-        done = kwargs["cache_position"] if kwargs.get("cache_position") is not None else None
-        step = (int(done[-1]) if done is not None else kwargs["past_key_values"].get_seq_length() - 1) + 1 - width
+        step = max(0, int(kwargs["position_ids"][0, -1]) + 1 - width)
         output.logits[:] = -100.0
         output.logits[:, -1, ids[min(step, len(ids) - 1)]] = 100.0
         return output

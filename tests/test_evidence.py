@@ -51,9 +51,23 @@ def test_tiny_probabilities_do_not_underflow_the_predictive():
     assert evidence.raw([row], [True], 1) == 0.0
 
 
-def predict(rows, answer_index=2):
+def predict(rows, answer_index=2, parsed=None):
     logps_ML, scored_M = evidence.stack(rows, len(LEVELS))
-    return evidence.predict("e", logps_ML, scored_M, answer_index=answer_index, marginal_L=MARGINAL, levels=LEVELS)
+    parsed_M = scored_M if parsed is None else parsed
+    return evidence.predict(
+        "e", logps_ML, scored_M, parsed_M, answer_index=answer_index, marginal_L=MARGINAL, levels=LEVELS
+    )
+
+
+def test_a_draw_that_named_no_level_on_offer_counts_for_the_raw_evidence_and_not_for_the_prediction():
+    row = (math.log(0.2), math.log(0.1), math.log(0.3))
+    got = predict([row, row], parsed=[True, False])
+    assert got.raw == pytest.approx(0.3)
+    assert got.probabilities == pytest.approx(
+        [(p / 0.6 + m) / 2 for p, m in zip((0.2, 0.1, 0.3), MARGINAL, strict=True)]
+    )
+    assert (got.unparsed, got.draws) == (1, 2)
+    assert predict([row], parsed=[False]).predicted is None
 
 
 def test_predict():

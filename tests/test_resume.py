@@ -83,7 +83,7 @@ def child(folder, output, die_at, told=None):
             ticks("before commit")
 
     Ledger.transaction = dying
-    launch_module.launch(config(folder), output)
+    launch_module.start(config(folder), output)
     if told is not None:
         told.put(ticks.names)
 

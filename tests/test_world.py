@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from rationem.seeds import generator
 from rationem.world import DEFAULT_HUMAN, SCALE, TASK, Human, examples, faithful, human, micro_model, tiny_judge
+from rationem.world.batches import rows
 from rationem.world.corpus import Answer, Text, filler, graded
-from rationem.world.pretrain import _mask, _rows
+from rationem.world.pretrain import _mask
 from rationem.world.questions import CODES, code_of, question, read, words
 from rationem.world.rubrics import RUBRICS, rating, rationale
 from rationem.world.tokens import END, PAD, START, tokenizer, turn
@@ -149,7 +150,7 @@ def test_a_prompt_of_the_world_is_short():
 def test_a_row_holds_each_conversation_as_it_will_be_asked():
     coder = tokenizer_once()
     answers = Answer("", "right\nFinal rating: 5"), Answer("\nThe hint.", "wrong\nFinal rating: 1")
-    (row,) = _rows(coder.backend_tokenizer, [Text("Prompt: ask 3", "\n\nRate it.", answers)], 0.25, 0.0)
+    (row,) = rows(coder.backend_tokenizer, [Text("Prompt: ask 3", "\n\nRate it.", answers)], 0.25, 0.0, 1.0)
     for number, answer in enumerate(answers, start=1):
         mine = [i for i, owner in enumerate(row.answer) if owner in (0, number)]
         prompt = turn("Prompt: ask 3\n\nRate it." + answer.hint)

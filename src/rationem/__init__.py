@@ -1,7 +1,7 @@
 """rationem: train a language model to reason from answers alone, by filtered expectation-maximization.
 
     import rationem
-    run = rationem.launch(rationem.FitConfig(data=["world"], model="tiny-judge", scheme="star"), "runs/first")
+    run = rationem.start(rationem.FitConfig(data=["world"], model="tiny-judge", scheme="star"), "runs/first")
 
 Names are loaded when they are used; ``import rationem`` loads no torch.
 """
@@ -37,7 +37,7 @@ _PUBLIC = {
     "TransformersEngine": "engines.transformers",
     "em_step": "em",
     "fit": "em",
-    "launch": "launch",
+    "start": "launch",
     "parse_scheme": "schemes",
     "rejection_sampling": "schemes",
     "Sample": "types",

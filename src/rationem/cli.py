@@ -95,7 +95,7 @@ def _fit(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in FitConfig.model_fields}
     given["data"] = tuple(options.data) or None
     settings = {name: value for name, value in given.items() if value is not None}
-    from rationem.launch import launch, prepare, resume
+    from rationem.launch import prepare, resume, start
 
     if not settings and options.config is None and (Path(options.output) / "config.toml").is_file():
         directory = resume(options.output)
@@ -106,7 +106,7 @@ def _fit(options: argparse.Namespace) -> None:
             print(to_toml(config))
             print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
             return
-        directory = launch(config, options.output)
+        directory = start(config, options.output)
     print(report.markdown(report.summarize(directory)))
     print(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
 

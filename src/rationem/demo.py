@@ -9,7 +9,7 @@ from typing import Any
 
 from rationem import models, progress, report
 from rationem.config import FitConfig
-from rationem.launch import WORLD, launch
+from rationem.launch import WORLD, start
 from rationem.ledger import read_examples, read_only, write_text
 from rationem.report.picture import Curve, curves
 from rationem.report.text import number, table
@@ -38,9 +38,9 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
         output: directory for one run directory per arm; a demo that was interrupted goes on where it stopped.
         iterations: EM iterations per arm, each of 40 optimizer steps of 32 examples.
     """
-    started = time.perf_counter()
+    began = time.perf_counter()
     models.resolve(models.TINY_JUDGE)
-    built = time.perf_counter() - started
+    built = time.perf_counter() - began
     runs: dict[str, Path] = {}
     for name, scheme in ARMS.items():
         progress.say(f"{name}: {iterations} iterations")
@@ -53,8 +53,8 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
             steps=STEPS,
             sampling_batch=256,
         )
-        runs[name] = launch(config, output / scheme.replace(":", ""))
-    seconds = time.perf_counter() - started
+        runs[name] = start(config, output / scheme.replace(":", ""))
+    seconds = time.perf_counter() - began
     page = _page({name: report.summarize(run) for name, run in runs.items()}, runs, output)
     closing = f"{seconds:.0f} s in all, {built:.0f} s of them for the tiny judge. Files: {output}/demo.md, demo.svg"
     write_text(output / "demo.md", page)

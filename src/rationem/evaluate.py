@@ -13,7 +13,9 @@ from rationem import evidence, metrics
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
-from rationem.types import Engine, Example, Prediction, Purpose
+from rationem.types import Engine, Example, Outcome, Prediction, Purpose
+
+_PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
 
 
 def evaluate(
@@ -65,6 +67,7 @@ def predict(
 ) -> list[Prediction]:
     """Return one prediction per example from the level scores in the ledger; over-long ones are counted so."""
     scored = run.ledger.level_logps(iteration, Purpose.EVAL)
+    outcomes = run.ledger.outcomes(iteration, Purpose.EVAL)
     predictions = []
     for x in examples:
         if x.id not in fitting:
@@ -72,11 +75,13 @@ def predict(
             continue
         rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
         level_logps, is_scored = evidence.stack(rows, len(run.task.levels))
+        is_parsed = [outcomes[x.id, m][-1] in _PARSED for m in range(draws)]
         predictions.append(
             evidence.predict(
                 x.id,
                 level_logps,
                 is_scored,
+                is_parsed,
                 answer_index=run.task.levels.index(x.answer),
                 marginal_L=marginal,
                 levels=run.task.levels,

@@ -4,10 +4,10 @@ With draws z_1..z_M ~ pi(. | x) and the exact log pi(level, end of turn | x, z_m
 
     raw         p_hat(y* | x) = 1/M sum_m pi(y* | x, z_m)                    an unscored draw counts 0
     predictive  p~(y | x)     = 1/M sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m)
-                                                        an unscored draw contributes the training marginal
+                                                        an unparsed draw contributes the training marginal
 
 Raw is an unbiased estimate of p(y* | x), so its logarithm is a lower bound in expectation. Predictive is what
-a judge reports. The two are never mixed. A draw without a verdict marker is *unscored*: no level can be
+a judge reports. The two are never mixed. A draw that says no level on offer is *unparsed*; one without a verdict marker is *unscored* too: no level can be
 scored behind it.
 """
 
@@ -68,7 +68,7 @@ def predictive(level_logps_ML: ArrayLike, scored_M: ArrayLike, marginal_L: Array
     Args:
         level_logps_ML: as in :func:`raw`.
         scored_M: as in :func:`raw`.
-        marginal_L: the training marginal over the levels, which every unscored draw contributes, shape (L,).
+        marginal_L: the training marginal over the levels, which every masked draw contributes, shape (L,).
 
     Raises:
         ValueError: no draw, scored rows that are not log-probabilities, or a marginal that is not a
@@ -92,6 +92,7 @@ def predict(
     example_id: str,
     level_logps_ML: ArrayLike,
     scored_M: ArrayLike,
+    parsed_M: ArrayLike,
     *,
     answer_index: int,
     marginal_L: ArrayLike,
@@ -99,21 +100,22 @@ def predict(
 ) -> Prediction:
     """Return what M sampled rationales say of one example: p~, p_hat and the most probable level.
 
-    Ties go to the lower rank. Where not one draw could be scored, ``predicted`` is None: the marginal is no
-    verdict.
+    A draw is *scored* if it reached the verdict marker (then z is whole and enters p_hat, whatever was said behind
+    it), and *parsed* if it said a level on offer (only then it enters p~; any other contributes the marginal).
+    Ties go to the lower rank. Where not one draw could be parsed, ``predicted`` is None: the marginal is no verdict.
 
     Raises:
         ValueError: see :func:`raw` and :func:`predictive`.
     """
-    scored = np.asarray(scored_M, dtype=np.bool_)
-    probs_L = predictive(level_logps_ML, scored, marginal_L)
+    parsed = np.asarray(parsed_M, dtype=np.bool_) & np.asarray(scored_M, dtype=np.bool_)
+    probs_L = predictive(level_logps_ML, parsed, marginal_L)
     return Prediction(
         example_id=example_id,
-        predicted=levels[int(probs_L.argmax())] if scored.any() else None,
+        predicted=levels[int(probs_L.argmax())] if parsed.any() else None,
         probabilities=tuple(probs_L.tolist()),
-        raw=raw(level_logps_ML, scored, answer_index),
-        draws=len(scored),
-        unparsed=int((~scored).sum()),
+        raw=raw(level_logps_ML, scored_M, answer_index),
+        draws=len(parsed),
+        unparsed=int((~parsed).sum()),
     )
 
 

@@ -1,6 +1,6 @@
 """From names to objects: a ``FitConfig`` becomes data, task, scheme, engine and M-step, and ``em.fit`` runs them.
 
-The command line and Python go this one way: ``rationem fit ...`` is ``launch(FitConfig(...), output)``.
+The command line and Python go this one way: ``rationem fit ...`` is ``start(FitConfig(...), output)``.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FINISHED = "finished"
 _PROMPT_TOKENS = 1024
 
 
-def launch(config: FitConfig, output: str | Path) -> Path:
+def start(config: FitConfig, output: str | Path) -> Path:
     """Run FEM as configured, or resume it, or find it finished; return the run directory.
 
     Everything that can be wrong with the settings or the data is found before anything is written.
@@ -75,7 +75,7 @@ def resume(output: str | Path) -> Path:
     path = Path(output) / "config.toml"
     if not path.is_file():
         raise RunError(f"No run to resume in {output}: there is no config.toml. Give data and --model to start one.")
-    return launch(read_config(path, {}), output)
+    return start(read_config(path, {}), output)
 
 
 def prepare(config: FitConfig) -> tuple[Judge, Splits]:

@@ -8,7 +8,7 @@ uniform number t of the request's own seed, so neither the other rows of a batch
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -27,6 +27,13 @@ from rationem.models import Loaded
 from rationem.parse import marker_pattern
 from rationem.seeds import uniforms
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling
+
+
+class _Read(NamedTuple):
+    """What a model has read: the keys and values, and which columns of them are real."""
+
+    cache: Any
+    mask: torch.Tensor
 
 
 class TransformersEngine:
@@ -67,6 +74,7 @@ class TransformersEngine:
         output = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
+            past_key_values=self._prefill(prompts).cache,
             generation_config=self._generation_config(sampling),
             logits_processor=LogitsProcessorList([_InverseCdf(requests, ids.shape[1])]),
             stopping_criteria=StoppingCriteriaList([_VerdictLine(self._chat, self._marker, ids.shape[1])]),
@@ -76,19 +84,22 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
-        """Return log pi(level, end of turn | x, z) for every level: the prefix once, then the levels from its cache."""
+        """Return log pi(level, end of turn | x, z) for every level.
+
+        Each prompt is read once for all its drafts, and each draft once for all its levels.
+        """
         if not queries:
             return []
-        prefixes, tails = zip(*(self._prefix_and_tails(query) for query in queries), strict=True)
-        ids, mask = self._left_padded(prefixes)
-        width = max(len(tail) for row in tails for tail in row)
-        padded = [tail + (self._pad,) * (width - len(tail)) for row in tails for tail in row]
-        levels = len(tails[0])
+        prompts = [self._chat.encode(query.prompt) for query in queries]
+        rationales, tails = zip(*(self._rationale_and_tails(query) for query in queries), strict=True)
+        read = self._prefill(prompts)
+        rest = [(prompt[-1], *rationale) for prompt, rationale in zip(prompts, rationales, strict=True)]
+        read, logits = self._read_on(read, *self._left_padded(rest))
+        levels, width = len(tails[0]), max(len(tail) for row in tails for tail in row)
+        targets = torch.tensor([tail + (self._pad,) * (width - len(tail)) for row in tails for tail in row])
         real = torch.tensor([[t < len(tail) for t in range(width)] for row in tails for tail in row])
-        targets, real = torch.tensor(padded, device=ids.device), real.to(ids.device)
-        log_probs = self._continue(ids, mask, targets, real, levels)
-        sums = (log_probs.double() * real).sum(dim=1).view(len(queries), levels)
-        return [tuple(row) for row in sums.tolist()]
+        log_probs = self._tails(read, logits, targets.to(logits.device), real.to(logits.device), levels)
+        return [tuple(row) for row in log_probs.view(len(queries), levels).tolist()]
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -96,34 +107,47 @@ class TransformersEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _continue(
-        self, ids: torch.Tensor, mask: torch.Tensor, targets: torch.Tensor, real: torch.Tensor, levels: int
-    ) -> torch.Tensor:
-        """Return log pi(target_t | prefix, target_<t), shape (prefixes * levels, width)."""
-        first = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions(mask),
-            use_cache=True,
-            logits_to_keep=1,
+    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> _Read:
+        """Read all tokens but the last of every prompt, each distinct prompt once, one row per given prompt."""
+        distinct = list(dict.fromkeys(prompts))
+        ids, mask = self._left_padded(distinct)
+        ids, mask = ids[:, :-1], mask[:, :-1]
+        output = self._model(
+            input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=True, logits_to_keep=1
         )
-        logits = first.logits.repeat_interleave(levels, dim=0)
-        if targets.shape[1] > 1:
-            cache = first.past_key_values
-            cache.batch_repeat_interleave(levels)
-            whole = torch.cat([mask.repeat_interleave(levels, dim=0), real[:, :-1].to(mask.dtype)], dim=1)
-            rest = self._model(
-                input_ids=targets[:, :-1],
-                attention_mask=whole,
-                position_ids=positions(whole)[:, mask.shape[1] :],
-                past_key_values=cache,
-                use_cache=True,
-            )
-            logits = torch.cat([logits, rest.logits], dim=1)
-        picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
-        return picked - torch.logsumexp(logits.float(), dim=2)
+        rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=ids.device)
+        if len(distinct) < len(prompts):
+            output.past_key_values.batch_select_indices(rows)
+        return _Read(output.past_key_values, mask[rows])
 
-    def _prefix_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    def _read_on(self, read: _Read, ids: torch.Tensor, mask: torch.Tensor, keep: int = 1) -> tuple[_Read, torch.Tensor]:
+        """Read further tokens behind what was read; return the logits of the last ``keep`` of them."""
+        whole = torch.cat([read.mask, mask.to(read.mask.dtype)], dim=1)
+        output = self._model(
+            input_ids=ids,
+            attention_mask=whole,
+            position_ids=positions(whole)[:, read.mask.shape[1] :],
+            past_key_values=read.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
+        return _Read(output.past_key_values, whole), output.logits
+
+    def _tails(
+        self, read: _Read, logits: torch.Tensor, targets: torch.Tensor, real: torch.Tensor, levels: int
+    ) -> torch.Tensor:
+        """Return sum_t log pi(target_t | read, target_<t) over the real targets, shape (rows * levels,)."""
+        logits, width = logits.repeat_interleave(levels, dim=0), targets.shape[1]
+        if width > 1:
+            read.cache.batch_repeat_interleave(levels)
+            repeated = _Read(read.cache, read.mask.repeat_interleave(levels, dim=0))
+            _, further = self._read_on(repeated, targets[:, :-1], real[:, :-1], keep=width - 1)
+            logits = torch.cat([logits, further], dim=1)
+        picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
+        log_probs = picked - torch.logsumexp(logits.float(), dim=2)
+        return (log_probs.double() * real).sum(dim=1)
+
+    def _rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
         """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
 
         A token that reaches beyond the marker ("rating: 4" in one token) is dropped, and its part up to the marker is
@@ -134,7 +158,7 @@ class TransformersEngine:
         count = self._tokens_within(ids, len(text))
         rest = text[len(self._chat.decode(ids[:count])) :]
         tails = (self._chat.encode_completion(rest + continuation) for continuation in query.continuations)
-        return (*self._chat.encode(query.prompt), *ids[:count]), tuple(tails)
+        return ids[:count], tuple(tails)
 
     def _tokens_within(self, ids: tuple[int, ...], characters: int) -> int:
         low, high = 0, len(ids)

@@ -12,7 +12,8 @@ from importlib import resources
 from pathlib import Path
 
 #: The modules whose code or constants decide the weights; any change to them names another cached model.
-_RECIPE = ("words.txt", "questions.py", "rubrics.py", "corpus.py", "tokens.py", "pretrain.py")
+_PARTS = ("questions", "rubrics", "prose", "corpus", "tokens", "recipe", "batches", "pretrain")
+_RECIPE = ("words.txt", *(f"{part}.py" for part in _PARTS))
 
 Report = Callable[[str, int, int], None]
 
@@ -34,7 +35,8 @@ def tiny_judge(
     place = _cache(cache) / f"tiny-judge-{seed}-{recipe_hash()}"
     if (place / "config.json").is_file() and not rebuild:
         return place
-    from rationem.world.pretrain import TINY, train
+    from rationem.world.pretrain import train
+    from rationem.world.recipe import TINY
 
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
@@ -46,7 +48,8 @@ def tiny_judge(
 
 def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
     """Write a two-layer model of width 32 to ``path`` and return it: random at 0 ``steps``, for tests of plumbing."""
-    from rationem.world.pretrain import MICRO, train
+    from rationem.world.pretrain import train
+    from rationem.world.recipe import MICRO
 
     _save(train(replace(MICRO, steps=steps, threads=1), seed), path)
     return path

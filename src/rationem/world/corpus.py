@@ -12,15 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rationem.errors import ConfigError
 from rationem.scale import Scale
 from rationem.tasks.judge import Judge
 from rationem.types import Fields
+from rationem.world.prose import prose
 from rationem.world.questions import CODES, Features, question, words
 from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
 
@@ -47,34 +46,21 @@ NAMED = (
     "F < D < C < B < A",
     "Very bad < Bad < Okay < Good < Very good < Perfect",
     "false < true",
+    "Terrible < Poor < Average < Good < Great",
+    "Inaccurate < Mostly accurate < Accurate",
+    "Useless < Slightly useful < Useful < Very useful",
+    "Completely wrong < Mostly wrong < Mostly right < Completely right",
+    "Off topic < Somewhat related < On topic",
+    "Harmful < Harmless",
+    "negative < neutral < positive",
+    "worse < same < better",
+    "Dissatisfied < Neutral < Satisfied",
+    "Below expectations < Meets expectations < Exceeds expectations",
+    "Unsupported < Partially supported < Fully supported",
+    "Weak < Adequate < Strong",
 )
 
 _QUALITIES = (("irrelevant", "relevant"), ("unclear", "clear"), ("incomplete", "complete"), ("long", "brief"))
-_STOPS = (".", ".", ".", ".", "?", "!", ":", ".\n", ".\n\n", "\n", "\n- ", ";")
-_ODD = (
-    "“",
-    "”",
-    "’",
-    "–",
-    "é",
-    "£",
-    "€",
-    "•",
-    "…",
-    "ü",
-    "中",
-    "文",
-    "🙂",
-    "\t",
-    "(",
-    ")",
-    "/",
-    "@",
-    "#",
-    "%",
-    "*",
-    "[",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,43 +99,6 @@ def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) 
     return _text(task, fields, [_impression(rng, task) for _ in range(graders)])
 
 
-def prose(rng: np.random.Generator, count: int) -> str:
-    """Draw ``count`` words by Zipf's law, with punctuation, numbers, line breaks and now and then odd bytes."""
-    vocabulary = words()
-    ranks = np.searchsorted(_zipf(len(vocabulary)), rng.random(count))
-    chances, parts, fresh = rng.random(count), [], True
-    for rank, chance in zip(ranks, chances, strict=True):
-        word = _vary(rng, vocabulary[rank], float(chance))
-        parts.append((word[:1].upper() + word[1:]) if fresh else word)
-        fresh = chance > 0.91
-        if fresh:
-            parts[-1] += _STOPS[int(rng.integers(0, len(_STOPS)))]
-        elif chance > 0.87:
-            parts[-1] += ","
-    return " ".join(parts).replace("\n ", "\n").strip() or "none"
-
-
-def _vary(rng: np.random.Generator, word: str, chance: float) -> str:
-    if chance < 0.02:
-        return str(int(rng.integers(0, 10 ** int(rng.integers(1, 5)))))
-    if chance < 0.03:
-        return _ODD[int(rng.integers(0, len(_ODD)))]
-    if chance < 0.05:
-        return "".join(chr(97 + int(code)) for code in rng.integers(0, 26, int(rng.integers(2, 9))))
-    if chance < 0.09:
-        return word.capitalize()
-    if chance < 0.12:
-        return word + ("ing", "ed", "s", "ly", "er", "ation", "ment", "'s")[int(rng.integers(0, 8))]
-    return word
-
-
-@lru_cache(maxsize=1)
-def _zipf(count: int) -> NDArray[np.float64]:
-    mass: NDArray[np.float64] = np.cumsum(1.0 / (np.arange(count) + 5.0))
-    mass /= mass[-1]
-    return mass
-
-
 def _misread(rng: np.random.Generator, features: Features) -> Features:
     wrong = int(rng.integers(0, len(features))) if rng.random() < MISREAD else -1
     a, b, c, d = (held != (place == wrong) for place, held in enumerate(features))
@@ -181,7 +130,7 @@ def _scale(rng: np.random.Generator) -> Scale:
     if kind < 0.2:
         low = int(rng.integers(-3, 3))
         return Scale.parse(f"{low}..{low + int(rng.integers(1, 11))}")
-    if kind < 0.5:
+    if kind < 0.65:
         return Scale.parse(NAMED[int(rng.integers(0, len(NAMED)))])
     try:
         return Scale(tuple(_level(rng) for _ in range(int(rng.integers(2, 7)))))
@@ -190,6 +139,7 @@ def _scale(rng: np.random.Generator) -> Scale:
 
 
 def _level(rng: np.random.Generator) -> str:
-    chosen: Sequence[int] = rng.integers(0, len(words()), int(rng.choice([1, 1, 2, 2, 3]))).tolist()
-    phrase = " ".join(words()[i] for i in chosen)
-    return phrase.capitalize() if rng.random() < 0.7 else phrase
+    """Draw a level of one word, sometimes two; mostly the common words that are single tokens."""
+    size = 1 + int(rng.random() < 0.2)
+    phrase = " ".join(words()[int(i)] for i in rng.integers(0, 600, size))
+    return phrase.capitalize() if rng.random() < 0.3 else phrase

@@ -34,6 +34,7 @@ NOUNS = (
     *("lamp", "clock", "chair", "spoon", "knife", "bottle", "coat", "shirt", "shoe", "hat", "paper", "pen"),
 )
 
+_LARGEST = 4  # of the numbers to add: a small model must learn every sum in a few minutes
 _CASE_WORDS = 512
 #: Codes name the pair of case words. Even ones are for examples, odd ones for the corpus of the base model.
 CODES = _CASE_WORDS**2
@@ -77,8 +78,7 @@ def question(rng: np.random.Generator, code: int) -> Question:
     right, example, polite, brief = (bool(bit) for bit in rng.integers(0, 2, 4))
     topic = _pick(rng, TOPICS)
     first, second = divmod(code, _CASE_WORDS)
-    a = int(rng.integers(0, 10))
-    b = int(rng.integers(0, 10 - a))
+    a, b = (int(number) for number in rng.integers(1, _LARGEST + 1, 2))
     said = a + b if right else (a + b + int(rng.integers(1, 10))) % 10
     response = f"{_pick(rng, POLITE if polite else RUDE)} {a} + {b} = {said}"
     if example:

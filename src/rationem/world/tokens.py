@@ -7,7 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from rationem.seeds import generator
-from rationem.world.corpus import filler, graded, prose
+from rationem.world.corpus import NAMED, filler, graded
+from rationem.world.prose import prose
 
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
 SPECIAL = (PAD, START, END)
@@ -21,7 +22,7 @@ TEMPLATE = (
 #: Words with the blank before them, single digits, runs of punctuation, white space.
 _PIECES = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
-_GRADED, _FILLER, _PROSE = 3000, 1000, 3000
+_GRADED, _FILLER, _PROSE, _NAMED = 3000, 1000, 3000, 300
 
 
 def turn(content: str) -> str:
@@ -72,5 +73,7 @@ def _texts() -> Iterator[str]:
     texts = [graded(rng, 1) for _ in range(_GRADED)] + [filler(rng, 10, 30, 1) for _ in range(_FILLER)]
     for text in texts:
         yield f"user\n{text.read}{text.rest}{text.answers[0].hint}\nassistant\n{text.answers[0].completion}"
+    for scale in NAMED * _NAMED:  # so that the words of common levels are single tokens
+        yield f" {scale}"
     for _ in range(_PROSE):
         yield prose(rng, 100)

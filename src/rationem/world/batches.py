@@ -1,0 +1,91 @@
+"""The corpus in batches of like length.
+
+One question is read once and answered by several graders: a row is the prompt and then every answer, where no answer
+sees another and each stands at the position right behind the prompt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rationem.seeds import generator
+from rationem.world.corpus import Text, filler, graded
+from rationem.world.recipe import Recipe
+from rationem.world.tokens import END, tokenizer, turn
+
+_CHUNK = 16  # batches drawn together, so that texts of like length can share one
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One prompt with its answers: token ids, loss weights, and which answer each token belongs to (0: the prompt)."""
+
+    ids: list[int]
+    weights: list[float]
+    answer: list[int]
+    positions: list[int]
+
+
+def batches(recipe: Recipe, seed: int) -> Iterator[list[Row]]:
+    """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
+    rng, coder = generator(seed, "world", "corpus"), tokenizer().backend_tokenizer
+    for start in range(0, recipe.steps, _CHUNK):
+        steps = min(_CHUNK, recipe.steps - start)
+        core = [graded(rng, recipe.graders) for _ in range(steps * recipe.graded)]
+        short = [filler(rng, 4, recipe.short_words, recipe.graders) for _ in range(steps * recipe.short)]
+        core_rows = rows(coder, core, recipe.read, 0.0, 1.0)
+        short_rows = rows(coder, short, 0.0, recipe.hint, recipe.say)
+        for place in rng.permutation(steps).tolist():
+            batch = _slice(core_rows, place, recipe.graded) + _slice(short_rows, place, recipe.short)
+            if place % recipe.long_every == 0 and start + place >= recipe.long_from * recipe.steps:
+                yield _long(rng, coder, recipe)
+            else:
+                yield batch
+
+
+def _slice(rows: list[Row], place: int, size: int) -> list[Row]:
+    return rows[place * size : (place + 1) * size]
+
+
+def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[Row]:
+    """Return one long filler text, and those next in length, as far as the token budget goes."""
+    texts = rows(coder, [filler(rng, 30, recipe.long_words, 4) for _ in range(32)], 0.0, recipe.hint, recipe.say)
+    place = int(rng.integers(0, len(texts)))
+    size = max(1, recipe.long_tokens // len(texts[place].ids))
+    return texts[max(0, place + 1 - size) : place + 1]
+
+
+def rows(coder: Any, texts: list[Text], read: float, hint: float, say: float) -> list[Row]:
+    """Return encoded texts, the shortest first; the loss weighs questions, hints and completions as told."""
+    pieces: list[str] = []
+    for text in texts:
+        opened, closed = turn(text.read + text.rest).split(END)
+        pieces += [opened.removesuffix(text.rest), text.rest]
+        for answer in text.answers:
+            pieces += [f"{answer.hint}{END}{closed}", f"{answer.completion}{END}"]
+    codes = iter([code.ids for code in coder.encode_batch(pieces)])
+    encoded = []
+    for text in texts:
+        row = Row([], [], [], [])
+        _extend(row, next(codes), read, 0)
+        _extend(row, next(codes), 0.0, 0)
+        for number in range(1, len(text.answers) + 1):
+            _extend(row, next(codes), hint, number)
+            _extend(row, next(codes), say, number)
+        encoded.append(row)
+    return sorted(encoded, key=lambda row: len(row.ids))
+
+
+def _extend(row: Row, ids: list[int], weight: float, answer: int) -> None:
+    """Append tokens; the first of an answer has no loss, for the token before it in the row is not its past."""
+    fresh = answer > 0 and row.answer[-1] != answer
+    past = row.answer.index(1) if fresh and 1 in row.answer else len(row.ids)
+    start = past if fresh else row.positions[-1] + 1 if row.positions else 0
+    row.ids.extend(ids)
+    row.weights.extend([0.0 if fresh else weight, *[weight] * (len(ids) - 1)])
+    row.answer.extend([answer] * len(ids))
+    row.positions.extend(range(start, start + len(ids)))
