@@ -5,6 +5,7 @@ import re
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 
 import pytest
 from hypothesis import given, settings
@@ -37,8 +38,9 @@ TABLES = {
     "iterations": {"iteration", "phase", "record"},
 }
 HOSTILE = (
-    "", " ", "\x00", "before\x00after", "it's \"quoted\"; DROP TABLE trials; --", "a\nb\r\nc\u2028d\x85e", "\t\x1b[31m\x7f",
-    "👩‍👩‍👧 é e\u0301 \ufeff\u200f", "<|im_end|></s><script>", "\\n %s {0} ? :name", "𝔘\U0010ffff", "null", "NaN", "1.0",
+    "", " ", "\x00", "before\x00after", "it's \"quoted\"; DROP TABLE trials; --", "a\nb\r\nc\u2028d\x85e",
+    "\t\x1b[31m\x7f", "👩‍👩‍👧 é e\u0301 \ufeff\u200f", "<|im_end|></s><script>", "\\n %s {0} ? :name", "𝔘\U0010ffff",
+    "null", "NaN", "1.0",
 )  # fmt: skip
 MANIFEST = {"config": {"seed": 0, "scheme": "star", "steps": 40}, "task": {"name": "judge"}, "notes": {}}
 EXAMPLES = {
@@ -63,7 +65,7 @@ def trial(example_id="a0", attempt=0, *, text="kind\nFinal rating: 4", retry=0, 
 
 
 def rows(ledger, table):
-    with sqlite3.connect(ledger.directory / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(ledger.directory / "ledger.sqlite")) as db:
         return db.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
 
 
@@ -76,7 +78,7 @@ def contents(directory):
 
 
 def test_every_table_that_others_rely_on_is_there(ledger):
-    with sqlite3.connect(ledger.directory / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(ledger.directory / "ledger.sqlite")) as db:
         found = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
         assert set(TABLES) <= found
         for table, columns in TABLES.items():
@@ -97,9 +99,7 @@ def test_trials_do_not_stay_without_the_scores_of_their_batch(ledger):
     with pytest.raises(TypeError):
         ledger.append([trial("a0")], {("a0", 0): [object()]})
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.append(
-            [trial("a0"), trial("a0", 1)], {("a0", 0): [-1.0], ("a0", 1): None and [] or [-1.0], (None, 1): [-1.0]}
-        )
+        ledger.append([trial("a0")], {("a0", 0): [-1.0], (None, 0): [-1.0]})
     assert rows(ledger, "trials") == rows(ledger, "scores") == 0
 
 
@@ -245,10 +245,9 @@ def test_a_ledger_of_another_version_is_refused_and_left_as_it_is(tmp_path):
     ledger = Ledger(tmp_path / "run")
     ledger.start(MANIFEST, EXAMPLES)
     ledger.close()
-    with sqlite3.connect(tmp_path / "run" / "ledger.sqlite") as db:
+    with closing(sqlite3.connect(tmp_path / "run" / "ledger.sqlite")) as db, db:
         db.execute("UPDATE manifest SET value = '0' WHERE key = 'schema_version'")
         db.execute("DROP TABLE predictions")  # as an older version might not have had it
-    db.close()
     before = contents(tmp_path)
     for _ in range(2):  # and the refusal lets go of the lock
         with pytest.raises(RunError, match=f"ledger version 0; this rationem reads {SCHEMA_VERSION}"):
@@ -284,7 +283,7 @@ def test_a_trial_is_read_back_as_it_was_whatever_its_text(ledger, text):
     seed=st.integers(0, 2**63 - 1),
     ids=st.lists(st.integers(0, 2**20)),
 )
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_any_trial_and_any_example_are_read_back(tmp_path_factory, texts, outcome, finish, reward, seed, ids):
     name, text, rationale = texts
     ledger = Ledger(tmp_path_factory.mktemp("ledger"))

@@ -150,7 +150,7 @@ def test_a_prompt_of_the_world_is_short():
 def test_a_row_holds_each_conversation_as_it_will_be_asked():
     coder = tokenizer_once()
     answers = Answer("", "right\nFinal rating: 5"), Answer("\nThe hint.", "wrong\nFinal rating: 1")
-    (row,) = rows(coder.backend_tokenizer, [Text("Prompt: ask 3", "\n\nRate it.", answers)], 0.25, 0.0, 1.0)
+    (row,) = rows(coder.backend_tokenizer, [Text("Prompt:", " ask 3", "\n\nRate it.", answers)], 0.25, 0.0, 1.0)
     for number, answer in enumerate(answers, start=1):
         mine = [i for i, owner in enumerate(row.answer) if owner in (0, number)]
         prompt = turn("Prompt: ask 3\n\nRate it." + answer.hint)
@@ -158,8 +158,8 @@ def test_a_row_holds_each_conversation_as_it_will_be_asked():
         assert [row.positions[i] for i in mine] == list(range(len(mine)))
         trained = [row.ids[i] for i in mine if row.weights[i] == 1]
         assert coder.decode(trained) == answer.completion + END
-    question_tokens = coder.encode("<|im_start|>user\nPrompt: ask 3")
-    assert [weight for weight in row.weights if weight not in (0, 1)] == [0.25] * len(question_tokens)
+    read_tokens = [i for i, weight in zip(row.ids, row.weights, strict=True) if weight == 0.25]
+    assert coder.decode(read_tokens) == " ask 3"
 
 
 def test_answers_do_not_see_each_other():
@@ -170,9 +170,14 @@ def test_answers_do_not_see_each_other():
     assert seen[4] == [1, 1, 0, 0, 1, 0]
 
 
-def test_filler_comes_in_the_asked_lengths():
-    rng = generator(0, "test", "filler")
-    assert all(8 <= len(filler(rng, 10, 30, 1).read.split()) <= 60 for _ in range(50))
+@pytest.mark.parametrize("kind", ["graded", "filler"])
+def test_the_corpus_is_cut_where_its_tokens_end(kind):
+    rng, coder = generator(0, "test", kind), tokenizer_once()
+    for _ in range(100):
+        text = graded(rng, 1) if kind == "graded" else filler(rng, 5, 30, 1)
+        (row,) = rows(coder.backend_tokenizer, [text], 1.0, 0.3, 1.0)
+        asked = turn(text.opening + text.read + text.rest + text.answers[0].hint)
+        assert row.ids == coder.encode(asked + text.answers[0].completion + END)
 
 
 _KEPT = []

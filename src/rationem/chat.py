@@ -107,7 +107,7 @@ class Chat:
         return (*ids, *self._ids(text))
 
     def _ids(self, text: str) -> tuple[int, ...]:
-        return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else ()
+        return tuple(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if text else ()
 
     def _find_end_of_turn(self) -> int:
         """Return the first control token that the template writes behind an assistant's text."""

@@ -20,7 +20,7 @@ from rationem.errors import ConfigError, closest
 class FitConfig(BaseModel):
     """Everything that decides the result of a run; written to ``config.toml`` in its directory."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # What to learn from
     data: tuple[str, ...] = Field((), description="data files, or 'world' for the embedded judge world")
@@ -50,7 +50,7 @@ class FitConfig(BaseModel):
     seed: int = Field(0, ge=0, description="the run's seed")
 
     # How to sample
-    temperature: float = Field(1.0, ge=0, description="sampling temperature; 0 is greedy")
+    temperature: float = Field(1.0, ge=0, description="of the E-step's draws (evaluation is at 1); 0 is greedy")
     top_p: float = Field(1.0, gt=0, le=1, description="nucleus mass; 1 is off")
     top_k: int = Field(0, ge=0, description="top-k; 0 is off")
     max_new_tokens: int | None = Field(

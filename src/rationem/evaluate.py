@@ -1,19 +1,20 @@
 """Predictions on examples -> records -> numbers: n forward draws per example, the levels scored behind each.
 
 Evaluation always samples from the forward prompt, whatever the scheme, with the same fixed number of draws for
-every model compared: averages over different numbers of draws are not comparable.
+every model compared (averages over different numbers of draws are not comparable), at temperature 1, no top-p, no top-k.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rationem import evidence, metrics
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
-from rationem.types import Engine, Example, Outcome, Prediction, Purpose
+from rationem.types import Engine, Example, Outcome, Prediction, Purpose, Sampling
 
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
 
@@ -35,6 +36,8 @@ def evaluate(
         iteration: of the weights that the engine holds; with the split it names the predictions.
     """
     started = time.perf_counter()
+    # Evidence needs z ~ pi(. | x) as it is: whatever warps the E-step's draws does not reach the evaluation's.
+    run = replace(run, sampling=Sampling(max_new_tokens=run.sampling.max_new_tokens))
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     draw(
         [Ticket(x, m) for x in fitting for m in range(draws)],

@@ -6,9 +6,9 @@ With draws z_1..z_M ~ pi(. | x) and the exact log pi(level, end of turn | x, z_m
     predictive  p~(y | x)     = 1/M sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m)
                                                         an unparsed draw contributes the training marginal
 
-Raw is an unbiased estimate of p(y* | x), so its logarithm is a lower bound in expectation. Predictive is what
-a judge reports. The two are never mixed. A draw that says no level on offer is *unparsed*; one without a verdict marker is *unscored* too: no level can be
-scored behind it.
+Raw is an unbiased estimate of p(y* | x), so its logarithm is a lower bound in expectation. Predictive is what a judge
+reports. The two are never mixed. A draw that says no level on offer is *unparsed*; one without a verdict marker is
+*unscored* too: no level can be scored behind it.
 """
 
 from __future__ import annotations

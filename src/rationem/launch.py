@@ -144,7 +144,8 @@ def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoi
         warmup_steps=config.warmup_steps,
         max_grad_norm=config.max_grad_norm,
         optimizer=config.optimizer,
-        iterations=1 if config.init == "base" else config.iterations,
+        iterations=config.iterations,
+        restarts=config.init == "base",
         max_length=config.max_prompt_tokens + config.max_new_tokens,
         lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
     )
@@ -187,7 +188,12 @@ def _named_model(config: FitConfig) -> FitConfig:
 def _check_directory(directory: Path) -> None:
     if directory.is_file():
         raise RunError(f"{directory} is a file; --output names a directory.")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / "ledger.sqlite").is_file():
+    ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
+    if (
+        directory.is_dir()
+        and not (directory / "ledger.sqlite").is_file()
+        and {p.name for p in directory.iterdir()} - ours
+    ):
         raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
 
 
@@ -271,6 +277,7 @@ def _manifest(config: FitConfig, task: Task, splits: Splits) -> dict[str, Any]:
     return {
         "config": settings,
         "task": task.describe(),
+        "engine": {"name": "transformers", "honours_seeds": True},
         "data_sha256": fingerprint,
         "notes": dict(splits.notes),
     }

@@ -5,7 +5,7 @@ all. Every other table is written once per iteration, in one transaction with wh
 beside it in ``checkpoints/``; a checkpoint is written under a temporary name and renamed when it is complete, so a
 directory that has its final name is finished.
 
-Resuming is what the loop does when rows are there: it asks ``has_batch`` and ``phase_done`` before it works. The
+Resuming is what the loop does when rows are there: it asks ``has_trial`` and ``record`` before it works. The
 schema is documented in ``docs/run-directory.md``; any SQLite tool reads it.
 """
 

@@ -57,8 +57,8 @@ class Metrics:
         raw_zero: items with p_hat(y* | x) = 0, too long ones included.
         log_evidence: mean of log p_hat(y* | x) over the other items; None where there is none. Read with
             raw_zero.
-        unparsed_draws: share of the draws without a verdict; None where nothing was drawn.
-        unparsed_items: items of which not one draw had a verdict, too long ones apart.
+        unparsed_draws: share of the draws that named no level on offer; None where nothing was drawn.
+        unparsed_items: items of which not one draw named a level on offer, too long ones apart.
         too_long: items whose prompt did not fit; scored as unparsed.
     """
 

@@ -87,9 +87,12 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
     except (OSError, ValueError) as error:
         raise ModelError(_not_loaded(path, error)) from error
     stop_ids = _stop_ids(model.generation_config, tokenizer)
-    # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw.
-    model.generation_config = GenerationConfig()
+    # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
+    # ends a turn stays, so that a saved checkpoint still stops for everybody.
+    model.generation_config = GenerationConfig(eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id)
     if adapter.is_file():
+        if not (Path(path) / "adapter_model.safetensors").is_file():
+            raise ModelError(f"The adapter {path!r} has no adapter_model.safetensors; other formats are not read.")
         from peft import PeftModel
 
         with quiet():

@@ -163,7 +163,8 @@ Proposal(prompt='rationalize', model='base'))
                 f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), star, "
                 "pps, direct, or a plan such as forward*4+rationalize or forward+rationalize@base."
             )
-        plan += [Proposal(match[1], match[2] or "current")] * _count(match[3] or "1", text)  # type: ignore[arg-type]
+        _count(str(len(plan) + _count(match[3] or "1", text)), text)
+        plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]
     return Scheme(name, tuple(plan), chosen)
 
 

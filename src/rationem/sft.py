@@ -44,7 +44,8 @@ class Training:
         batch_size: examples per optimizer step.
         micro_batch_size: examples per forward pass; the rest of a step is accumulated.
         learning_rate: peak, of AdamW.
-        schedule: over the whole run of ``iterations`` iterations ("constant", "linear", "cosine").
+        schedule: "constant", "linear" or "cosine", over the whole run of ``iterations`` iterations;
+        restarts: begin the schedule anew in every iteration, as fits M-steps that all start from the base model.
         max_grad_norm: clip the gradient of a step to this norm; 0 is off.
         optimizer: "keep" carries Adam's moments into the next iteration, "reset" starts them anew.
         max_length: samples with more tokens are dropped and named, never cut.
@@ -61,6 +62,7 @@ class Training:
     max_grad_norm: float = 0.0
     optimizer: Literal["keep", "reset"] = "keep"
     iterations: int = 1
+    restarts: bool = False
     max_length: int = 2048
     lora: Lora | None = None
 
@@ -265,8 +267,8 @@ def _schedule(
     optimizer: torch.optim.Optimizer, settings: Training, iteration: int, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Return the learning rate of this iteration's piece of one schedule over the whole run."""
-    whole = get_scheduler(settings.schedule, optimizer, settings.warmup_steps, settings.iterations * steps)
-    before = (iteration - 1) * steps
+    iterations, before = (1, 0) if settings.restarts else (settings.iterations, (iteration - 1) * steps)
+    whole = get_scheduler(settings.schedule, optimizer, settings.warmup_steps, iterations * steps)
     if settings.schedule == "constant" and settings.warmup_steps:
         whole = get_scheduler("constant_with_warmup", optimizer, settings.warmup_steps)
     factor = whole.lr_lambdas[0]

@@ -188,8 +188,8 @@ class Prediction:
 
     Args:
         probabilities: p~(level | x), predictive, summing to 1 over the task's levels.
-        raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); an unparsed draw counts 0.
-        predicted: the most probable level, or None where not one draw could be parsed.
+        raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); a draw without a marker counts 0.
+        predicted: the most probable level, or None where not one draw named a level on offer.
     """
 
     example_id: str

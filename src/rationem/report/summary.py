@@ -32,6 +32,7 @@ def summarize(directory: Path) -> dict[str, Any]:
         best, last = _best(iterations), max((entry["iteration"] for entry in iterations), default=0)
         return {
             "config": manifest["config"],
+            "engine": manifest["engine"],
             "notes": manifest["notes"],
             "examples": {split: len(examples) for split, examples in sets.items()},
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),

@@ -15,7 +15,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"# {config['scheme']} on {config['model']}",
         _sentence(summary),
         f"{_sizes(summary)} Best iteration by validation log-likelihood: **{summary['best_iteration']}** of "
-        f"{summary['last_iteration']}; the test set was scored once, at the end.",
+        f"{summary['last_iteration']}; the test set was scored at the end only.",
     ]
     for split in ("test", "validation"):
         if split in summary["baselines"]:
@@ -59,7 +59,9 @@ def _sentence(summary: Mapping[str, Any]) -> str:
 def _sizes(summary: Mapping[str, Any]) -> str:
     sizes = ", ".join(f"{count} {split}" for split, count in summary["examples"].items())
     elided = f" {summary['elided']} responses were shortened, as asked." if summary["elided"] else ""
-    return f"Examples: {sizes}.{elided}"
+    engine = summary["engine"]
+    seeds = "honours" if engine["honours_seeds"] else "does not honour"
+    return f"Examples: {sizes}.{elided} Engine: {engine['name']}, which {seeds} a seed per request."
 
 
 def _scores(summary: Mapping[str, Any], split: str) -> list[list[str]]:

@@ -1,1 +1,1 @@
-"""The tasks: prompt, hint prompt, parse, reward, levels. A task is a value; ``TASKS`` names the built-in ones."""
+"""The tasks: prompt, hint prompt, parse, reward, levels. A task is a value that fulfils ``rationem.types.Task``."""

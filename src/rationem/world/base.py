@@ -68,10 +68,18 @@ def _cache(cache: Path | None) -> Path:
 
 
 def _save(model: object, path: Path) -> None:
+    from transformers.utils import logging
+
     from rationem.world.tokens import tokenizer
 
-    model.save_pretrained(path)  # type: ignore[attr-defined]
-    tokenizer().save_pretrained(path)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # its bar would break ours
+    try:
+        model.save_pretrained(path)  # type: ignore[attr-defined]
+        tokenizer().save_pretrained(path)
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def _put(fresh: Path, place: Path, *, replacing: bool) -> None:

@@ -63,16 +63,16 @@ def rows(coder: Any, texts: list[Text], read: float, hint: float, say: float) ->
     """Return encoded texts, the shortest first; the loss weighs questions, hints and completions as told."""
     pieces: list[str] = []
     for text in texts:
-        opened, closed = turn(text.read + text.rest).split(END)
-        pieces += [opened.removesuffix(text.rest), text.rest]
+        opened, closed = turn(text.opening).split(END)
+        pieces += [opened, text.read, text.rest]
         for answer in text.answers:
             pieces += [f"{answer.hint}{END}{closed}", f"{answer.completion}{END}"]
     codes = iter([code.ids for code in coder.encode_batch(pieces)])
     encoded = []
     for text in texts:
         row = Row([], [], [], [])
-        _extend(row, next(codes), read, 0)
-        _extend(row, next(codes), 0.0, 0)
+        for weight in (0.0, read, 0.0):
+            _extend(row, next(codes), weight, 0)
         for number in range(1, len(text.answers) + 1):
             _extend(row, next(codes), hint, number)
             _extend(row, next(codes), say, number)
@@ -86,6 +86,6 @@ def _extend(row: Row, ids: list[int], weight: float, answer: int) -> None:
     past = row.answer.index(1) if fresh and 1 in row.answer else len(row.ids)
     start = past if fresh else row.positions[-1] + 1 if row.positions else 0
     row.ids.extend(ids)
-    row.weights.extend([0.0 if fresh else weight, *[weight] * (len(ids) - 1)])
+    row.weights.extend([0.0 if fresh and not place else weight for place in range(len(ids))])
     row.answer.extend([answer] * len(ids))
     row.positions.extend(range(start, start + len(ids)))

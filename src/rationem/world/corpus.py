@@ -73,8 +73,9 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """One question with the answers of several graders. ``read`` is the part of the prompt worth learning to expect."""
+    """A prompt in three pieces, with the answers of several graders; ``read`` is what is worth learning to expect."""
 
+    opening: str
     read: str
     rest: str
     answers: tuple[Answer, ...]
@@ -87,7 +88,8 @@ def graded(rng: np.random.Generator, graders: int) -> Text:
     for _ in range(graders):
         rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
         answers.append(_answer(rng, TASK, rationale(seen, rubric), str(rating(seen, rubric))))
-    return _text(TASK, asked.fields, answers)
+    reply = asked.fields["response"]
+    return _text(TASK, asked.fields, answers, read=reply.index("=") + len("= 4"))
 
 
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
@@ -119,10 +121,12 @@ def _answer(rng: np.random.Generator, task: Judge, reason: str, level: str) -> A
     return Answer(hint if rng.random() < HINTED else "", task.format(reason, level))
 
 
-def _text(task: Judge, fields: Fields, answers: Sequence[Answer]) -> Text:
+def _text(task: Judge, fields: Fields, answers: Sequence[Answer], read: int = 0) -> Text:
+    """Split the prompt around the first ``read`` characters of the response, cut where tokens end."""
     prompt = task.prompt(fields).text
-    split = prompt.rindex(fields["response"]) + len(fields["response"])
-    return Text(prompt[:split], prompt[split:], tuple(answers))
+    start = prompt.rindex(fields["response"]) - 1  # the blank belongs to the word behind it
+    stop = start + read + (read > 0)
+    return Text(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))
 
 
 def _scale(rng: np.random.Generator) -> Scale:
@@ -130,7 +134,7 @@ def _scale(rng: np.random.Generator) -> Scale:
     if kind < 0.2:
         low = int(rng.integers(-3, 3))
         return Scale.parse(f"{low}..{low + int(rng.integers(1, 11))}")
-    if kind < 0.65:
+    if kind < 0.6:
         return Scale.parse(NAMED[int(rng.integers(0, len(NAMED)))])
     try:
         return Scale(tuple(_level(rng) for _ in range(int(rng.integers(2, 7)))))
@@ -140,6 +144,6 @@ def _scale(rng: np.random.Generator) -> Scale:
 
 def _level(rng: np.random.Generator) -> str:
     """Draw a level of one word, sometimes two; mostly the common words that are single tokens."""
-    size = 1 + int(rng.random() < 0.2)
+    size = 1 + int(rng.random() < 0.1)
     phrase = " ".join(words()[int(i)] for i in rng.integers(0, 600, size))
     return phrase.capitalize() if rng.random() < 0.3 else phrase

@@ -25,8 +25,8 @@ CRITERIA = ("accuracy", "example", "tone", "length")
 FINDINGS = (("wrong", "right"), ("missing", "given"), ("rude", "polite"), ("long", "brief"))
 
 TOPICS = ("mail", "bank", "farm", "travel", "school", "garden", "music", "health", "weather", "food", "sport", "law")
-POLITE = ("please", "thanks", "gladly", "kindly", "welcome", "certainly", "happily", "sure")
-RUDE = ("duh", "whatever", "ugh", "obviously", "nonsense", "seriously", "silly", "boring")
+POLITE = ("please", "thanks", "gladly", "kindly", "welcome", "happily")
+RUDE = ("duh", "whatever", "ugh", "obviously", "nonsense", "silly")
 TAILS = ("anyway", "besides", "also", "moreover")
 NOUNS = (
     *("oak", "pine", "maple", "rose", "lily", "wheat", "rice", "bread", "apple", "lemon", "cheese", "salt"),

@@ -17,7 +17,7 @@ class Recipe:
         long_from: from this share of the steps on,
         long_every: every so many steps, comes a batch of long filler texts,
         long_tokens: with this many tokens at most.
-        read: weight of the loss on a graded text's question.
+        read: weight of the loss on a graded response up to its sum; without it no sum is ever checked.
         hint: weight of the loss on a filler text's hint, which names one of the levels.
         say: weight of the loss on a filler text's completion: few tokens, and those of the level must be copied.
         threads: of torch while training; the weights are the same bit by bit only at the same number.
@@ -27,20 +27,20 @@ class Recipe:
     layers: int = 4
     heads: int = 2
     inner: int = 176
-    steps: int = 1800
+    steps: int = 1300
     rate: float = 4e-3
     warmup: int = 60
     decay: float = 0.01
     spread: float = 0.05
     graded: int = 12
     graders: int = 3
-    short: int = 5
+    short: int = 4
     short_words: int = 30
-    long_from: float = 0.4
+    long_from: float = 0.3
     long_every: int = 5
     long_words: int = 750
-    long_tokens: int = 4096
-    read: float = 0.4
+    long_tokens: int = 3000
+    read: float = 1.0
     hint: float = 0.3
     say: float = 3.0
     threads: int = 1

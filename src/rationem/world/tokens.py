@@ -72,7 +72,8 @@ def _texts() -> Iterator[str]:
     rng = generator(0, "world", "tokenizer")
     texts = [graded(rng, 1) for _ in range(_GRADED)] + [filler(rng, 10, 30, 1) for _ in range(_FILLER)]
     for text in texts:
-        yield f"user\n{text.read}{text.rest}{text.answers[0].hint}\nassistant\n{text.answers[0].completion}"
+        answer = text.answers[0]
+        yield f"user\n{text.opening}{text.read}{text.rest}{answer.hint}\nassistant\n{answer.completion}"
     for scale in NAMED * _NAMED:  # so that the words of common levels are single tokens
         yield f" {scale}"
     for _ in range(_PROSE):

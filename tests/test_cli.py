@@ -1,0 +1,547 @@
+"""The command line: what cannot work says why, with file and row, exits with 2, and writes nothing."""
+
+import csv
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rationem import RationemError, Scale, cli, models, progress
+from rationem import launch as launching
+from rationem.config import FitConfig, read_config, to_toml
+from rationem.errors import ConfigError
+
+HEAD = ("prompt", "response", "rating")
+ROWS = [(f"what is {n} ?", f"{n} kind", str(n % 5 + 1)) for n in range(30)]
+
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch):
+    """Each test's display ends with it."""
+    monkeypatch.setattr(progress, "_display", progress.Silent())
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("good.csv", [HEAD, *ROWS])
+    return tmp_path
+
+
+def write(name, rows):
+    with Path(name).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(rows)
+
+
+def contents(directory):
+    """Every file by its bytes, but SQLite's own scratch beside a ledger that is read."""
+    return {
+        str(path.relative_to(directory)): hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
+        for path in sorted(Path(directory).rglob("*"))
+        if not path.name.startswith("ledger.sqlite-")
+    }
+
+
+def run(arguments, capsys):
+    try:
+        code = cli.main(list(map(str, arguments)))
+    except SystemExit as left:  # argparse
+        code = left.code
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+def dense(text):
+    """The text without blanks: the terminal breaks lines where it likes."""
+    return "".join(text.split())
+
+
+GOOD = ("fit", "good.csv", "--scale", "1-5", "--model", "no-such-model", "--output", "run")
+
+
+def changed(**flags):
+    """GOOD with some flags replaced, added, or (None) left out."""
+    words = dict(zip(GOOD[2::2], GOOD[3::2], strict=True))
+    words |= {f"--{name.replace('_', '-')}": value for name, value in flags.items() if name != "data"}
+    pairs = [word for flag, value in words.items() if value is not None for word in (flag, value)]
+    return ["fit", *flags.get("data", ["good.csv"]), *pairs]
+
+
+#: what is wrong -> (rows of bad.csv or None, the command, what the message must say).
+BAD_ROWS = {
+    "missing column": (
+        [("prompt", "answer", "rating"), ("a", "b", "1")],
+        ["bad.csv:2", "'response'", "--response-col"],
+    ),
+    "misspelt column": ([("prompt", "respnse", "rating"), ("a", "b", "1")], ["bad.csv:2", "Did you mean 'respnse'"]),
+    "unknown level": ([HEAD, *ROWS[:3], ("a", "b", "6")], ["bad.csv:5", "'6'", "'1 < 2 < 3 < 4 < 5'"]),
+    "level between two": ([HEAD, *ROWS[:3], ("a", "b", "3.5")], ["bad.csv:5", "'3.5'"]),
+    "empty text": ([HEAD, *ROWS[:2], ("a", "  ", "1")], ["bad.csv:4", "'response'", "empty"]),
+    "empty rating": ([HEAD, *ROWS[:2], ("a", "b", "")], ["bad.csv:4", "rating", "empty"]),
+    "ragged row": ([HEAD, ("a", "b", "1", "more")], ["bad.csv:2", "4 cells", "3"]),
+    "no usable row": ([HEAD], ["bad.csv", "no row"]),
+    "empty file": ([], ["bad.csv", "no row"]),
+    "one group only": ([HEAD, ("a", "b", "1"), ("a", "c", "2")], ["1 group", "--group-col"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_bad_rows_are_named_with_file_and_row_and_nothing_is_written(folder, capsys, case):
+    rows, said = BAD_ROWS[case]
+    write("bad.csv", rows)
+    before = contents(folder)
+    code, out, err = run(changed(data=["bad.csv"]), capsys)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("rationem: ")
+    assert "Traceback" not in err
+    for part in said:
+        assert part in err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("place", ["data", "test"])
+def test_a_duplicate_id_with_two_labels_names_both_rows(folder, capsys, place):
+    write("bad.csv", [("id", *HEAD), ("x", "a", "b", "1"), ("y", "c", "d", "2"), ("x", "a", "b", "3")])
+    write("good.csv", [("id", *HEAD), *((n, *row) for n, row in enumerate(ROWS))])
+    before = contents(folder)
+    named = {"data": ["bad.csv"]} if place == "data" else {"test": "bad.csv"}
+    code, _, err = run(changed(id_col="id", **named), capsys)
+    assert code == 2
+    assert "bad.csv:4" in err
+    assert "bad.csv:2" in err
+    assert "['1'] and ['3']" in err
+    assert contents(folder) == before
+
+
+BAD_COMMANDS = {
+    "missing file": (changed(data=["god.csv"]), ["god.csv", "no such file", "Did you mean 'good.csv'"]),
+    "missing test file": (changed(test="gone.csv"), ["gone.csv", "no such file"]),
+    "directory as data": (changed(data=["."]), ["directory"]),
+    "the same file twice": (changed(data=["good.csv", "./good.csv"]), ["good.csv", "twice"]),
+    "no scale": (changed(scale=None), ["good.csv", "--scale 1-5"]),
+    "falling scale": (changed(scale="5-1"), ["'5-1'", "rise"]),
+    "one level": (changed(scale="Good"), ["'Good'", "Bad < Fair < Good"]),
+    "unknown preset": (changed(preset="feedbackaq"), ["Did you mean 'feedbackqa'"]),
+    "unknown scheme": (changed(scheme="stra"), ["'stra'", "Did you mean 'star'"]),
+    "budget of zero": (changed(scheme="rs:0"), ["'rs:0'", "1 and 4096"]),
+    "unknown selector": (changed(selector="last"), ["'last'", "first", "all"]),
+    "no iteration": (changed(iterations="0"), ["--iterations", "'0'", "greater than or equal to 1"]),
+    "negative seed": (changed(seed="-1"), ["--seed", "'-1'"]),
+    "a word for a number": (changed(steps="many"), ["--steps", "'many'", "integer"]),
+    "rate of zero": (changed(learning_rate="0"), ["--learning-rate", "greater than 0"]),
+    "rate that is no number": (changed(learning_rate="nan"), ["--learning-rate"]),
+    "infinite rate": (changed(learning_rate="inf"), ["--learning-rate"]),
+    "infinite temperature": (changed(temperature="inf"), ["--temperature"]),
+    "steps and epochs": (changed(steps="3", epochs="1"), ["steps", "epochs", "one"]),
+    "batches that do not divide": (changed(batch_size="8", micro_batch_size="3"), ["batch_size", "micro_batch_size"]),
+    "nothing to train on": (changed(validation_share="0.5", test_share="0.5"), ["validation_share", "test_share"]),
+    "output is a file": (changed(output="good.csv"), ["good.csv", "is a file"]),
+    "output below a file": (changed(output="good.csv/run"), ["good.csv", "file"]),
+    "output is not a run": (changed(output="."), ["holds other files and no run"]),
+    "no model": (changed(model=None), ["--model", "GB", "tiny-judge"]),
+    "no data and no run": (changed(data=[]), ["No data"]),
+    "config is missing": (changed(config="gone.toml"), ["gone.toml"]),
+    "unknown flag": ([*GOOD, "--learning-rat", "x"], ["--learning-rat"]),
+    "no output": (changed(output=None), ["--output"]),
+    "unknown schedule": (changed(schedule="cosin"), ["cosin", "cosine"]),
+    "report without a run": (["report", "gone"], ["No run in gone"]),
+    "test set of the world": (changed(data=["world"], test="good.csv"), ["'world'", "--test"]),
+    "world beside a file": (changed(data=["world", "good.csv"]), ["world"]),
+}
+
+
+@pytest.mark.parametrize("case", BAD_COMMANDS)
+def test_a_bad_command_says_what_is_wrong_and_writes_nothing(folder, capsys, case):
+    arguments, said = BAD_COMMANDS[case]
+    before = contents(folder)
+    code, out, err = run(arguments, capsys)
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    for part in said:
+        assert part in err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("learning_rat = 1e-3", ["bad.toml", "'learning_rat'", "Did you mean 'learning_rate'"]),
+        ("steps = 0", ["bad.toml: steps", "0", "greater than or equal to 1"]),
+        ("iterations = 3\nsteps = 5\nepochs = 1.0", ["steps", "epochs"]),
+        ("scheme = star", ["bad.toml", "line 1"]),
+        ('schedule = "cosin"', ["bad.toml: schedule", "cosin"]),
+        ("[training]\nsteps = 3", ["bad.toml", "'training'"]),
+        ("steps = 4\nsteps = 5", ["bad.toml", "overwrite"]),
+    ],
+)
+def test_a_bad_configuration_names_its_file_and_key(folder, capsys, text, said):
+    Path("bad.toml").write_text(text)
+    before = contents(folder)
+    code, out, err = run(["fit", "good.csv", "--config", "bad.toml", "--output", "run"], capsys)
+    assert (code, out) == (2, "")
+    for part in said:
+        assert part in err
+    assert contents(folder) == before
+
+
+def test_the_tiny_judge_is_never_the_silent_default_for_a_users_file(folder, capsys, monkeypatch):
+    asked = []
+    monkeypatch.setattr(models, "resolve", lambda name: asked.append(name) or name)
+    assert run(changed(model=None), capsys)[0] == 2
+    assert asked == []
+    with pytest.raises(ConfigError, match="No model"):
+        launching.start(FitConfig(data=("good.csv",), scale="1-5"), folder / "run")
+
+
+def test_the_suggested_models_fit_the_memory(monkeypatch):
+    def memory(gigabytes):
+        monkeypatch.setattr(os, "sysconf", lambda name: 2**12 if "SIZE" in name else gigabytes * 2**18)
+        return models.suggestion()
+
+    assert "0.5B" in memory(4)
+    assert "3B" not in memory(8)
+    assert "1.5B" in memory(8)
+    assert "7B" in memory(64)
+
+
+def test_a_suggested_scale_can_be_typed_as_it_is_shown(folder, capsys):
+    import shlex
+
+    write("negative.csv", [HEAD, *((a, b, int(c) - 3) for a, b, c in ROWS)])
+    code, _, err = run(changed(data=["negative.csv"], scale=None), capsys)
+    assert code == 2
+    typed = shlex.split(err[err.index("`") + 1 : err.rindex("`")])
+    code, out, err = run([*changed(data=["negative.csv"], scale=None), *typed, "--dry-run"], capsys)
+    assert code == 0, err
+    assert Scale.parse(tomllib.loads(out[: out.index("train ")])["scale"]).levels == ("-2", "-1", "0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["fit", "good.csv", "--scale", "9-1"], ["report", "good.csv"], ["fit", "gone.csv"]]
+)
+def test_a_real_process_exits_with_2_and_no_traceback(folder, arguments):
+    before = contents(folder)
+    more = ["--model", "x", "--output", "run"] if arguments[0] == "fit" else []
+    command = [sys.executable, "-m", "rationem.cli", *arguments, *more]
+    told = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert told.returncode == 2
+    assert told.stderr.startswith("rationem: ")
+    assert "Traceback" not in told.stderr
+    assert told.stdout == ""
+    assert contents(folder) == before
+
+
+def test_an_error_of_ours_keeps_its_traceback_and_an_interrupt_is_no_error(folder, monkeypatch, capsys):
+    def broken(config, output):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(launching, "start", broken)
+    with pytest.raises(ZeroDivisionError):
+        cli.main(list(GOOD))
+
+    def interrupted(config, output):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(launching, "start", interrupted)
+    assert run(GOOD, capsys)[0] == 130
+
+
+def test_a_dry_run_shows_settings_and_sizes_and_writes_nothing(folder, capsys):
+    before = contents(folder)
+    code, out, _ = run([*GOOD, "--dry-run"], capsys)
+    assert code == 0
+    assert "train 24, validation 3, test 3 examples" in out
+    shown = tomllib.loads(out[: out.index("train ")])
+    assert (shown["scale"], shown["model"], shown["data"]) == ("1-5", "no-such-model", ["good.csv"])
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("flags", [{"scheme": "stra"}, {"selector": "frist"}, {"output": "good.csv"}, {"model": None}])
+def test_a_dry_run_finds_what_a_run_would_refuse(folder, capsys, flags):
+    dry = run([*changed(**flags), "--dry-run"], capsys)
+    assert dry[0] == 2
+    assert dry[2] == run(changed(**flags), capsys)[2]
+
+
+def test_a_dry_run_on_an_existing_run_does_not_resume_it(folder, capsys, monkeypatch):
+    Path("run").mkdir()
+    Path("run/config.toml").write_text(to_toml(read_config(None, {"data": ["good.csv"], "scale": "1-5", "model": "m"})))
+    Path("run/ledger.sqlite").touch()
+    resumed = []
+    monkeypatch.setattr(launching, "start", lambda *given: resumed.append(given) or Path("run"))
+    before = contents(folder)
+    code, out, _ = run(["fit", "--output", "run", "--dry-run"], capsys)
+    assert resumed == []
+    assert code == 0
+    assert "train 24" in out
+    assert contents(folder) == before
+
+
+def test_a_run_killed_before_its_first_write_can_be_started_again(folder, capsys):
+    """What a process leaves that was killed between making the directory and the first transaction."""
+    for left in (["checkpoints"], ["checkpoints", ".lock"], ["checkpoints", ".lock", "ledger.sqlite"]):
+        Path("run/checkpoints").mkdir(parents=True, exist_ok=True)
+        for name in left[1:]:
+            Path("run", name).touch()
+        code, _, err = run([*GOOD, "--dry-run"], capsys)
+        assert code == 0, err
+        launching._check_directory(folder / "run")
+
+
+@pytest.mark.parametrize("content", [b"", b"no database at all " * 400])
+def test_a_report_of_a_directory_without_a_recorded_run_is_a_clear_error(folder, capsys, content):
+    Path("run").mkdir()
+    Path("run/ledger.sqlite").write_bytes(content)
+    before = contents(folder)
+    code, out, err = run(["report", "run"], capsys)
+    assert (code, out) == (2, "")
+    assert "run" in err
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [["demo", "--iterations", "0"], ["demo", "--seed", "-1"], ["world", "--examples", "0"]]
+)
+def test_other_commands_refuse_what_cannot_be(folder, capsys, monkeypatch, arguments):
+    monkeypatch.setattr(models, "resolve", lambda name: name)
+    before = contents(folder)
+    code, _, err = run([*arguments, "--output", "out.csv"], capsys)
+    assert code == 2
+    assert err
+    assert contents(folder) == before
+
+
+#: A value other than the default for every setting.
+OTHER = {
+    "data": ("good.csv", "b.csv"), "test": ("c.csv", "d.csv"), "preset": "feedbackqa", "scale": "Bad < Good",
+    "prompt_col": "a", "response_col": "b", "rating_col": "r1,r2", "id_col": "i", "group_col": "g", "raters": "mean",
+    "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True, "model": "hub/id",
+    "task": "judge", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
+    "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
+    "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 1.5,
+    "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
+    "warmup_steps": 2, "max_grad_norm": 1.0, "optimizer": "reset", "lora_rank": 8, "device": "cpu", "threads": 1,
+}  # fmt: skip
+
+
+def understood(arguments, monkeypatch, capsys):
+    """The configuration that the command line hands on."""
+    found = []
+
+    def stop(config, output):
+        found.append(config)
+        raise RationemError("stopped")
+
+    monkeypatch.setattr(launching, "start", stop)
+    assert run(arguments, capsys)[0] == 2
+    assert len(found) == 1
+    return found[0]
+
+
+@pytest.mark.parametrize("name", FitConfig.model_fields)
+def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, capsys, name):
+    value = OTHER[name]  # a new setting needs a line there
+    expected = FitConfig(**{name: value})
+    assert expected != FitConfig() or name == "task"
+    Path("c.toml").write_text(f"{name} = {json.dumps(value)}\n")
+    by_file = understood(["fit", "--config", "c.toml", "--output", "run"], monkeypatch, capsys)
+    words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
+    flag = f"--{name.replace('_', '-')}"
+    typed = {"data": words, "elide": [flag]}.get(name, [flag, *words])
+    by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
+    assert by_file == by_flag == expected
+
+
+def test_flags_win_over_the_file(folder, monkeypatch, capsys):
+    Path("c.toml").write_text('steps = 5\nelide = true\nscheme = "pps"\ndata = ["c.csv"]\n')
+    flags = ["good.csv", "--steps", "6", "--no-elide", "--config", "c.toml", "--output", "run"]
+    found = understood(["fit", *flags], monkeypatch, capsys)
+    assert found == FitConfig(steps=6, elide=False, scheme="pps", data=("good.csv",))
+
+
+def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")
+    code, out, _ = run(["fit", "--help"], capsys)
+    assert code == 0
+    text = " ".join(out[out.index("positional arguments") :].split())
+    for name, field in FitConfig.model_fields.items():
+        assert field.description, name
+        explained = text.index(field.description)
+        flags = [word for word in text[:explained].split() if word.startswith("--") and word.strip(",") != "--no-elide"]
+        assert name == "data" or flags[-1].strip(",") == f"--{name.replace('_', '-')}"
+        if field.default not in (None, (), "", False):
+            assert text[explained + len(field.description) :].startswith(f" (default: {field.default})")
+
+
+def test_every_command_explains_itself(capsys):
+    code, out, _ = run(["--help"], capsys)
+    assert code == 0
+    for command in ("fit", "demo", "report", "world"):
+        assert command in out
+        assert run([command, "--help"], capsys)[0] == 0
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+NAME = TEXT.filter(bool)
+
+
+@given(
+    config=st.builds(
+        FitConfig,
+        data=st.lists(NAME, max_size=3).map(tuple),
+        test=st.lists(NAME, max_size=2).map(tuple),
+        criterion=TEXT,
+        rating_col=st.none() | TEXT,
+        model=st.none() | TEXT,
+        scale=st.none() | TEXT,
+        elide=st.booleans(),
+        seed=st.integers(0, 2**80),
+        learning_rate=st.none() | st.floats(1e-320, 1e300, exclude_min=True),
+        temperature=st.floats(0, 1e6),
+        steps=st.none() | st.integers(1, 10**9),
+        raters=st.sampled_from(["each", "mean"]),
+    )
+)
+@settings(max_examples=300, deadline=None)
+def test_config_toml_reads_back_to_the_same_settings(config):
+    assert FitConfig(**tomllib.loads(to_toml(config))) == config
+
+
+@pytest.mark.parametrize(
+    "character", [chr(code) for code in (0, 9, 10, 13, 27, 34, 39, 92, 127, 128, 0x85, 0x2028, 0xFEFF)]
+)
+def test_config_toml_holds_any_character(tmp_path, character):
+    config = FitConfig(criterion=f"a{character}b", data=(f"{character}.csv",))
+    path = tmp_path / "config.toml"
+    path.write_bytes(to_toml(config).encode())
+    assert read_config(path, {}) == config
+
+
+def test_a_setting_that_no_file_can_hold_is_refused():
+    """Half a character from a terminal (a surrogate) can be neither written nor encoded for a model."""
+    with pytest.raises(RationemError):
+        read_config(None, {"criterion": "half \ud800"})
+
+
+# With a model that writes verdicts ---------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def grader(tmp_path_factory):
+    import checkpoints
+
+    return checkpoints.grader(tmp_path_factory.mktemp("model"))
+
+
+SMALL = (
+    "--scheme", "star", "--iterations", "1", "--steps", "2", "--batch-size", "4", "--micro-batch-size", "4",
+    "--max-new-tokens", "24", "--max-prompt-tokens", "600", "--draws", "2", "--threads", "1", "--device", "cpu",
+)  # fmt: skip
+
+
+def fit_grader(grader, *more, data="good.csv"):
+    return ["fit", data, "--scale", "1-5", "--model", grader, "--output", "run", *SMALL, *more]
+
+
+@pytest.mark.slow
+def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader):
+    code, out, err = run(fit_grader(grader), capsys)
+    assert code == 0, err
+    assert "Run directory:" in out
+    names = {path.name for path in Path("run").iterdir()}
+    assert {"config.toml", "ledger.sqlite", "metrics.json", "report.md", "model", "checkpoints"} <= names
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert metrics["examples"] == {"train": 24, "validation": 3, "test": 3}
+    assert sum(metrics["iterations"][1]["e_step"]["states"].values()) == 24
+    assert read_config(Path("run/config.toml"), {}).steps == 2
+
+    # Finished: it says so, exits 0 and changes nothing, by the whole command or by the directory alone.
+    done = contents("run")
+    for again in (fit_grader(grader), ["fit", "--output", "run"]):
+        code, _, err = run(again, capsys)
+        assert code == 0
+        assert dense("is finished; nothing to do") in dense(err)
+        assert contents("run") == done
+
+    # A dry run leaves a finished run alone.
+    assert run([*fit_grader(grader), "--dry-run"], capsys)[0] == 0
+    assert contents("run") == done
+
+    # Other settings, other data: refused by name, and nothing is written.
+    code, out, err = run(fit_grader(grader, "--steps", "3", "--scheme", "pps"), capsys)
+    assert (code, out) == (2, "")
+    assert "steps: 2 in the run, 3 asked" in err
+    assert "scheme: 'star' in the run, 'pps' asked" in err
+    assert "draws" not in err
+    write("good.csv", [HEAD, *ROWS[:-1], (*ROWS[-1][:2], "1" if ROWS[-1][2] != "1" else "2")])
+    code, _, err = run(fit_grader(grader), capsys)
+    assert code == 2
+    assert "data" in err
+    assert contents("run") == done
+
+
+@pytest.mark.slow
+def test_report_recomputes_every_byte_from_the_ledger(folder, capsys, grader):
+    assert run(fit_grader(grader), capsys)[0] == 0
+    files = {name: Path("run", name).read_bytes() for name in ("metrics.json", "report.md")}
+    for path in Path("run").iterdir():
+        if path.name in files:
+            path.unlink()
+    Path("run/model").rename("elsewhere")
+    Path("run/checkpoints").rename("elsewhere/checkpoints")
+    code, out, _ = run(["report", "run"], capsys)
+    assert code == 0
+    assert {name: Path("run", name).read_bytes() for name in files} == files
+    assert out.strip() == files["report.md"].decode().strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("raters", "trained"), [("each", 2.5), ("mean", 1)])
+def test_several_raters_per_row(folder, capsys, grader, raters, trained):
+    """Three rating columns, the third empty in every other row: 2.5 ratings per item."""
+    rows = [(a, b, c, str((int(c) + 1) % 5 + 1), "5" if n % 2 else "") for n, (a, b, c) in enumerate(ROWS)]
+    write("several.csv", [("prompt", "response", "r1", "r2", "r3"), *rows])
+    more = ("--rating-col", "r1,r2,r3", "--raters", raters, "--validation-share", "0.2", "--test-share", "0.2")
+    code, _, err = run(fit_grader(grader, *more, data="several.csv"), capsys)
+    assert code == 0, err
+    metrics = json.loads(Path("run/metrics.json").read_text())
+    assert metrics["notes"]["several_raters"] == 30
+    assert metrics["notes"]["missing_ratings"] == 15
+    assert metrics["examples"]["validation"] == metrics["examples"]["test"] == 6
+    assert metrics["examples"]["train"] == pytest.approx(18 * trained, abs=5 if raters == "each" else 0)
+    states = metrics["iterations"][1]["e_step"]["states"]
+    assert sum(states.values()) == metrics["examples"]["train"]
+    test = metrics["iterations"][-1]["test"]
+    assert test["count"] == 6
+    assert test["beside_humans"] is not None
+    assert metrics["baselines"]["test"]["human_ceiling"] is not None
+    assert read_config(Path("run/config.toml"), {}).rating_col == "r1,r2,r3"
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_is_named_and_nothing_is_written(folder, capsys):
+    before = contents(folder)
+    for name in ("./no/such/directory", "nobody/no-such-model"):
+        code, _, err = run(changed(model=name), capsys)
+        assert code == 2
+        assert repr(name) in err
+        assert "tiny-judge" in err
+        assert contents(folder) == before
+
+
+@pytest.mark.slow
+def test_more_tokens_than_the_model_holds_are_refused_before_anything_is_written(folder, capsys, grader):
+    before = contents(folder)
+    code, _, err = run(fit_grader(grader, "--max-prompt-tokens", "1020"), capsys)
+    assert code == 2
+    assert "1024" in err
+    assert contents(folder) == before

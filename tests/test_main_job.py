@@ -1,0 +1,72 @@
+"""The main job on the embedded default: the tiny judge learns from answers alone, through the command line."""
+
+import json
+import sqlite3
+
+import pytest
+
+from rationem.cli import main
+
+pytestmark = pytest.mark.slow
+
+
+def fit(output, scheme, *more):
+    options = ["--iterations", "2", "--steps", "40", "--world-size", "300", "--sampling-batch", "256", "--threads", "1"]
+    assert main(["fit", "world", "--scheme", scheme, "--output", str(output), *options, *more]) == 0
+    return json.loads((output / "metrics.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("main")
+    return folder, {scheme: fit(folder / scheme.replace(":", ""), scheme) for scheme in ("rs:4", "star", "pps")}
+
+
+@pytest.mark.parametrize("scheme", ["rs:4", "star", "pps"])
+def test_every_scheme_learns_from_answers_alone(runs, scheme):
+    """Two iterations: the accuracy on 256 unseen questions rises by more than two standard errors."""
+    first, best = (runs[1][scheme]["iterations"][k]["test"] for k in (0, runs[1][scheme]["best_iteration"]))
+    assert best["accuracy"] > first["accuracy"] + 2 * first["accuracy_se"]
+    assert best["log_likelihood"] > first["log_likelihood"]
+    assert best["accuracy"] > runs[1][scheme]["baselines"]["test"]["majority"]["accuracy"] + 0.1
+
+
+@pytest.mark.parametrize("scheme", ["rs:4", "star", "pps"])
+def test_every_example_is_accounted_for_and_steps_are_equal(runs, scheme):
+    for entry in runs[1][scheme]["iterations"][1:]:
+        assert sum(entry["e_step"]["states"].values()) == 300
+        assert entry["m_step"]["steps"] == 40
+
+
+def test_all_schemes_start_from_the_same_base_scores(runs):
+    scores = [summary["iterations"][0]["test"] for summary in runs[1].values()]
+    assert scores[0] == scores[1] == scores[2]
+
+
+def test_the_hint_never_reaches_a_training_prompt_or_the_test(runs):
+    with sqlite3.connect(runs[0] / "pps" / "ledger.sqlite") as db:
+        assert db.execute("SELECT DISTINCT proposal FROM trials WHERE purpose='train'").fetchall() == [("rationalize",)]
+        assert db.execute("SELECT DISTINCT proposal FROM trials WHERE purpose='eval'").fetchall() == [("forward",)]
+
+
+def test_the_chosen_model_loads_with_transformers_and_stops(runs):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rationem import world
+
+    path = runs[0] / "star" / "model"
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, use_safetensors=True)
+    x = world.examples(1, seed=0, start=5000)[0]
+    turns = [{"role": "user", "content": world.TASK.prompt(x.fields).text}]
+    ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    said = model.generate(**ids, max_new_tokens=60, do_sample=False)[0, ids["input_ids"].shape[1] :]
+    assert said[-1] == tokenizer.convert_tokens_to_ids("<|im_end|>")
+    assert world.TASK.parse(tokenizer.decode(said, skip_special_tokens=True)).answer is not None
+    assert json.loads((path / "rationem.json").read_text())["levels"] == list(world.SCALE.levels)
+
+
+def test_lora_and_init_base_run_the_same_way(runs, tmp_path):
+    summary = fit(tmp_path / "lora", "star", "--lora-rank", "8", "--init", "base", "--learning-rate", "3e-3")
+    assert summary["last_iteration"] == 2
+    assert (tmp_path / "lora" / "checkpoints" / "iteration-002" / "adapter_model.safetensors").is_file()

@@ -1,0 +1,285 @@
+"""The house: imports run one way, names resolve lazily, nothing heavy or unsafe comes in by the back door."""
+
+import ast
+import json
+import subprocess
+import sys
+import tomllib
+from functools import cache
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+import rationem
+
+ROOT = Path(__file__).resolve().parents[1]
+SOURCE = ROOT / "src" / "rationem"
+FILES = sorted(SOURCE.rglob("*.py"))
+#: A module may import, when it is loaded, from the layers before its own and from its own.
+LAYERS = (
+    {"types", "errors"},
+    {"seeds", "parse", "rewards", "progress"},
+    {"scale", "metrics", "evidence", "config", "chat", "elide", "models"},
+    {"data", "tasks", "schemes", "engines", "ledger", "world"},
+    {"drawing", "sft", "evaluate"},
+    {"em"},
+    {"report", "launch"},
+    {"demo", "cli"},
+)
+HEAVY = ("torch", "transformers", "accelerate", "peft", "numpy", "pyarrow", "matplotlib", "pydantic", "rich")
+MAX_FILE, MAX_FUNCTION = 400, 100
+
+
+@cache
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+def module(path):
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module(path): path for path in FILES}
+
+
+def functions(path):
+    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+
+def calls(path, *names):
+    """Calls whose last name is one of these: f(...) and a.b.f(...)."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in names:
+                yield node
+
+
+def keyword(call, name):
+    return next((argument.value for argument in call.keywords if argument.arg == name), None)
+
+
+def loaded_with(path):
+    """The rationem modules that loading this one loads: imports outside functions, and not for type checking alone."""
+    found = set()
+
+    def visit(nodes):
+        for node in nodes:
+            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+                visit(node.orelse)
+            elif isinstance(node, ast.Import):
+                found.update(name.name.removeprefix("rationem.") for name in node.names if is_ours(name.name))
+            elif isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: a relative import"
+                if is_ours(node.module):
+                    found.update(target(node.module, name.name) for name in node.names)
+            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+                visit(ast.iter_child_nodes(node))
+
+    visit(tree(path).body)
+    return found
+
+
+def is_ours(name):
+    return name == "rationem" or name.startswith("rationem.")
+
+
+def target(where, name):
+    inner = f"{where}.{name}".removeprefix("rationem.")
+    outer = where.removeprefix("rationem").removeprefix(".")
+    return inner if inner in MODULES else outer
+
+
+def layer(name):
+    return next(n for n, names in enumerate(LAYERS) if name.split(".")[0] in names)
+
+
+def test_every_module_has_its_layer():
+    known = set().union(*LAYERS)
+    assert {name.split(".")[0] for name in MODULES if name} == known
+    assert sum(map(len, LAYERS)) == len(known)
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if name])
+def test_imports_run_one_way(name):
+    for imported in loaded_with(MODULES[name]):
+        assert imported, f"{name} imports the package itself, which imports everything lazily"
+        assert layer(imported) <= layer(name), f"{name} imports {imported}"
+
+
+def test_no_module_needs_itself_to_be_loaded():
+    graph = {
+        name: loaded_with(path) - ({name} if path.name == "__init__.py" else set()) for name, path in MODULES.items()
+    }
+    assert list(TopologicalSorter(graph).static_order())  # raises CycleError
+    assert graph["em"] >= {"drawing", "ledger", "types", "progress"}  # and the reader of imports reads them
+
+
+def test_the_package_itself_imports_nothing_of_its_own():
+    assert loaded_with(SOURCE / "__init__.py") == set()
+
+
+def test_tasks_parsers_and_selectors_never_see_a_model():
+    for name in ("tasks.judge", "parse", "rewards", "scale", "schemes", "seeds", "ledger", "em", "drawing", "evaluate"):
+        text = ast.unparse(tree(MODULES[name]))
+        assert "import torch" not in text, name
+        assert "from transformers" not in text, name
+
+
+LIGHT = {
+    "import rationem": HEAVY,
+    "import rationem; rationem.Example, rationem.Outcome, rationem.RationemError, rationem.STAR": HEAVY[:-1],
+    "from rationem.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass": HEAVY,
+    "from rationem.cli import main\ntry: main(['fit', '--help'])\nexcept SystemExit: pass": HEAVY[:4],
+    "from rationem.cli import main\nmain(['report', 'no-such-run'])": HEAVY[:4],
+    "import rationem; rationem.fit, rationem.Problem, rationem.Ledger, rationem.Judge, rationem.FitConfig": HEAVY[:4],
+    "import rationem.launch, rationem.demo, rationem.report, rationem.world, rationem.data": HEAVY[:4],
+}
+
+
+@pytest.mark.parametrize("code", LIGHT)
+def test_nothing_heavy_is_loaded_before_it_is_needed(code):
+    command = [sys.executable, "-c", f"{code}\nimport sys, json\nprint()\nprint(json.dumps(sorted(sys.modules)))"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)
+    loaded = set(json.loads(told.stdout.splitlines()[-1]))
+    assert loaded & set(LIGHT[code]) == set()
+    assert "rationem" in loaded
+
+
+def test_public_names_are_sorted_and_listed():
+    assert list(rationem.__all__) == sorted(set(rationem.__all__))
+    assert dir(rationem) == rationem.__all__
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = rationem.nothing
+
+
+def test_no_public_name_is_a_module_of_the_package():
+    """Loading the module would silently put it in the name's place."""
+    assert set(rationem.__all__) & {name.split(".")[0] for name in MODULES} == set()
+
+
+@pytest.mark.parametrize("name", rationem.__all__)
+def test_every_public_name_is_where_the_table_says_and_has_a_docstring(name):
+    path = MODULES[rationem._PUBLIC[name]]
+    for node in tree(path).body:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
+            assert ast.get_docstring(node)
+            return
+        targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+        if any(isinstance(one, ast.Name) and one.id == name for one in targets):
+            assert name.isupper()  # a value: its class explains it
+            return
+    pytest.fail(f"{name} is not defined in {path}")
+
+
+@pytest.mark.slow
+def test_every_public_name_resolves():
+    for name in rationem.__all__:
+        value = getattr(rationem, name)
+        assert value.__doc__, name
+        assert getattr(rationem, name) is value
+
+
+def public(nodes, prefix=""):
+    for node in nodes:
+        if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_"):
+            yield f"{prefix}{node.name}", node
+            if isinstance(node, ast.ClassDef):
+                yield from public(node.body, f"{node.name}.")
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_everything_public_has_a_docstring(path):
+    assert ast.get_docstring(tree(path)), path
+    assert [name for name, node in public(tree(path).body) if not ast.get_docstring(node)] == []
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_files_and_functions_are_of_a_size_to_be_read(path):
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE
+    sizes = {node.name: node.end_lineno - node.lineno + 1 for node in functions(path)}
+    assert {name: size for name, size in sizes.items() if size > MAX_FUNCTION} == {}
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_no_error_is_swallowed_whole(path):
+    """A broad handler must raise again what it caught; ``suppress`` of everything is one as well."""
+    broad = {"Exception", "BaseException"}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.ExceptHandler):
+            names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else broad
+            last = node.body[-1]
+            raises = isinstance(last, ast.Raise) and last.exc is None
+            assert raises or not names & broad, f"{path}:{node.lineno}"
+    for call in calls(path, "suppress"):
+        assert not broad & {getattr(argument, "id", "") for argument in call.args}, f"{path}:{call.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_a_model_is_data_and_never_a_program(path):
+    for node in ast.walk(tree(path)):
+        names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module] if isinstance(node, ast.ImportFrom) else []
+        assert not {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"} & set(names), path
+    for call in calls(path, "from_pretrained"):
+        if ast.unparse(call.func).split(".")[0].startswith("Auto"):
+            trust = keyword(call, "trust_remote_code")
+            assert isinstance(trust, ast.Constant), f"{path}:{call.lineno}"
+            assert trust.value is False
+        if "AutoModel" in ast.unparse(call.func):
+            assert ast.unparse(keyword(call, "use_safetensors") or ast.Constant(None)) == "True", (
+                f"{path}:{call.lineno}"
+            )
+    for call in ast.walk(tree(path)):
+        if isinstance(call, ast.Call):
+            trust = keyword(call, "trust_remote_code")
+            assert trust is None or (isinstance(trust, ast.Constant) and trust.value is False), f"{path}:{call.lineno}"
+            if ast.unparse(call.func) == "torch.load":
+                assert ast.unparse(keyword(call, "weights_only") or ast.Constant(None)) == "True", (
+                    f"{path}:{call.lineno}"
+                )
+            assert getattr(call.func, "id", "") not in {"eval", "exec"}, f"{path}:{call.lineno}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=module)
+def test_no_global_generator_is_consulted(path):
+    """Draws come from named seeds: no ``random`` module functions, no ``numpy.random`` but generators of its own."""
+    own = {"Generator", "Philox", "PCG64", "SeedSequence", "default_rng"}
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Attribute):
+            owner = ast.unparse(node.value)
+            assert owner not in {"np.random", "numpy.random"} or node.attr in own, f"{path}:{node.lineno}"
+            assert owner != "random" or node.attr == "Random", f"{path}:{node.lineno}"
+
+
+def committed(suffix):
+    skipped = {"build", "dist", "runs", "node_modules"}
+    return [
+        path
+        for path in sorted(ROOT.rglob(f"*{suffix}"))
+        if not any(
+            part.startswith(".") or part in skipped or part.endswith("-info") for part in path.relative_to(ROOT).parts
+        )
+    ]
+
+
+def test_every_configuration_beside_the_code_can_be_run():
+    from rationem.config import read_config
+    from rationem.schemes import parse_scheme
+
+    assert ROOT / "pyproject.toml" in committed(".toml")
+    for path in committed(".toml"):
+        if path.name != "pyproject.toml":
+            config = read_config(path, {})
+            assert parse_scheme(config.scheme, config.selector).plan, path
+
+
+def test_the_project_says_what_it_is():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "Apache-2.0"
+    assert "Apache License" in (ROOT / "LICENSE").read_text()
+    assert project["version"] == rationem.__version__
+    assert (SOURCE / "py.typed").is_file()
+    assert project["scripts"]["rationem"] == "rationem.cli:main"
