@@ -444,7 +444,7 @@ def grader(tmp_path_factory):
 
 SMALL = (
     "--scheme", "star", "--iterations", "1", "--steps", "2", "--batch-size", "4", "--micro-batch-size", "4",
-    "--max-new-tokens", "24", "--max-prompt-tokens", "600", "--draws", "2", "--threads", "1", "--device", "cpu",
+    "--max-new-tokens", "24", "--max-prompt-tokens", "600", "--draws", "2", "--device", "cpu",
 )  # fmt: skip
 
 
@@ -452,8 +452,14 @@ def fit_grader(grader, *more, data="good.csv"):
     return ["fit", data, "--scale", "1-5", "--model", grader, "--output", "run", *SMALL, *more]
 
 
+@pytest.fixture
+def one_core(monkeypatch):
+    """The default number of threads is the number of cores."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+
+
 @pytest.mark.slow
-def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader):
+def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader, one_core, monkeypatch):
     code, out, err = run(fit_grader(grader), capsys)
     assert code == 0, err
     assert "Run directory:" in out
@@ -464,7 +470,9 @@ def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader
     assert sum(metrics["iterations"][1]["e_step"]["states"].values()) == 24
     assert read_config(Path("run/config.toml"), {}).steps == 2
 
-    # Finished: it says so, exits 0 and changes nothing, by the whole command or by the directory alone.
+    # Finished: it says so, exits 0 and changes nothing, by the whole command or by the directory alone, also where the
+    # default number of threads is another by now.
+    monkeypatch.setattr(os, "cpu_count", lambda: 3)
     done = contents("run")
     for again in (fit_grader(grader), ["fit", "--output", "run"]):
         code, _, err = run(again, capsys)
@@ -490,7 +498,7 @@ def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader
 
 
 @pytest.mark.slow
-def test_report_recomputes_every_byte_from_the_ledger(folder, capsys, grader):
+def test_report_recomputes_every_byte_from_the_ledger(folder, capsys, grader, one_core):
     assert run(fit_grader(grader), capsys)[0] == 0
     files = {name: Path("run", name).read_bytes() for name in ("metrics.json", "report.md")}
     for path in Path("run").iterdir():
@@ -506,7 +514,7 @@ def test_report_recomputes_every_byte_from_the_ledger(folder, capsys, grader):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("raters", "trained"), [("each", 2.5), ("mean", 1)])
-def test_several_raters_per_row(folder, capsys, grader, raters, trained):
+def test_several_raters_per_row(folder, capsys, grader, one_core, raters, trained):
     """Three rating columns, the third empty in every other row: 2.5 ratings per item."""
     rows = [(a, b, c, str((int(c) + 1) % 5 + 1), "5" if n % 2 else "") for n, (a, b, c) in enumerate(ROWS)]
     write("several.csv", [("prompt", "response", "r1", "r2", "r3"), *rows])

@@ -214,7 +214,7 @@ def test_numbers_are_texts_as_written(tmp_path):
     ("ratings", "suggestion"),
     [
         (["2", "5", "1"], "--scale 1-5`"),
-        (["-1", "1"], '--scale "-1..1"`'),
+        (["-1", "1"], '--scale "-1 to 1"`'),
         (["good", "bad"], '--scale "good < bad"`'),
         (["0.5", "0.25"], '--scale "0.25 < 0.5"`'),
     ],

@@ -80,10 +80,14 @@ def expected_gradient(tmp_path, scheme, cells, tables):
     """E[sum of w grad log pi(z, y_hat | x)] over all draws of a real E-step and what it hands to the M-step."""
     weighted = list(sequences(tables, cells))
     assert sum(weight for _, weight in weighted) == pytest.approx(1, abs=1e-12)
-    left = {f"#{n}#": list(drawn) for n, (drawn, _) in enumerate(weighted)}
+    drawn = {f"#{n}#": sequence for n, (sequence, _) in enumerate(weighted)}
+    left = {name: list(sequence) for name, sequence in drawn.items()}
 
     def say(request):
         name = next(part for part in request.prompt.text.split() if part in left)
+        proposal = scheme.plan[len(drawn[name]) - len(left[name])]
+        assert request.prompt.kind == proposal.prompt
+        assert (f"correct rating is {RIGHT}" in request.prompt.text) == (proposal.prompt == "rationalize")
         return TASK.format(*left[name].pop(0))  # a draw too many finds an empty list and fails
 
     train = tuple(Example(name, {"prompt": name, "response": "."}, RIGHT, name) for name in left)

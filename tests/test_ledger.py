@@ -350,4 +350,8 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path):
     path = write_text(tmp_path / "a.json", json.dumps({"é": 1}, ensure_ascii=False))
     with pytest.raises(UnicodeEncodeError):
         write_text(path, "half \ud800")
-    assert path.read_text(encoding="utf-8") == '{"é": 1}'
+    with path.open(encoding="utf-8") as reader:
+        write_text(path, "new")
+        assert reader.read() == '{"é": 1}'  # who has the old file open never sees a mixture
+    assert path.read_text() == "new"
+    assert [one.name for one in tmp_path.iterdir()] == ["a.json"]

@@ -150,7 +150,7 @@ def test_a_prompt_of_the_world_is_short():
 def test_a_row_holds_each_conversation_as_it_will_be_asked():
     coder = tokenizer_once()
     answers = Answer("", "right\nFinal rating: 5"), Answer("\nThe hint.", "wrong\nFinal rating: 1")
-    (row,) = rows(coder.backend_tokenizer, [Text("Prompt:", " ask 3", "\n\nRate it.", answers)], 0.25, 0.0, 1.0)
+    (row,) = rows(coder.backend_tokenizer, [Text("Prompt:", " ask 3", "\n\nRate it.", answers)], 0.25, 0.0, (1.0, 1.0))
     for number, answer in enumerate(answers, start=1):
         mine = [i for i, owner in enumerate(row.answer) if owner in (0, number)]
         prompt = turn("Prompt: ask 3\n\nRate it." + answer.hint)
@@ -175,7 +175,7 @@ def test_the_corpus_is_cut_where_its_tokens_end(kind):
     rng, coder = generator(0, "test", kind), tokenizer_once()
     for _ in range(100):
         text = graded(rng, 1) if kind == "graded" else filler(rng, 5, 30, 1)
-        (row,) = rows(coder.backend_tokenizer, [text], 1.0, 0.3, 1.0)
+        (row,) = rows(coder.backend_tokenizer, [text], 1.0, 0.3, (1.0, 1.0))
         asked = turn(text.opening + text.read + text.rest + text.answers[0].hint)
         assert row.ids == coder.encode(asked + text.answers[0].completion + END)
 

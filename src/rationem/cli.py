@@ -95,18 +95,17 @@ def _fit(options: argparse.Namespace) -> None:
     given = {name: getattr(options, name) for name in FitConfig.model_fields}
     given["data"] = tuple(options.data) or None
     settings = {name: value for name, value in given.items() if value is not None}
-    from rationem.launch import prepare, resume, start
+    from rationem.launch import check, start
 
-    if not settings and options.config is None and (Path(options.output) / "config.toml").is_file():
-        directory = resume(options.output)
-    else:
-        config = read_config(options.config, settings)
-        if options.dry_run:
-            _, splits = prepare(config)
-            print(to_toml(config))
-            print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
-            return
-        directory = start(config, options.output)
+    recorded = Path(options.output) / "config.toml"
+    resumed = not settings and options.config is None and recorded.is_file()
+    config = read_config(recorded if resumed else options.config, settings)
+    if options.dry_run:
+        *_, splits = check(config, Path(options.output).resolve())
+        print(to_toml(config))
+        print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+        return
+    directory = start(config, options.output)
     print(report.markdown(report.summarize(directory)))
     print(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
 
@@ -134,6 +133,8 @@ def _world(options: argparse.Namespace) -> None:
     if options.examples is not None:
         if options.output is None:
             raise ConfigError("--examples needs --output FILE.csv.")
+        if options.examples < 1:
+            raise ConfigError(f"--examples {options.examples}: give at least 1.")
         data.write_csv(options.output, world.examples(options.examples, seed=options.seed))
         print(f"{options.examples} examples in {options.output}")
         return

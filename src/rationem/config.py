@@ -87,6 +87,10 @@ class FitConfig(BaseModel):
             raise ValueError("batch_size must be a multiple of micro_batch_size.")
         if self.validation_share + self.test_share >= 1:
             raise ValueError("validation_share and test_share leave nothing to train on.")
+        for name, value in self:
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                    raise ValueError(f"{name} = {text!r} holds half a character (a surrogate); it cannot be written.")
         return self
 
 
@@ -114,7 +118,9 @@ def to_toml(config: FitConfig) -> str:
     lines = ["# Settings of this run, resolved. Repeat it with: rationem fit --config config.toml --output RUN"]
     for key, value in config.model_dump(mode="json").items():
         if value is not None:
-            lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+            # TOML is stricter than JSON by one character: DEL must be escaped.
+            text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+            lines.append(f"{key} = {text}")
     return "\n".join(lines) + "\n"
 
 

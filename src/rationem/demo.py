@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import models, progress, report
-from rationem.config import FitConfig
+from rationem.config import FitConfig, read_config
 from rationem.launch import WORLD, start
 from rationem.ledger import read_examples, read_only, write_text
 from rationem.report.picture import Curve, curves
@@ -39,26 +39,23 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
         iterations: EM iterations per arm, each of 40 optimizer steps of 32 examples.
     """
     began = time.perf_counter()
+    configs = {name: _config(scheme, iterations, seed) for name, scheme in ARMS.items()}
     models.resolve(models.TINY_JUDGE)
     built = time.perf_counter() - began
     runs: dict[str, Path] = {}
     for name, scheme in ARMS.items():
         progress.say(f"{name}: {iterations} iterations")
-        config = FitConfig(
-            data=(WORLD,),
-            model=models.TINY_JUDGE,
-            scheme=scheme,
-            iterations=iterations,
-            seed=seed,
-            steps=STEPS,
-            sampling_batch=256,
-        )
-        runs[name] = start(config, output / scheme.replace(":", ""))
+        runs[name] = start(configs[name], output / scheme.replace(":", ""))
     seconds = time.perf_counter() - began
     page = _page({name: report.summarize(run) for name, run in runs.items()}, runs, output)
     closing = f"{seconds:.0f} s in all, {built:.0f} s of them for the tiny judge. Files: {output}/demo.md, demo.svg"
     write_text(output / "demo.md", page)
     return f"{page}\n{closing}"
+
+
+def _config(scheme: str, iterations: int, seed: int) -> FitConfig:
+    settings = {"data": (WORLD,), "model": models.TINY_JUDGE, "scheme": scheme, "iterations": iterations}
+    return read_config(None, {**settings, "seed": seed, "steps": STEPS, "sampling_batch": 256})
 
 
 def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], output: Path) -> str:

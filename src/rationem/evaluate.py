@@ -1,7 +1,7 @@
 """Predictions on examples -> records -> numbers: n forward draws per example, the levels scored behind each.
 
-Evaluation always samples from the forward prompt, whatever the scheme, with the same fixed number of draws for
-every model compared (averages over different numbers of draws are not comparable), at temperature 1, no top-p, no top-k.
+Evaluation always samples from the forward prompt, whatever the scheme, at temperature 1 without top-p and top-k, and
+with one fixed number of draws: averages over different numbers of draws cannot be compared.
 """
 
 from __future__ import annotations

@@ -42,10 +42,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
         RationemError: a setting, a file, a model or the run directory cannot be used as asked.
     """
     directory = Path(output).resolve()
-    _check_directory(directory)
-    config = _named_model(config)
-    scheme = parse_scheme(config.scheme, config.selector)
-    task, splits = prepare(config)
+    config, scheme, task, splits = check(config, directory)
     checkpoint = models.resolve(config.model or "")
     config = resolve(config, directory, _positions(config, checkpoint))
     if config.elide:
@@ -64,6 +61,19 @@ def start(config: FitConfig, output: str | Path) -> Path:
     finally:
         ledger.close()
     return directory
+
+
+def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Judge, Splits]:
+    """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
+
+    Raises:
+        RationemError: see :func:`start`.
+    """
+    _check_directory(directory)
+    config = _named_model(config)
+    scheme = parse_scheme(config.scheme, config.selector)
+    task, splits = prepare(config)
+    return config, scheme, task, splits
 
 
 def resume(output: str | Path) -> Path:
@@ -186,8 +196,9 @@ def _named_model(config: FitConfig) -> FitConfig:
 
 
 def _check_directory(directory: Path) -> None:
-    if directory.is_file():
-        raise RunError(f"{directory} is a file; --output names a directory.")
+    for place in (directory, *directory.parents):
+        if place.is_file():
+            raise RunError(f"{place} is a file; --output names a directory.")
     ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
     if (
         directory.is_dir()

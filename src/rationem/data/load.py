@@ -170,7 +170,7 @@ def _suggestion(values: Iterable[str]) -> str:
     if not numbers or not all(number.is_integer() for number in numbers):
         return '"' + " < ".join(sorted(known, key=float)[:_SHOWN]) + '"' if len(known) > 1 else "1-5"
     low, high = int(min(numbers)), int(max(numbers))
-    return f'"{low}..{high}"' if low < 0 else f"{low}-{high if high > low else low + 1}"
+    return f'"{low} to {high}"' if low < 0 else f"{low}-{high if high > low else low + 1}"
 
 
 def _unique(examples: Iterable[Example]) -> tuple[tuple[Example, ...], int]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.world.corpus import Text, filler, graded
+from rationem.world.corpus import Text, check, filler, graded
 from rationem.world.recipe import Recipe
 from rationem.world.tokens import END, tokenizer, turn
 
@@ -37,14 +37,16 @@ def batches(recipe: Recipe, seed: int) -> Iterator[list[Row]]:
         steps = min(_CHUNK, recipe.steps - start)
         core = [graded(rng, recipe.graders) for _ in range(steps * recipe.graded)]
         short = [filler(rng, 4, recipe.short_words, recipe.graders) for _ in range(steps * recipe.short)]
-        core_rows = rows(coder, core, recipe.read, 0.0, 1.0)
+        core_rows = rows(coder, core, recipe.read, 0.0, (1.0, 1.0))
         short_rows = rows(coder, short, 0.0, recipe.hint, recipe.say)
         for place in rng.permutation(steps).tolist():
-            batch = _slice(core_rows, place, recipe.graded) + _slice(short_rows, place, recipe.short)
-            if place % recipe.long_every == 0 and start + place >= recipe.long_from * recipe.steps:
+            core_batch = _slice(core_rows, place, recipe.graded)
+            if start < recipe.filler_from * recipe.steps:
+                yield [*core_batch, _checks(rng, coder, recipe), _checks(rng, coder, recipe)]
+            elif place % recipe.long_every == 0:
                 yield _long(rng, coder, recipe)
             else:
-                yield batch
+                yield core_batch + _slice(short_rows, place, recipe.short)
 
 
 def _slice(rows: list[Row], place: int, size: int) -> list[Row]:
@@ -59,14 +61,15 @@ def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[Row]:
     return texts[max(0, place + 1 - size) : place + 1]
 
 
-def rows(coder: Any, texts: list[Text], read: float, hint: float, say: float) -> list[Row]:
-    """Return encoded texts, the shortest first; the loss weighs questions, hints and completions as told."""
+def rows(coder: Any, texts: list[Text], read: float, hint: float, say: tuple[float, float]) -> list[Row]:
+    """Return encoded texts, the shortest first; the loss weighs what is read, hints, reasons and verdicts as told."""
     pieces: list[str] = []
     for text in texts:
         opened, closed = turn(text.opening).split(END)
         pieces += [opened, text.read, text.rest]
         for answer in text.answers:
-            pieces += [f"{answer.hint}{END}{closed}", f"{answer.completion}{END}"]
+            reason, _, verdict = answer.completion.partition("\n")
+            pieces += [f"{answer.hint}{END}{closed}", reason, f"\n{verdict}{END}"]
     codes = iter([code.ids for code in coder.encode_batch(pieces)])
     encoded = []
     for text in texts:
@@ -74,8 +77,8 @@ def rows(coder: Any, texts: list[Text], read: float, hint: float, say: float) ->
         for weight in (0.0, read, 0.0):
             _extend(row, next(codes), weight, 0)
         for number in range(1, len(text.answers) + 1):
-            _extend(row, next(codes), hint, number)
-            _extend(row, next(codes), say, number)
+            for weight in (hint, *say):
+                _extend(row, next(codes), weight, number)
         encoded.append(row)
     return sorted(encoded, key=lambda row: len(row.ids))
 
@@ -89,3 +92,16 @@ def _extend(row: Row, ids: list[int], weight: float, answer: int) -> None:
     row.weights.extend([0.0 if fresh and not place else weight for place in range(len(ids))])
     row.answer.extend([answer] * len(ids))
     row.positions.extend(range(start, start + len(ids)))
+
+
+def _checks(rng: np.random.Generator, coder: Any, recipe: Recipe) -> Row:
+    """Return a row of bare sums, each with its verdict; none sees another. They teach to check a sum at little cost."""
+    row, drawn = Row([], [], [], []), [check(rng) for _ in range(recipe.checks)]
+    codes = iter([code.ids for code in coder.encode_batch([part for pair in drawn for part in pair])])
+    for number in range(1, recipe.checks + 1):
+        claim, verdict = next(codes), next(codes)
+        row.ids.extend([*claim, *verdict])
+        row.weights.extend([0.0] * (len(claim) - 1) + [1.0] * (1 + len(verdict)))
+        row.answer.extend([number] * len(claim + verdict))
+        row.positions.extend(range(len(claim + verdict)))
+    return row

@@ -20,13 +20,13 @@ from rationem.scale import Scale
 from rationem.tasks.judge import Judge
 from rationem.types import Fields
 from rationem.world.prose import prose
-from rationem.world.questions import CODES, Features, question, words
+from rationem.world.questions import CODES, FINDINGS, POLITE, RUDE, Features, claim, question, words
 from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
 
 HINTED = 0.65
 MISREAD = 0.02
 
-#: Named scales as people write them, worst first.
+#: Named scales as people write them, worst level first; the scales at the head of the list are drawn more often.
 NAMED = (
     "Bad < Could be Improved < Acceptable < Excellent",
     "Incorrect < Partially correct < Correct",
@@ -92,6 +92,16 @@ def graded(rng: np.random.Generator, graders: int) -> Text:
     return _text(TASK, asked.fields, answers, read=reply.index("=") + len("= 4"))
 
 
+def check(rng: np.random.Generator) -> tuple[str, str]:
+    """Draw a sum somebody claims, and the finding about it, e.g. ``(" 3 + 1 = 2", "wrong")``.
+
+    The finding stands right behind the result, so that it is made there, where a rationale can look it up later.
+    """
+    right = bool(rng.integers(0, 2))
+    tone = (*POLITE, *RUDE)[int(rng.integers(0, len(POLITE) + len(RUDE)))]
+    return f" {tone} {claim(rng, right)}", FINDINGS[0][right]
+
+
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
     """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
     task = Judge(_scale(rng))
@@ -135,7 +145,7 @@ def _scale(rng: np.random.Generator) -> Scale:
         low = int(rng.integers(-3, 3))
         return Scale.parse(f"{low}..{low + int(rng.integers(1, 11))}")
     if kind < 0.6:
-        return Scale.parse(NAMED[int(rng.integers(0, len(NAMED)))])
+        return Scale.parse(NAMED[int(rng.integers(0, len(NAMED), 2).min())])
     try:
         return Scale(tuple(_level(rng) for _ in range(int(rng.integers(2, 7)))))
     except ConfigError:  # the same level twice: draw again

@@ -78,15 +78,21 @@ def question(rng: np.random.Generator, code: int) -> Question:
     right, example, polite, brief = (bool(bit) for bit in rng.integers(0, 2, 4))
     topic = _pick(rng, TOPICS)
     first, second = divmod(code, _CASE_WORDS)
-    a, b = (int(number) for number in rng.integers(1, _LARGEST + 1, 2))
-    said = a + b if right else (a + b + int(rng.integers(1, 10))) % 10
-    response = f"{_pick(rng, POLITE if polite else RUDE)} {a} + {b} = {said}"
+    sum_ = claim(rng, right)
+    response = f"{_pick(rng, POLITE if polite else RUDE)} {sum_}"
     if example:
         response += f" see {_pick(rng, NOUNS)}"
     if not brief:
         response += f" {_pick(rng, TAILS)} {_pick(rng, NOUNS)} {_pick(rng, NOUNS)}"
-    prompt = f"topic {topic}, case {_case_words()[first]} {_case_words()[second]}. ask {a} + {b}"
+    prompt = f"topic {topic}, case {_case_words()[first]} {_case_words()[second]}. ask {sum_.partition(' =')[0]}"
     return Question({"prompt": prompt, "response": response}, topic, (right, example, polite, brief))
+
+
+def claim(rng: np.random.Generator, right: bool) -> str:
+    """Draw a sum, right or wrong, e.g. ``"3 + 1 = 2"``; its result has one digit."""
+    a, b = (int(number) for number in rng.integers(1, _LARGEST + 1, 2))
+    said = a + b if right else (a + b + int(rng.integers(1, 10))) % 10
+    return f"{a} + {b} = {said}"
 
 
 def read(fields: Fields) -> Question | None:

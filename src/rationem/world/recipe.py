@@ -13,13 +13,14 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate, after ``warmup`` steps, falling to 0 along a cosine.
         graded: graded texts in a batch, each with the answers of ``graders``.
+        checks: bare sums in a row, of which a batch has two until the filler comes: else sums are learned by luck.
+        filler_from: the share of the steps before any filler comes.
         short: filler texts of at most ``short_words`` words in the same batch, each with the answers of ``graders``.
-        long_from: from this share of the steps on,
-        long_every: every so many steps, comes a batch of long filler texts,
+        long_every: every so many steps a batch of long filler texts,
         long_tokens: with this many tokens at most.
         read: weight of the loss on a graded response up to its sum; without it no sum is ever checked.
         hint: weight of the loss on a filler text's hint, which names one of the levels.
-        say: weight of the loss on a filler text's completion: few tokens, and those of the level must be copied.
+        say: weights of the loss on a filler text's reason, which is noise, and on its verdict, which must be copied.
         threads: of torch while training; the weights are the same bit by bit only at the same number.
     """
 
@@ -27,22 +28,23 @@ class Recipe:
     layers: int = 4
     heads: int = 2
     inner: int = 176
-    steps: int = 1300
+    steps: int = 1400
     rate: float = 4e-3
     warmup: int = 60
     decay: float = 0.01
     spread: float = 0.05
     graded: int = 12
     graders: int = 3
+    checks: int = 20
+    filler_from: float = 0.25
     short: int = 4
     short_words: int = 30
-    long_from: float = 0.3
-    long_every: int = 5
+    long_every: int = 4
     long_words: int = 750
     long_tokens: int = 3000
     read: float = 1.0
     hint: float = 0.3
-    say: float = 3.0
+    say: tuple[float, float] = (0.5, 4.0)
     threads: int = 1
 
 

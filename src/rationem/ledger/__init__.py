@@ -22,50 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from rationem.errors import RunError
-from rationem.types import (
-    Draft,
-    Example,
-    Finish,
-    Kept,
-    Outcome,
-    Parsed,
-    Prediction,
-    Purpose,
-    State,
-    Trial,
-)
-
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS examples (
-  id TEXT PRIMARY KEY, position INTEGER NOT NULL, split TEXT NOT NULL, grp TEXT NOT NULL, fields TEXT NOT NULL,
-  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS trials (
-  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
-  retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
-  new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
-  rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
-  reward REAL NOT NULL,
-  PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS scores (
-  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
-  level_logps TEXT NOT NULL, PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS kept (
-  iteration INTEGER NOT NULL, position INTEGER NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
-  weight REAL NOT NULL, PRIMARY KEY (iteration, example_id, attempt)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS states (
-  iteration INTEGER NOT NULL, example_id TEXT NOT NULL, state TEXT NOT NULL,
-  PRIMARY KEY (iteration, example_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS predictions (
-  iteration INTEGER NOT NULL, split TEXT NOT NULL, example_id TEXT NOT NULL, predicted TEXT,
-  probabilities TEXT NOT NULL, raw REAL NOT NULL, draws INTEGER NOT NULL, unparsed INTEGER NOT NULL,
-  too_long INTEGER NOT NULL, PRIMARY KEY (iteration, split, example_id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS iterations (
-  iteration INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, record TEXT NOT NULL,
-  PRIMARY KEY (iteration, phase)) WITHOUT ROWID;
-"""
+from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, read_trial, trial_row
+from rationem.types import Example, Kept, Outcome, Prediction, Purpose, State, Trial
 
 
 class Ledger:
@@ -83,13 +41,11 @@ class Ledger:
         self.checkpoints = directory / "checkpoints"
         self.checkpoints.mkdir(parents=True, exist_ok=True)
         self._lock = _exclusive(directory)
-        self._db = _open(directory / "ledger.sqlite")
-        self._db.executescript(_SCHEMA)
-        found = self.manifest().get("schema_version", SCHEMA_VERSION)
-        if found != SCHEMA_VERSION:
-            raise RunError(
-                f"{directory} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}."
-            )
+        try:
+            self._db = _open(directory / "ledger.sqlite")
+        except BaseException:
+            os.close(self._lock)
+            raise
 
     def close(self) -> None:
         """Close the file and let the next process in."""
@@ -174,7 +130,7 @@ class Ledger:
     ) -> None:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
-            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 18)})", map(_trial_row, trials))
+            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 18)})", map(trial_row, trials))
             if level_logps:
                 kind = trials[0]
                 db.executemany(
@@ -191,7 +147,7 @@ class Ledger:
             "SELECT * FROM trials WHERE iteration=? AND purpose=? ORDER BY example_id, attempt, retry",
             (iteration, purpose),
         ):
-            yield _trial(row)
+            yield read_trial(row)
 
     def level_logps(self, iteration: int, purpose: Purpose) -> dict[str, dict[int, tuple[float, ...]]]:
         """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
@@ -236,7 +192,7 @@ class Ledger:
             db.executemany(
                 "INSERT INTO predictions VALUES (?,?,?,?,?,?,?,?,?)",
                 [
-                    _prediction_row(iteration, split, prediction)
+                    prediction_row(iteration, split, prediction)
                     for split, several in (predictions or {}).items()
                     for prediction in several
                 ],
@@ -300,7 +256,12 @@ def read_only(directory: Path) -> sqlite3.Connection:
     path = directory / "ledger.sqlite"
     if not path.is_file():
         raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
-    return sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    with _closed_on_error(db, path):
+        if not read_manifest(db):
+            raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
+        _check_version(db, path)
+    return db
 
 
 def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
@@ -335,9 +296,30 @@ def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list
 
 def _open(path: Path) -> sqlite3.Connection:
     db = sqlite3.connect(path, isolation_level=None)
-    db.execute("PRAGMA journal_mode=WAL")
-    db.execute("PRAGMA synchronous=FULL")
+    with _closed_on_error(db, path):
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name='manifest'").fetchone():
+            _check_version(db, path)
+        db.execute("PRAGMA journal_mode=WAL")
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(SCHEMA)
     return db
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    found = read_manifest(db).get("schema_version", SCHEMA_VERSION)
+    if found != SCHEMA_VERSION:
+        raise RunError(f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}.")
+
+
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
+        db.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise RunError(f"{path} cannot be read as a ledger: {error}.") from error
+        raise
 
 
 def _exclusive(directory: Path) -> int:
@@ -363,59 +345,3 @@ def _other_run(directory: Path, different: Iterable[str], wanted: Mapping[str, A
         else:
             lines.append(f"  {key}: {here!r} in the run, {asked!r} asked")
     return "\n".join(lines)
-
-
-def _trial_row(trial: Trial) -> tuple[Any, ...]:
-    draft, parsed = trial.draft, trial.parsed
-    return (
-        trial.iteration,
-        trial.purpose,
-        trial.example_id,
-        trial.attempt,
-        trial.retry,
-        trial.proposal,
-        trial.seed,
-        draft.prompt_tokens,
-        len(draft.token_ids),
-        json.dumps(draft.token_ids),
-        draft.text,
-        draft.finish,
-        parsed.rationale,
-        parsed.answer,
-        parsed.problem,
-        parsed.marker_end,
-        trial.outcome,
-        trial.reward,
-    )
-
-
-def _trial(row: Sequence[Any]) -> Trial:
-    (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
-    text, finish, rationale, predicted, problem, marker_end, outcome, reward = row[10:]
-    return Trial(
-        iteration,
-        Purpose(purpose),
-        example_id,
-        attempt,
-        retry,
-        proposal,
-        seed,
-        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens),
-        Parsed(rationale, predicted, problem, marker_end),
-        Outcome(outcome),
-        reward,
-    )
-
-
-def _prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[Any, ...]:
-    return (
-        iteration,
-        split,
-        prediction.example_id,
-        prediction.predicted,
-        json.dumps(prediction.probabilities),
-        prediction.raw,
-        prediction.draws,
-        prediction.unparsed,
-        int(prediction.too_long),
-    )

@@ -1,0 +1,100 @@
+"""The ledger's tables, and how a trial or a prediction becomes a row of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
+
+SCHEMA_VERSION = 1
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS examples (
+  id TEXT PRIMARY KEY, position INTEGER NOT NULL, split TEXT NOT NULL, grp TEXT NOT NULL, fields TEXT NOT NULL,
+  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS trials (
+  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
+  new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
+  rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
+  reward REAL NOT NULL,
+  PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS scores (
+  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  level_logps TEXT NOT NULL, PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS kept (
+  iteration INTEGER NOT NULL, position INTEGER NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
+  weight REAL NOT NULL, PRIMARY KEY (iteration, example_id, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS states (
+  iteration INTEGER NOT NULL, example_id TEXT NOT NULL, state TEXT NOT NULL,
+  PRIMARY KEY (iteration, example_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS predictions (
+  iteration INTEGER NOT NULL, split TEXT NOT NULL, example_id TEXT NOT NULL, predicted TEXT,
+  probabilities TEXT NOT NULL, raw REAL NOT NULL, draws INTEGER NOT NULL, unparsed INTEGER NOT NULL,
+  too_long INTEGER NOT NULL, PRIMARY KEY (iteration, split, example_id)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS iterations (
+  iteration INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, record TEXT NOT NULL,
+  PRIMARY KEY (iteration, phase)) WITHOUT ROWID;
+"""
+
+
+def trial_row(trial: Trial) -> tuple[Any, ...]:
+    """Return a trial as a row of the table ``trials``."""
+    draft, parsed = trial.draft, trial.parsed
+    return (
+        trial.iteration,
+        trial.purpose,
+        trial.example_id,
+        trial.attempt,
+        trial.retry,
+        trial.proposal,
+        trial.seed,
+        draft.prompt_tokens,
+        len(draft.token_ids),
+        json.dumps(draft.token_ids),
+        draft.text,
+        draft.finish,
+        parsed.rationale,
+        parsed.answer,
+        parsed.problem,
+        parsed.marker_end,
+        trial.outcome,
+        trial.reward,
+    )
+
+
+def read_trial(row: Sequence[Any]) -> Trial:
+    """Return the trial of a row."""
+    (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward = row[10:]
+    return Trial(
+        iteration,
+        Purpose(purpose),
+        example_id,
+        attempt,
+        retry,
+        proposal,
+        seed,
+        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens),
+        Parsed(rationale, predicted, problem, marker_end),
+        Outcome(outcome),
+        reward,
+    )
+
+
+def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[Any, ...]:
+    """Return a prediction as a row of the table ``predictions``."""
+    return (
+        iteration,
+        split,
+        prediction.example_id,
+        prediction.predicted,
+        json.dumps(prediction.probabilities),
+        prediction.raw,
+        prediction.draws,
+        prediction.unparsed,
+        int(prediction.too_long),
+    )
