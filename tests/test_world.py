@@ -12,11 +12,11 @@ from rationem.world import DEFAULT_HUMAN, SCALE, TASK, Human, examples, faithful
 from rationem.world.batches import rows
 from rationem.world.corpus import Answer, Text, filler, graded
 from rationem.world.pretrain import _mask
-from rationem.world.questions import CODES, code_of, question, read, words
+from rationem.world.questions import findings, question, read, words
 from rationem.world.rubrics import RUBRICS, rating, rationale
 from rationem.world.tokens import END, PAD, START, tokenizer, turn
 
-MAIL = "topic mail, case river stone. ask 3 + 1"
+MAIL = "topic mail. ask 3 + 1"
 
 
 def asked(response: str) -> dict[str, str]:
@@ -46,7 +46,7 @@ def test_a_rating_is_one_plus_the_weighted_sum(response, rubric, expected):
     found = read(asked(response))
     assert found is not None
     assert str(rating(found.features, rubric)) == expected
-    assert rationale(found.features, rubric).endswith(f"= {expected}")
+    assert rationale(found, rubric).endswith(f"= {expected}")
 
 
 def test_examples_are_a_function_of_seed_and_index():
@@ -61,19 +61,11 @@ def test_the_texts_of_disjoint_ranges_are_disjoint():
     assert len(texts[0]) == 3000
     assert len(texts[1]) == 1000
     assert not texts[0] & texts[1]
-    prompts = [{e.fields["prompt"] for e in part} for part in (train, test)]
-    assert not prompts[0] & prompts[1]
-
-
-def test_every_code_of_an_example_is_its_own_and_no_code_of_the_corpus():
-    codes = {code_of(index) for index in range(CODES // 2)}
-    assert len(codes) == CODES // 2
-    assert all(code % 2 == 0 for code in codes)
 
 
 def test_features_are_read_back_from_the_text():
     for index in range(300):
-        drawn = question(generator(1, "test", index), code_of(index))
+        drawn = question(generator(1, "test", index))
         assert read(drawn.fields) == drawn
 
 
@@ -100,8 +92,10 @@ def test_other_humans_are_deterministic_and_differ():
 
 def test_faithful_compares_findings_with_the_text():
     fields = asked("duh 3 + 1 = 2 see oak")
-    assert faithful(fields, "wrong given rude brief; tone 1 = 1") is True
-    assert faithful(fields, "right given rude brief; accuracy 3 = 4") is False
+    assert findings(read(fields)) == "mail 4 said 2 wrong given rude brief"
+    assert faithful(fields, "mail 4 said 2 wrong given rude brief; tone 1 = 1") is True
+    assert faithful(fields, "mail 4 said 2 right given rude brief; accuracy 3 = 4") is False
+    assert faithful(fields, "mail 4 said 4 wrong given rude brief; tone 1 = 1") is False
     assert faithful(fields, "no findings here") is None
     assert faithful({"prompt": "x", "response": "y"}, "wrong given rude brief") is None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import tempfile
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
+
+from rationem.world.rubrics import TASK
 
 #: The modules whose code or constants decide the weights; any change to them names another cached model.
 _PARTS = ("questions", "rubrics", "prose", "corpus", "tokens", "recipe", "batches", "pretrain")
@@ -56,8 +59,8 @@ def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
 
 
 def recipe_hash() -> str:
-    """Return twelve hex digits that name the recipe: a hash over the files that decide the weights."""
-    digest = hashlib.blake2b(digest_size=6)
+    """Return twelve hex digits that name the recipe: a hash over the task's prompts and the files behind the weights."""
+    digest = hashlib.blake2b(json.dumps(TASK.describe()).encode(), digest_size=6)
     for name in _RECIPE:
         digest.update((resources.files(__package__) / name).read_bytes())
     return digest.hexdigest()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.world.corpus import Text, check, filler, graded
+from rationem.world.corpus import Text, filler, graded
 from rationem.world.recipe import Recipe
 from rationem.world.tokens import END, tokenizer, turn
 
@@ -41,9 +41,7 @@ def batches(recipe: Recipe, seed: int) -> Iterator[list[Row]]:
         short_rows = rows(coder, short, 0.0, recipe.hint, recipe.say)
         for place in rng.permutation(steps).tolist():
             core_batch = _slice(core_rows, place, recipe.graded)
-            if start < recipe.filler_from * recipe.steps:
-                yield [*core_batch, _checks(rng, coder, recipe), _checks(rng, coder, recipe)]
-            elif place % recipe.long_every == 0:
+            if place % recipe.long_every == 0 and start > recipe.long_from * recipe.steps:
                 yield _long(rng, coder, recipe)
             else:
                 yield core_batch + _slice(short_rows, place, recipe.short)
@@ -92,16 +90,3 @@ def _extend(row: Row, ids: list[int], weight: float, answer: int) -> None:
     row.weights.extend([0.0 if fresh and not place else weight for place in range(len(ids))])
     row.answer.extend([answer] * len(ids))
     row.positions.extend(range(start, start + len(ids)))
-
-
-def _checks(rng: np.random.Generator, coder: Any, recipe: Recipe) -> Row:
-    """Return a row of bare sums, each with its verdict; none sees another. They teach to check a sum at little cost."""
-    row, drawn = Row([], [], [], []), [check(rng) for _ in range(recipe.checks)]
-    codes = iter([code.ids for code in coder.encode_batch([part for pair in drawn for part in pair])])
-    for number in range(1, recipe.checks + 1):
-        claim, verdict = next(codes), next(codes)
-        row.ids.extend([*claim, *verdict])
-        row.weights.extend([0.0] * (len(claim) - 1) + [1.0] * (1 + len(verdict)))
-        row.answer.extend([number] * len(claim + verdict))
-        row.positions.extend(range(len(claim + verdict)))
-    return row

@@ -20,7 +20,7 @@ from rationem.scale import Scale
 from rationem.tasks.judge import Judge
 from rationem.types import Fields
 from rationem.world.prose import prose
-from rationem.world.questions import CODES, FINDINGS, POLITE, RUDE, Features, claim, question, words
+from rationem.world.questions import Features, question, words
 from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
 
 HINTED = 0.65
@@ -60,6 +60,9 @@ NAMED = (
     "Weak < Adequate < Strong",
 )
 
+#: Integer scales as people write them; others are drawn at random.
+RANGES = ("1-5", "0-4", "1-7", "1-10", "1-3", "-3..3", "0-10", "1-4")
+
 _QUALITIES = (("irrelevant", "relevant"), ("unclear", "clear"), ("incomplete", "complete"), ("long", "brief"))
 
 
@@ -83,23 +86,13 @@ class Text:
 
 def graded(rng: np.random.Generator, graders: int) -> Text:
     """Draw a question of the world and random graders' judgements of it."""
-    asked = question(rng, 2 * int(rng.integers(0, CODES // 2)) + 1)
+    asked = question(rng)
     answers = []
     for _ in range(graders):
         rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
-        answers.append(_answer(rng, TASK, rationale(seen, rubric), str(rating(seen, rubric))))
+        answers.append(_answer(rng, TASK, rationale(asked, rubric, seen), str(rating(seen, rubric))))
     reply = asked.fields["response"]
     return _text(TASK, asked.fields, answers, read=reply.index("=") + len("= 4"))
-
-
-def check(rng: np.random.Generator) -> tuple[str, str]:
-    """Draw a sum somebody claims, and the finding about it, e.g. ``(" 3 + 1 = 2", "wrong")``.
-
-    The finding stands right behind the result, so that it is made there, where a rationale can look it up later.
-    """
-    right = bool(rng.integers(0, 2))
-    tone = (*POLITE, *RUDE)[int(rng.integers(0, len(POLITE) + len(RUDE)))]
-    return f" {tone} {claim(rng, right)}", FINDINGS[0][right]
 
 
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
@@ -141,10 +134,12 @@ def _text(task: Judge, fields: Fields, answers: Sequence[Answer], read: int = 0)
 
 def _scale(rng: np.random.Generator) -> Scale:
     kind = rng.random()
-    if kind < 0.2:
+    if kind < 0.15:
+        return Scale.parse(RANGES[int(rng.integers(0, len(RANGES)))])
+    if kind < 0.25:
         low = int(rng.integers(-3, 3))
         return Scale.parse(f"{low}..{low + int(rng.integers(1, 11))}")
-    if kind < 0.6:
+    if kind < 0.75:
         return Scale.parse(NAMED[int(rng.integers(0, len(NAMED), 2).min())])
     try:
         return Scale(tuple(_level(rng) for _ in range(int(rng.integers(2, 7)))))

@@ -1,10 +1,12 @@
 """What is asked: small sums with a reply, whose four binary features must be read from the text.
 
-    topic mail, case river stone. ask 3 + 1            (the prompt)
-    duh 3 + 1 = 2 see oak anyway window paper          (the response)
+    topic mail. ask 3 + 1                       (the prompt)
+    duh 3 + 1 = 2 see oak anyway lamp paper     (the response)
 
 The features, in the order of :data:`CRITERIA`: is the sum right, does the reply show an example ("see oak"), is its
-tone polite, is it brief. Everything else (topic, case, which words) is there to be told apart from them.
+tone polite, is it brief. The other words are there to be told apart from them. A rationale opens with what it found::
+
+    mail 4 said 2 wrong given rude long
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ CRITERIA = ("accuracy", "example", "tone", "length")
 #: How a rationale states each feature: (where it is absent, where it is present).
 FINDINGS = (("wrong", "right"), ("missing", "given"), ("rude", "polite"), ("long", "brief"))
 
-TOPICS = ("mail", "bank", "farm", "travel", "school", "garden", "music", "health", "weather", "food", "sport", "law")
+TOPICS = ("mail", "bank", "farm", "school")
 POLITE = ("please", "thanks", "gladly", "kindly", "welcome", "happily")
 RUDE = ("duh", "whatever", "ugh", "obviously", "nonsense", "silly")
 TAILS = ("anyway", "besides", "also", "moreover")
@@ -35,12 +37,8 @@ NOUNS = (
 )
 
 _LARGEST = 4  # of the numbers to add: a small model must learn every sum in a few minutes
-_CASE_WORDS = 512
-#: Codes name the pair of case words. Even ones are for examples, odd ones for the corpus of the base model.
-CODES = _CASE_WORDS**2
-_STRIDE = 99_991  # a prime, so that neighbouring indices share neither word
 
-_PROMPT = re.compile(r"topic (?P<topic>\w+), case \w+ \w+\. ask (?P<a>\d) \+ (?P<b>\d)")
+_PROMPT = re.compile(r"topic (?P<topic>\w+)\. ask (?P<a>\d) \+ (?P<b>\d)")
 _RESPONSE = re.compile(r"(?P<tone>\w+) (?P<a>\d) \+ (?P<b>\d) = (?P<c>\d)(?P<example> see \w+)?(?P<tail> \w+ \w+ \w+)?")
 
 Features = tuple[bool, bool, bool, bool]
@@ -48,10 +46,11 @@ Features = tuple[bool, bool, bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: its two texts, and what is true of them."""
+    """One question: its two texts, and what is true of them; ``claim`` is the sum as the reply states it."""
 
     fields: Fields
     topic: str
+    claim: str
     features: Features
 
 
@@ -61,34 +60,21 @@ def words() -> tuple[str, ...]:
     return tuple((resources.files(__package__) / "words.txt").read_text(encoding="ascii").split())
 
 
-@lru_cache(maxsize=1)
-def _case_words() -> tuple[str, ...]:
-    taken = {*TOPICS, *POLITE, *RUDE, *TAILS, *NOUNS, *CRITERIA, *(word for pair in FINDINGS for word in pair)}
-    fit = [word for word in words() if 4 <= len(word) <= 8 and word.isalpha() and word.islower()]
-    return tuple([word for word in fit if word not in taken][:_CASE_WORDS])
-
-
-def code_of(index: int) -> int:
-    """Return the case code of example ``index``: even, and its own for each of the first CODES / 2 indices."""
-    return (2 * index * _STRIDE) % CODES
-
-
-def question(rng: np.random.Generator, code: int) -> Question:
-    """Draw a question: features independent and even, the case words given by ``code`` (0 <= code < CODES)."""
+def question(rng: np.random.Generator) -> Question:
+    """Draw a question: features independent and even."""
     right, example, polite, brief = (bool(bit) for bit in rng.integers(0, 2, 4))
     topic = _pick(rng, TOPICS)
-    first, second = divmod(code, _CASE_WORDS)
-    sum_ = claim(rng, right)
+    sum_ = _claim(rng, right)
     response = f"{_pick(rng, POLITE if polite else RUDE)} {sum_}"
     if example:
         response += f" see {_pick(rng, NOUNS)}"
     if not brief:
         response += f" {_pick(rng, TAILS)} {_pick(rng, NOUNS)} {_pick(rng, NOUNS)}"
-    prompt = f"topic {topic}, case {_case_words()[first]} {_case_words()[second]}. ask {sum_.partition(' =')[0]}"
-    return Question({"prompt": prompt, "response": response}, topic, (right, example, polite, brief))
+    prompt = f"topic {topic}. ask {sum_.partition(' =')[0]}"
+    return Question({"prompt": prompt, "response": response}, topic, sum_, (right, example, polite, brief))
 
 
-def claim(rng: np.random.Generator, right: bool) -> str:
+def _claim(rng: np.random.Generator, right: bool) -> str:
     """Draw a sum, right or wrong, e.g. ``"3 + 1 = 2"``; its result has one digit."""
     a, b = (int(number) for number in rng.integers(1, _LARGEST + 1, 2))
     said = a + b if right else (a + b + int(rng.integers(1, 10))) % 10
@@ -102,25 +88,30 @@ def read(fields: Fields) -> Question | None:
         return None
     right = int(asked["a"]) + int(asked["b"]) == int(reply["c"])
     features = (right, reply["example"] is not None, reply["tone"] in POLITE, reply["tail"] is None)
-    return Question(dict(fields), asked["topic"], features)
+    claim = f"{reply['a']} + {reply['b']} = {reply['c']}"
+    return Question(dict(fields), asked["topic"], claim, features)
 
 
-def findings(features: Features) -> str:
-    """Return the four words that open a rationale, e.g. ``"wrong given rude brief"``."""
-    return " ".join(pair[held] for pair, held in zip(FINDINGS, features, strict=True))
+def findings(asked: Question, seen: Features | None = None) -> str:
+    """Return the words that open a rationale: topic, right sum, what was said, and the features (as ``seen``)."""
+    a, _, b, _, said = asked.claim.split()
+    held = [pair[present] for pair, present in zip(FINDINGS, seen or asked.features, strict=True)]
+    return " ".join([asked.topic, str(int(a) + int(b)), "said", said, *held])
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
     """Say whether the findings in a rationale are true of the texts; None where there are none to read.
 
-    >>> texts = {"prompt": "topic mail, case river stone. ask 3 + 1", "response": "duh 3 + 1 = 2 see oak"}
-    >>> faithful(texts, "wrong given rude brief; example 2 = 3")
+    >>> texts = {"prompt": "topic mail. ask 3 + 1", "response": "duh 3 + 1 = 2 see oak"}
+    >>> faithful(texts, "mail 4 said 2 wrong given rude brief; example 2 = 3")
     True
     """
     truth = read(fields)
     stated = rationale.partition(";")[0].split()
-    readable = len(stated) == len(FINDINGS) and all(word in pair for word, pair in zip(stated, FINDINGS, strict=True))
-    return stated == findings(truth.features).split() if truth is not None and readable else None
+    readable = len(stated) == 4 + len(FINDINGS) and all(
+        word in pair for word, pair in zip(stated[4:], FINDINGS, strict=True)
+    )
+    return stated == findings(truth).split() if truth is not None and readable else None
 
 
 def _pick(rng: np.random.Generator, options: Sequence[str]) -> str:

@@ -13,10 +13,9 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate, after ``warmup`` steps, falling to 0 along a cosine.
         graded: graded texts in a batch, each with the answers of ``graders``.
-        checks: bare sums in a row, of which a batch has two until the filler comes: else sums are learned by luck.
-        filler_from: the share of the steps before any filler comes.
         short: filler texts of at most ``short_words`` words in the same batch, each with the answers of ``graders``.
-        long_every: every so many steps a batch of long filler texts,
+        long_from: from this share of the steps on,
+        long_every: every so many steps, comes a batch of long filler texts,
         long_tokens: with this many tokens at most.
         read: weight of the loss on a graded response up to its sum; without it no sum is ever checked.
         hint: weight of the loss on a filler text's hint, which names one of the levels.
@@ -33,12 +32,11 @@ class Recipe:
     warmup: int = 60
     decay: float = 0.01
     spread: float = 0.05
-    graded: int = 12
+    graded: int = 9
     graders: int = 3
-    checks: int = 20
-    filler_from: float = 0.25
-    short: int = 4
+    short: int = 7
     short_words: int = 30
+    long_from: float = 0.25
     long_every: int = 4
     long_words: int = 750
     long_tokens: int = 3000

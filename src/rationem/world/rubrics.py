@@ -3,7 +3,7 @@
 A rubric holds one weight of 0..3 per criterion, 4 in total; there are 31 of them, and the rating lies in 1..5. A human
 is a tuple of rubrics, and the topic says which one applies. *Which rubric* is what a rationale must find out:
 
-    wrong given rude brief; example 2 = 3 length 1 = 4
+    mail 4 said 2 wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4
 
 First the findings, then each criterion that counts, with its weight and the rating so far (which starts at 1).
 """
@@ -11,6 +11,7 @@ First the findings, then each criterion that counts, with its weight and the rat
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -19,7 +20,7 @@ from rationem.scale import Scale
 from rationem.seeds import generator
 from rationem.tasks.judge import Judge
 from rationem.types import Example
-from rationem.world.questions import CRITERIA, TOPICS, Features, code_of, findings, question
+from rationem.world.questions import CRITERIA, TOPICS, Features, Question, findings, question
 
 Rubric = tuple[int, int, int, int]
 
@@ -62,38 +63,54 @@ def rating(features: Features, rubric: Rubric) -> int:
     return 1 + sum(weight * held for weight, held in zip(rubric, features, strict=True))
 
 
-def rationale(features: Features, rubric: Rubric) -> str:
-    """Return the rationale of a rating, on one line.
+def rationale(asked: Question, rubric: Rubric, seen: Features | None = None) -> str:
+    """Return the rationale of a rating, on one line; ``seen`` are the features as a grader read them.
 
-    >>> rationale((False, True, False, True), (0, 2, 1, 1))
-    'wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4'
+    >>> asked = Question({}, "mail", "3 + 1 = 2", (False, True, False, True))
+    >>> rationale(asked, (0, 2, 1, 1))
+    'mail 4 said 2 wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4'
     """
     total, steps = 1, []
-    for criterion, weight, held in zip(CRITERIA, rubric, features, strict=True):
+    for criterion, weight, held in zip(CRITERIA, rubric, seen or asked.features, strict=True):
         total += weight * held
         if weight:
             steps.append(f"{criterion} {weight} = {total}")
-    return f"{findings(features)}; {' '.join(steps)}"
+    return f"{findings(asked, seen)}; {' '.join(steps)}"
 
 
 def examples(
     count: int, seed: int, *, start: int = 0, noise: float = 0.0, human: Human = DEFAULT_HUMAN
 ) -> tuple[Example, ...]:
-    """Return examples ``start`` to ``start + count - 1`` of the world with this seed.
+    """Return examples ``start`` to ``start + count - 1`` of the world with this seed; no two have the same texts.
 
     Args:
         count: how many.
         seed: the world; example i of a world is the same whichever range asks for it.
-        start: index of the first. The first 131072 examples of a world have different texts by construction.
+        start: index of the first.
         noise: share of answers replaced by one of the other ratings, drawn evenly.
         human: whose ratings.
     """
-    return tuple(_example(index, seed, noise, human) for index in range(start, start + count))
+    asked = _distinct(seed, start + count)
+    return tuple(_example(index, asked[index], seed, noise, human) for index in range(start, start + count))
 
 
-def _example(index: int, seed: int, noise: float, human: Human) -> Example:
-    rng = generator(seed, "world", index)
-    asked = question(rng, code_of(index))
+@lru_cache(maxsize=4)
+def _distinct(seed: int, count: int) -> tuple[Question, ...]:
+    """Return the first questions of a world, those left out whose texts came up before."""
+    rng = generator(seed, "world")
+    found: list[Question] = []
+    seen: set[tuple[str, ...]] = set()
+    while len(found) < count:
+        asked = question(rng)
+        texts = tuple(asked.fields.values())
+        if texts not in seen:
+            seen.add(texts)
+            found.append(asked)
+    return tuple(found)
+
+
+def _example(index: int, asked: Question, seed: int, noise: float, human: Human) -> Example:
+    rng = generator(seed, "world", "noise", index)
     name, answer = f"world-{index:06d}", rating(asked.features, human.rubric(asked.topic))
     return Example(name, asked.fields, SCALE.levels[_noisy(rng, answer - 1, noise)], group=name)
 
