@@ -44,7 +44,7 @@ def _parser(fields: bool) -> argparse.ArgumentParser:
         _add_fit_arguments(fit)
     demo = _command(commands, "demo", _demo, "RS, STaR and PPS side by side on the embedded world, in minutes")
     demo.add_argument("--output", default="runs/demo", help="directory of the runs (default: %(default)s)")
-    demo.add_argument("--iterations", type=int, default=5, help="EM iterations (default: %(default)s)")
+    demo.add_argument("--iterations", type=int, default=6, help="EM iterations (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
     report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
     report.add_argument("run", nargs="+", help="run directories")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,8 +67,8 @@ def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], out
         [
             "# Reasoning learned from answers alone",
             f"{sizes['train']} questions with their ratings, no rationale; {any_summary['last_iteration']} iterations "
-            f"of {STEPS} steps for every scheme; {sizes['test']} test questions, scored once (standard error of an "
-            "accuracy: about 0.03). The best iteration is chosen by log-likelihood on validation.",
+            f"of {STEPS} steps for every scheme; {sizes['test']} test questions, scored at the end (standard error of "
+            "an accuracy: about 0.03). The best iteration is chosen by log-likelihood on validation.",
             table(_HEAD, list(_rows(summaries))),
             "![accuracy and log-likelihood on validation against generated tokens](demo.svg)",
             "## Before and after (STaR, best iteration)",
@@ -111,27 +112,27 @@ def _curves(summaries: Mapping[str, dict[str, Any]]) -> list[Curve]:
 
 
 def _rationales(run: Path, best: int) -> str:
-    """Show test questions that the base model got wrong and the chosen iteration right, each with one rationale."""
+    """Show test questions that the base model got wrong and the chosen iteration right."""
     db = read_only(run)
     try:
         shown = []
-        for example in read_examples(db, "test"):
-            texts = [
-                db.execute(
-                    "SELECT t.text, p.predicted FROM trials t JOIN predictions p USING (iteration, example_id) WHERE "
-                    "t.iteration=? AND t.purpose='eval' AND t.example_id=? AND t.attempt=0 AND p.split='test'",
-                    (k, example.id),
-                ).fetchone()
-                for k in (0, best)
-            ]
-            (before, said), (after, says) = texts
-            if said != example.answer == says:
-                shown.append(_pair(example.fields, example.answer, before, after))
-            if len(shown) == _SHOWN:
-                break
-        return "\n\n".join(shown) or "No test question went from wrong to right."
+        for x in read_examples(db, "test"):
+            before, after = (_spoken(db, k, x.id) for k in (0, best))
+            if before and after and before[1] != x.answer == after[1]:
+                shown.append(_pair(x.fields, x.answer, before[0], after[0]))
+        return "\n\n".join(shown[:_SHOWN]) or "No test question went from wrong to right."
     finally:
         db.close()
+
+
+def _spoken(db: sqlite3.Connection, iteration: int, example_id: str) -> tuple[str, str] | None:
+    """Return the first drawn text that says what the draws together predict, and that prediction."""
+    found: tuple[str, str] | None = db.execute(
+        "SELECT t.text, p.predicted FROM trials t JOIN predictions p USING (iteration, example_id) WHERE t.iteration=? "
+        "AND t.purpose='eval' AND t.example_id=? AND t.predicted = p.predicted AND p.split='test' ORDER BY t.attempt",
+        (iteration, example_id),
+    ).fetchone()
+    return found
 
 
 def _pair(fields: Mapping[str, str], answer: str, before: str, after: str) -> str:

@@ -59,7 +59,7 @@ def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
 
 
 def recipe_hash() -> str:
-    """Return twelve hex digits that name the recipe: a hash over the task's prompts and the files behind the weights."""
+    """Return twelve hex digits that name the recipe: a hash over the task and all files that decide the weights."""
     digest = hashlib.blake2b(json.dumps(TASK.describe()).encode(), digest_size=6)
     for name in _RECIPE:
         digest.update((resources.files(__package__) / name).read_bytes())
