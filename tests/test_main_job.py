@@ -66,6 +66,20 @@ def test_the_chosen_model_loads_with_transformers_and_stops(runs):
     assert json.loads((path / "rationem.json").read_text())["levels"] == list(world.SCALE.levels)
 
 
+def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsys):
+    import xml.etree.ElementTree as ElementTree
+
+    assert main(["demo", "--iterations", "1", "--output", str(tmp_path / "demo")]) == 0
+    page = (tmp_path / "demo" / "demo.md").read_text()
+    assert page in capsys.readouterr().out
+    for row in ("majority rating", "base model", "RS(4)", "STaR", "PPS", "answer alone"):
+        assert f"| {row} |" in page
+    assert page.count("before:") == page.count("after:") >= 1
+    assert ElementTree.parse(tmp_path / "demo" / "demo.svg").getroot().tag.endswith("svg")
+    star = json.loads((tmp_path / "demo" / "star" / "metrics.json").read_text())
+    assert f"| {star['iterations'][0]['test']['accuracy']:.2f} |" in page
+
+
 def test_lora_and_init_base_run_the_same_way(runs, tmp_path):
     summary = fit(tmp_path / "lora", "star", "--lora-rank", "8", "--init", "base", "--learning-rate", "3e-3")
     assert summary["last_iteration"] == 2

@@ -251,6 +251,8 @@ def _trainer(
         bf16=next(model.parameters()).device.type == "cuda",
         dataloader_pin_memory=False,
     )
+    # One process, one device: Trainer would scatter a batch over all GPUs in sight and average what must be a sum.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
     pad = pad_id(chat.tokenizer, chat.end_of_turn)
     trainer = _WeightedTrainer(
         model=model,

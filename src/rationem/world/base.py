@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
-import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -36,16 +37,19 @@ def tiny_judge(
         report: called as ``report(phase, done, total)`` for a progress bar.
     """
     place = _cache(cache) / f"tiny-judge-{seed}-{recipe_hash()}"
-    if (place / "config.json").is_file() and not rebuild:
+    if not rebuild and _is_complete(place):
         return place
-    from rationem.world.pretrain import train
-    from rationem.world.recipe import TINY
-
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
-        fresh = Path(temporary) / "model"
-        _save(train(TINY, seed, report), fresh)
-        _put(fresh, place, replacing=rebuild)
+    with _turn(place), tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
+        if rebuild or not _is_complete(place):
+            from rationem.world.pretrain import train
+            from rationem.world.recipe import TINY
+
+            fresh = Path(temporary) / "model"
+            _save(train(TINY, seed, report), fresh)
+            if place.exists():
+                place.rename(Path(temporary) / "old")
+            fresh.rename(place)
     return place
 
 
@@ -66,6 +70,18 @@ def recipe_hash() -> str:
     return digest.hexdigest()
 
 
+def _is_complete(place: Path) -> bool:
+    return (place / "config.json").is_file()
+
+
+@contextmanager
+def _turn(place: Path) -> Iterator[None]:
+    """Let one process build and the others wait for what it builds."""
+    with (place.parent / f".{place.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _cache(cache: Path | None) -> Path:
     return cache or Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem")
 
@@ -83,15 +99,3 @@ def _save(model: object, path: Path) -> None:
     finally:
         if shown:
             logging.enable_progress_bar()
-
-
-def _put(fresh: Path, place: Path, *, replacing: bool) -> None:
-    """Move a complete model to its place; where another process was first, its model stands."""
-    if replacing and place.exists():
-        place.rename(fresh.parent / "old")
-    try:
-        fresh.rename(place)
-    except OSError:
-        if not (place / "config.json").is_file():
-            raise
-        shutil.rmtree(fresh)
