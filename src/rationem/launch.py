@@ -49,7 +49,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
         splits = _elided(splits, task, checkpoint, config.max_prompt_tokens or 0)
     ledger = Ledger(directory)
     try:
-        ledger.start(_manifest(config, task, splits), _by_name(splits))
+        ledger.start(_manifest(config, task, splits, checkpoint), _by_name(splits))
         ledger.write_text("config.toml", to_toml(config))
         if ledger.record(config.iterations, _FINISHED) is not None:
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
@@ -280,13 +280,14 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
     return {"train": splits.train, "validation": splits.validation, "test": splits.test}
 
 
-def _manifest(config: FitConfig, task: Task, splits: Splits) -> dict[str, Any]:
-    """Return what makes this run this run: settings and data, but not where the files lie."""
+def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> dict[str, Any]:
+    """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     settings = config.model_dump(mode="json", exclude={"data", "test"})
     rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(splits).values() for x in part]
     fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     return {
         "config": settings,
+        "base": Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint,
         "task": task.describe(),
         "engine": {"name": "transformers", "honours_seeds": True},
         "data_sha256": fingerprint,
