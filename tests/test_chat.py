@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import checkpoints
-from rationem.chat import Chat
+from rationem.chat import DATE, Chat
 from rationem.types import Prompt
 
 STYLES = list(checkpoints.STYLES)
@@ -18,7 +18,9 @@ HOSTILE = (
 
 def reference(words, text):
     turns = [{"role": "user", "content": text}]
-    return tuple(words.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=False))
+    return tuple(
+        words.apply_chat_template(turns, tokenize=True, add_generation_prompt=True, return_dict=False, date_string=DATE)
+    )
 
 
 @pytest.mark.parametrize("style", STYLES)
@@ -64,6 +66,21 @@ def test_the_end_of_turn_is_the_templates_own(style, token):
     chat = Chat(words)
     assert chat.end_of_turn == words.convert_tokens_to_ids(token)
     assert chat.encode_completion("kind\nFinal rating: 4")[-1] == chat.end_of_turn
+
+
+def test_a_template_that_writes_the_date_writes_the_same_one_every_day():
+    words = checkpoints.tokenizer("chatml")
+    template = words.chat_template
+    words.chat_template = (
+        "{% if not date_string is defined %}{% set date_string = strftime_now('%d %b %Y %H:%M:%S.%f') %}{% endif %}{{ date_string }}"
+        + template
+    )
+    try:
+        first, second = (Chat(words) for _ in range(2))
+        assert first.encode(Prompt("x")) == second.encode(Prompt("x"))
+        assert "26 Jul 2024" in first.decode(first.encode(Prompt("x")))
+    finally:
+        words.chat_template = template
 
 
 def test_no_second_begin_of_text_token():

@@ -327,7 +327,7 @@ OTHER = {
     "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True, "model": "hub/id",
     "task": "judge", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
-    "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 1.5,
+    "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
     "warmup_steps": 2, "max_grad_norm": 1.0, "optimizer": "reset", "lora_rank": 8, "device": "cpu", "threads": 1,
 }  # fmt: skip

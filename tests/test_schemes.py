@@ -21,7 +21,6 @@ OUTCOMES = list(Outcome)
     [
         ("rs:1", (FORWARD,)),
         ("rs:4", (FORWARD,) * 4),
-        ("rs", (FORWARD,)),
         ("star", (FORWARD, RATIONALIZE)),
         ("pps", (RATIONALIZE,)),
         ("direct", (ANSWER,)),

@@ -1,12 +1,24 @@
 """The M-step's objective, by hand; and what it trains on."""
 
+import shutil
+from collections import Counter
+
 import pytest
 import torch
 
 import checkpoints
-from rationem import models
+from rationem import models, sft
 from rationem.chat import Chat
-from rationem.sft import Lora, SupervisedMStep, Training, close_turn, collate, sequence_log_likelihood, tokenize
+from rationem.sft import (
+    Lora,
+    SupervisedMStep,
+    Training,
+    close_turn,
+    collate,
+    sequence_log_likelihood,
+    tokenize,
+    training_order,
+)
 from rationem.types import Prompt, Sample
 
 pytestmark = pytest.mark.slow
@@ -62,7 +74,7 @@ def step(path, micro, tmp_path, **training):
             return super().step(closure)
 
     m_step = SupervisedMStep(Training(steps=1, batch_size=4, micro_batch_size=micro, **training), "cpu")
-    m_step._optimizer = lambda model, start: Spy(model.parameters(), lr=0.0)
+    m_step._optimizer = lambda model, start, output: Spy(model.parameters(), lr=0.0)
     loaded = models.load(path, trainable=True)
     record = m_step(path, samples(loaded), iteration=1, seed=3, output=tmp_path)
     return captured["gradient"], record
@@ -126,6 +138,63 @@ def test_same_seed_same_weights_bitwise(path, tmp_path):
     for name in ("a", "b"):
         m_step(path, chosen, iteration=1, seed=7, output=tmp_path / name)
     assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("count", [1, 5, 31, 32, 33, 40, 300])
+def test_epochs_train_on_every_sample_exactly_so_often_and_steps_are_all_full(count):
+    lengths = [(7 * n) % 50 + 10 for n in range(count)]
+    for epochs in (1, 3):
+        draws = Training(steps=None, epochs=epochs).draws(count)
+        order = training_order(lengths, draws, 32, seed=1)
+        assert Counter(order) == dict.fromkeys(range(count), epochs)
+    order = training_order(lengths, Training(steps=9).draws(count), 32, seed=1)
+    assert len(order) == 9 * 32
+    assert max(Counter(order).values()) - min(Counter(order)[n] for n in range(count)) <= 1
+    assert order != training_order(lengths, 9 * 32, 32, seed=2) or count == 1
+
+
+def test_batches_hold_samples_of_like_length():
+    lengths = [(37 * n) % 101 for n in range(1024)]
+
+    def spread(order):
+        batches = [[lengths[n] for n in order[i : i + 32]] for i in range(0, len(order), 32)]
+        return sum(max(batch) - min(batch) for batch in batches) / len(batches)
+
+    assert spread(training_order(lengths, 1024, 32, seed=0)) < 0.25 * spread(range(1024))
+
+
+def test_the_trainer_makes_as_many_full_steps_as_asked_for(path, loaded, tmp_path):
+    """Four samples, batches of three: steps run on across the ends of epochs."""
+    seen = []
+    original = sft._WeightedTrainer.compute_loss
+
+    def spy(self, model, inputs, *args, **kwargs):
+        seen.append((len(inputs["weights"]), kwargs["num_items_in_batch"]))
+        return original(self, model, inputs, *args, **kwargs)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sft._WeightedTrainer, "compute_loss", spy)
+        for training, expected in (
+            (Training(steps=5, batch_size=3, micro_batch_size=3), [(3, 3)] * 5),
+            (Training(steps=None, epochs=2, batch_size=3, micro_batch_size=3), [(3, 3), (3, 3), (2, 2)]),
+            (Training(steps=2, batch_size=6, micro_batch_size=3), [(3, 6)] * 4),
+        ):
+            seen.clear()
+            output = tmp_path / str(len(list(tmp_path.iterdir())))
+            output.mkdir()
+            SupervisedMStep(training, "cpu")(path, samples(loaded), iteration=1, seed=0, output=output)
+            assert seen == expected
+
+
+def test_a_foreign_optimizer_beside_the_base_model_is_not_obeyed(path, tmp_path):
+    foreign = tmp_path / "elsewhere" / "model"
+    shutil.copytree(path, foreign)
+    torch.save({"state": {}, "param_groups": []}, foreign / "optimizer.pt")
+    m_step = SupervisedMStep(Training(steps=2, batch_size=4, micro_batch_size=4), "cpu")
+    (tmp_path / "run").mkdir()
+    m_step(str(foreign), samples(models.load(path)), iteration=1, seed=0, output=tmp_path / "run" / "1")
+    state = torch.load(tmp_path / "run" / "1" / "optimizer.pt", weights_only=True)
+    assert float(state["state"][0]["step"]) == 2
 
 
 @pytest.mark.parametrize("optimizer", ["keep", "reset"])

@@ -17,6 +17,9 @@ from rationem.types import Prompt
 
 _CACHED_PROMPTS = 8192
 
+#: Some templates write today's date into the prompt. A run's prompts must not change at midnight: this one is shown.
+DATE = "26 Jul 2024"
+
 
 class Chat:
     """A tokenizer seen as a conversation: one user turn in, one assistant turn out.
@@ -69,7 +72,7 @@ class Chat:
 
     def _render(self, text: str) -> str:
         rendered: str = self.tokenizer.apply_chat_template(
-            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True
+            [{"role": "user", "content": text}], tokenize=False, add_generation_prompt=True, date_string=DATE
         )
         return rendered
 
@@ -114,7 +117,7 @@ class Chat:
         if self.tokenizer.chat_template:
             probe = "answer"
             turns = [{"role": "user", "content": "question"}, {"role": "assistant", "content": probe}]
-            rendered: str = self.tokenizer.apply_chat_template(turns, tokenize=False)
+            rendered: str = self.tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
             behind = self._ids(rendered[rendered.rindex(probe) + len(probe) :])
             for token in behind:
                 if token in self._control_ids:

@@ -35,7 +35,7 @@ class FitConfig(BaseModel):
     raters: Literal["each", "mean"] = Field("each", description="several ratings of a training row: each one, or mean")
     validation_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out to choose the iteration")
     test_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out for the test, without --test")
-    limit: int | None = Field(None, ge=1, description="use only so many training examples (after the split)")
+    limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
     world_size: int = Field(400, ge=10, description="with 'world': training examples")
     elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
 
@@ -64,7 +64,7 @@ class FitConfig(BaseModel):
 
     # How to train
     steps: int | None = Field(None, ge=1, description="optimizer steps per iteration (default 40)")
-    epochs: float | None = Field(None, gt=0, description="passes over the kept set, instead of --steps")
+    epochs: int | None = Field(None, ge=1, description="passes over the kept set, instead of --steps")
     batch_size: int = Field(32, ge=1, description="examples per optimizer step")
     micro_batch_size: int = Field(32, ge=1, description="examples per forward pass; the rest is accumulated")
     learning_rate: float | None = Field(None, gt=0, description="peak (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)")
@@ -76,7 +76,9 @@ class FitConfig(BaseModel):
     lora_rank: int | None = Field(None, ge=1, description="train a LoRA adapter of this rank instead of all weights")
 
     # Where
-    device: str | None = Field(None, description="cpu or cuda (default: the GPU where there is one)")
+    device: Literal["cpu", "cuda"] | None = Field(
+        None, description="where to run (default: the GPU where there is one)"
+    )
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all cores); resume with the same number")
 
     @model_validator(mode="after")

@@ -21,7 +21,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from rationem import progress
+from rationem import metrics, progress
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.errors import RunError
 from rationem.evaluate import evaluate, validation_score
@@ -203,6 +203,8 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
             label=f"iteration {k}, E-step, attempt {attempt + 1} of {len(problem.scheme.plan)} ({proposal})",
         )
     kept, states, record = _conclude(k, {x.id for x in queue}, problem)
+    drawn = ", ".join(f"{count} {outcome}" for outcome, count in record["outcomes"].items())
+    progress.say(f"iteration {k}: kept {len(kept)} samples of {len(problem.data.train)} examples; trials: {drawn}")
     ledger.finish(k, "e_step", seconds=time.perf_counter() - started, kept=kept, states=states, record=record)
     return kept
 
@@ -272,9 +274,8 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
 
 def choose(problem: Problem, iterations: int) -> int:
     """Return the iteration, 0 to K, with the highest validation log-likelihood; without a validation set the last."""
-    scores = [validation_score(problem.ledger, k) for k in range(iterations + 1)]
-    known = [(score, -k) for k, score in enumerate(scores) if score is not None]
-    return -max(known)[1] if known else iterations
+    best = metrics.best_iteration([validation_score(problem.ledger, k) for k in range(iterations + 1)])
+    return iterations if best is None else best
 
 
 def theta_at(k: int, problem: Problem) -> str:

@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem import data, models, progress, report
+from rationem.chat import Chat
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.elide import elide
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.scale import MARKER, Scale
 from rationem.schemes import Scheme, parse_scheme
+from rationem.seeds import seed_for
 from rationem.tasks.judge import Judge
 from rationem.types import Engine, Example, Sampling, Splits, Task
 
@@ -44,17 +46,21 @@ def start(config: FitConfig, output: str | Path) -> Path:
     directory = Path(output).resolve()
     config, scheme, task, splits = check(config, directory)
     checkpoint = models.resolve(config.model or "")
-    config = resolve(config, directory, _positions(config, checkpoint))
+    config = with_defaults(config, directory, _positions(config, checkpoint))
+    chat = _chat(config, checkpoint)
     if config.elide:
-        splits = _elided(splits, task, checkpoint, config.max_prompt_tokens or 0)
+        splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
+    _warn(splits)
     ledger = Ledger(directory)
     try:
-        ledger.start(_manifest(config, task, splits, checkpoint), _by_name(splits))
+        ledger.start(_manifest(config, task, splits, checkpoint, chat), _by_name(splits))
         ledger.write_text("config.toml", to_toml(config))
         if ledger.record(config.iterations, _FINISHED) is not None:
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
             return directory
         fitted = _fit(config, task, scheme, splits, checkpoint, ledger)
+        if ledger.record(config.iterations, "fitted") is None:
+            ledger.finish(config.iterations, "fitted", seconds=0.0)
         _publish_model(fitted.best_theta, task, ledger)
         report.write(directory)
         ledger.finish(config.iterations, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
@@ -74,18 +80,6 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Judge,
     scheme = parse_scheme(config.scheme, config.selector)
     task, splits = prepare(config)
     return config, scheme, task, splits
-
-
-def resume(output: str | Path) -> Path:
-    """Go on with the run in a directory by its own ``config.toml``.
-
-    Raises:
-        RunError: there is no run.
-    """
-    path = Path(output) / "config.toml"
-    if not path.is_file():
-        raise RunError(f"No run to resume in {output}: there is no config.toml. Give data and --model to start one.")
-    return start(read_config(path, {}), output)
 
 
 def prepare(config: FitConfig) -> tuple[Judge, Splits]:
@@ -109,12 +103,12 @@ def prepare(config: FitConfig) -> tuple[Judge, Splits]:
     if config.test:
         tested = data.load(config.test, scale=loaded.scale, columns=_columns(config), preset=config.preset)
         test = data.distinct_ids((*train, *validation), tested.examples)
-        notes["test_examples_whose_group_is_trained_on"] = data.overlap((*train, *validation), test)
-    train = data.expand_raters(train, config.raters)[: config.limit]
+    train = _limited(data.expand_raters(train, config.raters), config)
+    notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
     return Judge(loaded.scale, config.criterion), Splits(train, validation, test, notes)
 
 
-def resolve(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
+def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
     """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
     tiny = config.model == models.TINY_JUDGE
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
@@ -250,22 +244,47 @@ def _positions(config: FitConfig, checkpoint: str) -> int | None:
 
 def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
     """Return the longest prompt that leaves room for the completion."""
-    limit = config.max_prompt_tokens or min(_PROMPT_TOKENS, (positions or _PROMPT_TOKENS + new_tokens) - new_tokens)
-    if limit < 1 or (positions is not None and limit + new_tokens > positions):
+    if positions is None:
+        return config.max_prompt_tokens or _PROMPT_TOKENS
+    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens))
+    if limit + new_tokens > positions:
         raise ConfigError(
-            f"--max-prompt-tokens {max(limit, 1)} and --max-new-tokens {new_tokens} together need more than the "
-            f"{positions} positions of {config.model}. Lower one of them."
+            f"Prompts of up to {limit} tokens and completions of up to {new_tokens} need more than the {positions} "
+            f"positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
         )
     return limit
 
 
-def _elided(splits: Splits, task: Judge, checkpoint: str, limit: int) -> Splits:
+def _chat(config: FitConfig, checkpoint: str) -> Chat:
+    """Return the model's conversation format; finds a missing tokenizer or GPU before anything is written."""
+    import torch
     from transformers import AutoTokenizer
 
-    from rationem.chat import Chat
+    from rationem.errors import ModelError
 
-    chat = Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+    try:
+        return Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"Cannot load the tokenizer of {config.model!r}: {reason}") from error
 
+
+def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
+    """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
+    chosen = sorted(train, key=lambda x: seed_for(config.seed, "limit", x.id))[: config.limit]
+    kept = {x.id for x in chosen}
+    return tuple(x for x in train if x.id in kept)
+
+
+def _warn(splits: Splits) -> None:
+    count = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
+    if count:
+        progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
+
+
+def _elided(splits: Splits, task: Judge, chat: Chat, limit: int) -> Splits:
     def length(x: Example) -> int:
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
         return max(len(chat.encode(prompt)) for prompt in prompts)
@@ -280,7 +299,7 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
     return {"train": splits.train, "validation": splits.validation, "test": splits.test}
 
 
-def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> dict[str, Any]:
+def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     settings = config.model_dump(mode="json", exclude={"data", "test"})
     rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(splits).values() for x in part]
@@ -288,6 +307,7 @@ def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str) ->
     return {
         "config": settings,
         "base": Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint,
+        "prompt_token_ids": list(chat.encode(task.prompt(splits.train[0].fields))),
         "task": task.describe(),
         "engine": {"name": "transformers", "honours_seeds": True},
         "data_sha256": fingerprint,

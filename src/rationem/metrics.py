@@ -168,6 +168,12 @@ def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) ->
     return score(constant, test, scale)
 
 
+def best_iteration(log_likelihoods: Sequence[float | None]) -> int | None:
+    """Return the index of the highest validation log-likelihood, the earlier of equals; None without a number."""
+    known = [(value, -k) for k, value in enumerate(log_likelihoods) if value is not None]
+    return -max(known)[1] if known else None
+
+
 def uniform_log_likelihood(scale: Scale) -> float:
     """Return -log L, the log-likelihood of knowing nothing."""
     return -math.log(len(scale.levels))

@@ -73,6 +73,7 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
         ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
 
@@ -84,7 +85,7 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(_not_loaded(path, error)) from error
     stop_ids = _stop_ids(model.generation_config, tokenizer)
     # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What

@@ -26,7 +26,7 @@ _ORNAMENT = " \t*_`"
 
 def marker_pattern(marker: str) -> re.Pattern[str]:
     """Return the pattern of a verdict line: ornaments (``**``), the marker, the verdict up to the end of the line."""
-    return re.compile(rf"^[ \t*_`#>]*{re.escape(marker)}(?P<verdict>[^\r\n]*)", re.MULTILINE)
+    return re.compile(rf"^[ \t*_`#>]*{re.escape(marker)}(?P<verdict>[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
 
 
 def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:

@@ -90,7 +90,7 @@ class Scale:
         if text in self.levels:
             return text
         try:
-            number = float(text)
+            number = float(text.replace("_", "x"))  # Python reads 1_0 as 10; nobody else does
         except ValueError:
             same = [level for level in self.levels if level.casefold() == text.casefold()]
             return same[0] if same else None

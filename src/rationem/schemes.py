@@ -129,7 +129,7 @@ PPS = Scheme("pps", (RATIONALIZE,))
 DIRECT = Scheme("direct", (ANSWER,))
 
 #: The named schemes; ``parse_scheme`` also reads ``rs:M`` and plans written out.
-SCHEMES: dict[str, Scheme] = {"star": STAR, "pps": PPS, "direct": DIRECT, "rs": rejection_sampling(1)}
+SCHEMES: dict[str, Scheme] = {"star": STAR, "pps": PPS, "direct": DIRECT}
 
 SELECTORS: dict[str, Selector] = {"first": First(), "all": All()}
 

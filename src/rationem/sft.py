@@ -2,27 +2,30 @@
 
     loss = - (1 / N) sum_{i in step} w_i sum_t log pi(c_it | x_i, c_i<t; theta)
 
-c_i is the kept completion (rationale, answer, end-of-turn token), N the number of examples in the optimizer step:
+c_i is the kept completion (rationale, answer, end-of-turn token), N the number of samples in the optimizer step:
 never the number of tokens, nor the sum of weights. So a step's gradient does not depend on how it is cut into
 micro-batches. The prompt is always forward(x_i) and carries no loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, get_scheduler
 
 from rationem import models, progress
 from rationem.chat import Chat
 from rationem.engines.transformers import pad_id, positions
+from rationem.seeds import generator
 from rationem.types import Sample
 
 OPTIMIZER_FILE = "optimizer.pt"
+_WINDOW = 8  # batches sorted by length together
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,8 @@ class Training:
 
     Args:
         steps: optimizer steps per iteration; the same for every scheme, however much it kept. Or None:
-        epochs: passes over the kept set instead.
-        batch_size: examples per optimizer step.
+        epochs: passes over the kept set instead; every sample is trained on exactly so many times.
+        batch_size: samples per optimizer step: all steps are full, but for the last one of ``epochs``.
         micro_batch_size: examples per forward pass; the rest of a step is accumulated.
         learning_rate: peak, of AdamW.
         schedule: "constant", "linear" or "cosine", over the whole run of ``iterations`` iterations;
@@ -52,7 +55,7 @@ class Training:
     """
 
     steps: int | None = 40
-    epochs: float | None = None
+    epochs: int | None = None
     batch_size: int = 32
     micro_batch_size: int = 32
     learning_rate: float = 1e-3
@@ -65,6 +68,12 @@ class Training:
     restarts: bool = False
     max_length: int = 2048
     lora: Lora | None = None
+
+    def draws(self, samples: int) -> int:
+        """Return how many samples an iteration trains on, repetitions counted."""
+        if self.steps is not None:
+            return self.steps * self.batch_size
+        return (self.epochs or 1) * samples
 
 
 class SupervisedMStep:
@@ -88,7 +97,7 @@ class SupervisedMStep:
             models.save(loaded.model, loaded.tokenizer, output)
             return {"dropped": dropped, "steps": 0, "loss": None, "trained_tokens": 0}
         model = _trainable(loaded.model, self.training.lora, seed)
-        optimizer = self._optimizer(model, start)
+        optimizer = self._optimizer(model, start, output)
         trainer = _trainer(model, rows, chat, optimizer, self.training, iteration, seed, output)
         with progress.track(f"iteration {iteration}, M-step", trainer.args.max_steps) as advance, models.quiet():
             trainer.add_callback(_Advance(advance))
@@ -102,16 +111,14 @@ class SupervisedMStep:
             "trained_tokens": trainer.trained_tokens,
         }
 
-    def describe(self) -> dict[str, Any]:
-        """Return the settings, for the manifest."""
-        return asdict(self.training)
-
-    def _optimizer(self, model: torch.nn.Module, start: str) -> torch.optim.AdamW:
+    def _optimizer(self, model: torch.nn.Module, start: str, output: Path) -> torch.optim.AdamW:
         settings = self.training
         parameters = [p for p in model.parameters() if p.requires_grad]
         optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay)
         moments = Path(start) / OPTIMIZER_FILE
-        if settings.optimizer == "keep" and moments.is_file():
+        # Only this run's own: a base model may come with the optimizer of whoever trained it.
+        ours = Path(start).resolve().parent == output.resolve().parent
+        if settings.optimizer == "keep" and ours and moments.is_file():
             optimizer.load_state_dict(torch.load(moments, weights_only=True))
             for group in optimizer.param_groups:
                 group.update(lr=settings.learning_rate, initial_lr=settings.learning_rate)
@@ -185,13 +192,55 @@ def sequence_log_likelihood(model: Any, batch: dict[str, torch.Tensor]) -> torch
     return -(loss * batch["target_mask"]).sum(dim=1)
 
 
-class _WeightedTrainer(Trainer):
-    """Trainer with the paper's objective: weighted sums over sequences, divided by the step's number of examples."""
+def training_order(lengths: Sequence[int], draws: int, batch_size: int, seed: int) -> list[int]:
+    """Return which samples an iteration trains on, in order: permutation after permutation, without a gap.
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    Batches are full wherever an epoch ends, so a step is worth the same under every scheme, however much it kept. Of
+    every eight batches the samples are sorted by length, so that those of a batch are alike and padding is small; the
+    batches are then shuffled.
+
+    Args:
+        lengths: tokens per sample, length N.
+        draws: how many places to fill; sample n comes up draws // N times or once more.
+        batch_size: samples per optimizer step; only the last batch can be smaller.
+        seed: the order depends on it alone.
+    """
+    rng = generator(seed, "order")
+    rounds = [rng.permutation(len(lengths)) for _ in range(-(-draws // len(lengths)))]
+    places = np.concatenate(rounds)[:draws].tolist()
+    order: list[int] = []
+    for start in range(0, draws, _WINDOW * batch_size):
+        window = sorted(places[start : start + _WINDOW * batch_size], key=lambda place: -lengths[place])
+        batches = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
+        whole = len(window) // batch_size
+        order += [
+            place for i in (*rng.permutation(whole).tolist(), *range(whole, len(batches))) for place in batches[i]
+        ]
+    return order
+
+
+class _Order(torch.utils.data.Sampler[int]):
+    def __init__(self, order: list[int]) -> None:
+        self._order = order
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._order)
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+
+class _WeightedTrainer(Trainer):
+    """Trainer with the paper's objective: weighted sums over sequences, divided by the step's number of samples."""
+
+    def __init__(self, *args: Any, order: list[int], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._order = _Order(order)
         self.loss_is_scaled_for_ga = True
         self.trained_tokens = 0
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> _Order:
+        return self._order
 
     def get_batch_samples(self, epoch_iterator: Any, num_batches: int, device: Any) -> tuple[list[Any], Any]:
         """Return the micro-batches of one optimizer step and N, its number of examples."""
@@ -232,14 +281,14 @@ def _trainer(
 ) -> _WeightedTrainer:
     accumulation = -(-settings.batch_size // settings.micro_batch_size)
     micro = min(settings.micro_batch_size, settings.batch_size)
-    steps = settings.steps or max(1, round((settings.epochs or 1.0) * len(rows) / settings.batch_size))
+    draws = settings.draws(len(rows))
+    steps = -(-draws // settings.batch_size)
     arguments = TrainingArguments(
         output_dir=str(output),
         max_steps=steps,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=accumulation,
         max_grad_norm=settings.max_grad_norm,
-        train_sampling_strategy="group_by_length",
         remove_unused_columns=False,
         save_strategy="no",
         logging_strategy="no",
@@ -258,6 +307,7 @@ def _trainer(
         model=model,
         args=arguments,
         train_dataset=rows,
+        order=training_order([len(row["input_ids"]) for row in rows], draws, settings.batch_size, seed),
         data_collator=lambda batch: collate(batch, pad),
         optimizers=(optimizer, _schedule(optimizer, settings, iteration, steps)),
     )
@@ -270,9 +320,8 @@ def _schedule(
 ) -> torch.optim.lr_scheduler.LambdaLR:
     """Return the learning rate of this iteration's piece of one schedule over the whole run."""
     iterations, before = (1, 0) if settings.restarts else (settings.iterations, (iteration - 1) * steps)
-    whole = get_scheduler(settings.schedule, optimizer, settings.warmup_steps, iterations * steps)
-    if settings.schedule == "constant" and settings.warmup_steps:
-        whole = get_scheduler("constant_with_warmup", optimizer, settings.warmup_steps)
+    name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+    whole = get_scheduler(name, optimizer, settings.warmup_steps, iterations * steps)
     factor = whole.lr_lambdas[0]
     return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(before + step))
 

@@ -29,14 +29,18 @@ def summarize(directory: Path) -> dict[str, Any]:
         scale = Scale(tuple(manifest["task"]["levels"]))
         sets = {split: read_examples(db, split) for split in _SPLITS}
         iterations = _iterations(db, sets, scale)
-        best, last = _best(iterations), max((entry["iteration"] for entry in iterations), default=0)
+        last = max((entry["iteration"] for entry in iterations), default=0)
+        chosen = metrics.best_iteration([_validated(iterations, k) for k in range(last + 1)])
+        best = last if chosen is None else chosen
         return {
             "config": manifest["config"],
             "engine": manifest["engine"],
             "notes": manifest["notes"],
             "examples": {split: len(examples) for split, examples in sets.items()},
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
+            "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
             "best_iteration": best,
+            "chosen_by": "last iteration" if chosen is None else "validation log-likelihood",
             "last_iteration": last,
             "iterations": iterations,
             "baselines": {split: _baselines(sets, split, scale) for split in ("validation", "test") if sets[split]},
@@ -64,6 +68,15 @@ def _iteration(db: sqlite3.Connection, k: int, sets: dict[str, tuple[Example, ..
             beside = metrics.beside_humans(predictions, sets[split], scale)
             entry[split]["beside_humans"] = asdict(beside) if beside else None
     return entry
+
+
+def _validated(iterations: Sequence[dict[str, Any]], k: int) -> float | None:
+    scores = [
+        entry["validation"]["log_likelihood"]
+        for entry in iterations
+        if entry["iteration"] == k and "validation" in entry
+    ]
+    return scores[0] if scores else None
 
 
 def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
@@ -100,18 +113,10 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
 
 
 def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
-    rows = db.execute("SELECT phase, seconds FROM iterations WHERE iteration=? AND phase != 'finished'", (k,))
+    rows = db.execute(
+        "SELECT phase, seconds FROM iterations WHERE iteration=? AND phase NOT IN ('fitted', 'finished')", (k,)
+    )
     return {phase: round(seconds, 2) for phase, seconds in rows}
-
-
-def _best(iterations: Sequence[dict[str, Any]]) -> int:
-    """Return the iteration that validation chooses: highest log-likelihood, the earlier of equals; else the last."""
-    scored = [
-        (entry["validation"]["log_likelihood"], -entry["iteration"])
-        for entry in iterations
-        if entry.get("validation", {}).get("log_likelihood") is not None
-    ]
-    return -max(scored)[1] if scored else max((entry["iteration"] for entry in iterations), default=0)
 
 
 def _baselines(sets: dict[str, tuple[Example, ...]], split: str, scale: Scale) -> dict[str, Any]:

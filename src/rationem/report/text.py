@@ -14,8 +14,9 @@ def markdown(summary: Mapping[str, Any]) -> str:
     parts = [
         f"# {config['scheme']} on {config['model']}",
         _sentence(summary),
-        f"{_sizes(summary)} Best iteration by validation log-likelihood: **{summary['best_iteration']}** of "
-        f"{summary['last_iteration']}; the test set was scored at the end only.",
+        f"{_sizes(summary)} Iteration **{summary['best_iteration']}** of {summary['last_iteration']} is the best by "
+        f"{summary['chosen_by']}.{_tested(summary)}",
+        *_warnings(summary),
     ]
     for split in ("test", "validation"):
         if split in summary["baselines"]:
@@ -42,12 +43,14 @@ def number(value: Any, digits: int = 3) -> str:
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
-    split = "test" if "test" in summary["baselines"] else "validation"
+    split = "test" if summary["examples"]["test"] else "validation"
     by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
     before = by_iteration.get(0, {}).get(split)
     after = by_iteration.get(summary["best_iteration"], {}).get(split)
-    if not before or not after:
+    if not summary["finished"]:
         return "The run is not finished; these are its numbers so far."
+    if not before or not after:
+        return "There is no validation and no test set: nothing says how well the model does."
     return (
         f"On {after['count']} {split} items the model went from accuracy {number(before['accuracy'])} to "
         f"{number(after['accuracy'])} (standard error {number(after['accuracy_se'])}), and from a log-likelihood of "
@@ -62,6 +65,19 @@ def _sizes(summary: Mapping[str, Any]) -> str:
     engine = summary["engine"]
     seeds = "honours" if engine["honours_seeds"] else "does not honour"
     return f"Examples: {sizes}.{elided} Engine: {engine['name']}, which {seeds} a seed per request."
+
+
+def _tested(summary: Mapping[str, Any]) -> str:
+    if not summary["finished"] or not summary["examples"]["test"]:
+        return ""
+    return " The test set was scored at the end only."
+
+
+def _warnings(summary: Mapping[str, Any]) -> list[str]:
+    count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
+    if not count:
+        return []
+    return [f"**{count} test examples ask what training examples ask too: the test numbers flatter.**"]
 
 
 def _scores(summary: Mapping[str, Any], split: str) -> list[list[str]]:
@@ -99,7 +115,7 @@ def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         *states,
         *(f"trials {outcome}" for outcome in outcomes),
         "generated tokens",
-        "loss",
+        "loss (nats per sample)",
         "seconds",
     ]
     rows = [
