@@ -26,15 +26,15 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --quiet -n 2 -m "not slow and not engine and not browser and not acceptance"
+	$(BIN)/pytest --quiet -n 2 --dist loadfile -m "not slow and not engine and not browser and not acceptance"
 
 # The suite, without network: under 15 minutes.
 test: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 -m "not engine and not browser and not acceptance"
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not engine and not browser and not acceptance"
 
 # Everything, real data and real engines included: under 60 minutes. What CI runs.
 test-all: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
