@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -75,6 +76,11 @@ def contents(directory):
         str(path.relative_to(directory)): path.read_bytes() if path.is_file() else None
         for path in sorted(directory.rglob("*"))
     }
+
+
+def test_a_directory_that_cannot_be_made_is_a_clear_error():
+    with pytest.raises(RunError, match="Cannot write a run"):
+        Ledger(Path("/proc/no-such-place/run"))
 
 
 def test_every_table_that_others_rely_on_is_there(ledger):

@@ -138,6 +138,8 @@ def _world(options: argparse.Namespace) -> None:
             raise ConfigError("--examples needs --output FILE.csv.")
         if options.examples < 1:
             raise ConfigError(f"--examples {options.examples}: give at least 1.")
+        if not options.output.parent.is_dir():
+            raise ConfigError(f"--output {options.output}: there is no directory {options.output.parent}.")
         data.write_csv(options.output, world.examples(options.examples, seed=options.seed))
         print(f"{options.examples} examples in {options.output}")
         return

@@ -39,11 +39,14 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.checkpoints = directory / "checkpoints"
-        self.checkpoints.mkdir(parents=True, exist_ok=True)
+        try:
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RunError(f"Cannot write a run in {directory}: {error.strerror}. Give another --output.") from error
         self._lock = _exclusive(directory)
         try:
             self._db = _open(directory / "ledger.sqlite")
-        except BaseException:
+        except BaseException:  # whatever it was, an interrupt too: the lock must not outlive the attempt; re-raised
             os.close(self._lock)
             raise
 
@@ -58,7 +61,7 @@ class Ledger:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield self._db
-        except BaseException:
+        except BaseException:  # an interrupt, too, must leave nothing half-written; re-raised
             self._db.execute("ROLLBACK")
             raise
         self._db.execute("COMMIT")
