@@ -80,11 +80,11 @@ def grader(path: Path, *, steps: int = 120) -> str:
     """Save a one-layer model that writes verdicts: a random level when asked forward, mostly the hinted one else."""
     import random
 
-    from rationem import Judge, Sample, Scale, SupervisedMStep, Training
+    from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
     from rationem.chat import Chat
 
     base = checkpoint(path / "random", layers=1)
-    task, draw, chat = Judge(Scale.parse("1-5")), random.Random(0), Chat(tokenizer())
+    task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer())
     samples = []
     for n in range(400):
         fields, level = {"prompt": f"what is {n} ?", "response": f"{n} kind"}, draw.choice(task.levels)

@@ -23,7 +23,7 @@ from rationem.data import (
 from rationem.errors import ConfigError, DataError
 from rationem.parse import parse_verdict
 from rationem.scale import MARKER, Scale
-from rationem.tasks.judge import Judge
+from rationem.tasks.judge import JudgeTask
 from rationem.types import Example
 
 # Speed is not what these properties state: no deadline on a busy machine.
@@ -142,7 +142,7 @@ def test_no_other_column_reaches_an_example_or_a_prompt(tmp_path):
     rows = [row | {"feedback": "SECRET", "rationale": "SECRET", "answer": "SECRET"} for row in ROWS]
     for example in load([write_any(tmp_path / "r.jsonl", rows)], scale=FIVE).examples:
         assert "SECRET" not in repr(example)
-        assert "SECRET" not in Judge(FIVE).hint_prompt(example.fields, example.answer).text
+        assert "SECRET" not in JudgeTask(FIVE).hint_prompt(example.fields, example.answer).text
 
 
 def test_an_input_column_cannot_be_the_rating():
@@ -386,7 +386,7 @@ def test_the_parser_is_total_and_never_invents_a_level(text, marked, scale):
 def test_every_level_of_every_scale_is_read_back(scale, rationale, data):
     level = data.draw(st.sampled_from(scale.levels))
     plain = "\n".join(line for line in rationale.splitlines() if MARKER not in line)
-    parsed = scale.read(Judge(scale).format(plain, level))
+    parsed = scale.read(JudgeTask(scale).format(plain, level))
     assert (parsed.answer, parsed.problem) == (level, None)
     assert scale.level(level) == level
     assert scale.mean([level] * 3) == level

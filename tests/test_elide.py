@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rationem import Example, Judge, Scale
+from rationem import Example, JudgeTask, Scale
 from rationem.elide import elide
 
-TASK = Judge(Scale.parse("1-5"))
+TASK = JudgeTask(Scale.parse("1-5"))
 MARK = re.compile(r"\n\[\.\.\. (\d+) characters left out \.\.\.\]\n")
 
 

@@ -17,7 +17,7 @@ from rationem import (
     STAR,
     EMState,
     Example,
-    Judge,
+    JudgeTask,
     Ledger,
     Problem,
     Prompt,
@@ -32,7 +32,7 @@ from rationem.em import e_step, training_samples
 from rationem.schemes import First
 from rationem.types import Purpose, Request, Sampling, Trial
 
-TASK: Judge = toy.TASK
+TASK: JudgeTask = toy.TASK
 RIGHT = "3"
 #: (rationale, level) cells and their logits: six cells, two of them right; and three cells, one of them wrong, for
 #: which the sequences of 16 draws are few.

@@ -19,13 +19,16 @@ FILES = sorted(SOURCE.rglob("*.py"))
 #: A module may import, when it is loaded, from the layers before its own and from its own.
 LAYERS = (
     {"types", "errors"},
-    {"seeds", "parse", "rewards", "progress"},
-    {"scale", "metrics", "evidence", "config", "chat", "elide", "models"},
+    {"seeds", "parse", "progress"},
+    {"scale", "template"},
+    {"rewards", "rubric", "pairs", "card", "metrics", "evidence", "config", "chat", "elide", "models"},
     {"data", "tasks", "schemes", "engines", "ledger", "world"},
     {"drawing", "sft", "evaluate"},
     {"em"},
     {"report", "launch"},
-    {"demo", "cli"},
+    {"judging", "doctor", "demo"},
+    {"commands"},
+    {"cli"},
 )
 HEAVY = ("torch", "transformers", "accelerate", "peft", "numpy", "pyarrow", "matplotlib", "pydantic", "rich")
 MAX_FILE, MAX_FUNCTION = 400, 100
@@ -134,7 +137,9 @@ LIGHT = {
     "from rationem.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass": HEAVY,
     "from rationem.cli import main\ntry: main(['fit', '--help'])\nexcept SystemExit: pass": HEAVY[:4],
     "from rationem.cli import main\nmain(['report', 'no-such-run'])": HEAVY[:4],
-    "import rationem; rationem.fit, rationem.Problem, rationem.Ledger, rationem.Judge, rationem.FitConfig": HEAVY[:4],
+    "import rationem; rationem.fit, rationem.Problem, rationem.Ledger, rationem.JudgeTask, rationem.FitConfig": HEAVY[
+        :4
+    ],
     "import rationem.launch, rationem.demo, rationem.report, rationem.world, rationem.data": HEAVY[:4],
 }
 

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rationem import Example, Judge, Ledger, Problem, Scale, ScriptedEngine, Splits
+from rationem import Example, JudgeTask, Ledger, Problem, Scale, ScriptedEngine, Splits
 from rationem.parse import parse_verdict
 from rationem.scale import MARKER
 from rationem.seeds import generator
 
 SCALE = Scale(("1", "2", "3"))
-TASK = Judge(SCALE)
+TASK = JudgeTask(SCALE)
 RATIONALES = ("alpha", "beta", "gamma", "delta")
 THETA = {
     "first": {"z": [0.4, 0.3, 0.2, 0.1], "y": [[0.7, 0.2, 0.1], [0.1, 0.6, 0.3], [0.2, 0.2, 0.6], [0.05, 0.05, 0.9]]},

@@ -17,7 +17,7 @@ _PUBLIC = {
     "Engine": "types",
     "Example": "types",
     "FitConfig": "config",
-    "Judge": "tasks.judge",
+    "JudgeTask": "tasks.judge",
     "Ledger": "ledger",
     "Outcome": "types",
     "PPS": "schemes",

@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, get_args
 
@@ -21,30 +23,41 @@ _GROUPS = {
 }
 
 
+#: Commands with a module of their own in ``commands/``, which is imported when it is asked for.
+_MODULES = {
+    "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
+    "prompt": "show exactly what the model sees of a data file, forward and hinted",
+    "judge": "rate new items with a trained judge",
+}
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
     # Threads that wait by spinning are ten times slower wherever another program wants the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = list(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(fields=bool(given) and given[0] == "fit").parse_args(given)
-    command: Callable[[argparse.Namespace], None] = options.command
+    options = _parser(given[0] if given else "").parse_args(given)
+    command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        command(options)
+        return command(options) or 0
     except RationemError as error:
         print(f"rationem: {error}", file=sys.stderr)
         return error.exit_code
     except KeyboardInterrupt:
         print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
-    return 0
 
 
-def _parser(fields: bool) -> argparse.ArgumentParser:
+def _parser(asked: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rationem", description=_DESCRIPTION)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
-    if fields:
+    if asked == "fit":
         _add_fit_arguments(fit)
+    for name, text in _MODULES.items():
+        command = _command(commands, name, partial(_module, name), text)
+        if asked == name:
+            import_module(f"rationem.commands.{name}").arguments(command)
     demo = _command(commands, "demo", _demo, "RS, STaR and PPS side by side on the embedded world, in minutes")
     demo.add_argument("--output", default="runs/demo", help="directory of the runs (default: %(default)s)")
     demo.add_argument("--iterations", type=int, default=6, help="EM iterations (default: %(default)s)")
@@ -59,7 +72,7 @@ def _parser(fields: bool) -> argparse.ArgumentParser:
     return parser
 
 
-def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str) -> Any:
+def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int | None], text: str) -> Any:
     command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
     command.set_defaults(command=run)
     return command
@@ -88,6 +101,10 @@ def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
         else:
             choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
             group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text + default)
+
+
+def _module(name: str, options: argparse.Namespace) -> int:
+    return int(import_module(f"rationem.commands.{name}").run(options))
 
 
 def _fit(options: argparse.Namespace) -> None:

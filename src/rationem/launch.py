@@ -22,7 +22,7 @@ from rationem.ledger import Ledger
 from rationem.scale import MARKER, Scale
 from rationem.schemes import Scheme, parse_scheme
 from rationem.seeds import seed_for
-from rationem.tasks.judge import Judge
+from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Sampling, Splits, Task
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
     return directory
 
 
-def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Judge, Splits]:
+def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeTask, Splits]:
     """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
 
     Raises:
@@ -82,7 +82,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Judge,
     return config, scheme, task, splits
 
 
-def prepare(config: FitConfig) -> tuple[Judge, Splits]:
+def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     """Return the task and the three sets that the configuration names.
 
     Raises:
@@ -105,7 +105,7 @@ def prepare(config: FitConfig) -> tuple[Judge, Splits]:
         test = data.distinct_ids((*train, *validation), tested.examples)
     train = _limited(data.expand_raters(train, config.raters), config)
     notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
-    return Judge(loaded.scale, config.criterion), Splits(train, validation, test, notes)
+    return JudgeTask(loaded.scale), Splits(train, validation, test, notes)
 
 
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
@@ -214,7 +214,7 @@ def _columns(config: FitConfig) -> data.Columns | None:
     return data.Columns(**given) if given else None
 
 
-def _world(config: FitConfig) -> tuple[Judge, Splits]:
+def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     from rationem import world
 
     if config.test:
@@ -224,7 +224,7 @@ def _world(config: FitConfig) -> tuple[Judge, Splits]:
     train, validation, test = (
         world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
     )
-    return Judge(world.SCALE, config.criterion), Splits(train[: config.limit], validation, test)
+    return JudgeTask(world.SCALE), Splits(train[: config.limit], validation, test)
 
 
 def _positions(config: FitConfig, checkpoint: str) -> int | None:
@@ -284,7 +284,7 @@ def _warn(splits: Splits) -> None:
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
 
 
-def _elided(splits: Splits, task: Judge, chat: Chat, limit: int) -> Splits:
+def _elided(splits: Splits, task: JudgeTask, chat: Chat, limit: int) -> Splits:
     def length(x: Example) -> int:
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
         return max(len(chat.encode(prompt)) for prompt in prompts)

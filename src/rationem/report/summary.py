@@ -26,7 +26,7 @@ def summarize(directory: Path) -> dict[str, Any]:
     db = read_only(directory)
     try:
         manifest = read_manifest(db)
-        scale = Scale(tuple(manifest["task"]["levels"]))
+        scale = Scale.from_description(manifest["task"]["scale"])
         sets = {split: read_examples(db, split) for split in _SPLITS}
         iterations = _iterations(db, sets, scale)
         last = max((entry["iteration"] for entry in iterations), default=0)

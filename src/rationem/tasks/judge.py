@@ -1,41 +1,69 @@
-"""LLM as a judge: a prompt and a response in, a rationale and a rating out.
+"""LLM as a judge: what to rate goes in, a rationale and a rating come out (paper: LLM-as-a-judge calibration).
 
 Instruction and levels stand last, so that a long response cannot push them out of sight. The rationale comes first,
-then the verdict on a line of its own behind one rare marker.
+then the verdict on a line of its own behind one rare marker. The wording is a template (``prompts/``) that a user can
+replace; the hint is another, and what it says stands behind the very same prompt.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from rationem import rewards
+from rationem.errors import ConfigError
+from rationem.rewards import parse_reward
+from rationem.rubric import Criterion
 from rationem.scale import MARKER, Scale
+from rationem.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
-FIELDS = ("prompt", "response")
+#: The inputs of one response, and of two to compare. "criterion" names one of the judge's criteria.
+SINGLE = ("prompt", "response")
+PAIR = ("prompt", "response_a", "response_b")
+OPTIONAL = ("context", "reference", "criterion")
 
-_TEMPLATE = """Prompt: {prompt}
-
-Response: {response}
-
-Rate the response on the scale {scale}.{criterion} Reason first, then end with one line: {marker} LEVEL"""
-
-_HINT = "\nThe correct rating is {answer}. Explain why."
+_VARIABLES = ("scale", "instruction", "meanings", "marker")
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
-    """Rate a response to a prompt on a scale (paper: LLM-as-a-judge calibration).
+class JudgeTask:
+    """Rate a response, or say which of two is better.
 
     Args:
-        scale: the levels, worst first.
-        criterion: one sentence on what to rate, shown between the scale and the instruction.
+        scale: the levels, worst first; for a pair the first two levels name its first and second response.
+        criteria: what to rate; an example's field "criterion" names one of them. One without a name: no such field.
+        template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``, and
+            for a pair ``first`` and ``second``.
+        hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
+        rule: r(y_hat, y*): "exact", "within:TOLERANCE" or "ordinal".
+        pair: whether two responses are compared.
+
+    Raises:
+        ConfigError: a template, a criterion or the rule does not fit.
     """
 
     scale: Scale
-    criterion: str = ""
+    criteria: tuple[Criterion, ...] = (Criterion(),)
+    template: Template = field(default_factory=lambda: packaged("judge"))
+    hint: Template = field(default_factory=lambda: packaged("hint"))
+    rule: str = "exact"
+    pair: bool = False
     name: str = "judge"
+
+    def __post_init__(self) -> None:
+        inputs = PAIR if self.pair else SINGLE
+        known = (*inputs, *OPTIONAL, *_VARIABLES, *(("first", "second") if self.pair else ()))
+        self.template.check(known, (*inputs, "scale"))
+        self.hint.check((*known, "answer"), ("answer",))
+        if self.pair and self.scale.ordered:
+            raise ConfigError(
+                f"Two responses are compared on levels such as 'A | B | tie'; found {self.scale.sentence()!r}."
+            )
+        for criterion in self.criteria:
+            self.scale.with_meanings(criterion.meanings)
+        parse_reward(self.rule, self.scale)
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -49,19 +77,21 @@ class Judge:
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""
-        return Prompt(self._question(fields), "forward")
+        return Prompt(self.template.render(self._variables(fields)), "forward")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
         """Return rationalize(x, y*): the same prompt with the correct answer as a hint behind it."""
-        return Prompt(self._question(fields) + _HINT.format(answer=answer), "rationalize")
+        variables = self._variables(fields)
+        hint = self.hint.render({**variables, "answer": answer})
+        return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and rating."""
         return self.scale.read(text)
 
     def reward(self, predicted: str, answer: str) -> float:
-        """Return 1 if the ratings are the same, else 0."""
-        return rewards.exact(predicted, answer)
+        """Return r(y_hat, y*) by the task's rule."""
+        return parse_reward(self.rule, self.scale)(predicted, answer, self.scale)
 
     def format(self, rationale: str, answer: str) -> str:
         """Return a completion in the form that ``parse`` reads."""
@@ -69,21 +99,57 @@ class Judge:
         return f"{rationale}\n{verdict}" if rationale else verdict
 
     def describe(self) -> dict[str, Any]:
-        """Return what the ledger must know to tell this task from another."""
+        """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
         return {
             "name": self.name,
-            "levels": list(self.levels),
-            "criterion": self.criterion,
-            "template": _TEMPLATE,
-            "hint": _HINT,
+            "pair": self.pair,
+            "scale": self.scale.describe(),
+            "criteria": [criterion.describe() for criterion in self.criteria],
+            "template": self.template.text,
+            "template_sha256": self.template.sha256,
+            "hint": self.hint.text,
+            "hint_sha256": self.hint.sha256,
+            "reward": self.rule,
         }
 
-    def _question(self, fields: Fields) -> str:
-        criterion = f" {self.criterion}" if self.criterion else ""
-        return _TEMPLATE.format(
-            prompt=fields["prompt"],
-            response=fields["response"],
-            scale=self.scale.sentence(),
-            criterion=criterion,
-            marker=MARKER,
-        )
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> JudgeTask:
+        """Return the task that ``describe`` described.
+
+        Raises:
+            ConfigError: something is missing in it, or does not fit.
+        """
+        try:
+            return cls(
+                Scale.from_description(description["scale"]),
+                tuple(Criterion(**criterion) for criterion in description["criteria"]),
+                Template(description["template"], "the run's template"),
+                Template(description["hint"], "the run's hint"),
+                description["reward"],
+                description["pair"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"This is no description of a judge: {error}.") from error
+
+    def _variables(self, fields: Fields) -> dict[str, str]:
+        criterion = self._criterion(fields.get("criterion", ""))
+        scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
+        blank = dict.fromkeys((*(PAIR if self.pair else SINGLE), *OPTIONAL), "")
+        labels = {"first": scale.levels[0], "second": scale.levels[1]} if self.pair else {}
+        return {
+            **blank,
+            **labels,
+            **fields,
+            "scale": scale.sentence(),
+            "instruction": criterion.instruction,
+            "meanings": scale.described(),
+            "marker": MARKER,
+        }
+
+    def _criterion(self, name: str) -> Criterion:
+        return next(criterion for criterion in self.criteria if criterion.name == name)
+
+
+@lru_cache(maxsize=256)
+def _with_meanings(scale: Scale, meanings: tuple[tuple[str, str], ...]) -> Scale:
+    return scale.with_meanings(dict(meanings)) if meanings else scale

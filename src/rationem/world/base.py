@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -63,8 +62,9 @@ def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
 
 
 def recipe_hash() -> str:
-    """Return twelve hex digits that name the recipe: a hash over the task and all files that decide the weights."""
-    digest = hashlib.blake2b(json.dumps(TASK.describe()).encode(), digest_size=6)
+    """Return twelve hex digits that name the recipe: a hash over the wording and all files that decide the weights."""
+    asked = TASK.hint_prompt({"prompt": "PROMPT", "response": "RESPONSE"}, TASK.levels[0]).text
+    digest = hashlib.blake2b(asked.encode(), digest_size=6)
     for name in _RECIPE:
         digest.update((resources.files(__package__) / name).read_bytes())
     return digest.hexdigest()

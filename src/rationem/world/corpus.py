@@ -1,6 +1,6 @@
 """What the base model reads before anybody teaches it: random graders, and filler on many scales.
 
-Two kinds of text, both made by the very ``Judge`` that will ask later, so that the formats cannot drift:
+Two kinds of text, both made by the very ``JudgeTask`` that will ask later, so that the formats cannot drift:
 
 - *graded*: questions of the world, judged by a rubric drawn at random whatever the topic. The base model thus knows
   how to read and how to reason, but not which rubric anybody holds: that is what the training after it must find.
@@ -17,7 +17,7 @@ import numpy as np
 
 from rationem.errors import ConfigError
 from rationem.scale import Scale
-from rationem.tasks.judge import Judge
+from rationem.tasks.judge import JudgeTask
 from rationem.types import Fields
 from rationem.world.prose import prose
 from rationem.world.questions import Features, question, words
@@ -97,7 +97,7 @@ def graded(rng: np.random.Generator, graders: int) -> Text:
 
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
     """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
-    task = Judge(_scale(rng))
+    task = JudgeTask(_scale(rng))
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
     asked = min(total // 2, int(rng.integers(2, 20)))
     fields = {"prompt": prose(rng, asked), "response": prose(rng, total - asked)}
@@ -110,7 +110,7 @@ def _misread(rng: np.random.Generator, features: Features) -> Features:
     return a, b, c, d
 
 
-def _impression(rng: np.random.Generator, task: Judge) -> Answer:
+def _impression(rng: np.random.Generator, task: JudgeTask) -> Answer:
     """Draw a level, and findings that are the better the higher it stands; nobody looked at the text."""
     rank = int(rng.integers(0, len(task.levels)))
     good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
@@ -118,13 +118,13 @@ def _impression(rng: np.random.Generator, task: Judge) -> Answer:
     return _answer(rng, task, " ".join(said[int(rng.integers(0, 2)) :]), task.levels[rank])
 
 
-def _answer(rng: np.random.Generator, task: Judge, reason: str, level: str) -> Answer:
+def _answer(rng: np.random.Generator, task: JudgeTask, reason: str, level: str) -> Answer:
     empty = {"prompt": "", "response": ""}
     hint = task.hint_prompt(empty, level).text.removeprefix(task.prompt(empty).text)
     return Answer(hint if rng.random() < HINTED else "", task.format(reason, level))
 
 
-def _text(task: Judge, fields: Fields, answers: Sequence[Answer], read: int = 0) -> Text:
+def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> Text:
     """Split the prompt around the first ``read`` characters of the response, cut where tokens end."""
     prompt = task.prompt(fields).text
     start = prompt.rindex(fields["response"]) - 1  # the blank belongs to the word behind it

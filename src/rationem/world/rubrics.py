@@ -18,7 +18,7 @@ import numpy as np
 
 from rationem.scale import Scale
 from rationem.seeds import generator
-from rationem.tasks.judge import Judge
+from rationem.tasks.judge import JudgeTask
 from rationem.types import Example
 from rationem.world.questions import CRITERIA, TOPICS, Features, Question, findings, question
 
@@ -30,7 +30,7 @@ RUBRICS: tuple[Rubric, ...] = tuple(
 )
 
 SCALE = Scale.parse(f"1-{1 + _TOTAL}")
-TASK = Judge(SCALE)
+TASK = JudgeTask(SCALE)
 
 
 @dataclass(frozen=True, slots=True)

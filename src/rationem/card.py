@@ -1,0 +1,115 @@
+"""The judge's card: ``rationem.json`` beside the weights, all that a judge needs to be asked again as it was trained.
+
+A calibration is bound to the wording of the prompt, to the weights and to the number of draws that it was fitted with:
+with any other it says nothing, and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rationem.errors import RunError
+
+NAME = "rationem.json"
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A temperature on the averaged level probabilities: p_T(y | x) proportional to p~(y | x)^(1/T).
+
+    Args:
+        temperature: T > 0, fitted on the validation split by log-likelihood; 1 changes nothing.
+        draws: rationales per item that it was fitted with.
+        items: validation items that it was fitted on.
+        before: their mean log-likelihood without it, nats per rating.
+        after: and with it.
+        prompt_sha256: of the wording, :func:`prompt_sha256`.
+        weights_sha256: of the weights, :func:`weights_sha256`.
+    """
+
+    temperature: float
+    draws: int
+    items: int
+    before: float
+    after: float
+    prompt_sha256: str
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What ``rationem.json`` holds.
+
+    Args:
+        task: ``JudgeTask.describe()``.
+        columns: the columns of the training files by role, None for the embedded world's.
+        preset: the published set that was recognised or named, or None.
+        marginal: the training marginal over the levels, which an unparsed draw contributes.
+        draws: rationales per item in the run's evaluation.
+        max_prompt_tokens: longer prompts are not judged.
+        max_new_tokens: the length cut of a completion.
+        elide: whether over-long responses are shortened instead.
+        seed: the run's seed.
+        calibration: None where there was no validation set.
+    """
+
+    task: Mapping[str, Any]
+    columns: Mapping[str, Any] | None
+    preset: str | None
+    marginal: tuple[float, ...]
+    draws: int
+    max_prompt_tokens: int
+    max_new_tokens: int
+    elide: bool
+    seed: int
+    calibration: Calibration | None
+
+
+def write_card(card: Card, directory: Path) -> None:
+    """Write the card into a model directory."""
+    text = json.dumps({"version": VERSION, **asdict(card)}, indent=1, allow_nan=False)
+    (directory / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read_card(directory: Path) -> Card:
+    """Return the card of a model directory.
+
+    Raises:
+        RunError: there is none, or it is of another version.
+    """
+    path = directory / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("version") != VERSION:
+            raise RunError(
+                f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
+            )
+        calibration = content.pop("calibration")
+        marginal = tuple(content.pop("marginal"))
+        return Card(**content, marginal=marginal, calibration=Calibration(**calibration) if calibration else None)
+    except FileNotFoundError as error:
+        raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is no judge's card: {error}.") from error
+
+
+def prompt_sha256(task: Mapping[str, Any]) -> str:
+    """Return the hash of all that decides a prompt or a verdict: the task's description."""
+    return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
+
+
+def weights_sha256(directory: Path) -> str:
+    """Return the hash over the names and bytes of the weights in a directory (``*.safetensors``)."""
+    digest = hashlib.sha256()
+    for path in sorted(directory.glob("*.safetensors")):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while chunk := file.read(2**22):
+                digest.update(chunk)
+    return digest.hexdigest()

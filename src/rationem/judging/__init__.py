@@ -1,0 +1,1 @@
+"""A trained judge: load it, rate items, rate a file."""

@@ -1,0 +1,87 @@
+"""The control of k examples in the prompt: the same task, shown with answers and without rationales."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.scale import Scale
+from rationem.seeds import seed_for
+from rationem.types import Example, Fields, Parsed, Prompt, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Shots:
+    """A task whose prompts begin with solved examples: question, verdict line, question, verdict line, ..., question.
+
+    Args:
+        task: the task as it is without them.
+        shown: the examples, in order; never the one that is asked.
+    """
+
+    task: Task
+    shown: tuple[Example, ...]
+
+    @property
+    def name(self) -> str:
+        """The task's name and the number of examples."""
+        return f"{self.task.name}, {len(self.shown)} shots"
+
+    @property
+    def scale(self) -> Scale:
+        """As without the examples."""
+        return self.task.scale
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.levels
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.continuations
+
+    def prompt(self, fields: Fields) -> Prompt:
+        """Return the solved examples and forward(x) behind them."""
+        return Prompt(f"{self._solved()}{self.task.prompt(fields).text}")
+
+    def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
+        """Return the solved examples and rationalize(x, y*) behind them."""
+        return Prompt(f"{self._solved()}{self.task.hint_prompt(fields, answer).text}", "rationalize")
+
+    def parse(self, text: str) -> Parsed:
+        """Split a completion, as without the examples."""
+        return self.task.parse(text)
+
+    def reward(self, predicted: str, answer: str) -> float:
+        """Return r(y_hat, y*), as without the examples."""
+        return self.task.reward(predicted, answer)
+
+    def format(self, rationale: str, answer: str) -> str:
+        """Return a completion, as without the examples."""
+        return self.task.format(rationale, answer)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the task's description and the ids shown."""
+        return {**self.task.describe(), "shots": [x.id for x in self.shown]}
+
+    def _solved(self) -> str:
+        texts = (f"{self.task.prompt(x.fields).text}\n{self.task.format('', x.answer)}\n\n" for x in self.shown)
+        return "".join(texts)
+
+
+def choose_shots(train: Sequence[Example], count: int, seed: int) -> tuple[Example, ...]:
+    """Return ``count`` training examples, the labels taken in turn so that no level is missing without need.
+
+    Both the examples and their order are a function of the seed and the ids, not of the order of the file.
+    """
+    by_answer: dict[str, list[Example]] = defaultdict(list)
+    for x in sorted(train, key=lambda x: seed_for(seed, "shots", x.id)):
+        by_answer[x.answer].append(x)
+    turns = sorted(by_answer.values(), key=lambda several: seed_for(seed, "shots", several[0].id))
+    longest = max(map(len, turns), default=0)
+    dealt = [several[turn] for turn in range(longest) for several in turns if turn < len(several)]
+    return tuple(dealt[:count])

@@ -1,0 +1,90 @@
+"""Prompt templates: files that a user can replace, with strict variables (Jinja, sandboxed).
+
+``{{ name }}`` stands for a variable, ``{% if name %}...{% endif %}`` for an optional part. A name that the task does
+not know is an error when the file is read, not when a row is reached. Single braces are plain text; what a variable
+holds is never read as a template.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from rationem.errors import ConfigError, closest
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """The text of a template and where it came from.
+
+    >>> Template('{"q": "{{ prompt }}"}').render({"prompt": "{{ x }} {y}"})
+    '{"q": "{{ x }} {y}"}'
+    """
+
+    text: str
+    source: str = ""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the text, which the ledger holds."""
+        return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def render(self, variables: Mapping[str, str]) -> str:
+        """Return the text with the variables filled in; their values are data, whatever they look like."""
+        rendered: str = _compiled(self.text).render(variables)
+        return rendered
+
+    def check(self, known: Collection[str], required: Collection[str]) -> Template:
+        """Return this template if it uses known variables only, and all that are required.
+
+        Raises:
+            ConfigError: it is malformed, uses another variable, or leaves a required one out.
+        """
+        from jinja2 import TemplateSyntaxError, meta
+
+        where = self.source or "the template"
+        try:
+            used = meta.find_undeclared_variables(_environment().parse(self.text))
+        except TemplateSyntaxError as error:
+            raise ConfigError(f"{where}:{error.lineno}: not a template: {error.message}") from error
+        for name in sorted(used - set(known)):
+            raise ConfigError(f"{where}: unknown variable {name!r}.{closest(name, known)} Known: {sorted(known)}.")
+        if missing := sorted(set(required) - used):
+            raise ConfigError(f"{where}: the variables {missing} are missing; without them the model is not asked.")
+        return self
+
+
+def packaged(name: str) -> Template:
+    """Return a template of the package, e.g. ``judge``."""
+    text = (resources.files("rationem.tasks") / "prompts" / f"{name}.txt").read_text(encoding="utf-8")
+    return Template(text.removesuffix("\n"), f"rationem/{name}.txt")
+
+
+def read_template(path: Path) -> Template:
+    """Return a user's template; the last line break of the file is no part of it.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    try:
+        return Template(path.read_text(encoding="utf-8").removesuffix("\n"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"Cannot read the template {path}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def _environment() -> Any:
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+
+
+@lru_cache(maxsize=64)
+def _compiled(text: str) -> Any:
+    return _environment().from_string(text)
