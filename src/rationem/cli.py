@@ -9,20 +9,11 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from rationem.errors import RationemError
 
 _DESCRIPTION = "Train a language model to reason from answers alone."
-_GROUPS = {
-    "data": "what to learn from",
-    "model": "model, task and scheme",
-    "temperature": "sampling",
-    "steps": "training",
-    "device": "machine",
-}
-
-
 #: Commands with a module of their own in ``commands/``, which is imported when it is asked for.
 _MODULES = {
     "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
@@ -53,7 +44,12 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
     if asked == "fit":
-        _add_fit_arguments(fit)
+        from rationem.commands.settings import add_settings
+        from rationem.config import FitConfig
+
+        fit.add_argument("--output", required=True, help="the run directory")
+        fit.add_argument("--dry-run", action="store_true", help="check settings and data, show both, write nothing")
+        add_settings(fit, FitConfig.model_fields)
     for name, text in _MODULES.items():
         command = _command(commands, name, partial(_module, name), text)
         if asked == name:
@@ -78,48 +74,21 @@ def _command(commands: Any, name: str, run: Callable[[argparse.Namespace], int |
     return command
 
 
-def _add_fit_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add one flag per field of FitConfig, so that the two can never differ."""
-    from rationem.config import FitConfig
-
-    parser.add_argument("data", nargs="*", help=FitConfig.model_fields["data"].description)
-    parser.add_argument("--output", required=True, help="the run directory")
-    parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags win")
-    parser.add_argument("--dry-run", action="store_true", help="check settings and data, show both, write nothing")
-    group = parser
-    for name, field in FitConfig.model_fields.items():
-        group = parser.add_argument_group(_GROUPS[name]) if name in _GROUPS else group  # type: ignore[assignment]
-        if name == "data":
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        text = (field.description or "").replace("%", "%%")
-        default = "" if field.default in (None, (), "", False) else f" (default: {field.default})"
-        if field.annotation is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif name == "test":
-            group.add_argument(flag, nargs="+", help=text)
-        else:
-            choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
-            group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text + default)
-
-
 def _module(name: str, options: argparse.Namespace) -> int:
     return int(import_module(f"rationem.commands.{name}").run(options))
 
 
 def _fit(options: argparse.Namespace) -> None:
     from rationem import progress, report
-    from rationem.config import FitConfig, read_config, to_toml
+    from rationem.commands.settings import given
+    from rationem.config import read_config, to_toml
+    from rationem.launch import check, start
 
     progress.show(progress.Rich())
-    given = {name: getattr(options, name) for name in FitConfig.model_fields}
-    given["data"] = tuple(options.data) or None
-    settings = {name: value for name, value in given.items() if value is not None}
-    from rationem.launch import check, start
 
     recorded = Path(options.output) / "config.toml"
     resumed = not options.data and options.config is None and recorded.is_file()
-    config = read_config(recorded if resumed else options.config, settings)
+    config = read_config(recorded if resumed else options.config, given(options))
     if options.dry_run:
         *_, splits = check(config, Path(options.output).resolve())
         print(to_toml(config))

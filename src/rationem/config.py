@@ -23,16 +23,27 @@ class FitConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # What to learn from
-    data: tuple[str, ...] = Field((), description="data files, or 'world' for the embedded judge world")
-    test: tuple[str, ...] = Field((), description="test files; without them a part of DATA is held out")
+    data: tuple[str, ...] = Field(
+        (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"
+    )
+    test: tuple[str, ...] = Field((), description="the test set, named as DATA; without it a part of DATA is held out")
     preset: str | None = Field(None, description="name of a published data set whose columns are known")
-    scale: str | None = Field(None, description="levels, worst first: '1-5' or 'Bad < Fair < Good'")
+    scale: str | None = Field(
+        None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
+    )
     prompt_col: str | None = Field(None, description="column of the prompt (the question)")
-    response_col: str | None = Field(None, description="column of the response to rate")
+    response_col: str | None = Field(None, description="column of the response to rate, or of two to compare: 'a,b'")
     rating_col: str | None = Field(None, description="column of the rating, or several: 'r1,r2,r3'")
+    reference_col: str | None = Field(None, description="column of a reference answer, shown to the judge")
+    context_col: str | None = Field(None, description="column of a context, shown to the judge")
     id_col: str | None = Field(None, description="column of a unique id")
     group_col: str | None = Field(None, description="column whose groups never fall into two splits")
-    raters: Literal["each", "mean"] = Field("each", description="several ratings of a training row: each one, or mean")
+    rater_col: str | None = Field(
+        None, description="column of the rater's name, where every rating has a row of its own"
+    )
+    raters: Literal["each", "mean", "median", "majority"] = Field(
+        "each", description="training label of several ratings: one row each, or one label (test labels: mean)"
+    )
     validation_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out to choose the iteration")
     test_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out for the test, without --test")
     limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
@@ -42,9 +53,27 @@ class FitConfig(BaseModel):
     # Which model, which task, which scheme
     model: str | None = Field(None, description="'tiny-judge', a checkpoint directory, or a hub id")
     task: Literal["judge"] = Field("judge", description="the task")
-    criterion: str = Field("", description="one sentence on what to rate, shown in the prompt")
-    scheme: str = Field("star", description="rs:M, star, pps, direct, or a plan such as 'forward*4+rationalize@base'")
+    criterion: str = Field("", description="what to rate: names of rating columns or of a preset's criteria, or 'all'")
+    instruction: str = Field("", description="one or more sentences on what to look at, shown in the prompt")
+    rubric: str | None = Field(None, description="a .toml or .md file with criteria and what the levels mean")
+    template: str | None = Field(None, description="a file that replaces the prompt's wording")
+    hint_template: str | None = Field(None, description="a file that replaces the hint's wording")
+    reward: str = Field("exact", description="exact, within:TOLERANCE or ordinal (1 - |difference| / range)")
+    threshold: float = Field(1.0, gt=0, le=1, description="a draw is accepted if its reward reaches this")
+    reward_as: Literal["weight", "filter"] = Field(
+        "weight", description="what the reward of an accepted draw is: its weight, or only a filter"
+    )
+    scheme: str = Field(
+        "star",
+        description="rs:M, star, pps, the controls direct and unfiltered, or a plan such as 'forward*4+rationalize@base'",
+    )
     selector: str = Field("first", description="which accepted trials are kept: first or all")
+    shots: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="also test the base model with so many training examples in the prompt, as a control",
+    )
     iterations: int = Field(5, ge=1, description="EM iterations K")
     init: Literal["previous", "base"] = Field("previous", description="where an M-step starts (paper: previous)")
     seed: int = Field(0, ge=0, description="the run's seed")
@@ -59,7 +88,7 @@ class FitConfig(BaseModel):
     max_prompt_tokens: int | None = Field(
         None, ge=1, description="longer prompts are left out and counted (default 1024, or what the model holds)"
     )
-    draws: int = Field(4, ge=1, description="sampled rationales per evaluated example")
+    draws: int = Field(8, ge=1, description="sampled rationales per evaluated example")
     sampling_batch: int = Field(64, ge=1, description="completions generated together")
 
     # How to train
