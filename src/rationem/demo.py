@@ -10,8 +10,9 @@ from typing import Any
 
 from rationem import models, progress, report
 from rationem.config import FitConfig, read_config
-from rationem.launch import WORLD, start
+from rationem.launch import start
 from rationem.ledger import read_examples, read_only, write_text
+from rationem.prepare import WORLD
 from rationem.report.picture import Curve, curves
 from rationem.report.text import number, table
 
@@ -56,7 +57,7 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
 
 def _config(scheme: str, iterations: int, seed: int) -> FitConfig:
     settings = {"data": (WORLD,), "model": models.TINY_JUDGE, "scheme": scheme, "iterations": iterations}
-    return read_config(None, {**settings, "seed": seed, "steps": STEPS, "sampling_batch": 256})
+    return read_config(None, {**settings, "seed": seed, "steps": STEPS, "draws": 4, "sampling_batch": 256})
 
 
 def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], output: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from rationem.types import Example
+from rationem.types import Example, Fields
 
 
 def elide(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
@@ -29,6 +29,11 @@ def elide(example: Example, field: str, length: Callable[[Example], int], limit:
         keep = (low + high) // 2
         low, high = (keep, high) if length(_cut(example, field, keep)) <= limit else (low, keep)
     return _cut(example, field, low)
+
+
+def longest_response(fields: Fields) -> str:
+    """Return the name of the response, or of the longer of two."""
+    return max((name for name in fields if name.startswith("response")), key=lambda name: len(fields[name]))
 
 
 def _cut(example: Example, field: str, keep: int) -> Example:

@@ -16,18 +16,20 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rationem import metrics, progress
 from rationem.drawing import Drawing, Ticket, draw, fits
+from rationem.engines.held import Engines
 from rationem.errors import RunError
-from rationem.evaluate import evaluate, validation_score
+from rationem.evaluate import SHOTS, evaluate, validation_score
 from rationem.ledger import Ledger
 from rationem.schemes import Proposal, Scheme
 from rationem.seeds import seed_for
+from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import (
     Engine,
     Example,
@@ -95,6 +97,7 @@ class Problem:
         open_engine: opens an engine on a checkpoint; it is closed before any M-step.
         draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
         init: where an M-step starts: "previous" (the paper) or "base" (STaR, ReST-EM).
+        shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
     """
 
     data: Splits
@@ -111,6 +114,7 @@ class Problem:
     init: Literal["previous", "base"] = "previous"
     max_prompt_tokens: int = 1024
     retries: int = 2
+    shots: int = 0
     engines: Engines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -163,6 +167,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
         best = choose(problem, iterations)
         for k in sorted({0, best, iterations}):
             evaluate_at(EMState(k, theta_at(k, problem)), "test", problem)
+        evaluate_shots(problem)
         return Fitted(best, iterations, theta_at(best, problem), tuple(history))
     finally:
         problem.engines.close()
@@ -243,7 +248,7 @@ def training_samples(k: int, kept: Sequence[Kept], problem: Problem) -> list[Sam
     drawn = {
         (trial.example_id, trial.attempt): trial
         for trial in problem.ledger.trials(k, Purpose.TRAIN)
-        if trial.outcome is Outcome.ACCEPTED
+        if trial.outcome is not Outcome.ENGINE_FAILED
     }
     return [
         Sample(
@@ -269,6 +274,23 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
         iteration=state.iteration,
         split=split,
         draws=problem.draws,
+    )
+
+
+def evaluate_shots(problem: Problem) -> None:
+    """Write the control's predictions: the base model on the test set, with solved training examples in the prompt."""
+    if not problem.shots or not problem.data.test or problem.ledger.record(0, SHOTS) is not None:
+        return
+    shown = choose_shots(problem.data.train, problem.shots, problem.seed)
+    evaluate(
+        problem.data.test,
+        problem.engines.at(problem.base),
+        replace(problem.drawing, task=Shots(problem.task, shown)),
+        train=problem.data.train,
+        iteration=0,
+        split=SHOTS,
+        draws=problem.draws,
+        purpose=Purpose.CONTROL,
     )
 
 
@@ -299,27 +321,6 @@ def describe(k: int, kept: Sequence[Kept], problem: Problem) -> EMInfo:
         training,
         validation_score(problem.ledger, k),
     )
-
-
-class Engines:
-    """Opens engines on checkpoints and keeps at most the ones in use: the current weights, and the frozen base."""
-
-    def __init__(self, open_engine: Callable[[str], Engine]) -> None:
-        self._open = open_engine
-        self._engines: dict[str, Engine] = {}
-
-    def at(self, theta: str, *, beside: str | None = None) -> Engine:
-        """Return an engine on theta, closing those on any other checkpoint but ``beside``."""
-        for other in [path for path in self._engines if path not in (theta, beside)]:
-            self._engines.pop(other).close()
-        if theta not in self._engines:
-            self._engines[theta] = self._open(theta)
-        return self._engines[theta]
-
-    def close(self) -> None:
-        """Close all: before an M-step, so that engine and trainer never hold one device together."""
-        while self._engines:
-            self._engines.popitem()[1].close()
 
 
 def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:

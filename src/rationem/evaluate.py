@@ -16,6 +16,9 @@ from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
 from rationem.types import Engine, Example, Outcome, Prediction, Purpose, Sampling
 
+#: The split's name of the control that is shown solved examples; its examples are those of the test set.
+SHOTS = "shots"
+
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
 
 
@@ -28,6 +31,7 @@ def evaluate(
     iteration: int,
     split: str,
     draws: int,
+    purpose: Purpose = Purpose.EVAL,
 ) -> None:
     """Draw ``draws`` rationales per example, score the levels behind each, and write predictions and metrics.
 
@@ -45,12 +49,13 @@ def evaluate(
         engine,
         run,
         iteration=iteration,
-        purpose=Purpose.EVAL,
+        purpose=purpose,
         label=f"iteration {iteration}, {split}",
         score_levels=True,
     )
     scale = run.task.scale
-    predictions = predict(examples, {x.id for x in fitting}, run, metrics.marginal(train, scale), iteration, draws)
+    marginal = metrics.marginal(train, scale)
+    predictions = predict(examples, {x.id for x in fitting}, run, marginal, iteration, draws, purpose)
     run.ledger.finish(
         iteration,
         split,
@@ -67,10 +72,11 @@ def predict(
     marginal: Sequence[float],
     iteration: int,
     draws: int,
+    purpose: Purpose = Purpose.EVAL,
 ) -> list[Prediction]:
     """Return one prediction per example from the level scores in the ledger; over-long ones are counted so."""
-    scored = run.ledger.level_logps(iteration, Purpose.EVAL)
-    outcomes = run.ledger.outcomes(iteration, Purpose.EVAL)
+    scored = run.ledger.level_logps(iteration, purpose)
+    outcomes = run.ledger.outcomes(iteration, purpose)
     predictions = []
     for x in examples:
         if x.id not in fitting:

@@ -10,29 +10,30 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rationem import data, models, progress, report
+from rationem import metrics, models, progress, report
+from rationem.card import Calibration, Card, prompt_sha256, weights_sha256, write_card
 from rationem.chat import Chat
 from rationem.config import FitConfig, read_config, to_toml
-from rationem.elide import elide
+from rationem.elide import elide, longest_response
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
-from rationem.scale import MARKER, Scale
+from rationem.prepare import WORLD, prepare
+from rationem.scale import MARKER
 from rationem.schemes import Scheme, parse_scheme
-from rationem.seeds import seed_for
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Sampling, Splits, Task
 
 if TYPE_CHECKING:
     from rationem.em import Fitted
 
-#: The embedded data's name wherever a data file is expected.
-WORLD = "world"
-_WORLD_VALIDATION, _WORLD_TEST = 128, 256
 _FINISHED = "finished"
 _PROMPT_TOKENS = 1024
+#: Settings that name files; the manifest holds what they say instead.
+_FILES = ("rubric", "template", "hint_template")
 
 
 def start(config: FitConfig, output: str | Path) -> Path:
@@ -61,7 +62,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
         fitted = _fit(config, task, scheme, splits, checkpoint, ledger)
         if ledger.record(config.iterations, "fitted") is None:
             ledger.finish(config.iterations, "fitted", seconds=0.0)
-        _publish_model(fitted.best_theta, task, ledger)
+        _publish_model(fitted, _card(config, task, splits, fitted, ledger), ledger)
         report.write(directory)
         ledger.finish(config.iterations, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     finally:
@@ -77,35 +78,9 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     """
     _check_directory(directory)
     config = _named_model(config)
-    scheme = parse_scheme(config.scheme, config.selector)
+    scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     task, splits = prepare(config)
     return config, scheme, task, splits
-
-
-def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
-    """Return the task and the three sets that the configuration names.
-
-    Raises:
-        DataError: a file, column, level or text cannot be used.
-        ConfigError: no data is named.
-    """
-    if not config.data:
-        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
-    if config.data == (WORLD,):
-        return _world(config)
-    scale = Scale.parse(config.scale) if config.scale else None
-    loaded = data.load(config.data, scale=scale, columns=_columns(config), preset=config.preset)
-    held_out = 0.0 if config.test else config.test_share
-    train, validation, test = data.split(
-        loaded.examples, seed=config.seed, validation=config.validation_share, test=held_out
-    )
-    notes: dict[str, Any] = dict(loaded.notes)
-    if config.test:
-        tested = data.load(config.test, scale=loaded.scale, columns=_columns(config), preset=config.preset)
-        test = data.distinct_ids((*train, *validation), tested.examples)
-    train = _limited(data.expand_raters(train, config.raters), config)
-    notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
-    return JudgeTask(loaded.scale), Splits(train, validation, test, notes)
 
 
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
@@ -121,10 +96,16 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "steps": config.steps or (None if config.epochs else 40),
         "threads": config.threads or recorded or os.cpu_count() or 1,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
-        "data": tuple(name if name == WORLD else str(Path(name).resolve()) for name in config.data),
-        "test": tuple(str(Path(name).resolve()) for name in config.test),
+        "data": tuple(map(_absolute, config.data)),
+        "test": tuple(map(_absolute, config.test)),
+        **{name: _absolute(path) for name in _FILES if (path := getattr(config, name))},
     }
     return config.model_copy(update=filled)
+
+
+def _absolute(name: str) -> str:
+    """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
+    return str(Path(name).resolve()) if Path(name).exists() and name != WORLD else name
 
 
 def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoint: str, ledger: Ledger) -> Fitted:
@@ -163,8 +144,10 @@ def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoi
         ledger=ledger,
         seed=config.seed,
         sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+        threshold=config.threshold,
         draws=config.draws,
         init=config.init,
+        shots=config.shots,
         max_prompt_tokens=config.max_prompt_tokens,
     )
     return fit(problem, config.iterations)
@@ -200,31 +183,6 @@ def _check_directory(directory: Path) -> None:
         and {p.name for p in directory.iterdir()} - ours
     ):
         raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
-
-
-def _columns(config: FitConfig) -> data.Columns | None:
-    named = {
-        "prompt": config.prompt_col,
-        "response": config.response_col,
-        "rating": config.rating_col,
-        "id": config.id_col,
-        "group": config.group_col,
-    }
-    given = {role: name for role, name in named.items() if name is not None}
-    return data.Columns(**given) if given else None
-
-
-def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
-    from rationem import world
-
-    if config.test:
-        raise ConfigError("'world' brings its own test set; leave --test out.")
-    sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
-    starts = (0, config.world_size, config.world_size + _WORLD_VALIDATION)
-    train, validation, test = (
-        world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
-    )
-    return JudgeTask(world.SCALE), Splits(train[: config.limit], validation, test)
 
 
 def _positions(config: FitConfig, checkpoint: str) -> int | None:
@@ -271,13 +229,6 @@ def _chat(config: FitConfig, checkpoint: str) -> Chat:
         raise ModelError(f"Cannot load the tokenizer of {config.model!r}: {reason}") from error
 
 
-def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
-    """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
-    chosen = sorted(train, key=lambda x: seed_for(config.seed, "limit", x.id))[: config.limit]
-    kept = {x.id for x in chosen}
-    return tuple(x for x in train if x.id in kept)
-
-
 def _warn(splits: Splits) -> None:
     count = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
     if count:
@@ -290,7 +241,7 @@ def _elided(splits: Splits, task: JudgeTask, chat: Chat, limit: int) -> Splits:
         return max(len(chat.encode(prompt)) for prompt in prompts)
 
     def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(elide(x, "response", length, limit) for x in examples)
+        return tuple(elide(x, longest_response(x.fields), length, limit) for x in examples)
 
     return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
 
@@ -301,7 +252,7 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 
 def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
-    settings = config.model_dump(mode="json", exclude={"data", "test"})
+    settings = config.model_dump(mode="json", exclude={"data", "test", *_FILES})
     rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(splits).values() for x in part]
     fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
     return {
@@ -320,12 +271,43 @@ def _recorded_threads(directory: Path) -> int | None:
     return read_config(path, {}).threads if path.is_file() else None
 
 
-def _publish_model(theta: str, task: Task, ledger: Ledger) -> None:
-    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the prompt template inside."""
+def _card(config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, ledger: Ledger) -> Card:
+    """Return the card of the chosen weights, the calibration not yet bound to them."""
+    assert config.max_prompt_tokens is not None
+    assert config.max_new_tokens is not None
+    return Card(
+        task=task.describe(),
+        columns=splits.notes.get("columns"),
+        preset=splits.notes.get("preset"),
+        marginal=metrics.marginal(splits.train, task.scale),
+        draws=config.draws,
+        max_prompt_tokens=config.max_prompt_tokens,
+        max_new_tokens=config.max_new_tokens,
+        elide=config.elide,
+        seed=config.seed,
+        calibration=_calibration(config, task, splits, fitted, ledger),
+    )
+
+
+def _calibration(
+    config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, ledger: Ledger
+) -> Calibration | None:
+    if not splits.validation:
+        return None
+    predictions = ledger.predictions(fitted.best, "validation")
+    fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
+    described = prompt_sha256(task.describe())
+    return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
+
+
+def _publish_model(fitted: Fitted, card: Card, ledger: Ledger) -> None:
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside."""
     with ledger.publish(ledger.directory / "model") as output:
+        theta = fitted.best_theta
         if Path(theta).is_dir():
             shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
         else:
             loaded = models.load(theta)
             models.save(loaded.model, loaded.tokenizer, output)
-        (output / "rationem.json").write_text(json.dumps(task.describe(), indent=1), encoding="utf-8")
+        bound = card.calibration and replace(card.calibration, weights_sha256=weights_sha256(output))
+        write_card(replace(card, calibration=bound), output)

@@ -232,7 +232,7 @@ def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[st
     count, rest = divmod(high - low, step)
     if rest:
         raise ConfigError(
-            f"The scale {text!r}: steps of {float(step):g} from {float(low):g} do not meet {float(high):g}."
+            f"The scale {text!r}: steps of {float(step):g} from {float(low):g} do not lead to {float(high):g}."
         )
     return tuple(f"{float(low + n * step):g}" for n in range(int(count) + 1))
 

@@ -7,6 +7,7 @@ rejection, budget M   ``(FORWARD,) * M``              accepted draws follow pi(z
 STaR                  ``(FORWARD, RATIONALIZE)``      the answer is shown only after a failure
 PPS                   ``(RATIONALIZE,)``              the answer is always in the sampling prompt
 direct (control)      ``(ANSWER,)``                   no rationale: the M-step sees the answer alone
+unfiltered (control)  ``(FORWARD,)``                  whatever names a level is kept, right or wrong
 ====================  ==============================  ========================================================
 
 Whatever the proposal, the M-step scores the *forward* prompt; a hint never reaches it.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from rationem.errors import ConfigError, closest
@@ -66,6 +67,7 @@ class First:
     """Stop at the first accepted trial and keep it, weighted by its reward (1 for an exact match)."""
 
     name: str = "first"
+    weighs: bool = True
 
     def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
         """Say whether one trial was accepted."""
@@ -73,7 +75,7 @@ class First:
 
     def select(self, trials: Sequence[Trial]) -> list[Kept]:
         """Return the first accepted trial, if any."""
-        return All(cap=1).select(trials)
+        return All(cap=1, weighs=self.weighs).select(trials)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +84,14 @@ class All:
 
     With the division an example weighs as much as under ``first``: more draws smooth its gradient, they do not let
     easy examples outvote hard ones.
+
+    Args:
+        weighs: False leaves the reward out of the weight: a graded reward is then a filter only.
     """
 
     cap: int | None = None
     name: str = "all"
+    weighs: bool = True
 
     def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
         """Say whether the cap is reached."""
@@ -94,7 +100,27 @@ class All:
     def select(self, trials: Sequence[Trial]) -> list[Kept]:
         """Return all accepted trials up to the cap."""
         accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED][: self.cap]
-        return [Kept(trial.example_id, trial.attempt, trial.reward / len(accepted)) for trial in accepted]
+        rewards = [trial.reward if self.weighs else 1.0 for trial in accepted]
+        return [
+            Kept(trial.example_id, trial.attempt, reward / len(accepted))
+            for trial, reward in zip(accepted, rewards, strict=True)
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Unfiltered:
+    """Keep the first trial that names a level, whether it is the right one or not: what the filter is worth."""
+
+    name: str = "unfiltered"
+
+    def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
+        """Say whether one trial named a level."""
+        return Outcome.ACCEPTED in outcomes or Outcome.WRONG in outcomes
+
+    def select(self, trials: Sequence[Trial]) -> list[Kept]:
+        """Return the first trial with a verdict, if any, with weight 1."""
+        said = [trial for trial in trials if trial.outcome in (Outcome.ACCEPTED, Outcome.WRONG)]
+        return [Kept(trial.example_id, trial.attempt, 1.0) for trial in said[:1]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +153,24 @@ def rejection_sampling(budget: int) -> Scheme:
 STAR = Scheme("star", (FORWARD, RATIONALIZE))
 PPS = Scheme("pps", (RATIONALIZE,))
 DIRECT = Scheme("direct", (ANSWER,))
+UNFILTERED = Scheme("unfiltered", (FORWARD,), Unfiltered())
 
 #: The named schemes; ``parse_scheme`` also reads ``rs:M`` and plans written out.
-SCHEMES: dict[str, Scheme] = {"star": STAR, "pps": PPS, "direct": DIRECT}
+SCHEMES: dict[str, Scheme] = {"star": STAR, "pps": PPS, "direct": DIRECT, "unfiltered": UNFILTERED}
 
-SELECTORS: dict[str, Selector] = {"first": First(), "all": All()}
+SELECTORS: dict[str, First | All] = {"first": First(), "all": All()}
 
 _TERM = re.compile(r"(forward|rationalize|answer)(?:@(current|base))?(?:\*(\d+))?")
 _MAX_PLAN = 4096
 
 
-def parse_scheme(text: str, selector: str = "first") -> Scheme:
+def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") -> Scheme:
     """Read a scheme: a name (``rs:4``, ``star``, ``pps``, ``direct``) or a plan (``forward*4+rationalize@base``).
+
+    Args:
+        text: the scheme.
+        selector: "first" or "all" of the accepted trials.
+        reward_as: "weight" multiplies a kept sample by its reward, "filter" does not.
 
     Raises:
         ConfigError: the name is unknown, a term is malformed, or the plan is longer than 4,096.
@@ -149,7 +181,11 @@ Proposal(prompt='rationalize', model='base'))
     """
     if selector not in SELECTORS:
         raise ConfigError(f"Unknown selector {selector!r}; known: {', '.join(SELECTORS)}.")
-    name, chosen = text.strip().lower(), SELECTORS[selector]
+    name, chosen = text.strip().lower(), replace(SELECTORS[selector], weighs=reward_as == "weight")
+    if name == UNFILTERED.name:
+        if selector != "first":
+            raise ConfigError(f"The scheme 'unfiltered' keeps one draw per example; leave --selector {selector} out.")
+        return UNFILTERED
     budget = re.fullmatch(r"rs:(\d+)", name)
     if budget:
         return Scheme(name, (FORWARD,) * _count(budget[1], text), chosen)
@@ -161,7 +197,7 @@ Proposal(prompt='rationalize', model='base'))
         if not match:
             raise ConfigError(
                 f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), star, "
-                "pps, direct, or a plan such as forward*4+rationalize or forward+rationalize@base."
+                "pps, direct, unfiltered, or a plan such as forward*4+rationalize or forward+rationalize@base."
             )
         _count(str(len(plan) + _count(match[3] or "1", text)), text)
         plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]

@@ -46,6 +46,7 @@ class Purpose(StrEnum):
 
     TRAIN = "train"
     EVAL = "eval"
+    CONTROL = "control"
     EVIDENCE = "evidence"
     PROBE = "probe"
 

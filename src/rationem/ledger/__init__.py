@@ -212,6 +212,10 @@ class Ledger:
         )
         return [Kept(*row) for row in rows]
 
+    def predictions(self, iteration: int, split: str) -> list[Prediction]:
+        """Return the predictions of an iteration on a split, in the order of the examples."""
+        return read_predictions(self._db, iteration, split)
+
     def state_counts(self, iteration: int) -> dict[str, int]:
         """Return state -> number of training examples that ended the iteration in it."""
         return dict(

@@ -1,0 +1,158 @@
+"""From names to a task and its three sets: files, columns, scale, rubric and templates, as configured."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rationem import data
+from rationem.config import FitConfig
+from rationem.errors import ConfigError
+from rationem.pairs import both_orders
+from rationem.rubric import Criterion, Rubric, read_rubric
+from rationem.scale import Scale
+from rationem.seeds import seed_for
+from rationem.tasks.judge import JudgeTask
+from rationem.template import Template, packaged, read_template
+from rationem.types import Example, Splits
+
+#: The embedded data's name wherever a data file is expected.
+WORLD = "world"
+_WORLD_VALIDATION, _WORLD_TEST = 128, 256
+
+
+def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
+    """Return the task and the three sets that the configuration names.
+
+    Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
+    all their ratings beside one label. Pairs come in both orders, in every set; a pair is never parted.
+
+    Raises:
+        DataError: a file, column, level or text cannot be used.
+        ConfigError: no data is named, or rubric, template and data do not fit.
+    """
+    if not config.data:
+        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
+    if config.data == (WORLD,):
+        return _world(config)
+    rubric = read_rubric(Path(config.rubric)) if config.rubric else None
+    loaded = load(config, config.data, rubric)
+    task = make_task(config, loaded, rubric)
+    train, validation, test = data.split(
+        loaded.examples,
+        seed=config.seed,
+        validation=config.validation_share,
+        test=0.0 if config.test else config.test_share,
+    )
+    notes: dict[str, Any] = {**loaded.notes, "preset": loaded.preset, "columns": loaded.columns.to_dict()}
+    if config.test:
+        tested = load(config, config.test, rubric, like=loaded)
+        test = data.distinct_ids((*train, *validation), tested.examples)
+    notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
+    train = _limited(data.expand_raters(train, config.raters), config)
+    if task.pair:
+        train, validation, test = (both_orders(part, task.scale) for part in (train, validation, test))
+    return task, Splits(train, validation, test, notes)
+
+
+def load(
+    config: FitConfig,
+    names: tuple[str, ...],
+    rubric: Rubric | None,
+    *,
+    like: data.Loaded | None = None,
+    skipped: list[Any] | None = None,
+) -> data.Loaded:
+    """Return the examples of files, read as the configuration says.
+
+    Args:
+        config: the settings.
+        names: files, folders or hub ids.
+        rubric: its scale and criteria hold where the configuration names none.
+        like: what was loaded before: the test set is read with the same scale.
+        skipped: where given, rows that cannot be used are left out and their errors appended.
+    """
+    scale = Scale.parse(config.scale) if config.scale else (rubric.scale if rubric else None)
+    return data.load(
+        names,
+        scale=like.scale if like else scale,
+        columns=_columns(config),
+        preset=config.preset,
+        criteria=_criteria(config, rubric),
+        raters="mean" if config.raters == "each" else config.raters,
+        skipped=skipped,
+    )
+
+
+def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> JudgeTask:
+    """Return the judge that asks for what was loaded, in the words of the rubric and the templates.
+
+    Raises:
+        ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
+    """
+    wording = read_template(Path(config.template)) if config.template else packaged("pair" if loaded.pair else "judge")
+    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged("hint")
+    criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
+    return JudgeTask(loaded.scale, criteria, wording, hint, config.reward, loaded.pair)
+
+
+def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
+    """Return a criterion of the data in the rubric's words, where there is a rubric; the flag's sentence wins."""
+    if rubric is not None:
+        alone = len(rubric.criteria) == 1 and not (criterion.name and rubric.criteria[0].name)
+        said = rubric.criteria[0] if alone else rubric.chosen((criterion.name,)).criteria[0]
+        criterion = replace(said, name=criterion.name)
+    return replace(criterion, instruction=instruction) if instruction else criterion
+
+
+def _criteria(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str, str], ...]:
+    """Return the criteria asked for, with their rating columns where the rubric names other ones; () for all."""
+    names = tuple(name.strip() for name in config.criterion.split(",") if name.strip())
+    of_rubric = {one.name: one.column or one.name for one in rubric.criteria if one.name} if rubric else {}
+    if names == ("all",) and not of_rubric:
+        return names
+    if names == ("all",) or (not names and len(of_rubric) > 1 and config.rating_col is None):
+        names = tuple(of_rubric)
+    return tuple((name, of_rubric[name]) if of_rubric.get(name, name) != name else name for name in names)
+
+
+def _columns(config: FitConfig) -> data.Columns | None:
+    named = {
+        "prompt": config.prompt_col,
+        "response": config.response_col,
+        "rating": config.rating_col,
+        "reference": config.reference_col,
+        "context": config.context_col,
+        "id": config.id_col,
+        "group": config.group_col,
+        "rater": config.rater_col,
+    }
+    given = {role: name for role, name in named.items() if name is not None}
+    return data.Columns(**given) if given else None
+
+
+def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
+    from rationem import world
+
+    if config.test:
+        raise ConfigError("'world' brings its own test set; leave --test out.")
+    sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
+    starts = (0, config.world_size, config.world_size + _WORLD_VALIDATION)
+    train, validation, test = (
+        world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
+    )
+    template: Template = read_template(Path(config.template)) if config.template else packaged("judge")
+    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged("hint")
+    criteria = (Criterion(instruction=config.instruction),)
+    if config.rubric:
+        criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
+    task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
+    return task, Splits(train[: config.limit], validation, test)
+
+
+def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
+    """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
+    chosen = sorted(train, key=lambda x: seed_for(config.seed, "limit", x.id))[: config.limit]
+    kept = {x.id for x in chosen}
+    return tuple(x for x in train if x.id in kept)

@@ -1,0 +1,170 @@
+"""Rubrics and templates: what a user writes into a file reaches the prompt as it stands, or is refused."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rationem import JudgeTask, Scale
+from rationem.errors import ConfigError
+from rationem.rubric import Criterion, read_rubric
+from rationem.scale import MARKER
+from rationem.template import Template, packaged, read_template
+
+FIELDS = {"prompt": "Why?", "response": "Because."}
+FIVE = Scale.parse("1-5")
+SEVERAL = """
+scale = "0-4"
+[criteria.helpfulness]
+instruction = "Does it help?"
+column = "help"
+levels = {0 = "not at all", 4 = "fully"}
+[criteria.clarity]
+instruction = "Is it clear?"
+"""
+MARKDOWN = """# How we rate
+
+# helpfulness
+Does it help?
+Think of a beginner.
+
+- 0: not at all
+- `4`: fully
+
+## clarity
+Is it clear?
+"""
+
+
+def write(path, text):
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_toml_and_markdown_say_the_same(tmp_path):
+    toml = read_rubric(write(tmp_path / "r.toml", SEVERAL))
+    markdown = read_rubric(write(tmp_path / "r.md", MARKDOWN))
+    assert toml.scale == Scale.parse("0-4")
+    helpful, clear = toml.criteria
+    assert helpful == Criterion("helpfulness", "Does it help?", {"0": "not at all", "4": "fully"}, "help")
+    assert [one.name for one in markdown.criteria] == ["helpfulness", "clarity"]
+    assert markdown.criteria[0].instruction == "Does it help? Think of a beginner."
+    assert markdown.criteria[0].meanings == helpful.meanings
+    assert markdown.criteria[1] == clear
+    assert markdown.chosen(("clarity",)).criteria == (clear,)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("r.toml", 'instuction = "x"', "Did you mean 'instruction'"),
+        ("r.toml", '[criteria.a]\nlevel = {1 = "x"}', "Did you mean 'levels'"),
+        ("r.toml", 'instruction = "x"\n[criteria.a]\ninstruction = "y"', "beside"),
+        ("r.toml", "instruction = 3", "a text is expected"),
+        ("r.toml", "levels = 3", "write a table"),
+        ("r.toml", '[criteria]\na = "x"', "a table with"),
+        ("r.toml", 'scale = "1-5"', "says nothing"),
+        ("r.toml", "instruction = ", "Cannot read"),
+        ("r.md", "\n\n", "says nothing"),
+        ("r.md", "# a\nx\n# a\ny", ":3: the heading 'a' comes twice"),
+        ("r.md", "loose\n# a\nx", "above the first heading"),
+        ("r.txt", "x", ".toml or .md"),
+    ],
+)
+def test_a_rubric_that_cannot_be_meant_is_refused(tmp_path, name, text, said):
+    with pytest.raises(ConfigError, match=said):
+        read_rubric(write(tmp_path / name, text))
+
+
+def test_an_unknown_criterion_names_the_closest(tmp_path):
+    rubric = read_rubric(write(tmp_path / "r.toml", SEVERAL))
+    with pytest.raises(ConfigError, match="Did you mean 'clarity'"):
+        rubric.chosen(("clarty",))
+    with pytest.raises(ConfigError, match="no such file|Cannot read"):
+        read_rubric(tmp_path / "gone.toml")
+
+
+def test_the_prompt_says_criterion_instruction_and_meanings_once_each():
+    criteria = (Criterion("clarity", "Is it clear?", {"1": "a riddle"}), Criterion("tone", "Is it kind?"))
+    task = JudgeTask(FIVE, criteria)
+    asked = task.prompt({**FIELDS, "criterion": "clarity"}).text
+    assert asked == (
+        "Prompt: Why?\n\nResponse: Because.\n\nRate the response for clarity on the scale 1 < 2 < 3 < 4 < 5. Is it "
+        f"clear?\n1: a riddle\nReason first, then end with one line: {MARKER} LEVEL"
+    )
+    assert "riddle" not in task.prompt({**FIELDS, "criterion": "tone"}).text
+    more = task.prompt({**FIELDS, "criterion": "tone", "reference": "REF", "context": "CTX"}).text
+    assert more.startswith("Context: CTX\n\nPrompt: Why?\n\nReference answer: REF\n\nResponse: Because.\n\nRate")
+
+
+def test_the_hint_stands_behind_the_very_same_prompt():
+    for task, fields in (
+        (JudgeTask(FIVE), FIELDS),
+        (
+            JudgeTask(Scale.parse("A | B"), template=packaged("pair"), pair=True),
+            {"prompt": "Why?", "response_a": "x", "response_b": "y"},
+        ),
+    ):
+        forward, hinted = task.prompt(fields).text, task.hint_prompt(fields, task.levels[1]).text
+        assert hinted == f"{forward}\nThe correct rating is {task.levels[1]}. Explain why."
+
+
+def test_a_pair_names_its_responses_by_the_levels():
+    task = JudgeTask(Scale.parse("1 | 2 | same"), template=packaged("pair"), pair=True)
+    text = task.prompt({"prompt": "Why?", "response_a": "first", "response_b": "second"}).text
+    assert "Response 1: first\n\nResponse 2: second\n\nWhich response is better? Choose one of 1 | 2 | same." in text
+    with pytest.raises(ConfigError, match="compared on levels"):
+        JudgeTask(FIVE, template=packaged("pair"), pair=True)
+
+
+@given(text=st.text())
+def test_what_a_user_wrote_is_never_read_as_a_template(text):
+    hostile = f"{{{{ marker }}}} {{% for x in y %}} {{}} {text}"
+    rendered = JudgeTask(FIVE).prompt({"prompt": hostile, "response": text or "."}).text
+    assert f"Prompt: {hostile}\n" in rendered
+
+
+def test_literal_braces_of_a_template_are_plain_text(tmp_path):
+    text = 'Answer {"level": n}. {{ prompt }} | {{ response }} | {{ scale }}\n'
+    task = JudgeTask(FIVE, template=read_template(write(tmp_path / "t.txt", text)))
+    assert task.prompt(FIELDS).text == 'Answer {"level": n}. Why? | Because. | 1 < 2 < 3 < 4 < 5'
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{{ promt }} {{ response }} {{ scale }}", "unknown variable 'promt'.*Did you mean 'prompt'"),
+        ("{{ prompt }} {{ scale }}", r"\['response'\] are missing"),
+        ("{{ prompt }} {{ response }}", r"\['scale'\] are missing"),
+        ("{{ prompt }} {% if %}", ":1: not a template"),
+        ("{{ prompt }} {{ response }} {{ scale }} {{ answer }}", "unknown variable 'answer'"),
+    ],
+)
+def test_a_template_is_checked_before_a_row_is_reached(tmp_path, text, said):
+    with pytest.raises(ConfigError, match=said):
+        JudgeTask(FIVE, template=read_template(write(tmp_path / "t.txt", text)))
+
+
+def test_the_forward_template_can_never_name_the_answer_and_the_hint_must():
+    with pytest.raises(ConfigError, match="answer"):
+        JudgeTask(FIVE, hint=Template("The rating is known.", "h.txt"))
+
+
+def test_a_template_cannot_reach_into_python():
+    from jinja2.exceptions import SecurityError
+
+    reaching = Template("{{ prompt.__class__.__mro__[1].__subclasses__() }}{{ response }}{{ scale }}")
+    with pytest.raises(SecurityError):
+        JudgeTask(FIVE, template=reaching).prompt(FIELDS)
+
+
+def test_the_description_rebuilds_the_task_and_its_hash_changes_with_the_wording():
+    task = JudgeTask(FIVE, (Criterion("tone", "Kind?", {"5": "very"}),), rule="within:1")
+    again = JudgeTask.from_description(task.describe())
+    fields = {**FIELDS, "criterion": "tone"}
+    assert again.describe() == task.describe()
+    assert again.prompt(fields) == task.prompt(fields)
+    assert again.reward("4", "5") == 1
+    other = JudgeTask(FIVE, template=Template(packaged("judge").text + "!"))
+    assert other.describe()["template_sha256"] != task.describe()["template_sha256"]
+    with pytest.raises(ConfigError, match="no description of a judge"):
+        JudgeTask.from_description({"scale": FIVE.describe()})
