@@ -39,21 +39,30 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     loaded = load(config, config.data, rubric)
     task = make_task(config, loaded, rubric)
+    tested = load(config, config.test, rubric, like=loaded) if config.test else None
+    return task, arrange(config, loaded, tested)
+
+
+def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) -> Splits:
+    """Return the three sets of what was loaded; without a test set a part of it is held out.
+
+    Raises:
+        DataError: there are too few groups, or ids that cannot be told apart.
+    """
     train, validation, test = data.split(
         loaded.examples,
         seed=config.seed,
         validation=config.validation_share,
-        test=0.0 if config.test else config.test_share,
+        test=config.test_share if tested is None else 0.0,
     )
     notes: dict[str, Any] = {**loaded.notes, "preset": loaded.preset, "columns": loaded.columns.to_dict()}
-    if config.test:
-        tested = load(config, config.test, rubric, like=loaded)
+    if tested is not None:
         test = data.distinct_ids((*train, *validation), tested.examples)
     notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
     train = _limited(data.expand_raters(train, config.raters), config)
-    if task.pair:
-        train, validation, test = (both_orders(part, task.scale) for part in (train, validation, test))
-    return task, Splits(train, validation, test, notes)
+    if loaded.pair:
+        train, validation, test = (both_orders(part, loaded.scale) for part in (train, validation, test))
+    return Splits(train, validation, test, notes)
 
 
 def load(
