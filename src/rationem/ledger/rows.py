@@ -8,7 +8,7 @@ from typing import Any
 
 from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
