@@ -27,7 +27,7 @@ class Calibration:
         temperature: T > 0, fitted on the validation split by log-likelihood; 1 changes nothing.
         draws: rationales per item that it was fitted with.
         items: validation items that it was fitted on.
-        before: their mean log-likelihood without it, nats per rating.
+        before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
         after: and with it.
         prompt_sha256: of the wording, :func:`prompt_sha256`.
         weights_sha256: of the weights, :func:`weights_sha256`.
@@ -36,8 +36,8 @@ class Calibration:
     temperature: float
     draws: int
     items: int
-    before: float
-    after: float
+    before: float | None
+    after: float | None
     prompt_sha256: str
     weights_sha256: str
 

@@ -1,0 +1,71 @@
+"""The judge's card: it is read back as it was written, and its bindings change with what they bind."""
+
+import json
+
+import pytest
+
+from rationem import JudgeTask, Scale
+from rationem.card import NAME, Calibration, Card, prompt_sha256, read_card, weights_sha256, write_card
+from rationem.errors import RunError
+from rationem.rubric import Criterion
+
+TASK = JudgeTask(Scale.parse("1-3"), (Criterion("tone", "Kind?", {"1": "no"}),))
+CALIBRATION = Calibration(1.5, 8, 40, -1.2, -1.1, prompt_sha256(TASK.describe()), "w")
+CARD = Card(TASK.describe(), {"prompt": "q"}, None, (0.2, 0.3, 0.5), 8, 1024, 256, False, 0, CALIBRATION)
+
+
+@pytest.mark.parametrize("calibration", [CALIBRATION, None])
+def test_a_card_is_read_back(tmp_path, calibration):
+    from dataclasses import replace
+
+    card = replace(CARD, calibration=calibration)
+    write_card(card, tmp_path)
+    assert read_card(tmp_path) == card
+    assert JudgeTask.from_description(read_card(tmp_path).task).describe() == TASK.describe()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "Train one with rationem fit"),
+        ("{", "is no judge's card"),
+        ("[]", "is no judge's card"),
+        ('{"version": 0}', "another version"),
+        ('{"version": 1}', "is no judge's card"),
+    ],
+)
+def test_what_is_no_card_is_refused(tmp_path, content, said):
+    if content is not None:
+        (tmp_path / NAME).write_text(content)
+    with pytest.raises(RunError, match=said):
+        read_card(tmp_path)
+
+
+def test_unknown_keys_are_refused(tmp_path):
+    write_card(CARD, tmp_path)
+    content = json.loads((tmp_path / NAME).read_text())
+    (tmp_path / NAME).write_text(json.dumps({**content, "more": 1}))
+    with pytest.raises(RunError, match="no judge's card"):
+        read_card(tmp_path)
+
+
+def test_the_prompt_hash_changes_with_the_wording_the_scale_and_the_rubric():
+    from rationem.template import Template, packaged
+
+    tasks = (
+        TASK,
+        JudgeTask(Scale.parse("1-4"), TASK.criteria),
+        JudgeTask(TASK.scale, (Criterion("tone", "Kind?", {"1": "never"}),)),
+        JudgeTask(TASK.scale, TASK.criteria, Template(packaged("judge").text + " ")),
+    )
+    assert len({prompt_sha256(task.describe()) for task in tasks}) == len(tasks)
+
+
+def test_the_weights_hash_changes_with_a_byte_and_not_with_other_files(tmp_path):
+    (tmp_path / "model-1.safetensors").write_bytes(b"abc")
+    (tmp_path / "model-2.safetensors").write_bytes(b"def")
+    before = weights_sha256(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    assert weights_sha256(tmp_path) == before
+    (tmp_path / "model-2.safetensors").write_bytes(b"deg")
+    assert weights_sha256(tmp_path) != before
