@@ -1,0 +1,61 @@
+"""Predictions and examples -> numbers. The same functions score models, baselines and humans.
+
+Levels are compared in the values of the scale; on a scale without an order what needs one is None. What could not be
+parsed is never left out of a headline number: it counts as wrong, as not within one level, and with the largest error
+that its label allows. No number is ever NaN: what does not exist is None.
+"""
+
+from __future__ import annotations
+
+from rationem.metrics.baselines import (
+    PSEUDO_COUNT,
+    Constant,
+    best_constant,
+    best_iteration,
+    majority,
+    marginal,
+    uniform_log_likelihood,
+)
+from rationem.metrics.bootstrap import HEADLINE, intervals
+from rationem.metrics.calibration import Calibration, belief, calibrate, fit_temperature, recalibrated, tempered
+from rationem.metrics.distributions import Bin, entropy, expected
+from rationem.metrics.levels import Agreement, agreement
+from rationem.metrics.pairs import PairScores, merged, score_pairs
+from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, beside_humans, human_ceiling, rater_warnings
+from rationem.metrics.scores import Metrics, score
+from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
+
+__all__ = [
+    "HEADLINE",
+    "LITTLE_AGREEMENT",
+    "PSEUDO_COUNT",
+    "Agreement",
+    "Bin",
+    "Calibration",
+    "Constant",
+    "Metrics",
+    "PairScores",
+    "agreement",
+    "alpha",
+    "belief",
+    "beside_humans",
+    "best_constant",
+    "best_iteration",
+    "calibrate",
+    "entropy",
+    "expected",
+    "fit_alpha",
+    "fit_temperature",
+    "human_ceiling",
+    "human_log_likelihood",
+    "intervals",
+    "majority",
+    "marginal",
+    "merged",
+    "rater_warnings",
+    "recalibrated",
+    "score",
+    "score_pairs",
+    "tempered",
+    "uniform_log_likelihood",
+]

@@ -1,0 +1,169 @@
+"""Intervals: a seeded bootstrap over groups, for items of one group are not independent.
+
+A resample draws as many groups as there are, with replacement. All it takes to know of the items are sums per group
+(of scores, of a table verdict by target, of the reliability bins), so a resample is a row of counts W and every number
+comes out of W @ sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rationem.metrics.correlation import Floats
+from rationem.metrics.distributions import BINS, bin_of, brier, ranked_probability
+from rationem.metrics.levels import ranks
+from rationem.metrics.scores import answers, confidences, log_likelihoods, matched, stacked
+from rationem.metrics.tables import statistics
+from rationem.scale import Scale
+from rationem.seeds import generator
+from rationem.types import Example, Prediction
+
+#: Where more than this share of the resamples has no such number, there is no interval.
+_MISSING = 0.1
+
+#: Numbers held at once: bounds the memory, whatever the number of groups and levels.
+_CHUNK = 4_000_000
+
+#: What gets an interval.
+HEADLINE = (
+    "accuracy",
+    "within_one",
+    "mae",
+    "rmse",
+    "signed_error",
+    "expected_mae",
+    "pearson",
+    "spearman",
+    "kendall",
+    "quadratic_kappa",
+    "macro_f1",
+    "log_likelihood",
+    "brier",
+    "rps",
+    "ece",
+)
+
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """What the items of each group add up to.
+
+    Args:
+        means: name -> per-item scores summed, shape (G,); what is to be averaged over items.
+        items: number of items, shape (G,).
+        bins: per reliability bin the sum of right minus confidence, shape (G, BINS).
+        cells: which (target, verdict) occur, as target * (L + 1) + verdict, shape (C,).
+        table: how often, shape (G, C).
+    """
+
+    means: dict[str, Floats]
+    items: Floats
+    bins: Floats
+    cells: NDArray[np.int64]
+    table: Floats
+
+
+def intervals(
+    predictions: Iterable[Prediction],
+    examples: Sequence[Example],
+    scale: Scale,
+    *,
+    seed: int,
+    resamples: int = 1000,
+    level: float = 0.95,
+) -> dict[str, Interval | None]:
+    """Return name -> percentile interval of the headline numbers, named as in :class:`rationem.metrics.Metrics`.
+
+    ``signed_error`` is ``signed_error_parsed``. None: fewer than two groups, or the number does not exist, in the
+    sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
+
+    Args:
+        predictions: one per example.
+        examples: their ``group`` is what is drawn.
+        scale: the levels.
+        seed: equal seeds give equal intervals.
+        resamples: how many.
+        level: the share of resamples inside.
+
+    Raises:
+        ValueError: no example, or predictions that are not one per example.
+    """
+    sums = _sums(matched(predictions, examples), examples, scale)
+    groups = len(sums.items)
+    exists = {name for name, value in _statistics(np.ones((1, groups)), sums, scale).items() if np.isfinite(value[0])}
+    if groups < 2 or not exists:
+        return dict.fromkeys(HEADLINE)
+    drawn = [_statistics(counts_RG, sums, scale) for counts_RG in _resamples(seed, groups, resamples, scale)]
+    return {
+        name: _interval(np.concatenate([part[name] for part in drawn]), level) if name in exists else None
+        for name in HEADLINE
+    }
+
+
+def _resamples(seed: int, groups: int, resamples: int, scale: Scale) -> Iterator[Floats]:
+    """Yield how often each group is drawn, in chunks of rows, shape (R, G)."""
+    draw = generator(seed, "bootstrap")
+    rows = max(1, _CHUNK // max(groups, len(scale.levels) * (len(scale.levels) + 1)))
+    shares = np.full(groups, 1 / groups)
+    for start in range(0, resamples, rows):
+        yield draw.multinomial(groups, shares, size=min(rows, resamples - start)).astype(np.float64)
+
+
+def _interval(values: Floats, level: float) -> Interval | None:
+    known = values[np.isfinite(values)]
+    if len(known) < (1 - _MISSING) * len(values):
+        return None
+    low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> _Sums:
+    _, group_N = np.unique([example.group for example in examples], return_inverse=True)
+    groups = int(group_N.max()) + 1
+    said, true = (ranks(levels, scale) for levels in ([p.predicted for p in predictions], [x.answer for x in examples]))
+    confidence, correct = confidences(predictions, examples)
+    bins = np.zeros((groups, BINS))
+    np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
+    cells, cell_N = np.unique(true * (len(scale.levels) + 1) + said, return_inverse=True)
+    table = np.zeros((groups, len(cells)))
+    np.add.at(table, (group_N, cell_N), 1)
+
+    def total(scores: Floats) -> Floats:
+        return np.bincount(group_N, weights=scores, minlength=groups).astype(np.float64)
+
+    return _Sums(
+        {name: total(scores) for name, scores in _per_item(predictions, examples, scale).items()},
+        total(np.ones(len(examples))),
+        bins,
+        cells,
+        table,
+    )
+
+
+def _per_item(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Floats]:
+    probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)
+    likelihoods = log_likelihoods(predictions, examples, scale)
+    scores = {"brier": brier(probabilities, truth)}
+    if np.isfinite(likelihoods).all():
+        scores["log_likelihood"] = likelihoods
+    if scale.ordered:
+        scores["rps"] = ranked_probability(probabilities, truth)
+        scores["expected_mae"] = np.abs(probabilities @ np.array(scale.values) - answers(examples, scale))
+    return scores
+
+
+def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
+    """Return name -> number per resample, shape (R,); what does not exist is not finite there."""
+    items_R = counts_RG @ sums.items
+    found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
+    found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R
+    classes = len(scale.levels) + 1
+    table_RLC = np.zeros((len(counts_RG), (classes - 1) * classes))
+    table_RLC[:, sums.cells] = counts_RG @ sums.table
+    return found | statistics(table_RLC.reshape(-1, classes - 1, classes), scale)

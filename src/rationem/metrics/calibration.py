@@ -1,0 +1,147 @@
+"""Temperature: one number, fitted on validation, that makes the averaged level probabilities as sure as they are right.
+
+p_T(k) = p(k)^(1/T) / sum_j p(j)^(1/T);   T > 1 softens, T < 1 sharpens, the order of the levels stays.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rationem.metrics.correlation import Floats
+from rationem.metrics.distributions import calibration_error, reliability
+from rationem.metrics.pairs import merged
+from rationem.metrics.scores import confidences, log_likelihoods, matched, single_ratings, stacked
+from rationem.scale import Scale
+from rationem.types import Example, Prediction
+
+#: The temperatures that are looked at.
+LOWEST, HIGHEST = 0.05, 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A fitted temperature, and what it changed on the items that it was fitted on.
+
+    Args:
+        temperature: T; 1 changes nothing.
+        count: items (pairs, where both orders are averaged first).
+        before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
+        after: and with it.
+        ece_before: expected calibration error without it.
+        ece_after: and with it.
+    """
+
+    temperature: float
+    count: int
+    before: float | None
+    after: float | None
+    ece_before: float
+    ece_after: float
+
+
+def tempered(probabilities_NL: ArrayLike, temperature: float) -> Floats:
+    """Return p^(1/T) normalised over the last axis, same shape; what is 0 stays 0.
+
+    Args:
+        probabilities_NL: rows that sum to 1, shape (N, L) or (L,).
+        temperature: T > 0.
+
+    Raises:
+        ValueError: T is not a positive number.
+    """
+    if not (temperature > 0 and math.isfinite(temperature)):
+        raise ValueError(f"A temperature is a number above 0; found {temperature}.")
+    return np.exp(_log_tempered(_logs(probabilities_NL), 1 / temperature))
+
+
+def fit_temperature(probabilities_NL: ArrayLike, ratings: Sequence[Sequence[int]]) -> float:
+    """Return the T in [0.05, 20] that maximises the mean over items of the mean over ratings of log p_T(rating).
+
+    The mean is concave in 1/T, so its one maximum is found by a bounded search over log T, which draws nothing. A
+    rating with probability 0 is left out: no temperature mends it. Where nothing beats T = 1, that is the answer.
+
+    Args:
+        probabilities_NL: rows that sum to 1, shape (N, L).
+        ratings: the ranks said of each item, one or more.
+
+    Raises:
+        ValueError: no item, an item without ratings, or lengths that differ.
+    """
+    from scipy.optimize import minimize_scalar
+
+    logs_NL = _logs(probabilities_NL)
+    if len(logs_NL) == 0 or len(logs_NL) != len(ratings) or not all(ratings):
+        raise ValueError("Calibration needs items, and at least one rating for each.")
+    weight_NL = np.zeros(logs_NL.shape)
+    for item, ranks in enumerate(ratings):
+        np.add.at(weight_NL[item], list(ranks), 1 / (len(ratings) * len(ranks)))
+    said = (weight_NL > 0) & np.isfinite(logs_NL)
+
+    def loss(log_temperature: float) -> float:
+        logs = _log_tempered(logs_NL, math.exp(-log_temperature))
+        return -float(weight_NL[said] @ logs[said])
+
+    bounds = (math.log(LOWEST), math.log(HIGHEST))
+    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
+    best = float(found.x)
+    return math.exp(best) if loss(best) < loss(0.0) else 1.0
+
+
+def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[Prediction]:
+    """Return the predictions with tempered probabilities; verdicts and raw evidence stay."""
+    return [
+        replace(prediction, probabilities=tuple(tempered(prediction.probabilities, temperature).tolist()))
+        for prediction in predictions
+    ]
+
+
+def calibrate(
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool = False
+) -> Calibration:
+    """Fit the temperature on all ratings of the examples, and look at the same items before and after.
+
+    Args:
+        predictions: one per example.
+        examples: validation items.
+        scale: the levels.
+        pair: whether two responses are compared: then the two orders of a pair are averaged first, as a judge does
+            before it applies the temperature.
+
+    Raises:
+        ValueError: no example, or predictions that are not one per example.
+    """
+    ordered = matched(predictions, examples)
+    if pair:
+        ordered, examples = merged(ordered, examples, scale)
+    ratings = [[scale.rank(rating) for rating in single_ratings(example)] for example in examples]
+    temperature = fit_temperature(stacked(ordered), ratings)
+    before, ece_before = belief(ordered, examples, scale)
+    after, ece_after = belief(recalibrated(ordered, temperature), examples, scale)
+    return Calibration(temperature, len(examples), before, after, ece_before, ece_after)
+
+
+def belief(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> tuple[float | None, float]:
+    """Return the mean log-likelihood (None where infinite) and the expected calibration error, one item per place."""
+    likelihood = float(log_likelihoods(predictions, examples, scale).mean())
+    error = calibration_error(reliability(*confidences(predictions, examples)))
+    return (likelihood if math.isfinite(likelihood) else None), error
+
+
+def _logs(probabilities: ArrayLike) -> Floats:
+    array = np.asarray(probabilities, dtype=np.float64)
+    return np.log(array, out=np.full(array.shape, -np.inf), where=array > 0)
+
+
+def _log_tempered(logs: Floats, inverse: float) -> Floats:
+    """Return log p_T from log p and 1/T; an impossible level stays impossible."""
+    possible: NDArray[np.bool_] = np.isfinite(logs)
+    scaled = np.where(possible, logs, 0.0) * inverse
+    scaled = np.where(possible, scaled, -np.inf)
+    scaled = scaled - scaled.max(axis=-1, keepdims=True)
+    normalised: Floats = scaled - np.log(np.exp(scaled).sum(axis=-1, keepdims=True))
+    return normalised

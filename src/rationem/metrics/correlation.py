@@ -1,0 +1,58 @@
+"""Correlations that say when they do not exist: a constant, or fewer than two pairs, has none (None, never NaN)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+#: Numbers that differ by less than this share of their size do not vary: what remains is rounding.
+_ROUNDING = 1e-9
+
+
+def varies(numbers: ArrayLike) -> bool:
+    """Say whether there are two numbers that differ by more than rounding."""
+    array = np.asarray(numbers, dtype=np.float64)
+    return array.size > 1 and float(np.ptp(array)) > _ROUNDING * float(np.abs(array).max())
+
+
+def pearson(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
+    """Return Pearson's correlation of two arrays of shape (N,); None where one of them does not vary."""
+    from scipy.stats import pearsonr
+
+    one, other = np.asarray(one_N, dtype=np.float64), np.asarray(other_N, dtype=np.float64)
+    return float(pearsonr(one, other).statistic) if varies(one) and varies(other) else None
+
+
+def spearman(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
+    """Return Spearman's rank correlation, Pearson's of the mid-ranks; None where one of them does not vary."""
+    from scipy.stats import rankdata
+
+    return pearson(rankdata(one_N), rankdata(other_N))
+
+
+def kendall(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
+    """Return Kendall's tau-b, which allows for ties; None where one of them does not vary."""
+    from scipy.stats import kendalltau
+
+    if not (varies(one_N) and varies(other_N)):
+        return None
+    return float(kendalltau(one_N, other_N, variant="b").statistic)
+
+
+def grouped_pearson(one_N: ArrayLike, other_N: ArrayLike, groups: Sequence[str]) -> tuple[float | None, int]:
+    """Return the mean over groups of the correlation within the group, and the number of groups that have one.
+
+    A group counts if it has two items or more and both arrays vary in it; None where there is no such group. Pooled
+    correlation also rewards telling easy groups from hard ones; this one does not.
+    """
+    one, other = np.asarray(one_N, dtype=np.float64), np.asarray(other_N, dtype=np.float64)
+    members: dict[str, list[int]] = {}
+    for at, group in enumerate(groups):
+        members.setdefault(group, []).append(at)
+    found = [pearson(one[at], other[at]) for at in members.values() if len(at) > 1]
+    within = [value for value in found if value is not None]
+    return (sum(within) / len(within) if within else None), len(within)

@@ -1,0 +1,140 @@
+"""People against people: the ceiling, the model on the same targets, and whether there is anything to learn.
+
+The target of a left-out rater is what the others say together: their mean rounded half up, or their majority on a scale
+without an order. The mean of k raters is steadier than that of k - 1, so a model scored on the one and a human on the
+other could not be compared: both are scored on the same targets, by the same function.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from rationem.metrics.levels import Agreement, agreement
+from rationem.metrics.scores import matched, single_ratings
+from rationem.scale import Scale
+from rationem.types import Example, Prediction
+
+#: Krippendorff's alpha below which raters agree too little to learn from, and to be believed.
+LITTLE_AGREEMENT = 0.4
+
+#: A total-variation distance made by rounding that is worth a warning.
+_SHIFT = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _LeftOut:
+    """One rating and what the item's other raters say: a level (None: no majority) and their unrounded mean."""
+
+    item: int
+    rating: str
+    target: str | None
+    mean: float | None
+
+
+def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None:
+    """Return how well one human meets the others, pooled over all (item, rater) pairs.
+
+    ``count`` is the number of pairs, ``untargeted`` of those left out because the others have no majority. None where
+    no item has two raters, or no pair has a target.
+    """
+    pairs = _left_out(examples, scale)
+    return _against_others([pair.rating for pair in pairs], pairs, scale)
+
+
+def beside_humans(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> Agreement | None:
+    """Return how well the predictions meet the targets of :func:`human_ceiling`, once per left-out rater.
+
+    None where no item has two raters, or no pair has a target.
+    """
+    ordered = matched(predictions, examples)
+    pairs = _left_out(examples, scale)
+    return _against_others([ordered[pair.item].predicted for pair in pairs], pairs, scale)
+
+
+def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
+    """Return Krippendorff's alpha of the single ratings: ordinal over the ranks, nominal without an order.
+
+    1 is agreement, 0 what chance gives. None where no item has two raters, or all ratings are the same.
+    """
+    from krippendorff import alpha as krippendorff_alpha
+
+    rated = [Counter(example.ratings) for example in examples if len(example.ratings) > 1]
+    used = [level for level in scale.levels if any(counts[level] for counts in rated)]
+    if len(used) < 2:
+        return None
+    counts_NL = np.array([[counts[level] for level in used] for counts in rated])
+    return float(
+        krippendorff_alpha(value_counts=counts_NL, level_of_measurement="ordinal" if scale.ordered else "nominal")
+    )
+
+
+def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
+    """Return a sentence where raters agree too little to learn from, and one where rounding shifted the labels."""
+    return [*_disagreement(train, test, scale), *_shift(train, test, scale)]
+
+
+def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
+    found = alpha((*train, *test), scale)
+    if found is None or found >= LITTLE_AGREEMENT:
+        return []
+    how = "do not agree beyond chance" if found < 0 else "show little agreement"
+    return [
+        f"The raters {how}: Krippendorff's alpha is {found:.2f} (1 is agreement, 0 is chance). A judge can hardly "
+        "learn what people do not share. Describe the levels more clearly, train the raters or take more of them per "
+        "item, and judge the model by the human ceiling."
+    ]
+
+
+def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
+    if not train or not test:
+        return []
+    raters = [sum(len(single_ratings(x)) for x in examples) / len(examples) for examples in (train, test)]
+    labels = _variation([x.answer for x in train], [x.answer for x in test])
+    single = _variation(*([rating for x in examples for rating in single_ratings(x)] for examples in (train, test)))
+    if raters[0] == raters[1] or labels - single <= _SHIFT:
+        return []
+    return [
+        f"Pooling the raters shifts the labels: training items have {raters[0]:.3g} ratings on average and test items "
+        f"{raters[1]:.3g}, so the pooled labels differ by {labels:.2f} between the two sets (total variation), the "
+        f"single ratings by only {single:.2f}. {_advice(train)}"
+    ]
+
+
+def _advice(train: Sequence[Example]) -> str:
+    if any(len(x.ratings) > 1 for x in train):
+        return "Train on single ratings (--raters each), and compare log-likelihoods, which are means over ratings."
+    return "Compare log-likelihoods, which are means over single ratings; accuracy is against the pooled labels."
+
+
+def _variation(one: Sequence[str], other: Sequence[str]) -> float:
+    """Return the total-variation distance of two samples: half the sum of |share - share| over the levels."""
+    first, second = Counter(one), Counter(other)
+    return sum(abs(first[level] / len(one) - second[level] / len(other)) for level in {*first, *second}) / 2
+
+
+def _left_out(examples: Sequence[Example], scale: Scale) -> list[_LeftOut]:
+    return [
+        _LeftOut(at, rating, scale.pool(others, "mean"), scale.mean_value(others) if scale.ordered else None)
+        for at, example in enumerate(examples)
+        if len(example.ratings) > 1
+        for rater, rating in enumerate(example.ratings)
+        for others in [example.ratings[:rater] + example.ratings[rater + 1 :]]
+    ]
+
+
+def _against_others(said: Sequence[str | None], pairs: Sequence[_LeftOut], scale: Scale) -> Agreement | None:
+    targeted = [(verdict, pair.target, pair.mean) for verdict, pair in zip(said, pairs, strict=True) if pair.target]
+    if not targeted:
+        return None
+    means = [mean for _, _, mean in targeted if mean is not None]
+    met = agreement(
+        [verdict for verdict, _, _ in targeted],
+        [target for _, target, _ in targeted if target],
+        scale,
+        unrounded=means if scale.ordered else None,
+    )
+    return replace(met, untargeted=len(pairs) - len(targeted))

@@ -1,0 +1,277 @@
+"""Predictions and examples -> numbers: the verdicts, the probabilities, and where they lean."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from rationem.metrics.correlation import Floats, grouped_pearson, pearson
+from rationem.metrics.distributions import Bin, brier, calibration_error, ranked_probability, reliability
+from rationem.metrics.levels import agreement, ranks
+from rationem.scale import Scale
+from rationem.types import Example, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """The numbers of one set of predictions; unparsed items count at their worst unless the name says not.
+
+    ``count`` to ``recall`` compare the predicted level with y*, as :class:`rationem.metrics.Agreement` says. The
+    *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
+    then the training marginal. None: the number does not exist.
+
+    Args:
+        count: items, every one of them scored.
+        unparsed: items without a verdict: ``unparsed_items`` and ``too_long``.
+        accuracy: share with the predicted level equal to y*.
+        accuracy_se: its standard error sqrt(a (1 - a) / count), items taken as independent.
+        accuracy_parsed: accuracy over the items that have a predicted level.
+        within_one: share with the predicted level at most one rank from y*.
+        mae: mean absolute error of the verdict.
+        mae_parsed: the same over the items that have a verdict.
+        rmse: root mean squared error of the verdict.
+        signed_error_parsed: mean of verdict minus y* over the items that have a verdict.
+        pearson: of verdict and y*, over the items that have a verdict.
+        spearman: the same, of ranks.
+        kendall: the same, tau-b.
+        pearson_unrounded: of verdict and unrounded mean of the ratings; None where no item has several.
+        kappa: Cohen's.
+        quadratic_kappa: Cohen's, quadratically weighted.
+        macro_f1: mean F1 of the levels.
+        recall: level -> share of its items that were found.
+        expected_mae: mean absolute error of the expected rating.
+        expected_rmse: its root mean squared error.
+        expected_pearson: its correlation with y*.
+        expected_mae_unrounded: mean absolute difference of the expected rating and the unrounded mean of the
+            item's ratings; this and the next two are None where no item has several ratings.
+        expected_rmse_unrounded: root mean squared difference of the same.
+        expected_pearson_unrounded: correlation of the same.
+        grouped_pearson: mean over groups of the correlation of expected rating and y* within the group.
+        grouped_pearson_groups: groups that have one (two items or more, both vary).
+        length_bias: correlation of the response's length in characters with expected rating minus y*; None where an
+            example has no single response.
+        ece: expected calibration error of the predicted level's probability; an item without a verdict has the
+            confidence of its most probable level and is wrong.
+        reliability: the bins behind ``ece``.
+        reliability_best: bins over the probability of the scale's best level, against how often y* is it; empty
+            without an order.
+        brier: mean of sum_k (p_k - 1[k = y*])^2.
+        rps: mean ranked probability score.
+        log_likelihood: mean over items of log p~(y* | x), nats; for an item with several ratings the mean
+            over its ratings. -inf where a rating has probability 0.
+        log_likelihood_se: its standard error over items; None for fewer than two items or where it is
+            infinite.
+        raw_mean: mean over items of p_hat(y* | x).
+        raw_zero: items with p_hat(y* | x) = 0, too long ones included.
+        log_evidence: mean of log p_hat(y* | x) over the other items; None where there is none. Read with
+            raw_zero.
+        unparsed_draws: share of the draws that named no level on offer; None where nothing was drawn.
+        unparsed_items: items of which not one draw named a level on offer, too long ones apart.
+        too_long: items whose prompt did not fit; scored as unparsed.
+    """
+
+    count: int
+    unparsed: int
+    accuracy: float
+    accuracy_se: float
+    accuracy_parsed: float | None
+    within_one: float | None
+    mae: float | None
+    mae_parsed: float | None
+    rmse: float | None
+    signed_error_parsed: float | None
+    pearson: float | None
+    spearman: float | None
+    kendall: float | None
+    pearson_unrounded: float | None
+    kappa: float | None
+    quadratic_kappa: float | None
+    macro_f1: float
+    recall: Mapping[str, float | None]
+    expected_mae: float | None
+    expected_rmse: float | None
+    expected_pearson: float | None
+    expected_mae_unrounded: float | None
+    expected_rmse_unrounded: float | None
+    expected_pearson_unrounded: float | None
+    grouped_pearson: float | None
+    grouped_pearson_groups: int
+    length_bias: float | None
+    ece: float
+    reliability: tuple[Bin, ...]
+    reliability_best: tuple[Bin, ...]
+    brier: float
+    rps: float | None
+    log_likelihood: float
+    log_likelihood_se: float | None
+    raw_mean: float
+    raw_zero: int
+    log_evidence: float | None
+    unparsed_draws: float | None
+    unparsed_items: int
+    too_long: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the numbers by name, for JSON, which has no infinity: an infinite number becomes None."""
+        return {name: json_safe(value) for name, value in asdict(self).items()}
+
+
+def json_safe(value: Any) -> Any:
+    """Return a value for JSON: tuples as lists, and None for a number that is not finite."""
+    if isinstance(value, dict):
+        return {key: json_safe(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [json_safe(inner) for inner in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> Metrics:
+    """Return the metrics of exactly one prediction per example, matched by id.
+
+    Raises:
+        ValueError: no example, or predictions that are not one per example: an item must not be lost on the
+        way.
+    """
+    ordered = matched(predictions, examples)
+    means = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
+    met = agreement(
+        [prediction.predicted for prediction in ordered],
+        [example.answer for example in examples],
+        scale,
+        unrounded=means,
+    )
+    verdicts = asdict(met)
+    del verdicts["untargeted"]
+    return Metrics(
+        **verdicts,
+        accuracy_se=math.sqrt(met.accuracy * (1 - met.accuracy) / met.count),
+        **_expected(ordered, examples, scale, means),
+        **_believed(ordered, examples, scale),
+        **_evidence(ordered),
+    )
+
+
+def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> list[Prediction]:
+    """Return the predictions in the order of the examples.
+
+    Raises:
+        ValueError: they are not one per example.
+    """
+    given = list(predictions)
+    by_id = {prediction.example_id: prediction for prediction in given}
+    if len(given) != len(examples) or by_id.keys() != {example.id for example in examples}:
+        raise ValueError(f"There must be one prediction per example; found {len(given)} for {len(examples)} examples.")
+    return [by_id[example.id] for example in examples]
+
+
+def single_ratings(example: Example) -> tuple[str, ...]:
+    """Return the ratings of an item; one without single ratings has its answer."""
+    return example.ratings or (example.answer,)
+
+
+def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | None:
+    """Return the mean of each item's ratings, in the values of the scale, not rounded; None without an order."""
+    return [scale.mean_value(single_ratings(example)) for example in examples] if scale.ordered else None
+
+
+def stacked(predictions: Sequence[Prediction]) -> Floats:
+    """Return p~ of all items, shape (N, L)."""
+    return np.array([prediction.probabilities for prediction in predictions], dtype=np.float64)
+
+
+def answers(examples: Sequence[Example], scale: Scale) -> Floats:
+    """Return y* of all items in the values of the scale, shape (N,)."""
+    values = scale.values
+    return np.array([values[scale.rank(example.answer)] for example in examples])
+
+
+def confidences(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[Floats, Floats]:
+    """Return how sure the verdicts are and whether they are right, both of shape (N,).
+
+    An item without a verdict has the confidence of its most probable level, and is wrong.
+    """
+    correct = [float(p.predicted == example.answer) for p, example in zip(predictions, examples, strict=True)]
+    return stacked(predictions).max(axis=1), np.array(correct)
+
+
+def log_likelihoods(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> Floats:
+    """Return per item the mean over its ratings of log p~, nats, shape (N,); -inf where one is impossible."""
+    pairs = zip(predictions, examples, strict=True)
+    return np.array([_log_likelihood(prediction, example, scale) for prediction, example in pairs])
+
+
+def _log_likelihood(prediction: Prediction, example: Example, scale: Scale) -> float:
+    ratings = single_ratings(example)
+    probabilities = [prediction.probabilities[scale.rank(rating)] for rating in ratings]
+    return sum(math.log(p) if p > 0 else -math.inf for p in probabilities) / len(ratings)
+
+
+def _expected(
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, means: Sequence[float] | None
+) -> dict[str, Any]:
+    names = ("mae", "rmse", "pearson")
+    if not scale.ordered:
+        nothing = dict.fromkeys([f"expected_{name}{end}" for end in ("", "_unrounded") for name in names])
+        return {**nothing, "grouped_pearson": None, "grouped_pearson_groups": 0, "length_bias": None}
+    said, true = stacked(predictions) @ np.array(scale.values), answers(examples, scale)
+    rounded = _distance(said, true)
+    unrounded = (None, None, None) if means is None else _distance(said, np.array(means))
+    within, groups = grouped_pearson(said, true, [example.group for example in examples])
+    return {
+        **{f"expected_{name}": value for name, value in zip(names, rounded, strict=True)},
+        **{f"expected_{name}_unrounded": value for name, value in zip(names, unrounded, strict=True)},
+        "grouped_pearson": within,
+        "grouped_pearson_groups": groups,
+        "length_bias": _length_bias(said - true, examples),
+    }
+
+
+def _distance(one: Floats, other: Floats) -> tuple[float, float, float | None]:
+    errors = one - other
+    return float(np.abs(errors).mean()), math.sqrt(float((errors**2).mean())), pearson(one, other)
+
+
+def _length_bias(errors: Floats, examples: Sequence[Example]) -> float | None:
+    if not all("response" in example.fields for example in examples):
+        return None
+    return pearson([len(example.fields["response"]) for example in examples], errors)
+
+
+def _believed(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)
+    bins = reliability(*confidences(predictions, examples))
+    best = reliability(probabilities[:, -1], truth == len(scale.levels) - 1) if scale.ordered else ()
+    likelihoods = log_likelihoods(predictions, examples, scale)
+    return {
+        "ece": calibration_error(bins),
+        "reliability": bins,
+        "reliability_best": best,
+        "brier": float(brier(probabilities, truth).mean()),
+        "rps": float(ranked_probability(probabilities, truth).mean()) if scale.ordered else None,
+        "log_likelihood": float(likelihoods.mean()),
+        "log_likelihood_se": _standard_error(likelihoods),
+    }
+
+
+def _standard_error(values: Floats) -> float | None:
+    if len(values) < 2 or not np.isfinite(values).all():
+        return None
+    return float(values.std(ddof=1) / math.sqrt(len(values)))
+
+
+def _evidence(predictions: Sequence[Prediction]) -> dict[str, Any]:
+    raw = [prediction.raw for prediction in predictions]
+    positive = [math.log(p) for p in raw if p > 0]
+    draws = sum(prediction.draws for prediction in predictions)
+    return {
+        "raw_mean": sum(raw) / len(raw),
+        "raw_zero": len(raw) - len(positive),
+        "log_evidence": sum(positive) / len(positive) if positive else None,
+        "unparsed_draws": sum(prediction.unparsed for prediction in predictions) / draws if draws else None,
+        "unparsed_items": sum(item.predicted is None and not item.too_long for item in predictions),
+        "too_long": sum(item.too_long for item in predictions),
+    }
