@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 MODULES = (
-    "engines.scripted", "errors", "parse", "report.text", "rewards", "scale", "schemes", "seeds",
+    "engines.scripted", "errors", "metrics.distributions", "parse", "report.tables", "rewards", "scale", "schemes", "seeds",
     "world.questions", "world.rubrics",
 )  # fmt: skip
 

@@ -39,6 +39,7 @@ HEADLINE = (
     "pearson",
     "spearman",
     "kendall",
+    "kappa",
     "quadratic_kappa",
     "macro_f1",
     "log_likelihood",

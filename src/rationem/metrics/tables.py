@@ -22,7 +22,7 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
 
     Args:
         table_RLC: pairs with target l and verdict c, the last c being no verdict; shape (R, L, L + 1).
-        scale: the levels. Without an order there are only accuracy and macro-F1.
+        scale: the levels. Without an order there are only accuracy, kappa and macro-F1.
     """
     levels = len(scale.levels)
     parsed_RLL, total_R = table_RLC[:, :, :levels], table_RLC.sum(axis=(1, 2))
@@ -30,6 +30,7 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     true_RL, said_RL = table_RLC.sum(axis=2), parsed_RLL.sum(axis=1)
     found = {
         "accuracy": hits_RL.sum(axis=1) / total_R,
+        "kappa": _kappa(hits_RL.sum(axis=1), (true_RL * said_RL).sum(axis=1), total_R),
         "macro_f1": _mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL)),
     }
     return found | _ordered(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else found
@@ -106,6 +107,11 @@ def _kendall(table_RLL: Floats, true_RL: Floats, said_RL: Floats) -> Floats:
     worse[:, :-1, 1:] = from_above.cumsum(axis=2)[:, :, :-1]
     untied = [(count_R**2 - (margin**2).sum(axis=1)) / 2 for margin in (true_RL, said_RL)]
     return ratio((table_RLL * (better - worse)).sum(axis=(1, 2)), np.sqrt(untied[0] * untied[1]))
+
+
+def _kappa(met_R: Floats, chance_R: Floats, total_R: Floats) -> Floats:
+    """Return 1 - (1 - share met) / (1 - share met by chance); ``chance_R`` is that share times the squared total."""
+    return 1 - ratio((total_R - met_R) * total_R, total_R**2 - chance_R)
 
 
 def _quadratic_kappa(table_RLL: Floats, weights_LL: Floats, total_R: Floats) -> Floats:

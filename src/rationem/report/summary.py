@@ -4,17 +4,33 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rationem import metrics
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.scale import Scale
 from rationem.types import Example, Purpose
 
 _SPLITS = ("train", "validation", "test")
+_SCORED = ("validation", "test")
+_SHOTS = "shots"
+
+_Sets = dict[str, tuple[Example, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A run's ledger, and what is the same for all iterations."""
+
+    db: sqlite3.Connection
+    sets: _Sets
+    scale: Scale
+    pair: bool
+    seed: int
 
 
 def summarize(directory: Path) -> dict[str, Any]:
@@ -26,9 +42,11 @@ def summarize(directory: Path) -> dict[str, Any]:
     db = read_only(directory)
     try:
         manifest = read_manifest(db)
-        scale = Scale.from_description(manifest["task"]["scale"])
+        task = manifest["task"]
         sets = {split: read_examples(db, split) for split in _SPLITS}
-        iterations = _iterations(db, sets, scale)
+        scale = Scale.from_description(task["scale"])
+        run = _Run(db, sets, scale, bool(task.get("pair")), manifest["config"].get("seed", 0))
+        iterations = _iterations(run)
         last = max((entry["iteration"] for entry in iterations), default=0)
         chosen = metrics.best_iteration([_validated(iterations, k) for k in range(last + 1)])
         best = last if chosen is None else chosen
@@ -36,38 +54,73 @@ def summarize(directory: Path) -> dict[str, Any]:
             "config": manifest["config"],
             "engine": manifest["engine"],
             "notes": manifest["notes"],
+            "scale": task["scale"],
             "examples": {split: len(examples) for split, examples in sets.items()},
+            "criteria": list(by_criterion([x for examples in sets.values() for x in examples])),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
             "best_iteration": best,
             "chosen_by": "last iteration" if chosen is None else "validation log-likelihood",
             "last_iteration": last,
             "iterations": iterations,
-            "baselines": {split: _baselines(sets, split, scale) for split in ("validation", "test") if sets[split]},
+            "shots": _shots(run, manifest["config"]),
+            "calibration": _calibration(run, best),
+            "baselines": {split: _baselines(sets, split, scale) for split in _SCORED if sets[split]},
+            "raters": _raters(run),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
         }
     finally:
         db.close()
 
 
-def _iterations(db: sqlite3.Connection, sets: dict[str, tuple[Example, ...]], scale: Scale) -> list[dict[str, Any]]:
-    known = [row[0] for row in db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
-    return [_iteration(db, k, sets, scale) for k in known]
+def _iterations(run: _Run) -> list[dict[str, Any]]:
+    known = [row[0] for row in run.db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
+    return [_iteration(run, k) for k in known]
 
 
-def _iteration(db: sqlite3.Connection, k: int, sets: dict[str, tuple[Example, ...]], scale: Scale) -> dict[str, Any]:
-    entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(db, k)}
+def _iteration(run: _Run, k: int) -> dict[str, Any]:
+    entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(run.db, k)}
     if k > 0:
-        entry["e_step"] = _e_step(db, k)
-        row = db.execute("SELECT record FROM iterations WHERE iteration=? AND phase='m_step'", (k,)).fetchone()
+        entry["e_step"] = _e_step(run.db, k)
+        row = run.db.execute("SELECT record FROM iterations WHERE iteration=? AND phase='m_step'", (k,)).fetchone()
         entry["m_step"] = json.loads(row[0]) if row else None
-    for split in ("validation", "test"):
-        predictions = read_predictions(db, k, split)
-        if predictions:
-            entry[split] = metrics.score(predictions, sets[split], scale).as_dict()
-            beside = metrics.beside_humans(predictions, sets[split], scale)
-            entry[split]["beside_humans"] = asdict(beside) if beside else None
+    for split in _SCORED:
+        found = _scores(run, k, split, run.sets[split])
+        if found:
+            entry[split] = found
     return entry
+
+
+def _scores(run: _Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
+    """Return a block of scores; intervals and criteria for what is scored once, the test set."""
+    predictions = read_predictions(run.db, k, split)
+    if not predictions:
+        return None
+    scores = block(predictions, examples, run.scale, pair=run.pair)
+    return scores if split == "validation" else {**scores, **details(predictions, examples, run.scale, run.seed)}
+
+
+def _shots(run: _Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the control's scores: the base model on the test set, with solved examples in its prompt."""
+    found = _scores(run, 0, _SHOTS, run.sets["test"])
+    return {"examples": config.get("shots"), "test": found} if found else None
+
+
+def _calibration(run: _Run, best: int) -> dict[str, Any] | None:
+    fitted, applied = (read_predictions(run.db, best, split) for split in _SCORED)
+    if not fitted:
+        return None
+    sets = run.sets
+    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.pair)
+
+
+def _raters(run: _Run) -> dict[str, Any]:
+    given = {split: as_given(examples) for split, examples in run.sets.items()}
+    scored = given["test"] or given["validation"]
+    return {
+        "alpha": {split: metrics.alpha(examples, run.scale) for split, examples in given.items()},
+        "warnings": metrics.rater_warnings(given["train"], scored, run.scale),
+    }
 
 
 def _validated(iterations: Sequence[dict[str, Any]], k: int) -> float | None:
@@ -119,7 +172,7 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
     return {phase: round(seconds, 2) for phase, seconds in rows}
 
 
-def _baselines(sets: dict[str, tuple[Example, ...]], split: str, scale: Scale) -> dict[str, Any]:
+def _baselines(sets: _Sets, split: str, scale: Scale) -> dict[str, Any]:
     """Return what a number must be compared with: nobody reading anything, and the humans themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
@@ -129,9 +182,11 @@ def _baselines(sets: dict[str, tuple[Example, ...]], split: str, scale: Scale) -
     marginal = metrics.marginal(train, scale)
     alpha = metrics.fit_alpha(sets["validation"], scale, marginal)
     ceiling = metrics.human_ceiling(scored, scale)
+    constant = metrics.best_constant(train, scored, scale)
     return {
         "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
         "majority": metrics.majority(train, scored, scale).as_dict(),
+        "best_constant": asdict(constant) if constant else None,
         "human_ceiling": asdict(ceiling) if ceiling else None,
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginal, alpha) if alpha else None,
         "human_smoothing": alpha,

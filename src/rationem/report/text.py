@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-_HEAD = ("", "accuracy", "within one", "MAE", "log-likelihood", "unparsed draws", "too long")
+from rationem.report import sections
+from rationem.report.tables import number, table
+
+__all__ = ["markdown", "number", "table"]
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -17,29 +20,31 @@ def markdown(summary: Mapping[str, Any]) -> str:
         f"{_sizes(summary)} Iteration **{summary['best_iteration']}** of {summary['last_iteration']} is the best by "
         f"{summary['chosen_by']}.{_tested(summary)}",
         *_warnings(summary),
+        *sections.raters(summary),
     ]
     for split in ("test", "validation"):
         if split in summary["baselines"]:
-            parts += [f"## {split.capitalize()}", table(_HEAD, list(_scores(summary, split)))]
+            parts += [f"## {split.capitalize()}", sections.headline(summary, split)]
+            if split == "test" or "test" not in summary["baselines"]:
+                parts += _details(summary, split)
+    parts += sections.calibration(summary)
     parts += ["## Every example of every iteration", table(*_accounts(summary))]
     return "\n\n".join(parts) + "\n"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])
-
-
-def number(value: Any, digits: int = 3) -> str:
-    """Return a number for a table: None (no such number, or infinite) is a dash.
-
-    >>> number(0.12345), number(None), number(7)
-    ('0.123', '–', '7')
-    """
-    if value is None:
-        return "–"
-    return str(value) if isinstance(value, int) else f"{value:.{digits}f}"
+def _details(summary: Mapping[str, Any], split: str) -> list[str]:
+    explained = (
+        "In brackets: 95 % intervals, a bootstrap over groups. What names no level on offer counts as wrong and as "
+        "far off as its label allows; correlations leave it out."
+    )
+    return [
+        *([explained] if split == "test" else []),
+        *sections.pairs(summary, split),
+        *sections.criteria(summary, split),
+        f"## All numbers on {split}",
+        sections.full(summary, split),
+        *sections.reliability(summary, split),
+    ]
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
@@ -75,35 +80,8 @@ def _tested(summary: Mapping[str, Any]) -> str:
 
 def _warnings(summary: Mapping[str, Any]) -> list[str]:
     count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
-    if not count:
-        return []
-    return [f"**{count} test examples ask what training examples ask too: the test numbers flatter.**"]
-
-
-def _scores(summary: Mapping[str, Any], split: str) -> list[list[str]]:
-    baselines = summary["baselines"][split]
-    uniform = ["uniform", "–", "–", "–", number(baselines["uniform_log_likelihood"]), "–", "–"]
-    rows = [uniform, _score("training marginal, majority label", baselines["majority"])]
-    for entry in summary["iterations"]:
-        if split in entry:
-            k = entry["iteration"]
-            name = "base model" if k == 0 else f"iteration {k}"
-            mark = " (best)" if k == summary["best_iteration"] else ""
-            rows.append(_score(name + mark, entry[split]))
-    if baselines["human_ceiling"]:
-        ceiling = baselines["human_ceiling"]
-        cells = [number(ceiling[key]) for key in ("accuracy", "within_one", "mae")]
-        rows.append(["one human against the others", *cells, number(baselines["human_log_likelihood"]), "–", "–"])
-        best = next(e for e in summary["iterations"] if e["iteration"] == summary["best_iteration"])
-        if split in best and best[split]["beside_humans"]:
-            same = [number(best[split]["beside_humans"][key]) for key in ("accuracy", "within_one", "mae")]
-            rows.append(["best iteration, on the humans' targets", *same, "–", "–", "–"])
-    return rows
-
-
-def _score(name: str, scores: Mapping[str, Any]) -> list[str]:
-    keys = ("accuracy", "within_one", "mae", "log_likelihood", "unparsed_draws", "too_long")
-    return [name, *(number(scores[key]) for key in keys)]
+    shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
+    return [f"**{sentence}**" for sentence in (*([shared] if count else []), *summary["raters"]["warnings"])]
 
 
 def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -1,0 +1,87 @@
+"""Predictions of one iteration on one set -> a block of scores, as ``metrics.json`` has it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rationem import metrics
+from rationem.pairs import is_swapped
+from rationem.scale import Scale
+from rationem.types import Example, Prediction
+
+
+def block(
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool
+) -> dict[str, Any]:
+    """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
+    beside = metrics.beside_humans(predictions, examples, scale)
+    both = pair and any(is_swapped(example.id) for example in examples)
+    return {
+        **metrics.score(predictions, examples, scale).as_dict(),
+        "beside_humans": asdict(beside) if beside else None,
+        "pairs": metrics.score_pairs(predictions, examples, scale).as_dict() if both else None,
+    }
+
+
+def details(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, seed: int) -> dict[str, Any]:
+    """Return the intervals of the headline numbers, and the metrics of each criterion where there are several."""
+    drawn = metrics.intervals(predictions, examples, scale, seed=seed)
+    return {
+        "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
+        "by_criterion": {
+            name: metrics.score([p for p in predictions if p.example_id in ids], part, scale).as_dict()
+            for name, part in by_criterion(examples).items()
+            for ids in [{x.id for x in part}]
+        },
+    }
+
+
+def by_criterion(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Return criterion -> its examples, in order of appearance; empty where there are not two or more."""
+    parts: dict[str, list[Example]] = {}
+    for example in examples:
+        parts.setdefault(example.fields.get("criterion", ""), []).append(example)
+    return parts if len(parts) > 1 else {}
+
+
+def as_given(examples: Sequence[Example]) -> tuple[Example, ...]:
+    """Return the examples without the swapped copies of pairs: people rated a pair once."""
+    return tuple(example for example in examples if not is_swapped(example.id))
+
+
+def calibration(
+    fitted: tuple[Sequence[Prediction], Sequence[Example]],
+    applied: tuple[Sequence[Prediction], Sequence[Example]],
+    scale: Scale,
+    *,
+    pair: bool,
+) -> dict[str, Any]:
+    """Return the temperature that validation gives, and what it does on validation and on test.
+
+    Args:
+        fitted: predictions and examples of validation, not empty.
+        applied: predictions and examples of the test set, or empty ones.
+        scale: the levels.
+        pair: whether the two orders of a pair are averaged first.
+    """
+    fit = metrics.calibrate(*fitted, scale, pair=pair)
+    found: dict[str, Any] = {
+        "temperature": fit.temperature,
+        "items": fit.count,
+        "validation": _before_after((fit.before, fit.ece_before), (fit.after, fit.ece_after)),
+        "test": None,
+    }
+    if applied[0]:
+        predictions, examples = metrics.merged(*applied, scale) if pair else applied
+        calibrated = metrics.recalibrated(predictions, fit.temperature)
+        found["test"] = _before_after(
+            metrics.belief(predictions, examples, scale), metrics.belief(calibrated, examples, scale)
+        )
+    return found
+
+
+def _before_after(before: tuple[float | None, float], after: tuple[float | None, float]) -> dict[str, Any]:
+    names = ("log_likelihood", "ece")
+    return {"before": dict(zip(names, before, strict=True)), "after": dict(zip(names, after, strict=True))}

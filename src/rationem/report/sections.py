@@ -1,0 +1,214 @@
+"""The parts of a report that show scores: a headline with intervals, all else below it, people beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rationem.report.tables import number, table, within
+
+#: Title, key. Of an ordered scale, and of one without an order.
+_HEADLINES = {
+    True: (
+        ("accuracy", "accuracy"),
+        ("within one", "within_one"),
+        ("MAE", "mae"),
+        ("QWK", "quadratic_kappa"),
+        ("Pearson", "pearson"),
+        ("log-likelihood", "log_likelihood"),
+    ),
+    False: (
+        ("accuracy", "accuracy"),
+        ("macro-F1", "macro_f1"),
+        ("kappa", "kappa"),
+        ("log-likelihood", "log_likelihood"),
+    ),
+}
+
+#: Title, key, whether it needs an order.
+_FULL = (
+    ("accuracy, parsed only", "accuracy_parsed", False),
+    ("MAE, parsed only", "mae_parsed", True),
+    ("RMSE", "rmse", True),
+    ("signed error, parsed only (verdict minus label)", "signed_error_parsed", True),
+    ("Pearson against unrounded means", "pearson_unrounded", True),
+    ("Spearman", "spearman", True),
+    ("Kendall tau-b", "kendall", True),
+    ("kappa, unweighted", "kappa", False),
+    ("macro-F1", "macro_f1", False),
+    ("expected rating: MAE", "expected_mae", True),
+    ("expected rating: RMSE", "expected_rmse", True),
+    ("expected rating: Pearson", "expected_pearson", True),
+    ("expected rating: MAE against unrounded means", "expected_mae_unrounded", True),
+    ("expected rating: RMSE against unrounded means", "expected_rmse_unrounded", True),
+    ("expected rating: Pearson against unrounded means", "expected_pearson_unrounded", True),
+    ("expected rating: Pearson within groups", "grouped_pearson", True),
+    ("groups with such a correlation", "grouped_pearson_groups", True),
+    ("length bias (length of response, signed error)", "length_bias", True),
+    ("ECE", "ece", False),
+    ("Brier", "brier", False),
+    ("ranked probability score", "rps", True),
+    ("log-likelihood, standard error", "log_likelihood_se", False),
+    ("raw evidence, mean", "raw_mean", False),
+    ("items with raw evidence 0", "raw_zero", False),
+    ("unparsed draws (share)", "unparsed_draws", False),
+    ("items without a verdict", "unparsed_items", False),
+    ("too long", "too_long", False),
+)
+
+_PAIRS = (
+    ("strict (both orders right)", "strict"),
+    ("lenient (mean of orders)", "lenient"),
+    ("consistent", "consistency"),
+    ("says the first", "first_position_rate"),
+    ("unparsed", "unparsed"),
+)
+
+Column = tuple[str, Mapping[str, Any]]
+
+
+def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
+    """Return (name, block of scores) of every iteration scored on a split, and on test of the control."""
+    found: list[Column] = []
+    for entry in summary["iterations"]:
+        k = entry["iteration"]
+        if split in entry:
+            mark = " (best)" if k == summary["best_iteration"] else ""
+            found.append((("base model" if k == 0 else f"iteration {k}") + mark, entry[split]))
+        if k == 0 and split == "test" and summary["shots"]:
+            found.append(
+                (f"base model, {summary['shots']['examples']} examples in the prompt", summary["shots"]["test"])
+            )
+    return found
+
+
+def headline(summary: Mapping[str, Any], split: str) -> str:
+    """Return the table of the headline numbers: baselines, model and people, with 95 % intervals on test."""
+    columns = _HEADLINES[summary["scale"]["ordered"]]
+    head = ["", *(title for title, _ in columns), "unparsed"]
+    keys = [key for _, key in columns]
+    return table(head, list(_headline_rows(summary, split, keys)))
+
+
+def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
+    baselines = summary["baselines"][split]
+    yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
+    yield _row("training marginal, majority label", baselines["majority"], keys)
+    if baselines["best_constant"]:
+        yield _row(f"best constant on train ({baselines['best_constant']['level']})", baselines["best_constant"], keys)
+    for name, scores in scored(summary, split):
+        yield _row(name, scores, keys)
+    if baselines["human_ceiling"]:
+        human = {**baselines["human_ceiling"], "log_likelihood": baselines["human_log_likelihood"]}
+        yield _row("one human against the others", human, keys)
+        best = _best(summary, split)
+        if best and best["beside_humans"]:
+            yield _row("best iteration, on the humans' targets", best["beside_humans"], keys)
+
+
+def _row(name: str, scores: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    ends = scores.get("intervals") or {}
+    share = scores["unparsed"] / scores["count"] if "unparsed" in scores else None
+    return [name, *(within(scores.get(key), ends.get(key)) for key in keys), number(share)]
+
+
+def _best(summary: Mapping[str, Any], split: str) -> Mapping[str, Any] | None:
+    found = [entry.get(split) for entry in summary["iterations"] if entry["iteration"] == summary["best_iteration"]]
+    return found[0] if found else None
+
+
+def full(summary: Mapping[str, Any], split: str) -> str:
+    """Return every other number, one row each: the model's columns, then one human and the best on the same targets."""
+    columns = scored(summary, split)
+    ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
+    if ceiling and best and best["beside_humans"]:
+        columns += [("one human", ceiling), ("best, on the humans' targets", best["beside_humans"])]
+    ordered = summary["scale"]["ordered"]
+    rows = [
+        [title, *(number(scores.get(key)) for _, scores in columns)]
+        for title, key, needs_order in _FULL
+        if ordered or not needs_order
+    ]
+    for level in summary["scale"]["levels"]:
+        rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
+    return table(["", *(name for name, _ in columns)], rows)
+
+
+def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
+    """Return how sure the best iteration is and how often it is right; nothing where it was not scored."""
+    best = _best(summary, split)
+    if not best:
+        return []
+    rows = [
+        [
+            f"{one['low']:.1f}–{one['high']:.1f}",
+            number(one["count"]),
+            number(one["confidence"]),
+            number(one["accuracy"]),
+        ]
+        for one in best["reliability"]
+        if one["count"]
+    ]
+    head = ("probability of the predicted level", "items", "mean probability", "accuracy")
+    return ["How sure the best iteration is, and how often it is right:", table(head, rows)]
+
+
+def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
+    """Return one row per criterion and model; nothing where there is one criterion."""
+    keys = [key for _, key in _HEADLINES[summary["scale"]["ordered"]]]
+    head = ["criterion", "", "items", *(title for title, _ in _HEADLINES[summary["scale"]["ordered"]]), "unparsed"]
+    rows = [
+        [name, number(scores["count"]), *_row(model, scores, keys)]
+        for model, several in scored(summary, split)
+        for name, scores in (several.get("by_criterion") or {}).items()
+    ]
+    by_name = sorted(rows, key=lambda row: summary["criteria"].index(row[0]))
+    shown = [[name or "(none)", model, items, *cells] for name, items, model, *cells in by_name]
+    return ["## Each criterion", table(head, shown)] if shown else []
+
+
+def pairs(summary: Mapping[str, Any], split: str) -> list[str]:
+    """Return what both orders of each pair say together; nothing where no pairs are compared."""
+    blocks = [(name, scores["pairs"]) for name, scores in scored(summary, split) if scores["pairs"]]
+    if not blocks:
+        return []
+    rows = [[name, *(number(scores[key]) for _, key in _PAIRS)] for name, scores in blocks]
+    return [
+        f"## Both orders of {blocks[0][1]['pairs']} pairs",
+        "Every number above counts each order of a pair as an item. A verdict without a favourite place says the first "
+        "in half of the cases.",
+        table(["", *(title for title, _ in _PAIRS)], rows),
+    ]
+
+
+def calibration(summary: Mapping[str, Any]) -> list[str]:
+    """Return the temperature and what it changes; nothing without a validation set."""
+    fit = summary["calibration"]
+    if not fit:
+        return []
+    rows = [
+        [
+            split,
+            *(number(fit[split][when][key]) for key in ("log_likelihood", "ece") for when in ("before", "after")),
+        ]
+        for split in ("validation", "test")
+        if fit[split]
+    ]
+    head = ("", "log-likelihood before", "after", "ECE before", "after")
+    return [
+        "## Calibration",
+        f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
+        f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
+        "page are without it.",
+        table(head, rows),
+    ]
+
+
+def raters(summary: Mapping[str, Any]) -> list[str]:
+    """Return Krippendorff's alpha of the sets whose items have several ratings; nothing where none has."""
+    known = {split: value for split, value in summary["raters"]["alpha"].items() if value is not None}
+    if not known:
+        return []
+    kind = "ordinal" if summary["scale"]["ordered"] else "nominal"
+    shown = ", ".join(f"{number(value)} on {split}" for split, value in known.items())
+    return [f"The raters among themselves: Krippendorff's {kind} alpha {shown} (1 is agreement, 0 is chance)."]

@@ -1,0 +1,199 @@
+"""A report says what the ledger's rows say: every part on runs written by hand, no model and no torch."""
+
+import itertools
+import json
+import math
+
+import numpy as np
+import pytest
+
+from rationem import metrics, report
+from rationem.ledger import Ledger
+from rationem.pairs import both_orders, swap_level
+from rationem.report.sections import scored
+from rationem.report.tables import number, table, within
+from rationem.scale import Scale
+from rationem.types import Example, Prediction
+
+FIVE = Scale.parse("1-5")
+PAIRS = Scale.parse("A | B | tie")
+
+
+def example(n, scale, raters=3, criterion=None):
+    rng = np.random.default_rng(n)
+    truth = int(rng.integers(len(scale.levels)))
+    ranks = np.clip(truth + rng.integers(-1, 2, raters), 0, len(scale.levels) - 1)
+    ratings = tuple(scale.levels[rank] for rank in ranks)
+    fields = {"prompt": str(n), "response": "x" * (n % 7), **({"criterion": criterion} if criterion else {})}
+    return Example(
+        f"{criterion or 'item'}-{n}", fields, scale.pool(ratings, "mean") or ratings[0], f"g{n % 20}", ratings
+    )
+
+
+def prediction(x, scale, skill, lost=False):
+    weight = np.ones(len(scale.levels))
+    weight[scale.rank(x.answer)] += skill
+    weight *= np.random.default_rng(len(x.id) + int(x.group[1:])).uniform(0.5, 1.5, len(weight))
+    probs = weight / weight.sum()
+    predicted = None if lost else scale.levels[int(probs.argmax())]
+    return Prediction(x.id, predicted, tuple(probs.tolist()), float(probs[scale.rank(x.answer)]), 4, 4 * lost)
+
+
+def write(directory, scale, sets, *, pair=False, shots=0, test_at=(0, 1, 2)):
+    ledger = Ledger(directory)
+    manifest = {
+        "config": {"scheme": "star", "model": "m", "seed": 3, "shots": shots},
+        "engine": {"name": "by hand", "honours_seeds": True},
+        "notes": {},
+        "task": {"scale": scale.describe(), "pair": pair},
+    }
+    ledger.start(manifest, sets)
+    for k, skill in enumerate((0.0, 6.0, 3.0)):
+        for split in ("validation", *(["test"] if k in test_at else [])):
+            guesses = [prediction(x, scale, skill, lost=n % 9 == 0) for n, x in enumerate(sets[split])]
+            if guesses:
+                ledger.finish(k, split, seconds=1.0, predictions={split: guesses})
+    if shots:
+        ledger.finish(0, "shots", seconds=1.0, predictions={"shots": [prediction(x, scale, 1.0) for x in sets["test"]]})
+    ledger.finish(2, "fitted", seconds=0.0)
+    ledger.close()
+    return report.write(directory)
+
+
+def sets(scale, **more):
+    return {
+        "train": tuple(example(n, scale, **more) for n in range(100, 140)),
+        "validation": tuple(example(n, scale, **more) for n in range(40)),
+        "test": tuple(example(n, scale, **more) for n in range(40, 90)),
+    }
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("report") / "run"
+    given = sets(FIVE)
+    summary = write(directory, FIVE, given, shots=4)
+    return directory, given, summary
+
+
+def test_a_block_is_what_the_metrics_say(run):
+    _, given, summary = run
+    assert (summary["best_iteration"], summary["last_iteration"]) == (1, 2)
+    guesses = [prediction(x, FIVE, 6.0, lost=n % 9 == 0) for n, x in enumerate(given["test"])]
+    block = summary["iterations"][1]["test"]
+    scores = metrics.score(guesses, given["test"], FIVE).as_dict()
+    assert {key: block[key] for key in scores} == json.loads(json.dumps(scores))
+    assert block["beside_humans"]["count"] == 150
+    drawn = metrics.intervals(guesses, given["test"], FIVE, seed=3)
+    assert block["intervals"] == {name: list(ends) if ends else None for name, ends in drawn.items()}
+    assert "intervals" not in summary["iterations"][1]["validation"]
+
+
+def test_people_stand_beside_the_model(run):
+    _, given, summary = run
+    assert summary["baselines"]["test"]["human_ceiling"]["quadratic_kappa"] == pytest.approx(
+        metrics.human_ceiling(given["test"], FIVE).quadratic_kappa
+    )
+    assert summary["raters"]["alpha"]["test"] == pytest.approx(metrics.alpha(given["test"], FIVE))
+    assert summary["baselines"]["test"]["best_constant"]["level"] in FIVE.levels
+
+
+def test_calibration_is_fitted_on_validation_of_the_best_and_shown_on_both(run):
+    _, given, summary = run
+    fit = summary["calibration"]
+    guesses = [prediction(x, FIVE, 6.0, lost=n % 9 == 0) for n, x in enumerate(given["validation"])]
+    assert fit["temperature"] == metrics.calibrate(guesses, given["validation"], FIVE).temperature
+    assert fit["validation"]["after"]["log_likelihood"] >= fit["validation"]["before"]["log_likelihood"]
+    for split in ("validation", "test"):
+        scores = summary["iterations"][1][split]
+        assert fit[split]["before"] == pytest.approx({key: scores[key] for key in ("log_likelihood", "ece")})
+
+
+def test_the_control_with_examples_in_the_prompt_is_a_row_of_its_own(run):
+    directory, _, summary = run
+    names = [name for name, _ in scored(summary, "test")]
+    assert names == ["base model", "base model, 4 examples in the prompt", "iteration 1 (best)", "iteration 2"]
+    assert "base model, 4 examples in the prompt" in (directory / "report.md").read_text()
+    assert [name for name, _ in scored(summary, "validation")] == ["base model", "iteration 1 (best)", "iteration 2"]
+
+
+def test_every_row_of_every_table_has_as_many_cells_as_its_head(run):
+    directory, _, _ = run
+    lines = (directory / "report.md").read_text().splitlines()
+    rows = [line for line in lines if line.startswith("|")]
+    assert len(rows) > 50
+    for before, line in itertools.pairwise(lines):
+        if before.startswith("|") and line.startswith("|"):
+            assert before.count(" | ") == line.count(" | ") or set(line) == {"|", "-"} or set(before) == {"|", "-"}
+    for wanted in ("unparsed", "QWK", "## Calibration", "one human against the others", "recall of 5", "Krippendorff"):
+        assert any(wanted in line for line in lines), wanted
+
+
+def test_the_summary_holds_no_number_that_json_lacks(run):
+    directory, _, summary = run
+    assert json.loads((directory / "metrics.json").read_text(), parse_constant=pytest.fail) == json.loads(
+        json.dumps(summary)
+    )
+
+
+def test_every_criterion_is_scored_by_itself(tmp_path):
+    given = sets(FIVE, criterion="clear")
+    other = sets(FIVE, criterion="true")
+    both = {split: given[split] + other[split] for split in given}
+    summary = write(tmp_path / "run", FIVE, both)
+    assert summary["criteria"] == ["clear", "true"]
+    parts = summary["iterations"][1]["test"]["by_criterion"]
+    assert [part["count"] for part in parts.values()] == [50, 50]
+    whole = summary["iterations"][1]["test"]
+    assert np.mean([part["accuracy"] for part in parts.values()]) == pytest.approx(whole["accuracy"])
+    assert "## Each criterion" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
+    def pair(n):
+        level = PAIRS.levels[n % 3]
+        fields = {"prompt": str(n), "response_a": "a", "response_b": "b"}
+        return Example(f"p-{n}", fields, level, f"g{n}", (level, level, PAIRS.levels[(n + n // 3) % 3]))
+
+    given = {split: both_orders([pair(n) for n in range(start, start + 12)], PAIRS) for split, start in
+             (("train", 0), ("validation", 20), ("test", 40))}  # fmt: skip
+    summary = write(tmp_path / "run", PAIRS, given, pair=True)
+    block = summary["iterations"][1]["test"]
+    assert block["pairs"]["pairs"] == 12
+    assert block["mae"] is block["within_one"] is block["rps"] is None
+    assert summary["calibration"]["items"] == 12
+    assert summary["baselines"]["test"]["best_constant"] is None
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "## Both orders of 12 pairs" in text
+    assert "MAE" not in text
+    assert swap_level("A", PAIRS) == "B"
+
+
+def test_without_a_test_set_validation_has_all_numbers(tmp_path):
+    given = {**sets(FIVE, raters=1), "test": ()}
+    given = {split: tuple(Example(x.id, x.fields, x.answer, x.group) for x in part) for split, part in given.items()}
+    summary = write(tmp_path / "run", FIVE, given)
+    assert summary["shots"] is None
+    assert summary["calibration"]["test"] is None
+    assert summary["raters"] == {"alpha": dict.fromkeys(given), "warnings": []}
+    assert "## All numbers on validation" in (tmp_path / "run" / "report.md").read_text()
+
+
+def test_warnings_of_raters_stand_on_top(tmp_path):
+    given = sets(FIVE)
+    noise = {
+        split: tuple(
+            Example(x.id, x.fields, x.answer, x.group, (str(n % 5 + 1), str(5 - n % 5))) for n, x in enumerate(part)
+        )
+        for split, part in given.items()
+    }
+    summary = write(tmp_path / "run", FIVE, noise)
+    assert "do not agree beyond chance" in summary["raters"]["warnings"][0]
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert text.index("**The raters") < text.index("## Test")
+
+
+def test_cells_cannot_break_a_table():
+    assert table(["a", "b"], [["x | y", "two\nlines"]]).splitlines()[2] == "| x \\| y | two lines |"
+    assert (number(None), number(2), within(0.5, None)) == ("–", "2", "0.500")
+    assert within(0.5, [0.25, math.pi], 1) == "0.5 [0.2, 3.1]"
