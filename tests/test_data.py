@@ -131,7 +131,8 @@ def test_missing_files_directories_and_files_named_twice(tmp_path):
     path = write_any(tmp_path / "ratings.csv", ROWS)
     assert "Did you mean 'ratings.csv'?" in message(tmp_path / "rating.csv")
     assert "no such file" in message(tmp_path / "nowhere" / "rating.csv")
-    assert "is a directory" in message(tmp_path)
+    (tmp_path / "hollow").mkdir()
+    assert "is a directory without data" in message(tmp_path / "hollow")
     assert "named twice" in message([path, tmp_path / "." / "ratings.csv"])
     assert "No file is named" in message([])
     empty = write(tmp_path / "empty.csv", "prompt,response,rating\n")
@@ -303,8 +304,8 @@ def test_expand_raters():
     taken = Example("e1#2", items[0].fields, "3", "g")
     with pytest.raises(DataError, match="e1#2"):
         expand_raters([*items, taken], "each")
-    with pytest.raises(ConfigError, match="'each' or 'mean'"):
-        expand_raters(items, "median")
+    with pytest.raises(ConfigError, match="'each', 'mean', 'median' or 'majority'"):
+        expand_raters(items, "best")
 
 
 def test_ids_of_the_test_set_give_way():

@@ -127,7 +127,7 @@ def _criteria(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str
 
 
 def _columns(config: FitConfig) -> data.Columns | None:
-    named = {
+    named: dict[str, Any] = {
         "prompt": config.prompt_col,
         "response": config.response_col,
         "rating": config.rating_col,

@@ -1,6 +1,7 @@
-"""Files -> examples: readers, the user's columns, presets of published sets, and splits by group.
+"""Files, folders and hub ids -> examples: readers, the user's columns, presets of published sets, splits by group.
 
     load(paths, scale=...) -> Loaded(examples, ...)    expand_raters(...)    split(...) -> three sets
+    iter_rows(name) -> rows, one by one    flatten_row(row, preset)    to_fields(row, columns) -> the inputs of a row
 
 Only the columns that :class:`Columns` names are ever looked at: an explanation or a rationale elsewhere in
 the row cannot reach a prompt (the first invariant).
@@ -8,11 +9,15 @@ the row cannot reach a prompt (the first invariant).
 
 from __future__ import annotations
 
-from rationem.data.columns import Columns
+from rationem.data.cells import to_fields
+from rationem.data.columns import Columns, guess
+from rationem.data.hub import is_hub_name
 from rationem.data.load import Loaded, load, load_feedbackqa
-from rationem.data.presets import PRESETS, Preset
-from rationem.data.readers import READERS, Row, read_rows
+from rationem.data.presets import PRESETS, flatten_row
+from rationem.data.published.preset import Preset
+from rationem.data.readers import READERS, Row
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split
+from rationem.data.sources import iter_rows, read_rows
 from rationem.data.writers import write_csv
 from rationem.metrics import marginal
 
@@ -25,11 +30,16 @@ __all__ = [
     "Row",
     "distinct_ids",
     "expand_raters",
+    "flatten_row",
+    "guess",
+    "is_hub_name",
+    "iter_rows",
     "load",
     "load_feedbackqa",
     "marginal",
     "overlap",
     "read_rows",
     "split",
+    "to_fields",
     "write_csv",
 ]

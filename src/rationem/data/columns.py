@@ -1,30 +1,40 @@
-"""One row of the user's file -> one example, through the columns that the user names and no other."""
+"""The user's columns: which one holds the prompt, the response, the rating; and a careful guess where none is named."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any
 
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, DataError, closest
-from rationem.scale import Scale
-from rationem.types import Example
+
+#: Names that are taken for a role where its own name is missing and only one of them is there.
+SYNONYMS = {
+    "prompt": ("question", "instruction", "input"),
+    "response": ("answer", "output", "completion"),
+    "rating": ("score", "label", "grade"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the user's columns. ``Example.fields`` is built from ``prompt`` and ``response`` alone.
+    """The names of the user's columns. No other column is looked at, and no rating can be an input.
 
     Args:
         prompt: the question, or what the response answers.
-        response: the text that is rated.
+        response: the text that is rated; or the two that are compared, "a,b".
         rating: the human rating; a cell may hold a list of ratings, or several columns are named "r1,r2,r3".
         id: a unique name for the row; None numbers the rows.
         group: rows of one group never fall into different splits; None groups by the prompt.
+        reference: a reference answer, shown to the judge where the row has one.
+        context: a context, shown to the judge where the row has one.
+        rater: who rated, where every rating has a row of its own.
+        criteria: (criterion, its rating column); empty for one criterion without a name, read from ``rating``.
 
     Raises:
-        ConfigError: a rating column is also named as an input, which would show the model its answer.
+        ConfigError: a rating, criterion or rater column is also named as an input, which would show the model its
+            answer; or a criterion is named twice.
     """
 
     prompt: str = "prompt"
@@ -32,113 +42,95 @@ class Columns:
     rating: str = "rating"
     id: str | None = None
     group: str | None = None
+    reference: str | None = None
+    context: str | None = None
+    rater: str | None = None
+    criteria: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
-        leaked = {self.prompt, self.response} & {self.rating, *self._several()}
-        if leaked:
-            raise ConfigError(f"The rating column {leaked.pop()!r} is also named as an input: a model would read it.")
+        names = [name for name, _ in self.criteria]
+        if len(set(names)) != len(names):
+            raise ConfigError(f"A criterion is named twice: {names}.")
+        inputs = {self.prompt, self.response, *_split(self.response), self.reference, self.context}
+        rated = {self.rating, *(column for _, column in self.criteria)}
+        hidden = {self.rater, *rated, *(part for column in rated for part in _split(column))} - {None}
+        if leaked := sorted(str(name) for name in inputs & hidden):
+            raise ConfigError(f"The rating column {leaked[0]!r} is also named as an input: a model would read it.")
 
-    def ratings(self, available: Collection[str]) -> tuple[str, ...]:
-        """Return the rating columns: the name as it is where there is such a column, else split at commas."""
-        return (self.rating,) if self.rating in available else self._several()
+    def ratings(self, available: Collection[str], criterion: str = "") -> tuple[str, ...]:
+        """Return a criterion's rating columns: the name as it is where there is such a column, else split at commas."""
+        name = dict(self.criteria)[criterion] if self.criteria else self.rating
+        return (name,) if name in available else _split(name)
+
+    def responses(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the column of the response, or a pair's two: "a,b" where no column has that whole name."""
+        parts = _split(self.response)
+        return parts if self.response not in available and len(parts) == 2 else (self.response,)
+
+    def inputs(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
+        """Return (role, column name) of everything that a row must have to be judged."""
+        return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
 
     def needed(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
-        """Return (role, column name) of everything that a row must have."""
-        roles = [("prompt", self.prompt), ("response", self.response)]
-        roles += [("rating", name) for name in self.ratings(available)]
-        roles += [("id", self.id)] if self.id is not None else []
-        roles += [("group", self.group)] if self.group is not None else []
-        return tuple(roles)
+        """Return (role, column name) of everything that a row must have to be learned from."""
+        role = "criterion" if self.criteria else "rating"
+        rated = [(role, name) for criterion in self.criterion_names for name in self.ratings(available, criterion)]
+        others = [(role, getattr(self, role)) for role in ("reference", "context", "id", "group", "rater")]
+        return (*self.inputs(available), *rated, *((role, name) for role, name in others if name is not None))
 
-    def _several(self) -> tuple[str, ...]:
-        return tuple(name.strip() for name in self.rating.split(","))
+    @property
+    def criterion_names(self) -> tuple[str, ...]:
+        """The criteria; one empty name where there is one without a name."""
+        return tuple(name for name, _ in self.criteria) or ("",)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the columns as JSON; :meth:`from_dict` reads it."""
+        return asdict(self) | {"criteria": [list(pair) for pair in self.criteria]}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Columns:
+        """Return the columns that ``to_dict`` described.
+
+        Raises:
+            ConfigError: a role is unknown.
+        """
+        known = [field.name for field in fields(cls)]
+        for role in content:
+            if role not in known:
+                raise ConfigError(f"There is no column role {role!r}.{closest(role, known)} Known: {known}.")
+        return cls(**{**content, "criteria": tuple((name, column) for name, column in content.get("criteria", ()))})
 
 
-def check_columns(row: Row, columns: Columns) -> None:
+def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     """Raise DataError where a row lacks a named column, with the closest name and all names that it has."""
-    for role, name in columns.needed(row.cells):
+    for role, name in needed:
         if name not in row.cells:
+            flag = "--criterion" if role == "criterion" else f"--{role}-col"
             raise DataError(
                 f"{row.source}: there is no column {name!r} for the {role}.{closest(name, row.cells)} The "
-                f"columns are {list(row.cells)}. Name the one that holds the {role}: `--{role}-col NAME`."
+                f"columns are {list(row.cells)}. Name the one that holds the {role}: `{flag} NAME`."
             )
 
 
-def rating_cells(row: Row, columns: Columns) -> list[object]:
-    """Return the rating cells of a row, lists opened; None for every empty one."""
-    cells: list[object] = []
-    for name in columns.ratings(row.cells):
-        value = row.cells[name]
-        cells += value if isinstance(value, list) else [value]
-    return [None if _is_blank(cell) else cell for cell in cells]
+def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> tuple[Columns, dict[str, str]]:
+    """Return the columns of a file whose user named none, and (role, column) of what had to be guessed.
 
-
-def read_ratings(row: Row, columns: Columns, scale: Scale) -> tuple[str, ...]:
-    """Return the levels that a row's raters gave; a rater's empty cell is left out while another has rated.
-
-    Raises:
-        DataError: nobody rated the row, or a rating is not a level of the scale.
+    A role goes to the column of its own name, else to the only one that has it in other letters, else to the only
+    synonym. A role that fits none or several columns keeps its own name, and the missing column is the error.
     """
-    levels = []
-    for cell in rating_cells(row, columns):
-        if cell is None:
+    guessed: dict[str, str] = {}
+    taken = {column for _, column in criteria}
+    for role in ("rating", "response", "prompt") if not criteria else ("response", "prompt"):
+        if role in names:
             continue
-        level = scale.level(cell)
-        if level is None:
-            raise DataError(f"{row.source}: in column {columns.rating!r}, {scale.unknown(cell)}")
-        levels.append(level)
-    if not levels:
-        raise DataError(
-            f"{row.source}: the rating ({columns.rating!r}) is empty. Rate the row on the scale "
-            f"{scale.sentence()!r}, or leave it out."
-        )
-    return tuple(levels)
+        free = [name for name in names if name not in taken]
+        same = [name for name in free if name.strip().casefold() == role]
+        found = same or [name for name in free if name.strip().casefold() in SYNONYMS[role]]
+        if len(found) == 1:
+            guessed[role] = found[0]
+            taken.add(found[0])
+    return replace(Columns(criteria=tuple(criteria)), **guessed), guessed  # type: ignore[arg-type]
 
 
-def read_text(row: Row, column: str) -> str:
-    """Return one text cell, exactly as it stands; numbers become text, null counts as empty.
-
-    Raises:
-        DataError: the cell is empty or white, a list or an object, or not valid text.
-    """
-    value = row.cells[column]
-    if _is_blank(value):
-        raise DataError(f"{row.source}: the text in column {column!r} is empty. Fill it in, or leave the row out.")
-    if isinstance(value, list | bytes | Mapping):
-        raise DataError(f"{row.source}: column {column!r} holds a {type(value).__name__}; a text is expected.")
-    text = str(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{row.source}: column {column!r} holds half a character (a surrogate) at {error.start}."
-        ) from error
-    return text
-
-
-def to_example(row: Row, columns: Columns, scale: Scale, default_id: str) -> Example:
-    """Return the example of a row: y* is the mean of its ratings, by rank, rounded half up.
-
-    Raises:
-        DataError: see :func:`check_columns`, :func:`read_text`, :func:`read_ratings`.
-    """
-    check_columns(row, columns)
-    fields = {"prompt": read_text(row, columns.prompt), "response": read_text(row, columns.response)}
-    ratings = read_ratings(row, columns, scale)
-    return Example(
-        id=default_id if columns.id is None else read_text(row, columns.id),
-        fields=fields,
-        answer=scale.mean(ratings),
-        group=fields["prompt"] if columns.group is None else read_text(row, columns.group),
-        ratings=ratings if len(ratings) > 1 else (),
-        source=row.source,
-    )
-
-
-def _is_blank(value: object) -> bool:
-    # A missing cell that went through a data frame comes back as NaN.
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
-    )
+def _split(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(","))

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rationem.data.columns import Columns, check_columns, rating_cells, to_example
-from rationem.data.presets import PRESETS, Preset
-from rationem.data.readers import Row, read_rows
-from rationem.errors import ConfigError, DataError, closest
-from rationem.scale import Scale
+from rationem.data.cells import rating_cells
+from rationem.data.choose import Asked, Reading, choose
+from rationem.data.columns import Columns, check_columns
+from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
+from rationem.data.presets import flatten_row
+from rationem.data.readers import Row
+from rationem.data.sources import labels, scan_rows
+from rationem.errors import ConfigError, DataError
+from rationem.rubric import Criterion
+from rationem.scale import POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
@@ -26,9 +32,13 @@ class Loaded:
         scale: the levels of the ratings.
         columns: the columns that were read.
         preset: the name of the published set that was recognised or named, or None.
-        notes: ``rows`` read, ``identical_duplicates`` kept once, ``several_raters`` (examples with two or
-            more ratings), ``missing_ratings`` (empty cells beside other ratings), ``unused_columns`` never
-            looked at.
+        notes: ``rows`` read; ``identical_duplicates`` kept once; ``several_raters`` (examples with two or more
+            ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
+            one of several criteria); ``no_majority`` (items left out because the raters agree on no label without an
+            order; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out; ``empty_responses``
+            of a preset, marked as such; ``unused_columns`` never looked at; ``guessed`` (role -> column).
+        criteria: what was rated; one without a name where there is only one.
+        pair: whether two responses are compared.
     """
 
     examples: tuple[Example, ...]
@@ -36,6 +46,8 @@ class Loaded:
     columns: Columns
     preset: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
+    criteria: tuple[Criterion, ...] = (Criterion(),)
+    pair: bool = False
 
 
 def load(
@@ -44,45 +56,57 @@ def load(
     scale: Scale | None = None,
     columns: Columns | None = None,
     preset: str | None = None,
+    criteria: Sequence[Asked] = (),
+    raters: str = "mean",
+    skipped: list[DataError] | None = None,
 ) -> Loaded:
     """Read the examples of all files.
 
     Args:
-        paths: csv, tsv, json, jsonl or parquet files.
+        paths: csv, tsv, json, jsonl, parquet or SAF's xml files, folders, or hub data sets ``owner/name#split``.
         scale: the levels; may be left out where a preset knows them.
         columns: the user's column names; where they are given no preset is looked for.
         preset: the name of a published set; where it is None, a known one is recognised by its keys.
+        criteria: names of criteria, or (name, rating column); empty or "all" for all that preset or columns have.
+        raters: the label of several ratings: "mean", "median" or "majority" (levels without an order: always the
+            majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
+        skipped: where it is given, rows that cannot be used are left out and their errors appended.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
-        and with as much of the path as it takes where two files share a stem.
+        and with as much of the path as it takes where two files share a stem; ``"<id>/<criterion>"`` where there are
+        criteria.
 
     Raises:
         DataError: a file or row cannot be used; the message names both, says what was found and what to do.
-        ConfigError: the preset is unknown, or named together with columns.
+        ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or ``raters``.
     """
-    tables = _read(paths)
-    rows = [row for _, table in tables for row in table]
-    chosen = _choose(preset, columns, [table[0] for _, table in tables])
-    columns = chosen.columns if chosen else columns or Columns()
-    unused = _unused(rows, columns)
-    if chosen is not None:
-        scale = scale or chosen.scale
-        tables = [(label, [_flat(row, chosen) for row in table]) for label, table in tables]
-        rows = [row for _, table in tables for row in table]
+    if raters not in ("each", *POOLS):
+        raise ConfigError(f"Several raters' label is 'each' or one of {list(POOLS)}, not {raters!r}.")
+    report: Report = _raise if skipped is None else skipped.append
+    tables = _read(paths, report)
+    reading = choose(preset, columns, criteria, [table for _, table in tables])
+    unused = _unused(tables, reading)
+    counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
+    rows = _flat(tables, reading, report, counts)
+    scale = scale or (reading.preset.scale if reading.preset else None)
     if scale is None:
-        raise DataError(_no_scale(rows, columns))
-    examples, duplicates = _unique(
-        to_example(row, columns, scale, f"{label}-{row.number}") for label, table in tables for row in table
+        raise DataError(_no_scale([row for _, row in rows], reading.columns))
+    items: Iterable[Rated] = _rated(rows, reading.columns, scale, report, counts)
+    if reading.columns.rater is not None:
+        items = merge_raters(items, bool(reading.preset and reading.preset.lenient), report, counts)
+    examples = unify(unique(pooled(items, scale, raters, counts), report, counts), report)
+    if not examples and skipped is None:
+        raise DataError(f"{', '.join(map(str, paths))}: no row has a label; counted {dict(counts)}.")
+    return Loaded(
+        examples,
+        scale,
+        reading.columns,
+        reading.preset.name if reading.preset else None,
+        _notes(counts, examples, unused, reading),
+        reading.criteria,
+        bool(examples) and "response" not in examples[0].fields,
     )
-    notes = {
-        "rows": len(rows),
-        "identical_duplicates": duplicates,
-        "several_raters": sum(len(example.ratings) > 1 for example in examples),
-        "missing_ratings": sum(rating_cells(row, columns).count(None) for row in rows),
-        "unused_columns": unused,
-    }
-    return Loaded(examples, scale, columns, chosen.name if chosen else None, notes)
 
 
 def load_feedbackqa(*paths: str | Path) -> Loaded:
@@ -90,72 +114,100 @@ def load_feedbackqa(*paths: str | Path) -> Loaded:
     return load(paths, preset="feedbackqa")
 
 
-def _read(paths: Sequence[str | Path]) -> list[tuple[str, list[Row]]]:
-    files = [Path(path) for path in paths]
-    real = [file.resolve() for file in files]
-    for position, file in enumerate(files):
-        if real[position] in real[:position]:
-            raise DataError(f"{file} is named twice. Name every data file once.")
-    tables = [(label, read_rows(file)) for label, file in zip(_labels(real), files, strict=True)]
-    empty = [str(file) for file, (_, table) in zip(files, tables, strict=True) if not table]
+def _raise(error: DataError) -> None:
+    raise error
+
+
+def _read(paths: Sequence[str | Path], report: Report) -> list[tuple[str, list[Row]]]:
+    tables = [(label, _usable(path, report)) for label, path in zip(labels(paths), paths, strict=True)]
+    empty = [str(path) for path, (_, table) in zip(paths, tables, strict=True) if not table]
     if empty or not tables:
         raise DataError(f"{', '.join(empty) or 'No file is named'}: there is no row to use.")
     return tables
 
 
-def _labels(files: Sequence[Path]) -> list[str]:
-    def label(file: Path, depth: int) -> str:
-        return "/".join(file.parts[-depth:]) if depth else file.stem
+def _usable(path: str | Path, report: Report) -> list[Row]:
+    """Return the rows that can be read; what breaks the file off in the middle is reported like a bad row."""
+    rows: list[Row] = []
+    scanned = scan_rows(path)
+    try:
+        for row in scanned:
+            if isinstance(row, DataError):
+                report(row)
+            else:
+                rows.append(row)
+    except DataError as error:
+        if not rows:
+            raise
+        report(error)
+    return rows
 
-    def shortest(file: Path) -> str:
-        deepest = max(len(other.parts) for other in files)
-        named = (
-            label(file, depth)
-            for depth in range(deepest + 1)
-            if [label(other, depth) for other in files].count(label(file, depth)) == 1
+
+def _flat(
+    tables: Sequence[tuple[str, list[Row]]], reading: Reading, report: Report, counts: Counter[str]
+) -> list[tuple[str, Row]]:
+    """Return (default id, row) of all tables, with one cell per named column where a preset flattens them."""
+    rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
+    preset = reading.preset
+    if preset is None:
+        check_columns(rows[0][1], _nowhere(rows, reading.columns))
+        return rows
+    flat = []
+    for name, row in rows:
+        try:
+            flat.append((name, with_id(flatten_row(row, preset, rated=True), reading.columns, name)))
+        except DataError as error:
+            report(error)
+    if preset.empty:
+        counts["empty_responses"] = sum(
+            row.cells[name] == preset.empty for _, row in flat for name in reading.columns.responses(row.cells)
         )
-        return next(named, str(file))
-
-    return [shortest(file) for file in files]
+    return flat
 
 
-def _choose(name: str | None, columns: Columns | None, first_rows: Sequence[Row]) -> Preset | None:
-    if name is not None:
-        if name not in PRESETS:
-            raise ConfigError(f"There is no preset {name!r}.{closest(name, PRESETS)} Known: {list(PRESETS)}.")
-        if columns is not None:
-            raise ConfigError(f"The preset {name!r} knows its columns. Give a preset or column names, not both.")
-        return PRESETS[name]
-    if columns is not None:
-        return None
-    matching = (preset for preset in PRESETS.values() if any(preset.matches(row.cells) for row in first_rows))
-    return next(matching, None)
+def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[str, str]]:
+    """Return the named columns that not one row has: one error, not one per row."""
+    names = {name for _, row in rows for name in row.cells}
+    return [(role, name) for role, name in columns.needed(names) if name not in names]
 
 
-def _flat(row: Row, preset: Preset) -> Row:
-    if not preset.matches(row.cells):
-        raise DataError(
-            f"{row.source}: not a row of {preset.name}, which has {preset.schema}; found the keys "
-            f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
-        )
-    return replace(row, cells=preset.flatten(row.cells))
+def _rated(
+    rows: Iterable[tuple[str, Row]], columns: Columns, scale: Scale, report: Report, counts: Counter[str]
+) -> Iterator[Rated]:
+    for name, row in rows:
+        try:
+            yield from to_rated(row, columns, scale, name, counts)
+        except DataError as error:
+            report(error)
 
 
-def _unused(rows: Sequence[Row], columns: Columns) -> list[str]:
-    seen = dict.fromkeys(name for row in rows for name in row.cells)
-    used = {name for _, name in columns.needed(rows[0].cells)}
+def _unused(tables: Sequence[tuple[str, list[Row]]], reading: Reading) -> list[str]:
+    seen = dict.fromkeys(name for _, table in tables for row in table for name in row.cells)
+    preset = reading.preset
+    used = set(preset.reads) if preset else {name for _, name in reading.columns.needed(list(seen))}
     return [name for name in seen if name not in used]
+
+
+def _notes(counts: Counter[str], examples: Sequence[Example], unused: list[str], reading: Reading) -> dict[str, Any]:
+    several = {"several_raters": sum(len(example.ratings) > 1 for example in examples)}
+    names = ("rows", "identical_duplicates", "missing_ratings", "unrated", "no_majority", "repeated_ratings")
+    notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses")} | several
+    notes["unused_columns"] = unused
+    return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
 
 def _no_scale(rows: Sequence[Row], columns: Columns) -> str:
     found: dict[str, None] = {}
     for row in rows:
-        check_columns(row, columns)
-        found |= {str(cell).strip(): None for cell in rating_cells(row, columns) if cell is not None}
+        check_columns(row, columns.needed(row.cells))
+        for criterion in columns.criterion_names:
+            cells = rating_cells(row, columns, criterion)
+            found |= {str(cell).strip(): None for cell in cells if cell is not None}
     more = ", ..." if len(found) > _SHOWN else ""
     shown = ", ".join(repr(value) for value in list(found)[:_SHOWN]) + more
+    name = ", ".join(column for _, column in columns.criteria) or columns.rating
     return (
-        f"{rows[0].source}: what are the levels of the rating? The column {columns.rating!r} holds "
+        f"{rows[0].source}: what are the levels of the rating? The column {name!r} holds "
         f"{len(found)} different values: {shown}. Give all levels, from worst to best in your order, "
         f"for example `--scale {_suggestion(found)}`."
     )
@@ -171,26 +223,3 @@ def _suggestion(values: Iterable[str]) -> str:
         return '"' + " < ".join(sorted(known, key=float)[:_SHOWN]) + '"' if len(known) > 1 else "1-5"
     low, high = int(min(numbers)), int(max(numbers))
     return f'"{low} to {high}"' if low < 0 else f"{low}-{high if high > low else low + 1}"
-
-
-def _unique(examples: Iterable[Example]) -> tuple[tuple[Example, ...], int]:
-    seen: dict[str, Example] = {}
-    duplicates = 0
-    for example in examples:
-        first = seen.setdefault(example.id, example)
-        if first is example:
-            continue
-        if replace(example, source=first.source) != first:
-            raise DataError(_conflict(first, example))
-        duplicates += 1
-    return tuple(seen.values()), duplicates
-
-
-def _conflict(first: Example, second: Example) -> str:
-    ratings = [list(example.ratings) or [example.answer] for example in (first, second)]
-    what = f"with two labels, {ratings[0]} and {ratings[1]}" if ratings[0] != ratings[1] else "with two contents"
-    return (
-        f"{second.source}: the id {second.id!r} stands there and in {first.source} {what}. Ids must be "
-        "unique. Where each row is one rater's view of the same item, name that column as the group "
-        "(`--group-col NAME`) instead of the id."
-    )

@@ -2,68 +2,72 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 
-from rationem.data.columns import Columns
-from rationem.scale import Scale
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """How to read the rows of one published set.
-
-    Args:
-        name: what the user calls it.
-        schema: one sentence on the keys that its rows have, for error messages.
-        scale: the levels of its ratings.
-        columns: the names in the rows that ``flatten`` returns.
-        matches: whether a row has the keys of this set.
-        flatten: a published row -> a row with one cell for every named column, and nothing else.
-    """
-
-    name: str
-    schema: str
-    scale: Scale
-    columns: Columns
-    matches: Callable[[Mapping[str, object]], bool]
-    flatten: Callable[[Mapping[str, object]], dict[str, object]]
-
-
-def _inner(cells: Mapping[str, object], *keys: str) -> Mapping[str, object]:
-    for key in keys:
-        value = cells.get(key)
-        cells = value if isinstance(value, Mapping) else {}
-    return cells
-
-
-def _is_feedbackqa(cells: Mapping[str, object]) -> bool:
-    reference = _inner(cells, "passage", "reference")
-    headers = reference.get("section_headers")
-    return "question" in cells and "rating" in cells and "section_content" in reference and isinstance(headers, list)
-
-
-def _flat_feedbackqa(cells: Mapping[str, object]) -> dict[str, object]:
-    reference = _inner(cells, "passage", "reference")
-    headers, content = reference["section_headers"], reference["section_content"]
-    assert isinstance(headers, list)
-    return {
-        "question": cells["question"],
-        "passage": None if content is None else "\n".join([*map(str, headers), str(content)]),
-        "rating": cells["rating"],
-    }
-
-
-#: FeedbackQA (Li et al. 2022, arXiv 2204.03025): does this passage answer the question? The raters' written
-#: explanations ("feedback") are never read.
-FEEDBACKQA = Preset(
-    name="feedbackqa",
-    schema='{"question", "passage": {"reference": {"section_headers", "section_content"}}, "rating"}',
-    scale=Scale.parse("Bad < Could be Improved < Acceptable < Excellent"),
-    columns=Columns(prompt="question", response="passage", rating="rating", group="question"),
-    matches=_is_feedbackqa,
-    flatten=_flat_feedbackqa,
-)
+from rationem.data.cells import is_blank
+from rationem.data.published.feedbackqa import FEEDBACKQA
+from rationem.data.published.helpsteer2 import HELPSTEER2
+from rationem.data.published.llmbar import LLMBAR
+from rationem.data.published.pandalm import PANDALM
+from rationem.data.published.preset import Preset
+from rationem.data.published.saf import SAF, SAF_SCORE
+from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS
+from rationem.data.readers import Row
+from rationem.errors import ConfigError, DataError, closest
 
 #: The presets by name.
-PRESETS: dict[str, Preset] = {preset.name: preset for preset in (FEEDBACKQA,)}
+PRESETS: dict[str, Preset] = {
+    preset.name: preset
+    for preset in (
+        FEEDBACKQA,
+        SAF,
+        SAF_SCORE,
+        PANDALM,
+        LLMBAR,
+        HELPSTEER2,
+        SUMMARIZE_AXIS,
+        SUMMARIZE_COMPARISONS,
+    )
+}
+
+
+def named(name: str) -> Preset:
+    """Return a preset by its name.
+
+    Raises:
+        ConfigError: there is none of this name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"There is no preset {name!r}.{closest(name, PRESETS)} Known: {list(PRESETS)}.")
+    return PRESETS[name]
+
+
+def recognised(rows: Sequence[Row]) -> Preset | None:
+    """Return the preset whose keys one of the rows has, or None."""
+    matching = (p for p in PRESETS.values() if not p.named_only and any(p.matches(row.cells) for row in rows))
+    return next(matching, None)
+
+
+def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
+    """Return a published row with one cell for every named column; what else it holds is gone.
+
+    Args:
+        row: as it stands in the file.
+        preset: the preset or its name.
+        rated: whether the row must have ratings; without, a missing one becomes None.
+
+    Raises:
+        DataError: it is not a row of this set.
+        ConfigError: there is no such preset.
+    """
+    preset = named(preset) if isinstance(preset, str) else preset
+    if not (preset.matches(row.cells) if rated else preset.can_be_judged(row.cells)):
+        raise DataError(
+            f"{row.source}: not a row of {preset.name}, which has {preset.schema}; found the keys "
+            f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
+        )
+    cells = preset.flatten(row.cells)
+    if preset.empty:
+        cells |= {name: preset.empty for name in preset.columns.responses(cells) if is_blank(cells[name])}
+    return replace(row, cells=cells)

@@ -1,23 +1,26 @@
-"""File -> rows: csv, tsv, json, jsonl and parquet, each row with the place a person would look for it.
+"""File -> rows: csv, tsv, json, jsonl, parquet and SAF's xml, each row with the place a person would look for it.
 
-Text files are UTF-8, with or without a byte order mark. A file is read whole: ratings are small, and an error
-in the last row must be found before anything is used.
+Text files are UTF-8, with or without a byte order mark, plain or gzip (``.csv.gz``). Rows come one by one: a file of
+any length takes the memory of its longest row; json and xml are read whole.
 """
 
 from __future__ import annotations
 
 import csv
-import io
 import json
-from collections.abc import Callable, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from rationem.data.lines import GZIP, kind_of, text_lines
+from rationem.data.saf_xml import read_xml
 from rationem.errors import DataError, closest
 
 # csv keeps its cell limit in a C long, which has 32 bits on Windows.
 _MAX_CELL = 2**31 - 1
-_USUAL_CELL = 131_072
+_BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,79 +39,71 @@ class Row:
     number: int
 
 
-_Numbered = list[tuple[int, Mapping[str, object]]]
+#: A record with its number, or what is wrong with it where the records behind it can still be read.
+_Records = Iterator[tuple[int, Mapping[str, object] | DataError]]
 
 
-def read_rows(path: Path) -> list[Row]:
-    """Return the rows of a file, in order.
+def scan_file(path: Path) -> Iterator[Row | DataError]:
+    """Yield the rows of a file in order, and an error in the place of each that cannot be read.
 
     Raises:
-        DataError: the file is missing, of an unknown kind, not UTF-8, or malformed; the message names file
-        and place.
+        DataError: at once where the file is missing or of an unknown kind; on the way where nothing behind the place
+            can be read (not UTF-8, not well-formed). The message names file and place.
     """
-    reader = READERS.get(path.suffix.lower())
-    if path.is_dir():
-        raise DataError(f"{path} is a directory. Name the data files in it.")
+    reader = READERS.get(kind_of(path))
     if not path.is_file():
         siblings = [entry.name for entry in path.parent.glob("*")]
         raise DataError(f"{path}: there is no such file.{closest(path.name, siblings)}")
-    if reader is None:
+    if reader is None or (path.suffix.lower() == GZIP and reader is _parquet):
         kinds = ", ".join(READERS)
-        raise DataError(f"{path}: cannot read {path.suffix or 'a file without a suffix'}; rationem reads {kinds}.")
-    try:
-        numbered = reader(path)
-    except OSError as error:
-        raise DataError(f"{path}: the file cannot be read: {error}") from error
-    return [Row(cells, f"{path}:{number}", number) for number, cells in numbered]
-
-
-def _text(path: Path) -> str:
-    data = path.read_bytes()
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
         raise DataError(
-            f"{path}:{line}: byte {error.start} (0x{data[error.start]:02x}) is not UTF-8. Save the file as UTF-8."
-        ) from error
+            f"{path}: cannot read {path.suffix or 'a file without a suffix'}; rationem reads {kinds}, and "
+            f"all but parquet with {GZIP} behind it."
+        )
+    return _rows(path, reader)
 
 
-def _csv(path: Path) -> _Numbered:
+def _rows(path: Path, reader: Callable[[Path], _Records]) -> Iterator[Row | DataError]:
+    try:
+        for number, cells in reader(path):
+            yield cells if isinstance(cells, DataError) else Row(cells, f"{path}:{number}", number)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: the file cannot be read: {error}") from error
+
+
+def _csv(path: Path) -> _Records:
     return _delimited(path, ",")
 
 
-def _tsv(path: Path) -> _Numbered:
+def _tsv(path: Path) -> _Records:
     return _delimited(path, "\t")
 
 
-def _delimited(path: Path, delimiter: str) -> _Numbered:
-    text = _text(path)
-    before = csv.field_size_limit(min(max(len(text), _USUAL_CELL), _MAX_CELL))
-    try:
-        return _records(path, text, delimiter)
-    finally:
-        csv.field_size_limit(before)
-
-
-def _records(path: Path, text: str, delimiter: str) -> _Numbered:
+def _delimited(path: Path, delimiter: str) -> _Records:
     # strict: a quotation mark that is never closed would swallow the rest of the file as one cell.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = csv.reader(text_lines(path, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
-    rows: _Numbered = []
     line = 1
+    while (cells := _next_cells(path, line, reader)) is not None:
+        if cells and header is None:
+            header = _header(path, line, cells)
+        elif cells and header is not None:
+            yield line, _record(path, line, header, cells)
+        line = reader.line_num + 1
+
+
+def _next_cells(path: Path, line: int, reader: Any) -> list[str] | None:
+    # The limit of a cell is one of the whole process: it is lifted while a row is read, and never in between.
+    before = csv.field_size_limit(_MAX_CELL)
     try:
-        for cells in reader:
-            if cells and header is None:
-                header = _header(path, line, cells)
-            elif cells and header is not None:
-                rows.append((line, _record(path, line, header, cells)))
-            line = reader.line_num + 1
+        return next(reader, None)
     except csv.Error as error:
         raise DataError(
             f"{path}:{line}: not well-formed: {error}. A cell that holds a quotation mark, a line break or "
             'the delimiter stands in quotation marks, and each mark inside it is doubled ("").'
         ) from error
-    return rows
+    finally:
+        csv.field_size_limit(before)
 
 
 def _header(path: Path, line: int, cells: list[str]) -> list[str]:
@@ -119,18 +114,19 @@ def _header(path: Path, line: int, cells: list[str]) -> list[str]:
     return names
 
 
-def _record(path: Path, line: int, header: list[str], cells: list[str]) -> dict[str, object]:
+def _record(path: Path, line: int, header: list[str], cells: list[str]) -> Mapping[str, object] | DataError:
     if len(cells) != len(header):
-        raise DataError(
+        return DataError(
             f"{path}:{line}: the row has {len(cells)} cells, the header {len(header)}. Put cells that "
             "hold the delimiter in quotation marks."
         )
     return dict(zip(header, cells, strict=True))
 
 
-def _json(path: Path) -> _Numbered:
+def _json(path: Path) -> _Records:
+    text = "".join(text_lines(path, newline="\n"))
     try:
-        content = json.loads(_text(path))
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not well-formed JSON: {error}. One object per line is the format of .jsonl: rename the file."
@@ -139,46 +135,52 @@ def _json(path: Path) -> _Numbered:
     if not isinstance(records, list):
         found = f"an object with the keys {list(content)}" if isinstance(content, dict) else repr(content)[:40]
         raise DataError(f'{path}: expected a list of objects, or {{"data": [...]}}; found {found}.')
-    return [(number, _object(path, number, record)) for number, record in enumerate(records, 1)]
+    for number, record in enumerate(records, 1):
+        yield number, _object(path, number, record)
 
 
-def _jsonl(path: Path) -> _Numbered:
-    # Not splitlines(): U+2028 and its like are legal inside a JSON string.
-    lines = [(number, line) for number, line in enumerate(_text(path).split("\n"), 1) if line.strip()]
-    return [(number, _object(path, number, _decoded(path, number, line))) for number, line in lines]
+def _jsonl(path: Path) -> _Records:
+    # Lines end at "\n" alone: U+2028 and its like are legal inside a JSON string.
+    for number, line in enumerate(text_lines(path, newline="\n"), 1):
+        if line.strip():
+            yield number, _decoded(path, number, line)
 
 
-def _decoded(path: Path, number: int, line: str) -> object:
+def _decoded(path: Path, number: int, line: str) -> Mapping[str, object] | DataError:
     try:
-        decoded: object = json.loads(line)
+        return _object(path, number, json.loads(line))
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}:{number}: the line is not well-formed JSON: {error}.") from error
-    return decoded
+        return DataError(f"{path}:{number}: the line is not well-formed JSON: {error}.")
 
 
-def _object(path: Path, number: int, record: object) -> Mapping[str, object]:
+def _object(path: Path, number: int, record: object) -> Mapping[str, object] | DataError:
     if not isinstance(record, dict):
-        raise DataError(f"{path}:{number}: expected an object with named values; found {type(record).__name__}.")
+        return DataError(f"{path}:{number}: expected an object with named values; found {type(record).__name__}.")
     return record
 
 
-def _parquet(path: Path) -> _Numbered:
+def _parquet(path: Path) -> _Records:
     import pyarrow
     from pyarrow import parquet
 
+    number = 0
     try:
-        records = parquet.read_table(path).to_pylist()
+        with parquet.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=_BATCH):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield number, record
     except pyarrow.ArrowException as error:
         raise DataError(f"{path}: cannot be read as parquet: {error}") from error
-    return list(enumerate(records, 1))
 
 
 #: Suffix -> reader.
-READERS: dict[str, Callable[[Path], _Numbered]] = {
+READERS: dict[str, Callable[[Path], _Records]] = {
     ".csv": _csv,
     ".tsv": _tsv,
     ".json": _json,
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,
     ".parquet": _parquet,
+    ".xml": read_xml,
 }

@@ -8,26 +8,27 @@ from dataclasses import replace
 from typing import Literal
 
 from rationem.errors import ConfigError, DataError
+from rationem.scale import POOLS
 from rationem.seeds import seed_for
 from rationem.types import Example
 
 Examples = tuple[Example, ...]
 
 
-def expand_raters(examples: Sequence[Example], how: Literal["each", "mean"]) -> Examples:
-    """Turn items with several ratings into one example per rating ("each"), or leave their mean ("mean").
+def expand_raters(examples: Sequence[Example], how: Literal["each", "mean", "median", "majority"]) -> Examples:
+    """Turn items with several ratings into one example per rating ("each"), or leave their one label.
 
     Rounding the mean of 2 raters and of 3 raters gives different label marginals; one example per rating does
     not. The k-th rating of item ``a`` becomes ``a#k``, k from 1, in the same group; an item with one rating
-    stays as it is.
+    stays as it is. Which rule made the one label is the choice of :func:`rationem.data.load`.
 
     Raises:
-        ConfigError: ``how`` is neither.
+        ConfigError: ``how`` is none of these.
         DataError: a new id is taken already.
     """
-    if how not in {"each", "mean"}:
-        raise ConfigError(f"Several raters can be used as 'each' or 'mean', not {how!r}.")
-    if how == "mean":
+    if how not in ("each", *POOLS):
+        raise ConfigError(f"Several raters can be used as 'each', 'mean', 'median' or 'majority', not {how!r}.")
+    if how != "each":
         return tuple(examples)
     expanded = tuple(
         replace(example, id=f"{example.id}#{number}", answer=rating, ratings=()) if example.ratings else example

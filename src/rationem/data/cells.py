@@ -1,0 +1,105 @@
+"""One row of the user's file -> its texts and its ratings, through the columns that the user names and no other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from rationem.data.columns import Columns, check_columns
+from rationem.data.readers import Row
+from rationem.errors import DataError
+from rationem.scale import Scale
+
+
+def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]:
+    """Return the named inputs x of a row; it needs no rating.
+
+    Args:
+        row: of the user's file, or what :func:`rationem.data.flatten_row` made of a published one.
+        columns: the names.
+        criterion: what to rate, "" where that has no name.
+
+    Returns:
+        "prompt", and "response" or "response_a" and "response_b"; "reference", "context" and "criterion" where the
+        row has them.
+
+    Raises:
+        DataError: a named column is missing, or a text is empty or no text.
+    """
+    names = columns.responses(row.cells)
+    check_columns(row, columns.inputs(row.cells))
+    roles = ("response",) if len(names) == 1 else ("response_a", "response_b")
+    fields = {"prompt": read_text(row, columns.prompt)}
+    fields |= {role: read_text(row, name) for role, name in zip(roles, names, strict=True)}
+    for role, name in (("reference", columns.reference), ("context", columns.context)):
+        if name is None:
+            continue
+        check_columns(row, [(role, name)])
+        if not is_blank(row.cells[name]):
+            fields[role] = read_text(row, name)
+    return fields | ({"criterion": criterion} if criterion else {})
+
+
+def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object]:
+    """Return the rating cells of a row, lists opened; None for every empty one."""
+    cells: list[object] = []
+    for name in columns.ratings(row.cells, criterion):
+        value = row.cells[name]
+        cells += value if isinstance(value, list) else [value]
+    return [None if is_blank(cell) else cell for cell in cells]
+
+
+def read_ratings(row: Row, columns: Columns, scale: Scale, criterion: str = "") -> tuple[str, ...]:
+    """Return the levels that a row's raters gave; a rater's empty cell is left out while another has rated.
+
+    Returns:
+        At least one level; or none, where the row is not rated on this one of several criteria.
+
+    Raises:
+        DataError: nobody rated the row, or a rating is not a level of the scale.
+    """
+    name = ",".join(columns.ratings(row.cells, criterion))
+    levels = []
+    for cell in rating_cells(row, columns, criterion):
+        if cell is None:
+            continue
+        level = scale.level(cell)
+        if level is None:
+            raise DataError(f"{row.source}: in column {name!r}, {scale.unknown(cell)}")
+        levels.append(level)
+    if not levels and len(columns.criteria) <= 1:
+        raise DataError(
+            f"{row.source}: the rating ({name!r}) is empty. Rate the row on the scale "
+            f"{scale.sentence()!r}, or leave it out."
+        )
+    return tuple(levels)
+
+
+def read_text(row: Row, column: str) -> str:
+    """Return one text cell, exactly as it stands; numbers become text, null counts as empty.
+
+    Raises:
+        DataError: the cell is empty or white, a list or an object, or not valid text.
+    """
+    value = row.cells[column]
+    if is_blank(value):
+        raise DataError(f"{row.source}: the text in column {column!r} is empty. Fill it in, or leave the row out.")
+    if isinstance(value, list | bytes | Mapping):
+        raise DataError(f"{row.source}: column {column!r} holds a {type(value).__name__}; a text is expected.")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(
+            f"{row.source}: column {column!r} holds half a character (a surrogate) at {error.start}."
+        ) from error
+    return text
+
+
+def is_blank(value: object) -> bool:
+    """Say whether a cell is empty: null, white, or the NaN that a data frame makes of a missing cell."""
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )

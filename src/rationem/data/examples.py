@@ -1,0 +1,154 @@
+"""Rows -> rated items -> examples: one per item and criterion, with every rating and the label that stands for them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from rationem.data.cells import is_blank, rating_cells, read_ratings, read_text, to_fields
+from rationem.data.columns import Columns, check_columns
+from rationem.data.readers import Row
+from rationem.errors import DataError
+from rationem.scale import Scale
+from rationem.types import Example, Fields
+
+#: What is done with an error: it is raised, or noted and its row left out.
+Report = Callable[[DataError], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Rated:
+    """What one row says of one item on one criterion.
+
+    Args:
+        key: the same for the rows of one item.
+        raters: who rated, one per rating, in the long format; else empty.
+    """
+
+    id: str
+    key: object
+    fields: Fields
+    group: str
+    ratings: tuple[str, ...]
+    raters: tuple[str, ...]
+    source: str
+
+
+def to_rated(row: Row, columns: Columns, scale: Scale, default_id: str, counts: Counter[str]) -> list[Rated]:
+    """Return the item of a row on every criterion that it is rated on; count ``missing_ratings`` and ``unrated``.
+
+    Raises:
+        DataError: a named column is missing, a text is empty, or a rating is not a level of the scale.
+    """
+    check_columns(row, columns.needed(row.cells))
+    name = default_id if columns.id is None else read_text(row, columns.id)
+    items = []
+    for criterion in columns.criterion_names:
+        fields = to_fields(row, columns, criterion)
+        group = fields["prompt"] if columns.group is None else read_text(row, columns.group)
+        ratings = read_ratings(row, columns, scale, criterion)
+        if not ratings:
+            counts["unrated"] += 1
+            continue
+        counts["missing_ratings"] += rating_cells(row, columns, criterion).count(None)
+        raters = () if columns.rater is None else (read_text(row, columns.rater),) * len(ratings)
+        key = (group, *fields.items()) if columns.id is None else (name, criterion)
+        full = f"{name}/{criterion}" if criterion else name
+        items.append(Rated(full, key, fields, group, ratings, raters, row.source))
+    return items
+
+
+def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: Counter[str]) -> list[Rated]:
+    """Return one item for the rows of several raters, the ratings in the order of the rows.
+
+    Args:
+        items: in the order of the file.
+        lenient: leave a rater's second rating of an item out and count it (``repeated_ratings``).
+        report: what is done with a rater's second rating otherwise, or with two contents of one id.
+        counts: what is counted.
+    """
+    merged: dict[object, Rated] = {}
+    places: dict[tuple[object, str], str] = {}
+    for item in items:
+        first = merged.setdefault(item.key, item)
+        before = [places.setdefault((item.key, rater), item.source) for rater in item.raters[:1]]
+        if first is item:
+            continue
+        if (first.fields, first.group) != (item.fields, item.group):
+            report(DataError(_conflict(first, item, "with two contents")))
+        elif before != [item.source]:
+            counts["repeated_ratings"] += 1
+            if not lenient:
+                report(_twice(item, before[0]))
+        else:
+            both = replace(first, ratings=first.ratings + item.ratings, raters=first.raters + item.raters)
+            merged[item.key] = both
+    return list(merged.values())
+
+
+def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str]) -> list[Example]:
+    """Return the examples with the label of their ratings by the rule; count those without one (``no_majority``).
+
+    With "each", an item without a majority keeps its first rating as the answer, for its ratings become rows.
+    """
+    examples = []
+    for item in items:
+        answer = scale.pool(item.ratings, "mean" if how == "each" else how)
+        if answer is None:
+            counts["no_majority"] += 1
+            if how != "each":
+                continue
+            answer = item.ratings[0]
+        ratings = item.ratings if len(item.ratings) > 1 else ()
+        examples.append(Example(item.id, item.fields, answer, item.group, ratings, item.source))
+    return examples
+
+
+def unique(examples: Iterable[Example], report: Report, counts: Counter[str]) -> tuple[Example, ...]:
+    """Return the examples with every id once; count the identical ones left out, and report the others."""
+    seen: dict[str, Example] = {}
+    for example in examples:
+        first = seen.setdefault(example.id, example)
+        if first is example:
+            continue
+        if replace(example, source=first.source) == first:
+            counts["identical_duplicates"] += 1
+            continue
+        ratings = [list(one.ratings) or [one.answer] for one in (first, example)]
+        what = f"with two labels, {ratings[0]} and {ratings[1]}" if ratings[0] != ratings[1] else "with two contents"
+        report(DataError(_conflict(first, example, what)))
+    return tuple(seen.values())
+
+
+def unify(examples: Sequence[Example], report: Report) -> tuple[Example, ...]:
+    """Return the examples that are of the first one's kind, pairs or single responses; report the others."""
+    kept = []
+    for example in examples:
+        if ("response" in example.fields) == ("response" in examples[0].fields):
+            kept.append(example)
+        else:
+            report(DataError(f"{example.source}: single responses and pairs in one set. Read them apart."))
+    return tuple(kept)
+
+
+def with_id(row: Row, columns: Columns, default_id: str) -> Row:
+    """Return a published row with the default id where it has none of its own."""
+    if columns.id is None or not is_blank(row.cells[columns.id]):
+        return row
+    return replace(row, cells={**row.cells, columns.id: default_id})
+
+
+def _conflict(first: Rated | Example, second: Rated | Example, what: str) -> str:
+    return (
+        f"{second.source}: the id {second.id!r} stands there and in {first.source} {what}. Ids must be "
+        "unique. Where each row is one rater's view of the same item, name the column of the rater "
+        "(`--rater-col NAME`), or name the id's column as the group (`--group-col NAME`) instead of the id."
+    )
+
+
+def _twice(item: Rated, before: str) -> DataError:
+    return DataError(
+        f"{item.source}: the rater {item.raters[0]!r} rated the item {item.id!r} in {before} already. Keep one of the "
+        "two rows, or name the column that tells two items apart as the id (`--id-col NAME`)."
+    )

@@ -1,0 +1,232 @@
+"""Data sets by name: ``owner/name[@revision][:config][#split]`` on the Hugging Face hub, and folders on disk.
+
+No data set's own code is ever run: where the hub offers a script only, its parquet revision is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from rationem.data.lines import kind_of
+from rationem.data.readers import READERS, Row, scan_file
+from rationem.errors import DataError, closest
+
+#: The revision that the hub makes of every public data set, one folder per config.
+PARQUET = "refs/convert/parquet"
+#: Data sets that offer a script and no data, and where their data is instead.
+REVISIONS = {"openai/summarize_from_feedback": PARQUET}
+
+_NAME = re.compile(
+    r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[^:#]+))?(?::(?P<config>[^#]+))?(?:#(?P<split>.+))?"
+)
+#: What ``save_to_disk`` leaves: one table, or one per split.
+_SAVED = ("dataset_info.json", "state.json", "dataset_dict.json")
+
+
+@dataclass(frozen=True, slots=True)
+class HubName:
+    """A data set of the hub, taken apart; what is not named is None."""
+
+    id: str
+    revision: str | None = None
+    config: str | None = None
+    split: str | None = None
+
+    def __str__(self) -> str:
+        parts = (("@", self.revision), (":", self.config), ("#", self.split))
+        return self.id + "".join(mark + part for mark, part in parts if part is not None)
+
+    def place(self) -> tuple[str, ...]:
+        """Return what tells it from others, the most telling part last."""
+        owner, name = self.id.split("/")
+        last = "-".join(part for part in (name, self.config, self.split) if part is not None)
+        return (owner, *([self.revision] if self.revision is not None else []), last)
+
+
+def is_hub_name(name: str) -> bool:
+    """Say whether this names a data set of the hub: of the form, no file or folder here, no data file's suffix.
+
+    >>> is_hub_name("nvidia/HelpSteer2#validation"), is_hub_name("ratings/all.csv"), is_hub_name("ratings.csv")
+    (True, False, False)
+    """
+    match = _NAME.fullmatch(name)
+    if match is None or Path(name).exists() or is_folder_name(name):
+        return False
+    return kind_of(Path(match["id"])) not in READERS
+
+
+def is_folder_name(name: str) -> bool:
+    """Say whether this names a folder, with or without ``#split`` behind it."""
+    return Path(name).is_dir() or (not Path(name).exists() and "#" in name and Path(name.rpartition("#")[0]).is_dir())
+
+
+def parse_name(name: str) -> HubName:
+    """Return the parts of a hub name, with the revision that holds the data where there is only one such."""
+    match = _NAME.fullmatch(name)
+    if match is None:
+        raise DataError(f"{name!r} is no data set of the hub. Write owner/name, and then @revision :config #split.")
+    return HubName(match["id"], match["revision"] or REVISIONS.get(match["id"]), match["config"], match["split"])
+
+
+def scan_hub(name: str) -> Iterator[Row | DataError]:
+    """Yield the rows of a hub data set, its texts and numbers only.
+
+    Raises:
+        DataError: at once where it cannot be reached or found, or the config or split is none of it.
+    """
+    import datasets
+
+    asked = parse_name(name)
+    if asked.revision == PARQUET and asked.config is None:
+        raise DataError(f"{name}: which of its configs? In {PARQUET} each is a folder; name one: {asked.id}:NAME")
+    # In the parquet revision a config is a folder; elsewhere it is what the data set's card says.
+    folder, config = (asked.config, None) if asked.revision == PARQUET else (None, asked.config)
+    split, bracket, part = (asked.split or "").partition("[")  # datasets reads "train[:100]"
+    with _quiet(), _taught(name, asked):
+        known = datasets.get_dataset_split_names(asked.id, config, revision=asked.revision, data_dir=folder)
+        split = _choose_split(name, known, split or None) + bracket + part
+        table = datasets.load_dataset(asked.id, config, revision=asked.revision, data_dir=folder, split=split)
+    return _table_rows(table, name if asked.split else f"{name}#{split}")
+
+
+def scan_folder(name: str) -> Iterator[Row | DataError]:
+    """Yield the rows of a folder: one that ``datasets`` saved, or one of data files, by the splits they are named for.
+
+    Raises:
+        DataError: at once where the folder holds no data, or the split is none of it.
+    """
+    path, split = (Path(name), None) if Path(name).is_dir() else _folder_and_split(name)
+    if any((path / file).is_file() for file in _SAVED):
+        return _saved(name, path, split)
+    return _files(name, path, split)
+
+
+def _folder_and_split(name: str) -> tuple[Path, str]:
+    folder, _, split = name.rpartition("#")
+    return Path(folder), split
+
+
+def _saved(name: str, path: Path, split: str | None) -> Iterator[Row | DataError]:
+    import datasets
+
+    with _quiet():
+        try:
+            saved = datasets.load_from_disk(str(path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise DataError(f"{path}: cannot be read as a saved data set: {error}") from error
+    if isinstance(saved, Mapping):
+        split = _choose_split(name, list(saved), split)
+        return _table_rows(saved[split], f"{path}#{split}")
+    if split is not None:
+        raise DataError(f"{path} is one table without splits; leave #{split} out.")
+    return _table_rows(saved, str(path))
+
+
+def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError]:
+    """Read the files that ``datasets`` finds in a folder, with our readers: every row keeps its file and line."""
+    import datasets
+
+    # Nothing is converted, so the folder leaves nothing in the cache of the hub's data sets.
+    with _quiet(), TemporaryDirectory() as cache:
+        try:
+            found = datasets.load_dataset_builder(str(path.resolve()), cache_dir=cache).config.data_files
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            kinds = ", ".join(READERS)
+            raise DataError(f"{path} is a directory without data that can be read ({kinds}): {error}") from error
+    by_split = {str(key): [Path(str(file)) for file in files] for key, files in (found or {}).items()}
+    _check_kinds(path, [file for files in by_split.values() for file in files])
+    chosen = by_split[_choose_split(name, list(by_split), split)]
+    return (row for file in chosen for row in scan_file(file))
+
+
+def _check_kinds(path: Path, read: Sequence[Path]) -> None:
+    """Refuse a folder of which only a part would be read: ``datasets`` takes the most frequent kind of file."""
+    here = [file for file in sorted(path.iterdir()) if kind_of(file) in READERS and file.name not in _SAVED]
+    left = [file.name for file in here if file.resolve() not in {one.resolve() for one in read}]
+    if left:
+        raise DataError(f"{path} holds files of several kinds; {left} would be left out. Name the files to be read.")
+
+
+def _choose_split(name: str, known: Sequence[str], asked: str | None) -> str:
+    """Return the split that was asked for, else the only one or ``train``."""
+    base = name.rpartition("#")[0] if asked is not None else name
+    if asked is None:
+        if len(known) == 1 or "train" in known:
+            return str(known[0]) if len(known) == 1 else "train"
+        raise DataError(f"{name}: which of the splits {list(known)}? There is no 'train'. Name one: {base}#{known[0]}")
+    if asked not in known:
+        raise DataError(f"{base}: there is no split {asked!r}.{closest(asked, known)} The splits are {list(known)}.")
+    return asked
+
+
+def _table_rows(table: Any, source: str) -> Iterator[Row | DataError]:
+    texts = [name for name, feature in table.features.items() if _is_text(feature)]
+    for number, cells in enumerate(table.select_columns(texts), 1):
+        yield Row(cells, f"{source}:{number}", number)
+
+
+def _is_text(feature: Any) -> bool:
+    """Say whether a column holds texts, numbers, or lists and objects of them; no images, sounds or bytes."""
+    if isinstance(feature, Mapping):
+        return all(map(_is_text, feature.values()))
+    if isinstance(feature, list):
+        return all(map(_is_text, feature))
+    inner = getattr(feature, "feature", None)
+    if inner is not None:
+        return _is_text(inner)
+    return type(feature).__name__ in {"Value", "ClassLabel"} and "binary" not in str(feature.dtype)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Show no bars but our own."""
+    import datasets
+
+    before = datasets.are_progress_bars_disabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if not before:
+            datasets.enable_progress_bars()
+
+
+@contextmanager
+def _taught(name: str, asked: HubName) -> Iterator[None]:
+    """Turn what ``datasets`` raises into one sentence on what happened and what to do."""
+    from datasets.exceptions import DatasetNotFoundError, DatasetsError
+    from huggingface_hub.errors import HfHubHTTPError
+
+    # The HTTP client's own error and OSError, whichever client this version of the hub's library has.
+    unreachable = HfHubHTTPError.__bases__
+    nothing_here = "There is no file or folder of this name either."
+    try:
+        yield
+    except DatasetNotFoundError as error:
+        raise DataError(
+            f"{name}: {_first_line(error)} {nothing_here} Check the spelling, and log in if it is private."
+        ) from error
+    except ConnectionError as error:
+        raise DataError(
+            f"{name}: the Hugging Face hub cannot be reached ({_first_line(error)}). {nothing_here} Check the spelling "
+            "and the connection (HF_HUB_OFFLINE forbids it), or name a file."
+        ) from error
+    except RuntimeError as error:
+        raise DataError(
+            f"{name}: {_first_line(error)}. No code of a data set is run; read its parquet revision: "
+            f"{HubName(asked.id, PARQUET, asked.config or 'CONFIG', asked.split)}"
+        ) from error
+    except (ValueError, DatasetsError, *unreachable) as error:
+        raise DataError(
+            f"{name}: {_first_line(error)} (config {asked.config!r}, revision {asked.revision!r})."
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)

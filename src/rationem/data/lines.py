@@ -1,0 +1,54 @@
+"""Bytes -> lines of text: UTF-8 with or without a byte order mark, plain or gzip, one line in memory at a time."""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+from rationem.errors import DataError
+
+GZIP = ".gz"
+
+
+def text_lines(path: Path, newline: str) -> Iterator[str]:
+    r"""Yield the lines of a text file with their line breaks.
+
+    Args:
+        path: the file; the name ends in ``.gz`` where it is compressed.
+        newline: ``"\n"`` breaks there only, ``""`` also at ``"\r"`` and ``"\r\n"``.
+
+    Raises:
+        DataError: a byte is not UTF-8; the message names its line.
+    """
+    with open_bytes(path) as file:
+        offset = len(codecs.BOM_UTF8) if file.peek(3).startswith(codecs.BOM_UTF8) else 0
+        # A byte that is not UTF-8 becomes a surrogate, which no valid text holds: so its line is known.
+        text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
+        for number, line in enumerate(text, 1):
+            try:
+                offset += len(line.encode())
+            except UnicodeEncodeError as error:
+                place = offset + len(line[: error.start].encode())
+                raise DataError(
+                    f"{path}:{number}: byte {place} (0x{ord(line[error.start]) - 0xDC00:02x}) is not UTF-8. Save the "
+                    "file as UTF-8."
+                ) from error
+            yield line
+
+
+def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
+    """Open a file to be read as bytes, unpacked where its name ends in ``.gz``."""
+    return gzip.open(path, "rb") if path.suffix.lower() == GZIP else path.open("rb")
+
+
+def kind_of(path: Path) -> str:
+    """Return the suffix that tells the format, in small letters: ``.jsonl`` for ``a.JSONL`` and ``a.jsonl.gz``."""
+    return Path(path.stem).suffix.lower() if path.suffix.lower() == GZIP else path.suffix.lower()
+
+
+def stem_of(path: Path) -> str:
+    """Return the name of a file without its suffixes that tell the format."""
+    return Path(path.stem).stem if path.suffix.lower() == GZIP else path.stem

@@ -1,0 +1,25 @@
+"""LLMBar (Zeng et al. 2023, arXiv 2310.07641): which of two outputs follows the instruction?"""
+
+from __future__ import annotations
+
+from rationem.data.columns import Columns
+from rationem.data.published.preset import Cells, Preset
+from rationem.scale import Scale
+
+_LEVELS = {"1": "A", "2": "B"}
+
+
+def _flatten(cells: Cells) -> dict[str, object]:
+    label = cells.get("label")
+    return {**{key: cells[key] for key in ("input", "output_1", "output_2")}, "label": _LEVELS.get(str(label), label)}
+
+
+LLMBAR = Preset(
+    name="llmbar",
+    schema='{"input", "output_1", "output_2", "label"}',
+    scale=Scale.parse("A | B"),
+    columns=Columns("input", "output_1,output_2", "label"),
+    inputs=("input", "output_1", "output_2"),
+    labels=("label",),
+    flatten=_flatten,
+)

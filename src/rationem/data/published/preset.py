@@ -1,0 +1,74 @@
+"""What a preset says of a published set: its keys, its scale, its criteria, and how a row becomes named cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.data.columns import Columns
+from rationem.rubric import Criterion
+from rationem.scale import Scale
+
+Cells = Mapping[str, Any]
+
+
+def _any_shape(_: Cells) -> bool:
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """How to read the rows of one published set.
+
+    Args:
+        name: what the user calls it.
+        schema: one sentence on the keys that its rows have, for error messages.
+        scale: the levels of its ratings.
+        columns: the names in the rows that ``flatten`` returns.
+        inputs: the keys that a row must have to be judged.
+        labels: the keys that it must have besides to be learned from.
+        flatten: a published row -> a row with one cell for every named column, and nothing else; a rating that is
+            not there becomes None.
+        shaped: whether the inputs have the shape of this set, where the keys alone do not tell.
+        extras: keys that are read where a row has them.
+        criteria: what was rated; one without a name where there is only one.
+        empty: what stands for a response without text, which people rated too; "" where there is none.
+        named_only: it is never recognised, for another preset reads the same rows.
+        lenient: the same rater's second rating of an item is left out and counted: nobody can mend published data.
+    """
+
+    name: str
+    schema: str
+    scale: Scale
+    columns: Columns
+    inputs: tuple[str, ...]
+    labels: tuple[str, ...]
+    flatten: Callable[[Cells], dict[str, object]]
+    shaped: Callable[[Cells], bool] = _any_shape
+    extras: tuple[str, ...] = ()
+    criteria: tuple[Criterion, ...] = (Criterion(),)
+    empty: str = ""
+    named_only: bool = False
+    lenient: bool = False
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """All keys that are ever looked at."""
+        return (*self.inputs, *self.labels, *self.extras)
+
+    def can_be_judged(self, cells: Cells) -> bool:
+        """Say whether a row has the inputs of this set."""
+        return all(key in cells for key in self.inputs) and self.shaped(cells)
+
+    def matches(self, cells: Cells) -> bool:
+        """Say whether a row has the inputs and the ratings of this set."""
+        return all(key in cells for key in self.labels) and self.can_be_judged(cells)
+
+
+def inner(cells: Cells, *keys: str) -> Cells:
+    """Return the object below these keys, an empty one where there is none."""
+    for key in keys:
+        value = cells.get(key)
+        cells = value if isinstance(value, Mapping) else {}
+    return cells

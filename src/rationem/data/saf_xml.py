@@ -1,0 +1,66 @@
+"""XML -> records: the files of SAF, one record per student's answer.
+
+A document with a DTD is refused before anything in it is used: only a DTD can declare entities, so nothing can be
+fetched from elsewhere and nothing can grow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, TreeBuilder
+from xml.parsers import expat
+
+from rationem.data.lines import open_bytes
+from rationem.errors import DataError
+
+
+def read_xml(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+    """Yield (number from 1, cells) of every student's answer; the question's cells stand in each.
+
+    Raises:
+        DataError: not well-formed, with a DTD, or no file of SAF.
+    """
+    with open_bytes(path) as file:
+        root = _tree(path, file.read())
+    if root.tag != "question":
+        raise DataError(
+            f"{path}: found XML of the kind <{root.tag}>; rationem reads the XML of SAF, "
+            "<question> with <studentAnswer>s."
+        )
+    shared = {
+        "question_id": root.get("id"),
+        "module": root.get("module"),
+        "question": _text(root.find("questionText")),
+        "reference_answers": [_text(answer) for answer in root.iter("referenceAnswer")],
+    }
+    for number, answer in enumerate(root.iter("studentAnswer"), 1):
+        yield number, {**shared, "id": answer.get("id"), **{child.tag: _text(child) for child in answer}}
+
+
+def _tree(path: Path, data: bytes) -> Element:
+    builder = TreeBuilder()
+    parser = expat.ParserCreate()
+    parser.buffer_text = True
+    parser.StartElementHandler = builder.start
+    parser.EndElementHandler = builder.end
+    parser.CharacterDataHandler = builder.data
+
+    def refuse(*_: Any) -> None:
+        raise DataError(
+            f"{path}:{parser.CurrentLineNumber}: the XML has a document type (DTD), which may name other files or grow "
+            "without bound; it is not read. Remove the line <!DOCTYPE ...>."
+        )
+
+    parser.StartDoctypeDeclHandler = refuse
+    try:
+        parser.Parse(data, True)
+    except expat.ExpatError as error:
+        raise DataError(f"{path}:{error.lineno}: not well-formed XML: {expat.ErrorString(error.code)}.") from error
+    return builder.close()
+
+
+def _text(element: Element | None) -> str | None:
+    """Return all text below an element without the blanks around it: a stray <p> in it is no loss."""
+    return None if element is None else "".join(element.itertext()).strip()
