@@ -86,9 +86,9 @@ def load(
     return data.load(
         names,
         scale=like.scale if like else scale,
-        columns=_columns(config),
+        columns=columns_of(config),
         preset=config.preset,
-        criteria=_criteria(config, rubric),
+        criteria=criteria_of(config, rubric),
         raters="mean" if config.raters == "each" else config.raters,
         skipped=skipped,
     )
@@ -115,7 +115,7 @@ def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Cr
     return replace(criterion, instruction=instruction) if instruction else criterion
 
 
-def _criteria(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str, str], ...]:
+def criteria_of(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str, str], ...]:
     """Return the criteria asked for, with their rating columns where the rubric names other ones; () for all."""
     names = tuple(name.strip() for name in config.criterion.split(",") if name.strip())
     of_rubric = {one.name: one.column or one.name for one in rubric.criteria if one.name} if rubric else {}
@@ -126,7 +126,8 @@ def _criteria(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str
     return tuple((name, of_rubric[name]) if of_rubric.get(name, name) != name else name for name in names)
 
 
-def _columns(config: FitConfig) -> data.Columns | None:
+def columns_of(config: FitConfig) -> data.Columns | None:
+    """Return the columns that the configuration names, or None where it names none."""
     named: dict[str, Any] = {
         "prompt": config.prompt_col,
         "response": config.response_col,
