@@ -1,4 +1,4 @@
-"""rationem check."""
+"""``rationem check DATA...``: what a fit would make of the data, and what is wrong with it; docs/check.md."""
 
 from __future__ import annotations
 
@@ -6,9 +6,27 @@ import argparse
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags."""
+    """Add the flags: those of ``fit``, so that one command line serves both, and ``--json``."""
+    from rationem.commands.settings import add_settings
+    from rationem.config import FitConfig
+
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_settings(parser, FitConfig.model_fields)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return its exit code."""
-    raise NotImplementedError
+    """Run the command; return 0, or 1 where something makes a fit refuse or worthless."""
+    import json
+
+    from rationem import progress
+    from rationem.commands.settings import read_settings
+    from rationem.doctor.checkup import examine
+    from rationem.doctor.show import show
+
+    progress.show(progress.Silent() if options.json else progress.Rich())
+    checkup = examine(read_settings(options))
+    if options.json:
+        print(json.dumps(checkup.as_dict(), indent=1, allow_nan=False))
+    else:
+        show(checkup)
+    return checkup.exit_code

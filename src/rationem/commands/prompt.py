@@ -1,4 +1,4 @@
-"""rationem prompt."""
+"""``rationem prompt DATA --show 3``: exactly what the model sees, forward and hinted."""
 
 from __future__ import annotations
 
@@ -6,9 +6,21 @@ import argparse
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags."""
+    """Add the flags: what decides how the data is read and what is asked of it, and the model."""
+    from rationem.commands.settings import DATA, add_settings
+
+    parser.add_argument("--show", type=int, default=3, metavar="N", help="training examples to show (default: 3)")
+    add_settings(parser, (*DATA, "model"))
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    raise NotImplementedError
+    from rationem import progress
+    from rationem.commands.settings import read_settings
+    from rationem.doctor.prompts import describe, prompts
+
+    progress.show(progress.Rich())
+    config = read_settings(options)
+    for line in describe(prompts(config, options.show), config.model):
+        print(line)
+    return 0

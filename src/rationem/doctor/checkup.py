@@ -1,0 +1,162 @@
+"""All findings together: one pass over the data, section by section. ``docs/check.md`` describes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem import metrics, models
+from rationem.chat import Chat
+from rationem.config import FitConfig
+from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, texts
+from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
+from rationem.doctor.plain import plain
+from rationem.errors import DataError
+from rationem.launch import with_defaults
+from rationem.metrics.scores import json_safe
+from rationem.prepare import arrange
+from rationem.scale import Scale
+from rationem.schemes import parse_scheme
+from rationem.types import Splits
+
+#: Of the JSON that ``rationem check --json`` prints.
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was understood and found.
+
+    Args:
+        sections: name -> numbers, as JSON.
+        findings: errors first.
+    """
+
+    sections: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 where there is an error, else 0."""
+        return exit_code(self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as one JSON object without NaN."""
+        found = [finding.as_dict() for finding in self.findings]
+        whole = {"version": VERSION, **self.sections, "findings": found, "exit_code": self.exit_code}
+        safe: dict[str, Any] = json_safe(whole)
+        return safe
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The model that is asked about, if any: its conversation format, sizes, and where it would run."""
+
+    config: FitConfig
+    chat: Chat | None = None
+    shape: machine.Shape | None = None
+    machine: machine.Machine | None = None
+
+
+def examine(config: FitConfig) -> Checkup:
+    """Look through the data that a configuration names, as a fit would read it; nothing is written.
+
+    Rows that cannot be used are counted instead of refused, and a scale that is not given is suggested by the values.
+
+    Raises:
+        RationemError: the command cannot be understood: no such file, column, setting or model, or ratings that
+            suggest no scale.
+    """
+    scheme = parse_scheme(config.scheme, config.selector)
+    asked = _asked(config)
+    material = reading.read(asked.config)
+    scale, examples = material.task.scale, (*material.known, *material.tested)
+    splits, findings = _splits(material)
+    sections: dict[str, Any] = {"data": reading.describe(material), "scale": _scale(material)}
+    sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
+    findings += _about_labels(material, splits, scale)
+    sections["sets"] = labels.sets(splits, scale)
+    sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
+    findings += labels.overlapping(sections["group_overlap"], len(splits.test))
+    sections["rows"], found = texts.unusable(material.skipped, material.rows)
+    findings += found
+    sections["repeats"], found = repeats.repeats(examples, _identical(material))
+    findings += found
+    evidence = columns.look(examples, material.inputs, material.unused, scale)
+    sections["columns"] = [column.as_dict() for column in evidence]
+    findings += leaks.leaks(evidence)
+    sections["control"], found = texts.control(examples, asked.chat)
+    findings += found
+    limit, cut = asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0
+    sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, limit, cut)
+    findings += [*found, *_suggested(material)]
+    sections["cost"], found = cost.cost(sizes, scheme, asked.config, asked.shape, asked.machine)
+    return Checkup(sections, worst_first([*findings, *found]))
+
+
+def _asked(config: FitConfig) -> _Asked:
+    """Return the model's side of the question; without a model the defaults that a fit would take."""
+    if config.model is None:
+        return _Asked(with_defaults(config, reading.NO_RUN, None))
+    checkpoint = models.resolve(config.model)
+    shape, chat = machine.shape(config.model, checkpoint), machine.chat(config.model, checkpoint)
+    config = with_defaults(config, reading.NO_RUN, shape.positions)
+    return _Asked(config, chat, shape, machine.measure(config.device, config.threads))
+
+
+def _identical(material: reading.Material) -> int:
+    return sum(one.notes["identical_duplicates"] for one in (material.loaded, material.test_loaded) if one is not None)
+
+
+def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
+    """Return the sets as a fit would make them; all rows as the training set where it could not."""
+    if material.splits is not None:
+        return material.splits, []
+    assert material.loaded is not None
+    try:
+        return arrange(material.config, material.loaded, material.test_loaded), []
+    except DataError as problem:
+        found = [error("no_splits", plain(f"A fit cannot make its sets: {problem}"))]
+        return Splits(material.known, (), material.tested), found
+
+
+def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
+    parts = {"data": material.known} | ({"test": material.tested} if material.tested else {})
+    baselines = {name: labels.baselines(material.known, part, scale) for name, part in parts.items()}
+    return (
+        {name: labels.histogram(part, scale) for name, part in parts.items()},
+        {name: raters.raters(part, scale) for name, part in parts.items()},
+        {"uniform_log_likelihood": metrics.uniform_log_likelihood(scale), **baselines},
+    )
+
+
+def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> list[Finding]:
+    sizes = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test)}
+    return [
+        *labels.constant(material.known, scale),
+        *labels.tiny(sizes),
+        *raters.warnings(material.known, material.tested, scale),
+    ]
+
+
+def _scale(material: reading.Material) -> dict[str, Any]:
+    scale = material.task.scale
+    return {
+        "levels": list(scale.levels),
+        "ordered": scale.ordered,
+        "from": material.scale_from,
+        "text": material.config.scale or scale.sentence(),
+    }
+
+
+def _suggested(material: reading.Material) -> list[Finding]:
+    if material.scale_from != "suggested":
+        return []
+    order = "" if material.task.scale.ordered else " Put them in order, worst first with <, if they have one."
+    text = (
+        f"No scale was given; the values found suggest --scale {plain(repr(material.config.scale))}, and all numbers "
+        f"here use it. A fit wants it said.{order}"
+    )
+    return [note("suggested_scale", text)]

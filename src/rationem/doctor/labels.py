@@ -1,0 +1,126 @@
+"""The labels: how often each level, what knowing them alone scores, and the sets that a fit would make of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rationem import metrics
+from rationem.doctor.findings import Finding, error, note, warning
+from rationem.scale import Scale
+from rationem.types import Example, Splits
+
+_CONSTANT = 0.9
+#: Sets below these sizes: nothing to learn, a coin toss for the iteration, a test that tells little.
+_SMALL = {"train": 50, "validation": 20, "test": 100}
+
+
+def histogram(examples: Sequence[Example], scale: Scale) -> dict[str, dict[str, int]]:
+    """Return how often each level is a label (``pooled``) and a single rating (``ratings``)."""
+    pooled = Counter(x.answer for x in examples)
+    single = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
+    return {
+        "pooled": {level: pooled[level] for level in scale.levels},
+        "ratings": {level: single[level] for level in scale.levels},
+    }
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    """Return what knowing the labels of ``train`` alone scores on ``test``.
+
+    Returns:
+        ``majority`` (``level`` and the agreement numbers of saying it always), ``best_constant`` (the level of the
+        smallest absolute error; None without an order), ``marginal_log_likelihood`` per single rating, and
+        ``marginal_log_likelihood_pooled`` per pooled label, in nats.
+    """
+    said = metrics.majority(train, test, scale)
+    counts = Counter(x.answer for x in train)
+    pooled = [_pooled(x) for x in test]
+    constant = metrics.best_constant(train, test, scale)
+    level = max(scale.levels, key=lambda level: counts[level])
+    return {
+        "majority": {
+            "level": level,
+            "accuracy": said.accuracy,
+            "within_one": said.within_one,
+            "mae": said.mae,
+        },
+        "best_constant": None if constant is None else asdict(constant),
+        "marginal_log_likelihood": said.log_likelihood,
+        "marginal_log_likelihood_pooled": metrics.majority([_pooled(x) for x in train], pooled, scale).log_likelihood,
+    }
+
+
+def sets(splits: Splits, scale: Scale) -> dict[str, Any]:
+    """Return rows, groups and label shares of each set."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: {
+            "rows": len(part),
+            "groups": len({x.group for x in part}),
+            "labels": shares(part, scale),
+        }
+        for name, part in parts.items()
+    }
+
+
+def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None:
+    """Return the share of each level among the labels; None of no example."""
+    if not examples:
+        return None
+    counts = Counter(x.answer for x in examples)
+    return {level: counts[level] / len(examples) for level in scale.levels}
+
+
+def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
+    """Find labels that hardly vary, and levels that nobody gave."""
+    counts = histogram(examples, scale)["pooled"]
+    level, most = max(counts.items(), key=lambda item: item[1])
+    if most == len(examples):
+        return [
+            error("one_label", f"All {most} items carry the label {level!r}: there is nothing to tell apart.", most)
+        ]
+    found = []
+    if most >= _CONSTANT * len(examples):
+        text = f"{most / len(examples):.0%} of the items carry the label {level!r}: always saying it scores as much."
+        found.append(warning("near_constant_label", text, most))
+    single = histogram(examples, scale)["ratings"]
+    if unused := [level for level in scale.levels if not single[level]]:
+        text = f"Nobody gave {', '.join(map(repr, unused))}: a judge cannot learn when to say so. Is the scale right?"
+        found.append(note("unused_levels", text, len(unused)))
+    return found
+
+
+def tiny(sizes: Mapping[str, int]) -> list[Finding]:
+    """Find sets that are too small for what they are for."""
+    why = {
+        "train": "there is little to learn from",
+        "validation": "the choice of the iteration is a matter of luck",
+        "test": "the error of an accuracy of one half is {:.0%}",
+    }
+    return [
+        warning(
+            "tiny_set",
+            f"The {name} set has {sizes[name]} rows: {why[name].format(0.5 / max(sizes[name], 1) ** 0.5)}.",
+            sizes[name],
+        )
+        for name, least in _SMALL.items()
+        if 0 < sizes[name] < least
+    ]
+
+
+def overlapping(count: int, test: int) -> list[Finding]:
+    """Find test items whose group is trained on."""
+    if not count:
+        return []
+    text = (
+        f"{count} of {test} test items belong to a group (by default: ask a prompt) that training items have too: the "
+        "test numbers flatter."
+    )
+    return [warning("group_overlap", text, count)]
+
+
+def _pooled(x: Example) -> Example:
+    return Example(x.id, x.fields, x.answer, x.group, source=x.source)

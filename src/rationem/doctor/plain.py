@@ -1,0 +1,39 @@
+"""A user's text on a terminal: what it holds is shown as characters and never obeyed."""
+
+from __future__ import annotations
+
+import unicodedata
+
+#: Control, format (direction marks, zero widths), surrogate and private characters.
+_UNSEEN = {"Cc", "Cf", "Cs", "Co"}
+
+
+def plain(text: str, *, breaks: bool = False) -> str:
+    r"""Return the text with every character that a terminal may obey, or cannot show, written as an escape.
+
+    Args:
+        text: anything.
+        breaks: keep line breaks and tabs as they are.
+
+    >>> plain("a\x1b[31mred\n")
+    'a\\x1b[31mred\\n'
+    """
+    return "".join(character if _shown(character, breaks) else _escape(character) for character in text)
+
+
+def short(text: str, width: int = 40) -> str:
+    """Return at most ``width`` characters of the text in one plain line, with three dots where something is left out.
+
+    >>> short("a long text that goes on", 10)
+    'a long ...'
+    """
+    line = plain(" ".join(text.split()))
+    return line if len(line) <= width else f"{line[: width - 4].rstrip()} ..."
+
+
+def _shown(character: str, breaks: bool) -> bool:
+    return unicodedata.category(character) not in _UNSEEN or (breaks and character in "\n\t")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

@@ -1,0 +1,195 @@
+"""A configuration -> what the check looks at: the examples, the columns beside them, and the rows that were no use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rationem import data
+from rationem.config import FitConfig
+from rationem.data.cells import rating_cells
+from rationem.data.choose import choose
+from rationem.data.sources import scan_rows
+from rationem.doctor.suggest import suggest
+from rationem.errors import ConfigError, DataError
+from rationem.prepare import WORLD, columns_of, criteria_of, load, make_task, prepare
+from rationem.rubric import Rubric, read_rubric
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Example, Splits
+
+#: Where a run directory is asked for and there is none.
+NO_RUN = Path(os.devnull)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What was read.
+
+    Args:
+        config: the settings, the suggested scale among them.
+        task: gives the prompts and owns the scale.
+        known: the items of DATA.
+        tested: the items of the test set where it is one of its own, else empty.
+        scale_from: "given", "rubric", "preset", "suggested" or "world".
+        rows: rows read, unusable ones included.
+        skipped: why rows cannot be used.
+        inputs: field -> name of its column.
+        unused: column that is not read -> (source of a row -> its cell).
+        loaded: DATA as it was loaded; None for the world.
+        test_loaded: the test set likewise.
+        splits: the world's sets; None where a fit would make them.
+    """
+
+    config: FitConfig
+    task: JudgeTask
+    known: tuple[Example, ...]
+    tested: tuple[Example, ...]
+    scale_from: str
+    rows: int
+    skipped: tuple[DataError, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    loaded: data.Loaded | None = None
+    test_loaded: data.Loaded | None = None
+    splits: Splits | None = None
+
+
+def read(config: FitConfig) -> Material:
+    """Read DATA and the test set as a fit would, but leave out what cannot be used instead of refusing it.
+
+    Raises:
+        RationemError: no data is named, a file or column is not there, the ratings suggest no scale, or not one row
+            can be used.
+    """
+    if not config.data:
+        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
+    if config.data == (WORLD,):
+        return _world(config)
+    rubric = read_rubric(Path(config.rubric)) if config.rubric else None
+    skipped: list[DataError] = []
+    config, loaded, scale_from = _load(config, rubric, skipped)
+    tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
+    for names, one in ((config.data, loaded), (config.test, tested)):
+        if one is not None and not one.examples:
+            first = f" The first reason: {skipped[0]}" if skipped else ""
+            raise DataError(f"{', '.join(names)}: not one row can be used.{first}")
+    table = _table((*config.data, *config.test))
+    columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
+    return Material(
+        config=config,
+        task=make_task(config, loaded, rubric),
+        known=loaded.examples,
+        tested=tested.examples if tested else (),
+        scale_from=scale_from,
+        rows=len(table),
+        skipped=tuple(skipped),
+        inputs=_inputs(loaded),
+        unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
+        loaded=loaded,
+        test_loaded=tested,
+    )
+
+
+def describe(material: Material) -> dict[str, Any]:
+    """Return what was understood of the data and why, as JSON."""
+    loaded, config = material.loaded, material.config
+    notes = dict(loaded.notes) if loaded else {}
+    notes.pop("unused_columns", None)
+    return {
+        "sources": list(config.data),
+        "test_sources": list(config.test),
+        "rows": material.rows,
+        "items": len(material.known),
+        "test_items": len(material.tested),
+        "preset": loaded.preset if loaded else None,
+        "columns_by": _columns_by(material),
+        "columns": _named(loaded.columns) if loaded else dict(material.inputs),
+        "unused_columns": list(material.unused),
+        "criteria": [criterion.name for criterion in material.task.criteria],
+        "pair": material.task.pair,
+        "notes": notes,
+    }
+
+
+def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.Loaded, str]:
+    """Return DATA and where its scale is from; without a scale, on the one that the values suggest."""
+    named = "given" if config.scale else "rubric" if rubric and rubric.scale else None
+    try:
+        loaded = load(config, config.data, rubric, skipped=skipped)
+    except DataError:
+        suggestion = None if named else suggest(_ratings(config, rubric))
+        if suggestion is None:
+            raise
+    else:
+        return config, loaded, named or "preset"
+    skipped.clear()
+    config = config.model_copy(update={"scale": suggestion})
+    return config, load(config, config.data, rubric, skipped=skipped), "suggested"
+
+
+def _ratings(config: FitConfig, rubric: Rubric | None) -> Iterator[object]:
+    """Yield every rating cell that is filled, as far as columns can be told and rows be read."""
+    tables = [list(_rows(name)) for name in config.data]
+    if not all(tables):
+        return
+    reading = choose(config.preset, columns_of(config), criteria_of(config, rubric), tables)
+    for row in (row for table in tables for row in table):
+        for criterion in reading.columns.criterion_names:
+            if set(reading.columns.ratings(row.cells, criterion)) <= set(row.cells):
+                yield from (cell for cell in rating_cells(row, reading.columns, criterion) if cell is not None)
+
+
+def _rows(name: str) -> Iterator[data.Row]:
+    """Yield the rows that can be read; why the others cannot is for ``load`` to say."""
+    try:
+        yield from (row for row in scan_rows(name) if isinstance(row, data.Row))
+    except DataError:
+        return
+
+
+def _table(names: Sequence[str]) -> list[tuple[str, Mapping[str, object]]]:
+    """Return (source, cells) of every row."""
+    return [(row.source, row.cells) for name in names for row in _rows(name)]
+
+
+def _world(config: FitConfig) -> Material:
+    task, splits = prepare(config)
+    known = (*splits.train, *splits.validation)
+    fields = {name: name for name in known[0].fields}
+    return Material(
+        config, task, known, splits.test, "world", len(known) + len(splits.test), inputs=fields, splits=splits
+    )
+
+
+def _inputs(loaded: data.Loaded) -> dict[str, str]:
+    """Return field -> column; of a pair both responses."""
+    columns, pair = loaded.columns, loaded.pair
+    responses = [name.strip() for name in columns.response.split(",")] if pair else [columns.response]
+    fields = ("response_a", "response_b") if pair else ("response",)
+    others = {"reference": columns.reference, "context": columns.context}
+    named = {"prompt": columns.prompt, **dict(zip(fields, responses, strict=True))}
+    return named | {role: name for role, name in others.items() if name is not None}
+
+
+def _named(columns: data.Columns) -> dict[str, str]:
+    """Return role -> column of what is read, a criterion as ``rating of NAME``."""
+    told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
+    if columns.criteria:
+        told.pop("rating")
+    return told | {f"rating of {name}": column for name, column in columns.criteria}
+
+
+def _columns_by(material: Material) -> str:
+    loaded, config = material.loaded, material.config
+    if loaded is None:
+        return "the embedded world's own"
+    if loaded.preset:
+        how = "named" if config.preset else "recognised by the keys of its rows"
+        return f"of the preset {loaded.preset}, {how}"
+    if columns_of(config) is not None:
+        return "named by flags, the others by their own names"
+    guessed = loaded.notes.get("guessed")
+    return f"guessed ({', '.join(guessed)}), the others by their own names" if guessed else "by their own names"

@@ -1,0 +1,95 @@
+"""Values found in a rating column -> the scale that they suggest. A suggestion, never used by a fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fractions import Fraction
+from itertools import pairwise
+
+from rationem.errors import ConfigError
+from rationem.scale import Scale
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+_MOST_NAMES, _MOST_NUMBERS = 12, 21
+#: Words that people rate with, worst first: names on one ladder are ordered by it.
+_LADDERS = (
+    ("no", "yes"),
+    ("false", "true"),
+    ("fail", "pass"),
+    ("incorrect", "partially correct", "mostly correct", "correct"),
+    ("wrong", "partly right", "right"),
+    ("low", "medium", "high"),
+    ("never", "rarely", "sometimes", "often", "always"),
+    ("strongly disagree", "disagree", "neutral", "neither agree nor disagree", "agree", "strongly agree"),
+    (
+        *(
+            "terrible",
+            "awful",
+            "very bad",
+            "very poor",
+            "bad",
+            "poor",
+            "could be improved",
+            "below average",
+            "mediocre",
+        ),
+        *("fair", "average", "neutral", "ok", "okay", "acceptable", "satisfactory", "above average", "good"),
+        *("great", "very good", "excellent", "outstanding", "perfect"),
+    ),
+)
+
+
+def suggest(values: Iterable[object]) -> str | None:
+    """Return the text of a scale that has all the values, or None where no short one does.
+
+    Numbers become the range from the smallest to the largest, with the step that meets all; names are put in order
+    where people usually do, and stay without an order elsewhere.
+
+    >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad"]), suggest(["A", "tie", "B"])
+    ('1..4', '0..2 by 0.5', 'bad < Good', 'A | B | tie')
+    """
+    found = sorted({str(value).strip() for value in values} - {""})
+    if not found:
+        return None
+    text = _numbers(found) if all(map(_NUMBER.fullmatch, found)) else _names(found)
+    try:
+        return text if text is None else _checked(text)
+    except ConfigError:  # levels that no verdict line can say
+        return None
+
+
+def _checked(text: str) -> str:
+    Scale.parse(text)
+    return text
+
+
+def _numbers(found: list[str]) -> str | None:
+    numbers = sorted({Fraction(value) for value in found})
+    low, high = numbers[0], numbers[-1] if len(numbers) > 1 else numbers[0] + 1
+    step = _step(numbers) if len(numbers) > 1 else Fraction(1)
+    if (high - low) / step >= _MOST_NUMBERS:
+        several = len(numbers) <= _MOST_NAMES
+        return " < ".join(f"{float(number):g}" for number in numbers) if several else None
+    return f"{float(low):g}..{float(high):g}" + ("" if step == 1 else f" by {float(step):g}")
+
+
+def _step(numbers: list[Fraction]) -> Fraction:
+    """Return the largest step that meets all numbers, 1 where they are whole."""
+    step = Fraction(0)
+    for one, other in pairwise(numbers):
+        gap = other - one
+        while gap:
+            step, gap = gap, step % gap
+    return Fraction(1) if step.denominator == 1 and numbers[0].denominator == 1 else step
+
+
+def _names(found: list[str]) -> str | None:
+    if len(found) > _MOST_NAMES:
+        return None
+    folded = {value.casefold(): value for value in found}
+    for ladder in _LADDERS:
+        if set(folded) <= set(ladder):
+            several = [folded[word] for word in ladder if word in folded]
+            return " < ".join(several) if len(several) > 1 else None
+    return " | ".join(folded.values()) if len(folded) > 1 else None

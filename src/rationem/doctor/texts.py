@@ -1,0 +1,182 @@
+"""The texts: how long the prompts are for the model, rows that cannot be used, and strings that look like control."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rationem import progress
+from rationem.chat import Chat
+from rationem.doctor.cost import Sizes, mean
+from rationem.doctor.findings import SHOWN, Finding, error, note, warning
+from rationem.doctor.plain import plain, short
+from rationem.errors import DataError
+from rationem.scale import MARKER
+from rationem.schemes import Scheme
+from rationem.types import Example, Prompt, Splits, Task
+
+#: Without a tokenizer: what a token of English text is worth, by custom.
+CHARACTERS_PER_TOKEN = 4
+_CONTROL = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>|</?(?:think|tool_call)>"
+)
+_LOST = 0.05
+
+
+def unusable(skipped: Sequence[DataError], rows: int) -> tuple[dict[str, Any], list[Finding]]:
+    """Count the rows that cannot be used, by reason, and name the first of them."""
+    told = [_apart(str(problem)) for problem in skipped]
+    reasons = Counter(reason for _, reason in told)
+    section = {
+        "rows": rows,
+        "unusable": len(skipped),
+        "reasons": dict(reasons.most_common()),
+        "first": [{"source": source, "reason": reason} for source, reason in told[:SHOWN]],
+    }
+    if not skipped:
+        return section, []
+    text = (
+        f"{len(skipped)} of {rows} rows cannot be used, and a fit refuses a file with such a row: mend or remove them."
+    )
+    return section, [error("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
+
+
+def lengths(
+    splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, limit: int, cut: int
+) -> tuple[dict[str, Any], Sizes, list[Finding]]:
+    """Measure every prompt that a fit would use against the longest it may be.
+
+    Args:
+        splits: the three sets; of the training set the hinted prompts count too where the scheme shows hints.
+        task: gives the prompts.
+        scheme: its plan.
+        chat: counts tokens exactly; None estimates them from the characters.
+        limit: ``max_prompt_tokens``.
+        cut: ``max_new_tokens``.
+
+    Returns:
+        The lengths by set, the sizes that the cost is counted from, and the findings.
+    """
+    shows_hint = any(proposal.prompt == "rationalize" for proposal in scheme.plan)
+    count = _counter(chat)
+    forward, hinted = {}, {}
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    with progress.track("measuring the prompts", sum(map(len, parts.values()))) as advance:
+        for name, part in parts.items():
+            forward[name] = [_stepped(advance, count(task.prompt(x.fields))) for x in part]
+        hinted["train"] = [count(task.hint_prompt(x.fields, x.answer)) for x in splits.train] if shows_hint else []
+    longest = {
+        name: [max(pair) for pair in zip(values, hinted.get(name) or values, strict=True)]
+        for name, values in forward.items()
+    }
+    section = {
+        "exact": chat is not None,
+        "limit": limit,
+        "completion_cut": cut,
+        "sets": {name: _summary(forward[name], longest[name], limit) for name in parts},
+        "hinted_mean": round(mean(hinted["train"]), 1) if shows_hint else None,
+    }
+    used = [value for values in longest.values() for value in values if value <= limit]
+    sizes = Sizes(
+        **{name: sum(value <= limit for value in longest[name]) for name in parts},
+        forward=mean([min(value, limit) for values in forward.values() for value in values]),
+        hinted=mean([min(value, limit) for value in hinted["train"]]),
+        longest=max(used, default=limit),
+        cut=cut,
+    )
+    return section, sizes, _too_long(parts, longest, limit, chat is not None)
+
+
+def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, Any], list[Finding]]:
+    """Count texts that hold a chat template's tokens, or the marker of the verdict line.
+
+    Without a model the usual families' tokens are looked for; with one, its own.
+    """
+    pattern = _own_control(chat) if chat else _CONTROL
+    found: Counter[str] = Counter()
+    held, marked = [], []
+    for x in examples:
+        strings = {match[0] for text in x.fields.values() for match in (pattern.finditer(text) if pattern else ())}
+        found.update(strings)
+        held += [x] if strings else []
+        marked += [x] if any(MARKER.casefold() in text.casefold() for text in x.fields.values()) else []
+    section = {"texts": len(held), "strings": dict(found.most_common()), "verdict_marker": len(marked)}
+    findings = []
+    if held:
+        shown = ", ".join(short(string) for string, _ in found.most_common(SHOWN))
+        text = (
+            f"{len(held)} items hold control tokens of chat templates ({shown}). They stay text: rationem encodes them"
+        )
+        findings.append(note("control_strings", f"{text} as plain characters.", len(held), _places(held)))
+    if marked:
+        text = f"{len(marked)} items hold the verdict marker {MARKER!r} in a text. It is read in completions only; look"
+        findings.append(
+            warning("verdict_marker", f"{text} whether a verdict stands there.", len(marked), _places(marked))
+        )
+    return section, findings
+
+
+def _counter(chat: Chat | None) -> Any:
+    def estimate(prompt: Prompt) -> int:
+        return -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
+
+    return estimate if chat is None else lambda prompt: len(chat.encode(prompt))
+
+
+def _stepped(advance: Any, value: int) -> int:
+    advance(1)
+    return value
+
+
+def _summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict[str, Any]:
+    ordered = sorted(forward)
+    return {
+        "mean": round(mean(ordered), 1),
+        "median": ordered[len(ordered) // 2] if ordered else None,
+        "p95": ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)] if ordered else None,
+        "max": ordered[-1] if ordered else None,
+        "too_long": sum(value > limit for value in longest),
+    }
+
+
+def _too_long(
+    parts: Mapping[str, Sequence[Example]], longest: Mapping[str, Sequence[int]], limit: int, exact: bool
+) -> list[Finding]:
+    over = [(x, n) for name, part in parts.items() for x, n in zip(part, longest[name], strict=True) if n > limit]
+    total = sum(map(len, parts.values()))
+    if not over:
+        return []
+    about = "" if exact else "about "
+    text = (
+        f"{len(over)} of {total} prompts have more than {limit} tokens{'' if exact else ' by an estimate'}: left out "
+        "of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten (--elide)."
+    )
+    tell = error if len(over) == total else warning if len(over) > _LOST * total else note
+    return [
+        tell(
+            "too_long",
+            text,
+            len(over),
+            list(dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)),
+        )
+    ]
+
+
+def _own_control(chat: Chat) -> re.Pattern[str] | None:
+    added = [token for token in chat.tokenizer.get_added_vocab() if len(token.strip()) > 1]
+    return re.compile("|".join(re.escape(token) for token in sorted(added, key=len, reverse=True))) if added else None
+
+
+def _places(examples: Sequence[Example]) -> list[str]:
+    return [plain(x.source or x.id) for x in examples]
+
+
+def _apart(message: str) -> tuple[str, str]:
+    """Take a row's error apart: where it is, and the reason without what the single row says."""
+    source, _, reason = message.partition(": ")
+    sentence = re.split(r"(?<=[.!?])\s", reason, maxsplit=1)[0]
+    return source, re.sub(
+        r"^(in column '[^']*', )?('[^']*'|\"[^\"]*\") is not a level", r"\1a value is not a level", sentence
+    )
