@@ -137,20 +137,26 @@ def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
         try:
             found = datasets.load_dataset_builder(str(path.resolve()), cache_dir=cache).config.data_files
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
-            kinds = ", ".join(READERS)
-            raise DataError(f"{path} is a directory without data that can be read ({kinds}): {error}") from error
+            raise DataError(
+                f"{path} is a directory, and no data set can be read from it: {_first_line(error)}. rationem reads "
+                f"{', '.join(READERS)}; name the files."
+            ) from error
     by_split = {str(key): [Path(str(file)) for file in files] for key, files in (found or {}).items()}
-    _check_kinds(path, [file for files in by_split.values() for file in files])
+    _check_all(path, [file for files in by_split.values() for file in files])
     chosen = by_split[_choose_split(name, list(by_split), split)]
     return (row for file in chosen for row in scan_file(file))
 
 
-def _check_kinds(path: Path, read: Sequence[Path]) -> None:
-    """Refuse a folder of which only a part would be read: ``datasets`` takes the most frequent kind of file."""
-    here = [file for file in sorted(path.iterdir()) if kind_of(file) in READERS and file.name not in _SAVED]
-    left = [file.name for file in here if file.resolve() not in {one.resolve() for one in read}]
+def _check_all(path: Path, read: Sequence[Path]) -> None:
+    """Refuse a folder of which a part would be left out: one kind of file, and those named for splits, win."""
+    here = [file for file in sorted(path.iterdir()) if kind_of(file) in READERS]
+    taken = {file.resolve() for file in read}
+    left = [file.name for file in here if file.resolve() not in taken and not file.name.startswith("dataset_info")]
     if left:
-        raise DataError(f"{path} holds files of several kinds; {left} would be left out. Name the files to be read.")
+        raise DataError(
+            f"{path}: of the files in it, {left} would be left out, for others are named for splits (train, test) or "
+            "more of another kind. Name the files to be read."
+        )
 
 
 def _choose_split(name: str, known: Sequence[str], asked: str | None) -> str:
@@ -187,14 +193,16 @@ def _is_text(feature: Any) -> bool:
 def _quiet() -> Iterator[None]:
     """Show no bars but our own."""
     import datasets
+    from huggingface_hub import utils
 
-    before = datasets.are_progress_bars_disabled()
-    datasets.disable_progress_bars()
+    shown = [bars for bars in (datasets, utils) if not bars.are_progress_bars_disabled()]
+    for bars in shown:
+        bars.disable_progress_bars()
     try:
         yield
     finally:
-        if not before:
-            datasets.enable_progress_bars()
+        for bars in shown:
+            bars.enable_progress_bars()
 
 
 @contextmanager
@@ -205,7 +213,9 @@ def _taught(name: str, asked: HubName) -> Iterator[None]:
 
     # The HTTP client's own error and OSError, whichever client this version of the hub's library has.
     unreachable = HfHubHTTPError.__bases__
-    nothing_here = "There is no file or folder of this name either."
+    path = Path(name)
+    meant = closest(path.name, [entry.name for entry in path.parent.glob("*")])
+    nothing_here = f"There is no file or folder of this name either.{meant}"
     try:
         yield
     except DatasetNotFoundError as error:

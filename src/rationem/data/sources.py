@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rationem.data import hub
-from rationem.data.lines import stem_of
-from rationem.data.readers import Row, scan_file
+from rationem.data.lines import kind_of, stem_of
+from rationem.data.readers import READERS, Row, scan_file
 from rationem.errors import DataError
 
 
@@ -50,7 +50,9 @@ def labels(names: Sequence[str | Path]) -> list[str]:
             raise DataError(f"{names[position]} is named twice. Name every data file once.")
 
     def label(place: tuple[str, ...], depth: int) -> str:
-        return "/".join(place[-depth:]) if depth else stem_of(Path(place[-1]))
+        last = Path(place[-1])
+        plain = stem_of(last) if kind_of(last) in READERS else place[-1]
+        return "/".join(place[-depth:]) if depth else plain
 
     def shortest(place: tuple[str, ...]) -> str:
         deepest = max(map(len, places))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from rationem.data.columns import Columns
-from rationem.data.published.preset import Cells, Preset
+from rationem.data.published.preset import Cells, Preset, coded
 from rationem.scale import Scale
 
 _LEVELS = {"1": "A", "2": "B"}
 
 
 def _flatten(cells: Cells) -> dict[str, object]:
-    label = cells.get("label")
-    return {**{key: cells[key] for key in ("input", "output_1", "output_2")}, "label": _LEVELS.get(str(label), label)}
+    texts = {key: cells[key] for key in ("input", "output_1", "output_2")}
+    return {**texts, "label": coded(cells.get("label"), _LEVELS)}
 
 
 LLMBAR = Preset(

@@ -6,7 +6,7 @@ Some responses are JSON's true and false where a text was meant; some are empty,
 from __future__ import annotations
 
 from rationem.data.columns import Columns
-from rationem.data.published.preset import Cells, Preset
+from rationem.data.published.preset import Cells, Preset, coded
 from rationem.scale import Scale
 
 _ANNOTATORS = ("annotator1", "annotator2", "annotator3")
@@ -19,7 +19,7 @@ def _flatten(cells: Cells) -> dict[str, object]:
         "instruction": "\n\n".join(parts),
         "response1": cells["response1"],
         "response2": cells["response2"],
-        **{key: _LEVELS.get(str(cells.get(key)), cells.get(key)) for key in _ANNOTATORS},
+        **{key: coded(cells.get(key), _LEVELS) for key in _ANNOTATORS},
     }
 
 

@@ -66,6 +66,11 @@ class Preset:
         return all(key in cells for key in self.labels) and self.can_be_judged(cells)
 
 
+def coded(value: object, levels: Mapping[str, str]) -> object:
+    """Return the level that a code stands for, ``1`` or ``"1"`` or ``1.0``; what is no code stays as it is."""
+    return levels.get(str(value).removesuffix(".0"), value)
+
+
 def inner(cells: Cells, *keys: str) -> Cells:
     """Return the object below these keys, an empty one where there is none."""
     for key in keys:

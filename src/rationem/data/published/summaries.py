@@ -7,7 +7,7 @@ workers see the same summaries; they become the raters of one item. The workers'
 from __future__ import annotations
 
 from rationem.data.columns import Columns
-from rationem.data.published.preset import Cells, Preset, inner
+from rationem.data.published.preset import Cells, Preset, coded, inner
 from rationem.rubric import Criterion
 from rationem.scale import Scale
 
@@ -60,14 +60,14 @@ def _is_comparison(cells: Cells) -> bool:
 
 
 def _flat_comparison(cells: Cells) -> dict[str, object]:
-    info, choice = inner(cells, "info"), cells.get("choice")
+    info = inner(cells, "info")
     first, second = cells["summaries"]
     return {
         "group": info["id"],
         "text": _text(info),
         "summary_a": first["text"],
         "summary_b": second["text"],
-        "choice": {"0": "A", "1": "B"}.get(str(choice), choice),
+        "choice": coded(cells.get("choice"), {"0": "A", "1": "B"}),
         "worker": cells.get("worker"),
     }
 
