@@ -17,6 +17,7 @@ _PUBLIC = {
     "Engine": "types",
     "Example": "types",
     "FitConfig": "config",
+    "Judge": "judging.judge",
     "JudgeTask": "tasks.judge",
     "Ledger": "ledger",
     "Outcome": "types",
@@ -24,6 +25,7 @@ _PUBLIC = {
     "Problem": "em",
     "Prompt": "types",
     "Proposal": "schemes",
+    "Rating": "judging.verdicts",
     "RationemError": "errors",
     "STAR": "schemes",
     "Scale": "scale",
@@ -39,6 +41,7 @@ _PUBLIC = {
     "fit": "em",
     "start": "launch",
     "parse_scheme": "schemes",
+    "rate_file": "judging.stream",
     "rejection_sampling": "schemes",
     "Sample": "types",
 }

@@ -1,14 +1,74 @@
-"""rationem judge."""
+"""rationem judge: rate the rows of a file with a trained judge."""
 
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
+
+_ROLES = {
+    "prompt": "the prompt (the question)",
+    "response": "the response to rate, or of two to compare: 'a,b'",
+    "reference": "a reference answer",
+    "context": "a context",
+}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
+    parser.description = (
+        "Rate the rows of a file. All columns are kept; rating, expected_rating, p_LEVEL of each level, entropy, "
+        "rationale, status, draws, unparsed_draws and problem are added. Stopped anywhere, the same command goes on."
+    )
+    parser.add_argument("run", help="the run directory that rationem fit wrote, or its model/")
+    parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl or parquet")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the rated file: csv, tsv or jsonl")
+    parser.add_argument(
+        "--draws", type=int, metavar="N", help="rationales per item (default: as the calibration was fitted, else 8)"
+    )
+    parser.add_argument("--fast", action="store_true", help="one greedy rationale: a rating without probabilities")
+    parser.add_argument("--criterion", action="append", metavar="NAME", help="rate this one only (may be repeated)")
+    for role, text in _ROLES.items():
+        parser.add_argument(f"--{role}-col", metavar="NAME", help=f"column of {text} (default: as in training)")
+    parser.add_argument("--preset", help="name of the published data set that the file comes from")
+    parser.add_argument("--no-calibration", action="store_true", help="leave the probabilities as they were drawn")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace OUTPUT, or begin again what another job began"
+    )
+    parser.add_argument("--seed", type=int, help="of the draws (default: the run's)")
+    parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); go on with the same number")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    raise NotImplementedError
+    from rationem import progress
+    from rationem.judging.judge import Judge
+    from rationem.judging.stream import rate_file
+
+    progress.show(progress.Rich())
+    given = {role: name for role in _ROLES if (name := getattr(options, f"{role}_col")) is not None}
+    with Judge.load(
+        options.run,
+        device=options.device,
+        batch_size=options.batch_size,
+        threads=(os.cpu_count() or 1) if options.threads is None else options.threads,
+        calibrate=not options.no_calibration,
+    ) as judge:
+        totals = rate_file(
+            judge,
+            options.file,
+            options.output,
+            draws=options.draws,
+            fast=options.fast,
+            seed=options.seed,
+            criteria=options.criterion,
+            columns=given,
+            preset=options.preset,
+            overwrite=options.overwrite,
+        )
+        for line in totals.lines(judge.task.scale):
+            progress.say(line)
+    print(options.output)
+    return 0

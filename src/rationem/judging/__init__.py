@@ -1,1 +1,5 @@
-"""A trained judge: load it, rate items, rate a file."""
+"""A trained judge asked about new items: ``Judge.load(run).rate(items)``, and ``rate_file`` for files of any length.
+
+item -> questions.cases -> asking.ask -> verdicts.verdict -> Rating
+file -> source.scan -> stream.rate_file (in chunks, through job.Job) -> file
+"""

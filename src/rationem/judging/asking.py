@@ -1,0 +1,134 @@
+"""Prompts -> drawn rationales: each prompt ``draws`` times, in batches of like length, the levels scored behind each.
+
+A draw depends on (seed, text of the prompt, number of the draw): the same item gets the same verdict wherever it
+stands in whatever file, up to the last bits, which depend on the batch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from rationem.errors import RunError
+from rationem.seeds import seed_for
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Draft, Engine, Finish, LevelQuery, Parsed, Prompt, Request, Sampling
+
+#: How often a draw that the engine failed is asked again.
+RETRIES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How items are asked.
+
+    Args:
+        draws: rationales per prompt.
+        fast: one greedy rationale and what it says, without probabilities.
+        seed: of the draws.
+        temperature: of the calibration; None leaves the probabilities as they are.
+        max_new_tokens: the length cut of a completion.
+    """
+
+    draws: int
+    fast: bool
+    seed: int
+    temperature: float | None
+    max_new_tokens: int
+
+    @property
+    def sampling(self) -> Sampling:
+        """Greedy, or pi(z | x) as it is: averages over draws mean nothing at another temperature."""
+        return Sampling(temperature=0.0 if self.fast else 1.0, max_new_tokens=self.max_new_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One rationale.
+
+    Args:
+        rationale: z.
+        said: the level on its verdict line; None where it names none on offer, or was cut off before its end.
+        level_logps: log pi(level | x, z) of every level, nats; None where nothing was said or asked.
+        served: False where the engine failed every time.
+    """
+
+    rationale: str
+    said: str | None
+    level_logps: tuple[float, ...] | None = None
+    served: bool = True
+
+
+class _Ticket(NamedTuple):
+    prompt: Prompt
+    number: int
+
+
+def ask(prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask) -> dict[Prompt, list[Drawn]]:
+    """Return the draws of every distinct prompt, in the order of their numbers.
+
+    Raises:
+        RunError: the engine served none of them.
+    """
+    tickets = _ordered([_Ticket(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
+    drafts = _sample(tickets, plan, engine)
+    if tickets and not drafts:
+        raise RunError(f"The engine failed all of {len(tickets)} draws, {RETRIES + 1} times over. Is it still there?")
+    parsed = {ticket: _parse(draft, task) for ticket, draft in drafts.items()}
+    said = [ticket for ticket in tickets if ticket in parsed and parsed[ticket].answer is not None]
+    logps = {} if plan.fast else _score(said, drafts, parsed, engine, task)
+    answers: dict[Prompt, list[Drawn]] = {}
+    for ticket in sorted(tickets, key=lambda t: t.number):
+        z = parsed.get(ticket)
+        drawn = Drawn(z.rationale, z.answer, logps.get(ticket)) if z else Drawn("", None, served=False)
+        answers.setdefault(ticket.prompt, []).append(drawn)
+    return answers
+
+
+def _ordered(tickets: Sequence[_Ticket], engine: Engine) -> list[_Ticket]:
+    """By length, for less padding; draws of one prompt side by side, for the engine reads each prompt once a batch."""
+    keys = {prompt: (engine.prompt_tokens(prompt), _key(prompt)) for prompt, _ in tickets}
+    return sorted(tickets, key=lambda t: (*keys[t.prompt], t.number))
+
+
+def _key(prompt: Prompt) -> str:
+    return hashlib.sha256(prompt.text.encode()).hexdigest()
+
+
+def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine) -> dict[_Ticket, Draft]:
+    drafts: dict[_Ticket, Draft] = {}
+    for _ in range(RETRIES + 1):
+        for batch in _batches([ticket for ticket in tickets if ticket not in drafts], engine):
+            requests = [
+                Request(t.prompt, plan.sampling, seed_for(plan.seed, _key(t.prompt), t.number, "judge")) for t in batch
+            ]
+            found = zip(batch, engine.sample(requests), strict=True)
+            drafts.update((ticket, draft) for ticket, draft in found if draft.finish is not Finish.FAILED)
+    return drafts
+
+
+def _parse(draft: Draft, task: JudgeTask) -> Parsed:
+    """What a completion that was cut off says is no verdict."""
+    parsed = task.parse(draft.text)
+    return parsed if draft.finish is Finish.STOP else replace(parsed, answer=None)
+
+
+def _score(
+    tickets: Sequence[_Ticket],
+    drafts: Mapping[_Ticket, Draft],
+    parsed: Mapping[_Ticket, Parsed],
+    engine: Engine,
+    task: JudgeTask,
+) -> dict[_Ticket, tuple[float, ...]]:
+    scored: dict[_Ticket, tuple[float, ...]] = {}
+    for batch in _batches(tickets, engine):
+        queries = [LevelQuery(t.prompt, drafts[t], parsed[t].marker_end or 0, task.continuations) for t in batch]
+        scored.update(zip(batch, engine.score_levels(queries), strict=True))
+    return scored
+
+
+def _batches(tickets: Sequence[_Ticket], engine: Engine) -> Iterator[Sequence[_Ticket]]:
+    for start in range(0, len(tickets), engine.batch_size):
+        yield tickets[start : start + engine.batch_size]

@@ -1,0 +1,232 @@
+"""A file that is written in chunks and survives being killed: ``OUT.partial`` and beside it ``OUT.job.json``.
+
+A chunk is appended to the partial file and synced, then the job file is replaced; it says how many rows and bytes are
+good. Whatever stands behind those bytes after a kill is cut off, and work goes on with the next row. The last act is
+the rename: a file that is called OUT is whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rationem.errors import RunError
+
+_VERSION = 1
+_NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
+
+
+class Job:
+    """One output file on its way; its only writer, held by a lock. Use :func:`open_job`.
+
+    Attributes:
+        rows: rows of the input that are done.
+        totals: what was counted of them.
+    """
+
+    def __init__(self, output: Path, file: IO[bytes], fingerprint: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+        self._output = output
+        self._file = file
+        self._fingerprint = fingerprint
+        self._bytes = int(state["bytes"])
+        self.rows = int(state["rows"])
+        self.totals: Mapping[str, Any] = state["totals"]
+        file.truncate(self._bytes)
+        file.seek(self._bytes)
+
+    def append(self, data: bytes, rows: int, totals: Mapping[str, Any]) -> None:
+        """Write the bytes of further rows, then the note that they are good.
+
+        Raises:
+            RunError: the disk does not take them; what was noted before is kept.
+        """
+        with _writing(self._output):
+            self._file.write(data)
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            self._bytes += len(data)
+            self.rows += rows
+            self.totals = totals
+            self._note()
+
+    def finish(self) -> None:
+        """Give the file its name.
+
+        Raises:
+            RunError: it cannot be renamed.
+        """
+        with _writing(self._output):
+            partial(self._output).replace(self._output)
+            _sync(self._output.parent)
+            forget(self._output)
+
+    def _note(self) -> None:
+        content = {
+            "version": _VERSION,
+            "rows": self.rows,
+            "bytes": self._bytes,
+            "totals": self.totals,
+            "fingerprint": self._fingerprint,
+        }
+        with _fresh(self._output).open("w", encoding="utf-8") as file:
+            json.dump(content, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        _fresh(self._output).replace(note(self._output))
+        _sync(self._output.parent)
+
+
+def partial(output: Path) -> Path:
+    """Return the name of the file while it is written."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def note(output: Path) -> Path:
+    """Return the name of the note that says how much of it is good."""
+    return output.with_name(f"{output.name}.job.json")
+
+
+def forget(output: Path) -> None:
+    """Remove the note."""
+    _fresh(output).unlink(missing_ok=True)
+    note(output).unlink(missing_ok=True)
+
+
+def done(output: Path, fingerprint: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Return what this very job counted if it was killed just after it gave the file its name."""
+    if not output.is_file() or partial(output).exists():
+        return None
+    state = _read(output)
+    finished = state is not None and state["fingerprint"] == fingerprint and state["bytes"] == output.stat().st_size
+    return dict(state) if state is not None and finished else None
+
+
+def check(output: Path, *, overwrite: bool) -> None:
+    """Find what stands in the way of an output file, before any work is done.
+
+    Raises:
+        RunError: it is there already, it is a directory, or there is no directory to write it in.
+    """
+    if output.is_dir():
+        raise RunError(f"{output} is a directory; -o names a file.")
+    if not output.parent.is_dir():
+        raise RunError(f"{output}: there is no directory {output.parent}.")
+    if output.exists() and not overwrite:
+        raise RunError(f"{output} is there already. Give another name, or --overwrite to replace it.")
+
+
+@contextmanager
+def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Iterator[Job]:
+    """Begin the file, or go on with it where a job of the same fingerprint was killed.
+
+    Args:
+        output: the file's final name.
+        fingerprint: all that decides its bytes, as JSON.
+        head: what it begins with.
+        overwrite: replace a finished file, or a job of another fingerprint.
+
+    Raises:
+        RunError: another job is under way, in this process or as it was left, or the file cannot be written.
+    """
+    _state(output, fingerprint, head, overwrite=overwrite)  # a refusal leaves nothing behind
+    with _locked(output) as file:
+        state = _state(output, fingerprint, head, overwrite=overwrite)
+        with _writing(output):
+            job = Job(output, file, fingerprint, state or _NOTHING)
+        if state is None:
+            job.append(head, 0, {})
+        yield job
+
+
+def _state(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Mapping[str, Any] | None:
+    """Return what a killed job noted, or None where there is nothing to go on with."""
+    state = _read(output)
+    unfinished = partial(output)
+    size = unfinished.stat().st_size if unfinished.is_file() else 0
+    if state is None:
+        _check_foreign(unfinished, size, head, overwrite=overwrite)
+        return None
+    if state["fingerprint"] == fingerprint and size >= state["bytes"]:
+        return state
+    if overwrite:
+        return None
+    if size < state["bytes"]:
+        raise RunError(f"{unfinished} does not hold what {note(output)} says. Begin again with --overwrite.")
+    raise RunError(
+        f"{output} was begun by another job, which did {state['rows']} rows. Different: "
+        f"{_differences(state['fingerprint'], fingerprint)}. Go on with that one, give another name, or begin again "
+        "with --overwrite."
+    )
+
+
+def _read(output: Path) -> dict[str, Any] | None:
+    try:
+        state = json.loads(note(output).read_text(encoding="utf-8"))
+        if state["version"] == _VERSION and isinstance(state["fingerprint"], dict):
+            return {**_NOTHING, **state, "rows": int(state["rows"]), "bytes": int(state["bytes"])}
+        problem = "another version"
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        problem = repr(error)
+    raise RunError(f"{note(output)} is no note of a job that could go on ({problem}). Remove it to begin again.")
+
+
+def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool) -> None:
+    """A job that was killed before its first note left the head at most; anything else is not ours to write over."""
+    if size and not overwrite and (size > len(head) or not head.startswith(unfinished.read_bytes())):
+        raise RunError(f"{unfinished} is in the way, and no job has left it. Remove it, or --overwrite.")
+
+
+def _differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
+    names = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
+    return "; ".join(f"{name} was {found.get(name)!r}, is {asked.get(name)!r}" for name in names)
+
+
+@contextmanager
+def _locked(output: Path) -> Iterator[IO[bytes]]:
+    path = partial(output)
+    with _writing(output):
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    with os.fdopen(handle, "r+b") as file:
+        busy = RunError(f"Another process is writing {output}. Wait for it, or stop it; nothing is lost.")
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise busy from error
+        # Between opening and locking, the other may have finished: then this file has its final name already.
+        if not path.is_file() or not _same(handle, path):
+            raise busy
+        yield file
+
+
+def _same(handle: int, path: Path) -> bool:
+    return os.path.samestat(os.fstat(handle), path.stat())
+
+
+@contextmanager
+def _writing(output: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise RunError(
+            f"Cannot write {error.filename or partial(output)}: {error.strerror}. What is noted is kept: the same "
+            "command goes on from there."
+        ) from error
+
+
+def _fresh(output: Path) -> Path:
+    return output.with_name(f"{output.name}.job.json.new")
+
+
+def _sync(directory: Path) -> None:
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,239 @@
+"""A trained judge, loaded from its run: ``Judge.load(run).rate(items)``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from rationem import card as cards
+from rationem import progress
+from rationem.errors import ConfigError, RunError
+from rationem.judging import questions
+from rationem.judging.asking import Plan, ask
+from rationem.judging.questions import Case
+from rationem.judging.verdicts import Rating, verdict
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Engine, Prompt
+
+#: Rationales per item where no calibration says how many.
+DRAWS = 8
+_BATCHES = 4
+
+
+class Judge:
+    """A judge as it was trained: task, weights and calibration; asked with :meth:`rate`.
+
+    Args:
+        directory: the model directory, with the card ``rationem.json`` in it.
+        engine: what generates; None opens the transformers engine on the weights when it is first needed.
+        device: "cpu", "cuda" or None for the GPU where there is one.
+        batch_size: completions generated together.
+        threads: of the CPU; None leaves torch's setting alone.
+        calibrate: whether probabilities are calibrated, where the run could fit a calibration.
+
+    Raises:
+        RunError: no judge is there, or its calibration belongs to another prompt or other weights.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        engine: Engine | None = None,
+        device: str | None = None,
+        batch_size: int = 64,
+        threads: int | None = None,
+        calibrate: bool = True,
+    ) -> None:
+        self.directory = directory
+        self.card = cards.read_card(directory)
+        self.task = JudgeTask.from_description(self.card.task)
+        self.calibration = self.card.calibration if calibrate else None
+        self._given = engine
+        self.device = device
+        self.threads = threads
+        self.batch_size = batch_size if engine is None else engine.batch_size
+        self._warned = False
+        if self.calibration is not None:
+            self._check(self.calibration)
+
+    @classmethod
+    def load(
+        cls,
+        run: str | Path,
+        *,
+        engine: Engine | None = None,
+        device: str | None = None,
+        batch_size: int = 64,
+        threads: int | None = None,
+        calibrate: bool = True,
+    ) -> Judge:
+        """Return the judge of a finished run, or of a model directory that was copied out of one.
+
+        Raises:
+            RunError: see :class:`Judge`; or the run is not finished.
+        """
+        for name, value in (("batch size", batch_size), ("number of threads", threads)):
+            if value is not None and value < 1:
+                raise ConfigError(f"A {name} of {value}: give at least 1.")
+        where = _model_directory(Path(run))
+        return cls(where, engine=engine, device=device, batch_size=batch_size, threads=threads, calibrate=calibrate)
+
+    @cached_property
+    def engine(self) -> Engine:
+        """What generates; the weights are loaded when it is first asked for."""
+        return self._given if self._given is not None else _open_transformers(self)
+
+    @cached_property
+    def weights_sha256(self) -> str:
+        """The hash of the weights."""
+        return cards.weights_sha256(self.directory)
+
+    def rate(
+        self,
+        items: Iterable[Mapping[str, str]],
+        *,
+        draws: int | None = None,
+        fast: bool = False,
+        seed: int | None = None,
+    ) -> list[Rating]:
+        """Rate items: fields "prompt" and "response" ("response_a", "response_b"), "context" and "reference" if any.
+
+        ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each; a pair
+        is asked in both orders. An item's field "criterion" names what to rate; without it, a judge of several
+        criteria gives one rating per criterion, side by side.
+
+        Args:
+            items: mappings of field names to texts; other fields are not looked at.
+            draws: rationales per item (default: as many as the calibration was fitted with, else 8).
+            fast: one greedy rationale and its verdict, no probabilities.
+            seed: of the draws (default: the run's); with the item's text it decides its rationales.
+
+        Returns:
+            The ratings, in order. An item that is empty or too long has one without a level that says why.
+
+        Raises:
+            DataError: an item lacks a field.
+            ConfigError: an unknown criterion, or less than one draw.
+            RunError: the engine failed everything it was asked.
+        """
+        plan = self.plan(draws=draws, fast=fast, seed=seed)
+        ratings: list[Rating] = []
+        chunk: list[Case] = []
+        size = self.chunk(plan)
+        for item in items:
+            criteria = questions.chosen(self.task, [item["criterion"]] if item.get("criterion") else None)
+            chunk += questions.cases(item, criteria, self.card, self.task, self.engine)
+            if len(chunk) >= size:
+                ratings += self.decide(chunk, plan)
+                chunk = []
+        return ratings + self.decide(chunk, plan)
+
+    def plan(self, *, draws: int | None = None, fast: bool = False, seed: int | None = None) -> Plan:
+        """Return how items are asked, defaults filled in; a calibration that does not fit is left out, and it says so.
+
+        Raises:
+            ConfigError: less than one draw, or several greedy ones.
+        """
+        if fast and draws not in (None, 1):
+            raise ConfigError(f"{draws} draws, and fast: a greedy rationale is the same each time. Leave one out.")
+        fitted = self.calibration
+        count = 1 if fast else draws if draws is not None else fitted.draws if fitted else DRAWS
+        if count < 1:
+            raise ConfigError(f"{count} draws: give at least 1.")
+        applies = fitted is not None and count == fitted.draws and not fast
+        if not applies and not fast:
+            self._say_uncalibrated(count)
+        return Plan(
+            draws=count,
+            fast=fast,
+            seed=self.card.seed if seed is None else seed,
+            temperature=fitted.temperature if fitted is not None and applies else None,
+            max_new_tokens=self.card.max_new_tokens,
+        )
+
+    def chunk(self, plan: Plan) -> int:
+        """Return how many cases to ask at once: a few batches, so that rows of like length can share one."""
+        return max(1, _BATCHES * self.batch_size // (plan.draws * (2 if self.task.pair else 1)))
+
+    def decide(self, cases: Sequence[Case], plan: Plan) -> list[Rating]:
+        """Return one rating per case.
+
+        Raises:
+            RunError: the engine failed everything it was asked.
+        """
+        drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task)
+        return [
+            verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, self.card.marginal)
+            for case in cases
+        ]
+
+    def open(self) -> Judge:
+        """Load the weights now rather than at the first question."""
+        self.engine.prompt_tokens(Prompt(""))
+        return self
+
+    def close(self) -> None:
+        """Let go of the weights."""
+        if "engine" in vars(self):
+            self.engine.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def _say_uncalibrated(self, count: int) -> None:
+        if self.calibration is not None:
+            reason = f"it was fitted with {self.calibration.draws} draws per item, and this asks for {count}"
+        else:
+            reason = "the run had no validation set" if self.card.calibration is None else "left out as asked"
+        if not self._warned:
+            progress.say(f"The probabilities are not calibrated: {reason}.")
+        self._warned = True
+
+    def _check(self, calibration: cards.Calibration) -> None:
+        """Refuse a calibration that was fitted with another prompt or other weights."""
+        differs = [
+            name
+            for name, bound, found in (
+                ("prompt (wording, levels, criteria)", calibration.prompt_sha256, cards.prompt_sha256(self.card.task)),
+                ("weights (*.safetensors)", calibration.weights_sha256, self.weights_sha256),
+            )
+            if bound != found
+        ]
+        if differs:
+            raise RunError(
+                f"{self.directory}: the calibration belongs to another judge: the {' and the '.join(differs)} changed "
+                "since it was fitted, so it says nothing about this one. Judge with the model/ that the run wrote, or "
+                "go on without calibration: --no-calibration, in Python calibrate=False."
+            )
+
+
+def _open_transformers(judge: Judge) -> Engine:
+    import torch
+
+    from rationem.launch import transformers_engine
+
+    if judge.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
+    if judge.threads is not None:
+        torch.set_num_threads(judge.threads)
+    return transformers_engine(judge.device, judge.batch_size)(str(judge.directory))
+
+
+def _model_directory(run: Path) -> Path:
+    for directory in (run / "model", run):
+        if (directory / cards.NAME).is_file():
+            return directory
+    if (run / "ledger.sqlite").is_file():
+        raise RunError(
+            f"{run} is not finished: there is no judge in it yet. rationem fit --output {run} goes on with it."
+        )
+    if not run.exists():
+        raise RunError(f"{run}: there is no such directory. Name the run directory that rationem fit wrote.")
+    raise RunError(f"{run} holds no run and no judge (no {cards.NAME}). Name the directory that rationem fit wrote.")

@@ -1,0 +1,125 @@
+"""Items -> cases: what is asked of the judge, one case per item and criterion, or the reason why it is not asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rationem.card import Card
+from rationem.elide import elide, longest_response
+from rationem.errors import ConfigError, DataError, closest
+from rationem.pairs import swapped
+from rationem.tasks.judge import OPTIONAL, PAIR, SINGLE, JudgeTask
+from rationem.types import Engine, Example, Fields, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One criterion of one item.
+
+    Args:
+        criterion: its name, "" where the judge has one without a name.
+        prompts: what to ask: one prompt, or a pair in both orders; none where the item cannot be used.
+        problem: why it cannot be used.
+        too_long: whether the prompts do not fit; then they are not sent.
+        elided: characters left out of the responses so that the prompts fit.
+    """
+
+    criterion: str
+    prompts: tuple[Prompt, ...]
+    problem: str = ""
+    too_long: bool = False
+    elided: int = 0
+
+
+def chosen(task: JudgeTask, names: Sequence[str] | None) -> tuple[str, ...]:
+    """Return the criteria to rate: the named ones, or all of the judge's.
+
+    Raises:
+        ConfigError: the judge has no such criterion, or one is named twice.
+    """
+    known = [criterion.name for criterion in task.criteria]
+    if not names:
+        return tuple(known)
+    for name in names:
+        if name not in known:
+            has = f"It rates {known}." if any(known) else "It rates one thing, which has no name."
+            raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} {has}")
+    if len(set(names)) < len(names):
+        raise ConfigError(f"A criterion is named twice: {list(names)}.")
+    return tuple(names)
+
+
+def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: JudgeTask, engine: Engine) -> list[Case]:
+    """Return one case per criterion of an item, prompts that fit the judge included.
+
+    Raises:
+        DataError: an input that the judge needs is missing altogether.
+    """
+    try:
+        fields = read(item, task)
+    except ValueError as error:
+        return unusable(criteria, str(error))
+    return [_case(fields, criterion, card, task, engine) for criterion in criteria]
+
+
+def unusable(criteria: Sequence[str], problem: str) -> list[Case]:
+    """Return the cases of an item that cannot be used."""
+    return [Case(criterion, (), problem) for criterion in criteria]
+
+
+def read(item: Mapping[str, str], task: JudgeTask) -> dict[str, str]:
+    """Return the inputs of an item and nothing else of it; optional ones that are empty are left out.
+
+    Raises:
+        DataError: an input is missing.
+        ValueError: an input is empty, no text, or half a character; the message says so.
+    """
+    needed = PAIR if task.pair else SINGLE
+    for name in needed:
+        if name not in item:
+            raise DataError(
+                f"An item has no {name!r}.{closest(name, item)} The judge reads {list(needed)} and, where there is "
+                f"one, {list(OPTIONAL[:-1])}; found {list(item)}."
+            )
+    given = {name: item[name] for name in (*needed, *OPTIONAL[:-1]) if name in item}
+    for name, text in given.items():
+        _check(name, text, needed)
+    return {name: text for name, text in given.items() if name in needed or (text and text.strip())}
+
+
+def _check(name: str, text: object, needed: Sequence[str]) -> None:
+    if text is None and name not in needed:
+        return
+    if not isinstance(text, str):
+        raise ValueError(f"the {name} is no text but {type(text).__name__}")
+    if name in needed and not text.strip():
+        raise ValueError(f"the {name} is empty")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the {name} holds half a character (a surrogate) at {error.start}") from error
+
+
+def _case(fields: Fields, criterion: str, card: Card, task: JudgeTask, engine: Engine) -> Case:
+    example = Example("", {**fields, "criterion": criterion} if criterion else fields, task.levels[0], "")
+    if card.elide:
+        example = _shortened(example, card.max_prompt_tokens, task, engine)
+    prompts = [task.prompt(example.fields)]
+    if task.pair:
+        prompts.append(task.prompt(swapped(example, task.scale).fields))
+    longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
+    if longest <= card.max_prompt_tokens:
+        return Case(criterion, tuple(prompts), elided=example.elided)
+    problem = f"the prompt has {longest} tokens, the judge reads {card.max_prompt_tokens}"
+    return Case(criterion, (), problem, too_long=True)
+
+
+def _shortened(example: Example, limit: int, task: JudgeTask, engine: Engine) -> Example:
+    """Shorten as in training, where room was left for the hint: the judge then sees the texts that it learned from."""
+
+    def length(x: Example) -> int:
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
+        return max(engine.prompt_tokens(prompt) for prompt in prompts)
+
+    return elide(example, longest_response(example.fields), length, limit)

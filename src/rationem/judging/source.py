@@ -1,0 +1,121 @@
+"""The file to rate: looked through once before any work, then read row by row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from rationem import data
+from rationem.card import Card
+from rationem.data.readers import scan_file
+from rationem.errors import ConfigError, DataError, closest
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a first look found.
+
+    Args:
+        path: as it was given; it stands in messages.
+        sha256: of its bytes.
+        rows: how many it holds.
+        names: its columns, in the order in which they first appear.
+    """
+
+    path: Path
+    sha256: str
+    rows: int
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How a row becomes an item: by columns, after a preset has brought it into shape, if there is one."""
+
+    columns: data.Columns
+    preset: data.Preset | None
+
+    def item(self, row: data.Row) -> Mapping[str, str]:
+        """Return the inputs of a row, and nothing else of it.
+
+        Raises:
+            DataError: an input is missing, empty, or no text.
+        """
+        flat = row if self.preset is None else data.flatten_row(row, self.preset)
+        return data.to_fields(flat, self.columns)
+
+
+def look(path: Path) -> Source:
+    """Read the whole file once, in little memory: a mistake in its last row is found before hours of work.
+
+    Raises:
+        DataError: it cannot be read, holds no row, or is no file.
+    """
+    rows, names = 0, dict[str, None]()
+    for row in _rows(path):
+        rows += 1
+        names.update(dict.fromkeys(row.cells))
+    if not rows:
+        raise DataError(f"{path}: there is no row to rate.")
+    return Source(path, _sha256(path), rows, tuple(names))
+
+
+def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> Reading:
+    """Return how to read a file: by the named columns or preset, else as the training files were read.
+
+    Raises:
+        ConfigError: the preset is unknown, or named together with columns.
+        DataError: a column is not in the file.
+    """
+    trained = data.Columns.from_dict(card.columns) if card.columns is not None else data.Columns()
+    (first,) = islice(_rows(source.path), 1)
+    if preset is not None:
+        if given:
+            raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
+        if preset not in data.PRESETS:
+            raise ConfigError(f"There is no preset {preset!r}.{closest(preset, data.PRESETS)}")
+        return Reading(data.PRESETS[preset].columns, data.PRESETS[preset])
+    if not given and card.preset is not None and data.PRESETS[card.preset].matches(first.cells):
+        return Reading(trained, data.PRESETS[card.preset])
+    columns = data.Columns.from_dict({**trained.to_dict(), **given})
+    optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
+    for role, name in (*columns.inputs(source.names), *optional):
+        if name not in source.names:
+            raise DataError(
+                f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.names)} The columns "
+                f"are {list(source.names)}. Name the one that holds the {role}: --{role}-col NAME."
+            )
+    return Reading(columns, None)
+
+
+def check_pair(read: Reading, names: Collection[str], *, pair: bool) -> None:
+    """Raise ConfigError where one response is read and the judge compares two, or the other way round."""
+    found = read.columns.responses(names)
+    if (len(found) == 2) != pair:
+        wanted = "compares two responses" if pair else "rates one response"
+        raise ConfigError(f"This judge {wanted}; the response is read from {list(found)}. Name it: --response-col.")
+
+
+def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
+    """Yield the rows from number ``start`` on, ``size`` at a time."""
+    rows = islice(_rows(source.path), start, None)
+    while chunk := list(islice(rows, size)):
+        yield chunk
+
+
+def _rows(path: Path) -> Iterator[data.Row]:
+    """Yield the rows of a file, not of a folder or a hub name; stop at the first that cannot be read."""
+    if path.is_dir():
+        raise DataError(f"{path} is a directory. Name the one file to rate.")
+    for row in scan_file(path):
+        if isinstance(row, DataError):
+            raise row
+        yield row
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

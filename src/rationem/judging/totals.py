@@ -1,0 +1,107 @@
+"""What was counted while a file was rated."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rationem.judging.verdicts import Rating, Status
+from rationem.scale import Scale
+
+
+@dataclass(slots=True)
+class Count:
+    """The ratings of one criterion, counted.
+
+    Args:
+        statuses: status -> items.
+        levels: rating -> items.
+        expected: sum of the expected ratings.
+        with_expected: items that have one.
+        draws: rationales drawn.
+        unparsed: of these, how many named no level on offer.
+        elided: items whose responses were shortened.
+        compared: pairs of which both orders said something.
+        consistent: of these, how many said the same twice.
+    """
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    levels: Counter[str] = field(default_factory=Counter)
+    expected: float = 0.0
+    with_expected: int = 0
+    draws: int = 0
+    unparsed: int = 0
+    elided: int = 0
+    compared: int = 0
+    consistent: int = 0
+
+    def add(self, rating: Rating) -> None:
+        """Count one more."""
+        self.statuses[rating.status] += 1
+        if rating.rating is not None:
+            self.levels[rating.rating] += 1
+        if rating.expected is not None:
+            self.expected += rating.expected
+            self.with_expected += 1
+        self.draws += rating.draws
+        self.unparsed += rating.unparsed
+        self.elided += rating.elided > 0
+        self.compared += rating.consistent is not None
+        self.consistent += bool(rating.consistent)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the counts as JSON; :meth:`from_dict` reads them."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+    @classmethod
+    def from_dict(cls, counts: Mapping[str, Any]) -> Count:
+        """Return the counts that :meth:`as_dict` wrote."""
+        read = cls(**counts)
+        read.statuses, read.levels = Counter(read.statuses), Counter(read.levels)
+        return read
+
+    def sentence(self, scale: Scale) -> str:
+        """Return the counts as one line."""
+        parts = [f"{self.statuses[status]} {status.replace('_', ' ')}" for status in Status if _shown(self, status)]
+        parts += [f"{self.elided} shortened"] if self.elided else []
+        parts += [f"{self.unparsed} of {self.draws} draws unparsed"] if self.draws else []
+        parts += [f"both orders say the same in {self.consistent} of {self.compared}"] if self.compared else []
+        parts += ["ratings " + ", ".join(f"{level}: {self.levels[level]}" for level in scale.levels)]
+        parts += [f"mean expected rating {self.expected / self.with_expected:.3f}"] if self.with_expected else []
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A rated file.
+
+    Args:
+        rows: rows written, earlier starts of the same job included.
+        counts: criterion -> counts over all rows.
+        fresh: rows rated since this start.
+        seconds: what they took, loading the model included.
+    """
+
+    rows: int
+    counts: Mapping[str, Count]
+    fresh: int
+    seconds: float
+
+    def lines(self, scale: Scale) -> list[str]:
+        """Return what a person wants to read at the end."""
+        pace = f", {self.fresh / self.seconds:.1f} rows per second" if self.fresh and self.seconds else ""
+        earlier = f" ({self.rows - self.fresh} by an earlier start)" if self.fresh < self.rows else ""
+        told = [f"{self.rows} rows{earlier} in {self.seconds:.1f} s{pace}"]
+        named = [(f"{name}: " if name else "", count) for name, count in self.counts.items()]
+        return told + [f"{name}{count.sentence(scale)}" for name, count in named]
+
+
+def counts_of(criteria: Sequence[str], noted: Mapping[str, Any]) -> dict[str, Count]:
+    """Return the counts that a job noted, or none yet."""
+    return {name: Count.from_dict(noted[name]) if name in noted else Count() for name in criteria}
+
+
+def _shown(count: Count, status: Status) -> bool:
+    return status is Status.RATED or count.statuses[status] > 0

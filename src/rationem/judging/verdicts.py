@@ -1,0 +1,152 @@
+"""Drawn rationales -> a rating: p~(level | x), calibrated, averaged over both orders of a pair (pure)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+
+from rationem import evidence, metrics
+from rationem.evidence import Floats
+from rationem.judging.asking import Drawn, Plan
+from rationem.judging.questions import Case
+from rationem.pairs import swap_level
+from rationem.scale import Scale
+
+
+class Status(StrEnum):
+    """What became of one item and criterion.
+
+    ``UNPARSED``: not one draw named a level on offer. ``INCONSISTENT``: of a pair's two greedy verdicts (``fast``) each
+    says something else. ``UNUSABLE``: the item itself is empty or no text; it was not asked.
+    """
+
+    RATED = "rated"
+    UNPARSED = "unparsed"
+    INCONSISTENT = "inconsistent"
+    TOO_LONG = "too_long"
+    UNUSABLE = "unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class Rating:
+    """What the judge says of one item.
+
+    Args:
+        criterion: what was rated, "" where the judge has one criterion without a name.
+        status: why there is a rating, or none.
+        rating: the most probable level; None unless ``status`` is "rated".
+        expected: sum over levels of p times the level's value, in the units of the scale; None without probabilities
+            or without an order.
+        probabilities: level -> p~(level | x), calibrated where the judge is; None without a rating and when fast.
+        entropy: of the probabilities, nats; None without them.
+        rationale: z of the first draw, of a pair in its given order, that said the rating; "" where none did.
+        draws: rationales drawn; of a pair over both orders.
+        unparsed: of these, how many named no level on offer.
+        consistent: whether both orders of a pair say the same; None where one says nothing, and without a pair.
+        problem: what is wrong with the item, or was done to it, in words.
+        elided: characters left out of the responses to make the prompt fit.
+    """
+
+    criterion: str
+    status: Status
+    rating: str | None = None
+    expected: float | None = None
+    probabilities: Mapping[str, float] | None = None
+    entropy: float | None = None
+    rationale: str = ""
+    draws: int = 0
+    unparsed: int = 0
+    consistent: bool | None = None
+    problem: str = ""
+    elided: int = 0
+
+
+def verdict(
+    case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, scale: Scale, marginal: Sequence[float]
+) -> Rating:
+    """Return the rating of a case.
+
+    Args:
+        orders: the draws of each of its prompts; none where it was not asked.
+        plan: how it was asked.
+        marginal: the training marginal over the levels, which every unparsed draw contributes, shape (L,).
+    """
+    if not case.prompts:
+        status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
+        return Rating(case.criterion, status, problem=case.problem)
+    said = [_mapped([drawn.said for drawn in order], scale, swapped=n > 0) for n, order in enumerate(orders)]
+    nothing = _unparsed(case, [drawn for order in orders for drawn in order])
+    if nothing.unparsed == nothing.draws:
+        return nothing
+    if plan.fast:
+        return _greedy(nothing, said, orders)
+    tables = [_predictive(order, scale, marginal, swapped=n > 0) for n, order in enumerate(orders)]
+    probs_L = _calibrated(np.mean(tables, axis=0), plan.temperature)
+    probabilities = dict(zip(scale.levels, probs_L.tolist(), strict=True))
+    rating = scale.levels[int(probs_L.argmax())]
+    return replace(
+        nothing,
+        status=Status.RATED,
+        rating=rating,
+        expected=metrics.expected(tuple(probabilities.values()), scale),
+        probabilities=probabilities,
+        entropy=metrics.entropy(tuple(probabilities.values())),
+        rationale=_rationale(rating, said, orders),
+        consistent=_consistent(tables, said),
+    )
+
+
+def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
+    """Tempering changes no order: the rating stays. Of a pair the average is tempered, as it was when T was fitted."""
+    return probs_L if temperature is None else metrics.tempered(probs_L, temperature)
+
+
+def _predictive(order: Sequence[Drawn], scale: Scale, marginal: Sequence[float], *, swapped: bool) -> Floats:
+    logps_ML, scored_M = evidence.stack([drawn.level_logps for drawn in order], len(scale.levels))
+    probs_L = evidence.predictive(logps_ML, scored_M, marginal)
+    back = [scale.rank(swap_level(level, scale)) for level in scale.levels]
+    return probs_L[back] if swapped else probs_L
+
+
+def _mapped(levels: Sequence[str | None], scale: Scale, *, swapped: bool) -> list[str | None]:
+    """Return what was said, in the terms of the given order."""
+    return [swap_level(level, scale) if swapped and level is not None else level for level in levels]
+
+
+def _unparsed(case: Case, draws: Sequence[Drawn]) -> Rating:
+    failed = sum(not drawn.served for drawn in draws)
+    notes = [f"{case.elided} characters were left out to fit"] if case.elided else []
+    notes += [f"the engine failed {failed} of {len(draws)} draws"] if failed else []
+    return Rating(
+        case.criterion,
+        Status.UNPARSED,
+        draws=len(draws),
+        unparsed=sum(drawn.said is None for drawn in draws),
+        problem="; ".join(notes),
+        elided=case.elided,
+    )
+
+
+def _greedy(nothing: Rating, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]]) -> Rating:
+    verdicts = [order[0] for order in said]
+    named = [level for level in verdicts if level is not None]
+    if len(set(named)) > 1:
+        return replace(nothing, status=Status.INCONSISTENT, consistent=False)
+    consistent = True if len(named) == 2 else None
+    rationale = _rationale(named[0], said, orders)
+    return replace(nothing, status=Status.RATED, rating=named[0], rationale=rationale, consistent=consistent)
+
+
+def _rationale(rating: str, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]]) -> str:
+    # Only the given order: behind the other, z calls the responses by each other's names.
+    return next((z.rationale for level, z in zip(said[0], orders[0], strict=True) if level == rating), "")
+
+
+def _consistent(tables: Sequence[Floats], said: Sequence[Sequence[str | None]]) -> bool | None:
+    if len(tables) < 2 or any(all(level is None for level in order) for order in said):
+        return None
+    first, second = (int(table.argmax()) for table in tables)
+    return first == second
