@@ -77,6 +77,7 @@ def examine(config: FitConfig) -> Checkup:
     sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
     findings += _about_labels(material, splits, scale)
     sections["sets"] = labels.sets(splits, scale)
+    findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
     findings += labels.overlapping(sections["group_overlap"], len(splits.test))
     sections["rows"], found = texts.unusable(material.skipped, material.rows)
@@ -88,9 +89,9 @@ def examine(config: FitConfig) -> Checkup:
     findings += leaks.leaks(evidence)
     sections["control"], found = texts.control(examples, asked.chat)
     findings += found
-    limit, cut = asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0
-    sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, limit, cut)
-    findings += [*found, *_suggested(material)]
+    room = texts.Room(asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0, config.elide)
+    sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, room)
+    findings += [*found, *_suggested(material), *_left_out(material)]
     sections["cost"], found = cost.cost(sizes, scheme, asked.config, asked.shape, asked.machine)
     return Checkup(sections, worst_first([*findings, *found]))
 
@@ -160,3 +161,17 @@ def _suggested(material: reading.Material) -> list[Finding]:
         f"here use it. A fit wants it said.{order}"
     )
     return [note("suggested_scale", text)]
+
+
+def _left_out(material: reading.Material) -> list[Finding]:
+    """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
+    told = {
+        "no_majority": "items have no label: their raters agree on none, and levels without an order have no mean.",
+        "unrated": "ratings are missing: an item is asked only for the criteria that it is rated on.",
+        "missing_ratings": "rating cells are empty beside filled ones: those items have fewer raters.",
+        "repeated_ratings": "ratings of one rater for one item come twice; the first one counts.",
+        "empty_responses": "responses are empty, as the preset allows, and marked so in the prompt.",
+    }
+    loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
+    counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
+    return [note(name, f"{count} {told[name]}", count) for name, count in counts.items() if count]

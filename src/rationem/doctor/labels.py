@@ -15,6 +15,7 @@ from rationem.types import Example, Splits
 _CONSTANT = 0.9
 #: Sets below these sizes: nothing to learn, a coin toss for the iteration, a test that tells little.
 _SMALL = {"train": 50, "validation": 20, "test": 100}
+_FEW_GROUPS = 10
 
 
 def histogram(examples: Sequence[Example], scale: Scale) -> dict[str, dict[str, int]]:
@@ -108,6 +109,19 @@ def tiny(sizes: Mapping[str, int]) -> list[Finding]:
         )
         for name, least in _SMALL.items()
         if 0 < sizes[name] < least
+    ]
+
+
+def few_groups(groups: Mapping[str, int]) -> list[Finding]:
+    """Find validation and test sets of a few groups: their items are no independent evidence."""
+    return [
+        warning(
+            "few_groups",
+            f"The {name} set has {groups[name]} groups (by default: different prompts): its numbers hang on these few.",
+            groups[name],
+        )
+        for name in ("validation", "test")
+        if 0 < groups[name] < _FEW_GROUPS
     ]
 
 

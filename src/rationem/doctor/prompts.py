@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rationem import models
 from rationem.chat import Chat
@@ -15,7 +15,7 @@ from rationem.prepare import prepare
 from rationem.seeds import seed_for
 from rationem.tasks.judge import JudgeTask
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Prompt, Task
+from rationem.types import Example, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Seen:
 
     Args:
         example: the example.
-        kind: "forward" or "rationalize".
+        kind: "forward", "rationalize", or "control": forward with solved examples in front.
         text: through the chat template, decoded from the ids that are fed; without a model the bare text.
         tokens: how many ids; None without a model.
     """
@@ -47,7 +47,8 @@ class Shown:
 def prompts(config: FitConfig, count: int) -> Shown:
     """Return the forward and the hinted prompt of ``count`` training examples, chosen by the seed.
 
-    With ``shots`` both have solved examples before them, as the control does; those are never among the examples.
+    With ``shots`` the prompt of that control follows, which has solved examples in front; these are never shown as
+    examples themselves.
 
     Raises:
         RationemError: data, rubric, template or model cannot be used as asked.
@@ -57,12 +58,11 @@ def prompts(config: FitConfig, count: int) -> Shown:
         raise ConfigError(f"--show {count}: give at least 1.")
     judge, splits = prepare(config)
     shots = choose_shots(splits.train, config.shots, config.seed)
-    task: Task = Shots(judge, shots) if shots else judge
     taken = {x.id for x in shots}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
     chat = machine.chat(config.model, models.resolve(config.model)) if config.model else None
-    return Shown(judge, shots, tuple(_both(chosen, task, chat)))
+    return Shown(judge, shots, tuple(_all(chosen, judge, shots, chat)))
 
 
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
@@ -70,7 +70,7 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     for name, template in (("template", shown.judge.template), ("hint", shown.judge.hint)):
         yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"
     if shown.shots:
-        yield f"solved examples in front: {', '.join(plain(x.id) for x in shown.shots)}"
+        yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
     if model is None:
         yield "The bare text of the prompts: without --model there is no chat template and no token to count."
     else:
@@ -82,10 +82,14 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
         yield plain(seen.text, breaks=True)
 
 
-def _both(examples: Sequence[Example], task: Task, chat: Chat | None) -> Iterator[Seen]:
+def _all(
+    examples: Sequence[Example], judge: JudgeTask, shots: tuple[Example, ...], chat: Chat | None
+) -> Iterator[Seen]:
     for x in examples:
-        for prompt in (task.prompt(x.fields), task.hint_prompt(x.fields, x.answer)):
-            yield _seen(x, prompt, chat)
+        yield _seen(x, judge.prompt(x.fields), chat)
+        yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)
+        if shots:
+            yield replace(_seen(x, Shots(judge, shots).prompt(x.fields), chat), kind="control")
 
 
 def _seen(x: Example, prompt: Prompt, chat: Chat | None) -> Seen:

@@ -124,14 +124,20 @@ def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
     per_item = ", ".join(f"{count} items with {number}" for number, count in found["per_item"].items())
     lines = [f"{name}: {found['ratings']} ratings; {per_item}"]
     one = found["ceiling"]
-    if one is None:
-        return lines
-    lines.append(
-        f"  one person against the others ({one['count']} times): accuracy {_number(one['accuracy'])}, "
-        f"within one {_number(one['within_one'])}, MAE {_number(one['mae'])}, Pearson {_number(one['pearson'])} "
-        f"(unrounded {_number(one['pearson_unrounded'])}), quadratic kappa {_number(one['quadratic_kappa'])}"
-    )
-    return [*lines, f"  Krippendorff's alpha {_number(found['alpha'])} (1 is agreement, 0 is chance)"]
+    if one is not None:
+        named = {
+            "accuracy": "accuracy",
+            "within_one": "within one",
+            "mae": "MAE",
+            "pearson": "Pearson",
+            "pearson_unrounded": "Pearson, unrounded",
+            "quadratic_kappa": "quadratic kappa",
+        }
+        told = ", ".join(f"{name} {one[key]:.3f}" for key, name in named.items() if one[key] is not None)
+        lines.append(f"  one person against the others ({one['count']} times): {told}")
+    if found["alpha"] is not None:
+        lines.append(f"  Krippendorff's alpha {found['alpha']:.3f} (1 is agreement, 0 is chance)")
+    return lines
 
 
 def _sets(found: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from rationem import progress
@@ -43,8 +44,17 @@ def unusable(skipped: Sequence[DataError], rows: int) -> tuple[dict[str, Any], l
     return section, [error("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How long texts may be, in tokens: a prompt, a completion; and whether longer prompts are shortened to fit."""
+
+    prompt: int
+    completion: int
+    elide: bool = False
+
+
 def lengths(
-    splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, limit: int, cut: int
+    splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, room: Room
 ) -> tuple[dict[str, Any], Sizes, list[Finding]]:
     """Measure every prompt that a fit would use against the longest it may be.
 
@@ -53,13 +63,12 @@ def lengths(
         task: gives the prompts.
         scheme: its plan.
         chat: counts tokens exactly; None estimates them from the characters.
-        limit: ``max_prompt_tokens``.
-        cut: ``max_new_tokens``.
+        room: what fits.
 
     Returns:
         The lengths by set, the sizes that the cost is counted from, and the findings.
     """
-    shows_hint = any(proposal.prompt == "rationalize" for proposal in scheme.plan)
+    limit, shows_hint = room.prompt, any(proposal.prompt == "rationalize" for proposal in scheme.plan)
     count = _counter(chat)
     forward, hinted = {}, {}
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
@@ -74,19 +83,19 @@ def lengths(
     section = {
         "exact": chat is not None,
         "limit": limit,
-        "completion_cut": cut,
+        "completion_cut": room.completion,
         "sets": {name: _summary(forward[name], longest[name], limit) for name in parts},
         "hinted_mean": round(mean(hinted["train"]), 1) if shows_hint else None,
     }
-    used = [value for values in longest.values() for value in values if value <= limit]
+    fitting = {name: [min(n, limit) for n in values if n <= limit or room.elide] for name, values in longest.items()}
     sizes = Sizes(
-        **{name: sum(value <= limit for value in longest[name]) for name in parts},
+        **{name: len(values) for name, values in fitting.items()},
         forward=mean([min(value, limit) for values in forward.values() for value in values]),
         hinted=mean([min(value, limit) for value in hinted["train"]]),
-        longest=max(used, default=limit),
-        cut=cut,
+        longest=max((n for values in fitting.values() for n in values), default=limit),
+        cut=room.completion,
     )
-    return section, sizes, _too_long(parts, longest, limit, chat is not None)
+    return section, sizes, _too_long(parts, longest, room, chat is not None)
 
 
 def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, Any], list[Finding]]:
@@ -142,26 +151,23 @@ def _summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict
 
 
 def _too_long(
-    parts: Mapping[str, Sequence[Example]], longest: Mapping[str, Sequence[int]], limit: int, exact: bool
+    parts: Mapping[str, Sequence[Example]], longest: Mapping[str, Sequence[int]], room: Room, exact: bool
 ) -> list[Finding]:
-    over = [(x, n) for name, part in parts.items() for x, n in zip(part, longest[name], strict=True) if n > limit]
+    over = [(x, n) for name, part in parts.items() for x, n in zip(part, longest[name], strict=True) if n > room.prompt]
     total = sum(map(len, parts.values()))
     if not over:
         return []
     about = "" if exact else "about "
-    text = (
-        f"{len(over)} of {total} prompts have more than {limit} tokens{'' if exact else ' by an estimate'}: left out "
-        "of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten (--elide)."
-    )
-    tell = error if len(over) == total else warning if len(over) > _LOST * total else note
-    return [
-        tell(
-            "too_long",
-            text,
-            len(over),
-            list(dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)),
+    fate = "shortened in the middle of the response, and marked (--elide)."
+    if not room.elide:
+        fate = (
+            "left out of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten "
+            "the responses (--elide)."
         )
-    ]
+    text = f"{len(over)} of {total} prompts have more than {about}{room.prompt} tokens: {fate}"
+    tell = note if room.elide else error if len(over) == total else warning if len(over) > _LOST * total else note
+    places = dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)
+    return [tell("too_long", text, len(over), list(places))]
 
 
 def _own_control(chat: Chat) -> re.Pattern[str] | None:
