@@ -6,9 +6,9 @@ No data set's own code is ever run: where the hub offers a script only, its parq
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -144,7 +144,13 @@ def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
     by_split = {str(key): [Path(str(file)) for file in files] for key, files in (found or {}).items()}
     _check_all(path, [file for files in by_split.values() for file in files])
     chosen = by_split[_choose_split(name, list(by_split), split)]
-    return (row for file in chosen for row in scan_file(file))
+    return _numbered(row for file in chosen for row in scan_file(file))
+
+
+def _numbered(rows: Iterable[Row | DataError]) -> Iterator[Row | DataError]:
+    """Count through all files of a folder, so that no two of its rows have one number; the source keeps the line."""
+    for number, row in enumerate(rows, 1):
+        yield row if isinstance(row, DataError) else replace(row, number=number)
 
 
 def _check_all(path: Path, read: Sequence[Path]) -> None:

@@ -31,7 +31,7 @@ class Row:
         cells: column name -> value; None where the file says null.
         source: file and number, e.g. ``"ratings.csv:12"``.
         number: as a person counts: for csv, tsv and jsonl the line (a csv header is line 1), else the record
-            from 1.
+            from 1; in a folder, the place among the rows of all its files.
     """
 
     cells: Mapping[str, object]
