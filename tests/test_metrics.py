@@ -1,36 +1,19 @@
-"""Numbers by hand and against scikit-learn; the human ceiling on the real files."""
+"""Predictions and examples -> numbers: by hand, against scikit-learn, and what JSON makes of them."""
 
 import json
 import math
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, mean_absolute_error
+from sklearn.calibration import calibration_curve
+from sklearn.metrics import brier_score_loss
 
+from rated import FOUR, TIE, guess, item, made_up
 from rationem import metrics
-from rationem.data import expand_raters, load, load_feedbackqa, overlap
 from rationem.evidence import too_long
+from rationem.metrics.distributions import brier, calibration_error, ranked_probability, reliability
 from rationem.scale import Scale
-from rationem.types import Example, Prediction
-
-# Speed is not what these properties state: no deadline on a busy machine.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
-
-FOUR = Scale.parse("1-4")
-
-
-def item(name: str, answer: str, ratings: tuple[str, ...] = ()) -> Example:
-    return Example(name, {"prompt": name, "response": name}, answer, name, ratings)
-
-
-def guess(name: str, predicted: str | None, probabilities=(0.25,) * 4, raw=0.5, draws=4, unparsed=0) -> Prediction:
-    return Prediction(name, predicted, probabilities, raw, draws, unparsed)
-
+from rationem.types import Example
 
 ITEMS = [item("a", "1"), item("b", "2", ("1", "2", "4")), item("c", "4"), item("d", "2"), item("e", "3")]
 GUESSES = [
@@ -73,12 +56,6 @@ def test_nothing_parsed_is_none_and_the_worst_never_zero():
     assert got.accuracy_parsed is got.log_evidence is got.unparsed_draws is got.log_likelihood_se is None
 
 
-def test_no_verdict_is_not_within_one_even_where_no_level_is_further_off():
-    three = Scale.parse("1-3")
-    got = metrics.agreement([None, None, "1"], ["2", "1", "2"], three)
-    assert (got.count, got.unparsed, got.accuracy, got.within_one, got.mae) == (3, 2, 0.0, 1 / 3, 4 / 3)
-
-
 def test_an_impossible_label_is_minus_infinity_and_null_in_json():
     items, guesses = (
         [item("a", "1"), item("b", "1")],
@@ -99,28 +76,6 @@ def test_one_prediction_per_example(guesses):
         metrics.score([], [], FOUR)
 
 
-LEVELS = st.lists(st.tuples(st.sampled_from(FOUR.levels), st.sampled_from(FOUR.levels)), min_size=1, max_size=30)
-
-
-@given(pairs=LEVELS)
-def test_agreement_as_scikit_learn_has_it(pairs):
-    predicted, targets = [one for one, _ in pairs], [other for _, other in pairs]
-    ranks = [[FOUR.rank(level) for level in levels] for levels in (targets, predicted)]
-    got = metrics.agreement(predicted, targets, FOUR)
-    assert got.accuracy == pytest.approx(accuracy_score(targets, predicted))
-    assert got.mae == pytest.approx(mean_absolute_error(*ranks))
-    assert got.within_one == pytest.approx(np.mean(np.abs(np.subtract(*ranks)) <= 1))
-
-
-@given(pairs=LEVELS, lost=st.integers(0, 29))
-def test_losing_a_verdict_never_helps(pairs, lost):
-    predicted, targets = [one for one, _ in pairs], [other for _, other in pairs]
-    full = metrics.agreement(predicted, targets, FOUR)
-    less = metrics.agreement([None if at == lost else p for at, p in enumerate(predicted)], targets, FOUR)
-    assert (less.accuracy, less.within_one) <= (full.accuracy, full.within_one)
-    assert less.mae >= full.mae
-
-
 def test_marginal_counts_single_ratings_and_is_never_zero():
     got = metrics.marginal([item("a", "3", ("1", "4", "4")), item("b", "4")], FOUR)
     assert got == pytest.approx([1.5 / 6, 0.5 / 6, 0.5 / 6, 3.5 / 6])
@@ -136,85 +91,114 @@ def test_majority_reads_the_training_labels_alone():
     assert metrics.uniform_log_likelihood(FOUR) == pytest.approx(-1.3862943611)
 
 
-def test_ceiling_leaves_one_rater_out():
-    items = [item("a", "3", ("1", "2", "4")), item("b", "2", ("1", "2")), item("c", "1")]
-    # a: 1 against mean(2, 4) = 3; 2 against mean(1, 4) = 2.5 -> 3; 4 against mean(1, 2) = 1.5 -> 2.
-    # b: 1 against 2, 2 against 1.
-    got = metrics.human_ceiling(items, FOUR)
-    assert (got.count, got.accuracy, got.within_one, got.mae) == (5, 0.0, 3 / 5, (2 + 1 + 2 + 1 + 1) / 5)
-    assert metrics.human_ceiling(items[2:], FOUR) is None
-    model = [guess("a", "3"), guess("b", None), guess("c", "1")]
-    # a: 3 against 3, 3, 2; b has no verdict against 2 and 1: off by 2 and 3 at worst.
-    got = metrics.beside_humans(model, items, FOUR)
-    assert (got.count, got.accuracy, got.within_one, got.mae) == (5, 2 / 5, 3 / 5, (0 + 0 + 1 + 2 + 3) / 5)
-    assert metrics.beside_humans(model[2:], items[2:], FOUR) is None
+def test_the_best_constant_is_chosen_on_train_and_scored_on_test():
+    train = [item(str(n), level) for n, level in enumerate("1144443")]
+    test = [item("x", "3"), item("y", "4"), item("z", "1")]
+    # Mean distance on train: of 1 (0 0 3 3 3 3 2) = 14/7, of 2 12, of 3 8, of 4 7.
+    assert metrics.best_constant(train, test, FOUR) == metrics.Constant("4", 1 / 3, (1 + 0 + 3) / 3)
+    assert metrics.best_constant(train[:4], test, FOUR).level == "1"  # 1, 2, 3 and 4 are equally far: the lower
+    assert metrics.best_constant([item("a", "A")], [item("b", "B")], TIE) is None
+    with pytest.raises(ValueError, match="labels"):
+        metrics.best_constant([], test, FOUR)
 
 
-def test_human_log_likelihood_by_hand():
-    items = [item("a", "2", ("1", "1", "4")), item("b", "2", ("2", "2")), item("c", "1")]
-    base, alpha = (0.4, 0.3, 0.2, 0.1), 2.0
-    first = (2 * math.log((1 + 2 * 0.4) / 4) + math.log((0 + 2 * 0.1) / 4)) / 3
-    second = math.log((1 + 2 * 0.3) / 3)
-    got = metrics.human_log_likelihood(items, FOUR, base, alpha)
-    assert got == pytest.approx((first + second) / 2)
-    assert metrics.human_log_likelihood(items[2:], FOUR, base, alpha) is None
+def test_the_best_iteration_is_the_earlier_of_equals():
+    assert metrics.best_iteration([-1.5, -1.0, None, -1.0]) == 1
+    assert metrics.best_iteration([None]) is None
 
 
-def test_alpha_is_small_where_raters_agree_and_large_where_they_guess():
-    base = (0.25,) * 4
-    agree = [item(str(n), level, (level, level)) for n, level in enumerate("12341234")]
-    assert metrics.fit_alpha(agree, FOUR, base) == pytest.approx(1e-3)
-    chance = [item(f"{a}{b}", "2", (a, b)) for a in "1234" for b in "1234"]
-    assert metrics.fit_alpha(chance, FOUR, base) == pytest.approx(1e3)
-    mixed = [*agree, *chance]
-    alpha = metrics.fit_alpha(mixed, FOUR, base)
-    best = metrics.human_log_likelihood(mixed, FOUR, base, alpha)
-    # 12 of the 24 pairs agree: the maximum is at (1 + alpha / 4) / (1 + alpha) = 1/2, so alpha = 2.
-    assert alpha == pytest.approx(2, rel=0.02)
-    assert best >= metrics.human_log_likelihood(mixed, FOUR, base, 2 * alpha)
-    assert metrics.fit_alpha([item("c", "1")], FOUR, base) is None
+def test_the_expected_rating_by_hand():
+    items = [
+        item("a", "2", ("1", "2", "4"), response="xx"),
+        item("b", "4", response="xxxx"),
+        item("c", "1", response="x"),
+    ]
+    guesses = [
+        guess("a", "1", (0.5, 0.5, 0, 0)),
+        guess("b", "4", (0, 0, 0.5, 0.5)),
+        guess("c", None, (0.25, 0.25, 0.25, 0.25)),
+    ]
+    got = metrics.score(guesses, items, FOUR)
+    said, true, means = [1.5, 3.5, 2.5], [2, 4, 1], [7 / 3, 4, 1]
+    assert got.expected_mae == pytest.approx(np.mean([0.5, 0.5, 1.5]))
+    assert got.expected_rmse == pytest.approx(math.sqrt(np.mean([0.25, 0.25, 2.25])))
+    assert got.expected_pearson == pytest.approx(np.corrcoef(said, true)[0, 1])
+    assert got.expected_mae_unrounded == pytest.approx(np.mean(np.abs(np.subtract(said, means))))
+    assert got.expected_rmse_unrounded == pytest.approx(np.sqrt(np.mean(np.subtract(said, means) ** 2)))
+    assert got.expected_pearson_unrounded == pytest.approx(np.corrcoef(said, means)[0, 1])
+    assert got.length_bias == pytest.approx(np.corrcoef([2, 4, 1], [-0.5, -0.5, 1.5])[0, 1])
+    assert (got.grouped_pearson, got.grouped_pearson_groups) == (None, 0)
+    # ece: confidence .5 right never and once, .25 never; bins (0.2, 0.3] and (0.4, 0.5].
+    assert got.ece == pytest.approx((1 * 0.25 + 2 * abs(0.5 - 0.5)) / 3)
+    assert got.brier == pytest.approx((0.5 + 0.5 + (0.75**2 + 3 * 0.25**2)) / 3)
+    assert got.rps == pytest.approx((0.25 / 3 + 0.25 / 3 + (0.75**2 + 0.5**2 + 0.25**2) / 3) / 3)
 
 
-@pytest.fixture(scope="module")
-def feedbackqa() -> Path:
-    shared = os.environ.get("RATIONEM_SHARED_DATA") or Path(__file__).parents[2] / "shared" / "data"
-    folder = Path(shared) / "feedbackqa"
-    if folder.is_dir():
-        return folder
-    reason = f"the real data is not at {folder}; set RATIONEM_SHARED_DATA to the folder that holds feedbackqa/"
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
-    pytest.skip(reason)
+def test_without_several_ratings_nothing_is_unrounded_and_pairs_have_no_length():
+    got = metrics.score([guess("a", "1"), guess("b", "2")], [item("a", "1"), item("b", "2")], FOUR)
+    assert got.pearson_unrounded is got.expected_pearson_unrounded is got.expected_mae_unrounded is None
+    fields = {"prompt": "x", "response_a": "y", "response_b": "z"}
+    pairs = [Example("a", fields, "1", "a"), Example("b", {**fields, "response_a": "yy"}, "2", "b")]
+    assert metrics.score([guess("a", "1"), guess("b", "2")], pairs, FOUR).length_bias is None
 
 
-@pytest.mark.acceptance
-def test_ceiling_on_feedbackqa(feedbackqa):
-    pooled = load(sorted(feedbackqa.glob("*.json")))
-    assert (pooled.preset, len(pooled.examples)) == ("feedbackqa", 3924)
-    got = metrics.human_ceiling(pooled.examples, pooled.scale)
-    assert (round(got.accuracy, 2), round(got.within_one, 2), round(got.mae, 2)) == (0.45, 0.80, 0.80)
-    test = load(sorted(feedbackqa.glob("*_test.json")))
-    got = metrics.human_ceiling(test.examples, test.scale)
-    assert (round(got.accuracy, 2), round(got.within_one, 2), round(got.mae, 2)) == (0.42, 0.79, 0.83)
-    for example in pooled.examples[::50]:
-        assert set(example.fields) == {"prompt", "response"}
+def test_a_scale_without_order_has_probabilities_but_no_distances():
+    guesses, items = made_up(TIE, 30, 1, raters=3)
+    got = metrics.score(guesses, items, TIE)
+    for name, value in got.as_dict().items():
+        needs_order = name.startswith("expected") or name in {
+            "within_one", "mae", "mae_parsed", "rmse", "signed_error_parsed", "pearson", "spearman", "kendall", "rps",
+            "pearson_unrounded", "quadratic_kappa", "grouped_pearson", "length_bias",
+        }  # fmt: skip
+        assert (value is None) == needs_order, name
+    assert got.reliability_best == ()
 
 
-@pytest.mark.acceptance
-def test_baselines_on_feedbackqa(feedbackqa):
-    names = ["WHO_feedback_train", "CDC_feedback_valid", "UK_feedback_valid", "Australia_feedback_valid"]
-    train = load_feedbackqa(*(feedbackqa / f"{name}.json" for name in names))
-    test = load(sorted(feedbackqa.glob("*_test.json")))
-    scale = train.scale
-    assert (len(train.examples), len(test.examples)) == (1800, 1995)
-    assert overlap(train.examples, test.examples) == 0
-    base = metrics.majority(train.examples, test.examples, scale)
-    assert (round(base.accuracy, 2), round(base.log_likelihood, 3)) == (0.20, -1.318)
-    assert round(metrics.uniform_log_likelihood(scale), 3) == -1.386
-    each = expand_raters(train.examples, "each")
-    assert len(each) == 3600
-    assert metrics.marginal(each, scale) == metrics.marginal(train.examples, scale)
-    shown = metrics.marginal(train.examples, scale)
-    alpha = metrics.fit_alpha(train.examples, scale, shown)
-    human = metrics.human_log_likelihood(test.examples, scale, shown, alpha)
-    assert base.log_likelihood < human < 0
+def test_scores_of_probabilities_as_scikit_learn_has_them():
+    guesses, items = made_up(FOUR, 200, 2, lost=0)
+    probabilities = np.array([one.probabilities for one in guesses])
+    answers = [one.answer for one in items]
+    got = metrics.score(guesses, items, FOUR)
+    assert got.brier == pytest.approx(brier_score_loss(answers, probabilities, labels=FOUR.levels, scale_by_half=False))
+    right = [one.predicted == answer for one, answer in zip(guesses, answers, strict=True)]
+    shares, means = calibration_curve(right, probabilities.max(axis=1), n_bins=10)
+    filled = [one for one in got.reliability if one.count]
+    assert [one.accuracy for one in filled] == pytest.approx(shares)
+    assert [one.confidence for one in filled] == pytest.approx(means)
+    assert sum(one.count for one in got.reliability) == 200
+    best, means = calibration_curve([answer == "4" for answer in answers], probabilities[:, 3], n_bins=10)
+    assert [one.accuracy for one in got.reliability_best if one.count] == pytest.approx(best)
+    assert got.ece == pytest.approx(sum(o.count / 200 * abs(o.accuracy - o.confidence) for o in filled))
+
+
+def test_bins_hold_their_upper_end_and_count_every_item():
+    bins = reliability([0.0, 0.1, 0.1000001, 1.0], [0, 1, 1, 1])
+    assert [one.count for one in bins] == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert (bins[0].low, bins[0].high, bins[0].accuracy, bins[5].accuracy) == (0, 0.1, 0.5, None)
+    assert calibration_error(bins) == pytest.approx((abs(1 - 0.1) + 0.8999999 + 0) / 4)
+
+
+def test_a_far_miss_costs_more_than_a_near_one_only_in_the_ranked_score():
+    near, far = [0, 1, 0, 0], [0, 0, 0, 1]
+    assert ranked_probability([near, far], [0, 0]) == pytest.approx([1 / 3, 1])
+    assert brier([near, far], [0, 0]) == pytest.approx([2, 2])
+    rng = np.random.default_rng(0)
+    probs, truth = rng.dirichlet(np.ones(4), 20), rng.integers(4, size=20)
+    by_hand = [sum((sum(p[: k + 1]) - (t <= k)) ** 2 for k in range(3)) / 3 for p, t in zip(probs, truth, strict=True)]
+    assert ranked_probability(probs, truth) == pytest.approx(by_hand)
+
+
+def test_mean_and_entropy_of_a_distribution():
+    assert metrics.expected((0.25, 0.25, 0.5), Scale.parse("-1..1")) == 0.25
+    assert metrics.expected((0.5, 0.5), Scale.parse("A | B")) is None
+    assert metrics.entropy((0.25,) * 4) == pytest.approx(math.log(4))
+    assert metrics.entropy((0.0, 1.0)) == 0
+
+
+def test_items_in_another_order_have_the_same_scores():
+    guesses, items = made_up(FOUR, 60, 3, raters=3, groups=15)
+    one, other = metrics.score(guesses, items, FOUR), metrics.score(guesses[::-1], items[::-1], FOUR)
+    for name, value in one.as_dict().items():
+        if not name.startswith("reliability"):
+            assert other.as_dict()[name] == pytest.approx(value), name
+    json.dumps(one.as_dict(), allow_nan=False)

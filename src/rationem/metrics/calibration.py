@@ -75,7 +75,7 @@ def fit_temperature(probabilities_NL: ArrayLike, ratings: Sequence[Sequence[int]
     from scipy.optimize import minimize_scalar
 
     logs_NL = _logs(probabilities_NL)
-    if len(logs_NL) == 0 or len(logs_NL) != len(ratings) or not all(ratings):
+    if len(logs_NL) == 0 or len(logs_NL) != len(ratings) or not all(map(len, ratings)):
         raise ValueError("Calibration needs items, and at least one rating for each.")
     weight_NL = np.zeros(logs_NL.shape)
     for item, ranks in enumerate(ratings):
@@ -88,8 +88,7 @@ def fit_temperature(probabilities_NL: ArrayLike, ratings: Sequence[Sequence[int]
 
     bounds = (math.log(LOWEST), math.log(HIGHEST))
     found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": 1e-6})
-    best = float(found.x)
-    return math.exp(best) if loss(best) < loss(0.0) else 1.0
+    return math.exp(min((0.0, *bounds, float(found.x)), key=loss))  # the search comes near the bounds, not onto them
 
 
 def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[Prediction]:

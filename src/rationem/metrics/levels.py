@@ -92,6 +92,7 @@ def agreement(
         raise ValueError(f"There must be one verdict per target; found {len(said)} for {len(true)}.")
     parsed = said < len(scale.levels)
     equal = said == true
+    macro_f1, recall = _by_level(said, true, scale)
     distance = _distances(said, true, parsed, scale) if scale.ordered else {}
     return Agreement(
         count=len(true),
@@ -109,8 +110,8 @@ def agreement(
         pearson_unrounded=_unrounded(said, unrounded, parsed, scale),
         kappa=_kappa(said, true, len(scale.levels) + 1),
         quadratic_kappa=quadratic_kappa(farthest(said, true, scale), true, scale.values) if scale.ordered else None,
-        macro_f1=_macro_f1(said, true, len(scale.levels)),
-        recall=_recall(said, true, scale),
+        macro_f1=macro_f1,
+        recall=recall,
     )
 
 
@@ -183,16 +184,12 @@ def _sklearn_kappa(one: _Ranks, other: _Ranks, classes: int, weights: str | None
     return float(cohen_kappa_score(one, other, labels=range(classes), weights=weights))
 
 
-def _macro_f1(said: _Ranks, true: _Ranks, levels: int) -> float:
-    from sklearn.metrics import f1_score
+def _by_level(said: _Ranks, true: _Ranks, scale: Scale) -> tuple[float, dict[str, float | None]]:
+    """Return macro-F1 and the recall of each level."""
+    from sklearn.metrics import precision_recall_fscore_support
 
-    occurring = sorted((set(said) | set(true)) - {levels})
-    return float(f1_score(true, said, labels=occurring, average="macro"))
-
-
-def _recall(said: _Ranks, true: _Ranks, scale: Scale) -> dict[str, float | None]:
-    from sklearn.metrics import recall_score
-
-    occurring = sorted(set(true))
-    shares = dict(zip(occurring, recall_score(true, said, labels=occurring, average=None).tolist(), strict=True))
-    return {level: shares.get(rank) for rank, level in enumerate(scale.levels)}
+    occurring = sorted((set(said.tolist()) | set(true.tolist())) - {len(scale.levels)})
+    # A level that was only ever said has precision 0 and no recall; the 0 that stands for it is not read.
+    _, recall, f1, support = precision_recall_fscore_support(true, said, labels=occurring, zero_division=0)
+    found = {rank: float(share) for rank, share, count in zip(occurring, recall, support, strict=True) if count}
+    return float(f1.mean()), {level: found.get(rank) for rank, level in enumerate(scale.levels)}

@@ -117,13 +117,16 @@ def _variation(one: Sequence[str], other: Sequence[str]) -> float:
 
 
 def _left_out(examples: Sequence[Example], scale: Scale) -> list[_LeftOut]:
-    return [
-        _LeftOut(at, rating, scale.pool(others, "mean"), scale.mean_value(others) if scale.ordered else None)
+    said = [
+        (at, rating, example.ratings[:rater] + example.ratings[rater + 1 :])
         for at, example in enumerate(examples)
         if len(example.ratings) > 1
         for rater, rating in enumerate(example.ratings)
-        for others in [example.ratings[:rater] + example.ratings[rater + 1 :]]
     ]
+    different = dict.fromkeys(others for _, _, others in said)
+    pooled = {others: scale.pool(others, "mean") for others in different}
+    means = {others: scale.mean_value(others) if scale.ordered else None for others in different}
+    return [_LeftOut(at, rating, pooled[others], means[others]) for at, rating, others in said]
 
 
 def _against_others(said: Sequence[str | None], pairs: Sequence[_LeftOut], scale: Scale) -> Agreement | None:

@@ -175,7 +175,10 @@ def single_ratings(example: Example) -> tuple[str, ...]:
 
 def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | None:
     """Return the mean of each item's ratings, in the values of the scale, not rounded; None without an order."""
-    return [scale.mean_value(single_ratings(example)) for example in examples] if scale.ordered else None
+    if not scale.ordered:
+        return None
+    means = {ratings: scale.mean_value(ratings) for ratings in set(map(single_ratings, examples))}
+    return [means[single_ratings(example)] for example in examples]
 
 
 def stacked(predictions: Sequence[Prediction]) -> Floats:

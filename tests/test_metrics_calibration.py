@@ -1,0 +1,141 @@
+"""Temperature: recovered where it is known, the best of a grid, and never worse than none."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rated import FOUR, TIE, guess, item, made_up
+from rationem import metrics
+from rationem.metrics.calibration import HIGHEST, LOWEST
+from rationem.pairs import both_orders
+from rationem.types import Example
+
+relaxed = settings(deadline=None, max_examples=40)
+
+
+def distributions(count, levels=4, seed=0):
+    return np.random.default_rng(seed).dirichlet(np.full(levels, 0.8), count)
+
+
+def log_likelihood(probabilities, ratings):
+    return np.mean([np.mean(np.log(row[list(said)])) for row, said in zip(probabilities, ratings, strict=True)])
+
+
+def test_tempering_is_the_power_normalised_and_one_is_the_identity():
+    probs = distributions(20)
+    assert metrics.tempered(probs, 1) == pytest.approx(probs)
+    for temperature in (0.3, 2.0, 7.0):
+        power = probs ** (1 / temperature)
+        assert metrics.tempered(probs, temperature) == pytest.approx(power / power.sum(axis=1, keepdims=True))
+    assert metrics.tempered(probs[0], 2.0) == pytest.approx(metrics.tempered(probs, 2.0)[0])
+    assert (metrics.tempered(probs, 0.2).argmax(axis=1) == probs.argmax(axis=1)).all()
+
+
+def test_what_is_impossible_stays_so_and_tiny_numbers_do_not_vanish():
+    got = metrics.tempered([0.0, 0.25, 0.75, 0.0], 0.5)
+    assert got.tolist() == pytest.approx([0, 1 / 10, 9 / 10, 0])
+    assert metrics.tempered([1e-300, 1 - 1e-300], 20)[0] == pytest.approx(1e-15 / (1 + 1e-15))
+    assert metrics.tempered([1e-300, 1 - 1e-300], 0.05).tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("temperature", [0, -1, math.inf, math.nan])
+def test_a_temperature_is_a_positive_number(temperature):
+    with pytest.raises(ValueError, match="above 0"):
+        metrics.tempered([0.5, 0.5], temperature)
+
+
+@pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
+def test_the_temperature_that_made_the_data_is_found(truth):
+    """20,000 ratings drawn from p_T; the error of the estimate is about 0.02."""
+    probs = distributions(10_000, seed=1)
+    rng = np.random.default_rng(2)
+    ratings = [rng.choice(4, 2, p=row).tolist() for row in metrics.tempered(probs, truth)]
+    assert metrics.fit_temperature(probs, ratings) == pytest.approx(truth, rel=0.05)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_point_of_a_grid_is_better(seed):
+    probs = distributions(60, seed=seed)
+    rng = np.random.default_rng(seed)
+    ratings = [rng.integers(4, size=rng.integers(1, 4)).tolist() for _ in probs]
+    found = metrics.fit_temperature(probs, ratings)
+    best = log_likelihood(metrics.tempered(probs, found), ratings)
+    grid = [log_likelihood(metrics.tempered(probs, t), ratings) for t in np.geomspace(LOWEST, HIGHEST, 400)]
+    assert best >= max(grid) - 1e-9
+    assert metrics.fit_temperature(probs, ratings) == found
+
+
+@given(
+    rows=st.lists(
+        st.tuples(
+            st.lists(st.floats(0.01, 1), min_size=3, max_size=3), st.lists(st.integers(0, 2), min_size=1, max_size=3)
+        ),
+        min_size=1,
+        max_size=12,
+    )
+)
+@relaxed
+def test_it_is_never_worse_than_none_on_the_items_it_was_fitted_on(rows):
+    probs = np.array([row for row, _ in rows])
+    probs /= probs.sum(axis=1, keepdims=True)
+    ratings = [said for _, said in rows]
+    found = metrics.fit_temperature(probs, ratings)
+    assert LOWEST <= found <= HIGHEST
+    assert log_likelihood(metrics.tempered(probs, found), ratings) >= log_likelihood(probs, ratings) - 1e-12
+
+
+def test_where_no_temperature_is_better_the_answer_is_one():
+    assert metrics.fit_temperature(np.full((5, 4), 0.25), [[0], [1], [2], [3], [0]]) == 1
+
+
+def test_an_impossible_rating_is_left_out_of_the_fit():
+    probs, ratings = distributions(30, seed=3), [[int(n)] for n in np.arange(30) % 4]
+    impossible = np.vstack([probs, [0, 0, 0.5, 0.5]])
+    assert metrics.fit_temperature(impossible, [*ratings, [0]]) == pytest.approx(
+        metrics.fit_temperature(probs, ratings), rel=1e-4
+    )
+    assert metrics.fit_temperature([[0, 1]], [[0]]) == 1
+    got = metrics.calibrate([guess("a", "2", (0, 1, 0, 0))], [item("a", "1")], FOUR)
+    assert (got.temperature, got.before, got.after) == (1, None, None)
+
+
+@pytest.mark.parametrize(("probs", "ratings"), [([], []), ([[0.5, 0.5]], [[]]), ([[0.5, 0.5]], [[0], [1]])])
+def test_nothing_to_fit_is_an_error(probs, ratings):
+    with pytest.raises(ValueError, match="at least one rating"):
+        metrics.fit_temperature(np.array(probs).reshape(-1, 2), ratings)
+
+
+def test_before_and_after_are_the_metrics_of_the_same_items():
+    guesses, items = made_up(FOUR, 80, 1, raters=3)
+    got = metrics.calibrate(guesses[::-1], items, FOUR)
+    before = metrics.score(guesses, items, FOUR)
+    after = metrics.score(metrics.recalibrated(guesses, got.temperature), items, FOUR)
+    assert (got.count, got.before, got.ece_before) == (80, pytest.approx(before.log_likelihood), before.ece)
+    assert (got.after, got.ece_after) == (pytest.approx(after.log_likelihood), pytest.approx(after.ece))
+    assert got.after >= got.before
+    assert (after.accuracy, after.raw_mean) == (before.accuracy, before.raw_mean)
+
+
+def test_overconfidence_is_softened_and_its_error_shrinks():
+    probs = distributions(2000, seed=5)
+    rng = np.random.default_rng(6)
+    items = [item(str(n), FOUR.levels[rng.choice(4, p=row)]) for n, row in enumerate(probs)]
+    sure = metrics.tempered(probs, 1 / 3)
+    guesses = [guess(str(n), FOUR.levels[int(row.argmax())], row.tolist()) for n, row in enumerate(sure)]
+    got = metrics.calibrate(guesses, items, FOUR)
+    assert got.temperature == pytest.approx(3, rel=0.1)
+    assert got.ece_after < 0.04 < 0.2 < got.ece_before
+
+
+def test_the_orders_of_a_pair_are_averaged_before_the_fit():
+    pairs = [Example(str(n), {"response_a": "x", "response_b": "y"}, "AB"[n % 2], str(n)) for n in range(20)]
+    examples = both_orders(pairs, TIE)
+    rng = np.random.default_rng(7)
+    guesses = [guess(x.id, None, rng.dirichlet(np.ones(3))) for x in examples]
+    got = metrics.calibrate(guesses, examples, TIE, pair=True)
+    found, given_order = metrics.merged(guesses, examples, TIE)
+    assert got == metrics.calibrate(found, given_order, TIE)
+    assert got.count == 20
