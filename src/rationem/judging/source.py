@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from rationem import data
+from rationem import data, progress
 from rationem.card import Card
+from rationem.data.presets import named
 from rationem.data.readers import scan_file
 from rationem.errors import ConfigError, DataError, closest
 
@@ -70,16 +71,15 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         ConfigError: the preset is unknown, or named together with columns.
         DataError: a column is not in the file.
     """
-    trained = data.Columns.from_dict(card.columns) if card.columns is not None else data.Columns()
-    (first,) = islice(_rows(source.path), 1)
     if preset is not None:
         if given:
             raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
-        if preset not in data.PRESETS:
-            raise ConfigError(f"There is no preset {preset!r}.{closest(preset, data.PRESETS)}")
-        return Reading(data.PRESETS[preset].columns, data.PRESETS[preset])
-    if not given and card.preset is not None and data.PRESETS[card.preset].matches(first.cells):
-        return Reading(trained, data.PRESETS[card.preset])
+        return Reading(named(preset).columns, named(preset))
+    trained = _trained(card, source.names)
+    if card.preset is not None and not given:
+        (first,) = islice(_rows(source.path), 1)
+        if named(card.preset).can_be_judged(first.cells):
+            return Reading(trained, named(card.preset))
     columns = data.Columns.from_dict({**trained.to_dict(), **given})
     optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.inputs(source.names), *optional):
@@ -89,6 +89,17 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
                 f"are {list(source.names)}. Name the one that holds the {role}: --{role}-col NAME."
             )
     return Reading(columns, None)
+
+
+def _trained(card: Card, names: Collection[str]) -> data.Columns:
+    """Return the columns of the training files; the embedded world has none, then they are guessed."""
+    if card.columns is not None:
+        return data.Columns.from_dict(card.columns)
+    columns, guessed = data.guess(names)
+    told = ", ".join(f"the {role} from {name!r}" for role, name in guessed.items() if role != "rating")
+    if told:
+        progress.say(f"Reading {told}.")
+    return columns
 
 
 def check_pair(read: Reading, names: Collection[str], *, pair: bool) -> None:
