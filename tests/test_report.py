@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -197,3 +198,12 @@ def test_cells_cannot_break_a_table():
     assert table(["a", "b"], [["x | y", "two\nlines"]]).splitlines()[2] == "| x \\| y | two lines |"
     assert (number(None), number(2), within(0.5, None)) == ("–", "2", "0.500")
     assert within(0.5, [0.25, math.pi], 1) == "0.5 [0.2, 3.1]"
+
+
+def test_every_number_of_a_block_is_documented(run):
+    _, _, summary = run
+    page = (Path(__file__).parents[1] / "docs" / "run-directory.md").read_text(encoding="utf-8")
+    blocks = (summary["iterations"][1]["test"], summary["baselines"]["test"], summary["calibration"], summary)
+    agreed = summary["baselines"]["test"]["human_ceiling"]
+    for name in {name for block in (*blocks, agreed, blocks[0]["reliability"][0]) for name in block}:
+        assert f"`{name}`" in page, name

@@ -51,7 +51,6 @@ _FULL = (
     ("log-likelihood, standard error", "log_likelihood_se", False),
     ("raw evidence, mean", "raw_mean", False),
     ("items with raw evidence 0", "raw_zero", False),
-    ("unparsed draws (share)", "unparsed_draws", False),
     ("items without a verdict", "unparsed_items", False),
     ("too long", "too_long", False),
 )
@@ -61,7 +60,7 @@ _PAIRS = (
     ("lenient (mean of orders)", "lenient"),
     ("consistent", "consistency"),
     ("says the first", "first_position_rate"),
-    ("unparsed", "unparsed"),
+    ("no verdict", "unparsed"),
 )
 
 Column = tuple[str, Mapping[str, Any]]
@@ -85,7 +84,7 @@ def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
 def headline(summary: Mapping[str, Any], split: str) -> str:
     """Return the table of the headline numbers: baselines, model and people, with 95 % intervals on test."""
     columns = _HEADLINES[summary["scale"]["ordered"]]
-    head = ["", *(title for title, _ in columns), "unparsed"]
+    head = ["", *(title for title, _ in columns), "no verdict", "unparsed draws"]
     keys = [key for _, key in columns]
     return table(head, list(_headline_rows(summary, split, keys)))
 
@@ -109,7 +108,8 @@ def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) 
 def _row(name: str, scores: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
     ends = scores.get("intervals") or {}
     share = scores["unparsed"] / scores["count"] if "unparsed" in scores else None
-    return [name, *(within(scores.get(key), ends.get(key)) for key in keys), number(share)]
+    cells = (within(scores.get(key), ends.get(key)) for key in keys)
+    return [name, *cells, number(share), number(scores.get("unparsed_draws"))]
 
 
 def _best(summary: Mapping[str, Any], split: str) -> Mapping[str, Any] | None:
@@ -156,7 +156,8 @@ def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
 def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     """Return one row per criterion and model; nothing where there is one criterion."""
     keys = [key for _, key in _HEADLINES[summary["scale"]["ordered"]]]
-    head = ["criterion", "", "items", *(title for title, _ in _HEADLINES[summary["scale"]["ordered"]]), "unparsed"]
+    head = ["criterion", "", "items", *(title for title, _ in _HEADLINES[summary["scale"]["ordered"]])]
+    head += ["no verdict", "unparsed draws"]
     rows = [
         [name, number(scores["count"]), *_row(model, scores, keys)]
         for model, several in scored(summary, split)
