@@ -66,9 +66,13 @@ class Evidence:
         """Whether the cells are the labels, name them, or tell them, in nine rows of ten and far beyond chance."""
         if self.filled < _FEW:
             return False
-        told = self.names_label >= 0.9 and self.names_label - self.names_by_chance >= 0.3
         same = self.is_label >= 0.9 and self.names_by_chance < 0.9
-        return told or same or self.determines_label
+        return same or self.says_label or self.determines_label
+
+    @property
+    def says_label(self) -> bool:
+        """Whether nine cells of ten name the label, 30 points beyond chance."""
+        return self.names_label >= 0.9 and self.names_label - self.names_by_chance >= 0.3
 
     @property
     def determines_label(self) -> bool:

@@ -57,12 +57,12 @@ def _of_unused(column: Evidence) -> list[Finding]:
 def _reason(column: Evidence) -> str:
     if column.is_label >= 0.9:
         return f"it is the label itself in {column.is_label:.0%} of its cells"
-    if column.determines_label:
-        return (
-            f"equal cells carry equal labels in {column.purity:.0%} of the rows where cells repeat "
-            f"({column.purity_by_chance:.0%} by chance)"
-        )
-    return f"it names the label, {_named(column)}"
+    if column.says_label:
+        return f"it names the label, {_named(column)}"
+    return (
+        f"equal cells carry equal labels in {column.purity:.0%} of the rows where cells repeat "
+        f"({column.purity_by_chance:.0%} by chance)"
+    )
 
 
 def _named(column: Evidence) -> str:

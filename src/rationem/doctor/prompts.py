@@ -78,7 +78,7 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     for seen in shown.prompts:
         named = f"{seen.kind}, {plain(seen.example.id)}, label {plain(seen.example.answer)}"
         counted = "" if seen.tokens is None else f", {seen.tokens} tokens"
-        yield f"\n----- {named}{counted} -----"
+        yield f"----- {named}{counted} -----"
         yield plain(seen.text, breaks=True)
 
 

@@ -1,0 +1,160 @@
+"""What a fit costs: tokens by hand from the scheme, parameters and prompts counted exactly, memory by its parts."""
+
+import pytest
+
+from checkpoints import checkpoint, tokenizer
+from doctored import check, codes, finding, rows, write
+from rationem import FitConfig, JudgeTask, Scale
+from rationem.chat import Chat
+from rationem.doctor.cost import Sizes, Tokens, all_tokens, cost, hours, iteration_tokens, memory
+from rationem.doctor.machine import Machine, Shape, measure, shape
+from rationem.schemes import parse_scheme
+
+SIZES = Sizes(train=100, validation=10, test=20, forward=50.0, hinted=60.0, longest=80, cut=30)
+MODEL = Shape(parameters=1000, adapter=10, layers=2, hidden=8, cached=16, vocabulary=100, positions=None)
+CPU = Machine("cpu", 1e9, 2**30, 1)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "read", "generated"),
+    [
+        ("rs:4", 4 * 50, 4 * 30),
+        ("star", 50 + 60, 2 * 30),
+        ("pps", 60, 30),
+        ("direct", 0, 0),
+        ("forward*2+rationalize@base", 2 * 50 + 60, 3 * 30),
+    ],
+)
+def test_an_iteration_draws_the_whole_plan_at_most_then_trains_then_validates(scheme, read, generated):
+    config = FitConfig(steps=5, batch_size=8, micro_batch_size=8, draws=3)
+    validation = (10 * 2 * 50 + 10 * 3 * 30, 10 * 3 * 30)
+    assert iteration_tokens(SIZES, parse_scheme(scheme), config) == Tokens(
+        100 * read + validation[0], 100 * generated + validation[1], 5 * 8 * (50 + 30)
+    )
+
+
+def test_epochs_train_on_every_row_as_often():
+    config = FitConfig(epochs=3)
+    assert iteration_tokens(SIZES, parse_scheme("rs:1"), config).trained == 3 * 100 * (50 + 30)
+
+
+def test_a_run_is_its_iterations_the_base_models_validation_and_three_tests():
+    config = FitConfig(iterations=4, steps=1, batch_size=1, micro_batch_size=1, draws=1)
+    one = iteration_tokens(SIZES, parse_scheme("rs:1"), config)
+    evaluated = Tokens(read=10 * 130, generated=10 * 30) + Tokens(read=60 * 130, generated=60 * 30)
+    assert all_tokens(SIZES, parse_scheme("rs:1"), config) == one.times(4) + evaluated
+    shown = all_tokens(SIZES, parse_scheme("rs:1"), config.model_copy(update={"shots": 2}))
+    extra = 20 * 130 + 2 * 20 * 2 * 50
+    assert shown.read - all_tokens(SIZES, parse_scheme("rs:1"), config).read == extra
+
+
+def test_hours_follow_the_stated_efficiencies():
+    assert (
+        hours(Tokens(generated=3600 * 10_000), MODEL, CPU) == 1
+    )  # the most tokens per second, in spite of 5e4 possible
+    big = Shape(10**6, 10, 2, 8, 16, 100, None)
+    assert hours(Tokens(generated=3600 * 50), big, CPU) == pytest.approx(1)  # 0.1 * 1e9 / (2 * 1e6) = 50 a second
+    assert hours(Tokens(read=3600 * 150), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (2 * 1e6)
+    assert hours(Tokens(trained=3600 * 50), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (6 * 1e6)
+
+
+def test_memory_is_weights_gradients_moments_and_what_a_batch_holds():
+    config = FitConfig(batch_size=4, micro_batch_size=2, sampling_batch=8)
+    full = memory(SIZES, MODEL, config, "cpu")
+    assert full["weights_gradients_moments"] == 16 * 1000  # 4 weights, 4 gradients, 8 of AdamW
+    assert full["sampling_cache"] == 4 * 8 * 110 * 16
+    assert full["activations"] == 4 * 2 * 110 * (16 * 8 * 2 + 2 * 100)
+    adapter = memory(SIZES, MODEL, config.model_copy(update={"lora_rank": 4}), "cpu")
+    assert adapter["weights_gradients_moments"] == 4 * 1000 + 16 * 40
+    assert full["peak"] == max(full["training"], full["sampling"])
+
+
+def test_too_little_memory_and_days_of_work_are_warnings():
+    config, scheme = FitConfig(), parse_scheme("star")
+    small = Machine("cpu", 1e9, 1000, 1)
+    assert [one.code for one in cost(SIZES, scheme, config, MODEL, small)[1]] == ["memory"]
+    slow = Machine("cpu", 1.0, 2**40, 1)
+    assert [one.code for one in cost(SIZES, scheme, config, MODEL, slow)[1]] == ["hours"]
+    assert cost(SIZES, scheme, config, MODEL, CPU)[1] == []
+    section, found = cost(SIZES, scheme, config, None, None)
+    assert (section["hours"], section["memory_bytes"], found) == (None, None, [])
+    assert section["total"]["generated"] > 0
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return checkpoint(tmp_path_factory.mktemp("model"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("style", "tied"), [("chatml", True), ("qwen2", False)])
+def test_parameters_are_counted_as_loaded_without_loading_a_weight(style, tied, tmp_path):
+    from rationem import models
+
+    place = checkpoint(tmp_path, style, tied=tied)
+    counted = shape("m", place)
+    loaded = models.load(place, device="cpu").model
+    assert counted.parameters == sum(p.numel() for p in loaded.parameters())
+    assert counted.positions == 1024
+    assert counted.cached == 2 * 2 * 1 * 16  # keys and values, layers, heads, width of a head
+    (tmp_path / "model.safetensors").unlink()
+    assert shape("m", place) == counted
+
+
+@pytest.mark.slow
+def test_an_adapter_is_counted_as_peft_makes_it(model):
+    from peft import LoraConfig, get_peft_model
+
+    from rationem import models
+
+    loaded = models.load(model, device="cpu").model
+    with models.quiet():
+        adapted = get_peft_model(loaded, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    trained = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    assert 4 * shape("m", model).adapter == trained
+
+
+@pytest.mark.slow
+def test_the_machine_is_measured_and_left_as_it_was():
+    import torch
+
+    before = torch.get_num_threads()
+    found = measure("cpu", 1)
+    assert (found.device, found.threads) == ("cpu", 1)
+    assert 1e8 < found.flops < 1e14
+    assert found.memory > 2**28
+    assert torch.get_num_threads() == before
+
+
+@pytest.mark.slow
+def test_with_a_model_prompts_are_counted_by_its_own_tokenizer_and_template(model, tmp_path, capsys):
+    table = rows(60)
+    table[3]["response"] = "kind " * 1100
+    table[4]["response"] += " <tool_call>"
+    file = write(tmp_path / "rated.csv", table)
+    flags = ("--scale", "1-5", "--model", model, "--max-new-tokens", 24, "--threads", 1)
+    _, found = check(capsys, file, *flags)
+    told = found["prompts"]
+    assert told["exact"] is True
+    assert told["limit"] == 1000  # 1024 positions less 24
+    chat, task = Chat(tokenizer()), JudgeTask(Scale.parse("1-5"))
+    lengths = [len(chat.encode(task.prompt({"prompt": row["prompt"], "response": row["response"]}))) for row in table]
+    assert max(part["max"] for part in told["sets"].values()) == max(lengths)
+    total = sum(part["mean"] * found["sets"][name]["rows"] for name, part in told["sets"].items())
+    assert total == pytest.approx(sum(lengths), rel=1e-3)
+    assert finding(found, "too_long")["count"] == sum(length > 1000 for length in lengths) == 1
+    assert found["control"]["strings"] == {"<tool_call>": 1}  # of this tokenizer
+    cost = found["cost"]
+    assert cost["parameters"] == shape("m", model).parameters
+    assert 0 < cost["hours"] < 24
+    assert cost["memory_bytes"]["peak"] < cost["machine_memory_bytes"]
+    assert "memory" not in codes(found)
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_there_exits_2(tmp_path, capsys):
+    from rationem.cli import main
+
+    file = write(tmp_path / "rated.csv", rows(60))
+    assert main(["check", file, "--scale", "1-5", "--model", str(tmp_path)]) == 2
+    assert "Cannot read the directory" in capsys.readouterr().err
