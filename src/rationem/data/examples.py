@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rationem.data.cells import is_blank, rating_cells, read_ratings, read_text, to_fields
 from rationem.data.columns import Columns, check_columns
@@ -93,8 +94,10 @@ def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str])
     With "each", an item without a majority keeps its first rating as the answer, for its ratings become rows.
     """
     examples = []
+    # Exact means take long, and there are few different sets of ratings.
+    pool = cache(lambda ratings: scale.pool(ratings, "mean" if how == "each" else how))
     for item in items:
-        answer = scale.pool(item.ratings, "mean" if how == "each" else how)
+        answer = pool(item.ratings)
         if answer is None:
             counts["no_majority"] += 1
             if how != "each":

@@ -20,7 +20,8 @@ from rationem.errors import DataError, closest
 
 # csv keeps its cell limit in a C long, which has 32 bits on Windows.
 _MAX_CELL = 2**31 - 1
-_BATCH = 256
+# Of parquet: rows at once, and bytes.
+_BATCH, _BUFFER = 256, 2**18
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,8 @@ def _parquet(path: Path) -> _Records:
 
     number = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        # Without a buffer of its own size a reader holds the columns of a whole row group, often the whole file.
+        with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for record in batch.to_pylist():
                     number += 1
