@@ -45,11 +45,11 @@ class Template:
         Raises:
             ConfigError: it is malformed, uses another variable, or leaves a required one out.
         """
-        from jinja2 import TemplateSyntaxError, meta
+        from jinja2 import TemplateSyntaxError
 
         where = self.source or "the template"
         try:
-            used = meta.find_undeclared_variables(_environment().parse(self.text))
+            used = _variables(self.text)
         except TemplateSyntaxError as error:
             raise ConfigError(f"{where}:{error.lineno}: not a template: {error.message}") from error
         for name in sorted(used - set(known)):
@@ -59,6 +59,7 @@ class Template:
         return self
 
 
+@lru_cache(maxsize=8)
 def packaged(name: str) -> Template:
     """Return a template of the package, e.g. ``judge``."""
     text = (resources.files("rationem.tasks") / "prompts" / f"{name}.txt").read_text(encoding="utf-8")
@@ -83,6 +84,13 @@ def _environment() -> Any:
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
     return ImmutableSandboxedEnvironment(undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True)
+
+
+@lru_cache(maxsize=64)
+def _variables(text: str) -> frozenset[str]:
+    from jinja2 import meta
+
+    return frozenset(meta.find_undeclared_variables(_environment().parse(text)))
 
 
 @lru_cache(maxsize=64)

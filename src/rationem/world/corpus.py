@@ -4,8 +4,8 @@ Two kinds of text, both made by the very ``JudgeTask`` that will ask later, so t
 
 - *graded*: questions of the world, judged by a rubric drawn at random whatever the topic. The base model thus knows
   how to read and how to reason, but not which rubric anybody holds: that is what the training after it must find.
-- *filler*: English words in no order, odd bytes, all lengths, integer and named scales. Nothing to learn but the form:
-  write findings, then copy a level (the hinted one where there is one) from the end of the prompt.
+- *filler*: English words in no order, odd bytes, all lengths, integer and named scales, references, rubrics, pairs.
+  Nothing to learn but the form: write findings, then copy a level (the hinted one where there is one) from the prompt.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rationem.errors import ConfigError
+from rationem.rubric import Criterion
 from rationem.scale import Scale
 from rationem.tasks.judge import JudgeTask
+from rationem.template import packaged
 from rationem.types import Fields
 from rationem.world.prose import prose
 from rationem.world.questions import Features, question, words
@@ -25,6 +27,8 @@ from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
 
 HINTED = 0.65
 MISREAD = 0.02
+#: Shares of the filler texts: pairs, prompts with a reference answer, and prompts that say what to rate.
+PAIRED, REFERRED, WORDED = 0.12, 0.25, 0.25
 
 #: Named scales as people write them, worst level first; the scales at the head of the list are drawn more often.
 NAMED = (
@@ -60,6 +64,9 @@ NAMED = (
     "Weak < Adequate < Strong",
 )
 
+#: The levels of pairs; the ones at the head of the list are drawn more often.
+PAIRS = ("A | B", "A | B | tie", "1 | 2", "first | second | same")
+
 #: Integer scales as people write them; others are drawn at random.
 RANGES = ("1-5", "0-4", "1-7", "1-10", "1-3", "-3..3", "0-10", "1-4")
 
@@ -90,18 +97,45 @@ def graded(rng: np.random.Generator, graders: int) -> Text:
     answers = []
     for _ in range(graders):
         rubric, seen = RUBRICS[int(rng.integers(0, len(RUBRICS)))], _misread(rng, asked.features)
-        answers.append(_answer(rng, TASK, rationale(asked, rubric, seen), str(rating(seen, rubric))))
+        answers.append(_answer(rng, TASK, asked.fields, rationale(asked, rubric, seen), str(rating(seen, rubric))))
     reply = asked.fields["response"]
     return _text(TASK, asked.fields, answers, read=reply.index("=") + len("= 4"))
 
 
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
     """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
-    task = JudgeTask(_scale(rng))
+    task = _pair(rng) if rng.random() < PAIRED else _rater(rng)
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
     asked = min(total // 2, int(rng.integers(2, 20)))
-    fields = {"prompt": prose(rng, asked), "response": prose(rng, total - asked)}
-    return _text(task, fields, [_impression(rng, task) for _ in range(graders)])
+    fields = {"prompt": prose(rng, asked)}
+    names = ["response_a", "response_b"] if task.pair else ["response"]
+    names += [name for name, share in (("reference", REFERRED), ("context", REFERRED / 2)) if rng.random() < share]
+    shares = rng.dirichlet([2.0] * len(names))
+    fields |= {
+        name: prose(rng, max(1, round((total - asked) * share))) for name, share in zip(names, shares, strict=True)
+    }
+    fields |= {"criterion": task.criteria[0].name} if task.criteria[0].name else {}
+    return _text(task, fields, [_impression(rng, task, fields) for _ in range(graders)])
+
+
+def _pair(rng: np.random.Generator) -> JudgeTask:
+    scale = Scale.parse(PAIRS[int(rng.integers(0, len(PAIRS), 2).min())])
+    return JudgeTask(scale, (_criterion(rng, scale),), packaged("pair"), pair=True)
+
+
+def _rater(rng: np.random.Generator) -> JudgeTask:
+    scale = _scale(rng)
+    return JudgeTask(scale, (_criterion(rng, scale),))
+
+
+def _criterion(rng: np.random.Generator, scale: Scale) -> Criterion:
+    """Draw what to rate: mostly nothing is said of it, else a name, a sentence, or what some levels mean."""
+    if rng.random() >= WORDED:
+        return Criterion()
+    name, sentence, meant = (bool(held) for held in rng.random(3) < 0.5)
+    said = [level for level in scale.levels if meant and rng.random() < 0.7]
+    meanings = {level: prose(rng, int(rng.integers(1, 6))) for level in said}
+    return Criterion(_level(rng) if name else "", prose(rng, int(rng.integers(2, 10))) if sentence else "", meanings)
 
 
 def _misread(rng: np.random.Generator, features: Features) -> Features:
@@ -110,24 +144,24 @@ def _misread(rng: np.random.Generator, features: Features) -> Features:
     return a, b, c, d
 
 
-def _impression(rng: np.random.Generator, task: JudgeTask) -> Answer:
+def _impression(rng: np.random.Generator, task: JudgeTask, fields: Fields) -> Answer:
     """Draw a level, and findings that are the better the higher it stands; nobody looked at the text."""
     rank = int(rng.integers(0, len(task.levels)))
     good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
     said = [pair[int(held)] for pair, held in zip(_QUALITIES, good, strict=True)]
-    return _answer(rng, task, " ".join(said[int(rng.integers(0, 2)) :]), task.levels[rank])
+    return _answer(rng, task, fields, " ".join(said[int(rng.integers(0, 2)) :]), task.levels[rank])
 
 
-def _answer(rng: np.random.Generator, task: JudgeTask, reason: str, level: str) -> Answer:
-    empty = {"prompt": "", "response": ""}
-    hint = task.hint_prompt(empty, level).text.removeprefix(task.prompt(empty).text)
+def _answer(rng: np.random.Generator, task: JudgeTask, fields: Fields, reason: str, level: str) -> Answer:
+    hint = task.hint_prompt(fields, level).text.removeprefix(task.prompt(fields).text)
     return Answer(hint if rng.random() < HINTED else "", task.format(reason, level))
 
 
 def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> Text:
     """Split the prompt around the first ``read`` characters of the response, cut where tokens end."""
     prompt = task.prompt(fields).text
-    start = prompt.rindex(fields["response"]) - 1  # the blank belongs to the word behind it
+    response = fields["response_b" if task.pair else "response"]
+    start = prompt.rindex(response) - 1  # the blank belongs to the word behind it
     stop = start + read + (read > 0)
     return Text(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))
 
