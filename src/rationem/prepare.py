@@ -60,6 +60,7 @@ def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) 
         test = data.distinct_ids((*train, *validation), tested.examples)
     notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
     train = _limited(data.expand_raters(train, config.raters), config)
+    validation, test = _labelled(validation, loaded.scale), _labelled(test, loaded.scale)
     if loaded.pair:
         train, validation, test = (both_orders(part, loaded.scale) for part in (train, validation, test))
     return Splits(train, validation, test, notes)
@@ -89,7 +90,7 @@ def load(
         columns=columns_of(config),
         preset=config.preset,
         criteria=criteria_of(config, rubric),
-        raters="mean" if config.raters == "each" else config.raters,
+        raters=config.raters,
         skipped=skipped,
     )
 
@@ -159,6 +160,11 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
     task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
     return task, Splits(train[: config.limit], validation, test)
+
+
+def _labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
+    """Return the items that have a label to be scored against: without an order, those with a majority."""
+    return tuple(x for x in examples if scale.ordered or scale.majority(x.ratings or (x.answer,)) is not None)
 
 
 def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:

@@ -1,0 +1,159 @@
+"""From names to a task and three sets: criteria, rubrics, templates, raters and pairs, as a user asks for them."""
+
+import csv
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from rationem import FitConfig
+from rationem.errors import ConfigError
+from rationem.pairs import is_swapped, original_id, swap_level
+from rationem.prepare import prepare
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(name, head, rows):
+    with Path(name).open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([head, *rows])
+    return (name,)
+
+
+def several():
+    rows = [(f"q{n}", f"r{n}", n % 5 + 1, (n + 2) % 5 + 1, f"ref{n}", f"ctx{n}", "SECRET") for n in range(40)]
+    return write("several.csv", ("prompt", "response", "help", "tone", "gold", "page", "why"), rows)
+
+
+def comparisons(levels="AB"):
+    rows = [(f"q{n}", f"left {n}", f"right {n}", levels[n % len(levels)]) for n in range(40)]
+    return write("pairs.csv", ("prompt", "left", "right", "rating"), rows)
+
+
+def everything(splits):
+    return (*splits.train, *splits.validation, *splits.test)
+
+
+def test_each_criterion_is_asked_for_in_its_own_words_and_no_item_is_parted():
+    Path("r.toml").write_text(
+        'scale = "1-5"\n[criteria.helpfulness]\ninstruction = "Does it help?"\ncolumn = "help"\nlevels = {1 = "no"}\n'
+        '[criteria.tone]\ninstruction = "Is it kind?"\n'
+    )
+    task, splits = prepare(FitConfig(data=several(), rubric="r.toml"))
+    assert [one.name for one in task.criteria] == ["helpfulness", "tone"]
+    assert Counter(x.fields["criterion"] for x in everything(splits)) == {"helpfulness": 40, "tone": 40}
+    for x in everything(splits):
+        text = task.prompt(x.fields).text
+        mine, other = "Does it help?", "Is it kind?"
+        if x.fields["criterion"] == "tone":
+            mine, other = other, mine
+        assert mine in text
+        assert other not in text
+        assert "SECRET" not in text
+    groups = [{x.group for x in part} for part in (splits.train, splits.validation, splits.test)]
+    assert sum(map(len, groups)) == len(set.union(*groups))
+    _, one = prepare(FitConfig(data=several(), rubric="r.toml", criterion="tone"))
+    assert {x.fields["criterion"] for x in everything(one)} == {"tone"}
+
+
+def test_criteria_are_columns_where_no_rubric_names_them():
+    task, splits = prepare(FitConfig(data=several(), scale="1-5", criterion="help,tone"))
+    assert [one.name for one in task.criteria] == ["help", "tone"]
+    assert "Rate the response for help on the scale" in task.prompt(splits.train[0].fields).text
+    Path("r.md").write_text("# help\nDoes it help?\n# kindness\nIs it kind?\n")
+    with pytest.raises(ConfigError, match="has no criterion 'tone'"):
+        prepare(FitConfig(data=several(), scale="1-5", criterion="help,tone", rubric="r.md"))
+
+
+def test_reference_and_context_are_inputs_only_when_named():
+    config = FitConfig(data=several(), scale="1-5", rating_col="help", reference_col="gold", context_col="page")
+    task, splits = prepare(config)
+    text = task.prompt(splits.train[0].fields).text
+    number = splits.train[0].fields["prompt"][1:]
+    assert text.startswith(f"Context: ctx{number}\n\nPrompt: q{number}\n\nReference answer: ref{number}\n\nResponse: r")
+    plain, splits = prepare(FitConfig(data=several(), scale="1-5", rating_col="help"))
+    assert "ref" not in plain.prompt(splits.train[0].fields).text
+
+
+def test_one_criterion_without_a_name_takes_a_rubric_of_one():
+    Path("r.md").write_text("# Helpfulness\nDoes it help?\n- 1: not at all\n- 5: fully\n")
+    task, splits = prepare(FitConfig(data=several(), scale="1-5", rating_col="help", rubric="r.md"))
+    text = task.prompt(splits.train[0].fields).text
+    assert "Does it help?\n1: not at all\n5: fully\nReason first" in text
+    task, _ = prepare(FitConfig(data=several(), scale="1-5", rating_col="help", instruction="Is it short?"))
+    assert "Is it short? Reason first" in task.prompt(splits.train[0].fields).text
+
+
+def test_templates_are_files_and_their_hash_names_them():
+    Path("t.txt").write_text('{"ask": "{{ prompt }}", "got": "{{ response }}"} {{ scale }}\n')
+    Path("h.txt").write_text("It is {{ answer }}.")
+    config = FitConfig(data=several(), scale="1-5", rating_col="help", template="t.txt", hint_template="h.txt")
+    task, splits = prepare(config)
+    x = splits.train[0]
+    asked = f'{{"ask": "{x.fields["prompt"]}", "got": "{x.fields["response"]}"}} 1 < 2 < 3 < 4 < 5'
+    assert task.prompt(x.fields).text == asked
+    assert task.hint_prompt(x.fields, "2").text == f"{asked}\nIt is 2."
+    plain, _ = prepare(FitConfig(data=several(), scale="1-5", rating_col="help"))
+    assert task.describe()["template_sha256"] != plain.describe()["template_sha256"]
+
+
+def test_pairs_come_in_both_orders_in_every_set_and_stay_together():
+    config = FitConfig(data=comparisons(["A", "B", "tie"]), scale="A | B | tie", response_col="left,right")
+    task, splits = prepare(config)
+    assert task.pair
+    for part in (splits.train, splits.validation, splits.test):
+        assert part
+        given = {x.id: x for x in part if not is_swapped(x.id)}
+        turned = {original_id(x.id): x for x in part if is_swapped(x.id)}
+        assert given.keys() == turned.keys()
+        for name, x in given.items():
+            assert turned[name].fields["response_a"] == x.fields["response_b"]
+            assert turned[name].fields["response_b"] == x.fields["response_a"]
+            assert turned[name].answer == swap_level(x.answer, task.scale)
+            assert turned[name].group == x.group
+    with pytest.raises(ConfigError, match="compared on levels"):
+        prepare(FitConfig(data=comparisons("12"), scale="1-2", response_col="left,right"))
+
+
+@pytest.mark.parametrize(
+    ("raters", "answers"), [("each", ["1", "1", "4"]), ("mean", ["2"]), ("median", ["1"]), ("majority", ["1"])]
+)
+def test_several_raters_train_as_asked_and_are_tested_with_all_their_ratings(raters, answers):
+    data = write("r.csv", ("prompt", "response", "a", "b", "c"), [(f"q{n}", "x", 1, 1, 4) for n in range(20)])
+    _, splits = prepare(FitConfig(data=data, scale="1-5", rating_col="a,b,c", raters=raters))
+    first = [x.answer for x in splits.train if x.id.partition("#")[0] == splits.train[0].id.partition("#")[0]]
+    assert first == answers
+    assert {x.ratings for x in splits.test} == {("1", "1", "4")}
+    assert {x.answer for x in splits.test} == {"1" if raters in ("median", "majority") else "2"}
+
+
+def test_without_an_order_ratings_train_one_by_one_and_only_a_majority_is_scored():
+    rows = [(f"q{n}", "x", "y", *(("A", "A", "B") if n % 2 else ("A", "B", "tie"))) for n in range(40)]
+    data = write("p.csv", ("prompt", "left", "right", "r1", "r2", "r3"), rows)
+    config = {"data": data, "scale": "A | B | tie", "response_col": "left,right", "rating_col": "r1,r2,r3"}
+    _, each = prepare(FitConfig(**config))
+    assert len(each.train) == 2 * 3 * 32
+    scored = [x for x in (*each.validation, *each.test) if not is_swapped(x.id)]
+    assert scored
+    assert {x.answer for x in scored} == {"A"}
+    assert each.notes["no_majority"] == 20
+    _, pooled = prepare(FitConfig(**config, raters="majority"))
+    assert {x.answer for x in pooled.train if not is_swapped(x.id)} == {"A"}
+    assert len(pooled.train) == 2 * 16
+
+
+def test_one_row_per_rater_becomes_one_item():
+    rows = [(f"q{n}", "x", f"rater {k}", n % 3 + k) for n in range(20) for k in (1, 2)]
+    data = write("long.csv", ("prompt", "response", "who", "rating"), rows)
+    _, splits = prepare(FitConfig(data=data, scale="1-5", rater_col="who", raters="mean"))
+    assert len(everything(splits)) == 20
+    assert all(len(x.ratings) == 2 for x in everything(splits))
+
+
+def test_the_world_takes_a_rubric_too():
+    Path("r.toml").write_text('instruction = "As the clerk would."\n')
+    task, splits = prepare(FitConfig(data=("world",), rubric="r.toml"))
+    assert "As the clerk would. Reason first" in task.prompt(splits.train[0].fields).text
