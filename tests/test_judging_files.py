@@ -7,15 +7,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from judges import CRITERIA, PAIR, TASK, Recorder, directory
-from rationem import ScriptedEngine, cli, progress
+from rationem import ScriptedEngine, cli, data, progress
 from rationem.errors import ConfigError, DataError, RunError
 from rationem.judging import job as jobs
 from rationem.judging import judge as judging
 from rationem.judging.judge import Judge
 from rationem.judging.stream import rate_file
-from rationem.judging.table import guarded
+from rationem.judging.table import format_of, guarded, layout
+from rationem.judging.verdicts import Rating, Status
 
 ADDED = [
     *("rating", "expected_rating", "p_1", "p_2", "p_3", "entropy", "rationale", "status"),
@@ -185,6 +188,21 @@ def test_the_models_words_cannot_become_a_formula_in_a_spreadsheet(run):
     assert [guarded(text)[0] for text in ("+1", "-1", "@x", "\tx", "\rx")] == ["'"] * 5
 
 
+CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.sampled_from(
+    ['"', "\r", "\n", "\r\n", ",", "\t", "'", "\x00", "\u2028", " x ", "=1", '""', "\ufeff", "null"]
+)
+
+
+@settings(max_examples=100, deadline=None)
+@given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=4), suffix=st.sampled_from([".csv", ".tsv"]))
+def test_any_cell_comes_back_from_the_file_as_it_went_in(tmp_path_factory, rows, suffix):
+    path = tmp_path_factory.mktemp("cells") / f"out{suffix}"
+    table, written = layout(("a", "b"), TASK, ("",), fast=True), format_of(path)
+    pairs = [({"a": a, "b": b}, table.cells([Rating("", Status.UNPARSED)])) for a, b in rows]
+    path.write_bytes(written.head(table) + written.rows(table, pairs))
+    assert [(row.cells["a"], row.cells["b"]) for row in data.read_rows(path)] == rows
+
+
 # Rows ----------------------------------------------------------------------------------------------------------
 
 
@@ -234,6 +252,50 @@ def test_a_file_that_breaks_off_is_an_error_before_the_first_question(run, name)
         rate_file(Judge.load(run, engine=engine), name, "out.csv")
     assert engine.requests == []
     assert list(Path().glob("out*")) == []
+
+
+def test_columns_without_a_name_are_refused_where_they_could_not_be_kept(run):
+    write_csv("items.csv", [("prompt", "response", "", ""), ("p", "r", "x", "y")])
+    with pytest.raises(DataError, match="2 columns have no name"):
+        rate_file(Judge.load(run, engine=scripted()), "items.csv", "out.csv")
+
+
+def test_a_judge_of_the_embedded_world_takes_the_usual_names_and_says_so(run, said):
+    write_csv("items.csv", [("Question", "answer", "score"), ("what", "this", "SECRET")])
+    engine = Recorder(say, levels)
+    rate_file(Judge.load(run, engine=engine), "items.csv", "out.csv")
+    assert "Prompt: what\n" in engine.requests[0].prompt.text
+    assert "SECRET" not in engine.requests[0].prompt.text
+    assert any("the response from 'answer'" in line for line in said)
+
+
+@pytest.mark.parametrize("labels", [{}, {"rating": ["Bad", "Bad"], "feedback": ["SECRET", "SECRET"]}])
+def test_items_in_the_shape_of_the_training_set_are_read_by_its_preset(tmp_path, run, labels):
+    passage = {"reference": {"section_headers": ["Head"], "section_content": "body"}}
+    Path("items.jsonl").write_text(json.dumps({"question": "what", "passage": passage, **labels}) + "\n")
+    columns = {"prompt": "question", "response": "passage", "group": "question"}
+    trained = directory(tmp_path / "trained", TASK, columns=columns, preset="feedbackqa")
+    for number, more in enumerate(({}, {"preset": "feedbackqa"})):
+        engine = Recorder(say, levels)
+        rate_file(Judge.load(trained, engine=engine), "items.jsonl", f"out{number}.jsonl", **more)
+        assert "Response: Head\nbody\n" in engine.requests[0].prompt.text
+        assert "SECRET" not in engine.requests[0].prompt.text
+        assert read_jsonl(f"out{number}.jsonl")[0]["passage"] == passage
+    # Plain columns of the same names do as well.
+    write_csv("plain.csv", [("question", "passage"), ("what", "plain")])
+    rate_file(Judge.load(trained, engine=engine), "plain.csv", "plain.out.csv")
+    assert "Response: plain\n" in engine.requests[-1].prompt.text
+    with pytest.raises(ConfigError, match="not both"):
+        rate_file(Judge.load(trained, engine=engine), "plain.csv", "no.csv", preset="saf", columns={"prompt": "x"})
+    with pytest.raises(ConfigError, match="no preset 'sav'"):
+        rate_file(Judge.load(trained, engine=engine), "plain.csv", "no.csv", preset="sav")
+
+
+def test_a_column_of_ratings_cannot_be_named_as_an_input(tmp_path, run):
+    write_csv("items.csv", [("prompt", "response", "human"), ("p", "r", "1")])
+    trained = directory(tmp_path / "trained", TASK, columns={"rating": "human"})
+    with pytest.raises(ConfigError, match="'human' is also named as an input"):
+        rate_file(Judge.load(trained, engine=scripted()), "items.csv", "out.csv", columns={"response": "human"})
 
 
 def test_what_is_no_file_is_an_error(run):

@@ -177,8 +177,8 @@ class Judge:
         return self
 
     def close(self) -> None:
-        """Let go of the weights."""
-        if "engine" in vars(self):
+        """Let go of the weights; an engine that was given is its owner's to close."""
+        if self._given is None and "engine" in vars(self):
             self.engine.close()
 
     def __enter__(self) -> Self:

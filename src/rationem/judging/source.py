@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from rationem import data, progress
 from rationem.card import Card
+from rationem.data.lines import kind_of, text_lines
 from rationem.data.presets import named
 from rationem.data.readers import scan_file
 from rationem.errors import ConfigError, DataError, closest
@@ -61,6 +63,7 @@ def look(path: Path) -> Source:
         names.update(dict.fromkeys(row.cells))
     if not rows:
         raise DataError(f"{path}: there is no row to rate.")
+    _check_header(path)
     return Source(path, _sha256(path), rows, tuple(names))
 
 
@@ -115,6 +118,17 @@ def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
     rows = islice(_rows(source.path), start, None)
     while chunk := list(islice(rows, size)):
         yield chunk
+
+
+def _check_header(path: Path) -> None:
+    """Refuse several columns without a name: a row has one cell per name, and the output would lack the others."""
+    delimiter = {".csv": ",", ".tsv": "\t"}.get(kind_of(path))
+    if delimiter is None:
+        return
+    header = next(filter(None, csv.reader(text_lines(path, newline=""), delimiter=delimiter)), [])
+    unnamed = sum(not name.strip() for name in header)
+    if unnamed > 1:
+        raise DataError(f"{path}: {unnamed} columns have no name. Name each in the header, or remove them.")
 
 
 def _rows(path: Path) -> Iterator[data.Row]:

@@ -111,7 +111,6 @@ def rate_file(
         ConfigError: a setting contradicts another or the judge.
         RunError: the output is there already, or cannot be written; or the engine failed.
     """
-    started = time.perf_counter()
     target = Path(output)
     work = _prepared(
         judge, Path(source), target, judge.plan(draws=draws, fast=fast, seed=seed), criteria, columns, preset
@@ -124,6 +123,7 @@ def rate_file(
         return Totals(work.source.rows, counts_of(work.criteria, finished["totals"]), 0, 0.0)
     jobs.check(target, overwrite=overwrite)
     judge.open()
+    started = time.perf_counter()
     with jobs.open_job(target, fingerprint, work.format.head(work.layout), overwrite=overwrite) as job:
         before = job.rows
         counts = _rate_all(work, job)

@@ -81,7 +81,7 @@ class Totals:
         rows: rows written, earlier starts of the same job included.
         counts: criterion -> counts over all rows.
         fresh: rows rated since this start.
-        seconds: what they took, loading the model included.
+        seconds: what they took, the model being loaded.
     """
 
     rows: int
