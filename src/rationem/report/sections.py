@@ -118,7 +118,7 @@ def _best(summary: Mapping[str, Any], split: str) -> Mapping[str, Any] | None:
 
 
 def full(summary: Mapping[str, Any], split: str) -> str:
-    """Return every other number, one row each: the model's columns, then one human and the best on the same targets."""
+    """Return every other number that exists, one row each: the model, one human, the best on the same targets."""
     columns = scored(summary, split)
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
@@ -127,7 +127,7 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     rows = [
         [title, *(number(scores.get(key)) for _, scores in columns)]
         for title, key, needs_order in _FULL
-        if ordered or not needs_order
+        if (ordered or not needs_order) and any(scores.get(key) is not None for _, scores in columns)
     ]
     for level in summary["scale"]["levels"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
