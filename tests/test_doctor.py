@@ -1,7 +1,11 @@
 """`rationem check`: a sound file has no finding of a defect, and each defect is found by its name, with its place."""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -79,6 +83,14 @@ def test_rows_that_cannot_be_used_are_an_error_with_reasons_and_places(tmp_path,
         "broken.csv:10",
     ]
     assert found["data"]["items"] == 197
+
+
+def test_rows_that_cannot_be_read_are_counted_too(tmp_path, capsys, sound):
+    with open(sound, "a", encoding="utf-8") as file:
+        file.write("one cell too many,a,3,b\n")
+    code, found = check(capsys, sound, *SCALE)
+    assert code == 1
+    assert (found["rows"]["rows"], found["rows"]["unusable"], found["data"]["items"]) == (201, 1, 200)
 
 
 def test_one_label_only_is_an_error_and_nearly_one_a_warning(tmp_path, capsys, sound):
@@ -359,3 +371,21 @@ def test_one_object_and_nothing_else_is_printed(sound, capsys):
     assert json.loads(printed.out)["version"] == 1
     assert printed.out.isascii()
     assert printed.err == ""
+
+
+def test_every_finding_and_every_section_stands_in_the_documentation():
+    root = Path(__file__).parents[1]
+    documented = set(re.findall(r"`(\w+)`", (root / "docs" / "check.md").read_text(encoding="utf-8")))
+    source = "".join(path.read_text(encoding="utf-8") for path in (root / "src/rationem/doctor").glob("*.py"))
+    named = set(re.findall(r'(?:error|warning|note|tell)\(\s*"([a-z_]+)"', source))
+    assert {"label_leak", "too_long", "duplicates", "tiny_set", "raters"} <= named
+    assert named <= documented
+    assert set(re.findall(r'sections\["(\w+)"\]', source)) <= documented
+
+
+def test_a_terminal_that_cannot_show_a_character_gets_its_escape(tmp_path):
+    file = write(tmp_path / "rated.csv", [{**row, "\u96ea": "x"} for row in rows()])
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "COLUMNS": "80"}
+    command = [sys.executable, "-m", "rationem.cli", "check", file, *SCALE]
+    told = subprocess.run(command, capture_output=True, env=environment, check=True)
+    assert b"not read: \\u96ea" in told.stdout

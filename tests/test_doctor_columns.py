@@ -88,9 +88,21 @@ def test_a_telling_name_is_an_error_beside_what_is_rated_a_warning_on_it_and_a_n
 
 
 def test_names_are_read_word_by_word():
-    assert name_suggests("feedback_text") == name_suggests("Why (reason)") == name_suggests("myNotes") == "explanation"
-    assert name_suggests("goldLabel") == name_suggests("SCORE") == "answer"
-    for name in ("response", "commentary", "answer", "scoreboard", "labelled", "unreasonable", "document"):
+    assert (
+        name_suggests("feedback_text") == name_suggests("Why (reason)") == name_suggests("myComments") == "explanation"
+    )
+    assert name_suggests("trueLabel") == name_suggests("SCORE") == "answer"
+    for name in (
+        "response",
+        "commentary",
+        "answer",
+        "scoreboard",
+        "labelled",
+        "gold_answer",
+        "notes",
+        "unreasonable",
+        "document",
+    ):
         assert name_suggests(name) is None, name
 
 
@@ -162,11 +174,13 @@ def test_unread_cells_of_any_kind_become_text():
         (["fine"], None),
         ([], None),
         (["*x*", "y"], None),
+        ([*"1234512345", "n/a"], "1..5"),
+        ([*"12", "n/a"], "1 | 2 | n/a"),
         ([f"text {n}" for n in range(30)], None),
         ([n / 7 for n in range(40)], None),
     ],
 )
-def test_values_suggest_a_scale_that_has_them_all(values, scale):
+def test_values_suggest_a_scale_that_has_them(values, scale):
     assert suggest(values) == scale
     if scale is not None:
-        assert all(Scale.parse(scale).level(value) for value in values)
+        assert sum(Scale.parse(scale).level(value) is not None for value in values) >= 0.9 * len(values)

@@ -17,12 +17,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return 0, or 1 where something makes a fit refuse or worthless."""
     import json
+    import sys
 
     from rationem import progress
     from rationem.commands.settings import read_settings
     from rationem.doctor.checkup import examine
+    from rationem.doctor.plain import tolerate
     from rationem.doctor.show import show
 
+    tolerate(sys.stdout)
     progress.show(progress.Silent() if options.json else progress.Rich())
     checkup = examine(read_settings(options))
     if options.json:

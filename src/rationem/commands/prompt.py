@@ -15,10 +15,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
+    import sys
+
     from rationem import progress
     from rationem.commands.settings import read_settings
+    from rationem.doctor.plain import tolerate
     from rationem.doctor.prompts import describe, prompts
 
+    tolerate(sys.stdout)
     progress.show(progress.Rich())
     config = read_settings(options)
     for line in describe(prompts(config, options.show), config.model):

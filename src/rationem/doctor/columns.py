@@ -22,9 +22,9 @@ from rationem.types import Example
 #: Rows that are looked at, evenly spaced: enough for every share to be known to a hundredth or two.
 _SAMPLE = 5000
 _EXPLAINS = re.compile(
-    r"(?:^|_)(?:explanations?|rationales?|feedbacks?|reasons?|reasoning|justifications?|comments?|critiques?|remarks?|notes?)(?:_|$)"
+    r"(?:^|_)(?:explanations?|rationales?|feedbacks?|reasons?|reasoning|justifications?|comments?|critiques?)(?:_|$)"
 )
-_ANSWERS = re.compile(r"(?:^|_)(?:labels?|ratings?|scores?|grades?|gold|verdicts?|stars|target)(?:_|$)")
+_ANSWERS = re.compile(r"(?:^|_)(?:labels?|ratings?|scores?|grades?|verdicts?|stars)(?:_|$)")
 _ID = re.compile(r"[\w.:/-]*\d[\w.:/-]*")
 _FEW = 10
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from rationem import models
 from rationem.chat import Chat
-from rationem.errors import ModelError
+from rationem.errors import ConfigError, ModelError
 
 _SIDE = 1024
 _SECONDS = 0.3
@@ -110,9 +110,14 @@ def measure(device: str | None, threads: int | None) -> Machine:
     Args:
         device: "cpu", "cuda", or None for the GPU where there is one.
         threads: CPU threads to use; None for all cores.
+
+    Raises:
+        ConfigError: there is no GPU.
     """
     import torch
 
+    if device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
     found = device or ("cuda" if torch.cuda.is_available() else "cpu")
     before, used = torch.get_num_threads(), threads or os.cpu_count() or 1
     torch.set_num_threads(used)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from io import TextIOWrapper
+from typing import TextIO
 
 #: Control, format (direction marks, zero widths), surrogate and private characters.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co"}
@@ -29,6 +31,12 @@ def short(text: str, width: int = 40) -> str:
     """
     line = plain(" ".join(text.split()))
     return line if len(line) <= width else f"{line[: width - 4].rstrip()} ..."
+
+
+def tolerate(stream: TextIO) -> None:
+    """Let a stream that cannot encode a character write its escape instead of failing."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
 
 
 def _shown(character: str, breaks: bool) -> bool:

@@ -76,7 +76,7 @@ def read(config: FitConfig) -> Material:
         if one is not None and not one.examples:
             first = f" The first reason: {skipped[0]}" if skipped else ""
             raise DataError(f"{', '.join(names)}: not one row can be used.{first}")
-    table = _table((*config.data, *config.test))
+    table, rows = _table((*config.data, *config.test))
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
     return Material(
         config=config,
@@ -84,7 +84,7 @@ def read(config: FitConfig) -> Material:
         known=loaded.examples,
         tested=tested.examples if tested else (),
         scale_from=scale_from,
-        rows=len(table),
+        rows=rows,
         skipped=tuple(skipped),
         inputs=_inputs(loaded),
         unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
@@ -132,7 +132,7 @@ def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) ->
 
 def _ratings(config: FitConfig, rubric: Rubric | None) -> Iterator[object]:
     """Yield every rating cell that is filled, as far as columns can be told and rows be read."""
-    tables = [list(_rows(name)) for name in config.data]
+    tables = [[row for row in _rows(name) if isinstance(row, data.Row)] for name in config.data]
     if not all(tables):
         return
     reading = choose(config.preset, columns_of(config), criteria_of(config, rubric), tables)
@@ -142,17 +142,18 @@ def _ratings(config: FitConfig, rubric: Rubric | None) -> Iterator[object]:
                 yield from (cell for cell in rating_cells(row, reading.columns, criterion) if cell is not None)
 
 
-def _rows(name: str) -> Iterator[data.Row]:
-    """Yield the rows that can be read; why the others cannot is for ``load`` to say."""
+def _rows(name: str) -> Iterator[data.Row | DataError]:
+    """Yield the rows, and an error in the place of each that cannot be read."""
     try:
-        yield from (row for row in scan_rows(name) if isinstance(row, data.Row))
-    except DataError:
-        return
+        yield from scan_rows(name)
+    except DataError as error:
+        yield error
 
 
-def _table(names: Sequence[str]) -> list[tuple[str, Mapping[str, object]]]:
-    """Return (source, cells) of every row."""
-    return [(row.source, row.cells) for name in names for row in _rows(name)]
+def _table(names: Sequence[str]) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
+    """Return (source, cells) of every row that can be read, and the number of all."""
+    rows = [row for name in names for row in _rows(name)]
+    return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)], len(rows)
 
 
 def _world(config: FitConfig) -> Material:

@@ -12,7 +12,7 @@ from rationem.doctor.checkup import Checkup
 from rationem.doctor.findings import Severity
 from rationem.doctor.plain import plain, short
 
-_WIDTH, _BAR = 80, 24
+_WIDTH, _BAR, _REASONS = 80, 24, 8
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 _KNOWN_BY = {
     "given": "given",
@@ -79,7 +79,7 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"scale: {plain(scale['text'])} ({_KNOWN_BY[scale['from']]})")
     if told["unusable"]:
         lines.append(f"{told['unusable']} rows cannot be used:")
-        lines += [f"  {count} x {plain(reason)}" for reason, count in told["reasons"].items()]
+        lines += [f"  {count} x {plain(reason)}" for reason, count in list(told["reasons"].items())[:_REASONS]]
     return lines
 
 

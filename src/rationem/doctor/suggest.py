@@ -12,6 +12,7 @@ from rationem.scale import Scale
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
+_NUMERIC = 0.9
 #: Words that people rate with, worst first: names on one ladder are ordered by it.
 _LADDERS = (
     ("no", "yes"),
@@ -41,20 +42,21 @@ _LADDERS = (
 
 
 def suggest(values: Iterable[object]) -> str | None:
-    """Return the text of a scale that has all the values, or None where no short one does.
+    """Return the text of a scale for the values of a column, or None where no short one has them.
 
-    Numbers become the range from the smallest to the largest, with the step that meets all; names are put in order
-    where people usually do, and stay without an order elsewhere.
+    Where nine of ten are numbers the scale is their range, with the step that meets all of them, and the rest are
+    mistakes; else every value is a name: put in order where people usually do, without an order elsewhere.
 
     >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad"]), suggest(["A", "tie", "B"])
     ('1..4', '0..2 by 0.5', 'bad < Good', 'A | B | tie')
     """
-    found = sorted({str(value).strip() for value in values} - {""})
-    if not found:
+    texts = [text for value in values if (text := str(value).strip())]
+    numbers = [text for text in texts if _NUMBER.fullmatch(text)]
+    if not texts:
         return None
-    text = _numbers(found) if all(map(_NUMBER.fullmatch, found)) else _names(found)
+    scale = _numbers(set(numbers)) if len(numbers) >= _NUMERIC * len(texts) else _names(sorted(set(texts)))
     try:
-        return text if text is None else _checked(text)
+        return None if scale is None else _checked(scale)
     except ConfigError:  # levels that no verdict line can say
         return None
 
@@ -64,7 +66,7 @@ def _checked(text: str) -> str:
     return text
 
 
-def _numbers(found: list[str]) -> str | None:
+def _numbers(found: set[str]) -> str | None:
     numbers = sorted({Fraction(value) for value in found})
     low, high = numbers[0], numbers[-1] if len(numbers) > 1 else numbers[0] + 1
     step = _step(numbers) if len(numbers) > 1 else Fraction(1)

@@ -72,10 +72,11 @@ def lengths(
     count = _counter(chat)
     forward, hinted = {}, {}
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    with progress.track("measuring the prompts", sum(map(len, parts.values()))) as advance:
+    hints = splits.train if shows_hint else ()
+    with progress.track("measuring the prompts", sum(map(len, parts.values())) + len(hints)) as advance:
         for name, part in parts.items():
             forward[name] = [_stepped(advance, count(task.prompt(x.fields))) for x in part]
-        hinted["train"] = [count(task.hint_prompt(x.fields, x.answer)) for x in splits.train] if shows_hint else []
+        hinted["train"] = [_stepped(advance, count(task.hint_prompt(x.fields, x.answer))) for x in hints]
     longest = {
         name: [max(pair) for pair in zip(values, hinted.get(name) or values, strict=True)]
         for name, values in forward.items()
