@@ -32,6 +32,7 @@ def quiet(monkeypatch):
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("good.csv", [HEAD, *ROWS])
+    Path("empty").mkdir()
     return tmp_path
 
 
@@ -77,7 +78,7 @@ def changed(**flags):
 #: what is wrong -> (rows of bad.csv or None, the command, what the message must say).
 BAD_ROWS = {
     "missing column": (
-        [("prompt", "answer", "rating"), ("a", "b", "1")],
+        [("prompt", "words", "rating"), ("a", "b", "1")],
         ["bad.csv:2", "'response'", "--response-col"],
     ),
     "misspelt column": ([("prompt", "respnse", "rating"), ("a", "b", "1")], ["bad.csv:2", "Did you mean 'respnse'"]),
@@ -124,7 +125,7 @@ def test_a_duplicate_id_with_two_labels_names_both_rows(folder, capsys, place):
 BAD_COMMANDS = {
     "missing file": (changed(data=["god.csv"]), ["god.csv", "no such file", "Did you mean 'good.csv'"]),
     "missing test file": (changed(test="gone.csv"), ["gone.csv", "no such file"]),
-    "directory as data": (changed(data=["."]), ["directory"]),
+    "directory without data": (changed(data=["empty"]), ["empty", "no data set"]),
     "the same file twice": (changed(data=["good.csv", "./good.csv"]), ["good.csv", "twice"]),
     "no scale": (changed(scale=None), ["good.csv", "--scale 1-5"]),
     "falling scale": (changed(scale="5-1"), ["'5-1'", "rise"]),
@@ -326,6 +327,9 @@ OTHER = {
     "prompt_col": "a", "response_col": "b", "rating_col": "r1,r2", "id_col": "i", "group_col": "g", "raters": "mean",
     "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True, "model": "hub/id",
     "task": "judge", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
+    "reference_col": "ref", "context_col": "ctx", "rater_col": "who", "instruction": "Is it kind?", "rubric": "r.toml",
+    "template": "t.txt", "hint_template": "h.txt", "reward": "within:1", "threshold": 0.5, "reward_as": "filter",
+    "shots": 3,
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
