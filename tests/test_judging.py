@@ -323,6 +323,11 @@ def test_what_is_no_judge_says_what_it_is(tmp_path, table):
         Judge.load(tmp_path, engine=table)
 
 
+def test_a_card_that_contradicts_itself_is_refused(tmp_path, table):
+    with pytest.raises(RunError, match="2 marginals for 3 levels"):
+        judge(tmp_path, table, marginal=(0.5, 0.5))
+
+
 @pytest.mark.parametrize(("wrong", "what"), [({"draws": 0}, "0 draws"), ({"fast": True, "draws": 2}, "greedy")])
 def test_settings_that_cannot_be_are_refused(tmp_path, table, wrong, what):
     with pytest.raises(ConfigError, match=what):

@@ -51,6 +51,10 @@ class Judge:
         self.directory = directory
         self.card = cards.read_card(directory)
         self.task = JudgeTask.from_description(self.card.task)
+        if len(self.card.marginal) != len(self.task.levels):
+            raise RunError(
+                f"{directory / cards.NAME}: {len(self.card.marginal)} marginals for {len(self.task.levels)} levels."
+            )
         self.calibration = self.card.calibration if calibrate else None
         self._given = engine
         self.device = device
