@@ -1,6 +1,7 @@
 """Temperature: recovered where it is known, the best of a grid, and never worse than none."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,15 @@ def distributions(count, levels=4, seed=0):
 
 def log_likelihood(probabilities, ratings):
     return np.mean([np.mean(np.log(row[list(said)])) for row, said in zip(probabilities, ratings, strict=True)])
+
+
+def test_items_that_are_too_long_are_not_asked_and_fit_nothing():
+    asked = [guess("a", "2", (0.1, 0.6, 0.2, 0.1)), guess("b", "1", (0.7, 0.1, 0.1, 0.1))]
+    items = [item("a", "2"), item("b", "1")]
+    long = replace(guess("c", None, (0.97, 0.01, 0.01, 0.01)), too_long=True)
+    alone = metrics.calibrate(asked, items, FOUR)
+    assert metrics.calibrate([*asked, long], [*items, item("c", "4")], FOUR) == alone
+    assert metrics.calibrate([long], [item("c", "4")], FOUR) is None
 
 
 def test_tempering_is_the_power_normalised_and_one_is_the_identity():

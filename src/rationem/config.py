@@ -65,7 +65,7 @@ class FitConfig(BaseModel):
     )
     scheme: str = Field(
         "star",
-        description="rs:M, star, pps, the controls direct and unfiltered, or a plan such as 'forward*4+rationalize@base'",
+        description="rs:M, star, pps, the controls direct and unfiltered, or a plan: 'forward*4+rationalize@base'",
     )
     selector: str = Field("first", description="which accepted trials are kept: first or all")
     shots: int = Field(

@@ -296,6 +296,8 @@ def _calibration(
         return None
     predictions = ledger.predictions(fitted.best, "validation")
     fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
+    if fit is None:
+        return None
     described = prompt_sha256(task.describe())
     return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
 

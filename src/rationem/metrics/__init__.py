@@ -17,7 +17,7 @@ from rationem.metrics.baselines import (
     uniform_log_likelihood,
 )
 from rationem.metrics.bootstrap import HEADLINE, intervals
-from rationem.metrics.calibration import Calibration, belief, calibrate, fit_temperature, recalibrated, tempered
+from rationem.metrics.calibration import Calibration, asked, belief, calibrate, fit_temperature, recalibrated, tempered
 from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.pairs import PairScores, merged, score_pairs
@@ -37,6 +37,7 @@ __all__ = [
     "PairScores",
     "agreement",
     "alpha",
+    "asked",
     "belief",
     "beside_humans",
     "best_constant",

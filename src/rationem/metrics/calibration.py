@@ -101,8 +101,10 @@ def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[
 
 def calibrate(
     predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool = False
-) -> Calibration:
+) -> Calibration | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
+
+    Items that were too long to be asked are left out: a judge gives them no probabilities. None where no other is left.
 
     Args:
         predictions: one per example.
@@ -114,14 +116,26 @@ def calibrate(
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    ordered = matched(predictions, examples)
-    if pair:
-        ordered, examples = merged(ordered, examples, scale)
+    ordered, examples = asked(predictions, examples, scale, pair=pair)
+    if not ordered:
+        return None
     ratings = [[scale.rank(rating) for rating in single_ratings(example)] for example in examples]
     temperature = fit_temperature(stacked(ordered), ratings)
     before, ece_before = belief(ordered, examples, scale)
     after, ece_after = belief(recalibrated(ordered, temperature), examples, scale)
     return Calibration(temperature, len(examples), before, after, ece_before, ece_after)
+
+
+def asked(
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool
+) -> tuple[list[Prediction], list[Example]]:
+    """Return what a judge is asked of these items: pairs merged, and none that is too long."""
+    ordered = matched(predictions, examples)
+    given: Sequence[Example] = examples
+    if pair:
+        ordered, given = merged(ordered, examples, scale)
+    kept = [(one, x) for one, x in zip(ordered, given, strict=True) if not one.too_long]
+    return [one for one, _ in kept], [x for _, x in kept]
 
 
 def belief(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> tuple[float | None, float]:

@@ -57,8 +57,8 @@ def calibration(
     scale: Scale,
     *,
     pair: bool,
-) -> dict[str, Any]:
-    """Return the temperature that validation gives, and what it does on validation and on test.
+) -> dict[str, Any] | None:
+    """Return the temperature that validation gives, and what it does on validation and on test; None without any.
 
     Args:
         fitted: predictions and examples of validation, not empty.
@@ -67,14 +67,16 @@ def calibration(
         pair: whether the two orders of a pair are averaged first.
     """
     fit = metrics.calibrate(*fitted, scale, pair=pair)
+    if fit is None:
+        return None
     found: dict[str, Any] = {
         "temperature": fit.temperature,
         "items": fit.count,
         "validation": _before_after((fit.before, fit.ece_before), (fit.after, fit.ece_after)),
         "test": None,
     }
-    if applied[0]:
-        predictions, examples = metrics.merged(*applied, scale) if pair else applied
+    predictions, examples = metrics.asked(*applied, scale, pair=pair) if applied[0] else ([], [])
+    if predictions:
         calibrated = metrics.recalibrated(predictions, fit.temperature)
         found["test"] = _before_after(
             metrics.belief(predictions, examples, scale), metrics.belief(calibrated, examples, scale)
