@@ -47,8 +47,9 @@ def start(config: FitConfig, output: str | Path) -> Path:
     directory = Path(output).resolve()
     config, scheme, task, splits = check(config, directory)
     checkpoint = models.resolve(config.model or "")
-    config = with_defaults(config, directory, _positions(config, checkpoint))
-    chat = _chat(config, checkpoint)
+    config = with_defaults(config, directory, models.positions(config.model or "", checkpoint))
+    _check_device(config)
+    chat = models.chat(config.model or "", checkpoint)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     _warn(splits)
@@ -185,21 +186,6 @@ def _check_directory(directory: Path) -> None:
         raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
 
 
-def _positions(config: FitConfig, checkpoint: str) -> int | None:
-    """Return how many tokens the model can hold, before any weight is loaded."""
-    from transformers import AutoConfig
-
-    from rationem.errors import ModelError
-
-    try:
-        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"Cannot find the model {config.model!r}: {reason} {models.suggestion()}") from error
-    positions = getattr(settings.get_text_config(), "max_position_embeddings", None)
-    return None if positions is None else int(positions)
-
-
 def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
     """Return the longest prompt that leaves room for the completion."""
     if positions is None:
@@ -213,20 +199,12 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
     return limit
 
 
-def _chat(config: FitConfig, checkpoint: str) -> Chat:
-    """Return the model's conversation format; finds a missing tokenizer or GPU before anything is written."""
+def _check_device(config: FitConfig) -> None:
+    """Find a missing GPU before anything is written."""
     import torch
-    from transformers import AutoTokenizer
-
-    from rationem.errors import ModelError
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
-    try:
-        return Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise ModelError(f"Cannot load the tokenizer of {config.model!r}: {reason}") from error
 
 
 def _warn(splits: Splits) -> None:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rationem.chat import Chat
 from rationem.errors import ModelError
 
 #: The embedded model's name wherever a model is expected.
@@ -57,6 +58,43 @@ def suggestion() -> str:
         f"With {gigabytes:.0f} GB of memory, for example: {'; '.join(fitting[-2:]) or SUGGESTED[0][0]}; "
         f"or {TINY_JUDGE} to try the plumbing in a minute (it cannot read)."
     )
+
+
+def positions(name: str, checkpoint: str) -> int | None:
+    """Return how many tokens the model can hold, before any weight is loaded; None where it does not say.
+
+    Raises:
+        ModelError: there is no configuration.
+    """
+    from transformers import AutoConfig
+
+    try:
+        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(name, error)) from error
+    found = getattr(settings.get_text_config(), "max_position_embeddings", None)
+    return None if found is None else int(found)
+
+
+def chat(name: str, checkpoint: str) -> Chat:
+    """Return the model's conversation format.
+
+    Raises:
+        ModelError: there is no tokenizer.
+    """
+    from transformers import AutoTokenizer
+
+    try:
+        return Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(name, error)) from error
+
+
+def not_found(name: str, error: Exception) -> str:
+    """Return the sentence that says what is missing of a model, and which others this machine can train."""
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    where = f"the directory {name!r}" if Path(name).is_dir() else f"the model {name!r}"
+    return f"Cannot read {where}: {reason} {suggestion()}"
 
 
 def load(path: str, *, trainable: bool = False, device: str | None = None) -> Loaded:

@@ -101,7 +101,7 @@ def _asked(config: FitConfig) -> _Asked:
     if config.model is None:
         return _Asked(with_defaults(config, reading.NO_RUN, None))
     checkpoint = models.resolve(config.model)
-    shape, chat = machine.shape(config.model, checkpoint), machine.chat(config.model, checkpoint)
+    shape, chat = machine.shape(config.model, checkpoint), models.chat(config.model, checkpoint)
     config = with_defaults(config, reading.NO_RUN, shape.positions)
     return _Asked(config, chat, shape, machine.measure(config.device, config.threads))
 

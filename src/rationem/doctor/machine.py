@@ -5,11 +5,9 @@ from __future__ import annotations
 import os
 import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from rationem import models
-from rationem.chat import Chat
 from rationem.errors import ConfigError, ModelError
 
 _SIDE = 1024
@@ -74,7 +72,7 @@ def shape(name: str, checkpoint: str) -> Shape:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ModelError(_not_found(name, error)) from error
+        raise ModelError(models.not_found(name, error)) from error
     text = settings.get_text_config()
     heads = text.num_attention_heads
     per_head = getattr(text, "head_dim", None) or text.hidden_size // heads
@@ -88,20 +86,6 @@ def shape(name: str, checkpoint: str) -> Shape:
         vocabulary=int(text.vocab_size),
         positions=None if positions is None else int(positions),
     )
-
-
-def chat(name: str, checkpoint: str) -> Chat:
-    """Return the model's conversation format.
-
-    Raises:
-        ModelError: there is no tokenizer.
-    """
-    from transformers import AutoTokenizer
-
-    try:
-        return Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
-    except (OSError, ValueError) as error:
-        raise ModelError(_not_found(name, error)) from error
 
 
 def measure(device: str | None, threads: int | None) -> Machine:
@@ -156,9 +140,3 @@ def _adapter(model: Any) -> int:
     head = model.get_output_embeddings()
     linear = [module for module in model.modules() if isinstance(module, nn.Linear) and module is not head]
     return sum(module.in_features + module.out_features for module in linear)
-
-
-def _not_found(name: str, error: Exception) -> str:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    where = f"the directory {name!r}" if Path(name).is_dir() else f"the model {name!r}"
-    return f"Cannot read {where}: {reason} {models.suggestion()}"

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from rationem import models
 from rationem.chat import Chat
 from rationem.config import FitConfig
-from rationem.doctor import machine
 from rationem.doctor.plain import plain
 from rationem.errors import ConfigError
 from rationem.prepare import prepare
@@ -61,7 +60,7 @@ def prompts(config: FitConfig, count: int) -> Shown:
     taken = {x.id for x in shots}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
-    chat = machine.chat(config.model, models.resolve(config.model)) if config.model else None
+    chat = models.chat(config.model, models.resolve(config.model)) if config.model else None
     return Shown(judge, shots, tuple(_all(chosen, judge, shots, chat)))
 
 
