@@ -11,6 +11,7 @@ import pytest
 from rationem import metrics, report
 from rationem.ledger import Ledger
 from rationem.pairs import both_orders, swap_level
+from rationem.report import text
 from rationem.report.sections import scored
 from rationem.report.tables import number, table, within
 from rationem.scale import Scale
@@ -192,6 +193,48 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
     assert "do not agree beyond chance" in summary["raters"]["warnings"][0]
     text = (tmp_path / "run" / "report.md").read_text()
     assert text.index("**The raters") < text.index("## Test")
+
+
+def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3):
+    def block(share):
+        return {"count": 9, "accuracy": share, "log_likelihood": -1.0, "unparsed_draws": unparsed, "intervals": None}
+
+    majority = {"accuracy": majority, "log_likelihood": -1.4}
+    return {
+        "finished": True,
+        "examples": {"train": 9, "validation": 9, "test": 9},
+        "best_iteration": best,
+        "iterations": [{"iteration": 0, "test": block(0.2)}, {"iteration": 1, "test": block(accuracy)}],
+        "baselines": {"test": {"majority": majority, "human_ceiling": None}},
+        "notes": {},
+        "raters": {"warnings": []},
+    }
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (finished(1), []),
+        (finished(0), ["training did not help", "no more often than always saying one level (0.300)"]),
+        (finished(1, unparsed=0.63), ["63 % of the judge's draws name no level"]),
+        (finished(1, accuracy=0.3), ["no more often than always saying one level (0.300)"]),
+    ],
+)
+def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
+    warnings = text._warnings(summary)
+    assert len(warnings) == len(said)
+    assert all(part in warning for part, warning in zip(said, warnings, strict=True))
+
+
+def test_the_first_sentence_gives_interval_baselines_and_people():
+    summary = finished(1)
+    summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
+    summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
+    assert text._sentence(summary) == (
+        "On 9 test items the judge names the people's level in 0.600 (95 % interval 0.410 to 0.770); before training "
+        "in 0.200; always saying the most frequent training label, in 0.300. One person meets the others in 0.700. "
+        "Log-likelihood: -1.000 before, -1.000 after, -1.400 for the training marginal (nats per rating)."
+    )
 
 
 def test_cells_cannot_break_a_table():

@@ -10,6 +10,9 @@ from rationem.report.tables import number, table
 
 __all__ = ["markdown", "number", "table"]
 
+#: A judge with more draws that name no level is warned of.
+MANY_UNPARSED = 0.2
+
 
 def markdown(summary: Mapping[str, Any]) -> str:
     """Return the report of one run; every number in it is in ``summary``."""
@@ -48,20 +51,33 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
-    split = "test" if summary["examples"]["test"] else "validation"
-    by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
-    before = by_iteration.get(0, {}).get(split)
-    after = by_iteration.get(summary["best_iteration"], {}).get(split)
+    split, before, after = _compared(summary)
     if not summary["finished"]:
         return "The run is not finished; these are its numbers so far."
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
+    baselines = summary["baselines"][split]
+    ceiling = baselines["human_ceiling"]
+    people = f" One person meets the others in {number(ceiling['accuracy'])}." if ceiling else ""
     return (
-        f"On {after['count']} {split} items the model went from accuracy {number(before['accuracy'])} to "
-        f"{number(after['accuracy'])} (standard error {number(after['accuracy_se'])}), and from a log-likelihood of "
-        f"{number(before['log_likelihood'])} to {number(after['log_likelihood'])} nats per rating; always saying the "
-        f"most frequent training label gives {number(summary['baselines'][split]['majority']['accuracy'])}."
+        f"On {after['count']} {split} items the judge names the people's level in {number(after['accuracy'])}"
+        f"{_interval(after)}; before training in {number(before['accuracy'])}; always saying the most frequent "
+        f"training label, in {number(baselines['majority']['accuracy'])}.{people} Log-likelihood: "
+        f"{number(before['log_likelihood'])} before, {number(after['log_likelihood'])} after, "
+        f"{number(baselines['majority']['log_likelihood'])} for the training marginal (nats per rating)."
     )
+
+
+def _compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the split that tells how good the judge is, and its scores before training and of the best iteration."""
+    split = "test" if summary["examples"]["test"] else "validation"
+    by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
+    return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
+
+
+def _interval(scores: Mapping[str, Any]) -> str:
+    found = (scores.get("intervals") or {}).get("accuracy")
+    return f" (95 % interval {number(found[0])} to {number(found[1])})" if found else ""
 
 
 def _sizes(summary: Mapping[str, Any]) -> str:
@@ -81,7 +97,27 @@ def _tested(summary: Mapping[str, Any]) -> str:
 def _warnings(summary: Mapping[str, Any]) -> list[str]:
     count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
-    return [f"**{sentence}**" for sentence in (*([shared] if count else []), *summary["raters"]["warnings"])]
+    sentences = [*([shared] if count else []), *_doubts(summary), *summary["raters"]["warnings"]]
+    return [f"**{sentence}**" for sentence in sentences]
+
+
+def _doubts(summary: Mapping[str, Any]) -> list[str]:
+    """Return why one should not use this judge yet."""
+    split, before, after = _compared(summary)
+    if not summary["finished"] or not before or not after:
+        return []
+    doubts = []
+    if summary["best_iteration"] == 0:
+        doubts.append("No iteration was better on validation than the base model: training did not help.")
+    if (after["unparsed_draws"] or 0) > MANY_UNPARSED:
+        doubts.append(
+            f"{100 * after['unparsed_draws']:.0f} % of the judge's draws name no level: its log-likelihood is mostly "
+            "the training marginal's."
+        )
+    majority = summary["baselines"][split]["majority"]["accuracy"]
+    if after["accuracy"] <= majority:
+        doubts.append(f"The judge is right no more often than always saying one level ({number(majority)}).")
+    return doubts
 
 
 def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
