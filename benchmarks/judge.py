@@ -9,11 +9,14 @@ what grows is ours: reading, asking, writing, the job's notes.
 
 import argparse
 import csv
+import os
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
 
 import rationem
 from rationem import Judge, JudgeTask, Scale, ScriptedEngine, rate_file
