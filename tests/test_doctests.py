@@ -6,8 +6,8 @@ import importlib
 import pytest
 
 MODULES = (
-    "engines.scripted", "errors", "metrics.distributions", "parse", "report.tables", "rewards", "scale", "schemes", "seeds",
-    "world.questions", "world.rubrics",
+    "engines.scripted", "errors", "metrics.distributions", "parse", "report.tables", "rewards", "scale", "schemes",
+    "seeds", "world.questions", "world.rubrics",
 )  # fmt: skip
 
 

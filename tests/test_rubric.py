@@ -79,7 +79,7 @@ def test_an_unknown_criterion_names_the_closest(tmp_path):
     rubric = read_rubric(write(tmp_path / "r.toml", SEVERAL))
     with pytest.raises(ConfigError, match="Did you mean 'clarity'"):
         rubric.chosen(("clarty",))
-    with pytest.raises(ConfigError, match="no such file|Cannot read"):
+    with pytest.raises(ConfigError, match="Cannot read the rubric"):
         read_rubric(tmp_path / "gone.toml")
 
 
