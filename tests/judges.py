@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rationem import JudgeTask, Scale, ScriptedEngine
-from rationem.card import Calibration, Card, prompt_sha256, weights_sha256, write_card
+from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.judging.judge import Judge
 from rationem.rubric import Criterion
 from rationem.seeds import seed_for
@@ -33,7 +33,7 @@ def directory(path: Path, task=TASK, *, temperature=None, draws=4, **changes) ->
     bound = None
     if temperature is not None:
         described = prompt_sha256(task.describe())
-        bound = Calibration(temperature, draws, 10, -1.0, -0.9, described, weights_sha256(model))
+        bound = Calibration(temperature, draws, 10, -1.0, -0.9, described, model_sha256(model))
     write_card(card(task, calibration=bound, **changes), model)
     return path
 

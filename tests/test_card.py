@@ -5,7 +5,7 @@ import json
 import pytest
 
 from rationem import JudgeTask, Scale
-from rationem.card import NAME, Calibration, Card, prompt_sha256, read_card, weights_sha256, write_card
+from rationem.card import NAME, Calibration, Card, model_sha256, prompt_sha256, read_card, write_card
 from rationem.errors import RunError
 from rationem.rubric import Criterion
 
@@ -64,8 +64,17 @@ def test_the_prompt_hash_changes_with_the_wording_the_scale_and_the_rubric():
 def test_the_weights_hash_changes_with_a_byte_and_not_with_other_files(tmp_path):
     (tmp_path / "model-1.safetensors").write_bytes(b"abc")
     (tmp_path / "model-2.safetensors").write_bytes(b"def")
-    before = weights_sha256(tmp_path)
-    (tmp_path / "config.json").write_text("{}")
-    assert weights_sha256(tmp_path) == before
+    before = model_sha256(tmp_path)
+    (tmp_path / "README.md").write_text("{}")
+    assert model_sha256(tmp_path) == before
     (tmp_path / "model-2.safetensors").write_bytes(b"deg")
-    assert weights_sha256(tmp_path) != before
+    assert model_sha256(tmp_path) != before
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "tokenizer.json", "chat_template.jinja"])
+def test_the_models_hash_changes_with_the_adapters_base_the_tokenizer_and_the_template(tmp_path, name):
+    (tmp_path / "adapter_model.safetensors").write_bytes(b"abc")
+    (tmp_path / name).write_text('{"base_model_name_or_path": "one"}')
+    before = model_sha256(tmp_path)
+    (tmp_path / name).write_text('{"base_model_name_or_path": "two"}')
+    assert model_sha256(tmp_path) != before

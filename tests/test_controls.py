@@ -85,12 +85,34 @@ def test_shots_stand_before_the_question_with_their_answers_and_without_the_one_
 
 
 def test_shots_are_dealt_level_by_level_whatever_the_order_of_the_file():
-    data = [Example(f"x{n}", {}, "1" if n < 90 else "2" if n < 99 else "3", "g") for n in range(100)]
+    data = [Example(f"x{n}", {}, "1" if n < 90 else "2" if n < 99 else "3", f"g{n}") for n in range(100)]
     shown = choose_shots(data, 6, seed=3)
     assert {x.answer for x in shown[:3]} == {"1", "2", "3"}
     assert choose_shots(data[::-1], 6, seed=3) == shown
     assert choose_shots(data, 6, seed=4) != shown
     assert len(choose_shots(data, 200, seed=3)) == 100
+
+
+def test_an_item_is_shown_once_whatever_it_was_rated():
+    data = [Example(f"x{n}#{k}", {}, str(k), f"g{n}") for n in range(5) for k in (1, 2, 3)]
+    shown = choose_shots(data, 12, seed=0)
+    assert len({x.group for x in shown}) == len(shown) == 5
+
+
+def test_no_group_that_is_asked_is_shown(tmp_path):
+    problem = toy.problem(tmp_path, rejection_sampling(1), copies=4, shots=50)
+    leaky = replace(problem.data, train=problem.data.train + problem.data.test)
+    asked = []
+
+    def listening(theta):
+        engine = toy.open_engine(theta)
+        sample = engine.sample
+        engine.sample = lambda requests: asked.extend(r.prompt.text for r in requests) or sample(requests)
+        return engine
+
+    fit(replace(problem, data=leaky, open_engine=listening), 1)
+    longest = max(text.count("Prompt: ") for text in asked)
+    assert longest == 1 + len({x.group for x in problem.data.train})
 
 
 def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tmp_path):

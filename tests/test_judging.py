@@ -292,15 +292,27 @@ def test_a_draw_that_the_engine_failed_is_asked_again_and_the_verdict_is_the_sam
     assert judge(tmp_path / "twice", flaky(lambda request: request.seed % 3)).rate([ITEM]) == never
 
 
-def test_a_draw_that_is_never_served_counts_as_unparsed_and_is_told(tmp_path):
-    gone = sum(seed % 2 for seed in seeds(TASK, ITEM, 8))
-    (rating,) = judge(tmp_path, flaky(lambda request: 9 * (request.seed % 2))).rate([ITEM])
-    assert rating.unparsed == gone > 0
+def test_a_draw_that_is_never_served_says_nothing_of_the_item_and_is_told(tmp_path):
+    """The mean is over the draws that were served: the same as if only they had been asked for."""
+    asked = seeds(TASK, ITEM, 8)
+    gone = sum(seed % 2 for seed in asked)
+
+    def levels(query):
+        sure = query.draft.text[-1]
+        return tuple(math.log(0.8 if level == sure else 0.1) for level in TASK.levels)
+
+    (rating,) = judge(tmp_path, flaky(lambda request: 9 * (request.seed % 2), levels)).rate([ITEM])
+    said = [str(seed % 3 + 1) for seed in asked if seed % 2 == 0]
+    assert (rating.draws, rating.unparsed) == (8 - gone, 0)
+    assert 0 < gone < 8
+    assert rating.probabilities == pytest.approx(
+        {level: sum(0.8 if one == level else 0.1 for one in said) / len(said) for level in TASK.levels}
+    )
     assert f"failed {gone} of 8" in rating.problem
 
 
 def test_an_engine_that_serves_nothing_stops_the_work(tmp_path):
-    with pytest.raises(RunError, match="failed all of 8 draws, 3 times"):
+    with pytest.raises(RunError, match="failed all draws of 1 prompts, 3 times"):
         judge(tmp_path, flaky(lambda _: 9)).rate([ITEM])
 
 

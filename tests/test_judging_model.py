@@ -17,7 +17,7 @@ import torch
 import checkpoints
 from judges import card, seeds
 from rationem import Judge, JudgeTask, Scale, cli, progress
-from rationem.card import Calibration, prompt_sha256, weights_sha256, write_card
+from rationem.card import Calibration, model_sha256, prompt_sha256, write_card
 from rationem.types import Finish, Request, Sampling
 
 pytestmark = pytest.mark.slow
@@ -31,7 +31,7 @@ def run(tmp_path_factory):
     path = tmp_path_factory.mktemp("run")
     model = path / "model"
     shutil.copytree(checkpoints.grader(tmp_path_factory.mktemp("made")), model)
-    bound = Calibration(1.5, 8, 40, -1.6, -1.5, prompt_sha256(TASK.describe()), weights_sha256(model))
+    bound = Calibration(1.5, 8, 40, -1.6, -1.5, prompt_sha256(TASK.describe()), model_sha256(model))
     write_card(card(TASK, marginal=MARGINAL, max_prompt_tokens=400, max_new_tokens=40, calibration=bound), model)
     return path
 

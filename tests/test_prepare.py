@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from rationem import FitConfig
-from rationem.errors import ConfigError
+from rationem import FitConfig, Scale
+from rationem.errors import ConfigError, DataError
 from rationem.pairs import is_swapped, original_id, swap_level
 from rationem.prepare import prepare
 
@@ -157,3 +157,50 @@ def test_the_world_takes_a_rubric_too():
     Path("r.toml").write_text('instruction = "As the clerk would."\n')
     task, splits = prepare(FitConfig(data=("world",), rubric="r.toml"))
     assert "As the clerk would. Reason first" in task.prompt(splits.train[0].fields).text
+
+
+HELPFUL = {"scale": "1-5", "criterion": "help,tone"}
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"scale": "A | B", "response_col": "left,right", "rating_col": "rating"}, "DATA holds pairs, --test single"),
+        (HELPFUL, r"DATA is rated on \['help', 'tone'\], --test on \[''\]"),
+    ],
+)
+def test_a_test_set_that_asks_for_something_else_is_refused(config, said):
+    from rationem import data
+    from rationem import prepare as preparing
+
+    several(), comparisons()
+    data_name = "pairs.csv" if "response_col" in config else "several.csv"
+    plain = write("plain.csv", ("prompt", "response", "rating"), [(f"p{n}", "r", n % 5 + 1) for n in range(9)])
+    loaded = preparing.load(FitConfig(data=(data_name,), **config), (data_name,), None)
+    tested = data.load(plain, scale=Scale.parse("1-5"))
+    with pytest.raises(DataError, match=said):
+        preparing.alike(loaded, tested)
+    preparing.alike(loaded, loaded)
+    preparing.alike(loaded, None)
+
+
+def test_what_has_no_majority_is_counted_where_it_is_not_scored():
+    rows = [(f"q{n}", "x", "y", *(("A", "A") if n % 2 else ("A", "B"))) for n in range(40)]
+    data = write("p.csv", ("prompt", "left", "right", "r1", "r2"), rows)
+    test = write(
+        "t.csv", ("prompt", "left", "right", "r1", "r2"), [(f"t{n}", *rest) for n, (_, *rest) in enumerate(rows)]
+    )
+    config = {"scale": "A | B", "response_col": "left,right", "rating_col": "r1,r2", "validation_share": 0.0}
+    _, splits = prepare(FitConfig(data=data, test=test, **config))
+    assert len(splits.test) == 2 * 20
+    assert splits.notes["not_scored_without_majority"] == 20
+    assert splits.notes["test"]["no_majority"] == 20
+
+
+def test_a_folder_with_a_split_is_resumed_from_anywhere(tmp_path):
+    from rationem.launch import _absolute
+
+    Path("folder").mkdir()
+    assert _absolute("folder#train") == f"{tmp_path / 'folder'}#train"
+    assert _absolute("nvidia/HelpSteer2#train") == "nvidia/HelpSteer2#train"
+    assert _absolute("world") == "world"

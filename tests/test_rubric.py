@@ -168,3 +168,20 @@ def test_the_description_rebuilds_the_task_and_its_hash_changes_with_the_wording
     assert other.describe()["template_sha256"] != task.describe()["template_sha256"]
     with pytest.raises(ConfigError, match="no description of a judge"):
         JudgeTask.from_description({"scale": FIVE.describe()})
+
+
+def test_an_item_without_an_input_or_with_a_foreign_criterion_is_refused():
+    task = JudgeTask(FIVE, (Criterion("tone"), Criterion("facts")))
+    with pytest.raises(ConfigError, match=r"reads \['response'\]"):
+        task.prompt({"prompt": "Why?", "criterion": "tone"})
+    with pytest.raises(ConfigError, match="Did you mean 'facts'"):
+        task.prompt({**FIELDS, "criterion": "fact"})
+    with pytest.raises(ConfigError, match="no criterion ''"):
+        task.prompt(FIELDS)
+
+
+def test_criteria_that_are_asked_for_in_the_same_words_are_refused():
+    deaf = Template("{{ prompt }} {{ response }} {{ scale }}", "deaf.txt")
+    assert JudgeTask(FIVE, (Criterion("tone"),), deaf)
+    with pytest.raises(ConfigError, match=r"deaf.txt asks for \['tone', 'facts'\] in the same words"):
+        JudgeTask(FIVE, (Criterion("tone"), Criterion("facts")), deaf)

@@ -18,6 +18,8 @@ from rationem.errors import RunError
 NAME = "rationem.json"
 VERSION = 1
 
+_DECISIVE = ("*.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
@@ -30,7 +32,7 @@ class Calibration:
         before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
         after: and with it.
         prompt_sha256: of the wording, :func:`prompt_sha256`.
-        weights_sha256: of the weights, :func:`weights_sha256`.
+        model_sha256: of the model's files, :func:`model_sha256`.
     """
 
     temperature: float
@@ -39,7 +41,7 @@ class Calibration:
     before: float | None
     after: float | None
     prompt_sha256: str
-    weights_sha256: str
+    model_sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +106,13 @@ def prompt_sha256(task: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
 
 
-def weights_sha256(directory: Path) -> str:
-    """Return the hash over the names and bytes of the weights in a directory (``*.safetensors``)."""
+def model_sha256(directory: Path) -> str:
+    """Return the hash over the files of a model that decide what it says: weights, adapter, tokenizer and template.
+
+    Of an adapter the base model is bound by the name that the adapter's configuration gives it.
+    """
     digest = hashlib.sha256()
-    for path in sorted(directory.glob("*.safetensors")):
+    for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while chunk := file.read(2**22):

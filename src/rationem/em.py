@@ -98,6 +98,7 @@ class Problem:
         draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
         init: where an M-step starts: "previous" (the paper) or "base" (STaR, ReST-EM).
         shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
+        shots_tokens: the longest prompt of that control; whatever the model holds.
     """
 
     data: Splits
@@ -115,6 +116,7 @@ class Problem:
     max_prompt_tokens: int = 1024
     retries: int = 2
     shots: int = 0
+    shots_tokens: int = 32_768
     engines: Engines = field(init=False)
 
     def __post_init__(self) -> None:
@@ -281,17 +283,26 @@ def evaluate_shots(problem: Problem) -> None:
     """Write the control's predictions: the base model on the test set, with solved training examples in the prompt."""
     if not problem.shots or not problem.data.test or problem.ledger.record(0, SHOTS) is not None:
         return
-    shown = choose_shots(problem.data.train, problem.shots, problem.seed)
+    asked = {x.group for x in problem.data.test}
+    shown = choose_shots([x for x in problem.data.train if x.group not in asked], problem.shots, problem.seed)
+    if not shown:
+        progress.say("Warning: every training example belongs to a group of the test set; no control with examples.")
+        return
     evaluate(
         problem.data.test,
         problem.engines.at(problem.base),
-        replace(problem.drawing, task=Shots(problem.task, shown)),
+        replace(problem.drawing, task=Shots(problem.task, shown), max_prompt_tokens=problem.shots_tokens),
         train=problem.data.train,
         iteration=0,
         split=SHOTS,
         draws=problem.draws,
         purpose=Purpose.CONTROL,
     )
+    if count := (problem.ledger.record(0, SHOTS) or {}).get("too_long"):
+        progress.say(
+            f"Warning: with {len(shown)} examples in the prompt, {count} of {len(problem.data.test)} test prompts are "
+            f"longer than {problem.shots_tokens} tokens; the control counts them as unparsed. Show fewer (--shots)."
+        )
 
 
 def choose(problem: Problem, iterations: int) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem import metrics, models, progress, report
-from rationem.card import Calibration, Card, prompt_sha256, weights_sha256, write_card
+from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.chat import Chat
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.elide import elide, longest_response
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 _FINISHED = "finished"
 _PROMPT_TOKENS = 1024
+#: The longest prompt of the control with solved examples, where the model does not say what it holds.
+_SHOTS_TOKENS = 32_768
 #: Settings that name files; the manifest holds what they say instead.
 _FILES = ("rubric", "template", "hint_template")
 
@@ -47,7 +49,8 @@ def start(config: FitConfig, output: str | Path) -> Path:
     directory = Path(output).resolve()
     config, scheme, task, splits = check(config, directory)
     checkpoint = models.resolve(config.model or "")
-    config = with_defaults(config, directory, models.positions(config.model or "", checkpoint))
+    positions = models.positions(config.model or "", checkpoint)
+    config = with_defaults(config, directory, positions)
     _check_device(config)
     chat = models.chat(config.model or "", checkpoint)
     if config.elide:
@@ -60,7 +63,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
         if ledger.record(config.iterations, _FINISHED) is not None:
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
             return directory
-        fitted = _fit(config, task, scheme, splits, checkpoint, ledger)
+        fitted = _fit(config, task, scheme, splits, checkpoint, positions, ledger)
         if ledger.record(config.iterations, "fitted") is None:
             ledger.finish(config.iterations, "fitted", seconds=0.0)
         _publish_model(fitted, _card(config, task, splits, fitted, ledger), ledger)
@@ -106,10 +109,21 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
 
 def _absolute(name: str) -> str:
     """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
-    return str(Path(name).resolve()) if Path(name).exists() and name != WORLD else name
+    path, mark, split = name.partition("#")
+    if name == WORLD or not Path(path).exists():
+        return name
+    return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
 
 
-def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoint: str, ledger: Ledger) -> Fitted:
+def _fit(
+    config: FitConfig,
+    task: Task,
+    scheme: Scheme,
+    splits: Splits,
+    checkpoint: str,
+    positions: int | None,
+    ledger: Ledger,
+) -> Fitted:
     import torch
 
     from rationem.em import Problem, fit
@@ -149,6 +163,7 @@ def _fit(config: FitConfig, task: Task, scheme: Scheme, splits: Splits, checkpoi
         draws=config.draws,
         init=config.init,
         shots=config.shots,
+        shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,
         max_prompt_tokens=config.max_prompt_tokens,
     )
     return fit(problem, config.iterations)
@@ -289,5 +304,5 @@ def _publish_model(fitted: Fitted, card: Card, ledger: Ledger) -> None:
         else:
             loaded = models.load(theta)
             models.save(loaded.model, loaded.tokenizer, output)
-        bound = card.calibration and replace(card.calibration, weights_sha256=weights_sha256(output))
+        bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(output))
         write_card(replace(card, calibration=bound), output)

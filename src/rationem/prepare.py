@@ -8,7 +8,7 @@ from typing import Any
 
 from rationem import data
 from rationem.config import FitConfig
-from rationem.errors import ConfigError
+from rationem.errors import ConfigError, DataError
 from rationem.pairs import both_orders
 from rationem.rubric import Criterion, Rubric, read_rubric
 from rationem.scale import Scale
@@ -40,7 +40,27 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     loaded = load(config, config.data, rubric)
     task = make_task(config, loaded, rubric)
     tested = load(config, config.test, rubric, like=loaded) if config.test else None
+    alike(loaded, tested)
     return task, arrange(config, loaded, tested)
+
+
+def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
+    """Refuse a test set that asks for something else than the data.
+
+    Raises:
+        DataError: one holds pairs and the other single responses, or their criteria differ.
+    """
+    if tested is None:
+        return
+    kinds = ["pairs" if one.pair else "single responses" for one in (loaded, tested)]
+    if kinds[0] != kinds[1]:
+        raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: a judge of the one cannot be tested on the other.")
+    names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
+    if names[0] != names[1]:
+        raise DataError(
+            f"DATA is rated on {names[0]}, --test on {names[1]} ('' is a criterion without a name). Choose criteria "
+            "that both have (--criterion NAME)."
+        )
 
 
 def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) -> Splits:
@@ -58,9 +78,12 @@ def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) 
     notes: dict[str, Any] = {**loaded.notes, "preset": loaded.preset, "columns": loaded.columns.to_dict()}
     if tested is not None:
         test = data.distinct_ids((*train, *validation), tested.examples)
+        notes["test"] = dict(tested.notes)
     notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
     train = _limited(data.expand_raters(train, config.raters), config)
-    validation, test = _labelled(validation, loaded.scale), _labelled(test, loaded.scale)
+    count = len(validation) + len(test)
+    validation, test = labelled(validation, loaded.scale), labelled(test, loaded.scale)
+    notes["not_scored_without_majority"] = count - len(validation) - len(test)
     if loaded.pair:
         train, validation, test = (both_orders(part, loaded.scale) for part in (train, validation, test))
     return Splits(train, validation, test, notes)
@@ -162,7 +185,7 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     return task, Splits(train[: config.limit], validation, test)
 
 
-def _labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
+def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
     """Return the items that have a label to be scored against: without an order, those with a majority."""
     return tuple(x for x in examples if scale.ordered or scale.majority(x.ratings or (x.answer,)) is not None)
 

@@ -25,7 +25,8 @@ POOLS = ("mean", "median", "majority")
 
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:-|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
-_PLAIN = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+# Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
+_PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _MAX_LEVELS = 101
 
 

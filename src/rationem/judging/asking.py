@@ -52,13 +52,11 @@ class Drawn:
         rationale: z.
         said: the level on its verdict line; None where it names none on offer, or was cut off before its end.
         level_logps: log pi(level | x, z) of every level, nats; None where nothing was said or asked.
-        served: False where the engine failed every time.
     """
 
     rationale: str
     said: str | None
     level_logps: tuple[float, ...] | None = None
-    served: bool = True
 
 
 class _Ticket(NamedTuple):
@@ -69,21 +67,26 @@ class _Ticket(NamedTuple):
 def ask(prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask) -> dict[Prompt, list[Drawn]]:
     """Return the draws of every distinct prompt, in the order of their numbers.
 
+    A draw that the engine failed to the last retry says nothing about the item and is left out.
+
     Raises:
-        RunError: the engine served none of them.
+        RunError: of one prompt the engine served no draw at all; it is not known what the judge says of it.
     """
     tickets = _ordered([_Ticket(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
     drafts = _sample(tickets, plan, engine)
-    if tickets and not drafts:
-        raise RunError(f"The engine failed all of {len(tickets)} draws, {RETRIES + 1} times over. Is it still there?")
+    unserved = {ticket.prompt for ticket in tickets} - {ticket.prompt for ticket in drafts}
+    if unserved:
+        raise RunError(
+            f"The engine failed all draws of {len(unserved)} prompts, {RETRIES + 1} times over. Is it still there? "
+            "What was rated before is kept; the same command goes on."
+        )
     parsed = {ticket: _parse(draft, task) for ticket, draft in drafts.items()}
     said = [ticket for ticket in tickets if ticket in parsed and parsed[ticket].answer is not None]
     logps = {} if plan.fast else _score(said, drafts, parsed, engine, task)
     answers: dict[Prompt, list[Drawn]] = {}
-    for ticket in sorted(tickets, key=lambda t: t.number):
-        z = parsed.get(ticket)
-        drawn = Drawn(z.rationale, z.answer, logps.get(ticket)) if z else Drawn("", None, served=False)
-        answers.setdefault(ticket.prompt, []).append(drawn)
+    for ticket in sorted(parsed, key=lambda t: t.number):
+        z = parsed[ticket]
+        answers.setdefault(ticket.prompt, []).append(Drawn(z.rationale, z.answer, logps.get(ticket)))
     return answers
 
 

@@ -92,9 +92,9 @@ class Judge:
         return self._given if self._given is not None else _open_transformers(self)
 
     @cached_property
-    def weights_sha256(self) -> str:
+    def model_sha256(self) -> str:
         """The hash of the weights."""
-        return cards.weights_sha256(self.directory)
+        return cards.model_sha256(self.directory)
 
     def rate(
         self,
@@ -206,7 +206,7 @@ class Judge:
             name
             for name, bound, found in (
                 ("prompt (wording, levels, criteria)", calibration.prompt_sha256, cards.prompt_sha256(self.card.task)),
-                ("weights (*.safetensors)", calibration.weights_sha256, self.weights_sha256),
+                ("weights (*.safetensors)", calibration.model_sha256, self.model_sha256),
             )
             if bound != found
         ]

@@ -45,7 +45,7 @@ class _Work:
             "input": str(self.source.path),
             "input_sha256": self.source.sha256,
             "card_sha256": hashlib.sha256(card).hexdigest(),
-            "weights_sha256": self.judge.weights_sha256,
+            "model_sha256": self.judge.model_sha256,
             "criteria": list(self.criteria),
             "columns": self.reading.columns.to_dict(),
             "preset": self.reading.preset.name if self.reading.preset else None,

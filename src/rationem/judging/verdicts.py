@@ -78,7 +78,7 @@ def verdict(
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
         return Rating(case.criterion, status, problem=case.problem)
     said = [_mapped([drawn.said for drawn in order], scale, swapped=n > 0) for n, order in enumerate(orders)]
-    nothing = _unparsed(case, [drawn for order in orders for drawn in order])
+    nothing = _unparsed(case, [drawn for order in orders for drawn in order], plan.draws * len(orders))
     if nothing.unparsed == nothing.draws:
         return nothing
     if plan.fast:
@@ -116,10 +116,10 @@ def _mapped(levels: Sequence[str | None], scale: Scale, *, swapped: bool) -> lis
     return [swap_level(level, scale) if swapped and level is not None else level for level in levels]
 
 
-def _unparsed(case: Case, draws: Sequence[Drawn]) -> Rating:
-    failed = sum(not drawn.served for drawn in draws)
+def _unparsed(case: Case, draws: Sequence[Drawn], asked: int) -> Rating:
+    failed = asked - len(draws)
     notes = [f"{case.elided} characters were left out to fit"] if case.elided else []
-    notes += [f"the engine failed {failed} of {len(draws)} draws"] if failed else []
+    notes += [f"the engine failed {failed} of {asked} draws"] if failed else []
     return Rating(
         case.criterion,
         Status.UNPARSED,

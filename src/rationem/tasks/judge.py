@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from rationem.errors import ConfigError
+from rationem.errors import ConfigError, closest
 from rationem.rewards import parse_reward
 from rationem.rubric import Criterion
 from rationem.scale import MARKER, Scale
@@ -64,6 +64,12 @@ class JudgeTask:
         for criterion in self.criteria:
             self.scale.with_meanings(criterion.meanings)
         parse_reward(self.rule, self.scale)
+        asked = {self.prompt({**dict.fromkeys(inputs, ""), "criterion": one.name}).text for one in self.criteria}
+        if len(asked) < len(self.criteria):
+            raise ConfigError(
+                f"{self.template.source or 'The template'} asks for {[one.name for one in self.criteria]} in the same "
+                "words. Use the variable criterion, instruction or meanings."
+            )
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -132,9 +138,12 @@ class JudgeTask:
             raise ConfigError(f"This is no description of a judge: {error}.") from error
 
     def _variables(self, fields: Fields) -> dict[str, str]:
+        missing = [name for name in (PAIR if self.pair else SINGLE) if name not in fields]
+        if missing:
+            raise ConfigError(f"The judge reads {missing}, which this item has not; it has {sorted(fields)}.")
         criterion = self._criterion(fields.get("criterion", ""))
         scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
-        blank = dict.fromkeys((*(PAIR if self.pair else SINGLE), *OPTIONAL), "")
+        blank = dict.fromkeys(OPTIONAL, "")
         labels = {"first": scale.levels[0], "second": scale.levels[1]} if self.pair else {}
         return {
             **blank,
@@ -147,7 +156,11 @@ class JudgeTask:
         }
 
     def _criterion(self, name: str) -> Criterion:
-        return next(criterion for criterion in self.criteria if criterion.name == name)
+        for criterion in self.criteria:
+            if criterion.name == name:
+                return criterion
+        known = [criterion.name for criterion in self.criteria]
+        raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {known}.")
 
 
 @lru_cache(maxsize=256)

@@ -18,7 +18,7 @@ class Shots:
 
     Args:
         task: the task as it is without them.
-        shown: the examples, in order; never the one that is asked.
+        shown: the examples, in order; see :func:`choose_shots`.
     """
 
     task: Task
@@ -76,7 +76,9 @@ class Shots:
 def choose_shots(train: Sequence[Example], count: int, seed: int) -> tuple[Example, ...]:
     """Return ``count`` training examples, the labels taken in turn so that no level is missing without need.
 
-    Both the examples and their order are a function of the seed and the ids, not of the order of the file.
+    At most one of a group, so that an item is not shown with each of its ratings; fewer where there are fewer groups.
+    Whoever asks leaves out the groups that will be asked. Both the examples and their order are a function of the seed
+    and the ids, not of the order of the file.
     """
     by_answer: dict[str, list[Example]] = defaultdict(list)
     for x in sorted(train, key=lambda x: seed_for(seed, "shots", x.id)):
@@ -84,4 +86,7 @@ def choose_shots(train: Sequence[Example], count: int, seed: int) -> tuple[Examp
     turns = sorted(by_answer.values(), key=lambda several: seed_for(seed, "shots", several[0].id))
     longest = max(map(len, turns), default=0)
     dealt = [several[turn] for turn in range(longest) for several in turns if turn < len(several)]
-    return tuple(dealt[:count])
+    of_group: dict[str, Example] = {}
+    for x in dealt:
+        of_group.setdefault(x.group, x)
+    return tuple(of_group.values())[:count]
