@@ -17,9 +17,11 @@ PAIR = JudgeTask(Scale.parse("A | B | tie"), template=packaged("pair"), pair=Tru
 CRITERIA = JudgeTask(Scale.parse("1-3"), criteria=(Criterion("tone"), Criterion("facts")))
 
 
-def card(task=TASK, **changes) -> Card:
+def card(task=TASK, marginal=(0.5, 0.3, 0.2), **changes) -> Card:
+    """A card with one marginal for every criterion."""
+    marginals = {criterion.name: marginal for criterion in task.criteria}
     plain = Card(
-        task=task.describe(), columns=None, preset=None, marginal=(0.5, 0.3, 0.2), draws=4, max_prompt_tokens=10_000,
+        task=task.describe(), columns=None, preset=None, marginals=marginals, draws=4, max_prompt_tokens=10_000,
         max_new_tokens=64, elide=False, seed=7, calibration=None,
     )  # fmt: skip
     return replace(plain, **changes)

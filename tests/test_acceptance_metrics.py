@@ -75,7 +75,7 @@ def test_the_baselines(train, test):
     each = expand_raters(train.examples, "each")
     assert len(each) == 3600
     assert metrics.marginal(each, scale) == metrics.marginal(train.examples, scale)
-    shown = metrics.marginal(train.examples, scale)
+    shown = metrics.marginals(train.examples, scale)
     human = metrics.human_log_likelihood(test.examples, scale, shown, metrics.fit_alpha(train.examples, scale, shown))
     assert base.log_likelihood < human < 0
 

@@ -11,7 +11,7 @@ from rationem.rubric import Criterion
 
 TASK = JudgeTask(Scale.parse("1-3"), (Criterion("tone", "Kind?", {"1": "no"}),))
 CALIBRATION = Calibration(1.5, 8, 40, -1.2, -1.1, prompt_sha256(TASK.describe()), "w")
-CARD = Card(TASK.describe(), {"prompt": "q"}, None, (0.2, 0.3, 0.5), 8, 1024, 256, False, 0, CALIBRATION)
+CARD = Card(TASK.describe(), {"prompt": "q"}, None, {"tone": (0.2, 0.3, 0.5)}, 8, 1024, 256, False, 0, CALIBRATION)
 
 
 @pytest.mark.parametrize("calibration", [CALIBRATION, None])

@@ -85,6 +85,16 @@ def test_an_unparsed_draw_contributes_the_training_marginal(tmp_path):
     assert rating.unparsed == 8 - parsed
 
 
+def test_an_unparsed_draw_contributes_the_marginal_of_the_criterion_that_is_rated(tmp_path):
+    own = {"tone": (0.8, 0.1, 0.1), "facts": (0.1, 0.1, 0.8)}
+    engine = says("well\nFinal rating: 3", "no verdict", levels=lambda _: np.log([0.1, 0.1, 0.8]))
+    for rating in judge(tmp_path, engine, CRITERIA, marginals=own).rate([ITEM]):
+        assert 0 < rating.unparsed < rating.draws == 8
+        share = rating.unparsed / 8
+        by_hand = (1 - share) * np.array([0.1, 0.1, 0.8]) + share * np.array(own[rating.criterion])
+        assert np.allclose(list(rating.probabilities.values()), by_hand)
+
+
 @pytest.mark.parametrize("text", ["no verdict", "z\nFinal rating: 9", "z\nFinal rating:"])
 @pytest.mark.parametrize("fast", [False, True])
 def test_where_no_draw_names_a_level_there_is_no_rating_and_no_probability(tmp_path, text, fast):
@@ -338,6 +348,8 @@ def test_what_is_no_judge_says_what_it_is(tmp_path, table):
 def test_a_card_that_contradicts_itself_is_refused(tmp_path, table):
     with pytest.raises(RunError, match="2 marginals for 3 levels"):
         judge(tmp_path, table, marginal=(0.5, 0.5))
+    with pytest.raises(RunError, match="0 marginals for 3 levels of 'facts'"):
+        judge(tmp_path / "more", table, CRITERIA, marginals={"tone": (0.5, 0.3, 0.2)})
 
 
 @pytest.mark.parametrize(("wrong", "what"), [({"draws": 0}, "0 draws"), ({"fast": True, "draws": 2}, "greedy")])

@@ -30,13 +30,13 @@ def test_human_log_likelihood_by_hand():
     base, alpha = (0.4, 0.3, 0.2, 0.1), 2.0
     first = (2 * math.log((1 + 2 * 0.4) / 4) + math.log((0 + 2 * 0.1) / 4)) / 3
     second = math.log((1 + 2 * 0.3) / 3)
-    got = metrics.human_log_likelihood(items, FOUR, base, alpha)
+    got = metrics.human_log_likelihood(items, FOUR, {"": base}, alpha)
     assert got == pytest.approx((first + second) / 2)
-    assert metrics.human_log_likelihood(items[2:], FOUR, base, alpha) is None
+    assert metrics.human_log_likelihood(items[2:], FOUR, {"": base}, alpha) is None
 
 
 def test_alpha_is_small_where_raters_agree_and_large_where_they_guess():
-    base = (0.25,) * 4
+    base = {"": (0.25,) * 4}
     agree = [item(str(n), level, (level, level)) for n, level in enumerate("12341234")]
     assert metrics.fit_alpha(agree, FOUR, base) == pytest.approx(1e-3)
     chance = [item(f"{a}{b}", "2", (a, b)) for a in "1234" for b in "1234"]

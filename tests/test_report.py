@@ -177,7 +177,9 @@ def test_without_a_test_set_validation_has_all_numbers(tmp_path):
     summary = write(tmp_path / "run", FIVE, given)
     assert summary["shots"] is None
     assert summary["calibration"]["test"] is None
-    assert summary["raters"] == {"alpha": dict.fromkeys(given), "warnings": []}
+    assert summary["raters"] == {
+        "alpha": dict.fromkeys(given), "alpha_by_criterion": {split: {} for split in given}, "warnings": []
+    }  # fmt: skip
     assert "## All numbers on validation" in (tmp_path / "run" / "report.md").read_text()
 
 
@@ -197,12 +199,14 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
 
 def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3):
     def block(share):
-        return {"count": 9, "accuracy": share, "log_likelihood": -1.0, "unparsed_draws": unparsed, "intervals": None}
+        return {"count": 9, "accuracy": share, "log_likelihood": -1.0, "unparsed_draws": unparsed, "intervals": None,
+                "pairs": None, "beside_humans": None}  # fmt: skip
 
     majority = {"accuracy": majority, "log_likelihood": -1.4}
     return {
         "finished": True,
         "examples": {"train": 9, "validation": 9, "test": 9},
+        "criteria": [],
         "best_iteration": best,
         "iterations": [{"iteration": 0, "test": block(0.2)}, {"iteration": 1, "test": block(accuracy)}],
         "baselines": {"test": {"majority": majority, "human_ceiling": None}},
@@ -229,10 +233,12 @@ def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
 def test_the_first_sentence_gives_interval_baselines_and_people():
     summary = finished(1)
     summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
+    summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
     assert text._sentence(summary) == (
         "On 9 test items the judge names the people's level in 0.600 (95 % interval 0.410 to 0.770); before training "
-        "in 0.200; always saying the most frequent training label, in 0.300. One person meets the others in 0.700. "
+        "in 0.200; always saying the most frequent training label, in 0.300. Against what an item's other "
+        "raters say, each rater left out in turn: the judge is right in 0.550, the person left out in 0.700. "
         "Log-likelihood: -1.000 before, -1.000 after, -1.400 for the training marginal (nats per rating)."
     )
 

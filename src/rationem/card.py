@@ -52,7 +52,8 @@ class Card:
         task: ``JudgeTask.describe()``.
         columns: the columns of the training files by role, None for the embedded world's.
         preset: the published set that was recognised or named, or None.
-        marginal: the training marginal over the levels, which an unparsed draw contributes.
+        marginals: criterion ("" where it has no name) -> its training marginal over the levels, which an unparsed draw
+            contributes.
         draws: rationales per item in the run's evaluation.
         max_prompt_tokens: longer prompts are not judged.
         max_new_tokens: the length cut of a completion.
@@ -64,7 +65,7 @@ class Card:
     task: Mapping[str, Any]
     columns: Mapping[str, Any] | None
     preset: str | None
-    marginal: tuple[float, ...]
+    marginals: Mapping[str, tuple[float, ...]]
     draws: int
     max_prompt_tokens: int
     max_new_tokens: int
@@ -93,8 +94,8 @@ def read_card(directory: Path) -> Card:
                 f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
             )
         calibration = content.pop("calibration")
-        marginal = tuple(content.pop("marginal"))
-        return Card(**content, marginal=marginal, calibration=Calibration(**calibration) if calibration else None)
+        marginals = {name: tuple(marginal) for name, marginal in content.pop("marginals").items()}
+        return Card(**content, marginals=marginals, calibration=Calibration(**calibration) if calibration else None)
     except FileNotFoundError as error:
         raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

@@ -7,7 +7,7 @@ with one fixed number of draws: averages over different numbers of draws cannot 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from rationem import evidence, metrics
@@ -36,7 +36,8 @@ def evaluate(
     """Draw ``draws`` rationales per example, score the levels behind each, and write predictions and metrics.
 
     Args:
-        train: gives the marginal that an unparsed draw contributes to the predictive distribution.
+        train: gives the marginal, of the item's criterion, that an unparsed draw contributes to the predictive
+            distribution.
         iteration: of the weights that the engine holds; with the split it names the predictions.
     """
     started = time.perf_counter()
@@ -54,8 +55,8 @@ def evaluate(
         score_levels=True,
     )
     scale = run.task.scale
-    marginal = metrics.marginal(train, scale)
-    predictions = predict(examples, {x.id for x in fitting}, run, marginal, iteration, draws, purpose)
+    marginals = metrics.marginals(train, scale, metrics.parts(examples))
+    predictions = predict(examples, {x.id for x in fitting}, run, marginals, iteration, draws, purpose)
     run.ledger.finish(
         iteration,
         split,
@@ -69,16 +70,22 @@ def predict(
     examples: Sequence[Example],
     fitting: set[str],
     run: Drawing,
-    marginal: Sequence[float],
+    marginals: Mapping[str, Sequence[float]],
     iteration: int,
     draws: int,
     purpose: Purpose = Purpose.EVAL,
 ) -> list[Prediction]:
-    """Return one prediction per example from the level scores in the ledger; over-long ones are counted so."""
+    """Return one prediction per example from the level scores in the ledger; over-long ones are counted so.
+
+    Args:
+        fitting: ids of the examples whose prompt fits.
+        marginals: criterion -> training marginal, of every criterion among the examples.
+    """
     scored = run.ledger.level_logps(iteration, purpose)
     outcomes = run.ledger.outcomes(iteration, purpose)
     predictions = []
     for x in examples:
+        marginal = marginals[metrics.criterion(x)]
         if x.id not in fitting:
             predictions.append(evidence.too_long(x.id, marginal))
             continue

@@ -272,7 +272,7 @@ def _card(config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, le
         task=task.describe(),
         columns=splits.notes.get("columns"),
         preset=splits.notes.get("preset"),
-        marginal=metrics.marginal(splits.train, task.scale),
+        marginals=metrics.marginals(splits.train, task.scale, [criterion.name for criterion in task.criteria]),
         draws=config.draws,
         max_prompt_tokens=config.max_prompt_tokens,
         max_new_tokens=config.max_new_tokens,

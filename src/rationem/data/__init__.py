@@ -19,7 +19,6 @@ from rationem.data.readers import READERS, Row
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split
 from rationem.data.sources import iter_rows, read_rows
 from rationem.data.writers import write_csv
-from rationem.metrics import marginal
 
 __all__ = [
     "PRESETS",
@@ -36,7 +35,6 @@ __all__ = [
     "iter_rows",
     "load",
     "load_feedbackqa",
-    "marginal",
     "overlap",
     "read_rows",
     "split",

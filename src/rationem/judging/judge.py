@@ -51,10 +51,12 @@ class Judge:
         self.directory = directory
         self.card = cards.read_card(directory)
         self.task = JudgeTask.from_description(self.card.task)
-        if len(self.card.marginal) != len(self.task.levels):
-            raise RunError(
-                f"{directory / cards.NAME}: {len(self.card.marginal)} marginals for {len(self.task.levels)} levels."
-            )
+        for criterion in self.task.criteria:
+            found = len(self.card.marginals.get(criterion.name, ()))
+            if found != len(self.task.levels):
+                what = f"{found} marginals for {len(self.task.levels)} levels"
+                of = f" of {criterion.name!r}" if criterion.name else ""
+                raise RunError(f"{directory / cards.NAME}: {what}{of}.")
         self.calibration = self.card.calibration if calibrate else None
         self._given = engine
         self.device = device
@@ -170,8 +172,9 @@ class Judge:
             RunError: the engine failed everything it was asked.
         """
         drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task)
+        marginals = self.card.marginals
         return [
-            verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, self.card.marginal)
+            verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, marginals[case.criterion])
             for case in cases
         ]
 

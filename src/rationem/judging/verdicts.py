@@ -72,7 +72,7 @@ def verdict(
     Args:
         orders: the draws of each of its prompts; none where it was not asked.
         plan: how it was asked.
-        marginal: the training marginal over the levels, which every unparsed draw contributes, shape (L,).
+        marginal: of the criterion on the training set, which every unparsed draw contributes, shape (L,).
     """
     if not case.prompts:
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE

@@ -2,7 +2,8 @@
 
 Levels are compared in the values of the scale; on a scale without an order what needs one is None. What could not be
 parsed is never left out of a headline number: it counts as wrong, as not within one level, and with the largest error
-that its label allows. No number is ever NaN: what does not exist is None.
+that its label allows. Of several criteria, what compares items with each other is a mean over criteria. No number is
+ever NaN: what does not exist is None.
 """
 
 from __future__ import annotations
@@ -13,15 +14,18 @@ from rationem.metrics.baselines import (
     best_constant,
     best_iteration,
     majority,
+    majority_levels,
     marginal,
+    marginals,
     uniform_log_likelihood,
 )
 from rationem.metrics.bootstrap import HEADLINE, intervals
 from rationem.metrics.calibration import Calibration, asked, belief, calibrate, fit_temperature, recalibrated, tempered
+from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.pairs import PairScores, merged, score_pairs
-from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, beside_humans, human_ceiling, rater_warnings
+from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 
@@ -37,12 +41,14 @@ __all__ = [
     "PairScores",
     "agreement",
     "alpha",
+    "alphas",
     "asked",
     "belief",
     "beside_humans",
     "best_constant",
     "best_iteration",
     "calibrate",
+    "criterion",
     "entropy",
     "expected",
     "fit_alpha",
@@ -51,8 +57,11 @@ __all__ = [
     "human_log_likelihood",
     "intervals",
     "majority",
+    "majority_levels",
     "marginal",
+    "marginals",
     "merged",
+    "parts",
     "rater_warnings",
     "recalibrated",
     "score",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.levels import ranks
 from rationem.metrics.scores import Metrics, score, single_ratings
 from rationem.scale import Scale
@@ -20,15 +21,15 @@ PSEUDO_COUNT = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One level said of everything, and what that scores.
+    """One level said of everything (of each criterion its own), and what that scores.
 
     Args:
-        level: the level.
+        level: the level; None where there are several criteria.
         accuracy: share of the scored labels that are it.
         mae: mean absolute distance of the scored labels from it, in the values of the scale.
     """
 
-    level: str
+    level: str | None
     accuracy: float
     mae: float
 
@@ -43,18 +44,40 @@ def marginal(examples: Sequence[Example], scale: Scale) -> tuple[float, ...]:
     return tuple((counts[level] + PSEUDO_COUNT) / total for level in scale.levels)
 
 
+def marginals(examples: Sequence[Example], scale: Scale, criteria: Iterable[str] = ()) -> dict[str, tuple[float, ...]]:
+    """Return criterion -> :func:`marginal` of its examples; the one without a name is "".
+
+    Args:
+        examples: the training set.
+        scale: the levels.
+        criteria: more names; one without examples has the marginal of all of them.
+    """
+    named = parts(examples)
+    return {name: marginal(named.get(name, examples), scale) for name in dict.fromkeys((*named, *criteria))}
+
+
+def majority_levels(train: Sequence[Example], scale: Scale, criteria: Iterable[str]) -> dict[str, str]:
+    """Return criterion -> its most frequent ``answer`` in the training set (ties: the lower rank).
+
+    A criterion without training examples has the most frequent of all.
+    """
+    named = parts(train)
+    counts = {name: Counter(x.answer for x in named.get(name, train)) for name in criteria}
+    return {name: max(scale.levels, key=lambda level: count[level]) for name, count in counts.items()}
+
+
 def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Metrics:
     """Return the metrics of knowing the training labels alone, reading nothing.
 
-    It predicts the most frequent ``answer`` of the training set (ties: the lower rank) with the training
-    :func:`marginal` as p~; nothing is drawn, and its p_hat is the marginal of y*.
+    Of each criterion it predicts the level of :func:`majority_levels` with :func:`marginals` as p~; nothing is drawn,
+    and its p_hat is the marginal of y*.
     """
-    counts = Counter(example.answer for example in train)
-    level = max(scale.levels, key=lambda level: counts[level])
-    probabilities = marginal(train, scale)
+    named = parts(test)
+    levels, known = majority_levels(train, scale, named), marginals(train, scale, named)
     constant = [
-        Prediction(test_item.id, level, probabilities, probabilities[scale.rank(test_item.answer)], 0, 0)
-        for test_item in test
+        Prediction(x.id, levels[name], known[name], known[name][scale.rank(x.answer)], 0, 0)
+        for x in test
+        for name in [criterion(x)]
     ]
     return score(constant, test, scale)
 
@@ -62,7 +85,8 @@ def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) ->
 def best_constant(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Constant | None:
     """Return the level with the smallest mean absolute error on the training answers, scored on test.
 
-    Ties go to the lower level. None without an order.
+    Ties go to the lower level. Each criterion has its own; one without training answers has that of all. None without
+    an order.
 
     Raises:
         ValueError: one of the sets is empty.
@@ -72,10 +96,18 @@ def best_constant(train: Sequence[Example], test: Sequence[Example], scale: Scal
     if not train or not test:
         raise ValueError("A constant needs labels to be chosen by and labels to be scored on.")
     values = np.array(scale.values)
-    known, scored = (values[ranks([example.answer for example in examples], scale)] for examples in (train, test))
-    best = int(np.abs(values[:, None] - known).mean(axis=1).argmin())
-    errors = np.abs(scored - values[best])
-    return Constant(scale.levels[best], float((errors == 0).mean()), float(errors.mean()))
+    named = parts(train)
+    best = {name: _least_error(named.get(name, train), scale) for name in parts(test)}
+    scored = values[ranks([example.answer for example in test], scale)]
+    errors = np.abs(scored - values[[best[criterion(example)] for example in test]])
+    level = scale.levels[next(iter(best.values()))] if len(best) == 1 else None
+    return Constant(level, float((errors == 0).mean()), float(errors.mean()))
+
+
+def _least_error(examples: Sequence[Example], scale: Scale) -> int:
+    values = np.array(scale.values)
+    known = values[ranks([example.answer for example in examples], scale)]
+    return int(np.abs(values[:, None] - known).mean(axis=1).argmin())
 
 
 def uniform_log_likelihood(scale: Scale) -> float:

@@ -14,10 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rationem.metrics.correlation import Floats
+from rationem.metrics.criteria import criterion, places
 from rationem.metrics.distributions import BINS, bin_of, brier, ranked_probability
 from rationem.metrics.levels import ranks
 from rationem.metrics.scores import answers, confidences, log_likelihoods, matched, stacked
-from rationem.metrics.tables import statistics
+from rationem.metrics.tables import comparisons, mean_over_existing, statistics
 from rationem.scale import Scale
 from rationem.seeds import generator
 from rationem.types import Example, Prediction
@@ -52,6 +53,19 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
+class _Table:
+    """How often a verdict met a target.
+
+    Args:
+        cells: which (target, verdict) occur, as target * (L + 1) + verdict, shape (C,).
+        counts: how often, shape (G, C).
+    """
+
+    cells: NDArray[np.int64]
+    counts: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class _Sums:
     """What the items of each group add up to.
 
@@ -59,15 +73,15 @@ class _Sums:
         means: name -> per-item scores summed, shape (G,); what is to be averaged over items.
         items: number of items, shape (G,).
         bins: per reliability bin the sum of right minus confidence, shape (G, BINS).
-        cells: which (target, verdict) occur, as target * (L + 1) + verdict, shape (C,).
-        table: how often, shape (G, C).
+        table: of all items.
+        by_criterion: of each criterion's; empty where there is one.
     """
 
     means: dict[str, Floats]
     items: Floats
     bins: Floats
-    cells: NDArray[np.int64]
-    table: Floats
+    table: _Table
+    by_criterion: tuple[_Table, ...]
 
 
 def intervals(
@@ -81,8 +95,9 @@ def intervals(
 ) -> dict[str, Interval | None]:
     """Return name -> percentile interval of the headline numbers, named as in :class:`rationem.metrics.Metrics`.
 
-    ``signed_error`` is ``signed_error_parsed``. None: fewer than two groups, or the number does not exist, in the
-    sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
+    ``signed_error`` is ``signed_error_parsed``. Where there are several criteria, correlations and kappas are means
+    over criteria in every resample, as they are in the sample. None: fewer than two groups, or the number does not
+    exist, in the sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
 
     Args:
         predictions: one per example.
@@ -131,9 +146,8 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
     confidence, correct = confidences(predictions, examples)
     bins = np.zeros((groups, BINS))
     np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
-    cells, cell_N = np.unique(true * (len(scale.levels) + 1) + said, return_inverse=True)
-    table = np.zeros((groups, len(cells)))
-    np.add.at(table, (group_N, cell_N), 1)
+    cell_N = true * (len(scale.levels) + 1) + said
+    several = list(places([criterion(example) for example in examples]).values())
 
     def total(scores: Floats) -> Floats:
         return np.bincount(group_N, weights=scores, minlength=groups).astype(np.float64)
@@ -142,9 +156,16 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
         {name: total(scores) for name, scores in _per_item(predictions, examples, scale).items()},
         total(np.ones(len(examples))),
         bins,
-        cells,
-        table,
+        _table(cell_N, group_N, groups),
+        tuple(_table(cell_N[at], group_N[at], groups) for at in several) if len(several) > 1 else (),
     )
+
+
+def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> _Table:
+    cells, place_N = np.unique(cell_N, return_inverse=True)
+    counts = np.zeros((groups, len(cells)))
+    np.add.at(counts, (group_N, place_N), 1)
+    return _Table(cells, counts)
 
 
 def _per_item(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Floats]:
@@ -164,7 +185,15 @@ def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Float
     items_R = counts_RG @ sums.items
     found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
     found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R
-    classes = len(scale.levels) + 1
-    table_RLC = np.zeros((len(counts_RG), (classes - 1) * classes))
-    table_RLC[:, sums.cells] = counts_RG @ sums.table
-    return found | statistics(table_RLC.reshape(-1, classes - 1, classes), scale)
+    found |= statistics(_resampled(counts_RG, sums.table, scale), scale)
+    if not sums.by_criterion:
+        return found
+    each = [comparisons(_resampled(counts_RG, table, scale), scale) for table in sums.by_criterion]
+    return found | {name: mean_over_existing(np.stack([one[name] for one in each], axis=1)) for name in each[0]}
+
+
+def _resampled(counts_RG: Floats, table: _Table, scale: Scale) -> Floats:
+    levels = len(scale.levels)
+    table_RLC = np.zeros((len(counts_RG), levels * (levels + 1)))
+    table_RLC[:, table.cells] = counts_RG @ table.counts
+    return table_RLC.reshape(-1, levels, levels + 1)

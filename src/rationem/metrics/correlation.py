@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -43,14 +43,14 @@ def kendall(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
     return float(kendalltau(one_N, other_N, variant="b").statistic)
 
 
-def grouped_pearson(one_N: ArrayLike, other_N: ArrayLike, groups: Sequence[str]) -> tuple[float | None, int]:
+def grouped_pearson(one_N: ArrayLike, other_N: ArrayLike, groups: Sequence[Hashable]) -> tuple[float | None, int]:
     """Return the mean over groups of the correlation within the group, and the number of groups that have one.
 
     A group counts if it has two items or more and both arrays vary in it; None where there is no such group. Pooled
     correlation also rewards telling easy groups from hard ones; this one does not.
     """
     one, other = np.asarray(one_N, dtype=np.float64), np.asarray(other_N, dtype=np.float64)
-    members: dict[str, list[int]] = {}
+    members: dict[Hashable, list[int]] = {}
     for at, group in enumerate(groups):
         members.setdefault(group, []).append(at)
     found = [pearson(one[at], other[at]) for at in members.values() if len(at) > 1]

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rationem.metrics.correlation import Floats, kendall, pearson, spearman
+from rationem.metrics.criteria import COMPARING, mean, places
 from rationem.scale import Scale
 
 _Ranks = NDArray[np.int64]
@@ -23,7 +24,9 @@ _Ranks = NDArray[np.int64]
 class Agreement:
     """How well one set of levels meets another. Distances are in the values of the scale (named levels: 1, 2, 3, ...).
 
-    None: the number does not exist, because the scale has no order, nothing was parsed or nothing varies.
+    None: the number does not exist, because the scale has no order, nothing was parsed or nothing varies. Where there
+    are several criteria, correlations and kappas are means over criteria of the criterion's own number, those without
+    one left out; everything else is over all pairs.
 
     Args:
         count: the number of pairs.
@@ -73,6 +76,7 @@ def agreement(
     scale: Scale,
     *,
     unrounded: Sequence[float] | None = None,
+    criteria: Sequence[str] | None = None,
 ) -> Agreement:
     """Compare levels pair by pair; see :class:`Agreement` for what each number makes of None (no verdict).
 
@@ -81,6 +85,7 @@ def agreement(
         targets: levels, length N.
         scale: the levels' order and values.
         unrounded: the numbers that ``targets`` were rounded from, length N.
+        criteria: what each pair is about, length N; None is one criterion.
 
     Raises:
         ValueError: nothing to compare, or lengths that differ.
@@ -94,6 +99,12 @@ def agreement(
     equal = said == true
     macro_f1, recall = _by_level(said, true, scale)
     distance = _distances(said, true, parsed, scale) if scale.ordered else {}
+    means = None if unrounded is None else np.asarray(unrounded, dtype=np.float64)
+    several = [
+        _comparisons(said[at], true[at], None if means is None else means[at], scale)
+        for at in places(criteria if criteria is not None else [""] * len(true)).values()
+    ]
+    compared = {name: mean(one[name] for one in several) for name in COMPARING}
     return Agreement(
         count=len(true),
         unparsed=int((~parsed).sum()),
@@ -104,14 +115,14 @@ def agreement(
         mae_parsed=distance.get("mae_parsed"),
         rmse=distance.get("rmse"),
         signed_error_parsed=distance.get("signed_error_parsed"),
-        pearson=distance.get("pearson"),
-        spearman=distance.get("spearman"),
-        kendall=distance.get("kendall"),
-        pearson_unrounded=_unrounded(said, unrounded, parsed, scale),
-        kappa=_kappa(said, true, len(scale.levels) + 1),
-        quadratic_kappa=quadratic_kappa(farthest(said, true, scale), true, scale.values) if scale.ordered else None,
         macro_f1=macro_f1,
         recall=recall,
+        pearson=compared["pearson"],
+        spearman=compared["spearman"],
+        kendall=compared["kendall"],
+        pearson_unrounded=compared["pearson_unrounded"],
+        kappa=compared["kappa"],
+        quadratic_kappa=compared["quadratic_kappa"],
     )
 
 
@@ -153,25 +164,29 @@ def _distances(said: _Ranks, true: _Ranks, parsed: NDArray[np.bool_], scale: Sca
     values = np.array(scale.values)
     errors: Floats = values[farthest(said, true, scale)] - values[true]
     near = parsed & (np.abs(said - true) <= 1)
-    verdicts, targets = values[said[parsed]], values[true[parsed]]
     return {
         "within_one": float(near.mean()),
         "mae": float(np.abs(errors).mean()),
         "mae_parsed": float(np.abs(errors[parsed]).mean()) if parsed.any() else None,
         "rmse": math.sqrt(float((errors**2).mean())),
         "signed_error_parsed": float(errors[parsed].mean()) if parsed.any() else None,
-        "pearson": pearson(verdicts, targets),
-        "spearman": spearman(verdicts, targets),
-        "kendall": kendall(verdicts, targets),
     }
 
 
-def _unrounded(
-    said: _Ranks, unrounded: Sequence[float] | None, parsed: NDArray[np.bool_], scale: Scale
-) -> float | None:
-    if unrounded is None or not scale.ordered:
-        return None
-    return pearson(np.array(scale.values)[said[parsed]], np.asarray(unrounded, dtype=np.float64)[parsed])
+def _comparisons(said: _Ranks, true: _Ranks, unrounded: Floats | None, scale: Scale) -> dict[str, float | None]:
+    """Return the numbers that compare the items of one criterion with each other."""
+    found: dict[str, float | None] = {**dict.fromkeys(COMPARING), "kappa": _kappa(said, true, len(scale.levels) + 1)}
+    if not scale.ordered:
+        return found
+    parsed, values = said < len(scale.levels), np.array(scale.values)
+    verdicts, targets = values[said[parsed]], values[true[parsed]]
+    return found | {
+        "pearson": pearson(verdicts, targets),
+        "spearman": spearman(verdicts, targets),
+        "kendall": kendall(verdicts, targets),
+        "pearson_unrounded": None if unrounded is None else pearson(verdicts, unrounded[parsed]),
+        "quadratic_kappa": quadratic_kappa(farthest(said, true, scale), true, scale.values),
+    }
 
 
 def _kappa(said: _Ranks, true: _Ranks, classes: int) -> float | None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rationem.metrics.criteria import criterion, mean, parts
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.scores import matched, single_ratings
 from rationem.scale import Scale
@@ -30,13 +31,14 @@ class _LeftOut:
     """One rating and what the item's other raters say: a level (None: no majority) and their unrounded mean."""
 
     item: int
+    criterion: str
     rating: str
     target: str | None
     mean: float | None
 
 
 def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None:
-    """Return how well one human meets the others, pooled over all (item, rater) pairs.
+    """Return how well one human meets the others, over all (item, rater) pairs; see :class:`Agreement` for criteria.
 
     ``count`` is the number of pairs, ``untargeted`` of those left out because the others have no majority. None where
     no item has two raters, or no pair has a target.
@@ -58,8 +60,18 @@ def beside_humans(predictions: Iterable[Prediction], examples: Sequence[Example]
 def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
     """Return Krippendorff's alpha of the single ratings: ordinal over the ranks, nominal without an order.
 
-    1 is agreement, 0 what chance gives. None where no item has two raters, or all ratings are the same.
+    1 is agreement, 0 what chance gives. Where there are several criteria, the mean of :func:`alphas`. None where no
+    item has two raters, or all ratings are the same.
     """
+    return mean(alphas(examples, scale).values())
+
+
+def alphas(examples: Sequence[Example], scale: Scale) -> dict[str, float | None]:
+    """Return criterion -> Krippendorff's alpha of its own ratings: those of another do not say what chance gives."""
+    return {name: _alpha(part, scale) for name, part in parts(examples).items()}
+
+
+def _alpha(examples: Sequence[Example], scale: Scale) -> float | None:
     from krippendorff import alpha as krippendorff_alpha
 
     rated = [Counter(example.ratings) for example in examples if len(example.ratings) > 1]
@@ -73,19 +85,24 @@ def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
 
 
 def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
-    """Return a sentence where raters agree too little to learn from, and one where rounding shifted the labels."""
+    """Return a sentence where raters agree too little to learn from, and one where rounding shifted the labels.
+
+    Of several criteria the one with the least agreement decides, and is named.
+    """
     return [*_disagreement(train, test, scale), *_shift(train, test, scale)]
 
 
 def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
-    found = alpha((*train, *test), scale)
-    if found is None or found >= LITTLE_AGREEMENT:
+    each = {name: value for name, value in alphas((*train, *test), scale).items() if value is not None}
+    if not each or min(each.values()) >= LITTLE_AGREEMENT:
         return []
+    name, found = min(each.items(), key=lambda one: one[1])
+    where = f" on {name!r}, where they agree least of {len(each)} criteria" if len(each) > 1 else ""
     how = "do not agree beyond chance" if found < 0 else "show little agreement"
     return [
-        f"The raters {how}: Krippendorff's alpha is {found:.2f} (1 is agreement, 0 is chance). A judge can hardly "
-        "learn what people do not share. Describe the levels more clearly, train the raters or take more of them per "
-        "item, and judge the model by the human ceiling."
+        f"The raters {how}{where}: Krippendorff's alpha is {found:.2f} (1 is agreement, 0 is chance). A judge can "
+        "hardly learn what people do not share. Describe the levels more clearly, train the raters or take more of "
+        "them per item, and judge the model by the human ceiling."
     ]
 
 
@@ -118,26 +135,27 @@ def _variation(one: Sequence[str], other: Sequence[str]) -> float:
 
 def _left_out(examples: Sequence[Example], scale: Scale) -> list[_LeftOut]:
     said = [
-        (at, rating, example.ratings[:rater] + example.ratings[rater + 1 :])
+        (at, criterion(example), rating, example.ratings[:rater] + example.ratings[rater + 1 :])
         for at, example in enumerate(examples)
         if len(example.ratings) > 1
         for rater, rating in enumerate(example.ratings)
     ]
-    different = dict.fromkeys(others for _, _, others in said)
+    different = dict.fromkeys(others for *_, others in said)
     pooled = {others: scale.pool(others, "mean") for others in different}
     means = {others: scale.mean_value(others) if scale.ordered else None for others in different}
-    return [_LeftOut(at, rating, pooled[others], means[others]) for at, rating, others in said]
+    return [_LeftOut(at, name, rating, pooled[others], means[others]) for at, name, rating, others in said]
 
 
 def _against_others(said: Sequence[str | None], pairs: Sequence[_LeftOut], scale: Scale) -> Agreement | None:
-    targeted = [(verdict, pair.target, pair.mean) for verdict, pair in zip(said, pairs, strict=True) if pair.target]
+    targeted = [(verdict, pair) for verdict, pair in zip(said, pairs, strict=True) if pair.target]
     if not targeted:
         return None
-    means = [mean for _, _, mean in targeted if mean is not None]
+    means = [pair.mean for _, pair in targeted if pair.mean is not None]
     met = agreement(
-        [verdict for verdict, _, _ in targeted],
-        [target for _, target, _ in targeted if target],
+        [verdict for verdict, _ in targeted],
+        [pair.target for _, pair in targeted if pair.target],
         scale,
         unrounded=means if scale.ordered else None,
+        criteria=[pair.criterion for _, pair in targeted],
     )
     return replace(met, untargeted=len(pairs) - len(targeted))

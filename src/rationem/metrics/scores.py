@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from rationem.metrics.correlation import Floats, grouped_pearson, pearson
+from rationem.metrics.criteria import criterion, places, within
 from rationem.metrics.distributions import Bin, brier, calibration_error, ranked_probability, reliability
 from rationem.metrics.levels import agreement, ranks
 from rationem.scale import Scale
@@ -24,11 +25,18 @@ class Metrics:
     *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
     then the training marginal. None: the number does not exist.
 
+    Where there are several criteria (an example's field "criterion"), what compares items with each other (every
+    correlation and kappa, ``length_bias`` too) is the mean over criteria of the criterion's own number, those without
+    one left out; ``grouped_pearson`` is within a group and criterion. Everything else is over all items.
+
+    Standard errors take the groups as independent, not the items, for the two orders of a pair, or the criteria of one
+    response, are not: sqrt(sum_g (sum_{i in g} (x_i - mean))^2) / count. None for fewer than two groups.
+
     Args:
         count: items, every one of them scored.
         unparsed: items without a verdict: ``unparsed_items`` and ``too_long``.
         accuracy: share with the predicted level equal to y*.
-        accuracy_se: its standard error sqrt(a (1 - a) / count), items taken as independent.
+        accuracy_se: its standard error; where every item is a group, sqrt(a (1 - a) / count).
         accuracy_parsed: accuracy over the items that have a predicted level.
         within_one: share with the predicted level at most one rank from y*.
         mae: mean absolute error of the verdict.
@@ -50,7 +58,7 @@ class Metrics:
             item's ratings; this and the next two are None where no item has several ratings.
         expected_rmse_unrounded: root mean squared difference of the same.
         expected_pearson_unrounded: correlation of the same.
-        grouped_pearson: mean over groups of the correlation of expected rating and y* within the group.
+        grouped_pearson: mean over groups of the correlation of expected rating and y* within the group (and criterion).
         grouped_pearson_groups: groups that have one (two items or more, both vary).
         length_bias: correlation of the response's length in characters with expected rating minus y*; None where an
             example has no single response.
@@ -63,8 +71,8 @@ class Metrics:
         rps: mean ranked probability score.
         log_likelihood: mean over items of log p~(y* | x), nats; for an item with several ratings the mean
             over its ratings. -inf where a rating has probability 0.
-        log_likelihood_se: its standard error over items; None for fewer than two items or where it is
-            infinite.
+        log_likelihood_se: its standard error, times sqrt(G / (G - 1)) for G groups; where every item is a group,
+            the sample's standard deviation by sqrt(count). None too where it is infinite.
         raw_mean: mean over items of p_hat(y* | x).
         raw_zero: items with p_hat(y* | x) = 0, too long ones included.
         log_evidence: mean of log p_hat(y* | x) over the other items; None where there is none. Read with
@@ -77,7 +85,7 @@ class Metrics:
     count: int
     unparsed: int
     accuracy: float
-    accuracy_se: float
+    accuracy_se: float | None
     accuracy_parsed: float | None
     within_one: float | None
     mae: float | None
@@ -143,12 +151,13 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
         [example.answer for example in examples],
         scale,
         unrounded=means,
+        criteria=[criterion(example) for example in examples],
     )
     verdicts = asdict(met)
     del verdicts["untargeted"]
     return Metrics(
         **verdicts,
-        accuracy_se=math.sqrt(met.accuracy * (1 - met.accuracy) / met.count),
+        accuracy_se=_standard_error(confidences(ordered, examples)[1], examples),
         **_expected(ordered, examples, scale, means),
         **_believed(ordered, examples, scale),
         **_evidence(ordered),
@@ -221,27 +230,30 @@ def _expected(
         nothing = dict.fromkeys([f"expected_{name}{end}" for end in ("", "_unrounded") for name in names])
         return {**nothing, "grouped_pearson": None, "grouped_pearson_groups": 0, "length_bias": None}
     said, true = stacked(predictions) @ np.array(scale.values), answers(examples, scale)
-    rounded = _distance(said, true)
-    unrounded = (None, None, None) if means is None else _distance(said, np.array(means))
-    within, groups = grouped_pearson(said, true, [example.group for example in examples])
+    about = [criterion(example) for example in examples]
+    rounded = _distance(said, true, about)
+    unrounded = (None, None, None) if means is None else _distance(said, np.array(means), about)
+    grouped, groups = grouped_pearson(said, true, [(x.group, name) for x, name in zip(examples, about, strict=True)])
     return {
         **{f"expected_{name}": value for name, value in zip(names, rounded, strict=True)},
         **{f"expected_{name}_unrounded": value for name, value in zip(names, unrounded, strict=True)},
-        "grouped_pearson": within,
+        "grouped_pearson": grouped,
         "grouped_pearson_groups": groups,
-        "length_bias": _length_bias(said - true, examples),
+        "length_bias": _length_bias(said - true, examples, about),
     }
 
 
-def _distance(one: Floats, other: Floats) -> tuple[float, float, float | None]:
+def _distance(one: Floats, other: Floats, about: Sequence[str]) -> tuple[float, float, float | None]:
     errors = one - other
-    return float(np.abs(errors).mean()), math.sqrt(float((errors**2).mean())), pearson(one, other)
+    together = within(about, lambda at: pearson(one[at], other[at]))
+    return float(np.abs(errors).mean()), math.sqrt(float((errors**2).mean())), together
 
 
-def _length_bias(errors: Floats, examples: Sequence[Example]) -> float | None:
+def _length_bias(errors: Floats, examples: Sequence[Example], about: Sequence[str]) -> float | None:
     if not all("response" in example.fields for example in examples):
         return None
-    return pearson([len(example.fields["response"]) for example in examples], errors)
+    lengths = np.array([len(example.fields["response"]) for example in examples])
+    return within(about, lambda at: pearson(lengths[at], errors[at]))
 
 
 def _believed(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
@@ -256,14 +268,18 @@ def _believed(predictions: Sequence[Prediction], examples: Sequence[Example], sc
         "brier": float(brier(probabilities, truth).mean()),
         "rps": float(ranked_probability(probabilities, truth).mean()) if scale.ordered else None,
         "log_likelihood": float(likelihoods.mean()),
-        "log_likelihood_se": _standard_error(likelihoods),
+        "log_likelihood_se": _standard_error(likelihoods, examples, sample=True),
     }
 
 
-def _standard_error(values: Floats) -> float | None:
-    if len(values) < 2 or not np.isfinite(values).all():
+def _standard_error(values: Floats, examples: Sequence[Example], *, sample: bool = False) -> float | None:
+    """Return the standard error of a mean over items whose groups are independent, as :class:`Metrics` has it."""
+    groups = places([example.group for example in examples])
+    if len(groups) < 2 or not np.isfinite(values).all():
         return None
-    return float(values.std(ddof=1) / math.sqrt(len(values)))
+    apart = values - values.mean()
+    square = sum(float(apart[at].sum()) ** 2 for at in groups.values())
+    return math.sqrt(square * (len(groups) / (len(groups) - 1) if sample else 1)) / len(values)
 
 
 def _evidence(predictions: Sequence[Prediction]) -> dict[str, Any]:

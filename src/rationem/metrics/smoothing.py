@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from rationem.metrics.correlation import Floats
+from rationem.metrics.criteria import criterion
 from rationem.scale import Scale
 from rationem.types import Example
 
 
 def human_log_likelihood(
-    examples: Sequence[Example], scale: Scale, marginal_L: Sequence[float], alpha: float
+    examples: Sequence[Example], scale: Scale, marginals: Mapping[str, Sequence[float]], alpha: float
 ) -> float | None:
     """Return the mean log-probability of a rating given its item's other m ratings; None without any.
 
@@ -24,19 +25,19 @@ def human_log_likelihood(
     Args:
         examples: items with fewer than two ratings are left out.
         scale: the levels.
-        marginal_L: the training marginal, shape (L,).
+        marginals: criterion -> its training marginal, shape (L,); see :func:`rationem.metrics.marginals`.
         alpha: > 0, the weight of the marginal in ratings; see :func:`fit_alpha`.
     """
-    table = _others(examples, scale, marginal_L)
+    table = _others(examples, scale, marginals)
     return None if table is None else _dirichlet(*table, alpha)
 
 
-def fit_alpha(examples: Sequence[Example], scale: Scale, marginal_L: Sequence[float]) -> float | None:
+def fit_alpha(examples: Sequence[Example], scale: Scale, marginals: Mapping[str, Sequence[float]]) -> float | None:
     """Return the alpha in [1e-3, 1e3] (a grid with steps of 2 %) that suits the training items best.
 
     None where no item has two raters.
     """
-    table = _others(examples, scale, marginal_L)
+    table = _others(examples, scale, marginals)
     if table is None:
         return None
     grid: list[float] = np.geomspace(1e-3, 1e3, 701).tolist()
@@ -44,7 +45,7 @@ def fit_alpha(examples: Sequence[Example], scale: Scale, marginal_L: Sequence[fl
 
 
 def _others(
-    examples: Sequence[Example], scale: Scale, marginal_L: Sequence[float]
+    examples: Sequence[Example], scale: Scale, marginals: Mapping[str, Sequence[float]]
 ) -> tuple[Floats, Floats, Floats, Floats] | None:
     """Return one row per (item, rater): count of the rating among the others, m, its marginal, its weight."""
     rated = [example for example in examples if len(example.ratings) > 1]
@@ -52,7 +53,7 @@ def _others(
         (
             example.ratings.count(rating) - 1,
             len(example.ratings) - 1,
-            marginal_L[scale.rank(rating)],
+            marginals[criterion(example)][scale.rank(rating)],
             1 / (len(rated) * len(example.ratings)),
         )
         for example in rated

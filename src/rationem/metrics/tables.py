@@ -30,10 +30,26 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     true_RL, said_RL = table_RLC.sum(axis=2), parsed_RLL.sum(axis=1)
     found = {
         "accuracy": hits_RL.sum(axis=1) / total_R,
-        "kappa": _kappa(hits_RL.sum(axis=1), (true_RL * said_RL).sum(axis=1), total_R),
-        "macro_f1": _mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL)),
+        "macro_f1": mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL)),
     }
-    return found | _ordered(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else found
+    distances = _distances(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else {}
+    return found | distances | comparisons(table_RLC, scale)
+
+
+def comparisons(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
+    """Return the numbers of :func:`statistics` that compare items with each other; of an empty table none exists."""
+    levels = len(scale.levels)
+    parsed_RLL, total_R = table_RLC[:, :, :levels], table_RLC.sum(axis=(1, 2))
+    met_R = np.diagonal(parsed_RLL, axis1=1, axis2=2).sum(axis=1)
+    chance_R = (table_RLC.sum(axis=2) * parsed_RLL.sum(axis=1)).sum(axis=1)
+    found = {"kappa": _kappa(met_R, chance_R, total_R)}
+    return found | _orders(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else found
+
+
+def mean_over_existing(values_RL: Floats) -> Floats:
+    """Return the mean of the finite numbers of each row, shape (R,); NaN where a row has none."""
+    exists = np.isfinite(values_RL)
+    return ratio(np.where(exists, values_RL, 0).sum(axis=1), exists.sum(axis=1))
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
@@ -43,20 +59,28 @@ def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
     return quotient
 
 
-def _ordered(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Scale) -> dict[str, Floats]:
+def _distances(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Scale) -> dict[str, Floats]:
     values = np.array(scale.values)
     levels = len(values)
     apart_LL = values[None, :] - values[:, None]
     worst_L = np.abs(apart_LL).max(axis=1, keepdims=True)
     apart_LC = np.hstack([np.abs(apart_LL), worst_L])
     near_LL = np.abs(np.subtract.outer(np.arange(levels), np.arange(levels))) <= 1.0
-    filled_RLL = parsed_RLL + table_RLC[:, :, levels:] * np.eye(levels)[np.abs(apart_LL).argmax(axis=1)]
-    true_RL, said_RL = parsed_RLL.sum(axis=2), parsed_RLL.sum(axis=1)
     return {
         "within_one": _sum(parsed_RLL, near_LL.astype(np.float64)) / total_R,
         "mae": _sum(table_RLC, apart_LC) / total_R,
         "rmse": np.sqrt(_sum(table_RLC, apart_LC**2) / total_R),
         "signed_error": ratio(_sum(parsed_RLL, apart_LL), parsed_RLL.sum(axis=(1, 2))),
+    }
+
+
+def _orders(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Scale) -> dict[str, Floats]:
+    values = np.array(scale.values)
+    levels = len(values)
+    apart_LL = values[None, :] - values[:, None]
+    filled_RLL = parsed_RLL + table_RLC[:, :, levels:] * np.eye(levels)[np.abs(apart_LL).argmax(axis=1)]
+    true_RL, said_RL = parsed_RLL.sum(axis=2), parsed_RLL.sum(axis=1)
+    return {
         "pearson": _correlation(parsed_RLL, *[np.broadcast_to(values, true_RL.shape)] * 2),
         "spearman": _correlation(parsed_RLL, _midranks(true_RL), _midranks(said_RL)),
         "kendall": _kendall(parsed_RLL, true_RL, said_RL),
@@ -67,11 +91,6 @@ def _ordered(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Scal
 def _sum(table: Floats, weights: Floats) -> Floats:
     total: Floats = np.tensordot(table, weights, axes=([1, 2], [0, 1]))
     return total
-
-
-def _mean_over_existing(values_RL: Floats) -> Floats:
-    exists = np.isfinite(values_RL)
-    return ratio(np.where(exists, values_RL, 0).sum(axis=1), exists.sum(axis=1))
 
 
 def _correlation(table_RLL: Floats, true_RL: Floats, said_RL: Floats) -> Floats:

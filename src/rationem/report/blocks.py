@@ -16,11 +16,9 @@ def block(
     predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool
 ) -> dict[str, Any]:
     """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
-    beside = metrics.beside_humans(predictions, examples, scale)
     both = pair and any(is_swapped(example.id) for example in examples)
     return {
-        **metrics.score(predictions, examples, scale).as_dict(),
-        "beside_humans": asdict(beside) if beside else None,
+        **_scores(predictions, examples, scale),
         "pairs": metrics.score_pairs(predictions, examples, scale).as_dict() if both else None,
     }
 
@@ -31,18 +29,24 @@ def details(predictions: Sequence[Prediction], examples: Sequence[Example], scal
     return {
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
         "by_criterion": {
-            name: metrics.score([p for p in predictions if p.example_id in ids], part, scale).as_dict()
+            name: _scores([p for p in predictions if p.example_id in ids], part, scale)
             for name, part in by_criterion(examples).items()
             for ids in [{x.id for x in part}]
         },
     }
 
 
+def _scores(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    beside = metrics.beside_humans(predictions, examples, scale)
+    return {
+        **metrics.score(predictions, examples, scale).as_dict(),
+        "beside_humans": asdict(beside) if beside else None,
+    }
+
+
 def by_criterion(examples: Sequence[Example]) -> dict[str, list[Example]]:
     """Return criterion -> its examples, in order of appearance; empty where there are not two or more."""
-    parts: dict[str, list[Example]] = {}
-    for example in examples:
-        parts.setdefault(example.fields.get("criterion", ""), []).append(example)
+    parts = metrics.parts(examples)
     return parts if len(parts) > 1 else {}
 
 

@@ -85,22 +85,29 @@ def headline(summary: Mapping[str, Any], split: str) -> str:
     """Return the table of the headline numbers: baselines, model and people, with 95 % intervals on test."""
     columns = _HEADLINES[summary["scale"]["ordered"]]
     head = ["", *(title for title, _ in columns), "no verdict", "unparsed draws"]
-    keys = [key for _, key in columns]
-    return table(head, list(_headline_rows(summary, split, keys)))
+    return table(head, list(_headline_rows(summary, split, _keys(columns))))
 
 
 def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
     baselines = summary["baselines"][split]
     yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
+    yield from _beside(baselines, scored(summary, split), _best(summary, split), keys)
+
+
+def _beside(
+    baselines: Mapping[str, Any], models: Sequence[Column], best: Mapping[str, Any] | None, keys: Sequence[str]
+) -> Iterator[list[str]]:
+    """Yield the models between what the labels alone give and what people reach."""
     yield _row("training marginal, majority label", baselines["majority"], keys)
-    if baselines["best_constant"]:
-        yield _row(f"best constant on train ({baselines['best_constant']['level']})", baselines["best_constant"], keys)
-    for name, scores in scored(summary, split):
+    constant = baselines["best_constant"]
+    if constant:
+        level = "of each criterion" if constant["level"] is None else constant["level"]
+        yield _row(f"best constant on train ({level})", constant, keys)
+    for name, scores in models:
         yield _row(name, scores, keys)
     if baselines["human_ceiling"]:
         human = {**baselines["human_ceiling"], "log_likelihood": baselines["human_log_likelihood"]}
         yield _row("one human against the others", human, keys)
-        best = _best(summary, split)
         if best and best["beside_humans"]:
             yield _row("best iteration, on the humans' targets", best["beside_humans"], keys)
 
@@ -154,18 +161,24 @@ def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
 
 
 def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
-    """Return one row per criterion and model; nothing where there is one criterion."""
-    keys = [key for _, key in _HEADLINES[summary["scale"]["ordered"]]]
-    head = ["criterion", "", "items", *(title for title, _ in _HEADLINES[summary["scale"]["ordered"]])]
-    head += ["no verdict", "unparsed draws"]
+    """Return baselines, models and people on each criterion; nothing where there is one, or no model was scored."""
+    models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
+    if not models:
+        return []
+    columns = _HEADLINES[summary["scale"]["ordered"]]
+    head = ["criterion", "items", "raters' alpha", "", *(title for title, _ in columns)]
+    best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [
-        [name, number(scores["count"]), *_row(model, scores, keys)]
-        for model, several in scored(summary, split)
-        for name, scores in (several.get("by_criterion") or {}).items()
+        [name or "(none)", number(baselines["majority"]["count"]), number(alpha), *row]
+        for name, baselines in summary["baselines"][split]["by_criterion"].items()
+        for alpha in [summary["raters"]["alpha_by_criterion"][split].get(name)]
+        for row in _beside(baselines, [(model, each[name]) for model, each in models], best.get(name), _keys(columns))
     ]
-    by_name = sorted(rows, key=lambda row: summary["criteria"].index(row[0]))
-    shown = [[name or "(none)", model, items, *cells] for name, items, model, *cells in by_name]
-    return ["## Each criterion", table(head, shown)] if shown else []
+    return ["## Each criterion", table([*head, "no verdict", "unparsed draws"], rows)]
+
+
+def _keys(columns: Sequence[tuple[str, str]]) -> list[str]:
+    return [key for _, key in columns]
 
 
 def pairs(summary: Mapping[str, Any], split: str) -> list[str]:
@@ -212,4 +225,5 @@ def raters(summary: Mapping[str, Any]) -> list[str]:
         return []
     kind = "ordinal" if summary["scale"]["ordered"] else "nominal"
     shown = ", ".join(f"{number(value)} on {split}" for split, value in known.items())
-    return [f"The raters among themselves: Krippendorff's {kind} alpha {shown} (1 is agreement, 0 is chance)."]
+    means = "; the mean over criteria" if len(summary["criteria"]) > 1 else ""
+    return [f"The raters among themselves: Krippendorff's {kind} alpha {shown} (1 is agreement, 0 is chance{means})."]

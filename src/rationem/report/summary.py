@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import metrics
+from rationem.evaluate import SHOTS
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.scale import Scale
@@ -17,7 +18,6 @@ from rationem.types import Example, Purpose
 
 _SPLITS = ("train", "validation", "test")
 _SCORED = ("validation", "test")
-_SHOTS = "shots"
 
 _Sets = dict[str, tuple[Example, ...]]
 
@@ -56,6 +56,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "notes": manifest["notes"],
             "scale": task["scale"],
             "examples": {split: len(examples) for split, examples in sets.items()},
+            "pair": run.pair,
             "criteria": list(by_criterion([x for examples in sets.values() for x in examples])),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
@@ -102,7 +103,7 @@ def _scores(run: _Run, k: int, split: str, examples: Sequence[Example]) -> dict[
 
 def _shots(run: _Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the control's scores: the base model on the test set, with solved examples in its prompt."""
-    found = _scores(run, 0, _SHOTS, run.sets["test"])
+    found = _scores(run, 0, SHOTS, run.sets["test"])
     return {"examples": config.get("shots"), "test": found} if found else None
 
 
@@ -119,6 +120,10 @@ def _raters(run: _Run) -> dict[str, Any]:
     scored = given["test"] or given["validation"]
     return {
         "alpha": {split: metrics.alpha(examples, run.scale) for split, examples in given.items()},
+        "alpha_by_criterion": {
+            split: metrics.alphas(examples, run.scale) if by_criterion(examples) else {}
+            for split, examples in given.items()
+        },
         "warnings": metrics.rater_warnings(given["train"], scored, run.scale),
     }
 
@@ -173,14 +178,23 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
 
 
 def _baselines(sets: _Sets, split: str, scale: Scale) -> dict[str, Any]:
-    """Return what a number must be compared with: nobody reading anything, and the humans themselves.
+    """Return what a number must be compared with, of all items and of those of each criterion."""
+    parts = by_criterion(sets[split])
+    return {
+        **_compared_with(sets, sets[split], scale),
+        "by_criterion": {name: _compared_with(sets, part, scale) for name, part in parts.items()},
+    }
+
+
+def _compared_with(sets: _Sets, scored: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    """Return the numbers of nobody reading anything, and of the humans themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
-    validation items, which are not the ones scored when ``split`` is the test.
+    validation items, which are not the ones scored where those are of the test.
     """
-    train, scored = sets["train"], sets[split]
-    marginal = metrics.marginal(train, scale)
-    alpha = metrics.fit_alpha(sets["validation"], scale, marginal)
+    train = sets["train"]
+    marginals = metrics.marginals(train, scale, metrics.parts((*scored, *sets["validation"])))
+    alpha = metrics.fit_alpha(sets["validation"], scale, marginals)
     ceiling = metrics.human_ceiling(scored, scale)
     constant = metrics.best_constant(train, scored, scale)
     return {
@@ -188,6 +202,6 @@ def _baselines(sets: _Sets, split: str, scale: Scale) -> dict[str, Any]:
         "majority": metrics.majority(train, scored, scale).as_dict(),
         "best_constant": asdict(constant) if constant else None,
         "human_ceiling": asdict(ceiling) if ceiling else None,
-        "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginal, alpha) if alpha else None,
+        "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,
         "human_smoothing": alpha,
     }

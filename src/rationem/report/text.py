@@ -40,8 +40,13 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
         "In brackets: 95 % intervals, a bootstrap over groups. What names no level on offer counts as wrong and as "
         "far off as its label allows; correlations leave it out."
     )
+    averaged = (
+        "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
+        "knowing which criterion is rated high. Everything else is over all items."
+    )
     return [
         *([explained] if split == "test" else []),
+        *([averaged] if summary["criteria"] else []),
         *sections.pairs(summary, split),
         *sections.criteria(summary, split),
         f"## All numbers on {split}",
@@ -57,14 +62,31 @@ def _sentence(summary: Mapping[str, Any]) -> str:
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
     baselines = summary["baselines"][split]
-    ceiling = baselines["human_ceiling"]
-    people = f" One person meets the others in {number(ceiling['accuracy'])}." if ceiling else ""
+    of_each = " of the criterion" if summary["criteria"] else ""
     return (
-        f"On {after['count']} {split} items the judge names the people's level in {number(after['accuracy'])}"
+        f"{_asked(after, split, summary)} the judge names the people's level in {number(after['accuracy'])}"
         f"{_interval(after)}; before training in {number(before['accuracy'])}; always saying the most frequent "
-        f"training label, in {number(baselines['majority']['accuracy'])}.{people} Log-likelihood: "
-        f"{number(before['log_likelihood'])} before, {number(after['log_likelihood'])} after, "
+        f"training label{of_each}, in {number(baselines['majority']['accuracy'])}.{_people(baselines, after)} "
+        f"Log-likelihood: {number(before['log_likelihood'])} before, {number(after['log_likelihood'])} after, "
         f"{number(baselines['majority']['log_likelihood'])} for the training marginal (nats per rating)."
+    )
+
+
+def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) -> str:
+    several = f" of {len(summary['criteria'])} criteria" if summary["criteria"] else ""
+    if scores["pairs"]:
+        return f"On {scores['pairs']['pairs']} {split} pairs{several}, each asked in both orders,"
+    return f"On {scores['count']} {split} items{several}"
+
+
+def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return how the judge and one person meet the same targets: the label pooled of all raters is an easier one."""
+    ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
+    if not ceiling or not beside:
+        return ""
+    return (
+        " Against what an item's other raters say, each rater left out in turn: the judge is right in "
+        f"{number(beside['accuracy'])}, the person left out in {number(ceiling['accuracy'])}."
     )
 
 
@@ -84,8 +106,9 @@ def _sizes(summary: Mapping[str, Any]) -> str:
     sizes = ", ".join(f"{count} {split}" for split, count in summary["examples"].items())
     elided = f" {summary['elided']} responses were shortened, as asked." if summary["elided"] else ""
     engine = summary["engine"]
+    two = " Each pair is two of them, one for each order." if summary["pair"] else ""
     seeds = "honours" if engine["honours_seeds"] else "does not honour"
-    return f"Examples: {sizes}.{elided} Engine: {engine['name']}, which {seeds} a seed per request."
+    return f"Examples: {sizes}.{two}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
 
 
 def _tested(summary: Mapping[str, Any]) -> str:
@@ -116,7 +139,8 @@ def _doubts(summary: Mapping[str, Any]) -> list[str]:
         )
     majority = summary["baselines"][split]["majority"]["accuracy"]
     if after["accuracy"] <= majority:
-        doubts.append(f"The judge is right no more often than always saying one level ({number(majority)}).")
+        constant = "each criterion's most frequent level" if summary["criteria"] else "one level"
+        doubts.append(f"The judge is right no more often than always saying {constant} ({number(majority)}).")
     return doubts
 
 
