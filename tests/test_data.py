@@ -216,8 +216,12 @@ def test_numbers_are_texts_as_written(tmp_path):
     [
         (["2", "5", "1"], "--scale 1-5`"),
         (["-1", "1"], '--scale "-1 to 1"`'),
-        (["good", "bad"], '--scale "good < bad"`'),
-        (["0.5", "0.25"], '--scale "0.25 < 0.5"`'),
+        (["good", "bad"], '--scale "bad < good"`'),
+        (["0.5", "0.25"], '--scale "0.25-0.5 by 0.25"`'),
+        (["0", "0.5", "1"], '--scale "0-1 by 0.5"`'),
+        ([f"word {n}" for n in range(12)], '--scale "word 0 | word 1 | '),
+        (["1e999999999", "inf"], '--scale "1e999999999 | inf"`'),
+        (["9" * 5000, "1"], '--scale "Bad < Fair < Good"`'),
     ],
 )
 def test_without_a_scale_the_values_are_shown(tmp_path, ratings, suggestion):

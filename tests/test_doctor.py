@@ -74,6 +74,7 @@ def test_rows_that_cannot_be_used_are_an_error_with_reasons_and_places(tmp_path,
             "in column 'rating', a value is not a level of the scale '1 < 2 < 3 < 4 < 5'.": 2,
             "the text in column 'response' is empty.": 1,
         },
+        "values": {"9": 1, "12": 1},
         "first": found["rows"]["first"],
     }
     assert [one["source"].rsplit("/", 1)[1] for one in found["rows"]["first"]] == [
@@ -261,7 +262,7 @@ def test_baselines_are_of_data_alone_and_scored_on_the_test_set(tmp_path, capsys
 def test_without_a_scale_the_values_suggest_one_and_all_is_done_with_it(sound, capsys):
     code, found = check(capsys, sound)
     assert code == 0
-    assert found["scale"] == {"levels": list("12345"), "ordered": True, "from": "suggested", "text": "1..5"}
+    assert found["scale"] == {"levels": list("12345"), "ordered": True, "from": "suggested", "text": "1-5"}
     assert finding(found, "suggested_scale")["severity"] == "note"
     _, given = check(capsys, sound, *SCALE)
     assert given["scale"]["from"] == "given"

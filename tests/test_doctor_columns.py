@@ -7,7 +7,7 @@ import pytest
 from doctored import check, codes, finding, rows, write
 from rationem import Example, Scale
 from rationem.doctor.columns import look, name_suggests
-from rationem.doctor.suggest import suggest
+from rationem.data.suggest import suggest
 
 SCALE = ("--scale", "1-5")
 NAMED = Scale.parse("Bad < Fair < Good")
@@ -162,11 +162,11 @@ def test_unread_cells_of_any_kind_become_text():
 @pytest.mark.parametrize(
     ("values", "scale"),
     [
-        (["1", "5", 3, "2.0"], "1..5"),
-        ([0, 0.5, 1], "0..1 by 0.5"),
-        (["0.25", "1"], "0.25..1 by 0.75"),
-        ([-3, 3], "-3..3"),
-        ([4], "4..5"),
+        (["1", "5", 3, "2.0"], "1-5"),
+        ([0, 0.5, 1], "0-1 by 0.5"),
+        (["0.25", "1"], "0.25-1 by 0.75"),
+        ([-3, 3], "-3 to 3"),
+        ([4], "4-5"),
         (["yes", "no"], "no < yes"),
         (["Good", "Bad", "Fair"], "Bad < Fair < Good"),
         (["A", "B", "tie"], "A | B | tie"),
@@ -174,10 +174,14 @@ def test_unread_cells_of_any_kind_become_text():
         (["fine"], None),
         ([], None),
         (["*x*", "y"], None),
-        ([*"1234512345", "n/a"], "1..5"),
+        ([*"1234512345", "n/a"], "1-5"),
         ([*"12", "n/a"], "1 | 2 | n/a"),
         ([f"text {n}" for n in range(30)], None),
         ([n / 7 for n in range(40)], None),
+        (["a | b", "c"], None),  # would read as three levels
+        (["1e999999999"] * 3, None),
+        (["9" * 5000, "1"], None),
+        (["0.123456789", "0.2"], None),  # not even as they are shown, with six digits
     ],
 )
 def test_values_suggest_a_scale_that_has_them(values, scale):

@@ -11,6 +11,14 @@ from rationem.errors import DataError
 from rationem.scale import Scale
 
 
+class UnknownRating(DataError):
+    """A rating that is no level of the scale; ``value`` is the cell as text."""
+
+    def __init__(self, message: str, value: str) -> None:
+        super().__init__(message)
+        self.value = value
+
+
 def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]:
     """Return the named inputs x of a row; it needs no rating.
 
@@ -49,14 +57,17 @@ def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object
     return [None if is_blank(cell) else cell for cell in cells]
 
 
-def read_ratings(row: Row, columns: Columns, scale: Scale, criterion: str = "") -> tuple[str, ...]:
+def read_ratings(
+    row: Row, columns: Columns, scale: Scale, criterion: str = "", *, required: bool = True
+) -> tuple[str, ...]:
     """Return the levels that a row's raters gave; a rater's empty cell is left out while another has rated.
 
     Returns:
-        At least one level; or none, where the row is not rated on this one of several criteria.
+        At least one level; or none, where nobody rated the row on this criterion and that is allowed.
 
     Raises:
-        DataError: nobody rated the row, or a rating is not a level of the scale.
+        DataError: nobody rated the row although that is ``required``.
+        UnknownRating: a rating is not a level of the scale.
     """
     name = ",".join(columns.ratings(row.cells, criterion))
     levels = []
@@ -65,9 +76,10 @@ def read_ratings(row: Row, columns: Columns, scale: Scale, criterion: str = "") 
             continue
         level = scale.level(cell)
         if level is None:
-            raise DataError(f"{row.source}: in column {name!r}, {scale.unknown(cell)}")
+            message = f"{row.source}: in column {name!r}, {scale.unknown(cell)}"
+            raise UnknownRating(message, str(cell).strip())
         levels.append(level)
-    if not levels and len(columns.criteria) <= 1:
+    if not levels and required:
         raise DataError(
             f"{row.source}: the rating ({name!r}) is empty. Rate the row on the scale "
             f"{scale.sentence()!r}, or leave it out."

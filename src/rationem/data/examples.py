@@ -36,8 +36,12 @@ class Rated:
     source: str
 
 
-def to_rated(row: Row, columns: Columns, scale: Scale, default_id: str, counts: Counter[str]) -> list[Rated]:
+def to_rated(
+    row: Row, columns: Columns, scale: Scale, default_id: str, counts: Counter[str], *, nullable: bool = False
+) -> list[Rated]:
     """Return the item of a row on every criterion that it is rated on; count ``missing_ratings`` and ``unrated``.
+
+    A row must be rated on the only criterion, except where the set is ``nullable``.
 
     Raises:
         DataError: a named column is missing, a text is empty, or a rating is not a level of the scale.
@@ -48,7 +52,8 @@ def to_rated(row: Row, columns: Columns, scale: Scale, default_id: str, counts: 
     for criterion in columns.criterion_names:
         fields = to_fields(row, columns, criterion)
         group = fields["prompt"] if columns.group is None else read_text(row, columns.group)
-        ratings = read_ratings(row, columns, scale, criterion)
+        required = not nullable and len(columns.criteria) <= 1
+        ratings = read_ratings(row, columns, scale, criterion, required=required)
         if not ratings:
             counts["unrated"] += 1
             continue

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import gzip
 import io
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,9 +35,18 @@ def text_lines(path: Path, newline: str) -> Iterator[str]:
                 place = offset + len(line[: error.start].encode())
                 raise DataError(
                     f"{path}:{number}: byte {place} (0x{ord(line[error.start]) - 0xDC00:02x}) is not UTF-8. Save the "
-                    "file as UTF-8."
+                    f"file as UTF-8, or convert it: `{_conversion(path, line)}`."
                 ) from error
             yield line
+
+
+def _conversion(path: Path, line: str) -> str:
+    """Return a command that converts the file from what it likely is: UTF-16 by its mark, else Windows' Latin-1."""
+    encoding = "UTF-16" if line.startswith(("\udcff\udcfe", "\udcfe\udcff")) else "WINDOWS-1252"
+    unpacked = path.suffix.lower() == GZIP
+    file, new = shlex.quote(str(path)), shlex.quote(f"utf8-{path.stem if unpacked else path.name}")
+    convert = f"iconv -f {encoding} -t UTF-8"
+    return f"gzip -dc {file} | {convert} > {new}" if unpacked else f"{convert} {file} > {new}"
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:

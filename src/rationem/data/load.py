@@ -8,19 +8,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rationem.data.cells import rating_cells
+from rationem.data.cells import UnknownRating, rating_cells
 from rationem.data.choose import Asked, Reading, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.presets import flatten_row
-from rationem.data.readers import Row
+from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sources import labels, scan_rows
+from rationem.data.suggest import suggest, typed
+from rationem.data.unusable import tally
 from rationem.errors import ConfigError, DataError
 from rationem.rubric import Criterion
 from rationem.scale import POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
+#: A scale to show the form where the values suggest none.
+_ANY = "Bad < Fair < Good"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +38,11 @@ class Loaded:
         preset: the name of the published set that was recognised or named, or None.
         notes: ``rows`` read; ``identical_duplicates`` kept once; ``several_raters`` (examples with two or more
             ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
-            one of several criteria); ``no_majority`` (items left out because the raters agree on no label without an
-            order; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out; ``empty_responses``
-            of a preset, marked as such; ``unused_columns`` never looked at; ``guessed`` (role -> column).
+            a criterion that need not be rated); ``no_majority`` (items left out because the raters agree on no label
+            without an order; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
+            ``empty_responses`` of a preset, marked as such; ``unused_columns`` never looked at;
+            ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no
+            comma).
         criteria: what was rated; one without a name where there is only one.
         pair: whether two responses are compared.
     """
@@ -91,8 +97,11 @@ def load(
     rows = _flat(tables, reading, report, counts)
     scale = scale or (reading.preset.scale if reading.preset else None)
     if scale is None:
-        raise DataError(_no_scale([row for _, row in rows], reading.columns))
-    items: Iterable[Rated] = _rated(rows, reading.columns, scale, report, counts)
+        raise DataError(_no_scale(rows, reading.columns))
+    try:
+        items = list(_rated(rows, reading, scale, report, counts))
+    except UnknownRating as error:
+        raise DataError(f"{error} {tally(_found(rows, reading.columns), scale)}") from error
     if reading.columns.rater is not None:
         items = merge_raters(items, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(items, scale, raters, counts), report, counts), report)
@@ -103,7 +112,7 @@ def load(
         scale,
         reading.columns,
         reading.preset.name if reading.preset else None,
-        _notes(counts, examples, unused, reading),
+        _notes(counts, examples, unused, reading) | _delimiters(tables),
         reading.criteria,
         bool(examples) and "response" not in examples[0].fields,
     )
@@ -172,11 +181,12 @@ def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[st
 
 
 def _rated(
-    rows: Iterable[tuple[str, Row]], columns: Columns, scale: Scale, report: Report, counts: Counter[str]
+    rows: Iterable[tuple[str, Row]], reading: Reading, scale: Scale, report: Report, counts: Counter[str]
 ) -> Iterator[Rated]:
+    nullable = reading.preset is not None and reading.preset.nullable
     for name, row in rows:
         try:
-            yield from to_rated(row, columns, scale, name, counts)
+            yield from to_rated(row, reading.columns, scale, name, counts, nullable=nullable)
         except DataError as error:
             report(error)
 
@@ -196,30 +206,32 @@ def _notes(counts: Counter[str], examples: Sequence[Example], unused: list[str],
     return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
 
-def _no_scale(rows: Sequence[Row], columns: Columns) -> str:
-    found: dict[str, None] = {}
-    for row in rows:
-        check_columns(row, columns.needed(row.cells))
+def _delimiters(tables: Sequence[tuple[str, list[Row]]]) -> dict[str, dict[str, str]]:
+    files = {row.source.rpartition(":")[0] for _, table in tables for row in table}
+    found = unusual_delimiters(map(Path, sorted(files)))
+    return {"delimiter": found} if found else {}
+
+
+def _found(rows: Sequence[tuple[str, Row]], columns: Columns) -> Counter[str]:
+    """Count the filled rating cells of the rows that have the columns, as text."""
+    found: Counter[str] = Counter()
+    for _, row in rows:
         for criterion in columns.criterion_names:
-            cells = rating_cells(row, columns, criterion)
-            found |= {str(cell).strip(): None for cell in cells if cell is not None}
+            if set(columns.ratings(row.cells, criterion)) <= set(row.cells):
+                cells = rating_cells(row, columns, criterion)
+                found.update(str(cell).strip() for cell in cells if cell is not None)
+    return found
+
+
+def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> str:
+    for _, row in rows:
+        check_columns(row, columns.needed(row.cells))
+    found = _found(rows, columns)
     more = ", ..." if len(found) > _SHOWN else ""
     shown = ", ".join(repr(value) for value in list(found)[:_SHOWN]) + more
     name = ", ".join(column for _, column in columns.criteria) or columns.rating
     return (
-        f"{rows[0].source}: what are the levels of the rating? The column {name!r} holds "
+        f"{rows[0][1].source}: what are the levels of the rating? The column {name!r} holds "
         f"{len(found)} different values: {shown}. Give all levels, from worst to best in your order, "
-        f"for example `--scale {_suggestion(found)}`."
+        f"for example `--scale {typed(suggest(found.elements()) or _ANY)}`."
     )
-
-
-def _suggestion(values: Iterable[str]) -> str:
-    known = list(values)
-    try:
-        numbers = [float(value) for value in known]
-    except ValueError:
-        return f'"{" < ".join(known[:_SHOWN])}"' if len(known) > 1 else '"Bad < Fair < Good"'
-    if not numbers or not all(number.is_integer() for number in numbers):
-        return '"' + " < ".join(sorted(known, key=float)[:_SHOWN]) + '"' if len(known) > 1 else "1-5"
-    low, high = int(min(numbers)), int(max(numbers))
-    return f'"{low} to {high}"' if low < 0 else f"{low}-{high if high > low else low + 1}"

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from rationem.errors import DataError, closest
 _MAX_CELL = 2**31 - 1
 # Of parquet: rows at once, and bytes.
 _BATCH, _BUFFER = 256, 2**18
+_SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +58,11 @@ def scan_file(path: Path) -> Iterator[Row | DataError]:
         siblings = [entry.name for entry in path.parent.glob("*")]
         raise DataError(f"{path}: there is no such file.{closest(path.name, siblings)}")
     if reader is None or (path.suffix.lower() == GZIP and reader is _parquet):
-        kinds = ", ".join(READERS)
+        kinds, table = ", ".join(READERS), kind_of(path) in _SPREADSHEETS
         raise DataError(
             f"{path}: cannot read {path.suffix or 'a file without a suffix'}; rationem reads {kinds}, and "
             f"all but parquet with {GZIP} behind it."
+            + (' Save the sheet as "CSV UTF-8" in your spreadsheet program.' if table else "")
         )
     return _rows(path, reader)
 
@@ -72,15 +75,28 @@ def _rows(path: Path, reader: Callable[[Path], _Records]) -> Iterator[Row | Data
         raise DataError(f"{path}: the file cannot be read: {error}") from error
 
 
-def _csv(path: Path) -> _Records:
-    return _delimited(path, ",")
+def delimiter_of(path: Path) -> str | None:
+    """Return what parts the cells of a csv or tsv file; None for other formats.
+
+    A spreadsheet program in a country of decimal commas writes semicolons into a .csv, others write tabs: a header
+    without a comma and with one of these, quoted names aside, is read so.
+    """
+    kind = kind_of(path)
+    if kind != ".csv":
+        return "\t" if kind == ".tsv" else None
+    header = next((line for line in text_lines(path, newline="") if line.strip("\r\n")), "")
+    marks = set(re.sub(r'"[^"]*"', "", header)) & set(",;\t")
+    return marks.pop() if len(marks) == 1 else ","
 
 
-def _tsv(path: Path) -> _Records:
-    return _delimited(path, "\t")
+def unusual_delimiters(paths: Iterable[Path]) -> dict[str, str]:
+    """Return name -> delimiter of the .csv files that are not parted by commas."""
+    files = [path for path in paths if kind_of(path) == ".csv" and path.is_file()]
+    return {path.name: mark for path in files if (mark := delimiter_of(path)) not in (None, ",")}
 
 
-def _delimited(path: Path, delimiter: str) -> _Records:
+def _delimited(path: Path) -> _Records:
+    delimiter = delimiter_of(path) or ","
     # strict: a quotation mark that is never closed would swallow the rest of the file as one cell.
     reader = csv.reader(text_lines(path, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
@@ -178,8 +194,8 @@ def _parquet(path: Path) -> _Records:
 
 #: Suffix -> reader.
 READERS: dict[str, Callable[[Path], _Records]] = {
-    ".csv": _csv,
-    ".tsv": _tsv,
+    ".csv": _delimited,
+    ".tsv": _delimited,
     ".json": _json,
     ".jsonl": _jsonl,
     ".ndjson": _jsonl,

@@ -9,13 +9,14 @@ from typing import Any
 from rationem import metrics, models
 from rationem.chat import Chat
 from rationem.config import FitConfig
-from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, texts
+from rationem.data.suggest import typed
+from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, shots, texts
 from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
 from rationem.doctor.plain import plain
 from rationem.errors import DataError
 from rationem.launch import with_defaults
 from rationem.metrics.scores import json_safe
-from rationem.prepare import arrange
+from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
 from rationem.schemes import parse_scheme
 from rationem.types import Splits
@@ -71,27 +72,31 @@ def examine(config: FitConfig) -> Checkup:
     scheme = parse_scheme(config.scheme, config.selector)
     asked = _asked(config)
     material = reading.read(asked.config)
-    scale, examples = material.task.scale, (*material.known, *material.tested)
+    scale, everything = material.task.scale, (*material.known, *material.tested)
+    examples = labelled(everything, scale)
     splits, findings = _splits(material)
-    sections: dict[str, Any] = {"data": reading.describe(material), "scale": _scale(material)}
+    sections: dict[str, Any] = {"data": _described(material, scale), "scale": _scale(material)}
     sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
     findings += _about_labels(material, splits, scale)
     sections["sets"] = labels.sets(splits, scale)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
     findings += labels.overlapping(sections["group_overlap"], len(splits.test))
-    sections["rows"], found = texts.unusable(material.skipped, material.rows)
+    sections["rows"], found = texts.unusable(material.skipped, material.rows, scale)
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material))
     findings += found
     evidence = columns.look(examples, material.inputs, material.unused, scale)
     sections["columns"] = [column.as_dict() for column in evidence]
     findings += leaks.leaks(evidence)
-    sections["control"], found = texts.control(examples, asked.chat)
+    sections["control"], found = texts.control(everything, asked.chat)
     findings += found
     room = texts.Room(asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0, config.elide)
     sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, room)
     findings += [*found, *_suggested(material), *_left_out(material)]
+    positions = asked.shape.positions if asked.shape else None
+    sections["prompts"]["shots"], found = shots.shots(splits, material.task, asked.config, asked.chat, positions)
+    findings += found
     sections["cost"], found = cost.cost(sizes, scheme, asked.config, asked.shape, asked.machine)
     return Checkup(sections, worst_first([*findings, *found]))
 
@@ -119,15 +124,26 @@ def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
         return arrange(material.config, material.loaded, material.test_loaded), []
     except DataError as problem:
         found = [error("no_splits", plain(f"A fit cannot make its sets: {problem}"))]
-        return Splits(material.known, (), material.tested), found
+        return Splits(material.known, (), labelled(material.tested, material.task.scale)), found
+
+
+def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
+    """Return what was understood, and how many items of DATA and of the test set have no label."""
+    parts = {"data": material.known, "test": material.tested}
+    unlabelled = {name: len(part) - len(labelled(part, scale)) for name, part in parts.items()}
+    return {**reading.describe(material), "without_label": unlabelled}
 
 
 def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
     parts = {"data": material.known} | ({"test": material.tested} if material.tested else {})
-    baselines = {name: labels.baselines(material.known, part, scale) for name, part in parts.items()}
+    known = labelled(material.known, scale)
+    baselines = {name: labels.baselines(known, labelled(part, scale), scale) for name, part in parts.items()}
     return (
-        {name: labels.histogram(part, scale) for name, part in parts.items()},
+        {
+            name: {"pooled": labels.pooled(labelled(part, scale), scale), "ratings": labels.ratings(part, scale)}
+            for name, part in parts.items()
+        },
         {name: raters.raters(part, scale) for name, part in parts.items()},
         {"uniform_log_likelihood": metrics.uniform_log_likelihood(scale), **baselines},
     )
@@ -156,17 +172,19 @@ def _suggested(material: reading.Material) -> list[Finding]:
     if material.scale_from != "suggested":
         return []
     order = "" if material.task.scale.ordered else " Put them in order, worst first with <, if they have one."
+    flag = f"--scale {plain(typed(material.config.scale or ''))}"
     text = (
-        f"No scale was given; the values found suggest --scale {plain(repr(material.config.scale))}, and all numbers "
-        f"here use it. A fit wants it said.{order}"
+        f"No scale was given; the values found suggest {flag}, and all numbers here use it. A fit wants it said.{order}"
     )
     return [note("suggested_scale", text)]
 
 
 def _left_out(material: reading.Material) -> list[Finding]:
     """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
+    each = material.config.raters == "each"
+    fate = "They train, one row per rating, and are left out of all else." if each else "They are left out."
     told = {
-        "no_majority": "items have no label: their raters agree on none, and levels without an order have no mean.",
+        "no_majority": f"items have no label: raters agree on none, and levels without an order have no mean. {fate}",
         "unrated": "ratings are missing: an item is asked only for the criteria that it is rated on.",
         "missing_ratings": "rating cells are empty beside filled ones: those items have fewer raters.",
         "repeated_ratings": "ratings of one rater for one item come twice; the first one counts.",
@@ -174,4 +192,9 @@ def _left_out(material: reading.Material) -> list[Finding]:
     }
     loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
     counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
-    return [note(name, f"{count} {told[name]}", count) for name, count in counts.items() if count]
+    found = [note(name, f"{count} {told[name]}", count) for name, count in counts.items() if count]
+    marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
+    if marks:
+        which = ", ".join(f"{plain(file)}: {mark!r}" for file, mark in marks.items())
+        found.append(note("delimiter", f"Cells are not parted by commas, by the header; read so: {which}.", len(marks)))
+    return found

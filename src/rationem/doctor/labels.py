@@ -9,6 +9,7 @@ from typing import Any
 
 from rationem import metrics
 from rationem.doctor.findings import Finding, error, note, warning
+from rationem.prepare import labelled
 from rationem.scale import Scale
 from rationem.types import Example, Splits
 
@@ -18,39 +19,40 @@ _SMALL = {"train": 50, "validation": 20, "test": 100}
 _FEW_GROUPS = 10
 
 
-def histogram(examples: Sequence[Example], scale: Scale) -> dict[str, dict[str, int]]:
-    """Return how often each level is a label (``pooled``) and a single rating (``ratings``)."""
-    pooled = Counter(x.answer for x in examples)
-    single = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
-    return {
-        "pooled": {level: pooled[level] for level in scale.levels},
-        "ratings": {level: single[level] for level in scale.levels},
-    }
+def pooled(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
+    """Return how often each level is the label of an item."""
+    counts = Counter(x.answer for x in examples)
+    return {level: counts[level] for level in scale.levels}
+
+
+def ratings(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
+    """Return how often each level is a single rating."""
+    counts = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
+    return {level: counts[level] for level in scale.levels}
 
 
 def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> dict[str, Any]:
     """Return what knowing the labels of ``train`` alone scores on ``test``.
 
     Returns:
-        ``majority`` (``level`` and the agreement numbers of saying it always), ``best_constant`` (the level of the
-        smallest absolute error; None without an order), ``marginal_log_likelihood`` per single rating, and
-        ``marginal_log_likelihood_pooled`` per pooled label, in nats.
+        ``majority`` (``level``, None where each criterion has its own, and the agreement numbers of saying it always),
+        ``best_constant`` (the same of the level of the smallest absolute error; None without an order),
+        ``marginal_log_likelihood`` per single rating, and ``marginal_log_likelihood_pooled`` per pooled label, in nats.
     """
     said = metrics.majority(train, test, scale)
-    counts = Counter(x.answer for x in train)
-    pooled = [_pooled(x) for x in test]
+    levels = metrics.majority_levels(train, scale, metrics.parts(test))
     constant = metrics.best_constant(train, test, scale)
-    level = max(scale.levels, key=lambda level: counts[level])
+    bare = [[_without_ratings(x) for x in part] for part in (train, test)]
     return {
         "majority": {
-            "level": level,
+            "level": next(iter(levels.values())) if len(levels) == 1 else None,
             "accuracy": said.accuracy,
             "within_one": said.within_one,
             "mae": said.mae,
         },
         "best_constant": None if constant is None else asdict(constant),
         "marginal_log_likelihood": said.log_likelihood,
-        "marginal_log_likelihood_pooled": metrics.majority([_pooled(x) for x in train], pooled, scale).log_likelihood,
+        "marginal_log_likelihood_pooled": metrics.majority(bare[0], bare[1], scale).log_likelihood,
     }
 
 
@@ -76,8 +78,9 @@ def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None
 
 
 def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
-    """Find labels that hardly vary, and levels that nobody gave."""
-    counts = histogram(examples, scale)["pooled"]
+    """Find labels that hardly vary among the items that have one, and levels that nobody gave."""
+    single, examples = ratings(examples, scale), labelled(tuple(examples), scale)
+    counts = pooled(examples, scale)
     level, most = max(counts.items(), key=lambda item: item[1])
     if most == len(examples):
         return [
@@ -87,7 +90,6 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
     if most >= _CONSTANT * len(examples):
         text = f"{most / len(examples):.0%} of the items carry the label {level!r}: always saying it scores as much."
         found.append(warning("near_constant_label", text, most))
-    single = histogram(examples, scale)["ratings"]
     if unused := [level for level in scale.levels if not single[level]]:
         text = f"Nobody gave {', '.join(map(repr, unused))}: a judge cannot learn when to say so. Is the scale right?"
         found.append(note("unused_levels", text, len(unused)))
@@ -136,5 +138,5 @@ def overlapping(count: int, test: int) -> list[Finding]:
     return [warning("group_overlap", text, count)]
 
 
-def _pooled(x: Example) -> Example:
+def _without_ratings(x: Example) -> Example:
     return Example(x.id, x.fields, x.answer, x.group, source=x.source)

@@ -76,7 +76,6 @@ def shape(name: str, checkpoint: str) -> Shape:
     text = settings.get_text_config()
     heads = text.num_attention_heads
     per_head = getattr(text, "head_dim", None) or text.hidden_size // heads
-    positions = getattr(text, "max_position_embeddings", None)
     return Shape(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         adapter=_adapter(model),
@@ -84,7 +83,7 @@ def shape(name: str, checkpoint: str) -> Shape:
         hidden=int(text.hidden_size),
         cached=2 * int(text.num_hidden_layers) * int(getattr(text, "num_key_value_heads", None) or heads) * per_head,
         vocabulary=int(text.vocab_size),
-        positions=None if positions is None else int(positions),
+        positions=models.positions(name, checkpoint),
     )
 
 

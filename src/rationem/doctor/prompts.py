@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 from rationem import models
 from rationem.chat import Chat
 from rationem.config import FitConfig
+from rationem.doctor import shots
 from rationem.doctor.plain import plain
 from rationem.errors import ConfigError
 from rationem.prepare import prepare
 from rationem.seeds import seed_for
 from rationem.tasks.judge import JudgeTask
-from rationem.tasks.shots import Shots, choose_shots
+from rationem.tasks.shots import Shots
 from rationem.types import Example, Prompt
 
 
@@ -56,12 +57,12 @@ def prompts(config: FitConfig, count: int) -> Shown:
     if count < 1:
         raise ConfigError(f"--show {count}: give at least 1.")
     judge, splits = prepare(config)
-    shots = choose_shots(splits.train, config.shots, config.seed)
-    taken = {x.id for x in shots}
+    solved = shots.shown(splits, config.shots, config.seed)
+    taken = {x.id for x in solved}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
     chat = models.chat(config.model, models.resolve(config.model)) if config.model else None
-    return Shown(judge, shots, tuple(_all(chosen, judge, shots, chat)))
+    return Shown(judge, solved, tuple(_all(chosen, judge, solved, chat)))
 
 
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
@@ -82,13 +83,13 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
 
 
 def _all(
-    examples: Sequence[Example], judge: JudgeTask, shots: tuple[Example, ...], chat: Chat | None
+    examples: Sequence[Example], judge: JudgeTask, solved: tuple[Example, ...], chat: Chat | None
 ) -> Iterator[Seen]:
     for x in examples:
         yield _seen(x, judge.prompt(x.fields), chat)
         yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)
-        if shots:
-            yield replace(_seen(x, Shots(judge, shots).prompt(x.fields), chat), kind="control")
+        if solved:
+            yield replace(_seen(x, Shots(judge, solved).prompt(x.fields), chat), kind="control")
 
 
 def _seen(x: Example, prompt: Prompt, chat: Chat | None) -> Seen:

@@ -13,9 +13,9 @@ from rationem.config import FitConfig
 from rationem.data.cells import rating_cells
 from rationem.data.choose import choose
 from rationem.data.sources import scan_rows
-from rationem.doctor.suggest import suggest
+from rationem.data.suggest import suggest
 from rationem.errors import ConfigError, DataError
-from rationem.prepare import WORLD, columns_of, criteria_of, load, make_task, prepare
+from rationem.prepare import WORLD, alike, columns_of, criteria_of, labelled, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Example, Splits
@@ -61,8 +61,8 @@ def read(config: FitConfig) -> Material:
     """Read DATA and the test set as a fit would, but leave out what cannot be used instead of refusing it.
 
     Raises:
-        RationemError: no data is named, a file or column is not there, the ratings suggest no scale, or not one row
-            can be used.
+        RationemError: no data is named, a file or column is not there, the ratings suggest no scale, not one row can
+            be used or has a label, or the test set asks for something else than DATA.
     """
     if not config.data:
         raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
@@ -76,6 +76,10 @@ def read(config: FitConfig) -> Material:
         if one is not None and not one.examples:
             first = f" The first reason: {skipped[0]}" if skipped else ""
             raise DataError(f"{', '.join(names)}: not one row can be used.{first}")
+        if one is not None and not labelled(one.examples, one.scale):
+            text = "the raters of no item agree on a label, and levels without an order have no mean."
+            raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
+    alike(loaded, tested)
     table, rows = _table((*config.data, *config.test))
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
     return Material(

@@ -100,6 +100,8 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
             for level in pooled
         ]
         lines += _table(rows)
+        if missing := found["data"]["without_label"][name]:
+            lines.append(f"{missing} items have no label, for their raters agree on none")
     return lines
 
 
@@ -112,12 +114,16 @@ def _baselines(found: Mapping[str, Any]) -> list[str]:
         said = one["majority"]
         numbers = [said["accuracy"], said["within_one"], said["mae"]]
         both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]
-        rows.append((f"{name}: always {short(said['level'], 20)}", *map(_number, numbers), *map(_number, both)))
+        rows.append((f"{name}: always {_level(said, 20)}", *map(_number, numbers), *map(_number, both)))
         if constant is not None:
             best = [constant["accuracy"], None, constant["mae"]]
-            rows.append((f"{name}: least error {short(constant['level'], 18)}", *map(_number, best), "", ""))
+            rows.append((f"{name}: least error {_level(constant, 18)}", *map(_number, best), "", ""))
     rows.append(("every level alike", "", "", "", _number(found["uniform_log_likelihood"]), ""))
     return [*_table(rows), "log-lik.: nats per single rating, with the marginal of DATA's ratings"]
+
+
+def _level(constant: Mapping[str, Any], width: int) -> str:
+    return "that of the criterion" if constant["level"] is None else short(constant["level"], width)
 
 
 def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
@@ -159,7 +165,13 @@ def _prompts(found: Mapping[str, Any]) -> list[str]:
     for name, part in found["sets"].items():
         numbers = [part[key] for key in ("mean", "median", "p95", "max", "too_long")]
         rows.append((name, *("" if number is None else f"{number:.0f}" for number in numbers)))
-    return [about, *_table(rows)]
+    lines = [about, *_table(rows)]
+    if (shots := found["shots"]) is not None and shots["max"] is not None:
+        lines.append(
+            f"test with {shots['shown']} solved examples in front: mean {shots['mean']:.0f}, longest {shots['max']}; "
+            f"{shots['too_long']} over {shots['limit']}"
+        )
+    return lines
 
 
 def _cost(found: Mapping[str, Any]) -> list[str]:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rationem import progress
 from rationem.chat import Chat
+from rationem.data.cells import UnknownRating
+from rationem.data.unusable import tally
 from rationem.doctor.cost import Sizes, mean
 from rationem.doctor.findings import SHOWN, Finding, error, note, warning
 from rationem.doctor.plain import plain, short
 from rationem.errors import DataError
-from rationem.scale import MARKER
+from rationem.scale import MARKER, Scale
 from rationem.schemes import Scheme
 from rationem.types import Example, Prompt, Splits, Task
 
@@ -23,17 +25,20 @@ CHARACTERS_PER_TOKEN = 4
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>|</?(?:think|tool_call)>"
 )
-_LOST = 0.05
+#: A share of prompts that is too much to lose.
+MANY_LOST = 0.05
 
 
-def unusable(skipped: Sequence[DataError], rows: int) -> tuple[dict[str, Any], list[Finding]]:
-    """Count the rows that cannot be used, by reason, and name the first of them."""
+def unusable(skipped: Sequence[DataError], rows: int, scale: Scale) -> tuple[dict[str, Any], list[Finding]]:
+    """Count the rows that cannot be used, by reason and by the value that is no level, and name the first of them."""
     told = [_apart(str(problem)) for problem in skipped]
     reasons = Counter(reason for _, reason in told)
+    values = Counter(problem.value for problem in skipped if isinstance(problem, UnknownRating))
     section = {
         "rows": rows,
         "unusable": len(skipped),
         "reasons": dict(reasons.most_common()),
+        "values": dict(values.most_common()),
         "first": [{"source": source, "reason": reason} for source, reason in told[:SHOWN]],
     }
     if not skipped:
@@ -41,6 +46,7 @@ def unusable(skipped: Sequence[DataError], rows: int) -> tuple[dict[str, Any], l
     text = (
         f"{len(skipped)} of {rows} rows cannot be used, and a fit refuses a file with such a row: mend or remove them."
     )
+    text += f" {plain(tally(values, scale))}" if values else ""
     return section, [error("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
 
 
@@ -69,7 +75,7 @@ def lengths(
         The lengths by set, the sizes that the cost is counted from, and the findings.
     """
     limit, shows_hint = room.prompt, any(proposal.prompt == "rationalize" for proposal in scheme.plan)
-    count = _counter(chat)
+    count = counter(chat)
     forward, hinted = {}, {}
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     hints = splits.train if shows_hint else ()
@@ -85,7 +91,7 @@ def lengths(
         "exact": chat is not None,
         "limit": limit,
         "completion_cut": room.completion,
-        "sets": {name: _summary(forward[name], longest[name], limit) for name in parts},
+        "sets": {name: summary(forward[name], longest[name], limit) for name in parts},
         "hinted_mean": round(mean(hinted["train"]), 1) if shows_hint else None,
     }
     fitting = {name: [min(n, limit) for n in values if n <= limit or room.elide] for name, values in longest.items()}
@@ -128,7 +134,9 @@ def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, A
     return section, findings
 
 
-def _counter(chat: Chat | None) -> Any:
+def counter(chat: Chat | None) -> Callable[[Prompt], int]:
+    """Return what counts the tokens of a prompt, or estimates them without a tokenizer."""
+
     def estimate(prompt: Prompt) -> int:
         return -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
 
@@ -140,7 +148,8 @@ def _stepped(advance: Any, value: int) -> int:
     return value
 
 
-def _summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict[str, Any]:
+def summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict[str, Any]:
+    """Return mean, median, 95th percentile and maximum of the forward prompts, and how many longest ones do not fit."""
     ordered = sorted(forward)
     return {
         "mean": round(mean(ordered), 1),
@@ -166,7 +175,7 @@ def _too_long(
             "the responses (--elide)."
         )
     text = f"{len(over)} of {total} prompts have more than {about}{room.prompt} tokens: {fate}"
-    tell = note if room.elide else error if len(over) == total else warning if len(over) > _LOST * total else note
+    tell = note if room.elide else error if len(over) == total else warning if len(over) > MANY_LOST * total else note
     places = dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)
     return [tell("too_long", text, len(over), list(places))]
 

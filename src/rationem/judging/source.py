@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rationem import data, progress
 from rationem.card import Card
-from rationem.data.lines import kind_of, text_lines
+from rationem.data.lines import text_lines
 from rationem.data.presets import named
-from rationem.data.readers import scan_file
+from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
 
 
@@ -122,7 +122,7 @@ def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
 
 def _check_header(path: Path) -> None:
     """Refuse several columns without a name: a row has one cell per name, and the output would lack the others."""
-    delimiter = {".csv": ",", ".tsv": "\t"}.get(kind_of(path))
+    delimiter = delimiter_of(path)
     if delimiter is None:
         return
     header = next(filter(None, csv.reader(text_lines(path, newline=""), delimiter=delimiter)), [])

@@ -35,6 +35,7 @@ class Preset:
         criteria: what was rated; one without a name where there is only one.
         empty: what stands for a response without text, which people rated too; "" where there is none.
         named_only: it is never recognised, for another preset reads the same rows.
+        nullable: a rating may be missing; such an item is left out and counted, also where one criterion is asked.
         lenient: the same rater's second rating of an item is left out and counted: nobody can mend published data.
     """
 
@@ -50,6 +51,7 @@ class Preset:
     criteria: tuple[Criterion, ...] = (Criterion(),)
     empty: str = ""
     named_only: bool = False
+    nullable: bool = False
     lenient: bool = False
 
     @property

@@ -85,6 +85,7 @@ SUMMARIZE_AXIS = Preset(
     shaped=_is_axis,
     criteria=_AXES,
     empty="(empty)",
+    nullable=True,
     lenient=True,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
@@ -10,9 +11,11 @@ from itertools import pairwise
 from rationem.errors import ConfigError
 from rationem.scale import Scale
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)")
+# At most so many digits: an exact number of any length, or one beyond a float, would be no level anyway.
+_NUMBER = re.compile(r"(?=.{1,16}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_BARE = re.compile(r"[\w.][\w.-]*")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
-_NUMERIC = 0.9
+_NUMERIC, _LONGEST = 0.9, 60
 #: Words that people rate with, worst first: names on one ladder are ordered by it.
 _LADDERS = (
     ("no", "yes"),
@@ -48,22 +51,35 @@ def suggest(values: Iterable[object]) -> str | None:
     mistakes; else every value is a name: put in order where people usually do, without an order elsewhere.
 
     >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad"]), suggest(["A", "tie", "B"])
-    ('1..4', '0..2 by 0.5', 'bad < Good', 'A | B | tie')
+    ('1-4', '0-2 by 0.5', 'bad < Good', 'A | B | tie')
     """
     texts = [text for value in values if (text := str(value).strip())]
     numbers = [text for text in texts if _NUMBER.fullmatch(text)]
     if not texts:
         return None
-    scale = _numbers(set(numbers)) if len(numbers) >= _NUMERIC * len(texts) else _names(sorted(set(texts)))
+    numeric = len(numbers) >= _NUMERIC * len(texts)
+    scale = _numbers(set(numbers)) if numeric else _names(sorted(set(texts)))
+    return scale if scale is not None and _holds(scale, set(numbers if numeric else texts)) else None
+
+
+def typed(scale: str) -> str:
+    """Return a scale as it is typed behind ``--scale`` in a shell.
+
+    >>> print(typed("1-5"), typed("Bad < Good"), typed("it's < $5"))
+    1-5 "Bad < Good" 'it'"'"'s < $5'
+    """
+    if _BARE.fullmatch(scale):
+        return scale
+    return shlex.quote(scale) if any(character in scale for character in '"$`\\!') else f'"{scale}"'
+
+
+def _holds(text: str, values: set[str]) -> bool:
+    """Say whether the text is a scale and all values are levels of it: a name with a "<" in it, say, is none."""
     try:
-        return None if scale is None else _checked(scale)
+        scale = Scale.parse(text)
     except ConfigError:  # levels that no verdict line can say
-        return None
-
-
-def _checked(text: str) -> str:
-    Scale.parse(text)
-    return text
+        return False
+    return all(scale.level(value) is not None for value in values)
 
 
 def _numbers(found: set[str]) -> str | None:
@@ -73,7 +89,8 @@ def _numbers(found: set[str]) -> str | None:
     if (high - low) / step >= _MOST_NUMBERS:
         several = len(numbers) <= _MOST_NAMES
         return " < ".join(f"{float(number):g}" for number in numbers) if several else None
-    return f"{float(low):g}..{float(high):g}" + ("" if step == 1 else f" by {float(step):g}")
+    between = "-" if low >= 0 else " to "
+    return f"{float(low):g}{between}{float(high):g}" + ("" if step == 1 else f" by {float(step):g}")
 
 
 def _step(numbers: list[Fraction]) -> Fraction:
@@ -87,7 +104,7 @@ def _step(numbers: list[Fraction]) -> Fraction:
 
 
 def _names(found: list[str]) -> str | None:
-    if len(found) > _MOST_NAMES:
+    if len(found) > _MOST_NAMES or any(len(name) > _LONGEST for name in found):
         return None
     folded = {value.casefold(): value for value in found}
     for ladder in _LADDERS:
