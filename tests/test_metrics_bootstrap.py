@@ -1,6 +1,7 @@
 """Intervals: the same numbers as the metrics for any resample, percentiles by brute force, groups and not items."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,8 +29,10 @@ def copies(guesses, items, counts):
 
 @pytest.mark.parametrize("scale", [FOUR, UNEVEN, TIE], ids=str)
 @pytest.mark.parametrize("lost", [0.0, 0.3])
-def test_a_resamples_numbers_are_the_metrics_of_the_resample(scale, lost):
+@pytest.mark.parametrize("criteria", [1, 3])
+def test_a_resamples_numbers_are_the_metrics_of_the_resample(scale, lost, criteria):
     guesses, items = made_up(scale, 40, 4, lost=lost, raters=2, groups=12)
+    items = [replace(x, fields={**x.fields, "criterion": str(n % criteria)}) for n, x in enumerate(items)]
     groups = len({x.group for x in items})
     counts = np.random.default_rng(0).multinomial(groups, np.full(groups, 1 / groups), size=4).astype(float)
     counts = np.vstack([np.ones(groups), counts])

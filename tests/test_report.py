@@ -148,7 +148,60 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
     assert [part["count"] for part in parts.values()] == [50, 50]
     whole = summary["iterations"][1]["test"]
     assert np.mean([part["accuracy"] for part in parts.values()]) == pytest.approx(whole["accuracy"])
-    assert "## Each criterion" in (tmp_path / "run" / "report.md").read_text()
+    for name, only in (("clear", given), ("true", other)):
+        baselines = summary["baselines"]["test"]["by_criterion"][name]
+        assert baselines["human_ceiling"]["count"] == 150
+        assert baselines["majority"]["accuracy"] == metrics.majority(only["train"], only["test"], FIVE).accuracy
+        assert summary["raters"]["alpha_by_criterion"]["test"][name] == metrics.alpha(only["test"], FIVE)
+        assert parts[name]["beside_humans"]["count"] == 150
+    text = (tmp_path / "run" / "report.md").read_text()
+    rows = [line for line in text.split("## Each criterion")[1].split("##")[0].splitlines() if line.startswith("| tr")]
+    alpha = number(metrics.alpha(other["test"], FIVE))
+    level = metrics.best_constant(other["train"], other["test"], FIVE).level
+    assert [row.split(" | ")[1:4] for row in rows] == [
+        ["50", alpha, name]
+        for name in (
+            "training marginal, majority label", f"best constant on train ({level})", "base model",
+            "iteration 1 (best)", "iteration 2", "one human against the others", "best iteration, on the humans' targets",
+        )
+    ]  # fmt: skip
+    assert "On 100 test items of 2 criteria the judge" in text
+    assert "training label of the criterion, in" in text
+    assert "is agreement, 0 is chance; the mean over criteria)" in text
+    assert "Correlations and kappas are means over the criteria" in text
+
+
+def test_a_judge_that_reads_only_the_criterions_name_beats_no_baseline(tmp_path):
+    """One criterion is rated 4 or 5, the other 1 or 2: the majority knows it too, and the report says so."""
+    given = {}
+    for split, start in (("train", 100), ("validation", 0), ("test", 40)):
+        given[split] = tuple(
+            Example(f"{name}-{n}", {"prompt": str(n), "response": "x", "criterion": name}, level, f"g{n}")
+            for name, levels in (("high", "5545"), ("low", "1121"))
+            for n in range(start, start + 40)
+            for level in [levels[n % 4]]
+        )
+    ledger = Ledger(tmp_path / "run")
+    manifest = {"config": {"scheme": "star", "model": "m"}, "engine": {"name": "by hand", "honours_seeds": True},
+                "notes": {}, "task": {"scale": FIVE.describe()}}  # fmt: skip
+    ledger.start(manifest, given)
+    for k in (0, 1):
+        for split in ("validation", "test"):
+            guesses = [
+                Prediction(x.id, level, tuple(0.6 if one == level else 0.1 for one in FIVE.levels), 0.5, 4, 0)
+                for x in given[split]
+                for level in ["5" if x.fields["criterion"] == "high" else "1"]
+            ]
+            ledger.finish(k, split, seconds=1.0, predictions={split: guesses})
+    ledger.finish(1, "fitted", seconds=0.0)
+    ledger.close()
+    summary = report.write(tmp_path / "run")
+    judge, majority = summary["iterations"][1]["test"], summary["baselines"]["test"]["majority"]
+    assert judge["accuracy"] == majority["accuracy"] == 0.75
+    assert judge["pearson"] is judge["spearman"] is judge["intervals"]["pearson"] is None
+    assert judge["quadratic_kappa"] == pytest.approx(0)
+    text = (tmp_path / "run" / "report.md").read_text()
+    assert "The judge is right no more often than always saying each criterion's most frequent level (0.750)." in text
 
 
 def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
@@ -167,6 +220,8 @@ def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
     assert summary["baselines"]["test"]["best_constant"] is None
     text = (tmp_path / "run" / "report.md").read_text()
     assert "## Both orders of 12 pairs" in text
+    assert "On 12 test pairs, each asked in both orders, the judge" in text
+    assert "Each pair is two of them, one for each order." in text
     assert "MAE" not in text
     assert swap_level("A", PAIRS) == "B"
 
@@ -241,6 +296,17 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
         "raters say, each rater left out in turn: the judge is right in 0.550, the person left out in 0.700. "
         "Log-likelihood: -1.000 before, -1.000 after, -1.400 for the training marginal (nats per rating)."
     )
+
+
+def test_people_and_judge_stand_side_by_side_on_the_same_targets_only(run):
+    """The label pooled of three raters is easier to meet than that of two: the ceiling does not stand beside it."""
+    directory, _, summary = run
+    best = summary["iterations"][1]["test"]
+    judge, person = best["beside_humans"], summary["baselines"]["test"]["human_ceiling"]
+    assert judge["count"] == person["count"]
+    assert judge["accuracy"] != best["accuracy"]
+    said = f"the judge is right in {number(judge['accuracy'])}, the person left out in {number(person['accuracy'])}."
+    assert said in (directory / "report.md").read_text()
 
 
 def test_cells_cannot_break_a_table():
