@@ -162,7 +162,8 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
         ["50", alpha, name]
         for name in (
             "training marginal, majority label", f"best constant on train ({level})", "base model",
-            "iteration 1 (best)", "iteration 2", "one human against the others", "best iteration, on the humans' targets",
+            "iteration 1 (best)", "iteration 2", "one human against the others",
+            "best iteration, on the humans' targets",
         )
     ]  # fmt: skip
     assert "On 100 test items of 2 criteria the judge" in text
