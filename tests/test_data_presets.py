@@ -207,3 +207,20 @@ def test_the_users_columns_win_over_a_preset():
     found = loaded("helpsteer2", columns=columns, scale=Scale.parse("0-4"), skipped=[])
     assert found.preset is None
     assert [x.answer for x in found.examples] == ["1", "0", "1"]
+
+
+@pytest.mark.parametrize("criterion", ["overall", "accuracy", "coverage", "coherence"])
+def test_a_missing_rating_is_counted_also_where_its_criterion_alone_is_asked(criterion):
+    found, every = loaded("summarize-axis", criteria=(criterion,)), loaded("summarize-axis")
+    assert found.examples == tuple(x for x in every.examples if x.fields["criterion"] == criterion)
+    rated = sum(len(x.ratings) or 1 for x in found.examples)
+    assert rated + found.notes["unrated"] + found.notes["repeated_ratings"] == found.notes["rows"]
+
+
+def test_a_set_without_missing_ratings_refuses_one(tmp_path):
+    rows = [json.loads(line) for line in (FIXTURES / FILES["helpsteer2"]).read_text().splitlines()]
+    rows[1]["coherence"] = None
+    path = tmp_path / "r.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    with pytest.raises(DataError, match=r":2: the rating \('coherence'\) is empty"):
+        load([path], criteria=("coherence",))

@@ -12,7 +12,7 @@ from rationem.errors import ConfigError
 from rationem.scale import Scale
 
 # At most so many digits: an exact number of any length, or one beyond a float, would be no level anyway.
-_NUMBER = re.compile(r"(?=.{1,16}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
+_NUMBER = re.compile(r"(?=.{1,24}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _BARE = re.compile(r"[\w.][\w.-]*")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
 _NUMERIC, _LONGEST = 0.9, 60

@@ -1,0 +1,149 @@
+"""`rationem check` on what a judge may be trained on besides one number: choices, test sets of their own, shots."""
+
+import time
+
+import pytest
+
+from checkpoints import checkpoint, tokenizer
+from doctored import check, codes, finding, rows, write
+from rationem import FitConfig
+from rationem.chat import Chat
+from rationem.cli import main
+from rationem.data.suggest import suggest
+from rationem.doctor import shots
+from rationem.doctor.reading import read
+from rationem.prepare import arrange
+from rationem.tasks.shots import Shots
+
+SCALE = ("--scale", "1-5")
+CHOICE = ("--scale", "A | B | tie", "--rating-col", "r1,r2,r3")
+
+
+def chosen(ratings):
+    return [
+        {**row, **dict(zip(("r1", "r2", "r3"), three, strict=True))}
+        for row, three in zip(rows(len(ratings)), ratings, strict=True)
+    ]
+
+
+SPLIT = ("A", "B", "tie")
+
+
+def test_items_whose_raters_agree_on_none_have_no_label_in_any_number(tmp_path, capsys):
+    file = write(tmp_path / "r.csv", chosen([SPLIT] * 50 + [("B", "B", "B")] * 50))
+    code, found = check(capsys, file, *CHOICE)
+    assert code == 1
+    assert finding(found, "one_label")["count"] == 50
+    assert found["labels"]["data"]["pooled"] == {"A": 0, "B": 50, "tie": 0}
+    assert found["labels"]["data"]["ratings"] == {"A": 50, "B": 200, "tie": 50}
+    assert found["baselines"]["data"]["majority"]["accuracy"] == 1
+    assert found["data"]["without_label"] == {"data": 50, "test": 0}
+    assert finding(found, "no_majority")["count"] == 50
+    assert "unused_levels" not in codes(found)  # each was given, if by a minority
+    scored = {name: part["rows"] for name, part in found["sets"].items()}
+    assert main(["check", file, *CHOICE]) == 1
+    assert "50 items have no label" in capsys.readouterr().out
+    assert scored["validation"] + scored["test"] < 20
+
+
+def test_the_labels_of_a_test_set_of_its_own_leave_them_out_too(tmp_path, capsys):
+    train = write(tmp_path / "train.csv", chosen([("A", "A", "A"), ("B", "B", "B")] * 50))
+    test = write(tmp_path / "test.csv", chosen([SPLIT] * 30 + [("B", "B", "A")] * 10))
+    _, found = check(capsys, train, "--test", test, *CHOICE)
+    assert found["labels"]["test"]["pooled"] == {"A": 0, "B": 10, "tie": 0}
+    assert found["data"]["without_label"] == {"data": 0, "test": 30}
+    assert found["sets"]["test"]["rows"] == 10
+
+
+def test_a_file_of_which_no_item_has_a_label_is_refused(tmp_path, capsys):
+    assert main(["check", write(tmp_path / "r.csv", chosen([SPLIT] * 30)), *CHOICE]) == 2
+    assert "the raters of no item agree on a label" in capsys.readouterr().err
+
+
+def test_one_criterion_of_a_preset_that_may_lack_ratings_is_checked(capsys):
+    _, found = check(capsys, "tests/fixtures/summarize_axis_like.jsonl", "--criterion", "coverage")
+    assert finding(found, "unrated")["count"] >= 1
+    assert found["rows"]["unusable"] == 0
+
+
+def test_a_test_set_that_asks_for_something_else_is_refused(tmp_path, capsys):
+    renamed = [{"prompt": r["prompt"], "a": r["response"], "b": "x", "rating": r["rating"]} for r in rows()]
+    write(tmp_path / "both.csv", [{**row, "a,b": row["a"]} for row in renamed])
+    write(tmp_path / "pairs.csv", renamed)
+    flags = [*SCALE, "--response-col", "a,b"]
+    for names in (["both.csv", "--test", "pairs.csv"], ["pairs.csv", "--test", "both.csv"]):
+        files = [str(tmp_path / name) if name.endswith(".csv") else name for name in names]
+        assert main(["check", *files, *flags]) == 2
+        assert "cannot be tested on the other" in capsys.readouterr().err
+
+
+def test_a_column_of_hexadecimal_ids_takes_no_time(tmp_path, capsys):
+    def seconds(cell):
+        file = write(tmp_path / "r.csv", [{**row, "key": cell(n)} for n, row in enumerate(rows(300))])
+        started = time.perf_counter()
+        check(capsys, file, *SCALE)
+        return time.perf_counter() - started
+
+    plain = min(seconds(lambda n: f"abcdef{n:06x}") for _ in range(2))
+    assert min(seconds(lambda n: f"12e{345678901 + n}") for _ in range(2)) < 2 * plain + 1
+
+
+def test_no_rating_is_long_enough_to_stop_a_check():
+    started = time.perf_counter()
+    assert suggest(["12e345678901", "1"]) == "1 | 12e345678901"
+    assert suggest(["9" * 100_000] * 20) is None
+    assert time.perf_counter() - started < 1
+
+
+def test_solved_examples_that_do_not_fit_are_a_warning(tmp_path, capsys):
+    file = write(tmp_path / "r.csv", rows())
+    _, found = check(capsys, file, *SCALE, "--shots", 64)
+    told = finding(found, "shots_too_long")
+    assert (told["severity"], told["count"]) == ("warning", 20)  # the whole test set
+    assert found["prompts"]["shots"]["shown"] == 64
+    assert found["prompts"]["shots"]["limit"] == 1024
+    assert found["prompts"]["sets"]["test"]["too_long"] == 0
+    _, found = check(capsys, file, *SCALE, "--shots", 64, "--max-prompt-tokens", 20_000)
+    assert "shots_too_long" not in codes(found)
+    assert found["prompts"]["shots"]["too_long"] == 0
+    _, found = check(capsys, file, *SCALE)
+    assert found["prompts"]["shots"] is None
+
+
+def test_a_twentieth_of_the_prompts_may_be_lost(tmp_path, capsys):
+    table = rows()
+    _, found = check(capsys, write(tmp_path / "r.csv", table), *SCALE, "--shots", 2)
+    limit = found["prompts"]["shots"]["max"]
+    _, found = check(capsys, str(tmp_path / "r.csv"), *SCALE, "--shots", 2, "--max-prompt-tokens", limit - 1)
+    lost = found["prompts"]["shots"]["too_long"]
+    assert lost >= 1
+    assert ("shots_too_long" in codes(found)) == (lost > 1)  # one of twenty is a twentieth
+
+
+@pytest.mark.slow
+def test_with_a_model_the_prompts_are_counted_as_they_are_fed_against_what_it_holds(tmp_path, capsys):
+    file, model = write(tmp_path / "r.csv", rows()), checkpoint(tmp_path / "model")
+    flags = (*SCALE, "--shots", 7, "--model", model, "--max-new-tokens", 20)
+    _, found = check(capsys, file, *flags, "--max-prompt-tokens", 400)
+    section = found["prompts"]["shots"]
+    assert section["limit"] == 1024 - 20  # the positions of this model
+    config = FitConfig(data=(file,), scale="1-5", shots=7)
+    material = read(config)
+    splits = arrange(config, material.loaded, None)
+    solved = shots.shown(splits, 7, config.seed)
+    assert not {x.group for x in solved} & {x.group for x in splits.test}
+    chat = Chat(tokenizer())
+    lengths = [len(chat.encode(Shots(material.task, solved).prompt(x.fields))) for x in splits.test]
+    assert section["max"] == max(lengths) > 400
+    assert section["too_long"] == sum(n > section["limit"] for n in lengths)
+
+
+def test_what_is_shortened_counts_as_short(tmp_path, capsys):
+    table = rows()
+    for row in table:
+        row["response"] += " word" * 2000
+    file = write(tmp_path / "r.csv", table)
+    _, found = check(capsys, file, *SCALE, "--shots", 2, "--elide", "--max-prompt-tokens", 500)
+    assert found["prompts"]["shots"]["max"] == pytest.approx(1500, abs=30)
+    _, found = check(capsys, file, *SCALE, "--shots", 2, "--max-prompt-tokens", 500)
+    assert found["prompts"]["shots"]["max"] > 6000
