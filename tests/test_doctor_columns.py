@@ -7,8 +7,8 @@ import pytest
 
 from doctored import check, codes, finding, rows, write
 from rationem import Example, Scale
-from rationem.doctor.columns import look, name_suggests
 from rationem.data.suggest import suggest, typed
+from rationem.doctor.columns import look, name_suggests
 
 SCALE = ("--scale", "1-5")
 NAMED = Scale.parse("Bad < Fair < Good")
@@ -191,7 +191,9 @@ def test_values_suggest_a_scale_that_has_them(values, scale):
         assert sum(Scale.parse(scale).level(value) is not None for value in values) >= 0.9 * len(values)
 
 
-@pytest.mark.parametrize("scale", ["1-5", "-3 to 3", "0-1 by 0.5", "Bad < Good", "it's | $HOME", 'say "a" | b', "a\\ | `b`!"])
+@pytest.mark.parametrize(
+    "scale", ["1-5", "-3 to 3", "0-1 by 0.5", "Bad < Good", "it's | $HOME", 'say "a" | b', "a\\ | `b`!"]
+)
 def test_a_scale_is_typed_so_that_a_shell_gives_it_back(scale):
     assert shlex.split(typed(scale)) == [scale]
     assert typed("1-5") == "1-5"

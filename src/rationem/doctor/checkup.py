@@ -195,6 +195,6 @@ def _left_out(material: reading.Material) -> list[Finding]:
     found = [note(name, f"{count} {told[name]}", count) for name, count in counts.items() if count]
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
     if marks:
-        which = ", ".join(f"{plain(file)}: {mark!r}" for file, mark in marks.items())
-        found.append(note("delimiter", f"Cells are not parted by commas, by the header; read so: {which}.", len(marks)))
+        which = ", ".join(f"{plain(file)} at {mark!r}" for file, mark in marks.items())
+        found.append(note("delimiter", f"By the header, cells are not parted at commas, but: {which}.", len(marks)))
     return found
