@@ -444,7 +444,8 @@ def test_a_job_of_other_settings_is_not_gone_on_with(run, whole, change):
         (run / "model" / "model.safetensors").write_bytes(b"others")
     more = {"seed": 1} if change == "seed" else {}
     left = jobs.partial(Path("out.csv")).read_bytes()
-    with pytest.raises(RunError, match=f"8 rows.*{change}.*--overwrite"):
+    named = "model" if change == "weights" else change
+    with pytest.raises(RunError, match=f"8 rows.*{named}.*--overwrite"):
         rate(run, scripted(), **more)
     assert jobs.partial(Path("out.csv")).read_bytes() == left
     rate(run, scripted(), overwrite=True, **more)
