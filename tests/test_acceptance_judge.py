@@ -61,8 +61,9 @@ def test_every_item_is_accounted_for_and_three_classes_have_every_number(run):
     assert scores["unparsed_draws"] <= 0.1  # the base model speaks the format of a prompt with a reference answer
     assert set(scores["recall"]) == {"Incorrect", "Partially correct", "Correct"}
     assert scores["intervals"]["accuracy"][0] <= scores["accuracy"] <= scores["intervals"]["accuracy"][1]
-    assert summary["calibration"]["validation"]["after"]["log_likelihood"] >= (
-        summary["calibration"]["validation"]["before"]["log_likelihood"]
+    assert (
+        summary["calibration"]["validation"]["after"]["log_likelihood"]
+        >= (summary["calibration"]["validation"]["before"]["log_likelihood"])
     )
 
 

@@ -325,7 +325,8 @@ def test_other_commands_refuse_what_cannot_be(folder, capsys, monkeypatch, argum
 OTHER = {
     "data": ("good.csv", "b.csv"), "test": ("c.csv", "d.csv"), "preset": "feedbackqa", "scale": "Bad < Good",
     "prompt_col": "a", "response_col": "b", "rating_col": "r1,r2", "id_col": "i", "group_col": "g", "raters": "mean",
-    "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True, "model": "hub/id",
+    "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True,
+    "skip_unusable": True, "model": "hub/id",
     "task": "judge", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
     "reference_col": "ref", "context_col": "ctx", "rater_col": "who", "instruction": "Is it kind?", "rubric": "r.toml",
     "template": "t.txt", "hint_template": "h.txt", "reward": "within:1", "threshold": 0.5, "reward_as": "filter",

@@ -88,12 +88,12 @@ def test_one_criterion_without_a_name_takes_a_rubric_of_one():
 
 
 def test_templates_are_files_and_their_hash_names_them():
-    Path("t.txt").write_text('{"ask": "{{ prompt }}", "got": "{{ response }}"} {{ scale }}\n')
+    Path("t.txt").write_text('{"ask": "{{ prompt }}", "got": "{{ response }}"} {{ scale }} {{ marker }}\n')
     Path("h.txt").write_text("It is {{ answer }}.")
     config = FitConfig(data=several(), scale="1-5", rating_col="help", template="t.txt", hint_template="h.txt")
     task, splits = prepare(config)
     x = splits.train[0]
-    asked = f'{{"ask": "{x.fields["prompt"]}", "got": "{x.fields["response"]}"}} 1 < 2 < 3 < 4 < 5'
+    asked = f'{{"ask": "{x.fields["prompt"]}", "got": "{x.fields["response"]}"}} 1 < 2 < 3 < 4 < 5 Final rating:'
     assert task.prompt(x.fields).text == asked
     assert task.hint_prompt(x.fields, "2").text == f"{asked}\nIt is 2."
     plain, _ = prepare(FitConfig(data=several(), scale="1-5", rating_col="help"))
@@ -204,3 +204,20 @@ def test_a_folder_with_a_split_is_resumed_from_anywhere(tmp_path):
     assert _absolute("folder#train") == f"{tmp_path / 'folder'}#train"
     assert _absolute("nvidia/HelpSteer2#train") == "nvidia/HelpSteer2#train"
     assert _absolute("world") == "world"
+
+
+def test_unusable_rows_are_left_out_only_when_asked_and_then_counted_and_listed():
+    rows = [(f"q{n}", "" if n == 3 else "x", "N/A" if n == 7 else n % 5 + 1) for n in range(40)]
+    data = write("holes.csv", ("prompt", "response", "rating"), rows)
+    with pytest.raises(DataError, match=r"holes.csv:5"):
+        prepare(FitConfig(data=data, scale="1-5"))
+    _, splits = prepare(FitConfig(data=data, scale="1-5", skip_unusable=True))
+    assert len(everything(splits)) == 38
+    assert {f"holes-{n + 2}" for n in range(40) if n not in (3, 7)} == {x.id for x in everything(splits)}
+    assert splits.notes["skipped"] == 2
+    assert sorted(text[: len("holes.csv:5")] for text in splits.notes["skipped_because"]) == [
+        "holes.csv:5",
+        "holes.csv:9",
+    ]
+    _, whole = prepare(FitConfig(data=several(), scale="1-5", rating_col="help", skip_unusable=True))
+    assert "skipped" not in whole.notes

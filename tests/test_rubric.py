@@ -67,6 +67,8 @@ def test_toml_and_markdown_say_the_same(tmp_path):
         ("r.md", "\n\n", "says nothing"),
         ("r.md", "# a\nx\n# a\ny", ":3: the heading 'a' comes twice"),
         ("r.md", "loose\n# a\nx", "above the first heading"),
+        ("r.md", "# a\nx\n| level | meaning |\n|---|---|", ":3: tables are not read"),
+        ("r.toml", '[criteria.a]\nscale = "1-5"\ninstruction = "x"', "share one scale"),
         ("r.txt", "x", ".toml or .md"),
     ],
 )
@@ -124,9 +126,9 @@ def test_what_a_user_wrote_is_never_read_as_a_template(text):
 
 
 def test_literal_braces_of_a_template_are_plain_text(tmp_path):
-    text = 'Answer {"level": n}. {{ prompt }} | {{ response }} | {{ scale }}\n'
+    text = 'Answer {"level": n}. {{ prompt }} | {{ response }} | {{ scale }} | {{ marker }} n\n'
     task = JudgeTask(FIVE, template=read_template(write(tmp_path / "t.txt", text)))
-    assert task.prompt(FIELDS).text == 'Answer {"level": n}. Why? | Because. | 1 < 2 < 3 < 4 < 5'
+    assert task.prompt(FIELDS).text == f'Answer {{"level": n}}. Why? | Because. | 1 < 2 < 3 < 4 < 5 | {MARKER} n'
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,8 @@ def test_literal_braces_of_a_template_are_plain_text(tmp_path):
         ("{{ prompt }} {{ scale }}", r"\['response'\] are missing"),
         ("{{ prompt }} {{ response }}", r"\['scale'\] are missing"),
         ("{{ prompt }} {% if %}", ":1: not a template"),
+        ("{prompt} {response} {scale}", "missing.*two braces: {{ prompt }}"),
+        ("{{ prompt }} {{ response }} {{ scale }}", "never says 'Final rating:'"),
         ("{{ prompt }} {{ response }} {{ scale }} {{ answer }}", "unknown variable 'answer'"),
     ],
 )
@@ -149,12 +153,12 @@ def test_the_forward_template_can_never_name_the_answer_and_the_hint_must():
         JudgeTask(FIVE, hint=Template("The rating is known.", "h.txt"))
 
 
-def test_a_template_cannot_reach_into_python():
-    from jinja2.exceptions import SecurityError
-
-    reaching = Template("{{ prompt.__class__.__mro__[1].__subclasses__() }}{{ response }}{{ scale }}")
-    with pytest.raises(SecurityError):
-        JudgeTask(FIVE, template=reaching).prompt(FIELDS)
+@pytest.mark.parametrize(
+    "hostile", ["{{ prompt.__class__.__mro__[1].__subclasses__() }}", "{{ 1 / 0 }}", "{{ prompt + 1 }}"]
+)
+def test_a_template_cannot_reach_into_python_and_its_mistakes_are_the_users(hostile):
+    with pytest.raises(ConfigError, match="cannot be filled in"):
+        JudgeTask(FIVE, template=Template(hostile + "{{ prompt }}{{ response }}{{ scale }}Final rating:"))
 
 
 def test_the_description_rebuilds_the_task_and_its_hash_changes_with_the_wording():
@@ -181,7 +185,25 @@ def test_an_item_without_an_input_or_with_a_foreign_criterion_is_refused():
 
 
 def test_criteria_that_are_asked_for_in_the_same_words_are_refused():
-    deaf = Template("{{ prompt }} {{ response }} {{ scale }}", "deaf.txt")
+    deaf = Template("{{ prompt }} {{ response }} {{ scale }} {{ marker }}", "deaf.txt")
     assert JudgeTask(FIVE, (Criterion("tone"),), deaf)
     with pytest.raises(ConfigError, match=r"deaf.txt asks for \['tone', 'facts'\] in the same words"):
         JudgeTask(FIVE, (Criterion("tone"), Criterion("facts")), deaf)
+
+
+@pytest.mark.parametrize("scale", ["tie | A | B", "A | Draw | B"])
+def test_a_tie_cannot_stand_for_a_response(scale):
+    with pytest.raises(ConfigError, match="of a pair the first level says that the first response is better"):
+        JudgeTask(Scale.parse(scale), template=packaged("pair"), pair=True)
+
+
+def test_a_titles_text_is_said_of_every_criterion(tmp_path):
+    text = "# How we rate\nBe strict.\n## tone\nIs it kind?\n- **1** - rude\n- `5`: kind\n## facts\n* 1 – wrong\n"
+    tone, facts = read_rubric(write(tmp_path / "r.md", text)).criteria
+    assert (tone.name, tone.instruction) == ("tone", "Be strict. Is it kind?")
+    assert tone.meanings == {"1": "rude", "5": "kind"}
+    assert (facts.instruction, facts.meanings) == ("Be strict.", {"1": "wrong"})
+    (only,) = read_rubric(write(tmp_path / "one.md", "# Tone\nIs it kind?\n")).criteria
+    assert (only.name, only.instruction) == ("Tone", "Is it kind?")
+    (plain,) = read_rubric(write(tmp_path / "plain.md", "Is it kind?\n- 1: no\n- -1: never\n")).criteria
+    assert (plain.name, plain.meanings) == ("", {"1": "no", "-1": "never"})

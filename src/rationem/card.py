@@ -16,7 +16,7 @@ from typing import Any
 from rationem.errors import RunError
 
 NAME = "rationem.json"
-VERSION = 1
+VERSION = 2
 
 _DECISIVE = ("*.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 
@@ -60,6 +60,7 @@ class Card:
         elide: whether over-long responses are shortened instead.
         seed: the run's seed.
         calibration: None where there was no validation set.
+        doubts: sentences why this judge should not be used yet; see the run's report.
     """
 
     task: Mapping[str, Any]
@@ -72,6 +73,7 @@ class Card:
     elide: bool
     seed: int
     calibration: Calibration | None
+    doubts: tuple[str, ...] = ()
 
 
 def write_card(card: Card, directory: Path) -> None:
@@ -94,8 +96,9 @@ def read_card(directory: Path) -> Card:
                 f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
             )
         calibration = content.pop("calibration")
-        marginals = {name: tuple(marginal) for name, marginal in content.pop("marginals").items()}
-        return Card(**content, marginals=marginals, calibration=Calibration(**calibration) if calibration else None)
+        content["marginals"] = {name: tuple(marginal) for name, marginal in content["marginals"].items()}
+        content["doubts"] = tuple(content["doubts"])
+        return Card(**content, calibration=Calibration(**calibration) if calibration else None)
     except FileNotFoundError as error:
         raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:

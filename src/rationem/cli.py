@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser(asked: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="rationem", description=_DESCRIPTION)
+    parser.add_argument("--version", action="version", version=f"rationem {import_module('rationem').__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
     if asked == "fit":

@@ -48,6 +48,7 @@ class FitConfig(BaseModel):
     test_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out for the test, without --test")
     limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
     world_size: int = Field(400, ge=10, description="with 'world': training examples")
+    skip_unusable: bool = Field(False, description="leave rows out that cannot be used, counted and listed")
     elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
 
     # Which model, which task, which scheme

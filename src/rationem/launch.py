@@ -55,7 +55,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
     chat = models.chat(config.model or "", checkpoint)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
-    _warn(splits)
+    _tell(splits)
     ledger = Ledger(directory)
     try:
         ledger.start(_manifest(config, task, splits, checkpoint, chat), _by_name(splits))
@@ -222,9 +222,14 @@ def _check_device(config: FitConfig) -> None:
         raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
 
 
-def _warn(splits: Splits) -> None:
-    count = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
-    if count:
+def _tell(splits: Splits) -> None:
+    """Say what was understood of the data, and what may mislead."""
+    notes = splits.notes
+    if guessed := notes.get("guessed"):
+        progress.say("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
+    if skipped := notes.get("skipped"):
+        progress.say(f"{skipped} rows that cannot be used are left out. The first: {notes['skipped_because'][0]}")
+    if count := notes.get("test_examples_whose_group_is_trained_on"):
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem.chat import Chat
-from rationem.errors import ModelError
+from rationem.errors import ModelError, closest
 
 #: The embedded model's name wherever a model is expected.
 TINY_JUDGE = "tiny-judge"
@@ -47,6 +47,8 @@ def resolve(name: str) -> str:
 
         with progress.phases("building the tiny judge (once)") as report:
             return str(tiny_judge(report=report))
+    if not Path(name).exists() and "/" not in name and closest(name, [TINY_JUDGE]):
+        raise ModelError(f"There is no model {name!r}.{closest(name, [TINY_JUDGE])}")
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 

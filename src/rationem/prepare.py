@@ -20,6 +20,8 @@ from rationem.types import Example, Splits
 #: The embedded data's name wherever a data file is expected.
 WORLD = "world"
 _WORLD_VALIDATION, _WORLD_TEST = 128, 256
+#: Rows that were skipped and are listed with their reason.
+_LISTED = 20
 
 
 def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
@@ -37,11 +39,14 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     if config.data == (WORLD,):
         return _world(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
-    loaded = load(config, config.data, rubric)
+    skipped: list[DataError] | None = [] if config.skip_unusable else None
+    loaded = load(config, config.data, rubric, skipped=skipped)
     task = make_task(config, loaded, rubric)
-    tested = load(config, config.test, rubric, like=loaded) if config.test else None
+    tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     alike(loaded, tested)
-    return task, arrange(config, loaded, tested)
+    splits = arrange(config, loaded, tested)
+    notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
+    return task, replace(splits, notes={**splits.notes, **notes})
 
 
 def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
@@ -95,7 +100,7 @@ def load(
     rubric: Rubric | None,
     *,
     like: data.Loaded | None = None,
-    skipped: list[Any] | None = None,
+    skipped: list[DataError] | None = None,
 ) -> data.Loaded:
     """Return the examples of files, read as the configuration says.
 

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
+#: Seconds between two lines of a phase where there is no terminal.
+EVERY = 30.0
+
 
 class Display(Protocol):
     """Shows phases: ``track`` opens a bar and yields a function that takes the number of units done since."""
@@ -35,6 +38,23 @@ class Silent:
         """Print nothing."""
 
 
+class _Lines:
+    """Says in a log, every half minute, how far a phase has come."""
+
+    def __init__(self, phase: str, total: int, say: Callable[[str], None]) -> None:
+        self.started = self._told = time.perf_counter()
+        self._phase, self._total, self._say = phase, total, say
+        self._done = 0
+
+    def advance(self, count: int) -> None:
+        """Count units done; say so where the last line is old."""
+        self._done += count
+        now = time.perf_counter()
+        if now - self._told >= EVERY and self._done < self._total:
+            self._told = now
+            self._say(f"{self._phase}: {self._done} of {self._total} after {now - self.started:.0f} s")
+
+
 class Rich:
     """Progress bars and lines on the terminal (standard error), by rich."""
 
@@ -48,9 +68,9 @@ class Rich:
     def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
         """Yield a function that advances one transient bar; where there is no terminal, print a line at the end."""
         if not self._console.is_terminal:
-            started = time.perf_counter()
-            yield lambda _count: None
-            self.say(f"{phase}: {total} in {time.perf_counter() - started:.1f} s")
+            lines = _Lines(phase, total, self.say)
+            yield lines.advance
+            self.say(f"{phase}: {total} in {time.perf_counter() - lines.started:.1f} s")
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 

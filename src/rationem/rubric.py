@@ -9,7 +9,8 @@ TOML::
     levels = {1 = "useless", 5 = "solves it"}
 
 With one criterion, ``instruction`` and ``[levels]`` may stand at the top. Markdown: a heading names a criterion, text
-below it is the instruction, list items ``- 1: useless`` describe levels.
+below it is the instruction, list items ``- 1: useless`` describe levels. Text below a title that has deeper headings
+under it is said of every criterion.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from rationem.scale import Scale
 
 _KEYS = ("instruction", "column", "levels")
 _TOP = (*_KEYS, "scale", "criteria")
-_ITEM = re.compile(r"[-*+]\s+(?P<level>[^:]+?)\s*:\s+(?P<meaning>.+)")
-_HEADING = re.compile(r"#+\s+(?P<name>.+?)\s*#*\s*")
+_ITEM = re.compile(r"[-*+]\s+(?P<level>\*\*[^*]+\*\*|`[^`]+`|[^:–—]+?)\s*(?::|\s[-–—])\s+(?P<meaning>.+)")
+_HEADING = re.compile(r"(?P<depth>#+)\s+(?P<name>.+?)\s*#*\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,31 +126,53 @@ def _check_keys(path: Path, where: str, content: Any, known: tuple[str, ...]) ->
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: {where.rstrip('.')} = {content!r}; a table with {list(known)} is expected.")
     for key in content:
+        if key == "scale" and where:
+            raise ConfigError(f"{path}: {where}scale: all criteria share one scale; write it once, at the top.")
         if key not in known:
             raise ConfigError(f"{path}: unknown key {where + key!r}.{closest(key, known)} Known: {list(known)}.")
 
 
+@dataclass(slots=True)
+class _Part:
+    """What stands below one heading."""
+
+    depth: int
+    sentences: list[str] = field(default_factory=list)
+    meanings: dict[str, str] = field(default_factory=dict)
+
+
 def _markdown(path: Path, text: str) -> Rubric:
-    parts: dict[str, tuple[list[str], dict[str, str]]] = {"": ([], {})}
+    parts = {"": _Part(0)}
     name = ""
     for number, line in enumerate(text.splitlines(), 1):
         if heading := _HEADING.fullmatch(line):
             name = heading["name"]
             if name in parts:
                 raise ConfigError(f"{path}:{number}: the heading {name!r} comes twice.")
-            parts[name] = ([], {})
+            parts[name] = _Part(len(heading["depth"]))
         elif item := _ITEM.fullmatch(line.strip()):
-            parts[name][1][item["level"].strip("`*_ ")] = item["meaning"].strip()
+            parts[name].meanings[item["level"].strip("`*_: ")] = item["meaning"].strip()
+        elif line.lstrip().startswith("|"):
+            raise ConfigError(f"{path}:{number}: tables are not read. Describe levels as list items: - 1: useless")
         elif line.strip():
-            parts[name][0].append(line.strip())
-    # A heading without anything below it is a title.
+            parts[name].sentences.append(line.strip())
+    return Rubric(_criteria(path, parts), None, str(path))
+
+
+def _criteria(path: Path, parts: Mapping[str, _Part]) -> tuple[Criterion, ...]:
+    """Return one criterion per heading with something below it; what a title says is said of all below it."""
+    headed = {name: part for name, part in parts.items() if name}
+    first = next(iter(headed), "")
+    titled = bool(first) and all(part.depth > headed[first].depth for name, part in headed.items() if name != first)
+    title = first if titled and len(headed) > 1 and not headed[first].meanings else None
+    said = headed[title].sentences if title is not None else []
     criteria = tuple(
-        Criterion(name, " ".join(sentences), meanings)
-        for name, (sentences, meanings) in parts.items()
-        if sentences or meanings
+        Criterion(name, " ".join([*said, *part.sentences]), part.meanings)
+        for name, part in parts.items()
+        if name != title and (part.sentences or part.meanings)
     )
-    if not criteria:
-        raise ConfigError(f"{path}: the rubric says nothing: neither an instruction nor what a level means.")
     if len(criteria) > 1 and not criteria[0].name:
         raise ConfigError(f"{path}: text stands above the first heading; every criterion has a heading of its own.")
-    return Rubric(criteria, None, str(path))
+    if not criteria and said:
+        return (Criterion("", " ".join(said)),)
+    return criteria

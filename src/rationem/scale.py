@@ -23,8 +23,8 @@ MARKER = "Final rating:"
 #: How several raters' levels become one label.
 POOLS = ("mean", "median", "majority")
 
-_NUMBER = r"-?\d+(?:\.\d+)?"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:-|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
+_NUMBER = r"-?(?:\d+(?:\.\d+)?|\.\d+)"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
 # Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
 _PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _MAX_LEVELS = 101

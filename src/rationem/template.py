@@ -35,8 +35,17 @@ class Template:
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def render(self, variables: Mapping[str, str]) -> str:
-        """Return the text with the variables filled in; their values are data, whatever they look like."""
-        rendered: str = _compiled(self.text).render(variables)
+        """Return the text with the variables filled in; their values are data, whatever they look like.
+
+        Raises:
+            ConfigError: the template does what a wording has no business to do.
+        """
+        from jinja2 import TemplateError
+
+        try:
+            rendered: str = _compiled(self.text).render(variables)
+        except (TemplateError, ArithmeticError, TypeError) as error:
+            raise ConfigError(f"{self.source or 'the template'}: cannot be filled in: {error}") from error
         return rendered
 
     def check(self, known: Collection[str], required: Collection[str]) -> Template:
@@ -55,7 +64,11 @@ class Template:
         for name in sorted(used - set(known)):
             raise ConfigError(f"{where}: unknown variable {name!r}.{closest(name, known)} Known: {sorted(known)}.")
         if missing := sorted(set(required) - used):
-            raise ConfigError(f"{where}: the variables {missing} are missing; without them the model is not asked.")
+            single = [name for name in missing if f"{{{name}}}" in self.text]
+            braces = f" Variables have two braces: {{{{ {single[0]} }}}}." if single else ""
+            raise ConfigError(
+                f"{where}: the variables {missing} are missing; without them the model is not asked.{braces}"
+            )
         return self
 
 

@@ -21,6 +21,7 @@ _GROUPS = {
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
     *("id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit", "world_size", "elide"),
+    "skip_unusable",
     *("criterion", "instruction", "rubric", "template", "hint_template", "reward", "shots", "seed"),
 )
 

@@ -24,6 +24,9 @@ SINGLE = ("prompt", "response")
 PAIR = ("prompt", "response_a", "response_b")
 OPTIONAL = ("context", "reference", "criterion")
 
+#: Levels that can stand for neither response of a pair.
+_TIES = frozenset({"tie", "draw", "both", "neither", "same", "equal", "equally good", "no preference"})
+
 _VARIABLES = ("scale", "instruction", "meanings", "marker")
 
 
@@ -57,6 +60,18 @@ class JudgeTask:
         known = (*inputs, *OPTIONAL, *_VARIABLES, *(("first", "second") if self.pair else ()))
         self.template.check(known, (*inputs, "scale"))
         self.hint.check((*known, "answer"), ("answer",))
+        probe = self.template.render(dict.fromkeys(known, "") | {"marker": MARKER})
+        if MARKER not in probe:
+            raise ConfigError(
+                f"{self.template.source or 'The template'} never says {MARKER!r}, so no model would end with it. "
+                "Ask for a last line such as: {{ marker }} LEVEL"
+            )
+        tied = [level for level in self.scale.levels[:2] if level.casefold() in _TIES]
+        if self.pair and tied:
+            raise ConfigError(
+                f"The scale {self.scale.sentence()!r}: of a pair the first level says that the first response is "
+                f"better, the second that the second is; {tied[0]!r} stands in their place. Write it behind them."
+            )
         if self.pair and self.scale.ordered:
             raise ConfigError(
                 f"Two responses are compared on levels such as 'A | B | tie'; found {self.scale.sentence()!r}."
