@@ -11,7 +11,7 @@ import pytest
 from rationem import metrics, report
 from rationem.ledger import Ledger
 from rationem.pairs import both_orders, swap_level
-from rationem.report import text
+from rationem.report import sections, text
 from rationem.report.sections import scored
 from rationem.report.tables import number, table, within
 from rationem.scale import Scale
@@ -253,15 +253,17 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
     assert text.index("**The raters") < text.index("## Test")
 
 
-def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3):
+def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibration=None, likelihood=-1.0):
     def block(share):
-        return {"count": 9, "accuracy": share, "log_likelihood": -1.0, "unparsed_draws": unparsed, "intervals": None,
-                "pairs": None, "beside_humans": None}  # fmt: skip
+        return {"count": 30, "accuracy": share, "log_likelihood": likelihood, "unparsed_draws": unparsed,
+                "intervals": None, "pairs": None, "beside_humans": None}  # fmt: skip
 
     majority = {"accuracy": majority, "log_likelihood": -1.4}
     return {
         "finished": True,
         "examples": {"train": 9, "validation": 9, "test": 9},
+        "groups": {"train": 9, "validation": 9, "test": groups},
+        "calibration": calibration,
         "criteria": [],
         "best_iteration": best,
         "iterations": [{"iteration": 0, "test": block(0.2)}, {"iteration": 1, "test": block(accuracy)}],
@@ -271,6 +273,21 @@ def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3):
     }
 
 
+def tempered(temperature, after):
+    def one(likelihood):
+        return {"log_likelihood": likelihood, "ece": 0.1}
+
+    split = {"before": one(-9.0), "after": one(after)}
+    return {"temperature": temperature, "items": 9, "validation": split, "test": split}
+
+
+def few(items):
+    summary = finished(1, groups=items)
+    for entry in summary["iterations"]:
+        entry["test"]["count"] = items
+    return summary
+
+
 @pytest.mark.parametrize(
     ("summary", "said"),
     [
@@ -278,12 +295,47 @@ def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3):
         (finished(0), ["training did not help", "no more often than always saying one level (0.300)"]),
         (finished(1, unparsed=0.63), ["63 % of the judge's draws name no level"]),
         (finished(1, accuracy=0.3), ["no more often than always saying one level (0.300)"]),
+        (finished(1, likelihood=-1.41), ["say less than the training marginal (-1.410 against -1.400 nats).**"]),
+        (finished(1, likelihood=None), ["(minus infinity against -1.400 nats).**"]),
+        (finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.39)), []),
+        (
+            finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.5)),
+            ["marginal (-1.500 against -1.400 nats), also after calibration.**"],
+        ),
+        (finished(1, calibration=tempered(2.0, -1.5)), ["marginal (-1.500 against -1.400 nats), after calibration.**"]),
+        (finished(1, calibration=tempered(20.0, -1.0)), ["temperature in 0.05..20: the probabilities carry next to"]),
+        (
+            finished(1, calibration=tempered(0.05, -1.0)),
+            ["temperature in 0.05..20: the probabilities are near certain"],
+        ),
+        (finished(1, groups=5), ["The 30 test items belong to only 5 groups (such as prompts): no number"]),
+        (few(5), ["Only 5 test items: no number about this judge is to be relied on."]),
+        (few(1), ["Only 1 test item: no number"]),
     ],
 )
 def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
     warnings = text._warnings(summary)
     assert len(warnings) == len(said)
     assert all(part in warning for part, warning in zip(said, warnings, strict=True))
+    assert [f"**{sentence}**" for sentence in report.doubts(summary)] == warnings
+
+
+def test_a_run_that_is_not_finished_raises_no_doubts_yet():
+    assert report.doubts(finished(0, accuracy=0.1) | {"finished": False}) == []
+
+
+def test_a_temperature_at_the_edge_is_explained_where_it_stands():
+    for temperature, said in ((20.0, "carry next to nothing"), (0.05, "are near certain"), (1.3, None)):
+        page = "\n".join(sections.calibration(finished(1, calibration=tempered(temperature, -1.0))))
+        assert ("no temperature in 0.05..20" in page) == (said is not None)
+        assert said is None or said in page
+
+
+def test_the_first_sentence_gives_no_interval_that_means_nothing():
+    for groups, ends, given in ((30, [0.41, 0.77], True), (29, [0.41, 0.77], False), (30, [0.6, 0.6], False)):
+        summary = finished(1, groups=groups)
+        summary["iterations"][1]["test"]["intervals"] = {"accuracy": ends}
+        assert ("interval" in text._sentence(summary)) == given
 
 
 def test_the_first_sentence_gives_interval_baselines_and_people():
@@ -292,7 +344,7 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
     assert text._sentence(summary) == (
-        "On 9 test items the judge names the people's level in 0.600 (95 % interval 0.410 to 0.770); before training "
+        "On 30 test items the judge names the people's level in 0.600 (95 % interval 0.410 to 0.770); before training "
         "in 0.200; always saying the most frequent training label, in 0.300. Against what an item's other "
         "raters say, each rater left out in turn: the judge is right in 0.550, the person left out in 0.700. "
         "Log-likelihood: -1.000 before, -1.000 after, -1.400 for the training marginal (nats per rating)."

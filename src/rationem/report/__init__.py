@@ -9,8 +9,9 @@ from typing import Any
 from rationem.ledger import write_text
 from rationem.report.summary import summarize
 from rationem.report.text import markdown
+from rationem.report.trust import doubts
 
-__all__ = ["markdown", "summarize", "write"]
+__all__ = ["doubts", "markdown", "summarize", "write"]
 
 
 def write(directory: Path) -> dict[str, Any]:

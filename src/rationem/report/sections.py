@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table, within
+from rationem.report.trust import not_found
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
@@ -209,8 +210,10 @@ def calibration(summary: Mapping[str, Any]) -> list[str]:
         if fit[split]
     ]
     head = ("", "log-likelihood before", "after", "ECE before", "after")
+    edge = not_found(fit["temperature"])
     return [
         "## Calibration",
+        *([edge] if edge else []),
         f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
         f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
         "page are without it.",

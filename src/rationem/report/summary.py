@@ -56,6 +56,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "notes": manifest["notes"],
             "scale": task["scale"],
             "examples": {split: len(examples) for split, examples in sets.items()},
+            "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.pair,
             "criteria": list(by_criterion([x for examples in sets.values() for x in examples])),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),

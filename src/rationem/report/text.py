@@ -7,11 +7,9 @@ from typing import Any
 
 from rationem.report import sections
 from rationem.report.tables import number, table
+from rationem.report.trust import FEW_GROUPS, compared, doubts
 
-__all__ = ["markdown", "number", "table"]
-
-#: A judge with more draws that name no level is warned of.
-MANY_UNPARSED = 0.2
+__all__ = ["doubts", "markdown", "number", "table"]
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -56,16 +54,17 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
 
 
 def _sentence(summary: Mapping[str, Any]) -> str:
-    split, before, after = _compared(summary)
+    split, before, after = compared(summary)
     if not summary["finished"]:
         return "The run is not finished; these are its numbers so far."
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
     baselines = summary["baselines"][split]
     of_each = " of the criterion" if summary["criteria"] else ""
+    interval = _interval(after, summary["groups"][split])
     return (
         f"{_asked(after, split, summary)} the judge names the people's level in {number(after['accuracy'])}"
-        f"{_interval(after)}; before training in {number(before['accuracy'])}; always saying the most frequent "
+        f"{interval}; before training in {number(before['accuracy'])}; always saying the most frequent "
         f"training label{of_each}, in {number(baselines['majority']['accuracy'])}.{_people(baselines, after)} "
         f"Log-likelihood: {number(before['log_likelihood'])} before, {number(after['log_likelihood'])} after, "
         f"{number(baselines['majority']['log_likelihood'])} for the training marginal (nats per rating)."
@@ -90,16 +89,12 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     )
 
 
-def _compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
-    """Return the split that tells how good the judge is, and its scores before training and of the best iteration."""
-    split = "test" if summary["examples"]["test"] else "validation"
-    by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
-    return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
-
-
-def _interval(scores: Mapping[str, Any]) -> str:
+def _interval(scores: Mapping[str, Any], groups: int) -> str:
+    """Return the interval of the accuracy; nothing where resampling so few groups, or no spread, would mislead."""
     found = (scores.get("intervals") or {}).get("accuracy")
-    return f" (95 % interval {number(found[0])} to {number(found[1])})" if found else ""
+    if not found or groups < FEW_GROUPS or found[0] == found[1]:
+        return ""
+    return f" (95 % interval {number(found[0])} to {number(found[1])})"
 
 
 def _sizes(summary: Mapping[str, Any]) -> str:
@@ -120,28 +115,8 @@ def _tested(summary: Mapping[str, Any]) -> str:
 def _warnings(summary: Mapping[str, Any]) -> list[str]:
     count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
-    sentences = [*([shared] if count else []), *_doubts(summary), *summary["raters"]["warnings"]]
+    sentences = [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
     return [f"**{sentence}**" for sentence in sentences]
-
-
-def _doubts(summary: Mapping[str, Any]) -> list[str]:
-    """Return why one should not use this judge yet."""
-    split, before, after = _compared(summary)
-    if not summary["finished"] or not before or not after:
-        return []
-    doubts = []
-    if summary["best_iteration"] == 0:
-        doubts.append("No iteration was better on validation than the base model: training did not help.")
-    if (after["unparsed_draws"] or 0) > MANY_UNPARSED:
-        doubts.append(
-            f"{100 * after['unparsed_draws']:.0f} % of the judge's draws name no level: its log-likelihood is mostly "
-            "the training marginal's."
-        )
-    majority = summary["baselines"][split]["majority"]["accuracy"]
-    if after["accuracy"] <= majority:
-        constant = "each criterion's most frequent level" if summary["criteria"] else "one level"
-        doubts.append(f"The judge is right no more often than always saying {constant} ({number(majority)}).")
-    return doubts
 
 
 def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -1,0 +1,120 @@
+"""Why one should not use a judge yet: sentences for the report, and for the card that goes with the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rationem.metrics.calibration import HIGHEST, LOWEST
+
+#: A judge with more draws that name no level is warned of.
+MANY_UNPARSED = 0.2
+
+#: With fewer groups of items than this, no interval is given and no number is to be relied on.
+FEW_GROUPS = 30
+
+
+def doubts(summary: Mapping[str, Any]) -> list[str]:
+    """Return one sentence per reason not to use this judge yet, the gravest first; none of a run that is not finished.
+
+    Args:
+        summary: what :func:`rationem.report.summarize` returns.
+    """
+    split, before, after = compared(summary)
+    if not summary["finished"] or not before or not after:
+        return []
+    return [
+        *_few(summary, split, after),
+        *_untrained(summary),
+        *_unparsed(after),
+        *_constant(summary, split, after),
+        *_marginal(summary, split, after),
+        *_temperature(summary),
+    ]
+
+
+def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the split that tells how good the judge is, and its scores before training and of the best iteration."""
+    split = "test" if summary["examples"]["test"] else "validation"
+    by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
+    return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
+
+
+def edge(temperature: float) -> str | None:
+    """Return what a temperature at the edge of the searched range says of the probabilities; None within it.
+
+    >>> edge(1.3) is None, edge(20.0)
+    (True, 'carry next to nothing')
+    """
+    if math.isclose(temperature, HIGHEST, rel_tol=1e-3):
+        return "carry next to nothing"
+    return "are near certain" if math.isclose(temperature, LOWEST, rel_tol=1e-3) else None
+
+
+def not_found(temperature: float) -> str | None:
+    """Return the sentence on a temperature at the edge of the searched range; None within it."""
+    meaning = edge(temperature)
+    return meaning and f"The calibration found no temperature in {LOWEST:g}..{HIGHEST:g}: the probabilities {meaning}."
+
+
+def _few(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
+    groups = summary["groups"][split]
+    if groups >= FEW_GROUPS:
+        return
+    items, unit = (after["pairs"]["pairs"], "pair") if after["pairs"] else (after["count"], "item")
+    if items == groups:
+        yield f"Only {items} {split} {unit}{'s' * (items != 1)}: no number about this judge is to be relied on."
+    else:
+        yield (
+            f"The {items} {split} {unit}s belong to only {groups} group{'s' * (groups != 1)} (such as prompts): no "
+            "number about this judge is to be relied on for other groups."
+        )
+
+
+def _untrained(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["best_iteration"] == 0:
+        yield "No iteration was better on validation than the base model: training did not help."
+
+
+def _unparsed(after: Mapping[str, Any]) -> Iterator[str]:
+    share = after["unparsed_draws"] or 0
+    if share > MANY_UNPARSED:
+        yield (
+            f"{100 * share:.0f} % of the judge's draws name no level: its log-likelihood is mostly the training "
+            "marginal's."
+        )
+
+
+def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
+    majority = summary["baselines"][split]["majority"]["accuracy"]
+    if after["accuracy"] <= majority:
+        constant = "each criterion's most frequent level" if summary["criteria"] else "one level"
+        yield f"The judge is right no more often than always saying {constant} ({majority:.3f})."
+
+
+def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
+    """Compare what the judge will say, calibrated where it can be, with the training marginal; None is infinite."""
+    marginal = _finite(summary["baselines"][split]["majority"]["log_likelihood"])
+    raw, calibrated = _finite(after["log_likelihood"]), ((summary["calibration"] or {}).get(split) or {}).get("after")
+    said = _finite(calibrated["log_likelihood"]) if calibrated else raw
+    if said >= marginal:
+        return
+    also = "also " if raw < marginal else ""
+    yield (
+        f"Its probabilities say less than the training marginal ({_nats(said)} against {_nats(marginal)} nats)"
+        f"{f', {also}after calibration' if calibrated else ''}."
+    )
+
+
+def _temperature(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["calibration"] and (sentence := not_found(summary["calibration"]["temperature"])):
+        yield sentence
+
+
+def _finite(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def _nats(value: float) -> str:
+    return f"{value:.3f}" if math.isfinite(value) else "minus infinity"
