@@ -207,3 +207,21 @@ def test_a_titles_text_is_said_of_every_criterion(tmp_path):
     assert (only.name, only.instruction) == ("Tone", "Is it kind?")
     (plain,) = read_rubric(write(tmp_path / "plain.md", "Is it kind?\n- 1: no\n- -1: never\n")).criteria
     assert (plain.name, plain.meanings) == ("", {"1": "no", "-1": "never"})
+
+
+def test_the_examples_of_the_documentation_are_read_as_it_says(tmp_path):
+    import re
+    from pathlib import Path
+
+    page = (Path(__file__).parents[1] / "docs" / "wording.md").read_text(encoding="utf-8")
+    blocks = dict(re.findall(r"```(toml|markdown|text)\n(.*?)```", page, re.DOTALL))
+    toml = read_rubric(write(tmp_path / "r.toml", blocks["toml"])).criteria
+    markdown = read_rubric(write(tmp_path / "r.md", blocks["markdown"])).criteria
+    assert [one.name for one in toml] == [one.name for one in markdown] == ["helpfulness", "tone"]
+    assert toml[0].meanings == markdown[0].meanings
+    assert markdown[0].instruction == f"Think of a beginner. {toml[0].instruction}"
+    task = JudgeTask(FIVE, template=read_template(write(tmp_path / "t.txt", blocks["text"])))
+    assert task.prompt(FIELDS).text == (
+        "Question: Why?\nStudent: Because.\n\nGrade it on 1 < 2 < 3 < 4 < 5. \n"
+        "Think first. End with one line: Final rating: LEVEL"
+    )
