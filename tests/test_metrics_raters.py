@@ -1,6 +1,7 @@
 """People against people: left-out raters by hand, alpha by its definition, and warnings that say what to do."""
 
 import math
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -160,6 +161,40 @@ def test_a_shift_made_by_rounding_is_named_with_both_distances_and_a_way_out():
     sentences = [one for one in metrics.rater_warnings(each, three, FOUR) if "shifts" in one]
     assert "--raters each" not in sentences[0]
     assert "log-likelihood" in sentences[0]
+
+
+def rows(items):
+    """One example per rating, as training has them."""
+    return [replace(x, id=f"{x.id}#{k}", answer=said, ratings=()) for x in items for k, said in enumerate(x.ratings, 1)]
+
+
+def test_rows_of_single_ratings_go_back_to_the_items_that_people_rated():
+    items = [item("a", "3", ("1", "4")), item("b#2", "2", ("2", "2", "1")), item("c", "1")]
+    assert metrics.regrouped([*rows(items[:2]), items[2]], FOUR) == tuple(items)
+    assert metrics.regrouped(items, FOUR) == tuple(items)
+    same = [item("q#1", "1"), replace(item("q#2", "2"), fields={"prompt": "another"})]
+    assert metrics.regrouped(same, FOUR) == tuple(same)
+    apart = [item("q#1", "1"), replace(item("q#2", "2"), group="another")]
+    assert metrics.regrouped(apart, FOUR) == tuple(apart)
+    (tied,) = metrics.regrouped(rows([item("t", "A", ("B", "A"))]), TIE)
+    assert tied.ratings == ("B", "A")
+
+
+def test_one_row_per_rating_is_no_shift_where_all_items_have_as_many_ratings():
+    items = [item(f"{a}{b}{c}", FOUR.mean((a, b, c)), (a, b, c)) for a in "14" for b in "14" for c in "14"]
+    before = [one for one in metrics.rater_warnings(rows(items), items, FOUR, each=True) if "shifts" in one]
+    assert before
+    regrouped = metrics.regrouped(rows(items), FOUR)
+    assert [one for one in metrics.rater_warnings(regrouped, items, FOUR, each=True) if "shifts" in one] == []
+
+
+def test_what_is_done_already_is_no_advice():
+    two = [item(a + b, FOUR.mean((a, b)), (a, b)) for a in "14" for b in "14"]
+    three = [item(a + b + c, FOUR.mean((a, b, c)), (a, b, c)) for a in "14" for b in "14" for c in "14"]
+    for each in (True, False):
+        (shift,) = [one for one in metrics.rater_warnings(two, three, FOUR, each=each) if "shifts" in one]
+        assert "2 ratings on average and test items 3" in shift
+        assert ("--raters each" in shift) != each
 
 
 def test_other_labels_are_no_shift_made_by_rounding():

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from rationem import metrics, report
+from rationem.data import expand_raters
 from rationem.ledger import Ledger
 from rationem.pairs import both_orders, swap_level
 from rationem.report import sections, text
@@ -41,12 +42,12 @@ def prediction(x, scale, skill, lost=False):
     return Prediction(x.id, predicted, tuple(probs.tolist()), float(probs[scale.rank(x.answer)]), 4, 4 * lost)
 
 
-def write(directory, scale, sets, *, pair=False, shots=0, test_at=(0, 1, 2)):
+def write(directory, scale, sets, *, pair=False, shots=0, test_at=(0, 1, 2), notes=None, **config):
     ledger = Ledger(directory)
     manifest = {
-        "config": {"scheme": "star", "model": "m", "seed": 3, "shots": shots},
+        "config": {"scheme": "star", "model": "m", "seed": 3, "shots": shots, **config},
         "engine": {"name": "by hand", "honours_seeds": True},
-        "notes": {},
+        "notes": notes or {},
         "task": {"scale": scale.describe(), "pair": pair},
     }
     ledger.start(manifest, sets)
@@ -251,6 +252,17 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
     assert "do not agree beyond chance" in summary["raters"]["warnings"][0]
     text = (tmp_path / "run" / "report.md").read_text()
     assert text.index("**The raters") < text.index("## Test")
+
+
+def test_one_training_row_per_rating_is_not_taken_for_one_rating_per_item(tmp_path):
+    given = sets(FIVE)
+    each = {**given, "train": expand_raters(given["train"], "each")}
+    summary = write(tmp_path / "run", FIVE, each, raters="each")
+    assert summary["examples"]["train"] == 120
+    assert summary["raters"]["warnings"] == []
+    assert summary["raters"]["alpha"]["train"] == pytest.approx(metrics.alpha(given["train"], FIVE))
+    limited = {**each, "train": each["train"][::3]}  # one rating of each item is left
+    assert write(tmp_path / "other", FIVE, limited, raters="each", limit=40)["raters"]["warnings"] == []
 
 
 def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibration=None, likelihood=-1.0):

@@ -26,6 +26,7 @@ from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.pairs import PairScores, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
+from rationem.metrics.regroup import regrouped
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 
@@ -64,6 +65,7 @@ __all__ = [
     "parts",
     "rater_warnings",
     "recalibrated",
+    "regrouped",
     "score",
     "score_pairs",
     "tempered",

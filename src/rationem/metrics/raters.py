@@ -84,12 +84,18 @@ def _alpha(examples: Sequence[Example], scale: Scale) -> float | None:
     )
 
 
-def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
+def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool = False) -> list[str]:
     """Return a sentence where raters agree too little to learn from, and one where rounding shifted the labels.
 
     Of several criteria the one with the least agreement decides, and is named.
+
+    Args:
+        train: training items as people rated them (:func:`regrouped` where there is one row per rating).
+        test: the items that are scored.
+        scale: the levels.
+        each: whether training is on single ratings already, so that this is no advice.
     """
-    return [*_disagreement(train, test, scale), *_shift(train, test, scale)]
+    return [*_disagreement(train, test, scale), *_shift(train, test, scale, each)]
 
 
 def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
@@ -106,29 +112,37 @@ def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scal
     ]
 
 
-def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
+def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale, each: bool) -> list[str]:
     if not train or not test:
         return []
     raters = [sum(len(single_ratings(x)) for x in examples) / len(examples) for examples in (train, test)]
-    labels = _variation([x.answer for x in train], [x.answer for x in test])
+    labels = _variation(_labels(train, scale), _labels(test, scale))
     single = _variation(*([rating for x in examples for rating in single_ratings(x)] for examples in (train, test)))
     if raters[0] == raters[1] or labels - single <= _SHIFT:
         return []
     return [
         f"Pooling the raters shifts the labels: training items have {raters[0]:.3g} ratings on average and test items "
         f"{raters[1]:.3g}, so the pooled labels differ by {labels:.2f} between the two sets (total variation), the "
-        f"single ratings by only {single:.2f}. {_advice(train)}"
+        f"single ratings by only {single:.2f}. {_advice(train, each)}"
     ]
 
 
-def _advice(train: Sequence[Example]) -> str:
-    if any(len(x.ratings) > 1 for x in train):
-        return "Train on single ratings (--raters each), and compare log-likelihoods, which are means over ratings."
-    return "Compare log-likelihoods, which are means over single ratings; accuracy is against the pooled labels."
+def _labels(examples: Sequence[Example], scale: Scale) -> list[str]:
+    """Return the pooled labels; without an order only those of items with a majority, as they are scored."""
+    return [x.answer for x in examples if scale.ordered or scale.majority(single_ratings(x)) is not None]
+
+
+def _advice(train: Sequence[Example], each: bool) -> str:
+    compare = "ompare log-likelihoods, which are means over single ratings; accuracy is against the pooled labels."
+    if each or not any(len(x.ratings) > 1 for x in train):
+        return f"C{compare}"
+    return f"Train on single ratings (--raters each), and c{compare}"
 
 
 def _variation(one: Sequence[str], other: Sequence[str]) -> float:
-    """Return the total-variation distance of two samples: half the sum of |share - share| over the levels."""
+    """Return the total-variation distance of two samples: half the sum of |share - share| over the levels; 0 without any."""
+    if not one or not other:
+        return 0.0
     first, second = Counter(one), Counter(other)
     return sum(abs(first[level] / len(one) - second[level] / len(other)) for level in {*first, *second}) / 2
 

@@ -68,7 +68,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "shots": _shots(run, manifest["config"]),
             "calibration": _calibration(run, best),
             "baselines": {split: _baselines(sets, split, scale) for split in _SCORED if sets[split]},
-            "raters": _raters(run),
+            "raters": _raters(run, manifest["config"]),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
         }
     finally:
@@ -116,16 +116,20 @@ def _calibration(run: _Run, best: int) -> dict[str, Any] | None:
     return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.pair)
 
 
-def _raters(run: _Run) -> dict[str, Any]:
-    given = {split: as_given(examples) for split, examples in run.sets.items()}
+def _raters(run: _Run, config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return how people agree: on the items as they rated them, though training may have one row per rating."""
+    each, limit = config.get("raters") == "each", config.get("limit")
+    rows = {split: as_given(examples) for split, examples in run.sets.items()}
+    given = {split: metrics.regrouped(examples, run.scale) for split, examples in rows.items()}
     scored = given["test"] or given["validation"]
+    parted = each and limit is not None and len(rows["train"]) >= limit  # items that lost ratings to the limit
     return {
         "alpha": {split: metrics.alpha(examples, run.scale) for split, examples in given.items()},
         "alpha_by_criterion": {
             split: metrics.alphas(examples, run.scale) if by_criterion(examples) else {}
             for split, examples in given.items()
         },
-        "warnings": metrics.rater_warnings(given["train"], scored, run.scale),
+        "warnings": metrics.rater_warnings(() if parted else given["train"], scored, run.scale, each=each),
     }
 
 
