@@ -56,6 +56,8 @@ def run(options: argparse.Namespace) -> int:
         threads=(os.cpu_count() or 1) if options.threads is None else options.threads,
         calibrate=not options.no_calibration,
     ) as judge:
+        for doubt in judge.doubts:
+            progress.say(f"Warning: {doubt}")
         totals = rate_file(
             judge,
             options.file,

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rationem import card as cards
 from rationem import progress
 from rationem.errors import ConfigError, RunError
-from rationem.judging import questions
+from rationem.judging import names, questions
 from rationem.judging.asking import Plan, ask
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, verdict
@@ -93,6 +93,11 @@ class Judge:
         """What generates; the weights are loaded when it is first asked for."""
         return self._given if self._given is not None else _open_transformers(self)
 
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Sentences why this judge should not be used yet, of the run that trained it; none is a good sign."""
+        return tuple(self.card.doubts)
+
     @cached_property
     def model_sha256(self) -> str:
         """The hash of the weights."""
@@ -100,7 +105,7 @@ class Judge:
 
     def rate(
         self,
-        items: Iterable[Mapping[str, str]],
+        items: Iterable[Mapping[str, Any]],
         *,
         draws: int | None = None,
         fast: bool = False,
@@ -113,7 +118,7 @@ class Judge:
         criteria gives one rating per criterion, side by side.
 
         Args:
-            items: mappings of field names to texts; other fields are not looked at.
+            items: mappings of field names to texts, or of the columns' names in training; others are not looked at.
             draws: rationales per item (default: as many as the calibration was fitted with, else 8).
             fast: one greedy rationale and its verdict, no probabilities.
             seed: of the draws (default: the run's); with the item's text it decides its rationales.
@@ -122,17 +127,19 @@ class Judge:
             The ratings, in order. An item that is empty or too long has one without a level that says why.
 
         Raises:
-            DataError: an item lacks a field.
-            ConfigError: an unknown criterion, or less than one draw.
+            DataError: an item lacks a field, or has two names that could stand for it.
+            ConfigError: these are no mappings, an unknown criterion, or less than one draw.
             RunError: the engine failed everything it was asked.
         """
         plan = self.plan(draws=draws, fast=fast, seed=seed)
         ratings: list[Rating] = []
         chunk: list[Case] = []
         size = self.chunk(plan)
-        for item in items:
-            criteria = questions.chosen(self.task, [item["criterion"]] if item.get("criterion") else None)
-            chunk += questions.cases(item, criteria, self.card, self.task, self.engine)
+        columns = names.columns_of(self.card)
+        for item in names.items_of(items, pair=self.task.pair):
+            criteria = questions.chosen(self.task, [str(item["criterion"])] if item.get("criterion") else None)
+            known = names.rename(item, columns, pair=self.task.pair)
+            chunk += questions.cases(known, criteria, self.card, self.task, self.engine)
             if len(chunk) >= size:
                 ratings += self.decide(chunk, plan)
                 chunk = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from rationem.data.lines import text_lines
 from rationem.data.presets import named
 from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
+from rationem.judging import names as naming
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
 
     Raises:
         ConfigError: the preset is unknown, or named together with columns.
-        DataError: a column is not in the file.
+        DataError: a column is not in the file, or two could be it.
     """
     if preset is not None:
         if given:
@@ -83,7 +84,9 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         (first,) = islice(_rows(source.path), 1)
         if named(card.preset).can_be_judged(first.cells):
             return Reading(trained, named(card.preset))
-    columns = data.Columns.from_dict({**trained.to_dict(), **given})
+    columns = data.Columns.from_dict(
+        {**trained.to_dict(), **_found(source, trained, given, pair=card.task["pair"]), **given}
+    )
     optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.inputs(source.names), *optional):
         if name not in source.names:
@@ -103,6 +106,41 @@ def _trained(card: Card, names: Collection[str]) -> data.Columns:
     if told:
         progress.say(f"Reading {told}.")
     return columns
+
+
+def _found(source: Source, columns: data.Columns, given: Mapping[str, str], *, pair: bool) -> dict[str, str]:
+    """Return role -> column where the file calls it otherwise than the training files did, and say so."""
+    names = naming.trained(columns, pair=pair)
+    wanted = {field: name for field, name in names.items() if _role(field) not in given}
+    taken = [part for name in given.values() for part in (name, *(part.strip() for part in name.split(",")))]
+    try:
+        found = naming.match(source.names, wanted, naming.hidden(columns), taken)
+    except DataError as error:
+        raise DataError(f"{source.path}: {error} Or name the right one, for instance --prompt-col NAME.") from error
+    other = {field: name for field, name in found.items() if names[field] not in (name, None)}
+    if other:
+        told = (
+            f"the {field.replace('_', ' ')} from {name!r} ({names[field]!r} in training)"
+            for field, name in other.items()
+        )
+        progress.say(f"Reading {', '.join(told)}.")
+    roles = {field: name for field, name in found.items() if _role(field) == field}
+    two = [found[field] for field in names if field in found and field not in roles]
+    return roles | ({"response": _both(source, two)} if len(two) == 2 else {})
+
+
+def _role(field: str) -> str:
+    return "response" if field.startswith("response") else field
+
+
+def _both(source: Source, names: Sequence[str]) -> str:
+    for name in names:
+        if "," in name or name != name.strip():
+            raise DataError(
+                f"{source.path}: rename the column {name!r}: of two responses, none may hold a comma or "
+                "begin or end with a blank."
+            )
+    return ",".join(names)
 
 
 def check_pair(read: Reading, names: Collection[str], *, pair: bool) -> None:

@@ -1,0 +1,161 @@
+"""What callers hand over -> the judge's inputs: items that are mappings, and the names that inputs go by (pure).
+
+An input is called by its field's name ("prompt", "response", ...) or as its column was in training. A name that is
+there exactly wins; else case and surrounding blanks do not count. A column of ratings, criteria or raters is never
+taken for an input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rationem.card import Card
+from rationem.data.columns import Columns
+from rationem.errors import ConfigError, DataError
+from rationem.tasks.judge import PAIR, SINGLE
+
+_OPTIONAL = ("reference", "context")
+
+
+def items_of(items: Iterable[Mapping[str, Any]], *, pair: bool) -> Iterator[Mapping[str, Any]]:
+    """Yield the items; a list is looked through before its first item is asked.
+
+    Raises:
+        ConfigError: these are no items, one of them is no mapping; with the call that would do.
+    """
+    inside = ", ".join(f'"{name}": "..."' for name in (PAIR if pair else SINGLE))
+    call = f"judge.rate([{{{inside}}}])"
+    _check_whole(items, call)
+    if isinstance(items, Sequence):
+        for number, item in enumerate(items, 1):
+            _check_item(number, item, call)
+    return _checked(items, call)
+
+
+def _checked(items: Iterable[Mapping[str, Any]], call: str) -> Iterator[Mapping[str, Any]]:
+    for number, item in enumerate(items, 1):
+        _check_item(number, item, call)
+        yield item
+
+
+def _check_whole(items: object, call: str) -> None:
+    kind = type(items).__name__
+    if isinstance(items, Mapping):
+        raise ConfigError(f"rate() takes a list of items; this is one item by itself ({kind}). Call {call}.")
+    for method, said in (("to_dicts", "to_dicts()"), ("to_pylist", "to_pylist()"), ("to_dict", 'to_dict("records")')):
+        if hasattr(items, "columns") and hasattr(items, method):
+            raise ConfigError(
+                f"rate() takes a list of items; this is a table ({kind}). Call judge.rate(table.{said}), or "
+                "rationem.rate_file for a file."
+            )
+    if isinstance(items, str | bytes):
+        raise ConfigError(f"rate() takes a list of items; this is a text ({kind}). Call {call}.")
+    if not isinstance(items, Iterable):
+        raise ConfigError(f"rate() takes a list of items; this is {items!r} ({kind}). Call {call}.")
+
+
+def _check_item(number: int, item: object, call: str) -> None:
+    if not isinstance(item, Mapping):
+        raise ConfigError(
+            f"Item {number} is no mapping of names to texts but of type {type(item).__name__}. Call {call}."
+        )
+
+
+def trained(columns: Columns, *, pair: bool) -> dict[str, str | None]:
+    """Return field -> its column in the training files, None where it had none of its own."""
+    responses: dict[str, str | None] = {"response": columns.response}
+    if pair:
+        parts = [part.strip() for part in columns.response.split(",")]
+        responses = dict(zip(PAIR[1:], parts if len(parts) == 2 else (None, None), strict=True))
+    return {"prompt": columns.prompt, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
+
+
+def hidden(columns: Columns) -> frozenset[str]:
+    """Return the columns that hold ratings or raters, case and surrounding blanks aside."""
+    rated = [columns.rating, *(column for _, column in columns.criteria)]
+    parts = [part for column in rated for part in (column, *column.split(","))]
+    return frozenset(_folded(name) for name in (*parts, columns.rater) if name is not None)
+
+
+def match(
+    available: Collection[str], names: Mapping[str, str | None], never: Collection[str], taken: Collection[str] = ()
+) -> dict[str, str]:
+    """Return field -> the available name that stands for it; fields that none stands for are left out.
+
+    Args:
+        available: the names of a file's columns, or of an item's keys.
+        names: field -> name in training, :func:`trained`; an optional field that had none is not looked for.
+        never: :func:`hidden`.
+        taken: available names that stand for something else.
+
+    Raises:
+        DataError: two names could stand for one field, and neither is exact.
+    """
+    found: dict[str, str] = {}
+    fields = [field for field, name in names.items() if name is not None or field not in _OPTIONAL]
+
+    def free() -> list[str]:
+        return [name for name in available if name not in taken and name not in found.values()]
+
+    for field in fields:
+        if (name := names[field]) is not None and name in free():
+            found[field] = name
+    for field in fields:
+        if field not in found and field in free() and _folded(field) not in never:
+            found[field] = field
+    for field in fields:
+        if field not in found and (same := _like(free(), {field, names[field]}, never)):
+            found[field] = _only(same, field)
+    return found
+
+
+def rename(item: Mapping[str, Any], columns: Columns | None, *, pair: bool) -> Mapping[str, Any]:
+    """Return an item under the names of the fields; what has none of their names stays as it is.
+
+    Raises:
+        DataError: two of its names could stand for one field.
+    """
+    names = trained(columns, pair=pair) if columns else _plain(pair=pair)
+    never = hidden(columns) if columns else frozenset()
+    needed = PAIR if pair else SINGLE
+    by_field = all(field in item and _folded(field) not in never for field in needed)
+    by_training = all(names[field] in item for field in needed)
+    for field in (*(needed if by_training and by_field else ()), *_OPTIONAL):
+        if (name := names[field]) is not None and field in item and name in item:
+            _only(sorted({field, name}), field)
+    wanted = {field: name for field, name in names.items() if field not in needed} if by_field else names
+    found = match(item, wanted, never, needed if by_field else ())
+    rest = {key: value for key, value in item.items() if key not in found.values() and _allowed(key, names, never)}
+    return {**rest, **{field: item[name] for field, name in found.items()}}
+
+
+def _allowed(key: object, fields: Collection[str], never: Collection[str]) -> bool:
+    """A rating under the name of a field must not be taken for it later."""
+    return key not in fields or _folded(key) not in never
+
+
+def _plain(*, pair: bool) -> dict[str, str | None]:
+    """The embedded world has no columns: the fields are their own names."""
+    return {field: field for field in (*(PAIR if pair else SINGLE), *_OPTIONAL)}
+
+
+def columns_of(card: Card) -> Columns | None:
+    """Return the columns of the training files, None for the embedded world's."""
+    return None if card.columns is None else Columns.from_dict(card.columns)
+
+
+def _like(available: Sequence[str], wanted: Collection[str | None], never: Collection[str]) -> list[str]:
+    folded = {_folded(name) for name in wanted if name is not None}
+    return [name for name in available if _folded(name) in folded and _folded(name) not in never]
+
+
+def _only(names: Sequence[str], field: str) -> str:
+    if len(names) > 1:
+        told = " and ".join(repr(name) for name in names)
+        raise DataError(f"Both {told} could be the {field.replace('_', ' ')}. Leave one out, or rename it.")
+    return names[0]
+
+
+def _folded(name: object) -> str:
+    return str(name).strip().casefold()
