@@ -322,7 +322,6 @@ def test_the_embedded_world_is_sound(capsys):
         (["FILE", "--scale", "5"], "Cannot read the scale"),
         (["FILE", "--scheme", "strr"], "Did you mean 'star'?"),
         (["FILE", "--scale", "x < y"], "not one row can be used"),
-        (["FILE", "--rating-col", "response", "--response-col", "rating"], "--scale"),
     ],
 )
 def test_a_command_that_cannot_be_understood_exits_2_and_prints_nothing_else(flags, told, sound, capsys):

@@ -44,7 +44,7 @@ def test_the_templates_are_named_with_their_hashes(file, capsys, tmp_path):
     head, _ = shown(capsys, file, *SCALE)
     assert f"rationem/judge.txt, sha256 {packaged('judge').sha256[:12]}" in head
     own = tmp_path / "own.txt"
-    own.write_text("Q {{ prompt }} A {{ response }} S {{ scale }}\n")
+    own.write_text("Q {{ prompt }} A {{ response }} S {{ scale }} {{ marker }}\n")
     hint = tmp_path / "hint.txt"
     hint.write_text("psst: {{ answer }}\n")
     head, told = shown(capsys, file, *SCALE, "--template", own, "--hint-template", hint, "--show", 1)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from rationem.data.cells import to_fields
 from rationem.data.columns import Columns, guess
 from rationem.data.hub import is_hub_name
-from rationem.data.load import Loaded, load, load_feedbackqa
+from rationem.data.load import Loaded, NoScale, load, load_feedbackqa
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import READERS, Row
@@ -25,6 +25,7 @@ __all__ = [
     "READERS",
     "Columns",
     "Loaded",
+    "NoScale",
     "Preset",
     "Row",
     "distinct_ids",

@@ -16,7 +16,8 @@ from rationem.data.presets import flatten_row
 from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sources import labels, scan_rows
 from rationem.data.suggest import suggest, typed
-from rationem.data.unusable import tally
+from rationem.data.suggest_pair import suggest_pair, unclear
+from rationem.data.unusable import notations, tally
 from rationem.errors import ConfigError, DataError
 from rationem.rubric import Criterion
 from rationem.scale import POOLS, Scale
@@ -25,6 +26,14 @@ from rationem.types import Example
 _SHOWN = 12
 #: A scale to show the form where the values suggest none.
 _ANY = "Bad < Fair < Good"
+
+
+class NoScale(DataError):
+    """No scale is given and none is known; ``suggestion`` is the one that the values suggest, as text, or None."""
+
+    def __init__(self, message: str, suggestion: str | None) -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,7 @@ def load(
 
     Raises:
         DataError: a file or row cannot be used; the message names both, says what was found and what to do.
+        NoScale: there is no scale; it knows what the values suggest.
         ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or ``raters``.
     """
     if raters not in ("each", *POOLS):
@@ -97,7 +107,10 @@ def load(
     rows = _flat(tables, reading, report, counts)
     scale = scale or (reading.preset.scale if reading.preset else None)
     if scale is None:
-        raise DataError(_no_scale(rows, reading.columns))
+        if skipped is None:
+            for _, row in rows:
+                check_columns(row, reading.columns.needed(row.cells))
+        raise _no_scale(rows, reading.columns)
     try:
         items = list(_rated(rows, reading, scale, report, counts))
     except UnknownRating as error:
@@ -223,15 +236,21 @@ def _found(rows: Sequence[tuple[str, Row]], columns: Columns) -> Counter[str]:
     return found
 
 
-def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> str:
-    for _, row in rows:
-        check_columns(row, columns.needed(row.cells))
+def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
     found = _found(rows, columns)
-    more = ", ..." if len(found) > _SHOWN else ""
-    shown = ", ".join(repr(value) for value in list(found)[:_SHOWN]) + more
     name = ", ".join(column for _, column in columns.criteria) or columns.rating
-    return (
-        f"{rows[0][1].source}: what are the levels of the rating? The column {name!r} holds "
-        f"{len(found)} different values: {shown}. Give all levels, from worst to best in your order, "
-        f"for example `--scale {typed(suggest(found.elements()) or _ANY)}`."
-    )
+    asked = f"{rows[0][1].source}: what are the levels of the rating? The column {name!r} holds"
+    shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
+    held = f"{asked} {len(found)} different values: {shown}."
+    responses = next((pair for _, row in rows if len(pair := columns.responses(row.cells)) == 2), None)
+    if responses is None:
+        scale = suggest(found.elements())
+        form = typed(scale or _ANY)
+        told = f"Give all levels, from worst to best in your order, for example `--scale {form}`."
+        return NoScale(f"{held} {notations(found)}{told}", scale)
+    scale = suggest_pair(found, responses)
+    if scale is None:
+        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found)}", None)
+    first, second = responses
+    told = f"The first level means that {first!r} is better, the second that {second!r} is: `--scale {typed(scale)}`."
+    return NoScale(f"{held} {told}", scale)

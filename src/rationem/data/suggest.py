@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from fractions import Fraction
 from itertools import pairwise
 
+from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
 from rationem.scale import Scale
 
@@ -15,7 +16,7 @@ from rationem.scale import Scale
 _NUMBER = re.compile(r"(?=.{1,24}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _BARE = re.compile(r"[\w.][\w.-]*")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
-_NUMERIC, _LONGEST = 0.9, 60
+_NUMERIC, _LONGEST = 0.6, 60
 #: Words that people rate with, worst first: names on one ladder are ordered by it.
 _LADDERS = (
     ("no", "yes"),
@@ -47,17 +48,18 @@ _LADDERS = (
 def suggest(values: Iterable[object]) -> str | None:
     """Return the text of a scale for the values of a column, or None where no short one has them.
 
-    Where nine of ten are numbers the scale is their range, with the step that meets all of them, and the rest are
-    mistakes; else every value is a name: put in order where people usually do, without an order elsewhere.
+    Where six of ten are numbers the scale is their range, with the step that meets all of them, and the rest are
+    mistakes; else every value is a name: put in order where people usually do, without an order elsewhere. "N/A" and
+    its like never are a level, and neither is "4/5" or "2,5".
 
-    >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad"]), suggest(["A", "tie", "B"])
+    >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad", "N/A"]), suggest(["A", "tie", "B"])
     ('1-4', '0-2 by 0.5', 'bad < Good', 'A | B | tie')
     """
-    texts = [text for value in values if (text := str(value).strip())]
+    texts = [text for value in values if rated(text := str(value).strip())]
     numbers = [text for text in texts if _NUMBER.fullmatch(text)]
-    if not texts:
-        return None
     numeric = len(numbers) >= _NUMERIC * len(texts)
+    if not texts or (not numeric and any(map(other_notation, texts))):
+        return None
     scale = _numbers(set(numbers)) if numeric else _names(sorted(set(texts)))
     return scale if scale is not None and _holds(scale, set(numbers if numeric else texts)) else None
 

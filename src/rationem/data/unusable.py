@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 
 from rationem.scale import Scale
 
@@ -15,6 +16,41 @@ _NOBODY = {
     *("n/a", "na", "n.a.", "#n/a", "none", "null", "nil", "nan", "-", "--", "?"),
     *("unknown", "unrated", "skip", "skipped"),
 }
+
+
+def rated(value: str) -> bool:
+    """Say whether a cell holds a rating: not what people write where nobody rated.
+
+    >>> rated("4"), rated("N/A"), rated(" ")
+    (True, False, False)
+    """
+    return bool(value.strip()) and value.strip().casefold() not in _NOBODY
+
+
+def other_notation(value: str) -> bool:
+    """Say whether a cell is a number that no scale can say as it is written: "4/5", "4 out of 5" or "2,5"."""
+    return _fraction(value) is not None or _COMMA.fullmatch(value) is not None
+
+
+def notations(values: Iterable[str]) -> str:
+    """Return sentences on ratings that are numbers in another notation, with how to write them; or nothing.
+
+    >>> notations(["4/5", "3/5", "2,5"])
+    "Write '4/5' as '4', for 5 is the most anyway. Write '2,5' as '2.5': a point parts decimals. "
+    """
+    texts = list(values)
+    of = [(value, match) for value in texts if (match := _fraction(value)) is not None]
+    commas = [(value, match) for value in texts if (match := _COMMA.fullmatch(value)) is not None]
+    said = ""
+    if of and len({match[2] for _, match in of}) == 1:
+        said += f"Write {_short(of[0][0])} as {of[0][1][1]!r}, for {of[0][1][2]} is the most anyway. "
+    elif of:
+        most = ", ".join(sorted({match[2] for _, match in of})[:_SHOWN])
+        said += f"Ratings such as {_short(of[0][0])} have different ends ({most}): bring them to one scale. "
+    if commas:
+        value, match = commas[0]
+        said += f"Write {_short(value)} as '{match[1]}.{match[2]}': a point parts decimals. "
+    return said
 
 
 def tally(found: Counter[str], scale: Scale) -> str:
@@ -33,7 +69,8 @@ def _advice(values: list[str], scale: Scale) -> str:
     nobody = [value for value in values if value.casefold() in _NOBODY]
     meant = {value: level for value in values if (level := _meant(value, scale)) is not None}
     parts = ["leave out rows that nobody rated"] if nobody else []
-    parts += [f"write {_short(value)} as {level!r}" for value, level in list(meant.items())[:1]]
+    kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
+    parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
     if len(nobody) + len(meant) < len(values):
         parts.append("mend what is mistyped, or give a scale with all levels (--scale)")
     said = "; ".join(parts)
@@ -46,6 +83,12 @@ def _meant(value: str, scale: Scale) -> str | None:
         return scale.level(match[1]) if scale.level(match[2]) == scale.levels[-1] else None
     match = _COMMA.fullmatch(value)
     return scale.level(f"{match[1]}.{match[2]}") if match else None
+
+
+def _fraction(value: str) -> re.Match[str] | None:
+    """Return the match of "n/m" with two numbers; "yes/no" is none."""
+    match = _OUT_OF.fullmatch(value)
+    return match if match and all(re.fullmatch(r"[0-9]+([.,][0-9]+)?", part) for part in match.groups()) else None
 
 
 def _short(value: str) -> str:

@@ -18,11 +18,16 @@ from rationem.launch import with_defaults
 from rationem.metrics.scores import json_safe
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
-from rationem.schemes import parse_scheme
+from rationem.schemes import Scheme, parse_scheme
 from rationem.types import Splits
 
 #: Of the JSON that ``rationem check --json`` prints.
 VERSION = 1
+#: Of the JSON; each is null where the ratings have no scale that fits them.
+SECTIONS = (
+    *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
+    *("control", "prompts", "cost"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +35,7 @@ class Checkup:
     """What was understood and found.
 
     Args:
-        sections: name -> numbers, as JSON.
+        sections: name -> numbers, as JSON; see :data:`SECTIONS`.
         findings: errors first.
     """
 
@@ -66,12 +71,18 @@ def examine(config: FitConfig) -> Checkup:
     Rows that cannot be used are counted instead of refused, and a scale that is not given is suggested by the values.
 
     Raises:
-        RationemError: the command cannot be understood: no such file, column, setting or model, or ratings that
-            suggest no scale.
+        RationemError: the command cannot be understood: no such file, column, setting or model.
     """
     scheme = parse_scheme(config.scheme, config.selector)
     asked = _asked(config)
-    material = reading.read(asked.config)
+    try:
+        material = reading.read(asked.config)
+    except reading.Unfit as problem:
+        return Checkup(dict.fromkeys(SECTIONS), (error(problem.code, plain(str(problem))),))
+    return _examined(config, asked, scheme, material)
+
+
+def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: reading.Material) -> Checkup:
     scale, everything = material.task.scale, (*material.known, *material.tested)
     examples = labelled(everything, scale)
     splits, findings = _splits(material)
@@ -171,12 +182,15 @@ def _scale(material: reading.Material) -> dict[str, Any]:
 def _suggested(material: reading.Material) -> list[Finding]:
     if material.scale_from != "suggested":
         return []
-    order = "" if material.task.scale.ordered else " Put them in order, worst first with <, if they have one."
+    scale = material.task.scale
+    order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
+    if material.task.pair:
+        columns = (material.inputs["response_a"], material.inputs["response_b"])
+        told = [f"{plain(level)!r} means {plain(name)!r}" for level, name in zip(scale.levels, columns, strict=False)]
+        order = f" Of the response columns, {', '.join(told)}."
     flag = f"--scale {plain(typed(material.config.scale or ''))}"
-    text = (
-        f"No scale was given; the values found suggest {flag}, and all numbers here use it. A fit wants it said.{order}"
-    )
-    return [note("suggested_scale", text)]
+    text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
+    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]
 
 
 def _left_out(material: reading.Material) -> list[Finding]:

@@ -10,18 +10,27 @@ from typing import Any
 
 from rationem import data
 from rationem.config import FitConfig
-from rationem.data.cells import rating_cells
-from rationem.data.choose import choose
 from rationem.data.sources import scan_rows
-from rationem.data.suggest import suggest
 from rationem.errors import ConfigError, DataError
-from rationem.prepare import WORLD, alike, columns_of, criteria_of, labelled, load, make_task, prepare
+from rationem.prepare import WORLD, alike, columns_of, labelled, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
 from rationem.tasks.judge import JudgeTask
+from rationem.template import packaged
 from rationem.types import Example, Splits
 
 #: Where a run directory is asked for and there is none.
 NO_RUN = Path(os.devnull)
+
+
+class Unfit(DataError):
+    """The data is understood, but without a scale that fits it there is nothing more to look at.
+
+    ``code`` is that of the finding.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +70,9 @@ def read(config: FitConfig) -> Material:
     """Read DATA and the test set as a fit would, but leave out what cannot be used instead of refusing it.
 
     Raises:
-        RationemError: no data is named, a file or column is not there, the ratings suggest no scale, not one row can
-            be used or has a label, or the test set asks for something else than DATA.
+        Unfit: there is no scale and the ratings suggest none, or pairs cannot be compared on it.
+        RationemError: no data is named, a file or column is not there, not one row can be used or has a label, or the
+            test set asks for something else than DATA.
     """
     if not config.data:
         raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
@@ -80,6 +90,8 @@ def read(config: FitConfig) -> Material:
             text = "the raters of no item agree on a label, and levels without an order have no mean."
             raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
     alike(loaded, tested)
+    if loaded.pair:
+        _check_pair_scale(loaded)
     table, rows = _table((*config.data, *config.test))
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
     return Material(
@@ -120,30 +132,23 @@ def describe(material: Material) -> dict[str, Any]:
 
 def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.Loaded, str]:
     """Return DATA and where its scale is from; without a scale, on the one that the values suggest."""
-    named = "given" if config.scale else "rubric" if rubric and rubric.scale else None
+    named = "given" if config.scale else "rubric" if rubric and rubric.scale else "preset"
     try:
-        loaded = load(config, config.data, rubric, skipped=skipped)
-    except DataError:
-        suggestion = None if named else suggest(_ratings(config, rubric))
-        if suggestion is None:
-            raise
-    else:
-        return config, loaded, named or "preset"
+        return config, load(config, config.data, rubric, skipped=skipped), named
+    except data.NoScale as problem:
+        if problem.suggestion is None:
+            raise Unfit("no_scale", str(problem)) from problem
+        config = config.model_copy(update={"scale": problem.suggestion})
     skipped.clear()
-    config = config.model_copy(update={"scale": suggestion})
     return config, load(config, config.data, rubric, skipped=skipped), "suggested"
 
 
-def _ratings(config: FitConfig, rubric: Rubric | None) -> Iterator[object]:
-    """Yield every rating cell that is filled, as far as columns can be told and rows be read."""
-    tables = [[row for row in _rows(name) if isinstance(row, data.Row)] for name in config.data]
-    if not all(tables):
-        return
-    reading = choose(config.preset, columns_of(config), criteria_of(config, rubric), tables)
-    for row in (row for table in tables for row in table):
-        for criterion in reading.columns.criterion_names:
-            if set(reading.columns.ratings(row.cells, criterion)) <= set(row.cells):
-                yield from (cell for cell in rating_cells(row, reading.columns, criterion) if cell is not None)
+def _check_pair_scale(loaded: data.Loaded) -> None:
+    """Raise Unfit where no judge can compare on the scale; a mistake in the user's template is another matter."""
+    try:
+        JudgeTask(loaded.scale, template=packaged("pair"), pair=True)
+    except ConfigError as problem:
+        raise Unfit("pair_scale", str(problem)) from problem
 
 
 def _rows(name: str) -> Iterator[data.Row | DataError]:

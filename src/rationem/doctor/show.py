@@ -43,7 +43,7 @@ def verdict(checkup: Checkup) -> str:
     """Return the last line: what the findings amount to."""
     counts = {severity: sum(f.severity is severity for f in checkup.findings) for severity in Severity}
     if counts[Severity.ERROR]:
-        said = "A fit would refuse this, or teach nothing."
+        said = "A fit refuses this data, or what it learns is worth nothing: mend the errors first."
     elif counts[Severity.WARNING]:
         said = "A fit would run; read the warnings before you believe its numbers."
     else:
@@ -53,6 +53,13 @@ def verdict(checkup: Checkup) -> str:
 
 
 def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    if found["data"] is not None:
+        yield from _numbers(found)
+    if found["findings"]:
+        yield "Findings", [line for finding in found["findings"] for line in _finding(finding)]
+
+
+def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "Data", _data(found)
     yield "Labels (pooled, then single ratings)", _histograms(found)
     yield "Knowing the labels alone", _baselines(found["baselines"])
@@ -60,8 +67,6 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "Sets, as a fit makes them", _sets(found["sets"])
     yield "Prompts", _prompts(found["prompts"])
     yield "A fit, at most", _cost(found["cost"])
-    if found["findings"]:
-        yield "Findings", [line for finding in found["findings"] for line in _finding(finding)]
 
 
 def _data(found: Mapping[str, Any]) -> list[str]:
@@ -106,7 +111,7 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
 
 
 def _baselines(found: Mapping[str, Any]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("", "accuracy", "within 1", "MAE", "log-lik.", "(pooled)")]
+    rows: list[tuple[str, ...]] = [("", "accuracy", "within one level", "MAE", "log-lik.", "(pooled)")]
     for name in ("data", "test"):
         if name not in found:
             continue
@@ -133,7 +138,7 @@ def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
     if one is not None:
         named = {
             "accuracy": "accuracy",
-            "within_one": "within one",
+            "within_one": "within one level",
             "mae": "MAE",
             "pearson": "Pearson",
             "pearson_unrounded": "Pearson, unrounded",
