@@ -13,6 +13,7 @@ from rationem.data import expand_raters
 from rationem.ledger import Ledger
 from rationem.pairs import both_orders, swap_level
 from rationem.report import sections, text
+from rationem.report.reading import reading
 from rationem.report.sections import scored
 from rationem.report.tables import number, table, within
 from rationem.scale import Scale
@@ -263,6 +264,58 @@ def test_one_training_row_per_rating_is_not_taken_for_one_rating_per_item(tmp_pa
     assert summary["raters"]["alpha"]["train"] == pytest.approx(metrics.alpha(given["train"], FIVE))
     limited = {**each, "train": each["train"][::3]}  # one rating of each item is left
     assert write(tmp_path / "other", FIVE, limited, raters="each", limit=40)["raters"]["warnings"] == []
+
+
+def read(notes, **config):
+    return reading({"notes": notes, "config": config})
+
+
+def test_how_the_data_was_read_is_said_in_words_and_only_what_is_not_zero():
+    zeros = dict.fromkeys(("identical_duplicates", "missing_ratings", "unrated", "repeated_ratings"), 0)
+    columns = {"prompt": "question", "response": "answer", "rating": "r1,r2", "group": None, "criteria": []}
+    assert read({}) == []
+    assert read({**zeros, "rows": 60, "preset": "feedbackqa", "columns": columns}) == [
+        "Data: 60 rows of the published set feedbackqa."
+    ]
+    assert read({**zeros, "rows": 60, "preset": None, "columns": columns, "guessed": {"response": "answer"}}) == [
+        "Data: 60 rows. Columns: prompt from `question`, response from `answer`, rating from `r1,r2` (guessed by name: "
+        "response)."
+    ]
+
+
+def test_what_was_left_out_of_the_data_is_counted_over_both_files():
+    notes = {"rows": 9, "skipped": 2, "repeated_ratings": 1, "unrated": 3, "not_scored_without_majority": 1,
+             "several_raters": 4, "delimiter": {"a.csv": ";"},
+             "test": {"rows": 5, "repeated_ratings": 2, "delimiter": {"b.csv": "\t"}}}  # fmt: skip
+    (said,) = read(notes, raters="each")
+    assert said == (
+        "Data: 9 rows, and 5 for the test. 2 rows could not be used and were left out. 3 ratings are second ones by "
+        "the same rater for the same item and were left out. 3 ratings are missing: an item is asked only for the "
+        "criteria that it is rated on. 1 held-out item is not scored: its raters agree on no label. 4 items have "
+        "several ratings: in training every rating is an example of its own, elsewhere an item has one label made of "
+        "all its ratings. The cells of `a.csv` are parted at `;`, not at commas. The cells of `b.csv` are parted at "
+        "`tab`, not at commas."
+    )
+    assert "every rating" not in read(notes, raters="mean")[0]
+
+
+def test_criteria_are_read_from_columns_of_their_own():
+    columns = {"prompt": "p", "response": "r", "rating": "rating", "criteria": [["tone", "tone_`score"]]}
+    assert read({"rows": 1, "columns": columns})[0].endswith("response from `r`, criterion `tone` from `tone_'score`.")
+
+
+def test_the_paragraph_on_the_data_stands_above_the_tables(tmp_path):
+    write(tmp_path / "run", FIVE, sets(FIVE), notes={"rows": 130, "skipped": 3})
+    page = (tmp_path / "run" / "report.md").read_text()
+    assert page.index("Data: 130 rows. 3 rows could not be used") < page.index("## Test")
+
+
+def test_the_notes_under_the_table_say_once_in_what_its_columns_are(run):
+    page = (run[0] / "report.md").read_text()
+    assert "| within one level | MAE |" in page
+    assert page.count("at most one step of the scale off") == 1
+    assert page.count("in the values of the scale") == 1
+    assert "a bootstrap over the 20 groups of the test set: too few, so they are too narrow." in page
 
 
 def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibration=None, likelihood=-1.0):

@@ -140,7 +140,7 @@ def _advice(train: Sequence[Example], each: bool) -> str:
 
 
 def _variation(one: Sequence[str], other: Sequence[str]) -> float:
-    """Return the total-variation distance of two samples: half the sum of |share - share| over the levels; 0 without any."""
+    """Return the total-variation distance of two samples: half the sum of |share - share| over levels, or 0."""
     if not one or not other:
         return 0.0
     first, second = Counter(one), Counter(other)

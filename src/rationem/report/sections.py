@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table, within
-from rationem.report.trust import not_found
+from rationem.report.trust import FEW_GROUPS, not_found
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
     True: (
         ("accuracy", "accuracy"),
-        ("within one", "within_one"),
+        ("within one level", "within_one"),
         ("MAE", "mae"),
         ("QWK", "quadratic_kappa"),
         ("Pearson", "pearson"),
@@ -87,6 +87,31 @@ def headline(summary: Mapping[str, Any], split: str) -> str:
     columns = _HEADLINES[summary["scale"]["ordered"]]
     head = ["", *(title for title, _ in columns), "no verdict", "unparsed draws"]
     return table(head, list(_headline_rows(summary, split, _keys(columns))))
+
+
+def explained(summary: Mapping[str, Any], split: str) -> str:
+    """Return what one must know to read the table of the headline numbers."""
+    groups = summary["groups"][split]
+    narrow = ": too few, so they are too narrow" if groups < FEW_GROUPS else ""
+    sentences = [
+        *(
+            [f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."]
+            if split == "test"
+            else []
+        ),
+        *(
+            [
+                "Within one level: at most one step of the scale off, whatever its size. MAE, the mean distance, is in "
+                "the values of the scale (named levels are 1, 2, 3, ...). QWK is kappa with squared distances: 1 is "
+                "agreement, 0 is chance."
+            ]
+            if summary["scale"]["ordered"]
+            else []
+        ),
+        "The log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and as far "
+        "off as its label allows; correlations leave it out.",
+    ]
+    return " ".join(sentences)
 
 
 def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report import sections
+from rationem.report.reading import reading
 from rationem.report.tables import number, table
 from rationem.report.trust import FEW_GROUPS, compared, doubts
 
@@ -18,9 +19,10 @@ def markdown(summary: Mapping[str, Any]) -> str:
     parts = [
         f"# {config['scheme']} on {config['model']}",
         _sentence(summary),
+        *_warnings(summary),
+        *reading(summary),
         f"{_sizes(summary)} Iteration **{summary['best_iteration']}** of {summary['last_iteration']} is the best by "
         f"{summary['chosen_by']}.{_tested(summary)}",
-        *_warnings(summary),
         *sections.raters(summary),
     ]
     for split in ("test", "validation"):
@@ -34,16 +36,12 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _details(summary: Mapping[str, Any], split: str) -> list[str]:
-    explained = (
-        "In brackets: 95 % intervals, a bootstrap over groups. What names no level on offer counts as wrong and as "
-        "far off as its label allows; correlations leave it out."
-    )
     averaged = (
         "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
         "knowing which criterion is rated high. Everything else is over all items."
     )
     return [
-        *([explained] if split == "test" else []),
+        sections.explained(summary, split),
         *([averaged] if summary["criteria"] else []),
         *sections.pairs(summary, split),
         *sections.criteria(summary, split),

@@ -1,0 +1,88 @@
+"""How the data was read, in a few sentences: what a run's notes counted, and only what is not zero."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+_ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater")
+
+#: Note -> (what is said of one, of several).
+_COUNTED = {
+    "skipped": (
+        "1 row could not be used and was left out.",
+        "{} rows could not be used and were left out.",
+    ),
+    "identical_duplicates": (
+        "1 row is the same as another one and was left out.",
+        "{} rows are the same as other ones and were left out.",
+    ),
+    "repeated_ratings": (
+        "1 rating is a second one by the same rater for the same item and was left out.",
+        "{} ratings are second ones by the same rater for the same item and were left out.",
+    ),
+    "missing_ratings": (
+        "1 rating cell is empty beside filled ones.",
+        "{} rating cells are empty beside filled ones.",
+    ),
+    "unrated": (
+        "1 rating is missing: that item is not asked for that criterion.",
+        "{} ratings are missing: an item is asked only for the criteria that it is rated on.",
+    ),
+    "not_scored_without_majority": (
+        "1 held-out item is not scored: its raters agree on no label.",
+        "{} held-out items are not scored: their raters agree on no label.",
+    ),
+}
+
+
+def reading(summary: Mapping[str, Any]) -> list[str]:
+    """Return one short paragraph on how the data was read; nothing where the run has no notes on it.
+
+    Args:
+        summary: what :func:`rationem.report.summarize` returns.
+    """
+    sentences = list(_sentences(summary["notes"], summary["config"].get("raters") == "each"))
+    return [f"Data: {' '.join(sentences)}"] if sentences else []
+
+
+def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
+    parts = [notes, notes.get("test") or {}]
+    yield from _rows(notes, parts)
+    yield from _columns(notes)
+    for name, (one, several) in _COUNTED.items():
+        count = sum(part.get(name, 0) for part in parts)
+        if count:
+            yield one if count == 1 else several.format(count)
+    if each and notes.get("several_raters"):
+        yield (
+            f"{notes['several_raters']} items have several ratings: in training every rating is an example of its own, "
+            "elsewhere an item has one label made of all its ratings."
+        )
+    for file, mark in {file: mark for part in parts for file, mark in part.get("delimiter", {}).items()}.items():
+        yield f"The cells of {_shown(file)} are parted at {_shown('tab' if mark == chr(9) else mark)}, not at commas."
+
+
+def _rows(notes: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    if not notes.get("rows"):
+        return
+    of = f" of the published set {notes['preset']}" if notes.get("preset") else ""
+    more = f", and {parts[1]['rows']} for the test" if parts[1].get("rows") else ""
+    yield f"{notes['rows']} rows{of}{more}."
+
+
+def _columns(notes: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the columns that were read; a preset knows its own, which nobody has to check."""
+    columns, guessed = notes.get("columns"), notes.get("guessed") or {}
+    if not columns or notes.get("preset"):
+        return
+    roles = [role for role in _ROLES if columns.get(role) and not (role == "rating" and columns.get("criteria"))]
+    named = [f"{role} from {_shown(columns[role])}" for role in roles]
+    named += [f"criterion {_shown(name)} from {_shown(column)}" for name, column in columns.get("criteria") or ()]
+    guesses = f" (guessed by name: {' and '.join(guessed)})" if guessed else ""
+    yield f"Columns: {', '.join(named)}{guesses}."
+
+
+def _shown(name: str) -> str:
+    """Return a name of the user's as Markdown shows it unchanged, in one line."""
+    return "`" + " ".join(name.replace("`", "'").split() or [name]) + "`"
