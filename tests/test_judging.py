@@ -71,7 +71,7 @@ def test_the_rationale_shown_is_the_first_that_says_the_rating(tmp_path, table):
     (rating,) = judge(tmp_path, table).rate([ITEM], draws=6)
     drafts = table.sample([Request(TASK.prompt(ITEM), Sampling(), seed) for seed in seeds(TASK, ITEM, 6)])
     agreeing = [draft.text.split("\n")[0] for draft in drafts if draft.text.endswith(rating.rating)]
-    assert rating.rationale == (agreeing[0] if agreeing else "")
+    assert rating.rationale == agreeing[0]
 
 
 def test_an_unparsed_draw_contributes_the_training_marginal(tmp_path):
@@ -149,7 +149,7 @@ def test_a_pair_is_asked_in_both_orders_and_the_second_is_turned_back_and_averag
     # Second order: A there is B here.
     assert np.allclose(list(rating.probabilities.values()), [(0.6 + 0.1) / 2, (0.3 + 0.5) / 2, (0.1 + 0.4) / 2])
     assert (rating.rating, rating.consistent, rating.draws) == ("B", False, 16)
-    assert rating.rationale == ""  # whoever said B said it of the other order, by the other names
+    assert rating.rationale == "z"  # of the given order, which says A: nobody said B of it
 
 
 def test_the_verdict_on_a_pair_does_not_depend_on_who_stands_first(tmp_path):

@@ -7,7 +7,7 @@ stands in whatever file, up to the last bits, which depend on the batch.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -64,16 +64,23 @@ class _Ticket(NamedTuple):
     number: int
 
 
-def ask(prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask) -> dict[Prompt, list[Drawn]]:
+def nothing() -> None:
+    """Tell nobody that a batch is done."""
+
+
+def ask(
+    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask, tick: Callable[[], None] = nothing
+) -> dict[Prompt, list[Drawn]]:
     """Return the draws of every distinct prompt, in the order of their numbers.
 
-    A draw that the engine failed to the last retry says nothing about the item and is left out.
+    A draw that the engine failed to the last retry says nothing about the item and is left out. ``tick`` is called
+    after every batch.
 
     Raises:
         RunError: of one prompt the engine served no draw at all; it is not known what the judge says of it.
     """
     tickets = _ordered([_Ticket(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
-    drafts = _sample(tickets, plan, engine)
+    drafts = _sample(tickets, plan, engine, tick)
     unserved = {ticket.prompt for ticket in tickets} - {ticket.prompt for ticket in drafts}
     if unserved:
         raise RunError(
@@ -82,7 +89,7 @@ def ask(prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask) 
         )
     parsed = {ticket: _parse(draft, task) for ticket, draft in drafts.items()}
     said = [ticket for ticket in tickets if ticket in parsed and parsed[ticket].answer is not None]
-    logps = {} if plan.fast else _score(said, drafts, parsed, engine, task)
+    logps = {} if plan.fast else _score(said, drafts, parsed, engine, task, tick)
     answers: dict[Prompt, list[Drawn]] = {}
     for ticket in sorted(parsed, key=lambda t: t.number):
         z = parsed[ticket]
@@ -100,7 +107,7 @@ def _key(prompt: Prompt) -> str:
     return hashlib.sha256(prompt.text.encode()).hexdigest()
 
 
-def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine) -> dict[_Ticket, Draft]:
+def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine, tick: Callable[[], None]) -> dict[_Ticket, Draft]:
     drafts: dict[_Ticket, Draft] = {}
     for _ in range(RETRIES + 1):
         for batch in _batches([ticket for ticket in tickets if ticket not in drafts], engine):
@@ -109,6 +116,7 @@ def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine) -> dict[_Tic
             ]
             found = zip(batch, engine.sample(requests), strict=True)
             drafts.update((ticket, draft) for ticket, draft in found if draft.finish is not Finish.FAILED)
+            tick()
     return drafts
 
 
@@ -124,11 +132,13 @@ def _score(
     parsed: Mapping[_Ticket, Parsed],
     engine: Engine,
     task: JudgeTask,
+    tick: Callable[[], None],
 ) -> dict[_Ticket, tuple[float, ...]]:
     scored: dict[_Ticket, tuple[float, ...]] = {}
     for batch in _batches(tickets, engine):
         queries = [LevelQuery(t.prompt, drafts[t], parsed[t].marker_end or 0, task.continuations) for t in batch]
         scored.update(zip(batch, engine.score_levels(queries), strict=True))
+        tick()
     return scored
 
 

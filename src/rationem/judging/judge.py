@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
@@ -12,7 +12,7 @@ from rationem import card as cards
 from rationem import progress
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
-from rationem.judging.asking import Plan, ask
+from rationem.judging.asking import Plan, ask, nothing
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, verdict
 from rationem.tasks.judge import JudgeTask
@@ -96,7 +96,7 @@ class Judge:
     @property
     def doubts(self) -> tuple[str, ...]:
         """Sentences why this judge should not be used yet, of the run that trained it; none is a good sign."""
-        return tuple(self.card.doubts)
+        return self.card.doubts
 
     @cached_property
     def model_sha256(self) -> str:
@@ -172,13 +172,13 @@ class Judge:
         """Return how many cases to ask at once: a few batches, so that rows of like length can share one."""
         return max(1, _BATCHES * self.batch_size // (plan.draws * (2 if self.task.pair else 1)))
 
-    def decide(self, cases: Sequence[Case], plan: Plan) -> list[Rating]:
-        """Return one rating per case.
+    def decide(self, cases: Sequence[Case], plan: Plan, tick: Callable[[], None] = nothing) -> list[Rating]:
+        """Return one rating per case; ``tick`` is called after every batch.
 
         Raises:
             RunError: the engine failed everything it was asked.
         """
-        drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task)
+        drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task, tick)
         marginals = self.card.marginals
         return [
             verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, marginals[case.criterion])

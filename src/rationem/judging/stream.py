@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,10 +58,10 @@ class _Work:
             "threads": self.judge.threads,
         }
 
-    def rate(self, rows: Sequence[data.Row], counts: Mapping[str, Count]) -> bytes:
-        """Return the bytes of a chunk, and count it."""
+    def rate(self, rows: Sequence[data.Row], counts: Mapping[str, Count], tick: Callable[[], None]) -> bytes:
+        """Return the bytes of a chunk, and count it; ``tick`` is called after every batch."""
         cases = [case for row in rows for case in self._cases(row)]
-        ratings = self.judge.decide(cases, self.plan)
+        ratings = self.judge.decide(cases, self.plan, tick)
         for rating in ratings:
             counts[rating.criterion].add(rating)
         wide = len(self.criteria)
@@ -138,7 +138,8 @@ def _rate_all(work: _Work, job: jobs.Job) -> dict[str, Count]:
     with progress.track("judging", work.source.rows) as advance:
         advance(job.rows)
         for rows in chunks(work.source, job.rows, work.size):
-            written = work.rate(rows, counts)
+            # A chunk can take minutes: a log shall show in between that it is alive.
+            written = work.rate(rows, counts, lambda: advance(0))
             job.append(written, len(rows), {name: count.as_dict() for name, count in counts.items()})
             advance(len(rows))
     if job.rows != work.source.rows:

@@ -15,6 +15,11 @@ from rationem.judging.questions import Case
 from rationem.pairs import swap_level
 from rationem.scale import Scale
 
+#: The note on a pair without a third level whose responses are exactly as probable.
+EVEN = "both responses are equally probable"
+
+_EVEN = 1e-9
+
 
 class Status(StrEnum):
     """What became of one item and criterion.
@@ -37,12 +42,14 @@ class Rating:
     Args:
         criterion: what was rated, "" where the judge has one criterion without a name.
         status: why there is a rating, or none.
-        rating: the most probable level; None unless ``status`` is "rated".
+        rating: the most probable level; of a pair whose first two are exactly as probable the third (a tie), if there
+            is one; None unless ``status`` is "rated".
         expected: sum over levels of p times the level's value, in the units of the scale; None without probabilities
             or without an order.
         probabilities: level -> p~(level | x), calibrated where the judge is; None without a rating and when fast.
         entropy: of the probabilities, nats; None without them.
-        rationale: z of the first draw, of a pair in its given order, that said the rating; "" where none did.
+        rationale: z of the first draw, of a pair in its given order, that said the rating; where none did, of the one
+            behind which it is most probable; "" where the given order of a pair said nothing.
         draws: rationales drawn; of a pair over both orders.
         unparsed: of these, how many named no level on offer.
         consistent: whether both orders of a pair say the same; None where one says nothing, and without a pair.
@@ -82,11 +89,13 @@ def verdict(
     if nothing.unparsed == nothing.draws:
         return nothing
     if plan.fast:
-        return _greedy(nothing, said, orders)
+        return _greedy(nothing, said, orders, scale)
     tables = [_predictive(order, scale, marginal, swapped=n > 0) for n, order in enumerate(orders)]
-    probs_L = _calibrated(np.mean(tables, axis=0), plan.temperature)
+    mean_L = np.mean(tables, axis=0)
+    probs_L = _calibrated(mean_L, plan.temperature)
     probabilities = dict(zip(scale.levels, probs_L.tolist(), strict=True))
-    rating = scale.levels[int(probs_L.argmax())]
+    level, note = _decided(mean_L, pair=len(orders) > 1)
+    rating = scale.levels[level]
     return replace(
         nothing,
         status=Status.RATED,
@@ -94,9 +103,18 @@ def verdict(
         expected=metrics.expected(tuple(probabilities.values()), scale),
         probabilities=probabilities,
         entropy=metrics.entropy(tuple(probabilities.values())),
-        rationale=_rationale(rating, said, orders),
+        rationale=_rationale(rating, said, orders, scale),
         consistent=_consistent(tables, said),
+        problem="; ".join(filter(None, (nothing.problem, note))),
     )
+
+
+def _decided(probs_L: Floats, *, pair: bool) -> tuple[int, str]:
+    """Return the rank of the rating and a note on it; who stands first must not win a pair that is even."""
+    best = int(probs_L.argmax())
+    if not pair or abs(probs_L[0] - probs_L[1]) > _EVEN or probs_L[:2].max() < probs_L[best] - _EVEN:
+        return best, ""
+    return (2, "") if len(probs_L) > 2 else (0, EVEN)
 
 
 def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
@@ -130,19 +148,37 @@ def _unparsed(case: Case, draws: Sequence[Drawn], asked: int) -> Rating:
     )
 
 
-def _greedy(nothing: Rating, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]]) -> Rating:
+def _greedy(
+    nothing: Rating, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]], scale: Scale
+) -> Rating:
     verdicts = [order[0] for order in said]
     named = [level for level in verdicts if level is not None]
     if len(set(named)) > 1:
         return replace(nothing, status=Status.INCONSISTENT, consistent=False)
     consistent = True if len(named) == 2 else None
-    rationale = _rationale(named[0], said, orders)
+    rationale = _rationale(named[0], said, orders, scale)
     return replace(nothing, status=Status.RATED, rating=named[0], rationale=rationale, consistent=consistent)
 
 
-def _rationale(rating: str, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]]) -> str:
-    # Only the given order: behind the other, z calls the responses by each other's names.
-    return next((z.rationale for level, z in zip(said[0], orders[0], strict=True) if level == rating), "")
+def _rationale(
+    rating: str, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]], scale: Scale
+) -> str:
+    """Return the first z that says the rating, else the one behind which it is most probable.
+
+    Only of the given order: behind the other, z calls the responses by each other's names.
+    """
+    for level, drawn in zip(said[0], orders[0], strict=True):
+        if level == rating:
+            return drawn.rationale
+    scored = [(drawn, logps) for drawn in orders[0] if (logps := drawn.level_logps) is not None]
+    if not scored:
+        return ""
+    return max(scored, key=lambda z: _log_share(z[1], scale.rank(rating)))[0].rationale
+
+
+def _log_share(level_logps: Sequence[float], rank: int) -> float:
+    """Return log of pi(level | x, z) / sum_level' pi(level' | x, z)."""
+    return float(level_logps[rank] - np.logaddexp.reduce(level_logps))
 
 
 def _consistent(tables: Sequence[Floats], said: Sequence[Sequence[str | None]]) -> bool | None:

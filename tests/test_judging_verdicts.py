@@ -1,0 +1,129 @@
+"""Drawn rationales -> a rating: what decides where nothing stands out, and which rationale is shown."""
+
+import numpy as np
+import pytest
+
+from judges import PAIR, TASK, card, directory, judge
+from rationem import JudgeTask, Scale, ScriptedEngine, cli, progress
+from rationem.card import write_card
+from rationem.judging import judge as judging
+from rationem.judging.asking import Drawn, Plan
+from rationem.judging.judge import Judge
+from rationem.judging.questions import Case
+from rationem.judging.stream import rate_file
+from rationem.judging.verdicts import verdict
+from rationem.template import packaged
+from rationem.types import Prompt
+
+TWO = JudgeTask(Scale.parse("A | B"), template=packaged("pair"), pair=True)
+SAME = {"prompt": "which", "response_a": "the same", "response_b": "the same"}
+
+
+def even(task, table):
+    """An engine that rates by place alone."""
+    return ScriptedEngine(lambda request: f"z\nFinal rating: {task.levels[request.seed % 2]}", lambda _: np.log(table))
+
+
+@pytest.mark.parametrize("temperature", [None, 0.3])
+def test_identical_answers_are_a_tie_where_the_scale_has_one_even_for_a_judge_that_prefers_the_first(
+    tmp_path, temperature
+):
+    (rating,) = judge(tmp_path, even(PAIR, [0.7, 0.2, 0.1]), PAIR, temperature=temperature).rate([SAME], draws=4)
+    assert rating.probabilities["A"] == pytest.approx(rating.probabilities["B"])
+    assert rating.probabilities["A"] > rating.probabilities["tie"]
+    assert (rating.rating, rating.problem) == ("tie", "")
+
+
+def test_without_a_tie_on_the_scale_identical_answers_go_to_the_first_and_it_says_so(tmp_path):
+    (rating,) = judge(tmp_path, even(TWO, [0.7, 0.3]), TWO, marginal=(0.5, 0.5)).rate([SAME])
+    assert (rating.rating, rating.problem) == ("A", "both responses are equally probable")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "rating"),
+    [
+        ([0.4, 0.3, 0.3], [0.3, 0.4, 0.3], "A"),  # turned back: 0.4, 0.3, 0.3
+        ([0.2, 0.2, 0.6], [0.2, 0.2, 0.6], "tie"),  # as probable, but not the highest
+        ([0.4 + 1e-6, 0.4 - 1e-6, 0.2], [0.4, 0.4, 0.2], "A"),  # nearly is not exactly
+    ],
+)
+def test_a_pair_that_is_not_exactly_even_goes_to_the_most_probable(first, second, rating):
+    orders = [[Drawn("z", "A", tuple(np.log(table)))] for table in (first, second)]
+    plan = Plan(draws=1, fast=False, seed=0, temperature=None, max_new_tokens=9)
+    found = verdict(Case("", (Prompt("x"), Prompt("y"))), orders, plan, PAIR.scale, (0.4, 0.4, 0.2))
+    assert (found.rating, found.problem) == (rating, "")
+
+
+def test_one_response_that_is_even_between_two_levels_gets_the_lower_without_a_note(tmp_path):
+    engine = ScriptedEngine(lambda _: "z\nFinal rating: 1", lambda _: np.log([0.4, 0.4, 0.2]))
+    (rating,) = judge(tmp_path, engine).rate([{"prompt": "p", "response": "r"}])
+    assert (rating.rating, rating.problem) == ("1", "")
+
+
+def shown(draws):
+    plan = Plan(draws=len(draws), fast=False, seed=0, temperature=None, max_new_tokens=9)
+    return verdict(Case("", (Prompt("x"),)), [draws], plan, TASK.scale, (0.5, 0.3, 0.2))
+
+
+def test_where_no_rationale_says_the_rating_the_one_behind_which_it_is_most_probable_is_shown():
+    draws = [
+        Drawn("lost", None),
+        Drawn("low", "1", tuple(np.log([0.5, 0.3, 0.2]))),
+        Drawn("high", "3", tuple(np.log([0.001, 0.0045, 0.0045]))),  # 0.45 of what it puts on levels at all
+        Drawn("higher", "3", tuple(np.log([0.04, 0.42, 0.54]))),
+    ]
+    rating = shown(draws)
+    assert (rating.rating, rating.rationale) == ("2", "high")
+
+
+def test_a_rationale_that_says_the_rating_comes_before_one_behind_which_it_is_more_probable():
+    draws = [Drawn("other", "1", tuple(np.log([0.1, 0.8, 0.1]))), Drawn("said", "2", tuple(np.log([0.3, 0.4, 0.3])))]
+    assert shown(draws).rationale == "said"
+
+
+# Doubts and progress -------------------------------------------------------------------------------------------
+
+
+def doubtful(path):
+    run = directory(path)
+    write_card(card(doubts=("It does no better than the most frequent rating.", "Two.")), run / "model")
+    return run
+
+
+def test_what_the_run_doubts_is_told_once_at_the_start_and_can_be_asked_for(tmp_path, monkeypatch, capsys):
+    engine = ScriptedEngine(lambda _: "z\nFinal rating: 1")
+    run = doubtful(tmp_path)
+    assert Judge.load(run, engine=engine).doubts == ("It does no better than the most frequent rating.", "Two.")
+    (tmp_path / "items.csv").write_text("prompt,response\np,r\n")
+    monkeypatch.setattr(progress, "_display", progress.Silent())
+    monkeypatch.setattr(judging, "_open_transformers", lambda judge: engine)
+    code = cli.main(["judge", str(run), str(tmp_path / "items.csv"), "-o", str(tmp_path / "out.csv"), "--threads", "1"])
+    out, err = capsys.readouterr()
+    told = " ".join(err.split())
+    assert code == 0
+    assert told.startswith("Warning: It does no better than the most frequent rating. Warning: Two. ")
+    assert told.count("Warning:") == 2
+    assert "Warning" not in out
+
+
+def test_a_log_hears_after_every_batch_how_far_the_rows_are(tmp_path, monkeypatch):
+    heard = []
+
+    class Display(progress.Silent):
+        def track(self, phase, total):
+            heard.append((phase, total))
+            return _Heard()
+
+    class _Heard:
+        def __enter__(self):
+            return heard.append
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(progress, "_display", Display())
+    (tmp_path / "items.csv").write_text("prompt,response\n" + "".join(f"p{n},r\n" for n in range(9)))
+    engine = ScriptedEngine(lambda _: "z\nFinal rating: 1", batch_size=4)
+    rate_file(Judge.load(directory(tmp_path), engine=engine), tmp_path / "items.csv", tmp_path / "out.csv", draws=4)
+    # A chunk is 4 rows of 4 draws: 4 batches of sampling and 4 of scoring; the last has one of each.
+    assert heard == [("judging", 9), 0, *([0] * 8), 4, *([0] * 8), 4, 0, 0, 1]
