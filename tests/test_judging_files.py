@@ -444,8 +444,12 @@ def test_a_job_of_other_settings_is_not_gone_on_with(run, whole, change):
         (run / "model" / "model.safetensors").write_bytes(b"others")
     more = {"seed": 1} if change == "seed" else {}
     left = jobs.partial(Path("out.csv")).read_bytes()
-    named = "model" if change == "weights" else change
-    with pytest.raises(RunError, match=f"8 rows.*{named}.*--overwrite"):
+    named = {
+        "input": r"the content of the input file items.csv\.",
+        "seed": r"the seed \(was 7, is 1\)\.",
+        "weights": r"the model \(other weights\)\.",
+    }
+    with pytest.raises(RunError, match=rf"8 rows. Different now: {named[change]} .*--overwrite"):
         rate(run, scripted(), **more)
     assert jobs.partial(Path("out.csv")).read_bytes() == left
     rate(run, scripted(), overwrite=True, **more)

@@ -1,5 +1,7 @@
 """Drawn rationales -> a rating: what decides where nothing stands out, and which rationale is shown."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from rationem import JudgeTask, Scale, ScriptedEngine, cli, progress
 from rationem.card import write_card
 from rationem.judging import judge as judging
 from rationem.judging.asking import Drawn, Plan
+from rationem.judging.differences import differences
 from rationem.judging.judge import Judge
 from rationem.judging.questions import Case
 from rationem.judging.stream import rate_file
+from rationem.judging.totals import Count, Totals
 from rationem.judging.verdicts import verdict
 from rationem.template import packaged
 from rationem.types import Prompt
@@ -127,3 +131,42 @@ def test_a_log_hears_after_every_batch_how_far_the_rows_are(tmp_path, monkeypatc
     rate_file(Judge.load(directory(tmp_path), engine=engine), tmp_path / "items.csv", tmp_path / "out.csv", draws=4)
     # A chunk is 4 rows of 4 draws: 4 batches of sampling and 4 of scoring; the last has one of each.
     assert heard == [("judging", 9), 0, *([0] * 8), 4, *([0] * 8), 4, 0, 0, 1]
+
+
+# What the command says -----------------------------------------------------------------------------------------
+
+FOUND = {
+    "input": "a.csv", "input_sha256": "1f", "card_sha256": "2f", "model_sha256": "3f", "criteria": ["tone"],
+    "columns": {"prompt": "q", "reference": None}, "draws": 8, "fast": False, "device": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"input": "b.csv", "input_sha256": "9f"}, "the input file (was a.csv, is b.csv)"),
+        ({"input_sha256": "9f"}, "the content of the input file a.csv"),
+        ({"model_sha256": "9f", "card_sha256": "9f"}, "the model (other weights)"),
+        ({"card_sha256": "9f"}, "the model's card rationem.json (its prompt, its limits or its calibration)"),
+        ({"draws": 4, "fast": True}, "the number of draws (was 8, is 4); --fast (was off, is on)"),
+        ({"device": "cuda"}, "the device (was not given, is cuda)"),
+        ({"criteria": ["tone", "facts"]}, "the criteria (was tone, is tone, facts)"),
+        ({"columns": {"prompt": "q", "reference": "key"}}, "the column of the reference (was not given, is key)"),
+    ],
+)
+def test_what_differs_from_the_job_that_began_is_said_in_words(changes, told):
+    assert differences(FOUND, {**FOUND, **changes}) == told
+
+
+def test_the_totals_are_in_plain_english():
+    pair = Count(Counter(rated=1), Counter(A=1), draws=16, unparsed=1, compared=1, consistent=1)
+    assert pair.sentence(PAIR.scale) == (
+        "1 rated; 1 of 16 rationales names no level; the two orders agree on 1 of 1 pair; "
+        "ratings: A (1), B (0), tie (0)"
+    )
+    single = Count(Counter(rated=2, too_long=1), Counter({"3": 2}), 5.0, 2, draws=16, elided=1)
+    assert single.sentence(TASK.scale) == (
+        "2 rated; 1 too long for the judge; 1 item with shortened responses; every rationale names a level; "
+        "ratings: 1 (0), 2 (0), 3 (2); mean expected rating 2.500"
+    )
+    assert Totals(1, {"": single}, 1, 2.0).lines(TASK.scale)[0] == "1 row in 2.0 s, 0.5 rows per second"

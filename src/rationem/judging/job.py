@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from rationem.errors import RunError
+from rationem.judging.differences import differences
 
 _VERSION = 1
 _NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
@@ -158,8 +159,8 @@ def _state(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwri
     if size < state["bytes"]:
         raise RunError(f"{unfinished} does not hold what {note(output)} says. Begin again with --overwrite.")
     raise RunError(
-        f"{output} was begun by another job, which did {state['rows']} rows. Different: "
-        f"{_differences(state['fingerprint'], fingerprint)}. Go on with that one, give another name, or begin again "
+        f"{output} was begun by another job, which did {state['rows']} rows. Different now: "
+        f"{differences(state['fingerprint'], fingerprint)}. Go on with that one, give another name, or begin again "
         "with --overwrite."
     )
 
@@ -181,11 +182,6 @@ def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool)
     """A job that was killed before its first note left the head at most; anything else is not ours to write over."""
     if size and not overwrite and (size > len(head) or not head.startswith(unfinished.read_bytes())):
         raise RunError(f"{unfinished} is in the way, and no job has left it. Remove it, or --overwrite.")
-
-
-def _differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    names = [name for name in {**found, **asked} if found.get(name) != asked.get(name)]
-    return "; ".join(f"{name} was {found.get(name)!r}, is {asked.get(name)!r}" for name in names)
 
 
 @contextmanager

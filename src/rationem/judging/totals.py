@@ -10,6 +10,14 @@ from typing import Any
 from rationem.judging.verdicts import Rating, Status
 from rationem.scale import Scale
 
+_STATUSES = {
+    Status.RATED: "rated",
+    Status.UNPARSED: "unparsed (no rationale names a level)",
+    Status.INCONSISTENT: "inconsistent (each order says something else)",
+    Status.TOO_LONG: "too long for the judge",
+    Status.UNUSABLE: "unusable (the column problem says why)",
+}
+
 
 @dataclass(slots=True)
 class Count:
@@ -64,13 +72,21 @@ class Count:
 
     def sentence(self, scale: Scale) -> str:
         """Return the counts as one line."""
-        parts = [f"{self.statuses[status]} {status.replace('_', ' ')}" for status in Status if _shown(self, status)]
-        parts += [f"{self.elided} shortened"] if self.elided else []
-        parts += [f"{self.unparsed} of {self.draws} draws unparsed"] if self.draws else []
-        parts += [f"both orders say the same in {self.consistent} of {self.compared}"] if self.compared else []
-        parts += ["ratings " + ", ".join(f"{level}: {self.levels[level]}" for level in scale.levels)]
+        parts = [f"{self.statuses[status]} {_STATUSES[status]}" for status in Status if _shown(self, status)]
+        parts += [f"{many(self.elided, 'item')} with shortened responses"] if self.elided else []
+        parts += [self._draws()] if self.draws else []
+        agree = f"{self.consistent} of {many(self.compared, 'pair')}"
+        parts += [f"the two orders agree on {agree}"] if self.compared else []
+        parts += ["ratings: " + ", ".join(f"{level} ({self.levels[level]})" for level in scale.levels)]
         parts += [f"mean expected rating {self.expected / self.with_expected:.3f}"] if self.with_expected else []
         return "; ".join(parts)
+
+    def _draws(self) -> str:
+        if not self.unparsed:
+            return "every rationale names a level"
+        return (
+            f"{self.unparsed} of {many(self.draws, 'rationale')} {'names' if self.unparsed == 1 else 'name'} no level"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +109,7 @@ class Totals:
         """Return what a person wants to read at the end."""
         pace = f", {self.fresh / self.seconds:.1f} rows per second" if self.fresh and self.seconds else ""
         earlier = f" ({self.rows - self.fresh} by an earlier start)" if self.fresh < self.rows else ""
-        told = [f"{self.rows} rows{earlier} in {self.seconds:.1f} s{pace}"]
+        told = [f"{many(self.rows, 'row')}{earlier} in {self.seconds:.1f} s{pace}"]
         named = [(f"{name}: " if name else "", count) for name, count in self.counts.items()]
         return told + [f"{name}{count.sentence(scale)}" for name, count in named]
 
@@ -101,6 +117,15 @@ class Totals:
 def counts_of(criteria: Sequence[str], noted: Mapping[str, Any]) -> dict[str, Count]:
     """Return the counts that a job noted, or none yet."""
     return {name: Count.from_dict(noted[name]) if name in noted else Count() for name in criteria}
+
+
+def many(count: int, thing: str) -> str:
+    """Return a count with its noun.
+
+    >>> many(1, "row"), many(0, "row")
+    ('1 row', '0 rows')
+    """
+    return f"{count} {thing}{'' if count == 1 else 's'}"
 
 
 def _shown(count: Count, status: Status) -> bool:
