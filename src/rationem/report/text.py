@@ -12,6 +12,11 @@ from rationem.report.trust import FEW_GROUPS, compared, doubts
 
 __all__ = ["doubts", "markdown", "number", "table"]
 
+_ACCOUNTED = (
+    "Training examples that are kept are trained on; of exhausted ones no try reached the people's rating. A trial is "
+    "one try."
+)
+
 
 def markdown(summary: Mapping[str, Any]) -> str:
     """Return the report of one run; every number in it is in ``summary``."""
@@ -21,8 +26,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
         _sentence(summary),
         *_warnings(summary),
         *reading(summary),
-        f"{_sizes(summary)} Iteration **{summary['best_iteration']}** of {summary['last_iteration']} is the best by "
-        f"{summary['chosen_by']}.{_tested(summary)}",
+        f"{_sizes(summary)} {_chosen(summary)}{_tested(summary)}",
         *sections.raters(summary),
     ]
     for split in ("test", "validation"):
@@ -31,7 +35,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
             if split == "test" or "test" not in summary["baselines"]:
                 parts += _details(summary, split)
     parts += sections.calibration(summary)
-    parts += ["## Every example of every iteration", table(*_accounts(summary))]
+    parts += ["## Every example of every iteration", _ACCOUNTED, table(*_accounts(summary))]
     return "\n\n".join(parts) + "\n"
 
 
@@ -60,13 +64,21 @@ def _sentence(summary: Mapping[str, Any]) -> str:
     baselines = summary["baselines"][split]
     of_each = " of the criterion" if summary["criteria"] else ""
     interval = _interval(after, summary["groups"][split])
+    trained = summary["best_iteration"] > 0
+    untrained = f"before training in {_percent(before['accuracy'])}; " if trained else ""
+    earlier = f"{number(before['log_likelihood'])} before training, " if trained else ""
     return (
-        f"{_asked(after, split, summary)} the judge names the people's level in {number(after['accuracy'])}"
-        f"{interval}; before training in {number(before['accuracy'])}; always saying the most frequent "
-        f"training label{of_each}, in {number(baselines['majority']['accuracy'])}.{_people(baselines, after)} "
-        f"Log-likelihood: {number(before['log_likelihood'])} before, {number(after['log_likelihood'])} after, "
-        f"{number(baselines['majority']['log_likelihood'])} for the training marginal (nats per rating)."
+        f"{_asked(after, split, summary)} the judge{'' if trained else ', the untrained base model,'} names the "
+        f"people's level in {_percent(after['accuracy'])}{interval} of all cases; {untrained}always saying the most "
+        f"frequent training label{of_each}, in {_percent(baselines['majority']['accuracy'])}."
+        f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
+        f"{number(baselines['majority']['log_likelihood'])} of the training marginal, the shares of the levels in "
+        "training (nats per rating; nearer 0 is better)."
     )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) -> str:
@@ -83,7 +95,7 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         return ""
     return (
         " Against what an item's other raters say, each rater left out in turn: the judge is right in "
-        f"{number(beside['accuracy'])}, the person left out in {number(ceiling['accuracy'])}."
+        f"{_percent(beside['accuracy'])}, the person left out in {_percent(ceiling['accuracy'])}."
     )
 
 
@@ -92,7 +104,7 @@ def _interval(scores: Mapping[str, Any], groups: int) -> str:
     found = (scores.get("intervals") or {}).get("accuracy")
     if not found or groups < FEW_GROUPS or found[0] == found[1]:
         return ""
-    return f" (95 % interval {number(found[0])} to {number(found[1])})"
+    return f" (95 % interval {_percent(found[0])} to {_percent(found[1])})"
 
 
 def _sizes(summary: Mapping[str, Any]) -> str:
@@ -102,6 +114,13 @@ def _sizes(summary: Mapping[str, Any]) -> str:
     two = " Each pair is two of them, one for each order." if summary["pair"] else ""
     seeds = "honours" if engine["honours_seeds"] else "does not honour"
     return f"Examples: {sizes}.{two}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
+
+
+def _chosen(summary: Mapping[str, Any]) -> str:
+    which = f"Iteration **{summary['best_iteration']}** of {summary['last_iteration']}"
+    if summary["chosen_by"] == "last iteration":
+        return f"{which} is taken as the best, for it is the last: there is no validation set to choose by."
+    return f"{which} is the best by {summary['chosen_by']}."
 
 
 def _tested(summary: Mapping[str, Any]) -> str:

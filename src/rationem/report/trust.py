@@ -90,7 +90,7 @@ def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) 
     majority = summary["baselines"][split]["majority"]["accuracy"]
     if after["accuracy"] <= majority:
         constant = "each criterion's most frequent level" if summary["criteria"] else "one level"
-        yield f"The judge is right no more often than always saying {constant} ({majority:.3f})."
+        yield f"The judge is right no more often than always saying {constant} ({100 * majority:.1f} %)."
 
 
 def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:

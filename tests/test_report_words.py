@@ -1,0 +1,150 @@
+"""What a report says in words: the first sentence, the doubts, how the data was read; on summaries by hand."""
+
+import pytest
+
+from rationem import report
+from rationem.report import sections, text
+from rationem.report.reading import reading
+
+
+def read(notes, **config):
+    return reading({"notes": notes, "config": config})
+
+
+def test_how_the_data_was_read_is_said_in_words_and_only_what_is_not_zero():
+    zeros = dict.fromkeys(("identical_duplicates", "missing_ratings", "unrated", "repeated_ratings"), 0)
+    columns = {"prompt": "question", "response": "answer", "rating": "r1,r2", "group": None, "criteria": []}
+    assert read({}) == []
+    assert read({**zeros, "rows": 60, "preset": "feedbackqa", "columns": columns}) == [
+        "Data: 60 rows of the published set feedbackqa."
+    ]
+    assert read({**zeros, "rows": 60, "preset": None, "columns": columns, "guessed": {"response": "answer"}}) == [
+        "Data: 60 rows. Columns: prompt from `question`, response from `answer`, rating from `r1,r2` (guessed by name: "
+        "response)."
+    ]
+
+
+def test_what_was_left_out_of_the_data_is_counted_over_both_files():
+    notes = {"rows": 9, "skipped": 2, "repeated_ratings": 1, "unrated": 3, "not_scored_without_majority": 1,
+             "several_raters": 4, "delimiter": {"a.csv": ";"},
+             "test": {"rows": 5, "repeated_ratings": 2, "delimiter": {"b.csv": "\t"}}}  # fmt: skip
+    (said,) = read(notes, raters="each")
+    assert said == (
+        "Data: 9 rows, and 5 for the test. 2 rows could not be used and were left out. 3 ratings are second ones by "
+        "the same rater for the same item and were left out. 3 ratings are missing: an item is asked only for the "
+        "criteria that it is rated on. 1 held-out item is not scored: its raters agree on no label. 4 items have "
+        "several ratings: in training every rating is an example of its own, elsewhere an item has one label made of "
+        "all its ratings. The cells of `a.csv` are parted at `;`, not at commas. The cells of `b.csv` are parted at "
+        "`tab`, not at commas."
+    )
+    assert "every rating" not in read(notes, raters="mean")[0]
+
+
+def test_criteria_are_read_from_columns_of_their_own():
+    columns = {"prompt": "p", "response": "r", "rating": "rating", "criteria": [["tone", "tone_`score"]]}
+    assert read({"rows": 1, "columns": columns})[0].endswith("response from `r`, criterion `tone` from `tone_'score`.")
+
+
+def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibration=None, likelihood=-1.0):
+    def block(share):
+        return {"count": 30, "accuracy": share, "log_likelihood": likelihood, "unparsed_draws": unparsed,
+                "intervals": None, "pairs": None, "beside_humans": None}  # fmt: skip
+
+    majority = {"accuracy": majority, "log_likelihood": -1.4}
+    return {
+        "finished": True,
+        "examples": {"train": 9, "validation": 9, "test": 9},
+        "groups": {"train": 9, "validation": 9, "test": groups},
+        "calibration": calibration,
+        "criteria": [],
+        "best_iteration": best,
+        "iterations": [{"iteration": 0, "test": block(0.2)}, {"iteration": 1, "test": block(accuracy)}],
+        "baselines": {"test": {"majority": majority, "human_ceiling": None}},
+        "notes": {},
+        "raters": {"warnings": []},
+    }
+
+
+def tempered(temperature, after):
+    def one(likelihood):
+        return {"log_likelihood": likelihood, "ece": 0.1}
+
+    split = {"before": one(-9.0), "after": one(after)}
+    return {"temperature": temperature, "items": 9, "validation": split, "test": split}
+
+
+def few(items):
+    summary = finished(1, groups=items)
+    for entry in summary["iterations"]:
+        entry["test"]["count"] = items
+    return summary
+
+
+@pytest.mark.parametrize(
+    ("summary", "said"),
+    [
+        (finished(1), []),
+        (finished(0), ["training did not help", "no more often than always saying one level (30.0 %)"]),
+        (finished(1, unparsed=0.63), ["63 % of the judge's draws name no level"]),
+        (finished(1, accuracy=0.3), ["no more often than always saying one level (30.0 %)"]),
+        (finished(1, likelihood=-1.41), ["say less than the training marginal (-1.410 against -1.400 nats).**"]),
+        (finished(1, likelihood=None), ["(minus infinity against -1.400 nats).**"]),
+        (finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.39)), []),
+        (
+            finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.5)),
+            ["marginal (-1.500 against -1.400 nats), also after calibration.**"],
+        ),
+        (finished(1, calibration=tempered(2.0, -1.5)), ["marginal (-1.500 against -1.400 nats), after calibration.**"]),
+        (finished(1, calibration=tempered(20.0, -1.0)), ["temperature in 0.05..20: the probabilities carry next to"]),
+        (
+            finished(1, calibration=tempered(0.05, -1.0)),
+            ["temperature in 0.05..20: the probabilities are near certain"],
+        ),
+        (finished(1, groups=5), ["The 30 test items belong to only 5 groups (such as prompts): no number"]),
+        (few(5), ["Only 5 test items: no number about this judge is to be relied on."]),
+        (few(1), ["Only 1 test item: no number"]),
+    ],
+)
+def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
+    warnings = text._warnings(summary)
+    assert len(warnings) == len(said)
+    assert all(part in warning for part, warning in zip(said, warnings, strict=True))
+    assert [f"**{sentence}**" for sentence in report.doubts(summary)] == warnings
+
+
+def test_a_run_that_is_not_finished_raises_no_doubts_yet():
+    assert report.doubts(finished(0, accuracy=0.1) | {"finished": False}) == []
+
+
+def test_a_temperature_at_the_edge_is_explained_where_it_stands():
+    for temperature, said in ((20.0, "carry next to nothing"), (0.05, "are near certain"), (1.3, None)):
+        page = "\n".join(sections.calibration(finished(1, calibration=tempered(temperature, -1.0))))
+        assert ("no temperature in 0.05..20" in page) == (said is not None)
+        assert said is None or said in page
+
+
+def test_the_first_sentence_gives_no_interval_that_means_nothing():
+    for groups, ends, given in ((30, [0.41, 0.77], True), (29, [0.41, 0.77], False), (30, [0.6, 0.6], False)):
+        summary = finished(1, groups=groups)
+        summary["iterations"][1]["test"]["intervals"] = {"accuracy": ends}
+        assert ("interval" in text._sentence(summary)) == given
+
+
+def test_the_first_sentence_gives_interval_baselines_and_people():
+    summary = finished(1)
+    summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
+    summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
+    summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
+    assert text._sentence(summary) == (
+        "On 30 test items the judge names the people's level in 60.0 % (95 % interval 41.0 % to 77.0 %) of all cases; "
+        "before training in 20.0 %; always saying the most frequent training label, in 30.0 %. Against what an item's "
+        "other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in 70.0 %. "
+        "Log-likelihood: -1.000 before training, -1.000 of the judge, -1.400 of the training marginal, the shares of "
+        "the levels in training (nats per rating; nearer 0 is better)."
+    )
+
+
+def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():
+    said = text._sentence(finished(0))
+    assert said.startswith("On 30 test items the judge, the untrained base model, names the people's level in 20.0 %")
+    assert "before training" not in said
