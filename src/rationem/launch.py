@@ -284,6 +284,7 @@ def _card(config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, le
         elide=config.elide,
         seed=config.seed,
         calibration=_calibration(config, task, splits, fitted, ledger),
+        doubts=tuple(report.doubts(report.summarize(ledger.directory))),
     )
 
 
