@@ -147,3 +147,60 @@ def test_what_is_shortened_counts_as_short(tmp_path, capsys):
     assert found["prompts"]["shots"]["max"] == pytest.approx(1500, abs=30)
     _, found = check(capsys, file, *SCALE, "--shots", 2, "--max-prompt-tokens", 500)
     assert found["prompts"]["shots"]["max"] > 6000
+
+
+def paired(count):
+    return [
+        {"prompt": r["prompt"], "one": r["response"], "two": f"Not {r['response']}", "better": "AB"[n % 2]}
+        for n, r in enumerate(rows(count))
+    ]
+
+
+PAIRED = ("--response-col", "one,two", "--rating-col", "better", "--scale", "A | B")
+
+
+def test_of_pairs_pairs_are_counted_and_not_their_two_orders(tmp_path, capsys):
+    file = write(tmp_path / "r.csv", paired(100))
+    _, found = check(capsys, file, *PAIRED)
+    assert {name: part["pairs"] for name, part in found["sets"].items()} == {"train": 80, "validation": 10, "test": 10}
+    assert found["sets"]["test"]["rows"] == 20
+    tiny = [one for one in found["findings"] if one["code"] == "tiny_set"]
+    assert [one["count"] for one in tiny] == [10, 10]
+    # the standard error of one half among ten, not among twenty
+    assert (
+        "test set has 10 pairs, each in both orders: the error of an accuracy of one half is 16%" in tiny[1]["message"]
+    )
+    main(["check", file, *PAIRED])
+    printed = capsys.readouterr().out
+    assert "pairs, each in both orders" in printed
+    assert "within one level" in printed
+    assert "within 1" not in printed
+
+
+def test_overlapping_pairs_are_held_against_the_number_of_pairs(tmp_path, capsys):
+    train, test = write(tmp_path / "train.csv", paired(60)), write(tmp_path / "test.csv", paired(60)[:12])
+    _, found = check(capsys, train, "--test", test, *PAIRED)
+    assert "of 12 test items belong" in finding(found, "group_overlap")["message"]
+
+
+def test_a_row_per_rating_is_called_so_only_where_items_have_several(tmp_path, capsys):
+    file = write(tmp_path / "r.csv", chosen([("A", "A", "B"), ("B", "B", "A")] * 30))
+    _, found = check(capsys, file, *CHOICE)
+    assert (found["data"]["train_rows_by"], found["sets"]["train"]["rows"]) == ("rating", 48 * 3)
+    main(["check", file, *CHOICE])
+    assert "train: rows (one per rating); else one per item" in capsys.readouterr().out
+    _, found = check(capsys, file, *CHOICE, "--raters", "majority")
+    assert (found["data"]["train_rows_by"], found["sets"]["train"]["rows"]) == ("item", 48)
+    main(["check", write(tmp_path / "one.csv", rows()), *SCALE])
+    assert "one per rating" not in capsys.readouterr().out
+
+
+def test_one_of_a_kind_is_told_in_the_singular(tmp_path, capsys):
+    table = rows(200)
+    table[3]["rating"] = "9"
+    table[5]["response"] = "It says <|im_end|> here."
+    _, found = check(capsys, write(tmp_path / "r.csv", [*table, table[0]]), *SCALE)
+    assert "1 of 201 rows cannot be used" in finding(found, "unusable_rows")["message"]
+    assert "mend or remove it." in finding(found, "unusable_rows")["message"]
+    assert finding(found, "control_strings")["message"].startswith("1 item holds")
+    assert finding(found, "duplicates")["message"].startswith("1 item repeats")

@@ -12,7 +12,7 @@ from rationem.config import FitConfig
 from rationem.data.suggest import typed
 from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, shots, texts
 from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
-from rationem.doctor.plain import plain
+from rationem.doctor.plain import counted, plain
 from rationem.errors import DataError
 from rationem.launch import with_defaults
 from rationem.metrics.scores import json_safe
@@ -89,10 +89,10 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     sections: dict[str, Any] = {"data": _described(material, scale), "scale": _scale(material)}
     sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
     findings += _about_labels(material, splits, scale)
-    sections["sets"] = labels.sets(splits, scale)
+    sections["sets"] = labels.sets(splits, scale, pair=material.task.pair)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
-    findings += labels.overlapping(sections["group_overlap"], len(splits.test))
+    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // (2 if material.task.pair else 1))
     sections["rows"], found = texts.unusable(material.skipped, material.rows, scale)
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material))
@@ -161,10 +161,12 @@ def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], d
 
 
 def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> list[Finding]:
-    sizes = {"train": len(splits.train), "validation": len(splits.validation), "test": len(splits.test)}
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    sizes = {name: len(part) // (2 if material.task.pair else 1) for name, part in parts.items()}
+    unit = ("pair, in both orders", "pairs, each in both orders") if material.task.pair else ("row", "rows")
     return [
         *labels.constant(material.known, scale),
-        *labels.tiny(sizes),
+        *labels.tiny(sizes, unit),
         *raters.warnings(material.known, material.tested, scale),
     ]
 
@@ -196,19 +198,40 @@ def _suggested(material: reading.Material) -> list[Finding]:
 def _left_out(material: reading.Material) -> list[Finding]:
     """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
     each = material.config.raters == "each"
-    fate = "They train, one row per rating, and are left out of all else." if each else "They are left out."
+    fate = "trained on, one row per rating, and left out of all else." if each else "left out."
+    why = "raters agree on none, and levels without an order have no mean"
     told = {
-        "no_majority": f"items have no label: raters agree on none, and levels without an order have no mean. {fate}",
-        "unrated": "ratings are missing: an item is asked only for the criteria that it is rated on.",
-        "missing_ratings": "rating cells are empty beside filled ones: those items have fewer raters.",
-        "repeated_ratings": "ratings of one rater for one item come twice; the first one counts.",
-        "empty_responses": "responses are empty, as the preset allows, and marked so in the prompt.",
+        "no_majority": ("item has no label", "items have no label", f": {why}. Such items are {fate}"),
+        "unrated": (
+            "rating is",
+            "ratings are",
+            " missing: an item is asked for the criteria that it is rated on.",
+        ),
+        "missing_ratings": (
+            *("rating cell is empty beside filled ones", "rating cells are empty beside filled ones"),
+            ": such an item has fewer raters.",
+        ),
+        "repeated_ratings": (
+            *("rating repeats", "ratings repeat"),
+            " one of the same rater for the same item: the first one counts.",
+        ),
+        "empty_responses": (
+            "response is",
+            "responses are",
+            " empty, as the preset allows, and marked in the prompt.",
+        ),
+        "conversations": (
+            *("cell holds a list", "cells hold lists"),
+            ' of chat messages: the judge reads a paragraph "Role: content" for each message.',
+        ),
     }
     loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
     counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
-    found = [note(name, f"{count} {told[name]}", count) for name, count in counts.items() if count]
+    found = [
+        note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
+    ]
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
     if marks:
-        which = ", ".join(f"{plain(file)} at {mark!r}" for file, mark in marks.items())
-        found.append(note("delimiter", f"By the header, cells are not parted at commas, but: {which}.", len(marks)))
+        which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())
+        found.append(note("delimiter", f"By the header, cells are not separated by commas: {which}.", len(marks)))
     return found

@@ -9,6 +9,7 @@ from typing import Any
 
 from rationem import metrics
 from rationem.doctor.findings import Finding, error, note, warning
+from rationem.doctor.plain import counted
 from rationem.prepare import labelled
 from rationem.scale import Scale
 from rationem.types import Example, Splits
@@ -56,12 +57,13 @@ def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -
     }
 
 
-def sets(splits: Splits, scale: Scale) -> dict[str, Any]:
-    """Return rows, groups and label shares of each set."""
+def sets(splits: Splits, scale: Scale, *, pair: bool = False) -> dict[str, Any]:
+    """Return rows, pairs (None where none are compared; each has two rows), groups and label shares of each set."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         name: {
             "rows": len(part),
+            "pairs": len(part) // 2 if pair else None,
             "groups": len({x.group for x in part}),
             "labels": shares(part, scale),
         }
@@ -84,7 +86,11 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
     level, most = max(counts.items(), key=lambda item: item[1])
     if most == len(examples):
         return [
-            error("one_label", f"All {most} items carry the label {level!r}: there is nothing to tell apart.", most)
+            error(
+                "one_label",
+                f"Every item carries the label {level!r}: there is nothing to tell apart.",
+                most,
+            )
         ]
     found = []
     if most >= _CONSTANT * len(examples):
@@ -96,8 +102,8 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
     return found
 
 
-def tiny(sizes: Mapping[str, int]) -> list[Finding]:
-    """Find sets that are too small for what they are for."""
+def tiny(sizes: Mapping[str, int], unit: tuple[str, str] = ("row", "rows")) -> list[Finding]:
+    """Find sets that are too small for what they are for; ``unit`` names one and many of what is counted."""
     why = {
         "train": "there is little to learn from",
         "validation": "the choice of the iteration is a matter of luck",
@@ -106,7 +112,7 @@ def tiny(sizes: Mapping[str, int]) -> list[Finding]:
     return [
         warning(
             "tiny_set",
-            f"The {name} set has {sizes[name]} rows: {why[name].format(0.5 / max(sizes[name], 1) ** 0.5)}.",
+            f"The {name} set has {counted(sizes[name], *unit)}: {why[name].format(0.5 / max(sizes[name], 1) ** 0.5)}.",
             sizes[name],
         )
         for name, least in _SMALL.items()
@@ -119,7 +125,8 @@ def few_groups(groups: Mapping[str, int]) -> list[Finding]:
     return [
         warning(
             "few_groups",
-            f"The {name} set has {groups[name]} groups (by default: different prompts): its numbers hang on these few.",
+            f"The {name} set has {counted(groups[name], 'group', 'groups')} (by default: different prompts): its "
+            "numbers hang on so few.",
             groups[name],
         )
         for name in ("validation", "test")
@@ -131,9 +138,10 @@ def overlapping(count: int, test: int) -> list[Finding]:
     """Find test items whose group is trained on."""
     if not count:
         return []
+    belong = "belongs" if count == 1 else "belong"
     text = (
-        f"{count} of {test} test items belong to a group (by default: ask a prompt) that training items have too: the "
-        "test numbers flatter."
+        f"{count} of {counted(test, 'test item', 'test items')} {belong} to a group (by default: the items with "
+        "the same prompt) that training items belong to as well: the test numbers flatter."
     )
     return [warning("group_overlap", text, count)]
 

@@ -33,6 +33,15 @@ def short(text: str, width: int = 40) -> str:
     return line if len(line) <= width else f"{line[: width - 4].rstrip()} ..."
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Return a number and what it counts, with the verb that goes with it.
+
+    >>> counted(1, "row is", "rows are"), counted(0, "row is", "rows are")
+    ('1 row is', '0 rows are')
+    """
+    return f"{count} {one if count == 1 else many}"
+
+
 def tolerate(stream: TextIO) -> None:
     """Let a stream that cannot encode a character write its escape instead of failing."""
     if isinstance(stream, TextIOWrapper):

@@ -126,8 +126,15 @@ def describe(material: Material) -> dict[str, Any]:
         "unused_columns": list(material.unused),
         "criteria": [criterion.name for criterion in material.task.criteria],
         "pair": material.task.pair,
+        "train_rows_by": _rows_by(material),
         "notes": notes,
     }
+
+
+def _rows_by(material: Material) -> str:
+    """Return what a row of the training set stands for: a "rating" where items have several, else an "item"."""
+    several = any(len(x.ratings) > 1 for x in material.known)
+    return "rating" if several and material.config.raters == "each" else "item"
 
 
 def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.Loaded, str]:

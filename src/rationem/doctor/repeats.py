@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rationem.doctor.findings import SHOWN, Finding, note, warning
-from rationem.doctor.plain import plain
+from rationem.doctor.plain import counted, plain
 from rationem.types import Example
 
 _MANY = 0.05
@@ -46,7 +46,7 @@ def _duplicates(sets: Sequence[Sequence[Example]], count: int, total: int) -> li
         return []
     tell = warning if count > _MANY * total else note
     places = [" = ".join(plain(example.source or example.id) for example in several[:2]) for several in sets]
-    text = f"{count} items repeat the inputs and the label of another: each counts as often as it stands there."
+    text = f"{counted(count, 'item repeats', 'items repeat')} the inputs and the label of another one."
     return [tell("duplicates", text, count, places)]
 
 
@@ -56,7 +56,8 @@ def _contradictions(against: Sequence[Sequence[Example]], total: int) -> list[Fi
     items = sum(map(len, against))
     places = [" but ".join(_told(example) for example in _differing(several)) for several in against]
     text = (
-        f"{len(against)} sets of identical inputs ({items} of {total} items) carry different labels. If several people "
+        f"{counted(len(against), 'set', 'sets')} of identical inputs ({items} of {total} items) with different labels. "
+        "If several people "
         "rated the same item, name the column that says who (--rater-col NAME): their ratings become one item."
     )
     return [warning("contradictions", text, len(against), places)]

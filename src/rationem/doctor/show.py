@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 from rationem.doctor.checkup import Checkup
 from rationem.doctor.findings import Severity
-from rationem.doctor.plain import plain, short
+from rationem.doctor.plain import counted, plain, short
 
 _WIDTH, _BAR, _REASONS = 80, 24, 8
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
@@ -64,16 +64,17 @@ def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "Labels (pooled, then single ratings)", _histograms(found)
     yield "Knowing the labels alone", _baselines(found["baselines"])
     yield "Raters", [line for name, part in found["raters"].items() for line in _raters(name, part)]
-    yield "Sets, as a fit makes them", _sets(found["sets"])
+    yield "Sets, as a fit makes them", _sets(found["sets"], found["data"]["train_rows_by"])
     yield "Prompts", _prompts(found["prompts"])
     yield "A fit, at most", _cost(found["cost"])
 
 
 def _data(found: Mapping[str, Any]) -> list[str]:
     data, scale, told = found["data"], found["scale"], found["rows"]
-    lines = [f"{data['items']} items from {data['rows']} rows of {_names(data['sources'])}"]
+    rows = counted(data["rows"], "row", "rows")
+    lines = [f"{counted(data['items'], 'item', 'items')} from {rows} of {_names(data['sources'])}"]
     if data["test_sources"]:
-        lines.append(f"test set: {data['test_items']} items of {_names(data['test_sources'])}")
+        lines.append(f"test set: {counted(data['test_items'], 'item', 'items')} of {_names(data['test_sources'])}")
     lines.append(f"columns: {data['columns_by']}")
     lines += _table([(f"  {role}", plain(name)) for role, name in data["columns"].items()])
     if data["unused_columns"]:
@@ -83,7 +84,7 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     lines.append(f"{kind}{', for ' + ', '.join(map(short, named)) if named else ''}")
     lines.append(f"scale: {plain(scale['text'])} ({_KNOWN_BY[scale['from']]})")
     if told["unusable"]:
-        lines.append(f"{told['unusable']} rows cannot be used:")
+        lines.append(f"{counted(told['unusable'], 'row', 'rows')} cannot be used:")
         lines += [f"  {count} x {plain(reason)}" for reason, count in list(told["reasons"].items())[:_REASONS]]
     return lines
 
@@ -106,7 +107,7 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
         ]
         lines += _table(rows)
         if missing := found["data"]["without_label"][name]:
-            lines.append(f"{missing} items have no label, for their raters agree on none")
+            lines.append(f"{counted(missing, 'item has', 'items have')} no label, for the raters agree on none")
     return lines
 
 
@@ -132,8 +133,8 @@ def _level(constant: Mapping[str, Any], width: int) -> str:
 
 
 def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
-    per_item = ", ".join(f"{count} items with {number}" for number, count in found["per_item"].items())
-    lines = [f"{name}: {found['ratings']} ratings; {per_item}"]
+    per_item = ", ".join(f"{counted(n, 'item', 'items')} with {number}" for number, n in found["per_item"].items())
+    lines = [f"{name}: {counted(found['ratings'], 'rating', 'ratings')}; {per_item}"]
     one = found["ceiling"]
     if one is not None:
         named = {
@@ -145,20 +146,25 @@ def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
             "quadratic_kappa": "quadratic kappa",
         }
         told = ", ".join(f"{name} {one[key]:.3f}" for key, name in named.items() if one[key] is not None)
-        lines.append(f"  one person against the others ({one['count']} times): {told}")
+        lines.append(f"  one person against the others ({counted(one['count'], 'time', 'times')}): {told}")
     if found["alpha"] is not None:
         lines.append(f"  Krippendorff's alpha {found['alpha']:.3f} (1 is agreement, 0 is chance)")
     return lines
 
 
-def _sets(found: Mapping[str, Any]) -> list[str]:
+def _sets(found: Mapping[str, Any], by: str) -> list[str]:
     levels = next((list(part["labels"]) for part in found.values() if part["labels"]), [])
-    rows: list[tuple[str, ...]] = [("", "rows", "groups", *(short(level, 10) for level in levels[:6]))]
+    pairs = any(part["pairs"] is not None for part in found.values())
+    rows: list[tuple[str, ...]] = [
+        ("", "pairs" if pairs else "rows", "groups", *(short(level, 10) for level in levels[:6]))
+    ]
     for name, part in found.items():
         shares = [f"{share:.0%}" for share in list((part["labels"] or {}).values())[:6]]
-        rows.append((name, str(part["rows"]), str(part["groups"]), *shares))
+        rows.append((name, str(part["pairs" if pairs else "rows"]), str(part["groups"]), *shares))
     width = max(map(len, rows))
     more = ["(the first six levels)"] if len(levels) > 6 else []
+    more += ["pairs, each in both orders: a row for either"] if pairs else []
+    more += [f"train: {'pairs' if pairs else 'rows'} (one per rating); else one per item"] if by == "rating" else []
     return _table([row + ("",) * (width - len(row)) for row in rows]) + more
 
 
@@ -184,7 +190,10 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
     for name in ("per_iteration", "total"):
         tokens = found[name]
         rows.append((name.replace("_", " "), *(f"{tokens[key]:,}" for key in ("read", "generated", "trained"))))
-    lines = [f"scheme {plain(found['scheme'])}, {found['iterations']} iterations", *_table(rows)]
+    lines = [
+        f"scheme {plain(found['scheme'])}, {counted(found['iterations'], 'iteration', 'iterations')}",
+        *_table(rows),
+    ]
     if found["hours"] is None:
         return [*lines, "Name a --model for hours and memory on this machine."]
     gigabytes = {name: value / 2**30 for name, value in found["memory_bytes"].items()}

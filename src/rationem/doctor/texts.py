@@ -14,7 +14,7 @@ from rationem.data.cells import UnknownRating
 from rationem.data.unusable import tally
 from rationem.doctor.cost import Sizes, mean
 from rationem.doctor.findings import SHOWN, Finding, error, note, warning
-from rationem.doctor.plain import plain, short
+from rationem.doctor.plain import counted, plain, short
 from rationem.errors import DataError
 from rationem.scale import MARKER, Scale
 from rationem.schemes import Scheme
@@ -44,7 +44,8 @@ def unusable(skipped: Sequence[DataError], rows: int, scale: Scale) -> tuple[dic
     if not skipped:
         return section, []
     text = (
-        f"{len(skipped)} of {rows} rows cannot be used, and a fit refuses a file with such a row: mend or remove them."
+        f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used, and a fit refuses a file with such a row: "
+        f"mend or remove {'it' if len(skipped) == 1 else 'them'}."
     )
     text += f" {plain(tally(values, scale))}" if values else ""
     return section, [error("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
@@ -122,15 +123,13 @@ def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, A
     findings = []
     if held:
         shown = ", ".join(short(string) for string, _ in found.most_common(SHOWN))
-        text = (
-            f"{len(held)} items hold control tokens of chat templates ({shown}). They stay text: rationem encodes them"
-        )
-        findings.append(note("control_strings", f"{text} as plain characters.", len(held), _places(held)))
+        text = f"{counted(len(held), 'item holds', 'items hold')} control tokens of chat templates ({shown})."
+        told = f"{text} They stay text: rationem encodes them as plain characters."
+        findings.append(note("control_strings", told, len(held), _places(held)))
     if marked:
-        text = f"{len(marked)} items hold the verdict marker {MARKER!r} in a text. It is read in completions only; look"
-        findings.append(
-            warning("verdict_marker", f"{text} whether a verdict stands there.", len(marked), _places(marked))
-        )
+        text = f"{counted(len(marked), 'item holds', 'items hold')} the verdict marker {MARKER!r} in a text."
+        told = f"{text} Only completions are read for it; check that the text does not give a verdict away."
+        findings.append(warning("verdict_marker", told, len(marked), _places(marked)))
     return section, findings
 
 
@@ -174,7 +173,8 @@ def _too_long(
             "left out of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten "
             "the responses (--elide)."
         )
-    text = f"{len(over)} of {total} prompts have more than {about}{room.prompt} tokens: {fate}"
+    have = "has" if len(over) == 1 else "have"
+    text = f"{len(over)} of {counted(total, 'prompt', 'prompts')} {have} more than {about}{room.prompt} tokens: {fate}"
     tell = note if room.elide else error if len(over) == total else warning if len(over) > MANY_LOST * total else note
     places = dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)
     return [tell("too_long", text, len(over), list(places))]
