@@ -86,7 +86,7 @@ def test_a_suggested_pair_scale_counts_the_labels_as_the_given_one_does(tmp_path
     assert found["scale"]["levels"] == ["1", "2", "0"]
     assert found["labels"]["data"]["pooled"] == {"1": 30, "2": 60, "0": 30}
     assert "'1' means 'one', '2' means 'two'" in finding(found, "suggested_scale")["message"]
-    with pytest.raises(NoScale, match="the second that 'two' is: `--scale \"1 | 2 | 0\"`"):
+    with pytest.raises(NoScale, match=r"the second that 'two' is: `--scale .1 \| 2 \| 0.`"):
         load([file], columns=Columns(response="one,two", rating="better"))
 
 

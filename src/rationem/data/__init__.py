@@ -13,6 +13,7 @@ from rationem.data.cells import to_fields
 from rationem.data.columns import Columns, guess
 from rationem.data.hub import is_hub_name
 from rationem.data.load import Loaded, NoScale, load, load_feedbackqa
+from rationem.data.nested import column_names
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import READERS, Row
@@ -28,6 +29,7 @@ __all__ = [
     "NoScale",
     "Preset",
     "Row",
+    "column_names",
     "distinct_ids",
     "expand_raters",
     "flatten_row",

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from rationem.data.columns import Columns, check_columns
+from rationem.data.nested import opened
 from rationem.data.readers import Row
 from rationem.errors import DataError
 from rationem.scale import Scale
@@ -34,15 +35,14 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
     Raises:
         DataError: a named column is missing, or a text is empty or no text.
     """
+    row = opened(row, columns.dotted)
     names = columns.responses(row.cells)
-    check_columns(row, columns.inputs(row.cells))
+    more = [(role, name) for role, name in (("reference", columns.reference), ("context", columns.context)) if name]
+    check_columns(row, [*columns.inputs(row.cells), *more])
     roles = ("response",) if len(names) == 1 else ("response_a", "response_b")
     fields = {"prompt": read_text(row, columns.prompt)}
     fields |= {role: read_text(row, name) for role, name in zip(roles, names, strict=True)}
-    for role, name in (("reference", columns.reference), ("context", columns.context)):
-        if name is None:
-            continue
-        check_columns(row, [(role, name)])
+    for role, name in more:
         if not is_blank(row.cells[name]):
             fields[role] = read_text(row, name)
     return fields | ({"criterion": criterion} if criterion else {})
@@ -90,10 +90,13 @@ def read_ratings(
 def read_text(row: Row, column: str) -> str:
     """Return one text cell, exactly as it stands; numbers become text, null counts as empty.
 
+    A list of chat messages, objects of the texts "role" and "content" alone, becomes a paragraph "Role: content" each.
+
     Raises:
-        DataError: the cell is empty or white, a list or an object, or not valid text.
+        DataError: the cell is empty or white, another list or an object, or not valid text.
     """
     value = row.cells[column]
+    value = conversation(value) or value
     if is_blank(value):
         raise DataError(f"{row.source}: the text in column {column!r} is empty. Fill it in, or leave the row out.")
     if isinstance(value, list | bytes | Mapping):
@@ -106,6 +109,27 @@ def read_text(row: Row, column: str) -> str:
             f"{row.source}: column {column!r} holds half a character (a surrogate) at {error.start}."
         ) from error
     return text
+
+
+def conversation(value: object) -> str | None:
+    r"""Return a list of chat messages as text; None where the cell is anything else.
+
+    >>> conversation([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}])
+    'User: Hi\n\nAssistant: Hello.'
+    """
+    if not isinstance(value, list) or not value or not all(map(_is_message, value)):
+        return None
+    if not any(message["content"].strip() for message in value):
+        return None
+    return "\n\n".join(f"{message['role'][:1].upper()}{message['role'][1:]}: {message['content']}" for message in value)
+
+
+def _is_message(value: object) -> bool:
+    return (
+        isinstance(value, Mapping)
+        and value.keys() == {"role", "content"}
+        and all(isinstance(part, str) for part in value.values())
+    )
 
 
 def is_blank(value: object) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
+from rationem.data.nested import column_names, deepest
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, DataError, closest
 
@@ -20,6 +21,8 @@ SYNONYMS = {
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The names of the user's columns. No other column is looked at, and no rating can be an input.
+
+    ``annotation.rating`` is the column of that name, or else the key "rating" of the object in "annotation".
 
     Args:
         prompt: the question, or what the response answers.
@@ -67,6 +70,13 @@ class Columns:
         parts = _split(self.response)
         return parts if self.response not in available and len(parts) == 2 else (self.response,)
 
+    @property
+    def dotted(self) -> tuple[str, ...]:
+        """The names with a dot in them, a list at commas apart and as one: they may lead into an object."""
+        roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
+        whole = [name for name in (*roles, *(column for _, column in self.criteria)) if name and "." in name]
+        return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if "." in part)]))
+
     def inputs(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of everything that a row must have to be judged."""
         return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
@@ -102,14 +112,25 @@ class Columns:
 
 
 def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
-    """Raise DataError where a row lacks a named column, with the closest name and all names that it has."""
-    for role, name in needed:
-        if name not in row.cells:
-            flag = "--criterion" if role == "criterion" else f"--{role}-col"
-            raise DataError(
-                f"{row.source}: there is no column {name!r} for the {role}.{closest(name, row.cells)} The "
-                f"columns are {list(row.cells)}. Name the one that holds the {role}: `{flag} NAME`."
-            )
+    """Raise DataError where a row lacks named columns: all of them, with the closest names and all that it has."""
+    lacking = [(role, name) for role, name in dict.fromkeys(needed) if name not in row.cells]
+    if not lacking:
+        return
+    told = " ".join(_lacking(row, role, name) for role, name in lacking)
+    flags = dict.fromkeys("--criterion NAME" if role == "criterion" else f"--{role}-col NAME" for role, _ in lacking)
+    which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
+    raise DataError(
+        f"{row.source}: {told[0].lower()}{told[1:]} The columns are {list(row.cells)}. "
+        f"Name {which}: `{' '.join(flags)}`."
+    )
+
+
+def _lacking(row: Row, role: str, name: str) -> str:
+    text = f"There is no column {name!r} for the {role}."
+    if inside := deepest(row.cells, name):
+        start, keys = inside
+        return f"{text} {start!r} has the keys {keys}.{closest(name, [f'{start}.{key}' for key in keys])}"
+    return f"{text}{closest(name, column_names(row.cells))}"
 
 
 def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> tuple[Columns, dict[str, str]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from rationem.data.cells import is_blank, rating_cells, read_ratings, read_text, to_fields
+from rationem.data.cells import conversation, is_blank, rating_cells, read_ratings, read_text, to_fields
 from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
 from rationem.errors import DataError
@@ -39,7 +39,7 @@ class Rated:
 def to_rated(
     row: Row, columns: Columns, scale: Scale, default_id: str, counts: Counter[str], *, nullable: bool = False
 ) -> list[Rated]:
-    """Return the item of a row on every criterion that it is rated on; count ``missing_ratings`` and ``unrated``.
+    """Return the item of a row on every criterion that it is rated on; count what :func:`load` notes.
 
     A row must be rated on the only criterion, except where the set is ``nullable``.
 
@@ -47,6 +47,7 @@ def to_rated(
         DataError: a named column is missing, a text is empty, or a rating is not a level of the scale.
     """
     check_columns(row, columns.needed(row.cells))
+    noted: Counter[str] = Counter()
     name = default_id if columns.id is None else read_text(row, columns.id)
     items = []
     for criterion in columns.criterion_names:
@@ -55,13 +56,17 @@ def to_rated(
         required = not nullable and len(columns.criteria) <= 1
         ratings = read_ratings(row, columns, scale, criterion, required=required)
         if not ratings:
-            counts["unrated"] += 1
+            noted["unrated"] += 1
             continue
-        counts["missing_ratings"] += rating_cells(row, columns, criterion).count(None)
+        noted["missing_ratings"] += rating_cells(row, columns, criterion).count(None)
         raters = () if columns.rater is None else (read_text(row, columns.rater),) * len(ratings)
         key = (group, *fields.items()) if columns.id is None else (name, criterion)
         full = f"{name}/{criterion}" if criterion else name
         items.append(Rated(full, key, fields, group, ratings, raters, row.source))
+    optional = (("reference", columns.reference), ("context", columns.context))
+    texts = {column for _, column in (*columns.inputs(row.cells), *optional) if column is not None}
+    noted["conversations"] = sum(conversation(row.cells[column]) is not None for column in texts)
+    counts.update(noted)  # of a row that can be used
     return items
 
 

@@ -12,6 +12,7 @@ from rationem.data.cells import UnknownRating, rating_cells
 from rationem.data.choose import Asked, Reading, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
+from rationem.data.nested import opened
 from rationem.data.presets import flatten_row
 from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sources import labels, scan_rows
@@ -49,7 +50,8 @@ class Loaded:
             ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
             a criterion that need not be rated); ``no_majority`` (items left out because the raters agree on no label
             without an order; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
-            ``empty_responses`` of a preset, marked as such; ``unused_columns`` never looked at;
+            ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
+            read as paragraphs); ``unused_columns`` never looked at;
             ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no
             comma).
         criteria: what was rated; one without a name where there is only one.
@@ -85,7 +87,8 @@ def load(
         criteria: names of criteria, or (name, rating column); empty or "all" for all that preset or columns have.
         raters: the label of several ratings: "mean", "median" or "majority" (levels without an order: always the
             majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
-        skipped: where it is given, rows that cannot be used are left out and their errors appended.
+        skipped: where it is given, rows that cannot be used are left out and their errors appended; the ids of the
+            others stay what they are, and there may be no example left.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
@@ -161,7 +164,7 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
     except DataError as error:
         if not rows:
             raise
-        report(error)
+        report(DataError(f"{error} Nothing behind this place is read."))
     return rows
 
 
@@ -172,6 +175,7 @@ def _flat(
     rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     preset = reading.preset
     if preset is None:
+        rows = [(name, opened(row, reading.columns.dotted)) for name, row in rows]
         check_columns(rows[0][1], _nowhere(rows, reading.columns))
         return rows
     flat = []
@@ -208,13 +212,14 @@ def _unused(tables: Sequence[tuple[str, list[Row]]], reading: Reading) -> list[s
     seen = dict.fromkeys(name for _, table in tables for row in table for name in row.cells)
     preset = reading.preset
     used = set(preset.reads) if preset else {name for _, name in reading.columns.needed(list(seen))}
-    return [name for name in seen if name not in used]
+    into = tuple(name for name in used if name not in seen)
+    return [name for name in seen if name not in used and not any(way.startswith(f"{name}.") for way in into)]
 
 
 def _notes(counts: Counter[str], examples: Sequence[Example], unused: list[str], reading: Reading) -> dict[str, Any]:
     several = {"several_raters": sum(len(example.ratings) > 1 for example in examples)}
     names = ("rows", "identical_duplicates", "missing_ratings", "unrated", "no_majority", "repeated_ratings")
-    notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses")} | several
+    notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses", "conversations")} | several
     notes["unused_columns"] = unused
     return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
