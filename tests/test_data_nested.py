@@ -142,6 +142,13 @@ def test_a_ragged_row_and_what_breaks_a_csv_off_are_listed(tmp_path):
     assert "Nothing behind this place is read" in broken
 
 
+def test_a_file_of_which_every_row_is_skipped_is_an_error_with_its_own_first_reason(tmp_path):
+    skipped = [DataError("of another file")]
+    with pytest.raises(DataError, match=r"r\.jsonl: not one row can be used. The first reason: .*:1: in column"):
+        of(tmp_path, [BASE | {"rating": 9}, BASE | {"rating": 7}], skipped=skipped)
+    assert len(skipped) == 3
+
+
 def test_a_skipped_row_of_several_criteria_leaves_no_part_and_no_count(tmp_path):
     table = [BASE | {"a": None, "b": 9}, BASE | {"a": 1, "b": 2}]
     skipped: list[DataError] = []

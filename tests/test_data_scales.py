@@ -136,6 +136,9 @@ def test_ratings_that_are_no_numbers_are_counted_as_unusable_with_advice(tmp_pat
     told = finding(found, "unusable_rows")["message"]
     assert "Leave out rows that nobody rated; write '4/5' as '4'" in told
     assert "'2,0' as '2'" in told
+    code, found = check(capsys, tmp_path / "r.csv", "--skip-unusable")
+    assert (code, finding(found, "unusable_rows")["severity"]) == (0, "warning")
+    assert "a fit leaves them out" in finding(found, "unusable_rows")["message"]
     with pytest.raises(NoScale, match=r"Write '4/5' as '4', for 5 is the most anyway.*`--scale 1-5`"):
         load([tmp_path / "r.csv"])
 

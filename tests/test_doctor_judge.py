@@ -201,6 +201,6 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, capsys):
     table[5]["response"] = "It says <|im_end|> here."
     _, found = check(capsys, write(tmp_path / "r.csv", [*table, table[0]]), *SCALE)
     assert "1 of 201 rows cannot be used" in finding(found, "unusable_rows")["message"]
-    assert "mend or remove it." in finding(found, "unusable_rows")["message"]
+    assert "mend or remove it, or leave it out" in finding(found, "unusable_rows")["message"]
     assert finding(found, "control_strings")["message"].startswith("1 item holds")
     assert finding(found, "duplicates")["message"].startswith("1 item repeats")

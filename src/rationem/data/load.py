@@ -88,7 +88,7 @@ def load(
         raters: the label of several ratings: "mean", "median" or "majority" (levels without an order: always the
             majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
         skipped: where it is given, rows that cannot be used are left out and their errors appended; the ids of the
-            others stay what they are, and there may be no example left.
+            others stay what they are.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
@@ -96,13 +96,14 @@ def load(
         criteria.
 
     Raises:
-        DataError: a file or row cannot be used; the message names both, says what was found and what to do.
+        DataError: a file or row cannot be used, or no row can; the message says where, what was found, what to do.
         NoScale: there is no scale; it knows what the values suggest.
         ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or ``raters``.
     """
     if raters not in ("each", *POOLS):
         raise ConfigError(f"Several raters' label is 'each' or one of {list(POOLS)}, not {raters!r}.")
     report: Report = _raise if skipped is None else skipped.append
+    before = len(skipped or ())
     tables = _read(paths, report)
     reading = choose(preset, columns, criteria, [table for _, table in tables])
     unused = _unused(tables, reading)
@@ -121,8 +122,8 @@ def load(
     if reading.columns.rater is not None:
         items = merge_raters(items, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(items, scale, raters, counts), report, counts), report)
-    if not examples and skipped is None:
-        raise DataError(f"{', '.join(map(str, paths))}: no row has a label; counted {dict(counts)}.")
+    if not examples:
+        raise _nothing(paths, counts, (skipped or [])[before:])
     return Loaded(
         examples,
         scale,
@@ -130,13 +131,20 @@ def load(
         reading.preset.name if reading.preset else None,
         _notes(counts, examples, unused, reading) | _delimiters(tables),
         reading.criteria,
-        bool(examples) and "response" not in examples[0].fields,
+        "response" not in examples[0].fields,
     )
 
 
 def load_feedbackqa(*paths: str | Path) -> Loaded:
     """Read FeedbackQA as published: question and passage in, four named levels out, grouped by question."""
     return load(paths, preset="feedbackqa")
+
+
+def _nothing(paths: Sequence[str | Path], counts: Counter[str], skipped: Sequence[DataError]) -> DataError:
+    names = ", ".join(map(str, paths))
+    if skipped:
+        return DataError(f"{names}: not one row can be used. The first reason: {skipped[0]}")
+    return DataError(f"{names}: no row has a label; counted {dict(counts)}.")
 
 
 def _raise(error: DataError) -> None:

@@ -93,7 +93,7 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
     findings += labels.overlapping(sections["group_overlap"], len(splits.test) // (2 if material.task.pair else 1))
-    sections["rows"], found = texts.unusable(material.skipped, material.rows, scale)
+    sections["rows"], found = texts.unusable(material.skipped, material.rows, scale, left_out=config.skip_unusable)
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material))
     findings += found

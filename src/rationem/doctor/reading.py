@@ -83,9 +83,6 @@ def read(config: FitConfig) -> Material:
     config, loaded, scale_from = _load(config, rubric, skipped)
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     for names, one in ((config.data, loaded), (config.test, tested)):
-        if one is not None and not one.examples:
-            first = f" The first reason: {skipped[0]}" if skipped else ""
-            raise DataError(f"{', '.join(names)}: not one row can be used.{first}")
         if one is not None and not labelled(one.examples, one.scale):
             text = "the raters of no item agree on a label, and levels without an order have no mean."
             raise DataError(f"{', '.join(names)}: {text} Is the scale right?")

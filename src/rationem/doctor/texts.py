@@ -29,8 +29,17 @@ _CONTROL = re.compile(
 MANY_LOST = 0.05
 
 
-def unusable(skipped: Sequence[DataError], rows: int, scale: Scale) -> tuple[dict[str, Any], list[Finding]]:
-    """Count the rows that cannot be used, by reason and by the value that is no level, and name the first of them."""
+def unusable(
+    skipped: Sequence[DataError], rows: int, scale: Scale, *, left_out: bool = False
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Count the rows that cannot be used, by reason and by the value that is no level, and name the first of them.
+
+    Args:
+        skipped: why each cannot be used.
+        rows: how many there are in all.
+        scale: the levels.
+        left_out: whether a fit leaves such rows out (``skip_unusable``) instead of refusing them.
+    """
     told = [_apart(str(problem)) for problem in skipped]
     reasons = Counter(reason for _, reason in told)
     values = Counter(problem.value for problem in skipped if isinstance(problem, UnknownRating))
@@ -43,12 +52,14 @@ def unusable(skipped: Sequence[DataError], rows: int, scale: Scale) -> tuple[dic
     }
     if not skipped:
         return section, []
-    text = (
-        f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used, and a fit refuses a file with such a row: "
-        f"mend or remove {'it' if len(skipped) == 1 else 'them'}."
-    )
+    them = "it" if len(skipped) == 1 else "them"
+    fate = f"a fit refuses {them}: mend or remove {them}, or leave {them} out with --skip-unusable."
+    if left_out:
+        fate = f"a fit leaves {them} out, as --skip-unusable says."
+    text = f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used; {fate}"
     text += f" {plain(tally(values, scale))}" if values else ""
-    return section, [error("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
+    tell = warning if left_out else error
+    return section, [tell("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
 
 
 @dataclass(frozen=True, slots=True)
