@@ -361,7 +361,7 @@ def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, cap
     by_file = understood(["fit", "--config", "c.toml", "--output", "run"], monkeypatch, capsys)
     words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
     flag = f"--{name.replace('_', '-')}"
-    typed = {"data": words, "elide": [flag]}.get(name, [flag, *words])
+    typed = {"data": words, "elide": [flag], "skip_unusable": [flag]}.get(name, [flag, *words])
     by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
     assert by_file == by_flag == expected
 
@@ -381,7 +381,7 @@ def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
     for name, field in FitConfig.model_fields.items():
         assert field.description, name
         explained = text.index(field.description)
-        flags = [word for word in text[:explained].split() if word.startswith("--") and word.strip(",") != "--no-elide"]
+        flags = [word for word in text[:explained].split() if word.startswith("--") and not word.startswith("--no-")]
         assert name == "data" or flags[-1].strip(",") == f"--{name.replace('_', '-')}"
         if field.default not in (None, (), "", False):
             assert text[explained + len(field.description) :].startswith(f" (default: {field.default})")

@@ -20,6 +20,10 @@ class DataError(RationemError):
     """The user's data cannot be used as it stands."""
 
 
+class BrokenFile(DataError):
+    """A file breaks off: what stands behind the place cannot be read, and is not known."""
+
+
 class ConfigError(RationemError):
     """A setting is unknown, malformed or contradicts another."""
 

@@ -66,7 +66,9 @@ def start(config: FitConfig, output: str | Path) -> Path:
         fitted = _fit(config, task, scheme, splits, checkpoint, positions, ledger)
         if ledger.record(config.iterations, "fitted") is None:
             ledger.finish(config.iterations, "fitted", seconds=0.0)
-        _publish_model(fitted, _card(config, task, splits, fitted, ledger), ledger)
+        doubts = tuple(report.doubts(report.summarize(directory)))
+        card = _card(config, task, splits, _calibration(config, task, splits, fitted, ledger), doubts)
+        _publish_model(fitted, card, ledger)
         report.write(directory)
         ledger.finish(config.iterations, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     finally:
@@ -228,7 +230,7 @@ def _tell(splits: Splits) -> None:
     if guessed := notes.get("guessed"):
         progress.say("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
     if skipped := notes.get("skipped"):
-        progress.say(f"{skipped} rows that cannot be used are left out. The first: {notes['skipped_because'][0]}")
+        progress.say(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
     if count := notes.get("test_examples_whose_group_is_trained_on"):
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
 
@@ -269,7 +271,9 @@ def _recorded_threads(directory: Path) -> int | None:
     return read_config(path, {}).threads if path.is_file() else None
 
 
-def _card(config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, ledger: Ledger) -> Card:
+def _card(
+    config: FitConfig, task: JudgeTask, splits: Splits, calibration: Calibration | None, doubts: tuple[str, ...]
+) -> Card:
     """Return the card of the chosen weights, the calibration not yet bound to them."""
     assert config.max_prompt_tokens is not None
     assert config.max_new_tokens is not None
@@ -283,8 +287,8 @@ def _card(config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, le
         max_new_tokens=config.max_new_tokens,
         elide=config.elide,
         seed=config.seed,
-        calibration=_calibration(config, task, splits, fitted, ledger),
-        doubts=tuple(report.doubts(report.summarize(ledger.directory))),
+        calibration=calibration,
+        doubts=doubts,
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from rationem import data
 from rationem.config import FitConfig
-from rationem.errors import ConfigError, DataError
+from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.pairs import both_orders
 from rationem.rubric import Criterion, Rubric, read_rubric
 from rationem.scale import Scale
@@ -44,6 +44,9 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     task = make_task(config, loaded, rubric)
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     alike(loaded, tested)
+    for error in skipped or ():
+        if isinstance(error, BrokenFile):  # how many rows that loses, nobody knows
+            raise error
     splits = arrange(config, loaded, tested)
     notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
     return task, replace(splits, notes={**splits.notes, **notes})

@@ -19,7 +19,7 @@ from rationem.data.sources import labels, scan_rows
 from rationem.data.suggest import suggest, typed
 from rationem.data.suggest_pair import suggest_pair, unclear
 from rationem.data.unusable import notations, tally
-from rationem.errors import ConfigError, DataError
+from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.rubric import Criterion
 from rationem.scale import POOLS, Scale
 from rationem.types import Example
@@ -172,7 +172,7 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
     except DataError as error:
         if not rows:
             raise
-        report(DataError(f"{error} Nothing behind this place is read."))
+        report(BrokenFile(f"{error} Nothing behind this place is read."))
     return rows
 
 

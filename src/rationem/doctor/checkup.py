@@ -167,7 +167,7 @@ def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> l
     return [
         *labels.constant(material.known, scale),
         *labels.tiny(sizes, unit),
-        *raters.warnings(material.known, material.tested, scale),
+        *raters.warnings(material.known, material.tested, scale, each=material.config.raters == "each"),
     ]
 
 

@@ -42,9 +42,9 @@ def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
     }
 
 
-def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[Finding]:
+def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool) -> list[Finding]:
     """Find raters who agree too little, labels shifted by rounding, and items that one person rated."""
-    found = [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale)]
+    found = [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale, each=each)]
     everyone = (*train, *test)
     if not any(len(x.ratings) > 1 for x in everyone):
         text = (

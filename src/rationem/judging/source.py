@@ -61,7 +61,7 @@ def look(path: Path) -> Source:
     rows, names = 0, dict[str, None]()
     for row in _rows(path):
         rows += 1
-        names.update(dict.fromkeys(row.cells))
+        names.update(dict.fromkeys(data.column_names(row.cells)))
     if not rows:
         raise DataError(f"{path}: there is no row to rate.")
     _check_header(path)
