@@ -68,6 +68,7 @@ def peak(path: Path) -> tuple[int, int]:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", ["csv", "jsonl", "jsonl.gz", "parquet"])
 def test_reading_takes_no_more_memory_for_four_times_the_rows(tmp_path, suffix):
     short, long = write_many(tmp_path / f"short.{suffix}", 2_500), write_many(tmp_path / f"long.{suffix}", 10_000)

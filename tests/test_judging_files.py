@@ -543,3 +543,14 @@ def test_interrupted_the_command_says_that_it_goes_on_and_does(run, monkeypatch,
     assert code == 0
     assert "Going on after 8 of 20 rows" in "".join(err.splitlines())
     assert "8 by an earlier start" in err
+
+
+def test_a_column_inside_an_object_is_read_by_its_dotted_name_and_kept_whole(run):
+    rows = [{"ask": {"text": f"q{n}"}, "response": "r", "meta": {"a": n}} for n in range(3)]
+    Path("nested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    judge = Judge.load(run, engine=scripted())
+    rate_file(judge, "nested.jsonl", "nested.out.jsonl", columns={"prompt": "ask.text"})
+    rated = [json.loads(line) for line in Path("nested.out.jsonl").read_text().splitlines()]
+    assert [{name: row[name] for name in ("ask", "response", "meta")} for row in rated] == rows
+    assert all(row["status"] == "rated" for row in rated)
+    assert not any("." in name for name in rated[0])

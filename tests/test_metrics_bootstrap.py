@@ -97,6 +97,7 @@ def test_items_of_one_group_are_not_independent():
     assert once == pytest.approx(2 * 1.96 * math.sqrt(share * (1 - share) / 100), rel=0.1)
 
 
+@pytest.mark.slow
 def test_nineteen_in_twenty_intervals_hold_the_truth():
     """100 samples of 150 items whose true accuracy is the mean of the largest probability, 95 % intervals."""
     truth = np.random.default_rng(0).dirichlet(np.full(4, 0.7), 200_000).max(axis=1).mean()

@@ -27,12 +27,14 @@ class Source:
         sha256: of its bytes.
         rows: how many it holds.
         names: its columns, in the order in which they first appear.
+        paths: these, and the dotted names of what their objects hold.
     """
 
     path: Path
     sha256: str
     rows: int
     names: tuple[str, ...]
+    paths: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,14 +60,15 @@ def look(path: Path) -> Source:
     Raises:
         DataError: it cannot be read, holds no row, or is no file.
     """
-    rows, names = 0, dict[str, None]()
+    rows, names, paths = 0, dict[str, None](), dict[str, None]()
     for row in _rows(path):
         rows += 1
-        names.update(dict.fromkeys(data.column_names(row.cells)))
+        names.update(dict.fromkeys(row.cells))
+        paths.update(dict.fromkeys(data.column_names(row.cells)))
     if not rows:
         raise DataError(f"{path}: there is no row to rate.")
     _check_header(path)
-    return Source(path, _sha256(path), rows, tuple(names))
+    return Source(path, _sha256(path), rows, tuple(names), tuple(paths))
 
 
 def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> Reading:
@@ -79,7 +82,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         if given:
             raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
         return Reading(named(preset).columns, named(preset))
-    trained = _trained(card, source.names)
+    trained = _trained(card, source.paths)
     if card.preset is not None and not given:
         (first,) = islice(_rows(source.path), 1)
         if named(card.preset).can_be_judged(first.cells):
@@ -88,11 +91,11 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         {**trained.to_dict(), **_found(source, trained, given, pair=card.task["pair"]), **given}
     )
     optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
-    for role, name in (*columns.inputs(source.names), *optional):
-        if name not in source.names:
+    for role, name in (*columns.inputs(source.paths), *optional):
+        if name not in source.paths:
             raise DataError(
-                f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.names)} The columns "
-                f"are {list(source.names)}. Name the one that holds the {role}: --{role}-col NAME."
+                f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "
+                f"are {list(source.paths)}. Name the one that holds the {role}: --{role}-col NAME."
             )
     return Reading(columns, None)
 
@@ -114,7 +117,7 @@ def _found(source: Source, columns: data.Columns, given: Mapping[str, str], *, p
     wanted = {field: name for field, name in names.items() if _role(field) not in given}
     taken = [part for name in given.values() for part in (name, *(part.strip() for part in name.split(",")))]
     try:
-        found = naming.match(source.names, wanted, naming.hidden(columns), taken)
+        found = naming.match(source.paths, wanted, naming.hidden(columns), taken)
     except DataError as error:
         raise DataError(f"{source.path}: {error} Or name the right one, for instance --prompt-col NAME.") from error
     other = {field: name for field, name in found.items() if names[field] not in (name, None)}

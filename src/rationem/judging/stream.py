@@ -162,7 +162,7 @@ def _prepared(
     names = questions.chosen(judge.task, criteria)
     found = look(source)
     read = reading(found, judge.card, columns or {}, preset)
-    check_pair(read, found.names, pair=judge.task.pair)
+    check_pair(read, found.paths, pair=judge.task.pair)
     table = layout(found.names, judge.task, names, fast=plan.fast)
     if any(name.startswith(CLASH) for columns in table.added for name, _ in columns[:1]):
         progress.say(f"{source} has columns called like the judge's: those begin with {CLASH!r} in {output}.")
