@@ -283,10 +283,9 @@ def evaluate_shots(problem: Problem) -> None:
     """Write the control's predictions: the base model on the test set, with solved training examples in the prompt."""
     if not problem.shots or not problem.data.test or problem.ledger.record(0, SHOTS) is not None:
         return
-    asked = {x.group for x in problem.data.test}
-    shown = choose_shots([x for x in problem.data.train if x.group not in asked], problem.shots, problem.seed)
+    shown = choose_shots(problem.data.train, problem.shots, problem.seed, problem.data.test)
     if not shown:
-        progress.say("Warning: every training example belongs to a group of the test set; no control with examples.")
+        progress.say("Warning: every training example is in the test set too; no control with examples.")
         return
     evaluate(
         problem.data.test,

@@ -16,9 +16,8 @@ from rationem.types import Example, Splits, Task
 
 
 def shown(splits: Splits, count: int, seed: int) -> tuple[Example, ...]:
-    """Return the examples that the control shows: of training groups that the test set does not ask."""
-    asked = {x.group for x in splits.test}
-    return choose_shots([x for x in splits.train if x.group not in asked], count, seed)
+    """Return the examples that the control shows: training items that the test set does not ask."""
+    return choose_shots(splits.train, count, seed, splits.test)
 
 
 def shots(

@@ -73,16 +73,24 @@ class Shots:
         return "".join(texts)
 
 
-def choose_shots(train: Sequence[Example], count: int, seed: int) -> tuple[Example, ...]:
+def choose_shots(train: Sequence[Example], count: int, seed: int, asked: Sequence[Example] = ()) -> tuple[Example, ...]:
     """Return ``count`` training examples, the labels taken in turn so that no level is missing without need.
 
-    At most one of a group, so that an item is not shown with each of its ratings; fewer where there are fewer groups.
-    Whoever asks leaves out the groups that will be asked. Both the examples and their order are a function of the seed
-    and the ids, not of the order of the file.
+    No item that is asked is shown, whatever it was rated on; at most one example of a group is, so that an item does
+    not come with each of its ratings; fewer where there are fewer groups. The examples and their order are a function
+    of the seed and the ids, not of the order of the file.
+
+    Args:
+        train: where they are taken from.
+        count: how many.
+        seed: the run's.
+        asked: the items that the examples will stand in front of.
     """
+    hidden = {_inputs(x) for x in asked}
     by_answer: dict[str, list[Example]] = defaultdict(list)
     for x in sorted(train, key=lambda x: seed_for(seed, "shots", x.id)):
-        by_answer[x.answer].append(x)
+        if _inputs(x) not in hidden:
+            by_answer[x.answer].append(x)
     turns = sorted(by_answer.values(), key=lambda several: seed_for(seed, "shots", several[0].id))
     longest = max(map(len, turns), default=0)
     dealt = [several[turn] for turn in range(longest) for several in turns if turn < len(several)]
@@ -90,3 +98,8 @@ def choose_shots(train: Sequence[Example], count: int, seed: int) -> tuple[Examp
     for x in dealt:
         of_group.setdefault(x.group, x)
     return tuple(of_group.values())[:count]
+
+
+def _inputs(x: Example) -> tuple[tuple[str, str], ...]:
+    """Return what was rated, without what it was rated on."""
+    return tuple(sorted((name, text) for name, text in x.fields.items() if name != "criterion"))
