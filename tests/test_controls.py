@@ -148,3 +148,51 @@ def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tm
     assert [x.example_id for x in control] == [x.example_id for x in runs["shots"][1]]
     with_shots = {text for text in prompts if text.count("Prompt: ") == 3}
     assert len(with_shots) == 2  # the two questions of the test set, each behind the same two examples
+
+
+def test_a_control_that_was_killed_goes_on_with_the_draws_that_it_had(tmp_path):
+    """Killed between two batches of the control and started again: the predictions of a run never killed."""
+
+    def with_others(problem):
+        others = tuple(replace(x, fields={**x.fields, "response": "!"}) for x in problem.data.test)
+        return replace(problem, data=replace(problem.data, test=others))
+
+    def dying(batches):
+        left = [batches]
+
+        def opened(theta):
+            engine = toy.open_engine(theta)
+            engine.batch_size, sample = 4, engine.sample
+
+            def mortal(requests):
+                if requests[0].prompt.text.count("Prompt: ") > 1:  # a request of the control
+                    left[0] -= 1
+                    if left[0] < 0:
+                        raise KeyboardInterrupt
+                return sample(requests)
+
+            engine.sample = mortal
+            return engine
+
+        return opened
+
+    found = {}
+    for name, batches in (("whole", [99]), ("killed", [1, 2, 99])):
+        for lives in batches:
+            problem = with_others(
+                toy.problem(tmp_path / name, rejection_sampling(2), copies=4, engine=dying(lives), shots=2)
+            )
+            if lives < 99:
+                with pytest.raises(KeyboardInterrupt):
+                    fit(problem, 1)
+            else:
+                fit(problem, 1)
+            problem.ledger.close()
+        db = read_only(tmp_path / name / "run")
+        drawn = db.execute(
+            "SELECT example_id, attempt, text FROM trials WHERE purpose='control' ORDER BY 1, 2"
+        ).fetchall()
+        found[name] = (drawn, read_predictions(db, 0, SHOTS))
+        db.close()
+    assert found["killed"] == found["whole"]
+    assert len(found["whole"][0]) == 8 * 4
