@@ -26,7 +26,7 @@ def test_unfiltered_keeps_the_first_verdict_right_or_wrong_and_never_a_text_with
     kept = UNFILTERED.selector.select(
         [trial(0, Outcome.ENGINE_FAILED), trial(1, Outcome.UNPARSEABLE), trial(2, Outcome.WRONG, 0.0)]
     )
-    assert kept == [Kept("x", 2, 1.0)]
+    assert kept == [Kept("x", 2, 1.0, 1)]
     assert UNFILTERED.selector.select([trial(0, Outcome.TRUNCATED), trial(1, Outcome.UNPARSEABLE)]) == []
     assert parse_scheme("unfiltered") == UNFILTERED
     with pytest.raises(ConfigError, match="leave --selector all out"):

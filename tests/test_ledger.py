@@ -128,7 +128,7 @@ def test_an_exception_inside_a_transaction_leaves_nothing(ledger, error):
 
 
 def test_a_phase_is_recorded_with_all_it_concluded_or_not_at_all(ledger):
-    twice = [Kept("a0", 0, 1.0), Kept("a0", 0, 1.0)]
+    twice = [Kept("a0", 0, 1.0, 1), Kept("a0", 0, 1.0, 1)]
     with pytest.raises(sqlite3.IntegrityError):
         ledger.finish(1, "e_step", seconds=1.0, kept=twice, states={"a0": State.KEPT})
     assert ledger.record(1, "e_step") is None

@@ -123,7 +123,7 @@ def trials(outcomes, rewards=None):
 @settings(max_examples=200, deadline=None)
 def test_first_keeps_the_first_accepted_and_all_every_one_with_weights_that_sum_to_one(outcomes):
     accepted = [n for n, outcome in enumerate(outcomes) if outcome is Outcome.ACCEPTED]
-    assert First().select(trials(outcomes)) == [Kept("x", n, 1.0) for n in accepted[:1]]
+    assert First().select(trials(outcomes)) == [Kept("x", n, 1.0, 1) for n in accepted[:1]]
     assert First().satisfied(outcomes) == bool(accepted)
     kept = All().select(trials(outcomes))
     assert [one.attempt for one in kept] == accepted
@@ -137,10 +137,10 @@ def test_all_stops_at_its_cap_and_weighs_by_reward():
     a, w = Outcome.ACCEPTED, Outcome.WRONG
     assert not All(cap=2).satisfied([a, w, w])
     assert All(cap=2).satisfied([a, w, a])
-    assert All(cap=2).select(trials([a, w, a, a])) == [Kept("x", 0, 0.5), Kept("x", 2, 0.5)]
+    assert All(cap=2).select(trials([a, w, a, a])) == [Kept("x", 0, 0.5, 1), Kept("x", 2, 0.5, 1)]
     graded = trials([a, a, w, a], [0.9, 0.6, 0.4, 0.3])
     assert [one.weight for one in All().select(graded)] == pytest.approx([0.3, 0.2, 0.1])
-    assert First().select(graded) == [Kept("x", 0, 0.9)]
+    assert First().select(graded) == [Kept("x", 0, 0.9, 1)]
 
 
 def test_seeds_are_names_and_do_not_collide():

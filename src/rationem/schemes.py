@@ -102,7 +102,7 @@ class All:
         accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED][: self.cap]
         rewards = [trial.reward if self.weighs else 1.0 for trial in accepted]
         return [
-            Kept(trial.example_id, trial.attempt, reward / len(accepted))
+            Kept(trial.example_id, trial.attempt, reward / len(accepted), trial.iteration)
             for trial, reward in zip(accepted, rewards, strict=True)
         ]
 
@@ -120,7 +120,7 @@ class Unfiltered:
     def select(self, trials: Sequence[Trial]) -> list[Kept]:
         """Return the first trial with a verdict, if any, with weight 1."""
         said = [trial for trial in trials if trial.outcome in (Outcome.ACCEPTED, Outcome.WRONG)]
-        return [Kept(trial.example_id, trial.attempt, 1.0) for trial in said[:1]]
+        return [Kept(trial.example_id, trial.attempt, 1.0, trial.iteration) for trial in said[:1]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,16 @@ class Sampling:
     top_k: int = 0
     max_new_tokens: int = 256
 
+    @property
+    def exact(self) -> bool:
+        """Whether draws follow the model itself."""
+        return self.temperature == 1 and self.covers
+
+    @property
+    def covers(self) -> bool:
+        """Whether every completion (up to the length cut) can be drawn, so that weights can correct the rest."""
+        return self.temperature > 0 and self.top_p == 1 and self.top_k == 0
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
@@ -111,12 +121,25 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One completion as the engine drew it: its text without the end-of-turn token, and its exact token ids."""
+    """One completion as the engine drew it: its text without the end-of-turn token, and its exact token ids.
+
+    ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. Empty where
+    the engine does not say; then nothing can be weighted.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int
+    token_logps: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TokenQuery:
+    """Ask for log pi(token | prompt, tokens before it) of a draft's stored ids, at temperature 1."""
+
+    prompt: Prompt
+    draft: Draft
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +189,34 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A trial that goes into the M-step, with its weight."""
+    """A trial that goes into the M-step, with its weight; ``drawn`` is the iteration that drew it."""
 
     example_id: str
     attempt: int
     weight: float
+    drawn: int
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """How likely a drawn completion is under one prompt, for the weights at hand; one row of the ledger.
+
+    Args:
+        iteration: the iteration that asks: an E-step k asks the weights theta_{k-1}, an evaluation k theta_k.
+        drawn: the iteration that drew the completion; with purpose, example and attempt it names the trial.
+        under: the proposal whose prompt and weights are meant, e.g. "forward" or "rationalize@base".
+        completion: log pi(all tokens | prompt), nats.
+        rationale: log pi(tokens up to the verdict marker | prompt), nats; None without a marker.
+    """
+
+    iteration: int
+    purpose: Purpose
+    example_id: str
+    drawn: int
+    attempt: int
+    under: str
+    completion: float
+    rationale: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,6 +320,14 @@ class Engine(Protocol):
 
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
         """Return log pi(level, end of turn | x, z) of every level, per query."""
+        ...
+
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(token | prompt, tokens before it) of every stored token, per query."""
+        ...
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
         ...
 
     def close(self) -> None:

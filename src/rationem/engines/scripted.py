@@ -1,14 +1,16 @@
 """An engine whose words are given: for tests, examples, and tables small enough to write down.
 
-``say(request)`` returns the completion's text; ``levels(query)`` the log-probabilities of the levels. Both may use
-the request's seed, so that a scripted engine can be a real random model over a table (see ``tests/toy.py``).
+``say(request)`` returns the completion's text; ``levels(query)`` the log-probabilities of the levels; ``tokens(query)``
+those of a completion's tokens, which are its characters. All may use the request's seed, so that a scripted engine can
+be a real random model over a table (see ``tests/toy.py``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
-from rationem.types import Draft, Finish, LevelQuery, Prompt, Request
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
 
 class ScriptedEngine:
@@ -26,10 +28,12 @@ class ScriptedEngine:
         self,
         say: Callable[[Request], str | None],
         levels: Callable[[LevelQuery], Sequence[float]] | None = None,
+        tokens: Callable[[TokenQuery], Sequence[float]] | None = None,
         batch_size: int = 64,
     ) -> None:
         self._say = say
         self._levels = levels
+        self._tokens = tokens
         self.batch_size = batch_size
 
     def prompt_tokens(self, prompt: Prompt) -> int:
@@ -48,6 +52,16 @@ class ScriptedEngine:
         """Return log pi(level | x, z) as scripted; without a script every level is equally likely."""
         return [self._score(query) for query in queries]
 
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
+        """Return the tokens' log-probabilities as scripted; without a script nothing can be said."""
+        if self._tokens is None:
+            return [() for _ in queries]
+        return [tuple(self._tokens(query)) for query in queries]
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return the number of characters: each is a token."""
+        return min(characters, len(draft.text))
+
     def close(self) -> None:
         """Hold nothing, release nothing."""
 
@@ -55,7 +69,9 @@ class ScriptedEngine:
         text = self._say(request)
         if text is None:
             return Draft("", (), Finish.FAILED, self.prompt_tokens(request.prompt))
-        return Draft(text, self.encode_completion(text), Finish.STOP, self.prompt_tokens(request.prompt))
+        draft = Draft(text, self.encode_completion(text), Finish.STOP, self.prompt_tokens(request.prompt))
+        (logps,) = self.score_tokens([TokenQuery(request.prompt, draft)])
+        return replace(draft, token_logps=logps)
 
     def _score(self, query: LevelQuery) -> tuple[float, ...]:
         from math import log

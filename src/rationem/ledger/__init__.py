@@ -18,12 +18,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
 from rationem.errors import RunError
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, read_trial, trial_row
-from rationem.types import Example, Kept, Outcome, Prediction, Purpose, State, Trial
+from rationem.types import Example, Kept, Likelihood, Outcome, Prediction, Purpose, State, Trial
 
 
 class Ledger:
@@ -135,7 +136,7 @@ class Ledger:
     ) -> None:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
-            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 18)})", map(trial_row, trials))
+            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 19)})", map(trial_row, trials))
             if level_logps:
                 kind = trials[0]
                 db.executemany(
@@ -164,6 +165,17 @@ class Ledger:
             found.setdefault(example_id, {})[attempt] = tuple(json.loads(logps))
         return found
 
+    def add_likelihoods(self, rows: Sequence[Likelihood]) -> None:
+        """Write one batch of likelihoods, in one transaction."""
+        with self.transaction() as db:
+            db.executemany("INSERT INTO likelihoods VALUES (?,?,?,?,?,?,?,?)", map(astuple, rows))
+
+    def likelihoods(self, iteration: int, purpose: Purpose) -> dict[tuple[str, int, int, str], Likelihood]:
+        """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
+        rows = self._db.execute("SELECT * FROM likelihoods WHERE iteration=? AND purpose=?", (iteration, purpose))
+        found = (Likelihood(k, Purpose(asked), *rest) for k, asked, *rest in rows)
+        return {(one.example_id, one.drawn, one.attempt, one.under): one for one in found}
+
     # What an iteration concluded -------------------------------------------------------------------------------
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
@@ -187,8 +199,8 @@ class Ledger:
         """Write what a phase concluded, and that it is done, in one transaction."""
         with self.transaction() as db:
             db.executemany(
-                "INSERT INTO kept VALUES (?,?,?,?,?)",
-                [(iteration, n, one.example_id, one.attempt, one.weight) for n, one in enumerate(kept)],
+                "INSERT INTO kept VALUES (?,?,?,?,?,?)",
+                [(iteration, n, one.example_id, one.attempt, one.weight, one.drawn) for n, one in enumerate(kept)],
             )
             db.executemany(
                 "INSERT OR REPLACE INTO states VALUES (?,?,?)",
@@ -210,7 +222,7 @@ class Ledger:
     def kept(self, iteration: int) -> list[Kept]:
         """Return the kept set of an iteration, in its order."""
         rows = self._db.execute(
-            "SELECT example_id, attempt, weight FROM kept WHERE iteration=? ORDER BY position", (iteration,)
+            "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration,)
         )
         return [Kept(*row) for row in rows]
 

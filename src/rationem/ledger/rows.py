@@ -8,7 +8,8 @@ from typing import Any
 
 from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
+_DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -20,14 +21,18 @@ CREATE TABLE IF NOT EXISTS trials (
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
   new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
   rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
-  reward REAL NOT NULL,
+  reward REAL NOT NULL, token_logps TEXT NOT NULL,
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
   level_logps TEXT NOT NULL, PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (
   iteration INTEGER NOT NULL, position INTEGER NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
-  weight REAL NOT NULL, PRIMARY KEY (iteration, example_id, attempt)) WITHOUT ROWID;
+  weight REAL NOT NULL, drawn INTEGER NOT NULL, PRIMARY KEY (iteration, example_id, drawn, attempt)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS likelihoods (
+  iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, drawn INTEGER NOT NULL,
+  attempt INTEGER NOT NULL, under TEXT NOT NULL, completion REAL NOT NULL, rationale REAL,
+  PRIMARY KEY (iteration, purpose, example_id, drawn, attempt, under)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS states (
   iteration INTEGER NOT NULL, example_id TEXT NOT NULL, state TEXT NOT NULL,
   PRIMARY KEY (iteration, example_id)) WITHOUT ROWID;
@@ -63,13 +68,14 @@ def trial_row(trial: Trial) -> tuple[Any, ...]:
         parsed.marker_end,
         trial.outcome,
         trial.reward,
+        json.dumps([round(logp, _DECIMALS) for logp in draft.token_logps]),
     )
 
 
 def read_trial(row: Sequence[Any]) -> Trial:
     """Return the trial of a row."""
     (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
-    text, finish, rationale, predicted, problem, marker_end, outcome, reward = row[10:]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps = row[10:]
     return Trial(
         iteration,
         Purpose(purpose),
@@ -78,7 +84,7 @@ def read_trial(row: Sequence[Any]) -> Trial:
         retry,
         proposal,
         seed,
-        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens),
+        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens, tuple(json.loads(token_logps))),
         Parsed(rationale, predicted, problem, marker_end),
         Outcome(outcome),
         reward,

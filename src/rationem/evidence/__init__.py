@@ -1,0 +1,10 @@
+"""How probable is the right answer, and how far is what was drawn from the posterior? Pure numpy.
+
+``levels``      raw and predictive evidence from forward draws, the Markov bound
+``importance``  hinted draws: IWAE, mixtures of proposals, effective sample size, weights, the gap to the ELBO
+``exact``       where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences
+"""
+
+from rationem.evidence.levels import Flags, Floats, markov_lower_bound, predict, predictive, raw, stack, too_long
+
+__all__ = ["Flags", "Floats", "markov_lower_bound", "predict", "predictive", "raw", "stack", "too_long"]
