@@ -117,7 +117,7 @@ class Stop(BaseException):
 def test_an_exception_inside_a_transaction_leaves_nothing(ledger, error):
     def write():
         with ledger.transaction() as db:
-            db.execute("INSERT INTO kept VALUES (1, 0, 'a', 0, 1.0)")
+            db.execute("INSERT INTO kept VALUES (1, 0, 'a', 0, 1.0, 1)")
             raise error
 
     with pytest.raises(error):

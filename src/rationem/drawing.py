@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from rationem import progress
+from rationem import leaks, progress
 from rationem.ledger import Ledger
 from rationem.schemes import Proposal
 from rationem.seeds import seed_for
@@ -39,6 +39,7 @@ class Drawing:
         threshold: a trial is accepted if its reward reaches this, in (0, 1].
         retries: how often a draw that the engine failed is owed again before its example is set aside.
         max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
+        leaks: phrases that a hinted rationale must not hold; one that does is ``leaked``, not accepted.
     """
 
     task: Task
@@ -48,6 +49,7 @@ class Drawing:
     threshold: float = 1.0
     retries: int = 2
     max_prompt_tokens: int = 1024
+    leaks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,13 @@ def draw(
     iteration: int,
     purpose: Purpose,
     label: str,
-    score_levels: bool = False,
+    levels_under: Proposal | None = None,
 ) -> None:
     """Draw every ticket once, and again those that the engine failed, up to ``run.retries`` times.
 
     Args:
-        score_levels: also write log pi(level | x, z) of every level for each draft that reached a verdict marker.
+        levels_under: also write log pi(level | prompt, z) of every level under the prompt of this proposal, for each
+            draft that reached a verdict marker.
     """
     for retry in range(run.retries + 1):
         history = run.ledger.outcomes(iteration, purpose)
@@ -97,7 +100,7 @@ def draw(
                 first = batch[0]
                 if not run.ledger.has_trial(iteration, purpose, first.example.id, first.attempt, retry):
                     trials = _draw_batch(batch, proposal, engine, run, iteration, purpose, retry)
-                    scores = _score(trials, batch, proposal, engine, run.task) if score_levels else None
+                    scores = _score(trials, batch, levels_under, engine, run.task) if levels_under else None
                     run.ledger.append(trials, scores)
                 advance(len(batch))
 
@@ -159,6 +162,8 @@ def _draw_batch(
     trials = []
     for ticket, seed, draft in zip(batch, seeds, drafts, strict=True):
         parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold)
+        if outcome is Outcome.ACCEPTED and proposal.hinted and leaks.find(parsed.rationale, run.leaks):
+            outcome = Outcome.LEAKED
         trials.append(
             Trial(
                 iteration,
@@ -183,12 +188,12 @@ def _answer(example: Example, prompt: Prompt, engine: Engine, task: Task) -> Dra
 
 
 def _score(
-    trials: Sequence[Trial], batch: Sequence[Ticket], proposal: Proposal, engine: Engine, task: Task
+    trials: Sequence[Trial], batch: Sequence[Ticket], under: Proposal, engine: Engine, task: Task
 ) -> dict[tuple[str, int], tuple[float, ...]]:
     asked = [
         (
             _key(ticket),
-            LevelQuery(prompt_for(proposal, ticket.example, task), trial.draft, end, task.continuations),
+            LevelQuery(prompt_for(under, ticket.example, task), trial.draft, end, task.continuations),
         )
         for ticket, trial in zip(batch, trials, strict=True)
         if (end := trial.parsed.marker_end) is not None and trial.outcome is not Outcome.ENGINE_FAILED

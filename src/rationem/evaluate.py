@@ -52,7 +52,7 @@ def evaluate(
         iteration=iteration,
         purpose=purpose,
         label=f"iteration {iteration}, {split}",
-        score_levels=True,
+        levels_under=FORWARD,
     )
     scale = run.task.scale
     marginals = metrics.marginals(train, scale, metrics.parts(examples))

@@ -36,6 +36,11 @@ class Proposal:
     prompt: Literal["forward", "rationalize", "answer"] = "forward"
     model: Literal["current", "base"] = "current"
 
+    @property
+    def hinted(self) -> bool:
+        """Whether the answer is in the prompt."""
+        return self.prompt == "rationalize"
+
     def __str__(self) -> str:
         return self.prompt if self.model == "current" else f"{self.prompt}@{self.model}"
 

@@ -23,8 +23,20 @@ from pathlib import Path
 from typing import Any
 
 from rationem.errors import RunError
-from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, read_trial, trial_row
+from rationem.ledger.reading import (
+    LikelihoodKey,
+    read_examples,
+    read_level_logps,
+    read_likelihoods,
+    read_manifest,
+    read_outcomes,
+    read_predictions,
+    read_trials,
+)
+from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, trial_row
 from rationem.types import Example, Kept, Likelihood, Outcome, Prediction, Purpose, State, Trial
+
+__all__ = ["Ledger", "read_examples", "read_manifest", "read_only", "read_predictions", "write_text"]
 
 
 class Ledger:
@@ -55,6 +67,11 @@ class Ledger:
         """Close the file and let the next process in."""
         self._db.close()
         os.close(self._lock)
+
+    @property
+    def db(self) -> sqlite3.Connection:
+        """The open file, for those who only read."""
+        return self._db
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -114,14 +131,7 @@ class Ledger:
 
     def outcomes(self, iteration: int, purpose: Purpose) -> dict[tuple[str, int], list[Outcome]]:
         """Return (example id, attempt) -> outcomes by retry, for one iteration."""
-        rows = self._db.execute(
-            "SELECT example_id, attempt, outcome FROM trials WHERE iteration=? AND purpose=? ORDER BY retry",
-            (iteration, purpose),
-        )
-        found: dict[tuple[str, int], list[Outcome]] = {}
-        for example_id, attempt, outcome in rows:
-            found.setdefault((example_id, attempt), []).append(Outcome(outcome))
-        return found
+        return read_outcomes(self._db, iteration, purpose)
 
     def has_trial(self, iteration: int, purpose: Purpose, example_id: str, attempt: int, retry: int) -> bool:
         """Say whether a trial is written. A batch is one transaction: its first trial stands for all."""
@@ -148,33 +158,21 @@ class Ledger:
                 )
 
     def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
-        """Yield the trials of one iteration, ordered by example, attempt and retry."""
-        for row in self._db.execute(
-            "SELECT * FROM trials WHERE iteration=? AND purpose=? ORDER BY example_id, attempt, retry",
-            (iteration, purpose),
-        ):
-            yield read_trial(row)
+        """Iterate over the trials of one iteration, ordered by example, attempt and retry."""
+        return read_trials(self._db, iteration, purpose)
 
     def level_logps(self, iteration: int, purpose: Purpose) -> dict[str, dict[int, tuple[float, ...]]]:
         """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
-        found: dict[str, dict[int, tuple[float, ...]]] = {}
-        for example_id, attempt, logps in self._db.execute(
-            "SELECT example_id, attempt, level_logps FROM scores WHERE iteration=? AND purpose=?",
-            (iteration, purpose),
-        ):
-            found.setdefault(example_id, {})[attempt] = tuple(json.loads(logps))
-        return found
+        return read_level_logps(self._db, iteration, purpose)
 
     def add_likelihoods(self, rows: Sequence[Likelihood]) -> None:
         """Write one batch of likelihoods, in one transaction."""
         with self.transaction() as db:
             db.executemany("INSERT INTO likelihoods VALUES (?,?,?,?,?,?,?,?)", map(astuple, rows))
 
-    def likelihoods(self, iteration: int, purpose: Purpose) -> dict[tuple[str, int, int, str], Likelihood]:
+    def likelihoods(self, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
         """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
-        rows = self._db.execute("SELECT * FROM likelihoods WHERE iteration=? AND purpose=?", (iteration, purpose))
-        found = (Likelihood(k, Purpose(asked), *rest) for k, asked, *rest in rows)
-        return {(one.example_id, one.drawn, one.attempt, one.under): one for one in found}
+        return read_likelihoods(self._db, iteration, purpose)
 
     # What an iteration concluded -------------------------------------------------------------------------------
 
@@ -283,36 +281,6 @@ def read_only(directory: Path) -> sqlite3.Connection:
             raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
         _check_version(db, path)
     return db
-
-
-def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
-    """Return the manifest as a dict."""
-    return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
-
-
-def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
-    """Return the examples of a split, in order."""
-    rows = db.execute(
-        "SELECT id, fields, answer, grp, ratings, source, elided FROM examples WHERE split=? ORDER BY position",
-        (split,),
-    )
-    return tuple(
-        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided)
-        for i, fields, answer, group, ratings, source, elided in rows
-    )
-
-
-def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list[Prediction]:
-    """Return the predictions of an iteration on a split, in the order of the examples."""
-    rows = db.execute(
-        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long FROM predictions p "
-        "JOIN examples e ON e.id = p.example_id WHERE iteration=? AND p.split=? ORDER BY e.position",
-        (iteration, split),
-    )
-    return [
-        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long))
-        for i, predicted, probabilities, raw, draws, unparsed, too_long in rows
-    ]
 
 
 def _open(path: Path) -> sqlite3.Connection:

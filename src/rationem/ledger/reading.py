@@ -1,0 +1,84 @@
+"""What is in a ledger, for whoever only reads it: the report, and the records that are computed from tables alone."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+from rationem.ledger.rows import read_trial
+from rationem.types import Example, Likelihood, Outcome, Prediction, Purpose, Trial
+
+#: (example id, iteration that drew it, attempt, proposal under whose prompt it is scored).
+LikelihoodKey = tuple[str, int, int, str]
+
+
+def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
+    """Return the manifest as a dict."""
+    return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
+
+
+def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
+    """Return the examples of a split, in order."""
+    rows = db.execute(
+        "SELECT id, fields, answer, grp, ratings, source, elided FROM examples WHERE split=? ORDER BY position",
+        (split,),
+    )
+    return tuple(
+        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided)
+        for i, fields, answer, group, ratings, source, elided in rows
+    )
+
+
+def read_trials(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> Iterator[Trial]:
+    """Yield the trials of one iteration, ordered by example, attempt and retry."""
+    for row in db.execute(
+        "SELECT * FROM trials WHERE iteration=? AND purpose=? ORDER BY example_id, attempt, retry",
+        (iteration, purpose),
+    ):
+        yield read_trial(row)
+
+
+def read_outcomes(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> dict[tuple[str, int], list[Outcome]]:
+    """Return (example id, attempt) -> outcomes by retry, for one iteration."""
+    rows = db.execute(
+        "SELECT example_id, attempt, outcome FROM trials WHERE iteration=? AND purpose=? ORDER BY retry",
+        (iteration, purpose),
+    )
+    found: dict[tuple[str, int], list[Outcome]] = {}
+    for example_id, attempt, outcome in rows:
+        found.setdefault((example_id, attempt), []).append(Outcome(outcome))
+    return found
+
+
+def read_level_logps(
+    db: sqlite3.Connection, iteration: int, purpose: Purpose
+) -> dict[str, dict[int, tuple[float, ...]]]:
+    """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
+    found: dict[str, dict[int, tuple[float, ...]]] = {}
+    for example_id, attempt, logps in db.execute(
+        "SELECT example_id, attempt, level_logps FROM scores WHERE iteration=? AND purpose=?", (iteration, purpose)
+    ):
+        found.setdefault(example_id, {})[attempt] = tuple(json.loads(logps))
+    return found
+
+
+def read_likelihoods(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
+    """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
+    rows = db.execute("SELECT * FROM likelihoods WHERE iteration=? AND purpose=?", (iteration, purpose))
+    found = (Likelihood(k, Purpose(asked), *rest) for k, asked, *rest in rows)
+    return {(one.example_id, one.drawn, one.attempt, one.under): one for one in found}
+
+
+def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list[Prediction]:
+    """Return the predictions of an iteration on a split, in the order of the examples."""
+    rows = db.execute(
+        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long FROM predictions p "
+        "JOIN examples e ON e.id = p.example_id WHERE iteration=? AND p.split=? ORDER BY e.position",
+        (iteration, split),
+    )
+    return [
+        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long))
+        for i, predicted, probabilities, raw, draws, unparsed, too_long in rows
+    ]
