@@ -7,8 +7,9 @@ uniform number t of the request's own seed, so neither the other rows of a batch
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -26,7 +27,12 @@ from rationem.chat import Chat
 from rationem.models import Loaded
 from rationem.parse import marker_pattern
 from rationem.seeds import uniforms
-from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
+
+#: Logits that scoring holds at once, as a count of numbers: 256 MiB of them in single precision.
+LOGITS_AT_ONCE = 2**26
+
+_Item = TypeVar("_Item")
 
 
 class _Read(NamedTuple):
@@ -43,16 +49,21 @@ class TransformersEngine:
         loaded: the model, its tokenizer and its stop tokens.
         marker: the text that opens the verdict line; generation stops behind that line.
         batch_size: rows generated together; part of what makes a resumed run bitwise equal.
+        logits_at_once: rows x positions x vocabulary of a scoring pass stays below this count of numbers (one position
+            of a batch at the least).
     """
 
     honours_seeds = True
 
-    def __init__(self, loaded: Loaded, *, marker: str, batch_size: int = 64) -> None:
+    def __init__(
+        self, loaded: Loaded, *, marker: str, batch_size: int = 64, logits_at_once: int = LOGITS_AT_ONCE
+    ) -> None:
         self._model = loaded.model.eval()
         self._chat = Chat(loaded.tokenizer)
         self._stop_ids = sorted(loaded.stop_ids | {self._chat.end_of_turn})
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
         self._marker = marker
+        self._logits_at_once = logits_at_once
         self.batch_size = batch_size
 
     def prompt_tokens(self, prompt: Prompt) -> int:
@@ -71,16 +82,18 @@ class TransformersEngine:
         (sampling,) = {request.sampling for request in requests}
         prompts = [self._chat.encode(request.prompt) for request in requests]
         ids, mask = self._left_padded(prompts)
+        draw = _InverseCdf(requests, ids.shape[1])
         output = self._model.generate(
             input_ids=ids,
             attention_mask=mask,
             past_key_values=self._prefill(prompts).cache,
             generation_config=self._generation_config(sampling),
-            logits_processor=LogitsProcessorList([_InverseCdf(requests, ids.shape[1])]),
+            logits_processor=LogitsProcessorList([draw]),
             stopping_criteria=StoppingCriteriaList([_VerdictLine(self._chat, self._marker, ids.shape[1])]),
         )
-        completions = output[:, ids.shape[1] :].tolist()
-        return [self._draft(row, len(prompt)) for row, prompt in zip(completions, prompts, strict=True)]
+        completions, logps = output[:, ids.shape[1] :].tolist(), torch.stack(draw.logps, dim=1).tolist()
+        rows = zip(completions, logps, prompts, strict=True)
+        return [self._draft(row, row_logps, len(prompt)) for row, row_logps, prompt in rows]
 
     @torch.inference_mode()
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
@@ -100,6 +113,36 @@ class TransformersEngine:
         real = torch.tensor([[t < len(tail) for t in range(width)] for row in tails for tail in row])
         log_probs = self._tails(read, logits, targets.to(logits.device), real.to(logits.device), levels)
         return [tuple(row) for row in log_probs.view(len(queries), levels).tolist()]
+
+    @torch.inference_mode()
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(token_t | prompt, token_<t) of every stored token, in nats at temperature 1.
+
+        Each distinct prompt is read once. The completions are read in batches of like length and in pieces of
+        positions, so that never more than ``logits_at_once`` logits are held, normalised in single precision.
+        """
+        scores: list[tuple[float, ...]] = [()] * len(queries)
+        prompts = [self._chat.encode(query.prompt) for query in queries]
+        asked = [n for n, query in enumerate(queries) if query.draft.token_ids]
+        distinct = sorted({prompts[n] for n in asked}, key=lambda prompt: (len(prompt), prompt))
+        for group in _cut(distinct, self.batch_size):
+            read, row = self._prefill(group), {prompt: i for i, prompt in enumerate(group)}
+            members = sorted((n for n in asked if prompts[n] in row), key=lambda n: len(queries[n].draft.token_ids))
+            for batch in _cut(members, self.batch_size):
+                chosen = _rows_of(read, [row[prompts[n]] for n in batch])
+                completions = [queries[n].draft.token_ids for n in batch]
+                found = self._completions(chosen, [prompts[n][-1] for n in batch], completions)
+                for n, logps in zip(batch, found, strict=True):
+                    scores[n] = tuple(logps[: len(queries[n].draft.token_ids)])
+        return scores
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        ids, low, high = draft.token_ids, 0, len(draft.token_ids)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if len(self._chat.decode(ids[:middle])) <= characters else (low, middle - 1)
+        return low
 
     def close(self) -> None:
         """Let go of the weights."""
@@ -133,6 +176,27 @@ class TransformersEngine:
         )
         return _Read(output.past_key_values, whole), output.logits
 
+    def _completions(
+        self, read: _Read, last: Sequence[int], completions: Sequence[tuple[int, ...]]
+    ) -> list[list[float]]:
+        """Return log pi(token | read, tokens before it), padded to the longest, piece by piece through the cache."""
+        width = max(len(ids) for ids in completions)
+        # Padded on the right: no gap opens between prompt and completion, so sliding windows see what they should.
+        rows = [[*ids, *[self._pad] * (width - len(ids))] for ids in completions]
+        targets = torch.tensor(rows, device=self._model.device)
+        inputs = torch.cat([torch.tensor(last, device=self._model.device).unsqueeze(1), targets[:, :-1]], dim=1)
+        lengths = torch.tensor([len(ids) for ids in completions], device=self._model.device)
+        mask = torch.arange(width, device=self._model.device) < lengths.unsqueeze(1)
+        vocabulary = self._model.config.get_text_config().vocab_size
+        piece = max(1, self._logits_at_once // (len(rows) * vocabulary))
+        pieces = []
+        for start in range(0, width, piece):
+            part = slice(start, start + piece)
+            read, logits = self._read_on(read, inputs[:, part], mask[:, part], keep=min(piece, width - start))
+            pieces.append(_log_probs(logits, targets[:, part]))
+        scored: list[list[float]] = torch.cat(pieces, dim=1).tolist()
+        return scored
+
     def _tails(
         self, read: _Read, logits: torch.Tensor, targets: torch.Tensor, real: torch.Tensor, levels: int
     ) -> torch.Tensor:
@@ -143,9 +207,7 @@ class TransformersEngine:
             repeated = _Read(read.cache, read.mask.repeat_interleave(levels, dim=0))
             _, further = self._read_on(repeated, targets[:, :-1], real[:, :-1], keep=width - 1)
             logits = torch.cat([logits, further], dim=1)
-        picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
-        log_probs = picked - torch.logsumexp(logits.float(), dim=2)
-        return (log_probs.double() * real).sum(dim=1)
+        return (_log_probs(logits, targets).double() * real).sum(dim=1)
 
     def _rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
         """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
@@ -155,17 +217,10 @@ class TransformersEngine:
         """
         text = query.draft.text[: query.upto]
         ids = query.draft.token_ids
-        count = self._tokens_within(ids, len(text))
+        count = self.tokens_within(query.draft, len(text))
         rest = text[len(self._chat.decode(ids[:count])) :]
         tails = (self._chat.encode_completion(rest + continuation) for continuation in query.continuations)
         return ids[:count], tuple(tails)
-
-    def _tokens_within(self, ids: tuple[int, ...], characters: int) -> int:
-        low, high = 0, len(ids)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if len(self._chat.decode(ids[:middle])) <= characters else (low, middle - 1)
-        return low
 
     def _left_padded(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(len(row) for row in rows)
@@ -188,19 +243,23 @@ class TransformersEngine:
             use_cache=True,
         )
 
-    def _draft(self, row: list[int], prompt_tokens: int) -> Draft:
+    def _draft(self, row: list[int], logps: list[float], prompt_tokens: int) -> Draft:
+        count, text_count, finish = self._end(row)
+        text = self._chat.decode(tuple(row[:text_count]))
+        return Draft(text, tuple(row[:count]), finish, prompt_tokens, tuple(logps[:count]))
+
+    def _end(self, row: list[int]) -> tuple[int, int, Finish]:
+        """Return how many ids a generated row holds, how many of them are text, and why it ended."""
         stops = [t for t, token in enumerate(row) if token in self._stop_ids]
         if stops:
-            ids = tuple(row[: stops[0] + 1])
-            return Draft(self._chat.decode(ids[:-1]), ids, Finish.STOP, prompt_tokens)
+            return stops[0] + 1, stops[0], Finish.STOP
         # A row that stopped behind its verdict line was padded while the others went on; any other row is whole.
-        bare = list(row)
-        while bare and bare[-1] == self._pad:
-            bare.pop()
-        text = self._chat.decode(tuple(bare))
-        if _verdict_is_closed(text, self._marker):
-            return Draft(text, tuple(bare), Finish.STOP, prompt_tokens)
-        return Draft(self._chat.decode(tuple(row)), tuple(row), Finish.LENGTH, prompt_tokens)
+        bare = len(row)
+        while bare and row[bare - 1] == self._pad:
+            bare -= 1
+        if _verdict_is_closed(self._chat.decode(tuple(row[:bare])), self._marker):
+            return bare, bare, Finish.STOP
+        return len(row), len(row), Finish.LENGTH
 
 
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:
@@ -212,6 +271,25 @@ def pad_id(tokenizer: Any, end_of_turn: int) -> int:
 def positions(mask: torch.Tensor) -> torch.Tensor:
     """Return each token's position in its own row, whatever the padding to its left."""
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+def _cut(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
+def _rows_of(read: _Read, rows: Sequence[int]) -> _Read:
+    """Return copies of some rows of what was read, in a cache of their own."""
+    cache = copy.copy(read.cache)
+    cache.layers = [copy.copy(layer) for layer in read.cache.layers]
+    index = torch.tensor(rows, device=read.mask.device)
+    cache.batch_select_indices(index)
+    return _Read(cache, read.mask[index])
+
+
+def _log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Return log softmax(logits)[target] in single precision, shapes (rows, T, V) and (rows, T) -> (rows, T)."""
+    picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
+    return picked - torch.logsumexp(logits.float(), dim=2)
 
 
 def _verdict_is_closed(text: str, marker: str) -> bool:
@@ -230,6 +308,7 @@ class _InverseCdf(LogitsProcessor):
         self._sampling = requests[0].sampling
         self._prompt_width = prompt_width
         length = self._sampling.max_new_tokens
+        self.logps: list[torch.Tensor] = []
         self._uniforms = torch.from_numpy(np.stack([uniforms(request.seed, length) for request in requests]))
 
     def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
@@ -240,6 +319,7 @@ class _InverseCdf(LogitsProcessor):
     def _pick(self, input_ids: Any, scores: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
         sampling = self._sampling
         if sampling.temperature == 0:
+            self.logps.append(torch.zeros(len(scores), device=scores.device))
             return scores.argmax(dim=1)
         warped = scores.float() / sampling.temperature
         if sampling.top_k:
@@ -247,9 +327,12 @@ class _InverseCdf(LogitsProcessor):
         if sampling.top_p < 1:
             warped = TopPLogitsWarper(sampling.top_p)(input_ids, warped)
         # In double precision: over 150,000 tokens the rounding of a single-precision sum would be visible.
-        cumulative = warped.softmax(dim=1).cumsum(dim=1, dtype=torch.float64)
+        probabilities = warped.softmax(dim=1)
+        cumulative = probabilities.cumsum(dim=1, dtype=torch.float64)
         threshold = uniform.unsqueeze(1) * cumulative[:, -1:]
-        return torch.searchsorted(cumulative, threshold, right=True).squeeze(1).clamp(max=scores.shape[1] - 1)
+        token = torch.searchsorted(cumulative, threshold, right=True).clamp(max=scores.shape[1] - 1)
+        self.logps.append(probabilities.gather(1, token).squeeze(1).log())
+        return token.squeeze(1)
 
 
 class _VerdictLine(StoppingCriteria):
