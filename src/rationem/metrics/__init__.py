@@ -24,30 +24,48 @@ from rationem.metrics.calibration import Calibration, asked, belief, calibrate, 
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
+from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
 from rationem.metrics.pairs import PairScores, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
+from rationem.metrics.votes import (
+    Averaged,
+    Draws,
+    averaged_accuracy,
+    by_draws,
+    majority_vote,
+    mean_pass_at_k,
+    pass_at_k,
+    vote_accuracy,
+)
 
 __all__ = [
     "HEADLINE",
     "LITTLE_AGREEMENT",
     "PSEUDO_COUNT",
     "Agreement",
+    "Averaged",
     "Bin",
     "Calibration",
     "Constant",
+    "Draws",
+    "LengthBin",
+    "MatchedAccuracy",
     "Metrics",
     "PairScores",
+    "accuracy_at_matched_length",
     "agreement",
     "alpha",
     "alphas",
     "asked",
+    "averaged_accuracy",
     "belief",
     "beside_humans",
     "best_constant",
     "best_iteration",
+    "by_draws",
     "calibrate",
     "criterion",
     "entropy",
@@ -59,10 +77,14 @@ __all__ = [
     "intervals",
     "majority",
     "majority_levels",
+    "majority_vote",
     "marginal",
     "marginals",
+    "mean_pass_at_k",
     "merged",
     "parts",
+    "pass_at_k",
+    "quantile_edges",
     "rater_warnings",
     "recalibrated",
     "regrouped",
@@ -70,4 +92,5 @@ __all__ = [
     "score_pairs",
     "tempered",
     "uniform_log_likelihood",
+    "vote_accuracy",
 ]

@@ -1,0 +1,239 @@
+"""What a run paid for what it kept, and which examples rejection never lets through: from the ledger alone.
+
+Prompt tokens and generated tokens are apart, for they cost differently. A proposal "answer" draws nothing and costs
+nothing. What the engine failed counts with the tokens that the ledger has of it, for the prompt was sent.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from rationem.metrics.matched import quantile_edges
+from rationem.types import Outcome, Purpose
+
+#: What is paid.
+PAID = ("prompt_tokens", "generated_tokens", "seconds")
+
+#: Why a price per nat does not exist.
+NOT_MEASURED = "not measured"
+BASE_NOT_MEASURED = "the base model was not measured"
+NOT_GAINED = "nothing gained"
+
+_SUMMED = (*PAID, "scored_tokens", "kept_samples", "kept_examples")
+_TRAIN = Purpose.TRAIN.value
+_FAILED = Outcome.ENGINE_FAILED.value
+_QUARTILES = 4
+
+
+def cost(db: sqlite3.Connection, iteration: int) -> dict[str, Any]:
+    """Return what the E-step of an iteration cost, per kept example too, and the same of all iterations up to it.
+
+    Args:
+        db: a run's ledger.
+        iteration: k >= 1, its E-step finished.
+
+    Returns:
+        ``iteration``; ``prompt_tokens`` and ``generated_tokens`` of its draws; ``scored_tokens``, completion tokens
+        that were scored under a prompt for their weights (one forward pass, nothing generated); ``seconds`` of the
+        E-step (of its last process, where it was resumed); ``kept_samples``; ``kept_examples``, distinct in this
+        iteration, wherever they were drawn; ``per_kept``, each of ``PAID`` over ``kept_examples``, None where none was
+        kept; ``cumulative``, all these but the first, over iterations 1 to k (an example kept twice counts twice).
+
+    Raises:
+        ValueError: the E-step of one of these iterations is not finished.
+    """
+    _check(db, iteration)
+    each = [_spent(db, k) for k in range(1, iteration + 1)]
+    total = {name: sum(one[name] for one in each) for name in _SUMMED}
+    return {
+        "iteration": iteration,
+        **each[-1],
+        "per_kept": _per_kept(each[-1]),
+        "cumulative": {**total, "per_kept": _per_kept(total)},
+    }
+
+
+def per_nat(costs: Sequence[Mapping[str, Any]], scores: Sequence[float | None]) -> list[dict[str, Any]]:
+    """Return what every nat gained over the base model cost: cumulative cost / (score_k - score_0).
+
+    Args:
+        costs: of :func:`cost`, one per iteration, in any order.
+        scores: score_0 to score_K, e.g. the evidence of the validation set in nats per example; None: not measured.
+
+    Returns:
+        Per cost a row with ``iteration``, ``gained`` (nats, None where a score is missing), each of ``PAID`` (None
+        where there is no price), and ``reason``: None, ``NOT_MEASURED``, ``BASE_NOT_MEASURED`` or ``NOT_GAINED``.
+
+    Raises:
+        ValueError: an iteration without a place in ``scores``, or a score that is not finite.
+    """
+    lost = [one["iteration"] for one in costs if one["iteration"] >= len(scores)]
+    if lost:
+        raise ValueError(f"Scores must be of iterations 0 to {max(lost)}, None where not measured; got {len(scores)}.")
+    if not all(math.isfinite(score) for score in scores if score is not None):
+        raise ValueError(f"A score is finite, or None where it was not measured; found {list(scores)}.")
+    return [_price(one, scores) for one in costs]
+
+
+def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence[str]) -> list[dict[str, Any]]:
+    """Return, level by level of the training answers, what was kept and what it took.
+
+    Args:
+        db: a run's ledger.
+        iteration: k >= 1, its E-step finished.
+        levels: of the task, in order.
+
+    Returns:
+        Per level ``level``, ``examples``, ``kept`` (examples), ``kept_share``, ``first_attempts`` (those that the
+        engine served), ``first_accepted`` (the share of them), ``draws`` (that the engine served; none of a proposal
+        "answer") and ``draws_per_kept``. None instead of a division by zero.
+
+    Raises:
+        ValueError: the E-step is not finished, or a training answer is none of the levels.
+    """
+    _check(db, iteration)
+    answers = dict(db.execute("SELECT id, answer FROM examples WHERE split='train' ORDER BY position"))
+    unknown = sorted(set(answers.values()) - set(levels))
+    if unknown:
+        raise ValueError(f"Training answers that are none of the levels {list(levels)}: {unknown}. Give all levels.")
+    where = "WHERE iteration=? AND purpose=? AND outcome!=?"
+    key = (iteration, _TRAIN, _FAILED)
+    first = dict(db.execute(f"SELECT example_id, outcome='accepted' FROM trials {where} AND attempt=0", key))
+    draws = dict(
+        db.execute(
+            f"SELECT example_id, COUNT(*) FROM trials {where} AND proposal NOT LIKE 'answer%' GROUP BY example_id", key
+        )
+    )
+    kept = _kept(db, iteration, iteration)
+    return [
+        _label(level, [name for name, answer in answers.items() if answer == level], kept, first, draws)
+        for level in levels
+    ]
+
+
+def acceptance_by_difficulty(db: sqlite3.Connection, iteration: int, difficulty: Mapping[str, float]) -> dict[str, Any]:
+    """Return what was kept of hard and of easy examples, and what never was: what rejection sampling never sees.
+
+    Args:
+        db: a run's ledger.
+        iteration: k >= 1, its E-step finished.
+        difficulty: training example -> p_hat(y* | x) under the base model, in [0, 1]; may lack some. What is no
+            training example is ignored.
+
+    Returns:
+        ``bins``, quartiles of p_hat from hard to easy (fewer where equal values cannot be parted), each ``low`` and
+        ``high`` (smallest and largest p_hat in it), ``examples``, ``kept_share`` (in this iteration) and
+        ``never_share`` (kept in none of iterations 1 to k); and ``unmeasured``, training examples without p_hat.
+
+    Raises:
+        ValueError: the E-step is not finished, or a p_hat is no probability.
+    """
+    _check(db, iteration)
+    train = [name for (name,) in db.execute("SELECT id FROM examples WHERE split='train' ORDER BY position")]
+    known = {name: difficulty[name] for name in train if name in difficulty}
+    wrong = {name: value for name, value in known.items() if not 0 <= value <= 1}
+    if wrong:
+        raise ValueError(f"A difficulty is p_hat in [0, 1]; found {wrong}. Leave out what was not measured.")
+    if not known:
+        return {"bins": [], "unmeasured": len(train)}
+    edges = quantile_edges(list(known.values()), _QUARTILES)
+    place = dict(zip(known, np.searchsorted(edges, list(known.values())).tolist(), strict=True))
+    kept, ever = _kept(db, iteration, iteration), _kept(db, 1, iteration)
+    bins = [_difficulty_bin({i: p for i, p in known.items() if place[i] == b}, kept, ever) for b in range(len(edges))]
+    return {"bins": bins, "unmeasured": len(train) - len(known)}
+
+
+def _check(db: sqlite3.Connection, iteration: int) -> None:
+    finished = {k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step'")}
+    if iteration < 1 or not finished.issuperset(range(1, iteration + 1)):
+        raise ValueError(
+            f"Costs of iteration {iteration} need the E-steps of iterations 1 to {iteration}; finished are those of "
+            f"{sorted(finished)}. Ask for one of these, from 1, or let the run go on."
+        )
+
+
+def _spent(db: sqlite3.Connection, k: int) -> dict[str, Any]:
+    prompt, generated = db.execute(
+        "SELECT COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(new_tokens), 0) FROM trials "
+        "WHERE iteration=? AND purpose=? AND proposal NOT LIKE 'answer%'",
+        (k, _TRAIN),
+    ).fetchone()
+    # Of the retries of one attempt at most one was not failed by the engine, so no completion is counted twice.
+    (scored,) = db.execute(
+        "SELECT COALESCE(SUM(t.new_tokens), 0) FROM likelihoods l JOIN trials t ON t.iteration=l.drawn "
+        "AND t.purpose=l.purpose AND t.example_id=l.example_id AND t.attempt=l.attempt "
+        "WHERE l.iteration=? AND l.purpose=? AND t.outcome!=?",
+        (k, _TRAIN, _FAILED),
+    ).fetchone()
+    seconds = db.execute("SELECT SUM(seconds) FROM iterations WHERE iteration=? AND phase='e_step'", (k,)).fetchone()[0]
+    kept = db.execute("SELECT COUNT(*), COUNT(DISTINCT example_id) FROM kept WHERE iteration=?", (k,)).fetchone()
+    return {
+        "prompt_tokens": prompt,
+        "generated_tokens": generated,
+        "scored_tokens": scored,
+        "seconds": seconds,
+        "kept_samples": kept[0],
+        "kept_examples": kept[1],
+    }
+
+
+def _per_kept(spent: Mapping[str, Any]) -> dict[str, float | None]:
+    return {name: _ratio(spent[name], spent["kept_examples"]) for name in PAID}
+
+
+def _price(one: Mapping[str, Any], scores: Sequence[float | None]) -> dict[str, Any]:
+    base, score = scores[0], scores[one["iteration"]]
+    gained = None if base is None or score is None else score - base
+    reason = None
+    if base is None:
+        reason = BASE_NOT_MEASURED
+    elif gained is None:
+        reason = NOT_MEASURED
+    elif gained <= 0:
+        reason = NOT_GAINED
+    nats = 0.0 if gained is None else max(gained, 0.0)
+    prices = {name: _ratio(one["cumulative"][name], nats) for name in PAID}
+    return {"iteration": one["iteration"], "gained": gained, **prices, "reason": reason}
+
+
+def _kept(db: sqlite3.Connection, first: int, last: int) -> set[str]:
+    """Return the examples of which a trial was kept in one of these iterations."""
+    rows = db.execute("SELECT DISTINCT example_id FROM kept WHERE iteration BETWEEN ? AND ?", (first, last))
+    return {name for (name,) in rows}
+
+
+def _label(
+    level: str, names: Sequence[str], kept: Collection[str], first: Mapping[str, int], draws: Mapping[str, int]
+) -> dict[str, Any]:
+    inside = sum(name in kept for name in names)
+    tried = [first[name] for name in names if name in first]
+    drawn = sum(draws.get(name, 0) for name in names)
+    return {
+        "level": level,
+        "examples": len(names),
+        "kept": inside,
+        "kept_share": _ratio(inside, len(names)),
+        "first_attempts": len(tried),
+        "first_accepted": _ratio(sum(tried), len(tried)),
+        "draws": drawn,
+        "draws_per_kept": _ratio(drawn, inside),
+    }
+
+
+def _difficulty_bin(members: Mapping[str, float], kept: Collection[str], ever: Collection[str]) -> dict[str, Any]:
+    return {
+        "low": min(members.values()),
+        "high": max(members.values()),
+        "examples": len(members),
+        "kept_share": _ratio(sum(name in kept for name in members), len(members)),
+        "never_share": _ratio(sum(name not in ever for name in members), len(members)),
+    }
+
+
+def _ratio(part: float, whole: float) -> float | None:
+    return part / whole if whole else None

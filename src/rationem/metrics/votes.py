@@ -1,0 +1,278 @@
+r"""What more draws at test time are worth: majority vote, averaged p(y | x, z) and pass@k against their number.
+
+Every item has the same number n of draws z_1..z_n ~ pi(. | x), fixed in advance. A number for N < n draws is its mean
+over subsets of N of the n, which is unbiased for N draws:
+
+    majority vote   the level that most draws say; unparsed draws do not vote; ties go to the lower rank
+    averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`rationem.evidence.predict`
+    pass@k          1 - C(n - c, k) / C(n, k): at least one of k draws is right, c of n being right
+
+Where nobody votes there is no verdict, which is wrong. The subsets are all of them where there are at most ``EXACT``,
+else ``SAMPLED`` seeded ones; they are the same for every item.
+
+Sources: pass@k is Chen et al., "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1; the
+vote is Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models", arXiv 2203.11171.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rationem.evidence.levels import predictive, stack
+from rationem.metrics.correlation import Floats
+from rationem.seeds import generator
+
+#: Up to so many subsets of the draws are all taken; of more, so many are drawn.
+EXACT = 500
+SAMPLED = 200
+
+_NOBODY = -1  # the winner where nobody votes
+
+
+@dataclass(frozen=True, slots=True)
+class Draws:
+    """The n draws of one item.
+
+    An item that was never drawn for, its prompt being too long, is n draws without verdict and without scores.
+
+    Args:
+        verdicts: the rank of the level that each draw says, or None where it says none on offer; length n.
+        level_logps: log pi(level, end of turn | x, z_m) of every level, nats, or None where a draw could not be
+            scored; length n, each of length L.
+        answer: the rank of y*.
+        marginal: the training marginal over the levels, length L; what an unparsed draw contributes to the average.
+        ratings: the ranks of the single ratings behind y*, which the log-likelihood is averaged over; empty: y* alone.
+
+    Raises:
+        ValueError: no draw, lengths that differ, or a rank that is none.
+    """
+
+    verdicts: tuple[int | None, ...]
+    level_logps: tuple[Sequence[float] | None, ...]
+    answer: int
+    marginal: tuple[float, ...]
+    ratings: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        draws, levels = len(self.verdicts), len(self.marginal)
+        if not draws or len(self.level_logps) != draws:
+            raise ValueError(
+                f"An item needs one verdict and one row of scores per draw, None where there is none; "
+                f"found {draws} verdicts and {len(self.level_logps)} rows."
+            )
+        said = [self.answer, *self.ratings, *(verdict for verdict in self.verdicts if verdict is not None)]
+        wrong = sorted({rank for rank in said if not 0 <= rank < levels})
+        if wrong:
+            raise ValueError(f"Ranks of {levels} levels are 0 to {levels - 1}; found {wrong}.")
+
+    @property
+    def right(self) -> int:
+        """The number c of draws that say y*."""
+        return self.verdicts.count(self.answer)
+
+
+@dataclass(frozen=True, slots=True)
+class Averaged:
+    """What the averaged predictive distribution of N draws scores.
+
+    Args:
+        accuracy: share of items, and of subsets, whose most probable level is y*.
+        log_likelihood: mean of log p~ over items, nats per rating; None where one rating has probability 0.
+    """
+
+    accuracy: float
+    log_likelihood: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """One item's draws as arrays: votes and predictive parts, both (n, L), and which draws say a scored level, (n,)."""
+
+    votes_ML: Floats
+    parts_ML: Floats
+    is_parsed_M: Floats
+    answer: int
+    ratings: list[int]
+
+
+def majority_vote(counts_L: Sequence[int]) -> int | None:
+    """Return the rank with most votes, of equals the lowest; None where nobody votes.
+
+    Args:
+        counts_L: votes per level, length L.
+
+    Raises:
+        ValueError: no level, or a negative count.
+
+    >>> majority_vote((1, 3, 3)), majority_vote((0, 0, 0))
+    (1, None)
+    """
+    if not len(counts_L) or min(counts_L) < 0:
+        raise ValueError(f"Votes are one count per level, 0 or more; found {tuple(counts_L)}.")
+    winner = int(_winners(np.array([counts_L], dtype=np.float64))[0])
+    return None if winner == _NOBODY else winner
+
+
+def vote_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> float:
+    """Return the expected accuracy of a majority vote over ``draws`` of each item's draws.
+
+    Args:
+        items: with the same number n of draws.
+        draws: N, 1 to n.
+        seed: of the subsets, where not all are taken.
+
+    Raises:
+        ValueError: no item, numbers of draws that differ, or N out of range.
+    """
+    chosen_SM = _subsets(_checked(items, draws), draws, seed)
+    return _vote([_arrays(item) for item in items], chosen_SM)
+
+
+def averaged_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> Averaged:
+    """Return the expected accuracy and log-likelihood of p~ averaged over ``draws`` of each item's draws.
+
+    The log-likelihood is in expectation the higher the more draws are averaged (Jensen). Arguments and errors are
+    those of :func:`vote_accuracy`; also a ValueError for scores that are not log-probabilities, or a marginal that is
+    not a distribution.
+    """
+    chosen_SM = _subsets(_checked(items, draws), draws, seed)
+    return _average([_arrays(item) for item in items], chosen_SM)
+
+
+def pass_at_k(draws: int, right: int, k: int) -> float:
+    """Return 1 - C(n - c, k) / C(n, k), an unbiased estimate of the chance that one of k draws is right.
+
+    Args:
+        draws: n, at least k; fixed in advance, for draws that stop at a success are not exchangeable.
+        right: c, the draws that are right, 0 to n.
+        k: 1 to n.
+
+    Raises:
+        ValueError: k or c out of range.
+
+    >>> pass_at_k(4, 1, 1), pass_at_k(4, 2, 2) == 5 / 6, pass_at_k(4, 1, 4)
+    (0.25, True, 1.0)
+    """
+    if not 0 <= right <= draws:
+        raise ValueError(f"Of {draws} draws, 0 to {draws} can be right; found {right}.")
+    if not 1 <= k <= draws:
+        raise ValueError(f"pass@{k} needs k from 1 to the number of draws, {draws}: draw more, or ask for a smaller k.")
+    every = math.comb(draws, k)
+    return (every - math.comb(draws - right, k)) / every
+
+
+def mean_pass_at_k(items: Sequence[Draws], k: int) -> float:
+    """Return the mean of :func:`pass_at_k` over items; a draw is right where it says y*.
+
+    Raises:
+        ValueError: no item, numbers of draws that differ, or k out of range.
+    """
+    draws = _checked(items, k)
+    return math.fsum(pass_at_k(draws, item.right, k) for item in items) / len(items)
+
+
+def by_draws(items: Sequence[Draws], counts: Sequence[int] | None = None, *, seed: int = 0) -> list[dict[str, Any]]:
+    """Return one row of numbers per number of draws N, by vote, by average and by pass@N.
+
+    Args:
+        items: with the same number n of draws.
+        counts: the N, each 1 to n; by default the powers of two below n, and n.
+        seed: of the subsets, where not all are taken.
+
+    Returns:
+        Rows ``{"draws": N, "majority_vote": accuracy, "averaged": accuracy, "averaged_log_likelihood": nats or None,
+        "pass": pass@N}``, in the order of ``counts``.
+
+    Raises:
+        ValueError: see :func:`vote_accuracy` and :func:`averaged_accuracy`.
+    """
+    most = _checked(items, 1)
+    wanted = _powers(most) if counts is None else counts
+    arrays = [_arrays(item) for item in items]
+    rows = []
+    for draws in wanted:
+        chosen_SM = _subsets(_checked(items, draws), draws, seed)
+        averaged = _average(arrays, chosen_SM)
+        rows.append(
+            {
+                "draws": draws,
+                "majority_vote": _vote(arrays, chosen_SM),
+                "averaged": averaged.accuracy,
+                "averaged_log_likelihood": averaged.log_likelihood,
+                "pass": mean_pass_at_k(items, draws),
+            }
+        )
+    return rows
+
+
+def _powers(most: int) -> list[int]:
+    return [*(2**power for power in range((most - 1).bit_length())), most]
+
+
+def _checked(items: Sequence[Draws], draws: int) -> int:
+    """Return n, the number of draws that every item has."""
+    found = sorted({len(item.verdicts) for item in items})
+    if len(found) != 1:
+        raise ValueError(
+            f"Numbers against the number of draws need items, all with equally many draws; found {len(items)} items "
+            f"with {found} draws. Draw a fixed number for each, and give those that were never drawn for as unparsed."
+        )
+    if not 1 <= draws <= found[0]:
+        raise ValueError(f"{draws} of {found[0]} draws were asked for: give a number from 1 to {found[0]}.")
+    return found[0]
+
+
+def _subsets(draws: int, size: int, seed: int) -> Floats:
+    """Return which draws each subset holds, 1 or 0, shape (S, n)."""
+    if math.comb(draws, size) <= EXACT:
+        members = np.array(list(combinations(range(draws), size)), dtype=np.int64)
+    else:
+        keys = generator(seed, "votes", draws, size).random((SAMPLED, draws))
+        members = keys.argsort(axis=1)[:, :size]
+    chosen_SM = np.zeros((len(members), draws))
+    np.put_along_axis(chosen_SM, members, 1.0, axis=1)
+    return chosen_SM
+
+
+def _arrays(item: Draws) -> _Item:
+    levels, marginal_L = len(item.marginal), np.array(item.marginal)
+    votes_ML = np.zeros((len(item.verdicts), levels))
+    for at, verdict in enumerate(item.verdicts):
+        if verdict is not None:
+            votes_ML[at, verdict] = 1
+    level_logps_ML, is_scored_M = stack(item.level_logps, levels)
+    is_parsed_M = is_scored_M & votes_ML.any(axis=1)
+    parts = [predictive(level_logps_ML[[m]], is_parsed_M[[m]], marginal_L) for m in range(len(votes_ML))]
+    ratings = list(item.ratings or (item.answer,))
+    return _Item(votes_ML, np.stack(parts), is_parsed_M.astype(np.float64), item.answer, ratings)
+
+
+def _winners(weights_SL: Floats) -> NDArray[np.int64]:
+    """Return the rank with the largest weight, of equals the lowest, shape (S,); ``_NOBODY`` where all are 0."""
+    return np.where(weights_SL.any(axis=1), weights_SL.argmax(axis=1), _NOBODY)
+
+
+def _vote(items: Sequence[_Item], chosen_SM: Floats) -> float:
+    shares = [float((_winners(chosen_SM @ item.votes_ML) == item.answer).mean()) for item in items]
+    return math.fsum(shares) / len(items)
+
+
+def _average(items: Sequence[_Item], chosen_SM: Floats) -> Averaged:
+    size = chosen_SM[0].sum()
+    accuracies, likelihoods = [], []
+    for item in items:
+        probs_SL = chosen_SM @ item.parts_ML / size
+        has_verdict_S = chosen_SM @ item.is_parsed_M > 0
+        accuracies.append(float((has_verdict_S & (probs_SL.argmax(axis=1) == item.answer)).mean()))
+        rated = probs_SL[:, item.ratings]
+        likelihoods.append(float(np.log(rated).mean()) if (rated > 0).all() else None)
+    known = [value for value in likelihoods if value is not None]
+    mean = math.fsum(known) / len(items) if len(known) == len(items) else None
+    return Averaged(math.fsum(accuracies) / len(items), mean)
