@@ -65,23 +65,39 @@ def write(theta: dict, directory: Path) -> str:
 
 
 def open_engine(theta_path: str) -> ScriptedEngine:
+    """Says the levels' log-probabilities, and not its tokens'."""
+    engine = open_scoring_engine(theta_path)
+    return ScriptedEngine(engine._say, engine._levels)
+
+
+def open_scoring_engine(theta_path: str) -> ScriptedEngine:
+    """Says its tokens' log-probabilities too, as weights and evidence need."""
     theta = read(theta_path)
 
-    def say(request):
-        name = next(n for n in THETA if f"Prompt: {n}" in request.prompt.text)
+    def table(prompt):
+        name = next(n for n in THETA if f"Prompt: {n}" in prompt.text)
         hint = None
-        if request.prompt.kind == "rationalize":
-            hint = next(level for level in SCALE.levels if f"rating is {level}." in request.prompt.text)
-        table = joint(theta, name, hint)
-        cell = generator(request.seed).choice(12, p=table.ravel())
+        if prompt.kind == "rationalize":
+            hint = next(level for level in SCALE.levels if f"rating is {level}." in prompt.text)
+        return joint(theta, name, hint)
+
+    def say(request):
+        cell = generator(request.seed).choice(12, p=table(request.prompt).ravel())
         return TASK.format(RATIONALES[cell // 3], SCALE.levels[cell % 3])
 
     def levels(query):
-        name = next(n for n in THETA if f"Prompt: {n}" in query.prompt.text)
-        z = RATIONALES.index(query.draft.text.split("\n")[0])
-        return tuple(np.log(theta[name]["y"][z]))
+        row = table(query.prompt)[RATIONALES.index(query.draft.text.split("\n")[0])]
+        return tuple(np.log(row / row.sum()))
 
-    return ScriptedEngine(say, levels)
+    def tokens(query):
+        """log pi(z | x) on the first character, log pi(y | x, z) on the verdict's; all others are certain."""
+        parsed = TASK.parse(query.draft.text)
+        row = table(query.prompt)[RATIONALES.index(parsed.rationale)]
+        logps = [0.0] * len(query.draft.token_ids)
+        logps[0], logps[-2] = np.log(row.sum()), np.log(row[SCALE.rank(parsed.answer)] / row.sum())
+        return logps
+
+    return ScriptedEngine(say, levels, tokens)
 
 
 def closed_form_m_step(smoothing: float = 0.0):

@@ -5,6 +5,31 @@
 ``exact``       where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences
 """
 
+from rationem.evidence.importance import (
+    divergence_bound,
+    effective_sample_size,
+    iwae,
+    iwae_by_k,
+    log_weights,
+    mixture,
+    self_normalised,
+)
 from rationem.evidence.levels import Flags, Floats, markov_lower_bound, predict, predictive, raw, stack, too_long
 
-__all__ = ["Flags", "Floats", "markov_lower_bound", "predict", "predictive", "raw", "stack", "too_long"]
+__all__ = [
+    "Flags",
+    "Floats",
+    "divergence_bound",
+    "effective_sample_size",
+    "iwae",
+    "iwae_by_k",
+    "log_weights",
+    "markov_lower_bound",
+    "mixture",
+    "predict",
+    "predictive",
+    "raw",
+    "self_normalised",
+    "stack",
+    "too_long",
+]
