@@ -1,13 +1,16 @@
 """Token log-probabilities: as drawn and as scored, against a brute force forward that knows no cache and no batch."""
 
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 import checkpoints
 from rationem import models
-from rationem.engines.transformers import TransformersEngine
+from rationem.engines.transformers import TransformersEngine, _inverse_cdf
+from rationem.errors import ModelError
 from rationem.scale import MARKER
 from rationem.types import Draft, Finish, Prompt, Request, Sampling, TokenQuery
 
@@ -124,3 +127,54 @@ def test_tokens_within_counts_the_tokens_that_end_before_a_character(engine):
         count = engine.tokens_within(draft, characters)
         ends = [len(engine._chat.decode(draft.token_ids[: n + 1])) for n in range(len(draft.token_ids))]
         assert count == sum(end <= characters for end in ends)
+
+
+def test_rows_that_end_early_leave_the_batch_and_change_nothing(engine, loaded):
+    """Every eighth token ends a turn here, so that rows end at many different steps, and the longest at its limit."""
+    hasty = replace(loaded, stop_ids=frozenset(range(0, loaded.model.config.vocab_size, 8)))
+    hasty_engine = TransformersEngine(hasty, marker=MARKER)
+    requests, drafts = drawn(hasty_engine, count=40, max_new_tokens=40)
+    assert len({len(draft.token_ids) for draft in drafts}) > 5
+    for request, draft in zip(requests, drafts, strict=True):
+        stops = [t for t, token in enumerate(draft.token_ids) if token in hasty_engine._stop_ids]
+        ended = draft.finish is Finish.STOP
+        assert stops == ([len(draft.token_ids) - 1] if ended else [])
+        assert ended or len(draft.token_ids) == 40
+        assert draft.text == engine._chat.decode(draft.token_ids[:-1] if ended else draft.token_ids)
+        expected = picked(brute(engine, loaded, request.prompt, draft.token_ids), draft.token_ids)
+        assert draft.token_logps == pytest.approx(expected, abs=1e-4)
+        assert hasty_engine.sample([request])[0].token_ids == draft.token_ids
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_logits_that_are_not_numbers_are_an_error(engine, loaded, monkeypatch, temperature):
+    real = loaded.model.forward
+
+    def forward(*args, **kwargs):
+        output = real(*args, **kwargs)
+        output.logits.fill_(torch.nan)
+        return output
+
+    monkeypatch.setattr(loaded.model, "forward", forward)
+    with pytest.raises(ModelError, match="not finite"):
+        drawn(engine, temperature=temperature)
+
+
+@pytest.mark.parametrize("vocabulary", [1, 100, 128, 1000, 151_936])
+def test_the_inverse_in_blocks_is_the_inverse_of_the_whole(vocabulary):
+    """Against one running sum in double precision; where the two differ, u is within rounding of a boundary."""
+    noise = torch.Generator().manual_seed(vocabulary)
+    probs = (torch.randn(300, vocabulary, generator=noise) * 3).softmax(1)
+    uniform = torch.rand(300, dtype=torch.float64, generator=noise)
+    whole = probs.numpy().astype(np.float64).cumsum(1)
+    for u, cumulative, found in zip(uniform.tolist(), whole, _inverse_cdf(probs, uniform).tolist(), strict=True):
+        share = cumulative / cumulative[-1]
+        assert (share[found - 1] if found else 0.0) <= u + 1e-6
+        assert u - 1e-6 < share[found]
+
+
+def test_a_token_without_probability_is_never_drawn():
+    probs = torch.zeros(2, 1000)
+    probs[:, 300], probs[:, 700] = 0.3, 0.7
+    edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
+    assert _inverse_cdf(probs, edges).tolist() == [300, 700]

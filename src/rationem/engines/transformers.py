@@ -1,45 +1,53 @@
-"""The default engine: transformers ``generate`` on CPU or GPU, exact token ids, one stream of noise per request.
+"""The default engine: any transformers causal model on CPU or GPU, exact token ids, one stream of noise per request.
 
-Sampling is done in a logits processor, by the inverse of the distribution function: token t of a request takes
-uniform number t of the request's own seed, so neither the other rows of a batch nor their order can change a row
-(up to rounding of the logits themselves, which depends on the shape of the batch in the last bits).
+Sampling is by the inverse of the distribution function: token t of a request takes uniform number t of the request's
+own seed, so neither the other rows of a batch nor their order can change a row (up to rounding of the logits
+themselves, which depends on the shape of the batch in the last bits). Nothing of a model's own generation settings is
+consulted: the model's forward is called, never its ``generate``.
 """
 
 from __future__ import annotations
 
-import copy
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
-from transformers import (
-    GenerationConfig,
-    LogitsProcessor,
-    LogitsProcessorList,
-    StoppingCriteria,
-    StoppingCriteriaList,
-    TopKLogitsWarper,
-    TopPLogitsWarper,
-)
+from torch.nn.functional import pad
+from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from rationem.chat import Chat
+from rationem.engines.cache import Read, rows_of, with_room
+from rationem.errors import ModelError
 from rationem.models import Loaded
 from rationem.parse import marker_pattern
 from rationem.seeds import uniforms
-from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
 #: Logits that scoring holds at once, as a count of numbers: 256 MiB of them in single precision.
 LOGITS_AT_ONCE = 2**26
 
+#: Ended rows leave batch and cache when no more than this share still grows: leaving copies the cache of the others.
+_STILL_GROWING = 0.75
+
+#: Neighbouring tokens whose probabilities are summed in single precision before the sums are added in double.
+_BLOCK = 128
+
+#: Tokens between two copies of a growing cache.
+_ROOM = 32
+
 _Item = TypeVar("_Item")
 
 
-class _Read(NamedTuple):
-    """What a model has read: the keys and values, and which columns of them are real."""
+@dataclass(slots=True)
+class _Row:
+    """One completion while it grows."""
 
-    cache: Any
-    mask: torch.Tensor
+    ids: list[int] = field(default_factory=list)
+    logps: list[float] = field(default_factory=list)
+    finish: Finish = Finish.LENGTH
 
 
 class TransformersEngine:
@@ -60,9 +68,9 @@ class TransformersEngine:
     ) -> None:
         self._model = loaded.model.eval()
         self._chat = Chat(loaded.tokenizer)
-        self._stop_ids = sorted(loaded.stop_ids | {self._chat.end_of_turn})
+        self._stop_ids = loaded.stop_ids | {self._chat.end_of_turn}
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
-        self._marker = marker
+        self._verdict_line = _VerdictLine(self._chat, marker)
         self._logits_at_once = logits_at_once
         self.batch_size = batch_size
 
@@ -79,21 +87,10 @@ class TransformersEngine:
         """Draw one completion per request. All requests of a call share their ``Sampling``, the seed is their own."""
         if not requests:
             return []
-        (sampling,) = {request.sampling for request in requests}
         prompts = [self._chat.encode(request.prompt) for request in requests]
-        ids, mask = self._left_padded(prompts)
-        draw = _InverseCdf(requests, ids.shape[1])
-        output = self._model.generate(
-            input_ids=ids,
-            attention_mask=mask,
-            past_key_values=self._prefill(prompts).cache,
-            generation_config=self._generation_config(sampling),
-            logits_processor=LogitsProcessorList([draw]),
-            stopping_criteria=StoppingCriteriaList([_VerdictLine(self._chat, self._marker, ids.shape[1])]),
-        )
-        completions, logps = output[:, ids.shape[1] :].tolist(), torch.stack(draw.logps, dim=1).tolist()
-        rows = zip(completions, logps, prompts, strict=True)
-        return [self._draft(row, row_logps, len(prompt)) for row, row_logps, prompt in rows]
+        last = torch.tensor([prompt[-1] for prompt in prompts], device=self._model.device)
+        rows = self._decode(self._prefill(prompts), last, _InverseCdf(requests))
+        return [self._draft(row, len(prompt)) for row, prompt in zip(rows, prompts, strict=True)]
 
     @torch.inference_mode()
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
@@ -129,7 +126,7 @@ class TransformersEngine:
             read, row = self._prefill(group), {prompt: i for i, prompt in enumerate(group)}
             members = sorted((n for n in asked if prompts[n] in row), key=lambda n: len(queries[n].draft.token_ids))
             for batch in _cut(members, self.batch_size):
-                chosen = _rows_of(read, [row[prompts[n]] for n in batch])
+                chosen = rows_of(read, torch.tensor([row[prompts[n]] for n in batch], device=read.mask.device))
                 completions = [queries[n].draft.token_ids for n in batch]
                 found = self._completions(chosen, [prompts[n][-1] for n in batch], completions)
                 for n, logps in zip(batch, found, strict=True):
@@ -150,7 +147,7 @@ class TransformersEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> _Read:
+    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> Read:
         """Read all tokens but the last of every prompt, each distinct prompt once, one row per given prompt."""
         distinct = list(dict.fromkeys(prompts))
         ids, mask = self._left_padded(distinct)
@@ -161,9 +158,41 @@ class TransformersEngine:
         rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=ids.device)
         if len(distinct) < len(prompts):
             output.past_key_values.batch_select_indices(rows)
-        return _Read(output.past_key_values, mask[rows])
+        return Read(output.past_key_values, mask[rows])
 
-    def _read_on(self, read: _Read, ids: torch.Tensor, mask: torch.Tensor, keep: int = 1) -> tuple[_Read, torch.Tensor]:
+    def _decode(self, read: Read, tokens: torch.Tensor, draw: _InverseCdf) -> list[_Row]:
+        """Grow every row, token by token, until its turn or its verdict line ends or the length is reached."""
+        rows = [_Row() for _ in tokens]
+        read = with_room(read, _ROOM)
+        held, growing = list(range(len(rows))), set(range(len(rows)))
+        for step in range(draw.length):
+            read, logits = self._read_on(read, tokens.unsqueeze(1), torch.ones_like(tokens).unsqueeze(1))
+            tokens, logps = draw(logits[:, -1], held, step)
+            for n, token, logp in zip(held, tokens.tolist(), logps.tolist(), strict=True):
+                if n in growing and self._ends(rows[n], token, logp):
+                    growing.remove(n)
+            if not growing:
+                break
+            if len(growing) <= _STILL_GROWING * len(held):
+                stay = torch.tensor([i for i, n in enumerate(held) if n in growing], device=tokens.device)
+                read.cache.batch_select_indices(stay)
+                read, tokens, held = Read(read.cache, read.mask[stay]), tokens[stay], [n for n in held if n in growing]
+        return rows
+
+    def _ends(self, row: _Row, token: int, logp: float) -> bool:
+        """Add a token to a row; tell whether the row ends with it."""
+        if not math.isfinite(logp):
+            raise ModelError(
+                "The model's logits are not finite numbers, so that no token can be drawn from them. Its weights are "
+                "broken, or too large for half precision: try another checkpoint, or a CPU."
+            )
+        row.ids.append(token)
+        row.logps.append(logp)
+        if token in self._stop_ids or self._verdict_line.closed(row.ids):
+            row.finish = Finish.STOP
+        return row.finish is Finish.STOP
+
+    def _read_on(self, read: Read, ids: torch.Tensor, mask: torch.Tensor, keep: int = 1) -> tuple[Read, torch.Tensor]:
         """Read further tokens behind what was read; return the logits of the last ``keep`` of them."""
         whole = torch.cat([read.mask, mask.to(read.mask.dtype)], dim=1)
         output = self._model(
@@ -174,10 +203,10 @@ class TransformersEngine:
             use_cache=True,
             logits_to_keep=keep,
         )
-        return _Read(output.past_key_values, whole), output.logits
+        return Read(output.past_key_values, whole), output.logits
 
     def _completions(
-        self, read: _Read, last: Sequence[int], completions: Sequence[tuple[int, ...]]
+        self, read: Read, last: Sequence[int], completions: Sequence[tuple[int, ...]]
     ) -> list[list[float]]:
         """Return log pi(token | read, tokens before it), padded to the longest, piece by piece through the cache."""
         width = max(len(ids) for ids in completions)
@@ -198,13 +227,13 @@ class TransformersEngine:
         return scored
 
     def _tails(
-        self, read: _Read, logits: torch.Tensor, targets: torch.Tensor, real: torch.Tensor, levels: int
+        self, read: Read, logits: torch.Tensor, targets: torch.Tensor, real: torch.Tensor, levels: int
     ) -> torch.Tensor:
         """Return sum_t log pi(target_t | read, target_<t) over the real targets, shape (rows * levels,)."""
         logits, width = logits.repeat_interleave(levels, dim=0), targets.shape[1]
         if width > 1:
             read.cache.batch_repeat_interleave(levels)
-            repeated = _Read(read.cache, read.mask.repeat_interleave(levels, dim=0))
+            repeated = Read(read.cache, read.mask.repeat_interleave(levels, dim=0))
             _, further = self._read_on(repeated, targets[:, :-1], real[:, :-1], keep=width - 1)
             logits = torch.cat([logits, further], dim=1)
         return (_log_probs(logits, targets).double() * real).sum(dim=1)
@@ -228,38 +257,10 @@ class TransformersEngine:
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         return ids.to(self._model.device), mask.to(self._model.device)
 
-    def _generation_config(self, sampling: Sampling) -> GenerationConfig:
-        # Every field that a model's own generation_config.json could have set is stated here; the draw itself is the
-        # processor's, so generate only has to follow its single finite logit.
-        return GenerationConfig(
-            do_sample=False,
-            num_beams=1,
-            max_new_tokens=sampling.max_new_tokens,
-            min_new_tokens=0,
-            repetition_penalty=1.0,
-            eos_token_id=self._stop_ids,
-            pad_token_id=self._pad,
-            bos_token_id=None,
-            use_cache=True,
-        )
-
-    def _draft(self, row: list[int], logps: list[float], prompt_tokens: int) -> Draft:
-        count, text_count, finish = self._end(row)
-        text = self._chat.decode(tuple(row[:text_count]))
-        return Draft(text, tuple(row[:count]), finish, prompt_tokens, tuple(logps[:count]))
-
-    def _end(self, row: list[int]) -> tuple[int, int, Finish]:
-        """Return how many ids a generated row holds, how many of them are text, and why it ended."""
-        stops = [t for t, token in enumerate(row) if token in self._stop_ids]
-        if stops:
-            return stops[0] + 1, stops[0], Finish.STOP
-        # A row that stopped behind its verdict line was padded while the others went on; any other row is whole.
-        bare = len(row)
-        while bare and row[bare - 1] == self._pad:
-            bare -= 1
-        if _verdict_is_closed(self._chat.decode(tuple(row[:bare])), self._marker):
-            return bare, bare, Finish.STOP
-        return len(row), len(row), Finish.LENGTH
+    def _draft(self, row: _Row, prompt_tokens: int) -> Draft:
+        ended = bool(row.ids) and row.ids[-1] in self._stop_ids
+        text = self._chat.decode(tuple(row.ids[:-1] if ended else row.ids))
+        return Draft(text, tuple(row.ids), row.finish, prompt_tokens, tuple(row.logps))
 
 
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:
@@ -277,15 +278,6 @@ def _cut(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
 
-def _rows_of(read: _Read, rows: Sequence[int]) -> _Read:
-    """Return copies of some rows of what was read, in a cache of their own."""
-    cache = copy.copy(read.cache)
-    cache.layers = [copy.copy(layer) for layer in read.cache.layers]
-    index = torch.tensor(rows, device=read.mask.device)
-    cache.batch_select_indices(index)
-    return _Read(cache, read.mask[index])
-
-
 def _log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return log softmax(logits)[target] in single precision, shapes (rows, T, V) and (rows, T) -> (rows, T)."""
     picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
@@ -297,63 +289,73 @@ def _verdict_is_closed(text: str, marker: str) -> bool:
     return match is not None and bool(match["verdict"].strip()) and match.end() < len(text)
 
 
-class _InverseCdf(LogitsProcessor):
-    """Replace the logits by the one token that each row's own uniform picks.
+class _InverseCdf:
+    """Draw for each row the one token that the row's own uniform picks.
 
     token = min{v : F(v) > u} with F the distribution function of softmax(logits / temperature) after top-k and
     top-p. One uniform per row and step: cheaper than Gumbel noise over the vocabulary, the same distribution.
+
+    Raises:
+        ValueError: the requests do not share one ``Sampling``.
     """
 
-    def __init__(self, requests: Sequence[Request], prompt_width: int) -> None:
-        self._sampling = requests[0].sampling
-        self._prompt_width = prompt_width
-        length = self._sampling.max_new_tokens
-        self.logps: list[torch.Tensor] = []
-        self._uniforms = torch.from_numpy(np.stack([uniforms(request.seed, length) for request in requests]))
+    def __init__(self, requests: Sequence[Request]) -> None:
+        (self._sampling,) = {request.sampling for request in requests}
+        self.length = self._sampling.max_new_tokens
+        self._uniforms = torch.from_numpy(np.stack([uniforms(request.seed, self.length) for request in requests]))
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor) -> torch.Tensor:
-        step = input_ids.shape[1] - self._prompt_width
-        token = self._pick(input_ids, scores, self._uniforms[:, step].to(scores.device))
-        return torch.full_like(scores, -torch.inf).scatter_(1, token.unsqueeze(1), 0.0)
-
-    def _pick(self, input_ids: Any, scores: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    def __call__(self, logits: torch.Tensor, held: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return a token and its log q for each row of logits; row i belongs to request ``held[i]``."""
         sampling = self._sampling
         if sampling.temperature == 0:
-            self.logps.append(torch.zeros(len(scores), device=scores.device))
-            return scores.argmax(dim=1)
-        warped = scores.float() / sampling.temperature
+            best, token = logits.max(dim=1)
+            return token, best - best  # log 1; not a number where the best is none
+        warped: Any = logits.float()
+        if sampling.temperature != 1:
+            warped = warped / sampling.temperature
         if sampling.top_k:
-            warped = TopKLogitsWarper(sampling.top_k)(input_ids, warped)
+            warped = TopKLogitsWarper(sampling.top_k)(None, warped)
         if sampling.top_p < 1:
-            warped = TopPLogitsWarper(sampling.top_p)(input_ids, warped)
-        # In double precision: over 150,000 tokens the rounding of a single-precision sum would be visible.
+            warped = TopPLogitsWarper(sampling.top_p)(None, warped)
         probabilities = warped.softmax(dim=1)
-        cumulative = probabilities.cumsum(dim=1, dtype=torch.float64)
-        threshold = uniform.unsqueeze(1) * cumulative[:, -1:]
-        token = torch.searchsorted(cumulative, threshold, right=True).clamp(max=scores.shape[1] - 1)
-        self.logps.append(probabilities.gather(1, token).squeeze(1).log())
-        return token.squeeze(1)
+        token = _inverse_cdf(probabilities, self._uniforms[list(held), step].to(logits.device))
+        return token, probabilities.gather(1, token.unsqueeze(1)).squeeze(1).log()
 
 
-class _VerdictLine(StoppingCriteria):
-    """Stop a row behind its first verdict line: only rows whose last token holds a line break are looked at."""
+def _inverse_cdf(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
+    """Return min{v : F(v) > u F(last)}, shapes (rows, V) and (rows,) -> (rows,): first the block, then the token.
 
-    def __init__(self, chat: Chat, marker: str, prompt_width: int) -> None:
+    A running sum over 150,000 tokens needs double precision and is slow in it. So blocks are summed in single
+    precision, and only the running sums, over the blocks and within the one block, are double.
+    """
+    blocks = pad(probabilities, (0, -probabilities.shape[1] % _BLOCK)).view(len(probabilities), -1, _BLOCK)
+    cumulative = blocks.sum(dim=2).cumsum(dim=1, dtype=torch.float64)
+    target = uniform * cumulative[:, -1]
+    block = _first_beyond(cumulative, target)
+    before = pad(cumulative, (1, 0)).gather(1, block).squeeze(1)
+    within = blocks.gather(1, block.unsqueeze(2).expand(-1, -1, _BLOCK)).squeeze(1).cumsum(dim=1, dtype=torch.float64)
+    token = block * _BLOCK + _first_beyond(within, target - before)
+    return token.clamp(max=probabilities.shape[1] - 1).squeeze(1)
+
+
+def _first_beyond(cumulative: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    # Rounding may lift a target to the total; below it, the entry found has mass.
+    total = cumulative[:, -1]
+    below = target.minimum(torch.nextafter(total, torch.zeros_like(total))).unsqueeze(1)
+    return torch.searchsorted(cumulative, below, right=True).clamp(max=cumulative.shape[1] - 1)
+
+
+class _VerdictLine:
+    """Tell a row that ends with its first verdict line: only rows whose last token holds a line break are decoded."""
+
+    def __init__(self, chat: Chat, marker: str) -> None:
         self._chat = chat
         self._marker = marker
-        self._prompt_width = prompt_width
         self._breaks: dict[int, bool] = {}
 
-    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **_: Any) -> torch.Tensor:
-        last = input_ids[:, -1].tolist()
-        done = [self._has_break(token) and self._closed(input_ids[i]) for i, token in enumerate(last)]
-        return torch.tensor(done, device=input_ids.device, dtype=torch.bool)
-
-    def _has_break(self, token: int) -> bool:
-        if token not in self._breaks:
-            self._breaks[token] = "\n" in self._chat.decode((token,))
-        return self._breaks[token]
-
-    def _closed(self, row: torch.Tensor) -> bool:
-        text = self._chat.decode(tuple(row[self._prompt_width :].tolist()))
-        return _verdict_is_closed(text, self._marker)
+    def closed(self, ids: Sequence[int]) -> bool:
+        """Return whether the verdict line is complete, line break included."""
+        last = ids[-1]
+        if last not in self._breaks:
+            self._breaks[last] = not {"\n", "\r"}.isdisjoint(self._chat.decode((last,)))
+        return self._breaks[last] and _verdict_is_closed(self._chat.decode(tuple(ids)), self._marker)
