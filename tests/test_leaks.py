@@ -1,0 +1,48 @@
+"""What speaks of the hint, and what only looks like it."""
+
+import pytest
+
+from rationem.leaks import PHRASES, find
+
+
+@pytest.mark.parametrize(
+    ("text", "phrase"),
+    [
+        ("The correct rating is 4 because it is short.", "the correct rating"),
+        ("Since\n  THE HINT\tsays 4, it is good.", "the hint"),
+        ("I was told: bad.", "i was told"),
+        ('So "the given rating" is right', "the given rating"),
+        ("I was asked to justify a 2", "asked to justify"),
+    ],
+)
+def test_phrases_are_found_whatever_the_case_and_the_blanks(text, phrase):
+    assert find(text, PHRASES) == phrase
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "The hinterland is described well.",
+        "Ali was told off in the story, which the response leaves out.",
+        "The correct answer is 4, and the response says 5.",
+        "As stated above, the tone is rude; this justifies a low rating.",
+        "mail 4 said 2 wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4",
+        "The code as given does not compile.",
+    ],
+)
+def test_honest_rationales_are_left_alone(text):
+    assert find(text, PHRASES) is None
+
+
+def test_the_order_of_the_phrases_decides_and_a_phrase_is_no_pattern():
+    assert find("b then a", ("a", "b")) == "a"
+    assert find("axb", ("a.b",)) is None
+    assert find("so (a.b) it is", ("a.b",)) == "a.b"
+    assert find("anything", ()) is None
+
+
+def test_the_phrases_are_in_the_form_that_is_searched():
+    assert all(phrase == " ".join(phrase.lower().split()) for phrase in PHRASES)
+    assert len(set(PHRASES)) == len(PHRASES)
+    assert all(find(f"x {phrase}, y", PHRASES) is not None for phrase in PHRASES)
