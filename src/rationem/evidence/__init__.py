@@ -5,6 +5,19 @@
 ``exact``       where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences
 """
 
+from rationem.evidence.exact import (
+    Divergence,
+    Enumeration,
+    Leaf,
+    Table,
+    accepted,
+    bounds,
+    divergence,
+    level_bounds,
+    pick,
+    posterior_leaves,
+    table,
+)
 from rationem.evidence.importance import (
     divergence_bound,
     effective_sample_size,
@@ -17,19 +30,30 @@ from rationem.evidence.importance import (
 from rationem.evidence.levels import Flags, Floats, markov_lower_bound, predict, predictive, raw, stack, too_long
 
 __all__ = [
+    "Divergence",
+    "Enumeration",
     "Flags",
     "Floats",
+    "Leaf",
+    "Table",
+    "accepted",
+    "bounds",
+    "divergence",
     "divergence_bound",
     "effective_sample_size",
     "iwae",
     "iwae_by_k",
+    "level_bounds",
     "log_weights",
     "markov_lower_bound",
     "mixture",
+    "pick",
+    "posterior_leaves",
     "predict",
     "predictive",
     "raw",
     "self_normalised",
     "stack",
+    "table",
     "too_long",
 ]
