@@ -12,7 +12,8 @@ from rationem import Example, Outcome, Scheme, fit, parse_scheme, rejection_samp
 from rationem.errors import ConfigError
 from rationem.evaluate import SHOTS
 from rationem.ledger import read_only, read_predictions
-from rationem.schemes import FORWARD, UNFILTERED, All, First
+from rationem.schemes import FORWARD, UNFILTERED
+from rationem.selectors import All, First, Tried
 from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
 
@@ -24,10 +25,10 @@ def trial(attempt, outcome, reward=1.0):
 
 def test_unfiltered_keeps_the_first_verdict_right_or_wrong_and_never_a_text_without_one():
     kept = UNFILTERED.selector.select(
-        [trial(0, Outcome.ENGINE_FAILED), trial(1, Outcome.UNPARSEABLE), trial(2, Outcome.WRONG, 0.0)]
+        Tried([trial(0, Outcome.ENGINE_FAILED), trial(1, Outcome.UNPARSEABLE), trial(2, Outcome.WRONG, 0.0)])
     )
     assert kept == [Kept("x", 2, 1.0, 1)]
-    assert UNFILTERED.selector.select([trial(0, Outcome.TRUNCATED), trial(1, Outcome.UNPARSEABLE)]) == []
+    assert UNFILTERED.selector.select(Tried([trial(0, Outcome.TRUNCATED), trial(1, Outcome.UNPARSEABLE)])) == []
     assert parse_scheme("unfiltered") == UNFILTERED
     with pytest.raises(ConfigError, match="leave --selector all out"):
         parse_scheme("unfiltered", "all")

@@ -28,8 +28,9 @@ from rationem import (
     rejection_sampling,
 )
 from rationem.drawing import judge
-from rationem.em import e_step, training_samples
-from rationem.schemes import First
+from rationem.em import e_step
+from rationem.keep import training_samples
+from rationem.selectors import First, Tried
 from rationem.types import Purpose, Request, Sampling, Trial
 
 TASK: JudgeTask = toy.TASK
@@ -102,7 +103,7 @@ def expected_gradient(tmp_path, scheme, cells, tables):
     chances = dict(zip(left, (weight for _, weight in weighted), strict=True))
     gradients = {cell: gradient(log_pi(cells, cell), LOGITS[cells]) for cell in cells}
     total = np.zeros(len(cells))
-    for sample in training_samples(1, kept, problem):
+    for sample in training_samples(1, kept, problem.data.train, TASK, ledger):
         assert "correct rating" not in sample.prompt.text
         parsed = TASK.parse("".join(map(chr, sample.token_ids[:-1])))
         total += chances[sample.example_id] * sample.weight * gradients[parsed.rationale, parsed.answer]
@@ -154,10 +155,10 @@ def test_the_selector_alone_keeps_the_first_accepted_of_every_full_sequence(budg
     total, selector = np.zeros(len(cells)), First()
     for sequence in itertools.product(range(len(cells)), repeat=budget):
         trials = [drawn[m, cells[n]] for m, n in enumerate(sequence)]
-        outcomes = [t.outcome for t in trials]
+        outcomes = [(True, t.outcome) for t in trials]
         stops = [selector.satisfied(outcomes[:m]) for m in range(budget + 1)]
-        kept = selector.select(trials)
-        assert kept == selector.select(trials[: stops.index(True)] if True in stops else trials)
+        kept = selector.select(Tried(trials))
+        assert kept == selector.select(Tried(trials[: stops.index(True)] if True in stops else trials))
         for one in kept:
             total += math.prod(table[n] for n in sequence) * one.weight * gradients[cells[sequence[one.attempt]]]
     p = probability_of_right(cells)(LOGITS[cells])

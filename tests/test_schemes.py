@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from rationem import DIRECT, PPS, STAR, Outcome, Proposal, Scheme, parse_scheme, rejection_sampling
 from rationem.errors import ConfigError
-from rationem.schemes import ANSWER, FORWARD, RATIONALIZE, SCHEMES, SELECTORS, All, First
+from rationem.schemes import ANSWER, FORWARD, RATIONALIZE, SCHEMES
 from rationem.seeds import generator, seed_for, uniforms
+from rationem.selectors import SELECTORS, All, First, Tried
 from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
 
 OUTCOMES = list(Outcome)
@@ -119,15 +120,20 @@ def trials(outcomes, rewards=None):
     ]
 
 
+def tried(outcomes):
+    """What a selector hears of a plan of forward draws."""
+    return [(True, outcome) for outcome in outcomes]
+
+
 @given(outcomes=st.lists(st.sampled_from(OUTCOMES), max_size=10))
 @settings(max_examples=200, deadline=None)
 def test_first_keeps_the_first_accepted_and_all_every_one_with_weights_that_sum_to_one(outcomes):
     accepted = [n for n, outcome in enumerate(outcomes) if outcome is Outcome.ACCEPTED]
-    assert First().select(trials(outcomes)) == [Kept("x", n, 1.0, 1) for n in accepted[:1]]
-    assert First().satisfied(outcomes) == bool(accepted)
-    kept = All().select(trials(outcomes))
+    assert First().select(Tried(trials(outcomes))) == [Kept("x", n, 1.0, 1) for n in accepted[:1]]
+    assert First().satisfied(tried(outcomes)) == bool(accepted)
+    kept = All().select(Tried(trials(outcomes)))
     assert [one.attempt for one in kept] == accepted
-    assert not All().satisfied(outcomes)
+    assert not All().satisfied(tried(outcomes))
     if kept:
         assert sum(one.weight for one in kept) == pytest.approx(1)
         assert len({one.weight for one in kept}) == 1
@@ -135,12 +141,12 @@ def test_first_keeps_the_first_accepted_and_all_every_one_with_weights_that_sum_
 
 def test_all_stops_at_its_cap_and_weighs_by_reward():
     a, w = Outcome.ACCEPTED, Outcome.WRONG
-    assert not All(cap=2).satisfied([a, w, w])
-    assert All(cap=2).satisfied([a, w, a])
-    assert All(cap=2).select(trials([a, w, a, a])) == [Kept("x", 0, 0.5, 1), Kept("x", 2, 0.5, 1)]
+    assert not All(cap=2).satisfied(tried([a, w, w]))
+    assert All(cap=2).satisfied(tried([a, w, a]))
+    assert All(cap=2).select(Tried(trials([a, w, a, a]))) == [Kept("x", 0, 0.5, 1), Kept("x", 2, 0.5, 1)]
     graded = trials([a, a, w, a], [0.9, 0.6, 0.4, 0.3])
-    assert [one.weight for one in All().select(graded)] == pytest.approx([0.3, 0.2, 0.1])
-    assert First().select(graded) == [Kept("x", 0, 0.9, 1)]
+    assert [one.weight for one in All().select(Tried(graded))] == pytest.approx([0.3, 0.2, 0.1])
+    assert First().select(Tried(graded)) == [Kept("x", 0, 0.9, 1)]
 
 
 def test_seeds_are_names_and_do_not_collide():

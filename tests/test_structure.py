@@ -22,6 +22,7 @@ LAYERS = (
     {"seeds", "parse", "progress"},
     {"scale", "template"},
     {"rewards", "rubric", "pairs", "card", "metrics", "evidence", "config", "chat", "elide", "leaks", "models"},
+    {"selectors", "posterior"},
     {"data", "tasks", "schemes", "engines", "ledger", "world"},
     {"drawing", "sft"},
     {"scoring", "evaluate", "keep"},

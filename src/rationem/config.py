@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rationem import leaks
 from rationem.errors import ConfigError, closest
 
 
@@ -68,14 +69,30 @@ class FitConfig(BaseModel):
         "star",
         description="rs:M, star, pps, the controls direct and unfiltered, or a plan: 'forward*4+rationalize@base'",
     )
-    selector: str = Field("first", description="which accepted trials are kept: first or all")
+    selector: str = Field(
+        "first",
+        description="which accepted trials are kept: first, all, or aiming at the posterior: weighted, resample, "
+        "pool, chain",
+    )
+    leak_filter: Literal["off", "flag", "drop"] = Field(
+        "flag", description="hinted rationales that speak of the hint: flag counts them, drop does not accept them"
+    )
+    leak_phrases: tuple[str, ...] = Field(
+        leaks.PHRASES, description="phrases that speak of the hint, without regard to case"
+    )
     shots: int = Field(
         0,
         ge=0,
         le=64,
         description="also test the base model with so many training examples in the prompt, as a control",
     )
-    iterations: int = Field(5, ge=1, description="EM iterations K")
+    iterations: int = Field(5, ge=1, description="EM iterations K, at most")
+    patience: int | None = Field(
+        None, ge=1, description="stop after so many iterations without a better validation score"
+    )
+    choose_by: Literal["evidence", "log_likelihood"] = Field(
+        "evidence", description="the validation score that chooses the iteration: raw evidence, or predictive"
+    )
     init: Literal["previous", "base"] = Field("previous", description="where an M-step starts (paper: previous)")
     seed: int = Field(0, ge=0, description="the run's seed")
 
@@ -90,6 +107,16 @@ class FitConfig(BaseModel):
         None, ge=1, description="longer prompts are left out and counted (default 1024, or what the model holds)"
     )
     draws: int = Field(8, ge=1, description="sampled rationales per evaluated example")
+    evidence_draws: int = Field(
+        4, ge=0, description="hinted rationales per validation example, beside --draws forward ones, for the evidence"
+    )
+    wrong_hints: int = Field(64, ge=0, description="validation examples that are shown a wrong hint, as a control")
+    difficulty_examples: int = Field(
+        128, ge=0, description="training examples whose difficulty for the base model is measured once"
+    )
+    enumerate_above: float = Field(
+        1e-3, gt=0, lt=1, description="scheme exact: prefixes less probable than this are not followed"
+    )
     sampling_batch: int = Field(64, ge=1, description="completions generated together")
 
     # How to train

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from rationem import leaks, progress
 from rationem.ledger import Ledger
+from rationem.posterior import draw_posterior
 from rationem.schemes import Proposal
 from rationem.seeds import seed_for
 from rationem.types import (
@@ -39,6 +40,7 @@ class Drawing:
         threshold: a trial is accepted if its reward reaches this, in (0, 1].
         retries: how often a draw that the engine failed is owed again before its example is set aside.
         max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
+        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
         leaks: phrases that a hinted rationale must not hold; one that does is ``leaked``, not accepted.
     """
 
@@ -50,6 +52,7 @@ class Drawing:
     retries: int = 2
     max_prompt_tokens: int = 1024
     leaks: tuple[str, ...] = ()
+    enumerate_above: float = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,16 @@ def _draw_batch(
         drafts = [
             _answer(ticket.example, prompt, engine, run.task) for ticket, prompt in zip(batch, prompts, strict=True)
         ]
+    elif proposal.prompt == "posterior":
+        drafts = draw_posterior(
+            [ticket.example for ticket in batch],
+            prompts,
+            seeds,
+            engine,
+            run.task,
+            threshold=run.enumerate_above,
+            max_new_tokens=run.sampling.max_new_tokens,
+        )
     else:
         drafts = engine.sample([Request(p, run.sampling, s) for p, s in zip(prompts, seeds, strict=True)])
     trials = []

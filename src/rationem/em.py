@@ -14,19 +14,21 @@ Source: Lee, Kveton et al., "Learning to Reason in LLMs by Expectation Maximizat
 from __future__ import annotations
 
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rationem import metrics, progress
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.engines.held import Engines
-from rationem.errors import RunError
 from rationem.evaluate import SHOTS, evaluate, validation_score
+from rationem.keep import conclude, rescore, training_samples
+from rationem.leaks import PHRASES
 from rationem.ledger import Ledger
+from rationem.measure.difficulty import measure_difficulty
+from rationem.measure.draws import measure
+from rationem.measure.hints import Faithful
 from rationem.schemes import Proposal, Scheme
 from rationem.seeds import seed_for
 from rationem.tasks.shots import Shots, choose_shots
@@ -41,7 +43,6 @@ from rationem.types import (
     Splits,
     State,
     Task,
-    Trial,
 )
 
 
@@ -86,6 +87,7 @@ class EMInfo:
     kept: int
     training: dict[str, Any]
     validation_log_likelihood: float | None
+    evidence: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,14 @@ class Problem:
         open_engine: opens an engine on a checkpoint; it is closed before any M-step.
         draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
         init: where an M-step starts: "previous" (the paper) or "base" (STaR, ReST-EM).
+        hinted: hinted rationales per validation example, beside ``draws`` forward ones, for the evidence.
+        wrong: validation examples that are shown a wrong hint once per iteration, as a control.
+        probed: training examples whose difficulty for the base model is measured once.
+        choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
+        patience: stop after so many iterations without a better validation score; None runs all.
+        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
+        leak_filter: "drop" does not accept hinted rationales that hold one of ``leak_phrases``; "flag" counts them.
+        faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
         shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
         shots_tokens: the longest prompt of that control; whatever the model holds.
     """
@@ -115,6 +125,15 @@ class Problem:
     init: Literal["previous", "base"] = "previous"
     max_prompt_tokens: int = 1024
     retries: int = 2
+    hinted: int = 0
+    wrong: int = 0
+    probed: int = 0
+    choose_by: Literal["evidence", "log_likelihood"] = "evidence"
+    patience: int | None = None
+    leak_filter: Literal["off", "flag", "drop"] = "flag"
+    leak_phrases: tuple[str, ...] = PHRASES
+    faithful: Faithful | None = None
+    enumerate_above: float = 1e-3
     shots: int = 0
     shots_tokens: int = 32_768
     engines: Engines = field(init=False)
@@ -133,6 +152,8 @@ class Problem:
             self.threshold,
             self.retries,
             self.max_prompt_tokens,
+            self.leak_phrases if self.leak_filter == "drop" else (),
+            self.enumerate_above,
         )
 
 
@@ -151,7 +172,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
 
     Args:
         problem: data, task, scheme, base model, engine, M-step and ledger.
-        iterations: K >= 1.
+        iterations: K >= 1, at most; patience may end the run before.
 
     Returns:
         ``Fitted``; everything else is in the ledger.
@@ -162,15 +183,17 @@ def fit(problem: Problem, iterations: int) -> Fitted:
     try:
         state = EMState(0, problem.base)
         evaluate_at(state, "validation", problem)
+        probe_difficulty(problem)
         history = []
-        for _ in range(iterations):
+        while state.iteration < iterations and not out_of_patience(state.iteration, problem):
             state, info = em_step(state, problem)
             history.append(info)
-        best = choose(problem, iterations)
-        for k in sorted({0, best, iterations}):
+        last = state.iteration
+        best = choose(problem, last)
+        for k in sorted({0, best, last}):
             evaluate_at(EMState(k, theta_at(k, problem)), "test", problem)
         evaluate_shots(problem)
-        return Fitted(best, iterations, theta_at(best, problem), tuple(history))
+        return Fitted(best, last, theta_at(best, problem), tuple(history))
     finally:
         problem.engines.close()
 
@@ -209,11 +232,14 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
             purpose=Purpose.TRAIN,
             label=f"iteration {k}, E-step, attempt {attempt + 1} of {len(problem.scheme.plan)} ({proposal})",
         )
-    kept, states, record = _conclude(k, {x.id for x in queue}, problem)
-    drawn = ", ".join(f"{count} {outcome}" for outcome, count in record["outcomes"].items())
-    progress.say(f"iteration {k}: kept {len(kept)} samples of {len(problem.data.train)} examples; trials: {drawn}")
-    ledger.finish(k, "e_step", seconds=time.perf_counter() - started, kept=kept, states=states, record=record)
-    return kept
+    if problem.scheme.selector.needs_ratios:
+        rescore(k, queue, problem.scheme, problem.drawing, lambda one: _engine_for(one, state, problem))
+    end = conclude(k, {x.id for x in queue}, problem.data.train, problem.scheme, problem.drawing)
+    drawn = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
+    progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(problem.data.train)} examples; trials: {drawn}")
+    seconds = time.perf_counter() - started
+    ledger.finish(k, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
+    return end.kept
 
 
 def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> str:
@@ -232,7 +258,7 @@ def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> 
         return state.theta
     problem.engines.close()
     start = state.theta if problem.init == "previous" else problem.base
-    samples = training_samples(k, kept, problem)
+    samples = training_samples(k, kept, problem.data.train, problem.task, ledger)
     seed = seed_for(problem.seed, k, "m_step")
     with ledger.publish(target) as output:
         record = problem.m_step(start, samples, iteration=k, seed=seed, output=output)
@@ -241,42 +267,47 @@ def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> 
     return str(target)
 
 
-def training_samples(k: int, kept: Sequence[Kept], problem: Problem) -> list[Sample]:
-    """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
-
-    The one function that builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
-    """
-    examples = {x.id: x for x in problem.data.train}
-    drawn = {
-        (trial.example_id, trial.attempt): trial
-        for trial in problem.ledger.trials(k, Purpose.TRAIN)
-        if trial.outcome is not Outcome.ENGINE_FAILED
-    }
-    return [
-        Sample(
-            one.example_id,
-            problem.task.prompt(examples[one.example_id].fields),
-            drawn[one.example_id, one.attempt].draft.token_ids,
-            one.weight,
-        )
-        for one in kept
-    ]
-
-
 def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: Problem) -> None:
-    """Write the predictions of theta_k on a split, unless they are written."""
+    """Write the predictions of theta_k on a split, and on validation the evidence, unless they are written."""
     examples = problem.data.validation if split == "validation" else problem.data.test
-    if not examples or problem.ledger.record(state.iteration, split) is not None:
+    k, ledger = state.iteration, problem.ledger
+    if not examples:
         return
-    evaluate(
-        examples,
-        problem.engines.at(state.theta),
-        problem.drawing,
-        train=problem.data.train,
-        iteration=state.iteration,
-        split=split,
-        draws=problem.draws,
-    )
+    if ledger.record(k, split) is None:
+        evaluate(
+            examples,
+            problem.engines.at(state.theta),
+            problem.drawing,
+            train=problem.data.train,
+            iteration=k,
+            split=split,
+            draws=problem.draws,
+        )
+    if split == "validation" and ledger.record(k, "evidence") is None:
+        measure(
+            examples,
+            problem.engines.at(state.theta),
+            problem.drawing,
+            train=problem.data.train,
+            iteration=k,
+            forward=problem.draws,
+            hinted=problem.hinted,
+            wrong=problem.wrong,
+            phrases=problem.leak_phrases if problem.leak_filter != "off" else (),
+            faithful=problem.faithful,
+        )
+
+
+def probe_difficulty(problem: Problem) -> None:
+    """Write how probable the base model finds the answers of some training examples, unless it is written."""
+    if problem.probed and problem.ledger.record(0, "difficulty") is None:
+        measure_difficulty(
+            problem.data.train,
+            problem.engines.at(problem.base),
+            problem.drawing,
+            examples=problem.probed,
+            draws=problem.draws,
+        )
 
 
 def evaluate_shots(problem: Problem) -> None:
@@ -304,10 +335,16 @@ def evaluate_shots(problem: Problem) -> None:
         )
 
 
-def choose(problem: Problem, iterations: int) -> int:
-    """Return the iteration, 0 to K, with the highest validation log-likelihood; without a validation set the last."""
-    best = metrics.best_iteration([validation_score(problem.ledger, k) for k in range(iterations + 1)])
-    return iterations if best is None else best
+def choose(problem: Problem, last: int) -> int:
+    """Return the iteration, 0 to the last, with the best validation score; without a validation set the last."""
+    scores = [validation_score(problem.ledger, k, problem.choose_by) for k in range(last + 1)]
+    best = metrics.best_iteration(scores)
+    return last if best is None else best
+
+
+def out_of_patience(k: int, problem: Problem) -> bool:
+    """Say whether the best iteration so far is ``patience`` iterations old."""
+    return problem.patience is not None and k - choose(problem, k) >= problem.patience
 
 
 def theta_at(k: int, problem: Problem) -> str:
@@ -329,7 +366,8 @@ def describe(k: int, kept: Sequence[Kept], problem: Problem) -> EMInfo:
         record["prompt_tokens"],
         len(kept),
         training,
-        validation_score(problem.ledger, k),
+        validation_score(problem.ledger, k, "log_likelihood"),
+        validation_score(problem.ledger, k, "evidence"),
     )
 
 
@@ -342,45 +380,11 @@ def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:
 def _unsatisfied(queue: Sequence[Example], k: int, attempt: int, problem: Problem) -> list[Example]:
     """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
     history = problem.ledger.outcomes(k, Purpose.TRAIN)
+    exact = [proposal.is_exact(problem.sampling) for proposal in problem.scheme.plan]
     pending = []
     for x in queue:
-        before = [history[x.id, a][-1] for a in range(attempt) if (x.id, a) in history]
-        if Outcome.ENGINE_FAILED not in before and not problem.scheme.selector.satisfied(before):
+        before = [(exact[a], history[x.id, a][-1]) for a in range(attempt) if (x.id, a) in history]
+        failed = any(outcome is Outcome.ENGINE_FAILED for _, outcome in before)
+        if not failed and not problem.scheme.selector.satisfied(before):
             pending.append(x)
     return pending
-
-
-def _conclude(k: int, queued: set[str], problem: Problem) -> tuple[list[Kept], dict[str, State], dict[str, Any]]:
-    """Select, give every training example its one state, and count what was drawn."""
-    kept: list[Kept] = []
-    states: dict[str, State] = {}
-    outcomes: Counter[str] = Counter()
-    tokens: Counter[str] = Counter()
-    for example_id, group in groupby(problem.ledger.trials(k, Purpose.TRAIN), key=lambda t: t.example_id):
-        trials = list(group)
-        for trial in trials:
-            outcomes[trial.outcome] += 1
-            tokens["generated"] += len(trial.draft.token_ids) if not trial.proposal.startswith("answer") else 0
-            tokens["prompt"] += trial.draft.prompt_tokens
-        chosen = problem.scheme.selector.select(trials)
-        kept += chosen
-        states[example_id] = _state(trials, chosen)
-    for x in problem.data.train:
-        states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
-    if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
-        raise RunError(
-            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and "
-            "start again with another output directory."
-        )
-    record = {
-        "outcomes": dict(sorted(outcomes.items())),
-        "generated_tokens": tokens["generated"],
-        "prompt_tokens": tokens["prompt"],
-    }
-    return kept, states, record
-
-
-def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:
-    if chosen:
-        return State.KEPT
-    return State.OWED if trials[-1].outcome is Outcome.ENGINE_FAILED else State.EXHAUSTED

@@ -106,7 +106,13 @@ def predict(
     return predictions
 
 
-def validation_score(ledger: Ledger, iteration: int) -> float | None:
-    """Return the mean predictive log-likelihood on validation, nats per rating; None without a validation set."""
-    record = ledger.record(iteration, "validation")
-    return None if record is None else record["log_likelihood"]
+def validation_score(ledger: Ledger, iteration: int, name: str) -> float | None:
+    """Return what an iteration is chosen by, nats per item, higher is better; None where it was not measured.
+
+    Args:
+        name: "evidence" is the mean log evidence of the answers (:mod:`rationem.measure`); "log_likelihood" the mean
+            predictive log-likelihood of single ratings.
+    """
+    phase, key = ("evidence", "score") if name == "evidence" else ("validation", "log_likelihood")
+    record = ledger.record(iteration, phase)
+    return None if record is None else record[key]

@@ -23,7 +23,7 @@ from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.prepare import WORLD, prepare
 from rationem.scale import MARKER
-from rationem.schemes import Scheme, parse_scheme
+from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Sampling, Splits, Task
 
@@ -60,17 +60,17 @@ def start(config: FitConfig, output: str | Path) -> Path:
     try:
         ledger.start(_manifest(config, task, splits, checkpoint, chat), _by_name(splits))
         ledger.write_text("config.toml", to_toml(config))
-        if ledger.record(config.iterations, _FINISHED) is not None:
+        if ledger.reached(_FINISHED):
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
             return directory
         fitted = _fit(config, task, scheme, splits, checkpoint, positions, ledger)
-        if ledger.record(config.iterations, "fitted") is None:
-            ledger.finish(config.iterations, "fitted", seconds=0.0)
+        if not ledger.reached("fitted"):
+            ledger.finish(fitted.last, "fitted", seconds=0.0)
         doubts = tuple(report.doubts(report.summarize(directory)))
         card = _card(config, task, splits, _calibration(config, task, splits, fitted, ledger), doubts)
         _publish_model(fitted, card, ledger)
         report.write(directory)
-        ledger.finish(config.iterations, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
+        ledger.finish(fitted.last, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     finally:
         ledger.close()
     return directory
@@ -85,6 +85,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     _check_directory(directory)
     config = _named_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
+    check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     task, splits = prepare(config)
     return config, scheme, task, splits
 
@@ -128,6 +129,7 @@ def _fit(
 ) -> Fitted:
     import torch
 
+    from rationem import world
     from rationem.em import Problem, fit
     from rationem.sft import Lora, SupervisedMStep, Training
 
@@ -163,6 +165,15 @@ def _fit(
         sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
         threshold=config.threshold,
         draws=config.draws,
+        hinted=config.evidence_draws,
+        wrong=config.wrong_hints,
+        probed=config.difficulty_examples,
+        choose_by=config.choose_by,
+        patience=config.patience,
+        leak_filter=config.leak_filter,
+        leak_phrases=config.leak_phrases,
+        faithful=world.faithful if config.data == (WORLD,) else None,
+        enumerate_above=config.enumerate_above,
         init=config.init,
         shots=config.shots,
         shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,

@@ -8,20 +8,22 @@ STaR                  ``(FORWARD, RATIONALIZE)``      the answer is shown only a
 PPS                   ``(RATIONALIZE,)``              the answer is always in the sampling prompt
 direct (control)      ``(ANSWER,)``                   no rationale: the M-step sees the answer alone
 unfiltered (control)  ``(FORWARD,)``                  whatever names a level is kept, right or wrong
+exact                 ``(POSTERIOR,)``                the posterior itself, by enumeration: exact EM, tiny models only
 ====================  ==============================  ========================================================
 
-Whatever the proposal, the M-step scores the *forward* prompt; a hint never reaches it.
+What is kept of the draws is the selector's (``selectors.py``). Whatever the proposal, the M-step scores the *forward*
+prompt; a hint never reaches it.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from rationem.errors import ConfigError, closest
-from rationem.types import Kept, Outcome, Trial
+from rationem.selectors import SELECTORS, First, Selector, Unfiltered
+from rationem.types import Sampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,17 +31,22 @@ class Proposal:
     """One way to draw (z, y_hat): from which prompt, and with whose weights.
 
     Args:
-        prompt: "forward" (x), "rationalize" (x and the hint y*), or "answer" (no draw: the verdict line of y*).
+        prompt: "forward" (x), "rationalize" (x and the hint y*), "answer" (no draw: the verdict line of y*), or
+            "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
         model: "current" is theta_{k-1}, "base" the frozen theta_0.
     """
 
-    prompt: Literal["forward", "rationalize", "answer"] = "forward"
+    prompt: Literal["forward", "rationalize", "answer", "posterior"] = "forward"
     model: Literal["current", "base"] = "current"
 
     @property
     def hinted(self) -> bool:
         """Whether the answer is in the prompt."""
         return self.prompt == "rationalize"
+
+    def is_exact(self, sampling: Sampling) -> bool:
+        """Say whether what is accepted of these draws follows the posterior of the current model."""
+        return self.model == "current" and (self.prompt == "posterior" or (self.prompt == "forward" and sampling.exact))
 
     def __str__(self) -> str:
         return self.prompt if self.model == "current" else f"{self.prompt}@{self.model}"
@@ -48,84 +55,7 @@ class Proposal:
 FORWARD = Proposal("forward")
 RATIONALIZE = Proposal("rationalize")
 ANSWER = Proposal("answer")
-
-
-class Selector(Protocol):
-    """Maps an example's trials of one iteration to the weighted samples that are kept."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
-        """Say whether no further attempt is needed, given the outcomes so far, in order."""
-        ...
-
-    def select(self, trials: Sequence[Trial]) -> list[Kept]:
-        """Return what is kept of the trials of one example, in order of attempt."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class First:
-    """Stop at the first accepted trial and keep it, weighted by its reward (1 for an exact match)."""
-
-    name: str = "first"
-    weighs: bool = True
-
-    def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
-        """Say whether one trial was accepted."""
-        return Outcome.ACCEPTED in outcomes
-
-    def select(self, trials: Sequence[Trial]) -> list[Kept]:
-        """Return the first accepted trial, if any."""
-        return All(cap=1, weighs=self.weighs).select(trials)
-
-
-@dataclass(frozen=True, slots=True)
-class All:
-    """Run the whole plan and keep every accepted trial, up to a cap; each weighs reward / number kept.
-
-    With the division an example weighs as much as under ``first``: more draws smooth its gradient, they do not let
-    easy examples outvote hard ones.
-
-    Args:
-        weighs: False leaves the reward out of the weight: a graded reward is then a filter only.
-    """
-
-    cap: int | None = None
-    name: str = "all"
-    weighs: bool = True
-
-    def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
-        """Say whether the cap is reached."""
-        return self.cap is not None and list(outcomes).count(Outcome.ACCEPTED) >= self.cap
-
-    def select(self, trials: Sequence[Trial]) -> list[Kept]:
-        """Return all accepted trials up to the cap."""
-        accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED][: self.cap]
-        rewards = [trial.reward if self.weighs else 1.0 for trial in accepted]
-        return [
-            Kept(trial.example_id, trial.attempt, reward / len(accepted), trial.iteration)
-            for trial, reward in zip(accepted, rewards, strict=True)
-        ]
-
-
-@dataclass(frozen=True, slots=True)
-class Unfiltered:
-    """Keep the first trial that names a level, whether it is the right one or not: what the filter is worth."""
-
-    name: str = "unfiltered"
-
-    def satisfied(self, outcomes: Sequence[Outcome]) -> bool:
-        """Say whether one trial named a level."""
-        return Outcome.ACCEPTED in outcomes or Outcome.WRONG in outcomes
-
-    def select(self, trials: Sequence[Trial]) -> list[Kept]:
-        """Return the first trial with a verdict, if any, with weight 1."""
-        said = [trial for trial in trials if trial.outcome in (Outcome.ACCEPTED, Outcome.WRONG)]
-        return [Kept(trial.example_id, trial.attempt, 1.0, trial.iteration) for trial in said[:1]]
+POSTERIOR = Proposal("posterior")
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +68,7 @@ class Scheme:
 
     name: str
     plan: tuple[Proposal, ...]
-    selector: Selector = First()
+    selector: Selector = field(default_factory=First)
 
     def __post_init__(self) -> None:
         if not self.plan:
@@ -148,6 +78,14 @@ class Scheme:
     def uses_base(self) -> bool:
         """Whether a proposal samples from the frozen base model."""
         return any(proposal.model == "base" for proposal in self.plan)
+
+    def proposal(self, name: str) -> Proposal:
+        """Return the plan's proposal of that name, as trials carry it."""
+        return next(proposal for proposal in self.plan if str(proposal) == name)
+
+    def generates(self, name: str) -> bool:
+        """Say whether a proposal of the plan generates tokens: an answer is given, a posterior enumerated."""
+        return self.proposal(name).prompt in ("forward", "rationalize")
 
 
 def rejection_sampling(budget: int) -> Scheme:
@@ -159,13 +97,18 @@ STAR = Scheme("star", (FORWARD, RATIONALIZE))
 PPS = Scheme("pps", (RATIONALIZE,))
 DIRECT = Scheme("direct", (ANSWER,))
 UNFILTERED = Scheme("unfiltered", (FORWARD,), Unfiltered())
+EXACT = Scheme("exact", (POSTERIOR,))
 
 #: The named schemes; ``parse_scheme`` also reads ``rs:M`` and plans written out.
-SCHEMES: dict[str, Scheme] = {"star": STAR, "pps": PPS, "direct": DIRECT, "unfiltered": UNFILTERED}
+SCHEMES: dict[str, Scheme] = {
+    "star": STAR,
+    "pps": PPS,
+    "direct": DIRECT,
+    "unfiltered": UNFILTERED,
+    "exact": EXACT,
+}
 
-SELECTORS: dict[str, First | All] = {"first": First(), "all": All()}
-
-_TERM = re.compile(r"(forward|rationalize|answer)(?:@(current|base))?(?:\*(\d+))?")
+_TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base))?(?:\*(\d+))?")
 _MAX_PLAN = 4096
 
 
@@ -174,7 +117,7 @@ def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") 
 
     Args:
         text: the scheme.
-        selector: "first" or "all" of the accepted trials.
+        selector: a name of :data:`rationem.selectors.SELECTORS`.
         reward_as: "weight" multiplies a kept sample by its reward, "filter" does not.
 
     Raises:
@@ -185,8 +128,11 @@ def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") 
 Proposal(prompt='rationalize', model='base'))
     """
     if selector not in SELECTORS:
-        raise ConfigError(f"Unknown selector {selector!r}; known: {', '.join(SELECTORS)}.")
-    name, chosen = text.strip().lower(), replace(SELECTORS[selector], weighs=reward_as == "weight")
+        raise ConfigError(
+            f"Unknown selector {selector!r}.{closest(selector, SELECTORS)} Known: {', '.join(SELECTORS)}."
+        )
+    name = text.strip().lower()
+    chosen: Selector = replace(SELECTORS[selector], weighs=reward_as == "weight")  # type: ignore[type-var]
     if name == UNFILTERED.name:
         if selector != "first":
             raise ConfigError(f"The scheme 'unfiltered' keeps one draw per example; leave --selector {selector} out.")
@@ -202,11 +148,27 @@ Proposal(prompt='rationalize', model='base'))
         if not match:
             raise ConfigError(
                 f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), star, "
-                "pps, direct, unfiltered, or a plan such as forward*4+rationalize or forward+rationalize@base."
+                "pps, exact, direct, unfiltered, or a plan such as forward*4+rationalize or forward+rationalize@base."
             )
         _count(str(len(plan) + _count(match[3] or "1", text)), text)
         plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]
     return Scheme(name, tuple(plan), chosen)
+
+
+def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
+    """Refuse to weigh draws that leave completions out: no weight can bring those back.
+
+    Raises:
+        ConfigError: the selector weighs and the sampling is greedy, or cuts the tail off.
+    """
+    if scheme.selector.needs_ratios and not sampling.covers:
+        raise ConfigError(
+            f"The selector {scheme.selector.name!r} weighs draws by pi / q, but at temperature {sampling.temperature}, "
+            f"top-p {sampling.top_p} and top-k {sampling.top_k} some completions are never drawn. Use a temperature "
+            "above 0, --top-p 1 and --top-k 0, or the selector first or all."
+        )
+    if scheme.selector.needs_ratios and any(one.prompt == "answer" for one in scheme.plan):
+        raise ConfigError(f"The selector {scheme.selector.name!r} weighs draws, and the answer alone is not drawn.")
 
 
 def _count(digits: str, text: str) -> int:

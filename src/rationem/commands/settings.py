@@ -17,6 +17,8 @@ _GROUPS = {
     "steps": "training",
     "device": "machine",
 }
+#: Settings that take several values behind one flag.
+_SEVERAL = ("test", "leak_phrases")
 #: What decides how a file is read and what is asked of it: the settings of ``check`` and ``prompt`` beside the model.
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
@@ -42,7 +44,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
         default = "" if field.default in (None, (), "", False) else f" (default: {field.default})"
         if field.annotation is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
-        elif name == "test":
+        elif name in _SEVERAL:
             group.add_argument(flag, nargs="+", help=text)
         else:
             choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None

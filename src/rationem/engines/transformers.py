@@ -21,6 +21,7 @@ from transformers import TopKLogitsWarper, TopPLogitsWarper
 from rationem.chat import Chat
 from rationem.engines.cache import Read, rows_of, with_room
 from rationem.errors import ModelError
+from rationem.evidence import Enumeration
 from rationem.models import Loaded
 from rationem.parse import marker_pattern
 from rationem.seeds import uniforms
@@ -70,6 +71,7 @@ class TransformersEngine:
         self._chat = Chat(loaded.tokenizer)
         self._stop_ids = loaded.stop_ids | {self._chat.end_of_turn}
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
+        self._marker = marker
         self._verdict_line = _VerdictLine(self._chat, marker)
         self._logits_at_once = logits_at_once
         self.batch_size = batch_size
@@ -140,6 +142,21 @@ class TransformersEngine:
             middle = (low + high + 1) // 2
             low, high = (middle, high) if len(self._chat.decode(ids[:middle])) <= characters else (low, middle - 1)
         return low
+
+    def enumerate(
+        self, prompts: Sequence[Prompt], continuations: Sequence[str], *, threshold: float, max_new_tokens: int
+    ) -> list[Enumeration]:
+        """Return every rationale whose prefixes are all more probable than ``threshold``, per prompt."""
+        from rationem.engines.enumeration import enumerate_rationales
+
+        return enumerate_rationales(
+            Loaded(self._model, self._chat.tokenizer, frozenset(self._stop_ids)),
+            prompts,
+            continuations,
+            marker=self._marker,
+            threshold=threshold,
+            max_new_tokens=max_new_tokens,
+        )
 
     def close(self) -> None:
         """Let go of the weights."""

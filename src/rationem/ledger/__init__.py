@@ -25,6 +25,7 @@ from typing import Any
 from rationem.errors import RunError
 from rationem.ledger.reading import (
     LikelihoodKey,
+    read_accepted_before,
     read_examples,
     read_level_logps,
     read_likelihoods,
@@ -161,6 +162,10 @@ class Ledger:
         """Iterate over the trials of one iteration, ordered by example, attempt and retry."""
         return read_trials(self._db, iteration, purpose)
 
+    def accepted_before(self, iteration: int) -> Iterator[Trial]:
+        """Iterate over the accepted training trials of earlier iterations, by example, iteration and attempt."""
+        return read_accepted_before(self._db, iteration)
+
     def level_logps(self, iteration: int, purpose: Purpose) -> dict[str, dict[int, tuple[float, ...]]]:
         """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
         return read_level_logps(self._db, iteration, purpose)
@@ -182,6 +187,10 @@ class Ledger:
             "SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)
         ).fetchone()
         return None if row is None else dict(json.loads(row[0]))
+
+    def reached(self, phase: str) -> bool:
+        """Say whether any iteration finished a phase, such as the run's last ones."""
+        return self._db.execute("SELECT 1 FROM iterations WHERE phase=?", (phase,)).fetchone() is not None
 
     def finish(
         self,

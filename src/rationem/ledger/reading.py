@@ -10,6 +10,8 @@ from typing import Any
 from rationem.ledger.rows import read_trial
 from rationem.types import Example, Likelihood, Outcome, Prediction, Purpose, Trial
 
+#: SQL that tells generated trials from given answers and enumerated posteriors.
+GENERATED = "(proposal LIKE 'forward%' OR proposal LIKE 'rationalize%')"
 #: (example id, iteration that drew it, attempt, proposal under whose prompt it is scored).
 LikelihoodKey = tuple[str, int, int, str]
 
@@ -36,6 +38,15 @@ def read_trials(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> Ite
     for row in db.execute(
         "SELECT * FROM trials WHERE iteration=? AND purpose=? ORDER BY example_id, attempt, retry",
         (iteration, purpose),
+    ):
+        yield read_trial(row)
+
+
+def read_accepted_before(db: sqlite3.Connection, iteration: int) -> Iterator[Trial]:
+    """Yield the accepted training trials of earlier iterations, ordered by example, iteration and attempt."""
+    for row in db.execute(
+        "SELECT * FROM trials WHERE iteration<? AND purpose=? AND outcome=? ORDER BY example_id, iteration, attempt",
+        (iteration, Purpose.TRAIN, Outcome.ACCEPTED),
     ):
         yield read_trial(row)
 

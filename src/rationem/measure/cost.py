@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rationem.ledger.reading import GENERATED
 from rationem.metrics.matched import quantile_edges
 from rationem.types import Outcome, Purpose
 
@@ -105,9 +106,7 @@ def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence
     key = (iteration, _TRAIN, _FAILED)
     first = dict(db.execute(f"SELECT example_id, outcome='accepted' FROM trials {where} AND attempt=0", key))
     draws = dict(
-        db.execute(
-            f"SELECT example_id, COUNT(*) FROM trials {where} AND proposal NOT LIKE 'answer%' GROUP BY example_id", key
-        )
+        db.execute(f"SELECT example_id, COUNT(*) FROM trials {where} AND {GENERATED} GROUP BY example_id", key)
     )
     kept = _kept(db, iteration, iteration)
     return [
@@ -160,7 +159,7 @@ def _check(db: sqlite3.Connection, iteration: int) -> None:
 def _spent(db: sqlite3.Connection, k: int) -> dict[str, Any]:
     prompt, generated = db.execute(
         "SELECT COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(new_tokens), 0) FROM trials "
-        "WHERE iteration=? AND purpose=? AND proposal NOT LIKE 'answer%'",
+        f"WHERE iteration=? AND purpose=? AND {GENERATED}",
         (k, _TRAIN),
     ).fetchone()
     # Of the retries of one attempt at most one was not failed by the engine, so no completion is counted twice.

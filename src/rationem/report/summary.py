@@ -12,6 +12,7 @@ from typing import Any
 from rationem import metrics
 from rationem.evaluate import SHOTS
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.ledger.reading import GENERATED
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.scale import Scale
 from rationem.types import Example, Purpose
@@ -150,7 +151,7 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
     )
     drawn = db.execute(
         f"SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0) FROM trials {where} "
-        "AND proposal NOT LIKE 'answer%'",
+        f"AND {GENERATED}",
         (k, purpose),
     ).fetchone()
     first = db.execute(

@@ -1,0 +1,170 @@
+"""From an E-step's trials to the kept set: likelihoods for selectors that weigh, states, counts, training texts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any
+
+from rationem import scoring
+from rationem.drawing import Drawing
+from rationem.errors import RunError
+from rationem.ledger import Ledger
+from rationem.schemes import FORWARD, Proposal, Scheme
+from rationem.seeds import seed_for
+from rationem.selectors import Candidate, Tried
+from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Task, Trial
+
+#: Accepted trials of earlier iterations that a selector is handed at most, per example; the latest.
+MEMORY = 16
+
+_Likelihoods = dict[tuple[str, int, int, str], Likelihood]
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What an E-step comes to: the kept set, every training example's one state, and counts."""
+
+    kept: list[Kept]
+    states: dict[str, State]
+    record: dict[str, Any]
+
+
+def rescore(
+    k: int, train: Sequence[Example], scheme: Scheme, run: Drawing, engine_for: Callable[[Proposal], Engine]
+) -> None:
+    """Write what a weighing selector needs: log pi(z, y_hat | x; theta_{k-1}) of every accepted trial it may keep.
+
+    An example with an accepted draw from pi itself needs none. A chain's state is scored under the plan's hinted
+    proposal too, by whose present density it must be weighed.
+    """
+    examples = {x.id: x for x in train}
+    accepted = [trial for trial in run.ledger.trials(k, Purpose.TRAIN) if trial.outcome is Outcome.ACCEPTED]
+    settled = {trial.example_id for trial in accepted if _is_exact(trial, k, scheme, run)}
+    fresh = [trial for trial in accepted if trial.example_id not in settled]
+    earlier = _remembered(k, scheme, run.ledger)
+    remembered = [trial for example_id, trials in earlier.items() if example_id not in settled for trial in trials]
+    label = f"iteration {k}, E-step, likelihoods"
+    if fresh or remembered:
+        scoring.score([*remembered, *fresh], examples, FORWARD, engine_for(FORWARD), run, iteration=k, label=label)
+    hinted = _hinted(scheme)
+    if scheme.selector.remembers == "kept" and hinted and remembered:
+        scoring.score(remembered, examples, hinted, engine_for(hinted), run, iteration=k, label=label)
+
+
+def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme, run: Drawing) -> Concluded:
+    """Select, give every training example its one state, and count what was drawn.
+
+    Raises:
+        RunError: the engine failed on every request.
+    """
+    kept: list[Kept] = []
+    states: dict[str, State] = {}
+    outcomes: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for trials, tried in _tried(k, scheme, run):
+        for trial in trials:
+            outcomes[trial.outcome] += 1
+            if scheme.generates(trial.proposal):
+                tokens["generated"] += len(trial.draft.token_ids)
+                tokens["prompt"] += trial.draft.prompt_tokens
+        chosen = scheme.selector.select(tried)
+        kept += chosen
+        states[trials[0].example_id] = _state(trials, chosen)
+    for x in train:
+        states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
+    if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
+        raise RunError(
+            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and "
+            "start again with another output directory."
+        )
+    record = {
+        "outcomes": dict(sorted(outcomes.items())),
+        "generated_tokens": tokens["generated"],
+        "prompt_tokens": tokens["prompt"],
+    }
+    return Concluded(kept, states, record)
+
+
+def training_samples(
+    k: int, kept: Sequence[Kept], train: Sequence[Example], task: Task, ledger: Ledger
+) -> list[Sample]:
+    """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
+
+    The one function that builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
+    """
+    examples = {x.id: x for x in train}
+    drawn = {
+        (iteration, trial.example_id, trial.attempt): trial.draft.token_ids
+        for iteration in {one.drawn for one in kept}
+        for trial in ledger.trials(iteration, Purpose.TRAIN)
+        if trial.outcome is not Outcome.ENGINE_FAILED
+    }
+    return [
+        Sample(
+            one.example_id,
+            task.prompt(examples[one.example_id].fields),
+            drawn[one.drawn, one.example_id, one.attempt],
+            one.weight,
+        )
+        for one in kept
+    ]
+
+
+def _tried(k: int, scheme: Scheme, run: Drawing) -> Iterator[tuple[list[Trial], Tried]]:
+    """Yield every drawn example's trials, and what its selector is handed."""
+    weighing = scheme.selector.needs_ratios
+    likelihoods = run.ledger.likelihoods(k, Purpose.TRAIN) if weighing else {}
+    remembered = _remembered(k, scheme, run.ledger)
+    for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
+        trials = list(group)
+        accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED] if weighing else []
+        exact = [trial for trial in accepted if _is_exact(trial, k, scheme, run)]
+        earlier = [] if exact else remembered.get(example_id, [])
+        candidates, old = (
+            [_candidate(trial, k, scheme, run, likelihoods) for trial in several]
+            for several in (exact or accepted, earlier)
+        )
+        yield trials, Tried(trials, candidates, old, seed_for(run.seed, k, example_id, "select"))
+
+
+def _candidate(trial: Trial, k: int, scheme: Scheme, run: Drawing, likelihoods: _Likelihoods) -> Candidate:
+    """Return a trial with log pi - log q: q as it was drawn, or, for a chain's state, as it would be drawn now."""
+    if _is_exact(trial, k, scheme, run):
+        return Candidate(trial, 0.0, exact=True)
+    key = (trial.example_id, trial.iteration, trial.attempt)
+    joint = likelihoods[*key, str(FORWARD)].completion
+    hinted = _hinted(scheme)
+    is_state = scheme.selector.remembers == "kept" and trial.iteration != k
+    proposed = likelihoods[*key, str(hinted)].completion if is_state and hinted else scoring.log_drawn(trial)
+    return Candidate(trial, joint - proposed)
+
+
+def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]]:
+    """Return example id -> the trials of earlier iterations that its selector is handed, oldest first."""
+    if scheme.selector.remembers == "nothing" or k == 1:
+        return {}
+    kept = {(one.example_id, one.drawn, one.attempt) for one in ledger.kept(k - 1)}
+    found: dict[str, list[Trial]] = {}
+    for trial in ledger.accepted_before(k):
+        is_kept = (trial.example_id, trial.iteration, trial.attempt) in kept
+        if is_kept or scheme.selector.remembers == "accepted":
+            found.setdefault(trial.example_id, []).append(trial)
+    return {example_id: trials[-MEMORY:] for example_id, trials in found.items()}
+
+
+def _is_exact(trial: Trial, k: int, scheme: Scheme, run: Drawing) -> bool:
+    return trial.iteration == k and scheme.proposal(trial.proposal).is_exact(run.sampling)
+
+
+def _hinted(scheme: Scheme) -> Proposal | None:
+    """Return the proposal whose density a chain's state is weighed by: the plan's last hinted one."""
+    return next((proposal for proposal in reversed(scheme.plan) if proposal.hinted), None)
+
+
+def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:
+    if chosen:
+        return State.KEPT
+    return State.OWED if trials[-1].outcome is Outcome.ENGINE_FAILED else State.EXHAUSTED

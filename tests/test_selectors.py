@@ -1,0 +1,169 @@
+"""Selectors that aim at the posterior: weights by hand, distributions on the toy, nothing to weigh where q is cut."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import toy
+from rationem import EMState, ScriptedEngine, fit, parse_scheme
+from rationem.em import e_step, maximize
+from rationem.errors import ConfigError, RunError
+from rationem.schemes import check_sampling
+from rationem.selectors import SELECTORS, Candidate, Chain, Resample, Tried, Weighted
+from rationem.types import Draft, Finish, Kept, Outcome, Parsed, Purpose, Sampling, Trial
+
+
+def trial(attempt, reward=1.0, iteration=1):
+    draft = Draft("", (), Finish.STOP, 0)
+    return Trial(
+        iteration, Purpose.TRAIN, "x", attempt, 0, "rationalize", 0, draft, Parsed("", "3"), Outcome.ACCEPTED, reward
+    )
+
+
+def candidates(*ratios, rewards=None, exact=()):
+    rewards = rewards or [1.0] * len(ratios)
+    return [
+        Candidate(trial(n, reward), math.log(ratio), n in exact)
+        for n, (ratio, reward) in enumerate(zip(ratios, rewards, strict=True))
+    ]
+
+
+def test_weights_are_ratios_normalised_per_example():
+    kept = Weighted().select(Tried([], candidates(0.2, 0.6, 1.2)))
+    assert [one.weight for one in kept] == pytest.approx([0.1, 0.3, 0.6])
+
+
+def test_a_graded_reward_multiplies_the_ratio_unless_it_only_filters():
+    graded = candidates(0.2, 0.6, rewards=[1.0, 0.5])
+    assert [k.weight for k in Weighted().select(Tried([], graded))] == pytest.approx([0.4, 0.6])
+    assert [k.weight for k in Weighted(weighs=False).select(Tried([], graded))] == pytest.approx([0.25, 0.75])
+
+
+@pytest.mark.parametrize("name", ["weighted", "resample", "pool", "chain"])
+def test_a_draw_from_the_posterior_itself_is_kept_alone(name):
+    tried = Tried([], candidates(1000.0, 1.0, exact={1}), seed=3)
+    assert SELECTORS[name].select(tried) == [Kept("x", 1, 1.0, 1)]
+    assert SELECTORS[name].satisfied([(False, Outcome.ACCEPTED), (True, Outcome.ACCEPTED)])
+    assert not SELECTORS[name].satisfied([(False, Outcome.ACCEPTED), (True, Outcome.WRONG)])
+    assert SELECTORS[name].select(Tried([])) == []
+
+
+def test_resampling_picks_in_proportion_to_the_weights():
+    picked = Counter(Resample().select(Tried([], candidates(1, 2, 5), seed=seed))[0].attempt for seed in range(4000))
+    assert stats.chisquare([picked[n] for n in range(3)], [500, 1000, 2500]).pvalue > 1e-3
+
+
+def test_a_pool_draws_from_what_earlier_iterations_accepted_too():
+    old = [Candidate(trial(0, iteration=1), math.log(3.0))]
+    picked = Counter(
+        Resample(remembers="accepted").select(Tried([], candidates(1), old, seed))[0].drawn for seed in range(1000)
+    )
+    assert picked[1] == 1000  # both were drawn in iteration 1 here: only the attempt tells them apart
+    new = [Candidate(trial(0, iteration=2), 0.0)]
+    picked = Counter(Resample(remembers="accepted").select(Tried([], new, old, seed))[0].drawn for seed in range(4000))
+    assert stats.chisquare([picked[1], picked[2]], [3000, 1000]).pvalue > 1e-3
+
+
+def test_a_chain_moves_uphill_always_and_downhill_by_the_ratio():
+    state = [Candidate(trial(9), math.log(4.0))]
+    assert Chain().select(Tried([], candidates(5.0), state)) == [Kept("x", 0, 1.0, 1)]
+    moved = sum(Chain().select(Tried([], candidates(1.0), state, seed))[0].attempt == 0 for seed in range(4000))
+    assert stats.binomtest(moved, 4000, 0.25).pvalue > 1e-3
+    assert Chain().select(Tried([], [], state)) == [Kept("x", 9, 1.0, 1)]
+    assert Chain().select(Tried([], candidates(0.1))) == [Kept("x", 0, 1.0, 1)]
+
+
+def frozen(start, samples, *, iteration, seed, output):
+    """An M-step that learns nothing: then every iteration aims at the same posterior."""
+    toy.write(toy.read(start), output)
+    return {"dropped": []}
+
+
+def drawn(directory, scheme, selector, iterations, copies=150):
+    """What is kept at theta_0 after some E-steps without learning: question -> shares of the four rationales."""
+    problem = toy.problem(
+        directory, parse_scheme(scheme, selector), copies=copies, m_step=frozen, engine=toy.open_scoring_engine
+    )
+    state = EMState(0, problem.base)
+    for k in range(1, iterations + 1):
+        kept = e_step(k, state, problem)
+        state = EMState(k, maximize(k, state, kept, problem))
+    texts = {
+        (k, t.example_id, t.attempt): t.parsed.rationale
+        for k in range(1, iterations + 1)
+        for t in problem.ledger.trials(k, Purpose.TRAIN)
+    }
+    counts = {name: np.zeros(4) for name in toy.THETA}
+    for one in kept:
+        z = texts[one.drawn, one.example_id, one.attempt]
+        counts[one.example_id.split("-")[0]][toy.RATIONALES.index(z)] += one.weight
+    problem.ledger.close()
+    return counts
+
+
+def from_the_posterior(counts):
+    return min(
+        stats.chisquare(counts[name], toy.posterior(toy.THETA, name) * counts[name].sum()).pvalue for name in counts
+    )
+
+
+def test_pps_alone_does_not_follow_the_posterior_on_the_toy(tmp_path):
+    """The control of the tests below: the toy's hinted sampler shifts z, and accepting does not undo it."""
+    assert from_the_posterior(drawn(tmp_path, "pps", "first", 1, copies=1500)) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("scheme", "selector", "iterations"),
+    [
+        ("rationalize*40", "resample", 1),
+        ("rationalize*4", "pool", 5),
+        ("pps", "chain", 12),
+        ("rationalize@base", "chain", 12),
+        ("forward+rationalize@base", "chain", 4),
+        ("rs:8", "pool", 1),
+    ],
+)
+def test_resampling_pooling_and_chains_follow_the_posterior(tmp_path, scheme, selector, iterations):
+    assert from_the_posterior(drawn(tmp_path, scheme, selector, iterations)) > 1e-3
+
+
+def test_weighted_shares_tend_to_the_posterior(tmp_path):
+    counts = drawn(tmp_path, "rationalize*40", "weighted", 1)
+    for name, shares in counts.items():
+        np.testing.assert_allclose(shares / shares.sum(), toy.posterior(toy.THETA, name), atol=0.05)
+
+
+@pytest.mark.parametrize("selector", ["weighted", "resample", "pool", "chain"])
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0), Sampling(top_p=0.9), Sampling(top_k=5)])
+def test_what_is_never_drawn_cannot_be_weighed(selector, sampling):
+    with pytest.raises(ConfigError, match="never drawn"):
+        check_sampling(parse_scheme("pps", selector), sampling)
+    check_sampling(parse_scheme("pps", "first"), sampling)
+
+
+def test_a_temperature_enters_q_as_it_was_drawn_and_ends_exactness():
+    scheme = parse_scheme("forward+rationalize", "resample")
+    check_sampling(scheme, Sampling(temperature=0.7))
+    assert scheme.plan[0].is_exact(Sampling())
+    assert not scheme.plan[0].is_exact(Sampling(temperature=0.7))
+    assert not scheme.plan[1].is_exact(Sampling())
+
+
+def test_an_engine_that_does_not_say_its_probabilities_cannot_weigh(tmp_path):
+    problem = toy.problem(tmp_path, parse_scheme("pps", "resample"), copies=4)
+    with pytest.raises(RunError, match="how likely"):
+        fit(problem, 1)
+
+
+def test_the_answer_alone_is_not_drawn_and_cannot_be_weighed():
+    with pytest.raises(ConfigError, match="answer alone"):
+        check_sampling(parse_scheme("answer", "pool"), Sampling())
+
+
+def test_exact_em_needs_an_engine_that_enumerates(tmp_path):
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=2, engine=lambda _: ScriptedEngine(lambda r: "x"))
+    with pytest.raises(ConfigError, match="cannot"):
+        e_step(1, EMState(0, problem.base), problem)
