@@ -1,0 +1,152 @@
+"""The loop's evidence: exact EM on the toy, which iteration is chosen, patience, the leak filter, difficulty."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+
+import toy
+from rationem import PPS, STAR, EMState, Outcome, fit, parse_scheme
+from rationem.em import choose, e_step
+from rationem.evidence import Enumeration, Leaf
+from rationem.measure.difficulty import read_difficulty
+from rationem.scale import MARKER
+from rationem.types import Purpose, State
+
+
+def open_enumerating(theta_path):
+    """The toy's engine, which can also write all of its table down."""
+    engine, theta = toy.open_scoring_engine(theta_path), toy.read(theta_path)
+
+    def enumerate_(prompts, continuations, *, threshold, max_new_tokens):
+        found = []
+        for prompt in prompts:
+            table = toy.joint(theta, next(n for n in toy.THETA if f"Prompt: {n}" in prompt.text))
+            texts = [f"{z}\n{MARKER}" for z in toy.RATIONALES]
+            leaves = tuple(
+                Leaf(tuple(map(ord, text)), text, float(np.log(row.sum())), tuple(np.log(row / row.sum())))
+                for text, row in zip(texts, table, strict=True)
+            )
+            found.append(Enumeration(leaves, unexplored=0.0, unscored=0.0))
+        return found
+
+    engine.enumerate = enumerate_
+    return engine
+
+
+def test_what_exact_em_keeps_follows_the_posterior_and_generates_nothing(tmp_path):
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=1000, engine=open_enumerating)
+    kept = e_step(1, EMState(0, problem.base), problem)
+    assert len(kept) == 2000
+    drawn = list(problem.ledger.trials(1, Purpose.TRAIN))
+    for name in toy.THETA:
+        counts = Counter(t.parsed.rationale for t in drawn if t.example_id.startswith(name))
+        expected = toy.posterior(toy.THETA, name) * 1000
+        assert stats.chisquare([counts[z] for z in toy.RATIONALES], expected).pvalue > 1e-3
+    record = problem.ledger.record(1, "e_step")
+    assert record["outcomes"] == {"accepted": 2000}
+    assert record["generated_tokens"] == record["prompt_tokens"] == 0
+
+
+def test_exact_em_raises_the_likelihood_at_every_iteration(tmp_path):
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=1000, engine=open_enumerating)
+    fit(problem, 3)
+    thetas = [toy.THETA, *(toy.read(str(problem.ledger.checkpoint(k))) for k in (1, 2, 3))]
+    scores = [toy.log_likelihood(theta, problem.data.train) for theta in thetas]
+    assert all(later > earlier for earlier, later in itertools.pairwise(scores))
+
+
+def scripted_scores(tmp_path, scores, **more):
+    """A run whose validation evidence is given, by iteration."""
+    problem = toy.problem(tmp_path, STAR, copies=4, engine=toy.open_scoring_engine, **more)
+    for k, score in enumerate(scores):
+        problem.ledger.finish(k, "evidence", seconds=0.0, record={"score": score})
+    return problem
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "last", "best"),
+    [
+        ([0.0, 1.0, 0.5, 0.6, 2.0], 2, 3, 1),
+        ([0.0, 1.0, 0.5, 0.6, 2.0], 3, 4, 4),
+        ([0.0, 1.0, 0.5, 0.6, 2.0], None, 4, 4),
+        ([0.0, -1.0, -1.0, -1.0, -1.0], 1, 1, 0),
+        ([0.0, 1.0, 2.0, 3.0, 2.0], 1, 4, 3),
+    ],
+)
+def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, scores, patience, last, best):
+    problem = scripted_scores(tmp_path, scores, patience=patience)
+    fitted = fit(problem, 4)
+    assert (fitted.last, fitted.best) == (last, best)
+    assert len(fitted.history) == last
+    tested = {k for (k,) in problem.ledger.db.execute("SELECT iteration FROM iterations WHERE phase='test'")}
+    assert tested == {0, best, last}
+    again = fit(problem, 4)
+    assert (again.last, again.best) == (last, best)
+
+
+def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp_path):
+    problem = scripted_scores(tmp_path, [0.0, 5.0, 1.0])
+    fit(problem, 2)
+    assert choose(problem, 2) == 1
+    object.__setattr__(problem, "choose_by", "log_likelihood")
+    logs = [problem.ledger.record(k, "validation")["log_likelihood"] for k in range(3)]
+    assert choose(problem, 2) == int(np.argmax(logs))
+
+
+def test_evidence_of_the_run_is_that_of_the_table(tmp_path):
+    """Twelve draws per item; over items the mean of p_hat is p within four standard errors."""
+    problem = toy.problem(tmp_path, PPS, copies=4, engine=toy.open_scoring_engine, draws=8, hinted=8, wrong=4)
+    fit(problem, 1)
+    record = problem.ledger.record(0, "evidence")
+    exact = toy.log_likelihood(toy.THETA, problem.data.validation) / len(problem.data.validation)
+    assert record["score"] == pytest.approx(exact, abs=4 * record["standard_error"] + 0.05)
+    assert record["hints"]["wrong_hints"] == 4
+
+
+def leaky(theta_path):
+    """Every hinted rationale of the toy's "alpha" speaks of the hint."""
+    engine = toy.open_scoring_engine(theta_path)
+    say = engine._say
+
+    def leaking(request):
+        text = say(request)
+        hinted = request.prompt.kind == "rationalize"
+        return text.replace("alpha", "alpha, as the hint says") if hinted and text.startswith("alpha") else text
+
+    engine._say, engine._tokens = leaking, None
+    return engine
+
+
+@pytest.mark.parametrize(("leak_filter", "leaked"), [("off", False), ("flag", False), ("drop", True)])
+def test_dropping_leaks_does_not_accept_them_and_flagging_does(tmp_path, leak_filter, leaked):
+    problem = toy.problem(tmp_path, PPS, copies=200, engine=leaky, leak_filter=leak_filter)
+    kept = e_step(1, EMState(0, problem.base), problem)
+    drawn = list(problem.ledger.trials(1, Purpose.TRAIN))
+    speaking = [t for t in drawn if "the hint" in t.draft.text and t.reward == 1.0]
+    assert speaking
+    assert {t.outcome for t in speaking} == {Outcome.LEAKED if leaked else Outcome.ACCEPTED}
+    kept_ids = {one.example_id for one in kept}
+    assert all((t.example_id in kept_ids) is not leaked for t in speaking)
+    states = problem.ledger.state_counts(1)
+    assert sum(states.values()) == 400
+    assert states.get(State.EXHAUSTED, 0) >= (len(speaking) if leaked else 0)
+
+
+def test_a_forward_rationale_has_no_hint_to_leak(tmp_path):
+    problem = toy.problem(tmp_path, parse_scheme("rs:1"), copies=20, leak_filter="drop", leak_phrases=("alpha",))
+    e_step(1, EMState(0, problem.base), problem)
+    assert not any(t.outcome is Outcome.LEAKED for t in problem.ledger.trials(1, Purpose.TRAIN))
+
+
+def test_difficulty_is_the_raw_evidence_of_some_training_examples_under_the_base(tmp_path):
+    problem = toy.problem(tmp_path, STAR, copies=40, engine=toy.open_scoring_engine, draws=16, probed=30)
+    fit(problem, 1)
+    found = read_difficulty(problem.ledger.db, toy.SCALE.levels)
+    assert len(found) == 30
+    for name in toy.THETA:
+        rates = [p for example_id, p in found.items() if example_id.startswith(name)]
+        exact = toy.joint(toy.THETA, name)[:, toy.SCALE.rank(toy.ANSWERS[name])].sum()
+        assert np.mean(rates) == pytest.approx(exact, abs=4 * np.std(rates) / np.sqrt(len(rates)) + 0.02)
