@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from rationem import metrics
 from rationem.evaluate import SHOTS
-from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.ledger import read_manifest, read_only, read_predictions
 from rationem.ledger.reading import GENERATED
+from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
+from rationem.report.run import Run, read_run
 from rationem.scale import Scale
 from rationem.types import Example, Purpose
 
-_SPLITS = ("train", "validation", "test")
 _SCORED = ("validation", "test")
 
-_Sets = dict[str, tuple[Example, ...]]
+#: Setting ``choose_by`` -> what the report calls it.
+_CHOSEN_BY = {"evidence": "validation evidence", "log_likelihood": "validation log-likelihood"}
 
-
-@dataclass(frozen=True, slots=True)
-class _Run:
-    """A run's ledger, and what is the same for all iterations."""
-
-    db: sqlite3.Connection
-    sets: _Sets
-    scale: Scale
-    pair: bool
-    seed: int
+_Sets = Mapping[str, tuple[Example, ...]]
 
 
 def summarize(directory: Path) -> dict[str, Any]:
@@ -42,20 +34,16 @@ def summarize(directory: Path) -> dict[str, Any]:
     """
     db = read_only(directory)
     try:
-        manifest = read_manifest(db)
-        task = manifest["task"]
-        sets = {split: read_examples(db, split) for split in _SPLITS}
-        scale = Scale.from_description(task["scale"])
-        run = _Run(db, sets, scale, bool(task.get("pair")), manifest["config"].get("seed", 0))
+        manifest, run = read_manifest(db), read_run(db)
+        sets, scale = run.sets, run.scale
         iterations = _iterations(run)
         last = max((entry["iteration"] for entry in iterations), default=0)
-        chosen = metrics.best_iteration([_validated(iterations, k) for k in range(last + 1)])
-        best = last if chosen is None else chosen
+        best, chosen_by = _choose(run, iterations, last)
         return {
             "config": manifest["config"],
             "engine": manifest["engine"],
             "notes": manifest["notes"],
-            "scale": task["scale"],
+            "scale": manifest["task"]["scale"],
             "examples": {split: len(examples) for split, examples in sets.items()},
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.pair,
@@ -63,9 +51,10 @@ def summarize(directory: Path) -> dict[str, Any]:
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
             "best_iteration": best,
-            "chosen_by": "last iteration" if chosen is None else "validation log-likelihood",
+            "chosen_by": chosen_by,
             "last_iteration": last,
             "iterations": iterations,
+            "per_nat": evidence.per_nat(iterations),
             "shots": _shots(run, manifest["config"]),
             "calibration": _calibration(run, best),
             "baselines": {split: _baselines(sets, split, scale) for split in _SCORED if sets[split]},
@@ -76,25 +65,43 @@ def summarize(directory: Path) -> dict[str, Any]:
         db.close()
 
 
-def _iterations(run: _Run) -> list[dict[str, Any]]:
+def _iterations(run: Run) -> list[dict[str, Any]]:
     known = [row[0] for row in run.db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
-    return [_iteration(run, k) for k in known]
+    hardness = evidence.difficulty(run)
+    return [_iteration(run, k, hardness) for k in known]
 
 
-def _iteration(run: _Run, k: int) -> dict[str, Any]:
+def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(run.db, k)}
     if k > 0:
-        entry["e_step"] = _e_step(run.db, k)
-        row = run.db.execute("SELECT record FROM iterations WHERE iteration=? AND phase='m_step'", (k,)).fetchone()
-        entry["m_step"] = json.loads(row[0]) if row else None
+        entry["e_step"] = {**_e_step(run.db, k), **evidence.paid(run, k, hardness)}
+        entry["m_step"] = run.record(k, "m_step")
+    entry |= evidence.measured(run, k)
     for split in _SCORED:
         found = _scores(run, k, split, run.sets[split])
         if found:
             entry[split] = found
+    if "test" in entry:
+        entry["test"]["by_draws"] = evidence.by_draws(run, k)
     return entry
 
 
-def _scores(run: _Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
+def _choose(run: Run, iterations: Sequence[Mapping[str, Any]], last: int) -> tuple[int, str]:
+    """Return the best iteration by the setting ``choose_by``, and what it was chosen by; see ``em.choose``."""
+    measured: dict[str, dict[int, float | None]] = {
+        "evidence": {entry["iteration"]: evidence.score(entry) for entry in iterations},
+        "log_likelihood": {
+            entry["iteration"]: entry["validation"]["log_likelihood"] for entry in iterations if "validation" in entry
+        },
+    }
+    # A manifest that names no score is written by hand; it has whatever was measured.
+    has_evidence = any(score is not None for score in measured["evidence"].values())
+    by = run.config.get("choose_by") or ("evidence" if has_evidence else "log_likelihood")
+    best = metrics.best_iteration([measured[by].get(k) for k in range(last + 1)])
+    return (last, "last iteration") if best is None else (best, _CHOSEN_BY[by])
+
+
+def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
     """Return a block of scores; intervals and criteria for what is scored once, the test set."""
     predictions = read_predictions(run.db, k, split)
     if not predictions:
@@ -103,13 +110,13 @@ def _scores(run: _Run, k: int, split: str, examples: Sequence[Example]) -> dict[
     return scores if split == "validation" else {**scores, **details(predictions, examples, run.scale, run.seed)}
 
 
-def _shots(run: _Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _shots(run: Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the control's scores: the base model on the test set, with solved examples in its prompt."""
     found = _scores(run, 0, SHOTS, run.sets["test"])
     return {"examples": config.get("shots"), "test": found} if found else None
 
 
-def _calibration(run: _Run, best: int) -> dict[str, Any] | None:
+def _calibration(run: Run, best: int) -> dict[str, Any] | None:
     fitted, applied = (read_predictions(run.db, best, split) for split in _SCORED)
     if not fitted:
         return None
@@ -117,7 +124,7 @@ def _calibration(run: _Run, best: int) -> dict[str, Any] | None:
     return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.pair)
 
 
-def _raters(run: _Run, config: Mapping[str, Any]) -> dict[str, Any]:
+def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return how people agree: on the items as they rated them, though training may have one row per rating."""
     each, limit = config.get("raters") == "each", config.get("limit")
     rows = {split: as_given(examples) for split, examples in run.sets.items()}
@@ -132,15 +139,6 @@ def _raters(run: _Run, config: Mapping[str, Any]) -> dict[str, Any]:
         },
         "warnings": metrics.rater_warnings(() if parted else given["train"], scored, run.scale, each=each),
     }
-
-
-def _validated(iterations: Sequence[dict[str, Any]], k: int) -> float | None:
-    scores = [
-        entry["validation"]["log_likelihood"]
-        for entry in iterations
-        if entry["iteration"] == k and "validation" in entry
-    ]
-    return scores[0] if scores else None
 
 
 def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report import sections
+from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
 from rationem.report.trust import FEW_GROUPS, compared, doubts
@@ -36,6 +37,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
                 parts += _details(summary, split)
     parts += sections.calibration(summary)
     parts += ["## Every example of every iteration", _ACCOUNTED, table(*_accounts(summary))]
+    parts += inside(summary)
     return "\n\n".join(parts) + "\n"
 
 
@@ -118,6 +120,8 @@ def _sizes(summary: Mapping[str, Any]) -> str:
 
 def _chosen(summary: Mapping[str, Any]) -> str:
     which = f"Iteration **{summary['best_iteration']}** of {summary['last_iteration']}"
+    if summary["chosen_by"] == "last iteration" and summary["examples"]["validation"]:
+        return f"{which} is taken as the best, for it is the last: none is measured on the validation set."
     if summary["chosen_by"] == "last iteration":
         return f"{which} is taken as the best, for it is the last: there is no validation set to choose by."
     return f"{which} is the best by {summary['chosen_by']}."

@@ -1,0 +1,143 @@
+"""What an iteration's weights are worth beyond its predictions, what its hints did, and what it cost: from tables.
+
+Of the record that a measurement leaves in the ledger only its settings are read, the numbers of draws; every number is
+computed again. What is not measured, or not yet to its end, is None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rationem import metrics
+from rationem.leaks import PHRASES
+from rationem.ledger.reading import read_level_logps, read_trials
+from rationem.measure import cost, evidence_record, hint_record
+from rationem.measure.difficulty import read_difficulty
+from rationem.report.run import Run
+from rationem.types import Example, Outcome, Purpose
+
+_PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
+
+
+def measured(run: Run, k: int) -> dict[str, Any]:
+    """Return ``evidence``, ``hints`` and ``matched_length`` of iteration k on the validation set.
+
+    ``evidence`` is :func:`rationem.measure.evidence_record`, ``hints`` :func:`rationem.measure.hint_record`,
+    ``matched_length`` :func:`matched_length`.
+    """
+    asked = run.record(k, "evidence")
+    return {
+        "evidence": _evidence(run, k, asked["forward_draws"], asked["hinted_draws"]) if asked else None,
+        "hints": _hints(run, k) if asked else None,
+        "matched_length": matched_length(run, k),
+    }
+
+
+def _evidence(run: Run, k: int, forward: int, hinted: int) -> dict[str, Any]:
+    validation = run.sets["validation"]
+    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(validation))
+
+    def marginal_of(example: Example) -> Sequence[float]:
+        return marginals[metrics.criterion(example)]
+
+    return evidence_record(run.db, k, validation, run.scale.levels, marginal_of, forward=forward, hinted=hinted)
+
+
+def _hints(run: Run, k: int) -> dict[str, Any]:
+    off = run.config.get("leak_filter") == "off"
+    phrases = () if off else tuple(run.config.get("leak_phrases", PHRASES))
+    validation = run.sets["validation"]
+    return hint_record(run.db, k, validation, run.scale.levels, phrases, run.faithful, seed=run.seed)
+
+
+def matched_length(run: Run, k: int) -> dict[str, Any] | None:
+    """Return the accuracy of single validation draws at the lengths that the base model writes.
+
+    Lengths are of completions, in tokens, verdict line and end of turn included. What the engine failed is left out.
+    """
+    if run.record(0, "validation") is None or run.record(k, "validation") is None:
+        return None
+    (base, _), (lengths, correct) = (_single_draws(run, one) for one in (0, k))
+    return asdict(metrics.accuracy_at_matched_length(base, lengths, correct)) if base else None
+
+
+def _single_draws(run: Run, k: int) -> tuple[list[int], list[bool]]:
+    """Return length, and whether it says y*, of every validation draw that the engine served."""
+    rows = run.db.execute(
+        "SELECT new_tokens, COALESCE(predicted = answer AND outcome IN (?, ?), 0) FROM trials "
+        "JOIN examples ON id = example_id WHERE iteration=? AND purpose=? AND split='validation' AND outcome!=? "
+        "ORDER BY position, attempt",
+        (*_PARSED, k, Purpose.EVAL, Outcome.ENGINE_FAILED),
+    ).fetchall()
+    return [length for length, _ in rows], [bool(right) for _, right in rows]
+
+
+def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
+    """Return what more rationales per test item are worth, :func:`rationem.metrics.by_draws`; None without draws.
+
+    An item that was never drawn for, its prompt being too long, counts as one whose draws say nothing.
+    """
+    test = run.sets["test"]
+    ids = {x.id for x in test}
+    trials = [t for t in read_trials(run.db, k, Purpose.EVAL) if t.example_id in ids]
+    if not trials or run.record(k, "test") is None:
+        return None
+    draws = 1 + max(trial.attempt for trial in trials)
+    said = {(t.example_id, t.attempt): t.parsed.answer for t in trials if t.outcome in _PARSED}
+    scored = read_level_logps(run.db, k, Purpose.EVAL)
+    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(test))
+    items = [
+        metrics.Draws(
+            tuple(_rank(run, said.get((x.id, m))) for m in range(draws)),
+            tuple(scored.get(x.id, {}).get(m) for m in range(draws)),
+            run.scale.rank(x.answer),
+            tuple(marginals[metrics.criterion(x)]),
+            tuple(run.scale.rank(rating) for rating in x.ratings),
+        )
+        for x in test
+    ]
+    return metrics.by_draws(items, seed=run.seed)
+
+
+def _rank(run: Run, answer: str | None) -> int | None:
+    return None if answer is None else run.scale.rank(answer)
+
+
+def difficulty(run: Run) -> dict[str, float] | None:
+    """Return p_hat(y* | x) of training examples under the base model; None where it was not measured."""
+    return None if run.record(0, "difficulty") is None else read_difficulty(run.db, run.scale.levels)
+
+
+def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
+    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`rationem.measure.cost`.
+
+    Args:
+        hardness: of :func:`difficulty`.
+    """
+    if any(run.record(one, "e_step") is None for one in range(1, k + 1)):
+        return {"cost": None, "by_label": None, "by_difficulty": None}
+    return {
+        "cost": cost.cost(run.db, k),
+        "by_label": cost.acceptance_by_label(run.db, k, run.scale.levels),
+        "by_difficulty": None if hardness is None else cost.acceptance_by_difficulty(run.db, k, hardness),
+    }
+
+
+def per_nat(iterations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return what a nat of validation evidence gained over the base model cost, one row per finished E-step.
+
+    Args:
+        iterations: entries of the summary.
+    """
+    scores = dict.fromkeys(range(1 + max((entry["iteration"] for entry in iterations), default=0)))
+    scores |= {entry["iteration"]: score(entry) for entry in iterations}
+    costs = [entry["e_step"]["cost"] for entry in iterations if entry["iteration"] > 0 and entry["e_step"]["cost"]]
+    return cost.per_nat(costs, list(scores.values()))
+
+
+def score(entry: Mapping[str, Any]) -> float | None:
+    """Return the score of an iteration's evidence, nats per validation item; None where it was not measured."""
+    found = entry["evidence"]
+    return None if found is None else found["score"]

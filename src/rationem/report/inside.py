@@ -1,0 +1,256 @@
+"""The parts of a report that say how the learning went: evidence, what the hint did, cost, and what more draws give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rationem.report.tables import number, table
+
+#: Title, kind of draws, key.
+_HINTS = (
+    ("says the people's level, shown it", "hinted", "said_answer"),
+    ("says the people's level, not shown it", "forward", "said_answer"),
+    ("p(people's level), hint taken away, after a rationale that saw it", "hinted", "answer_given_z"),
+    ("p(people's level) after a rationale that did not", "forward", "answer_given_z"),
+    ("speaks of the hint, shown it", "hinted", "leaked"),
+    ("tokens per completion, shown it", "hinted", "tokens"),
+    ("tokens per completion, not shown it", "forward", "tokens"),
+    ("entropy per token (nats), shown it", "hinted", "entropy_per_token"),
+    ("entropy per token (nats), not shown it", "forward", "entropy_per_token"),
+    ("true of the texts, shown it", "hinted", "faithful"),
+    ("true of the texts, not shown it", "forward", "faithful"),
+)
+
+_POSTERIOR = ("ess_share", "divergence", "divergence_covered")
+
+_Entry = Mapping[str, Any]
+
+
+def inside(summary: Mapping[str, Any]) -> list[str]:
+    """Return everything on how the learning went; nothing where none of it was measured."""
+    parts = [
+        *_evidence(summary),
+        *_hints(summary),
+        *_cost(summary),
+        *_by_label(summary),
+        *_by_difficulty(summary),
+        *_by_draws(summary),
+    ]
+    if not parts:
+        return []
+    return [
+        "## How the learning went: evidence, hints and cost",
+        "Nothing below is needed to use the judge; it is for those who want to know why it learned what it learned.",
+        *parts,
+    ]
+
+
+def _name(summary: Mapping[str, Any], k: int) -> str:
+    mark = " (best)" if k == summary["best_iteration"] else ""
+    return ("base model" if k == 0 else f"iteration {k}") + mark
+
+
+def _evidence(summary: Mapping[str, Any]) -> list[str]:
+    measured = [(entry["iteration"], entry["evidence"]) for entry in summary["iterations"] if entry["evidence"]]
+    if not measured:
+        return []
+    hinted = measured[0][1]["hinted_draws"] > 0
+    head = ["", "raw", *(["importance-weighted (IWAE)", "all draws together"] if hinted else [])]
+    head += ["score", "standard error", "truth at least (95 % sure)"]
+    head += ["effective share of hinted draws", "distance from the posterior, at least", "covered"] if hinted else []
+    rows = [[_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
+    said = _evidence_said(measured[0][1], chooses=summary["chosen_by"] == "validation evidence")
+    return ["### Evidence on validation", " ".join(said), table(head, rows)]
+
+
+def _evidence_said(record: _Entry, *, chooses: bool) -> Iterator[str]:
+    forward, hinted = record["forward_draws"], record["hinted_draws"]
+    yield (
+        "How probable the model finds the people's level, whatever rationale it writes before it: the mean log p over "
+        f"{record['items']} items, in nats; nearer 0 is better."
+    )
+    if record["too_long"]:
+        yield f"Left out, as a prompt did not fit: {record['too_long']}."
+    weighted = (
+        f"; importance-weighted from {hinted} that were shown the level, each weighted by how probable it is unshown"
+        if hinted
+        else ""
+    )
+    yield f"Raw is from {forward} rationales per item, written as the judge writes them{weighted}."
+    yield "On average every estimate is below the truth, and more draws bring it nearer."
+    yield (
+        f"The score{', which the iteration was chosen by,' if chooses else ''} counts an item that no draw explains by "
+        "the training marginal."
+    )
+    if hinted:
+        yield (
+            "The effective share is 1 where showing the level makes the model write what it would have written unshown "
+            "in the cases that end there (the posterior). The distance from the posterior (Kullback-Leibler, nats; a "
+            "bound below 0 says nothing) is that of accepted hinted draws, on the share of items that is covered."
+        )
+
+
+def _evidence_cells(record: _Entry, *, hinted: bool) -> Iterator[str]:
+    yield _or_zeros(record["raw"], record["raw_zero"])
+    if hinted:
+        yield _or_zeros(record["iwae"], record["iwae_zero"])
+        yield _or_zeros(record["mixture"], record["zero"])
+    for key in ("score", "standard_error", "lower_bound_95", *(_POSTERIOR if hinted else ())):
+        yield number(record[key])
+
+
+def _or_zeros(value: float | None, zeros: int) -> str:
+    """Return a mean of logarithms, or why there is none.
+
+    >>> _or_zeros(-1.5, 0), _or_zeros(None, 3), _or_zeros(None, 0)
+    ('-1.500', '– (3 items at 0)', '–')
+    """
+    return f"– ({zeros} item{'s' * (zeros != 1)} at 0)" if value is None and zeros else number(value)
+
+
+def _hints(summary: Mapping[str, Any]) -> list[str]:
+    found = [entry for entry in summary["iterations"] if entry["hints"]]
+    if not found:
+        return []
+    looked_for = summary["config"].get("leak_filter") != "off"
+    rows = [
+        [title, *(number(entry["hints"][kind][key]) for entry in found)]
+        for title, kind, key in _HINTS
+        if (looked_for or key != "leaked") and any(entry["hints"][kind][key] is not None for entry in found)
+    ]
+    wrong = max(entry["hints"]["wrong_hints"] for entry in found)
+    if wrong:
+        cells = [number(entry["hints"]["wrong_justified"]) for entry in found]
+        rows.insert(2, [f"justifies a wrong level, shown that ({wrong} items)", *cells])
+    matched = [entry["matched_length"] or {} for entry in found]
+    if any(one.get("accuracy") is not None for one in matched):
+        title = "says the people's level at the base model's lengths"
+        rows.append([title, *(number(one.get("accuracy")) for one in matched)])
+    said = (
+        "What becomes of the rationales where the model is shown a level. One that reasons justifies a wrong level "
+        "rarely, one that explains whatever it is told nearly always."
+    )
+    return ["### What showing the level does, on validation", said, table(["", *(_of(summary, found))], rows)]
+
+
+def _of(summary: Mapping[str, Any], entries: Sequence[_Entry]) -> list[str]:
+    return [_name(summary, entry["iteration"]) for entry in entries]
+
+
+def _paid(summary: Mapping[str, Any]) -> list[_Entry]:
+    """Return the iterations whose E-step is finished."""
+    return [entry for entry in summary["iterations"] if entry["iteration"] > 0 and entry["e_step"]["cost"]]
+
+
+def _cost(summary: Mapping[str, Any]) -> list[str]:
+    found = _paid(summary)
+    if not found:
+        return []
+    prices = {one["iteration"]: one for one in summary["per_nat"]}
+    weighted = any(entry["e_step"]["cost"]["scored_tokens"] for entry in found)
+    rows = [
+        [
+            str(entry["iteration"]),
+            *_cost_cells(entry["e_step"]["cost"], weighted=weighted),
+            *_price_cells(prices[entry["iteration"]]),
+        ]
+        for entry in found
+    ]
+    head = ["iteration", "prompt tokens", "generated tokens", *(["tokens scored for weights"] if weighted else [])]
+    head += ["seconds", "examples kept", "prompt tokens per kept", "generated per kept", "nats gained"]
+    head += ["generated tokens per nat gained", "seconds per nat gained"]
+    said = (
+        "What the draws for training cost, and what that bought: a kept example is one to train on; nats gained are "
+        "those of the evidence score over the base model's, and their price counts all iterations up to this one."
+    )
+    return ["### Cost", said, table(head, rows)]
+
+
+def _cost_cells(spent: _Entry, *, weighted: bool) -> Iterator[str]:
+    for key in ("prompt_tokens", "generated_tokens", *(["scored_tokens"] if weighted else [])):
+        yield number(spent[key])
+    yield number(spent["seconds"], 1)
+    yield number(spent["kept_examples"])
+    for key in ("prompt_tokens", "generated_tokens"):
+        yield number(spent["per_kept"][key], 1)
+
+
+def _price_cells(price: _Entry) -> Iterator[str]:
+    yield number(price["gained"])
+    yield price["reason"] or number(price["generated_tokens"], 0)
+    yield number(price["seconds"], 1)
+
+
+def _by_label(summary: Mapping[str, Any]) -> list[str]:
+    found = _first_and_last(summary)
+    if not found:
+        return []
+    each = [entry["e_step"]["by_label"] for entry in found]
+    rows = [
+        [
+            one[0]["level"],
+            number(one[0]["examples"]),
+            *(number(part[key]) for part in one for key in ("first_accepted", "kept_share", "draws_per_kept")),
+        ]
+        for one in zip(*each, strict=True)
+    ]
+    head, titles = ["level", "training examples"], ("first draw accepted", "kept", "draws per kept")
+    for entry in found:
+        head += [f"{title}, iteration {entry['iteration']}" for title in titles]
+    said = "Which levels are lost: of the training examples with each, the share whose first draw was right, and kept."
+    return ["### Acceptance by label", said, table(head, rows)]
+
+
+def _by_difficulty(summary: Mapping[str, Any]) -> list[str]:
+    found = [entry for entry in _first_and_last(summary) if entry["e_step"]["by_difficulty"]]
+    if not found or not found[0]["e_step"]["by_difficulty"]["bins"]:
+        return []
+    each = [entry["e_step"]["by_difficulty"]["bins"] for entry in found]
+    rows = [
+        [
+            f"{one[0]['low']:.2g} to {one[0]['high']:.2g}",
+            number(one[0]["examples"]),
+            *(number(part["kept_share"]) for part in one),
+            number(one[-1]["never_share"]),
+        ]
+        for one in zip(*each, strict=True)
+    ]
+    of = [f"kept in iteration {entry['iteration']}" for entry in found]
+    unmeasured = found[0]["e_step"]["by_difficulty"]["unmeasured"]
+    rest = f" {unmeasured} training examples were not looked at." if unmeasured else ""
+    said = (
+        "Whether hard examples are ever learned from: in quarters, from hard to easy, by how probable the base model "
+        f"finds the people's level.{rest}"
+    )
+    head = ["p(people's level), base model", "training examples", *of, "never kept so far"]
+    return ["### Acceptance by difficulty", said, table(head, rows)]
+
+
+def _first_and_last(summary: Mapping[str, Any]) -> list[_Entry]:
+    found = _paid(summary)
+    return found[:1] + found[1:][-1:]
+
+
+def _by_draws(summary: Mapping[str, Any]) -> list[str]:
+    wanted = {0, summary["best_iteration"]}
+    rows = [
+        [_name(summary, entry["iteration"]), *_draws_cells(row)]
+        for entry in summary["iterations"]
+        if entry["iteration"] in wanted and entry.get("test")
+        for row in entry["test"]["by_draws"] or ()
+    ]
+    if not rows:
+        return []
+    head = ["", "rationales N", "majority vote", "averaged", "averaged: log-likelihood", "one of N is right (pass@N)"]
+    said = (
+        "What more rationales per test item are worth: the accuracy of the level that most of N say; of the most "
+        "probable one after averaging over N, which is what the judge does; and how often at least one of N is right, "
+        "which only somebody who knows the answer can choose."
+    )
+    return ["### More rationales at test time", said, table(head, rows)]
+
+
+def _draws_cells(row: _Entry) -> Iterator[str]:
+    for key in ("draws", "majority_vote", "averaged", "averaged_log_likelihood", "pass"):
+        yield number(row[key])

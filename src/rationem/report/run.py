@@ -1,0 +1,78 @@
+"""A run's ledger as the report reads it, and what is the same for all iterations."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem import world
+from rationem.ledger import read_examples, read_manifest
+from rationem.measure.hints import Faithful
+from rationem.scale import Scale
+from rationem.types import Example
+from rationem.world import questions
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's ledger, open, and what its manifest says.
+
+    Args:
+        sets: split -> its examples.
+        pair: whether two responses are compared.
+        config: the settings.
+        faithful: says whether a rationale is true of the inputs; None where that cannot be known.
+    """
+
+    db: sqlite3.Connection
+    sets: Mapping[str, tuple[Example, ...]]
+    scale: Scale
+    pair: bool
+    config: Mapping[str, Any]
+    faithful: Faithful | None
+
+    @property
+    def seed(self) -> int:
+        """The run's seed."""
+        return int(self.config.get("seed", 0))
+
+    def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
+        """Return what a finished phase recorded, or None where it is still owed."""
+        row = self.db.execute(
+            "SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)
+        ).fetchone()
+        return None if row is None else dict(json.loads(row[0]))
+
+
+def read_run(db: sqlite3.Connection) -> Run:
+    """Return the run of a ledger."""
+    manifest = read_manifest(db)
+    task = manifest["task"]
+    sets = {split: read_examples(db, split) for split in SPLITS}
+    is_world = _is_world(manifest["notes"], sets["train"])
+    return Run(
+        db,
+        sets,
+        Scale.from_description(task["scale"]),
+        bool(task.get("pair")),
+        manifest["config"],
+        world.faithful if is_world else None,
+    )
+
+
+def _is_world(notes: Mapping[str, Any], train: tuple[Example, ...]) -> bool:
+    """Say whether the run learned from the embedded world, whose data the manifest does not name.
+
+    Every file leaves notes on how it was read, the world none; its examples have its ids, and texts that it reads back.
+    """
+    return (
+        not notes
+        and bool(train)
+        and all(x.id.startswith("world-") and {"prompt", "response"} <= x.fields.keys() for x in train)
+        and all(questions.read(x.fields) is not None for x in train)
+    )
