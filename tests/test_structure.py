@@ -30,7 +30,7 @@ LAYERS = (
     {"em"},
     {"report", "prepare"},
     {"launch"},
-    {"judging", "doctor", "demo"},
+    {"judging", "doctor", "demo", "refit"},
     {"commands"},
     {"cli"},
 )

@@ -19,6 +19,7 @@ _MODULES = {
     "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
     "prompt": "show exactly what the model sees of a data file, forward and hinted",
     "judge": "rate new items with a trained judge",
+    "refit": "filter, weigh and train again on what a run drew, without drawing again",
 }
 
 

@@ -172,9 +172,13 @@ def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
         raise ConfigError(_explain(error, path, overrides)) from error
 
 
-def to_toml(config: FitConfig) -> str:
-    """Return the settings as TOML; what is None is left out, so the text reads back to the same settings."""
-    lines = ["# Settings of this run, resolved. Repeat it with: rationem fit --config config.toml --output RUN"]
+def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml --output RUN") -> str:
+    """Return the settings as TOML; what is None is left out, so the text reads back to the same settings.
+
+    Args:
+        repeat: the command that does it again, for the first line.
+    """
+    lines = [f"# Settings of this run, resolved. Repeat it with: {repeat}"]
     for key, value in config.model_dump(mode="json").items():
         if value is not None:
             # TOML is stricter than JSON by one character: DEL must be escaped.

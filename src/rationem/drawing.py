@@ -108,8 +108,14 @@ def draw(
                 advance(len(batch))
 
 
-def judge(draft: Draft, answer: str, task: Task, threshold: float) -> tuple[Parsed, Outcome, float]:
-    """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies."""
+def judge(
+    draft: Draft, answer: str, task: Task, threshold: float, phrases: Sequence[str] = ()
+) -> tuple[Parsed, Outcome, float]:
+    """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
+
+    Args:
+        phrases: what the rationale must not hold to be accepted; none where the answer was not in its prompt.
+    """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
     parsed = task.parse(draft.text)
@@ -118,7 +124,9 @@ def judge(draft: Draft, answer: str, task: Task, threshold: float) -> tuple[Pars
     if parsed.answer is None:
         return parsed, Outcome.UNPARSEABLE, 0.0
     reward = task.reward(parsed.answer, answer)
-    return parsed, Outcome.ACCEPTED if reward >= threshold else Outcome.WRONG, reward
+    if reward < threshold:
+        return parsed, Outcome.WRONG, reward
+    return parsed, Outcome.LEAKED if leaks.find(parsed.rationale, phrases) else Outcome.ACCEPTED, reward
 
 
 def _is_due(outcomes: Sequence[Outcome], retry: int) -> bool:
@@ -172,11 +180,10 @@ def _draw_batch(
         )
     else:
         drafts = engine.sample([Request(p, run.sampling, s) for p, s in zip(prompts, seeds, strict=True)])
+    phrases = run.leaks if proposal.hinted else ()
     trials = []
     for ticket, seed, draft in zip(batch, seeds, drafts, strict=True):
-        parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold)
-        if outcome is Outcome.ACCEPTED and proposal.hinted and leaks.find(parsed.rationale, run.leaks):
-            outcome = Outcome.LEAKED
+        parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, phrases)
         trials.append(
             Trial(
                 iteration,

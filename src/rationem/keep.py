@@ -144,7 +144,7 @@ def _candidate(trial: Trial, k: int, scheme: Scheme, run: Drawing, likelihoods: 
 
 def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]]:
     """Return example id -> the trials of earlier iterations that its selector is handed, oldest first."""
-    if scheme.selector.remembers == "nothing" or k == 1:
+    if scheme.selector.remembers == "nothing":
         return {}
     kept = {(one.example_id, one.drawn, one.attempt) for one in ledger.kept(k - 1)}
     found: dict[str, list[Trial]] = {}

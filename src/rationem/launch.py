@@ -9,8 +9,8 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,10 +25,10 @@ from rationem.prepare import WORLD, prepare
 from rationem.scale import MARKER
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks.judge import JudgeTask
-from rationem.types import Engine, Example, Sampling, Splits, Task
+from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
-    from rationem.em import Fitted
+    from rationem.em import Fitted, Problem
 
 _FINISHED = "finished"
 _PROMPT_TOKENS = 1024
@@ -36,6 +36,23 @@ _PROMPT_TOKENS = 1024
 _SHOTS_TOKENS = 32_768
 #: Settings that name files; the manifest holds what they say instead.
 _FILES = ("rubric", "template", "hint_template")
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A run of which nothing is a name any more: settings filled in, data read.
+
+    Args:
+        checkpoint: theta_0, what ``models.load`` takes.
+        positions: how many tokens the model can hold; None where it does not say.
+    """
+
+    config: FitConfig
+    scheme: Scheme
+    task: JudgeTask
+    splits: Splits
+    checkpoint: str
+    positions: int | None
 
 
 def start(config: FitConfig, output: str | Path) -> Path:
@@ -51,24 +68,49 @@ def start(config: FitConfig, output: str | Path) -> Path:
     checkpoint = models.resolve(config.model or "")
     positions = models.positions(config.model or "", checkpoint)
     config = with_defaults(config, directory, positions)
-    _check_device(config)
     chat = models.chat(config.model or "", checkpoint)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     _tell(splits)
+    run = Resolved(config, scheme, task, splits, checkpoint, positions)
+    return carry_out(run, directory, manifest(run, chat))
+
+
+def carry_out(
+    run: Resolved,
+    directory: Path,
+    recorded: Mapping[str, Any],
+    *,
+    settings: str | None = None,
+    before: Callable[[Problem], None] | None = None,
+) -> Path:
+    """Do what is resolved, or go on with it, or find it finished; return the run directory.
+
+    Args:
+        run: everything that decides the result.
+        directory: the run directory.
+        recorded: the manifest; a directory that holds a run with another one is refused.
+        settings: the text of ``config.toml``, where it is not the configuration's own.
+        before: writes into the ledger what the first iteration is to find there; called again when a run goes on.
+
+    Raises:
+        RationemError: the device is missing, or the run directory cannot be used as asked.
+    """
+    _check_directory(directory)
+    _check_device(run.config)
     ledger = Ledger(directory)
     try:
-        ledger.start(_manifest(config, task, splits, checkpoint, chat), _by_name(splits))
-        ledger.write_text("config.toml", to_toml(config))
+        ledger.start(recorded, _by_name(run.splits))
+        ledger.write_text("config.toml", settings or to_toml(run.config))
         if ledger.reached(_FINISHED):
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
             return directory
-        fitted = _fit(config, task, scheme, splits, checkpoint, positions, ledger)
+        fitted = _fit(run, ledger, before)
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
         doubts = tuple(report.doubts(report.summarize(directory)))
-        card = _card(config, task, splits, _calibration(config, task, splits, fitted, ledger), doubts)
-        _publish_model(fitted, card, ledger)
+        calibration = _calibration(run.config, run.task, run.splits, fitted, ledger)
+        _publish_model(fitted, _card(run.config, run.task, run.splits, calibration, doubts), ledger)
         report.write(directory)
         ledger.finish(fitted.last, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     finally:
@@ -118,21 +160,14 @@ def _absolute(name: str) -> str:
     return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
 
 
-def _fit(
-    config: FitConfig,
-    task: Task,
-    scheme: Scheme,
-    splits: Splits,
-    checkpoint: str,
-    positions: int | None,
-    ledger: Ledger,
-) -> Fitted:
+def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None) -> Fitted:
     import torch
 
     from rationem import world
     from rationem.em import Problem, fit
     from rationem.sft import Lora, SupervisedMStep, Training
 
+    config, positions = run.config, run.positions
     torch.set_num_threads(config.threads or 1)
     assert config.learning_rate is not None  # resolved, like the next two
     assert config.max_new_tokens is not None
@@ -154,10 +189,10 @@ def _fit(
         lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
     )
     problem = Problem(
-        data=splits,
-        task=task,
-        scheme=scheme,
-        base=checkpoint,
+        data=run.splits,
+        task=run.task,
+        scheme=run.scheme,
+        base=run.checkpoint,
         open_engine=transformers_engine(config.device, config.sampling_batch),
         m_step=SupervisedMStep(training, config.device),
         ledger=ledger,
@@ -179,6 +214,8 @@ def _fit(
         shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,
         max_prompt_tokens=config.max_prompt_tokens,
     )
+    if before is not None:
+        before(problem)
     return fit(problem, config.iterations)
 
 
@@ -261,20 +298,23 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
     return {"train": splits.train, "validation": splits.validation, "test": splits.test}
 
 
-def _manifest(config: FitConfig, task: Task, splits: Splits, checkpoint: str, chat: Chat) -> dict[str, Any]:
+def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
-    settings = config.model_dump(mode="json", exclude={"data", "test", *_FILES})
-    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(splits).values() for x in part]
-    fingerprint = hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(run.splits).values() for x in part]
     return {
-        "config": settings,
-        "base": Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint,
-        "prompt_token_ids": list(chat.encode(task.prompt(splits.train[0].fields))),
-        "task": task.describe(),
+        "config": run.config.model_dump(mode="json", exclude={"data", "test", *_FILES}),
+        "base": base_name(run.checkpoint),
+        "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
+        "task": run.task.describe(),
         "engine": {"name": "transformers", "honours_seeds": True},
-        "data_sha256": fingerprint,
-        "notes": dict(splits.notes),
+        "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "notes": dict(run.splits.notes),
     }
+
+
+def base_name(checkpoint: str) -> str:
+    """Return what the manifest calls theta_0: the directory's name, wherever it lies, or the hub id."""
+    return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
 
 
 def _recorded_threads(directory: Path) -> int | None:

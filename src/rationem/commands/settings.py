@@ -34,6 +34,17 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
 
     parser.add_argument("data", nargs="*", help=FitConfig.model_fields["data"].description)
     parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags win")
+    add_flags(parser, names)
+
+
+def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaults: bool = True) -> None:
+    """Add one flag per named field of FitConfig; DATA is none.
+
+    Args:
+        defaults: say what holds where a flag is left out; False where that is not FitConfig's own default.
+    """
+    from rationem.config import FitConfig
+
     group: Any = parser
     for name, field in FitConfig.model_fields.items():
         group = parser.add_argument_group(_GROUPS[name]) if name in _GROUPS else group
@@ -41,7 +52,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
             continue
         flag = f"--{name.replace('_', '-')}"
         text = (field.description or "").replace("%", "%%")
-        default = "" if field.default in (None, (), "", False) else f" (default: {field.default})"
+        default = "" if not defaults or field.default in (None, (), "", False) else f" (default: {field.default})"
         if field.annotation is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif name in _SEVERAL:
