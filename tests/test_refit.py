@@ -250,6 +250,11 @@ def test_other_training_through_the_command_line(runs, tmp_path, capsys):
     assert record["steps"] == -(-kept // 4)
     assert "Run directory" in capsys.readouterr().out
     assert main(["report", str(new)]) == 0
+    capsys.readouterr()
+    unmade = str(tmp_path / "unmade")
+    assert main(["refit", str(runs / "star"), "--output", unmade, "--scheme", "pps", "--iterations", "3"]) == 2
+    assert "--iterations, --scheme cannot differ" in capsys.readouterr().err
+    assert not Path(unmade).exists()
 
 
 def edited(runs, tmp_path, name, *statements):
@@ -320,7 +325,7 @@ def test_the_old_run_is_no_place_for_the_new_one(runs, tmp_path):
         refit(runs / "star", tmp_path, {})
 
 
-def test_no_run_and_settings_of_the_drawing_are_refused_with_a_sentence(tmp_path, capsys):
+def test_where_there_is_no_run_it_says_so(tmp_path, capsys):
     assert main(["refit", str(tmp_path / "none"), "--output", str(tmp_path / "new")]) == 2
     assert "No run in" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
