@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
-.PHONY: demo test check test-all setup clean
+.PHONY: demo test check test-all study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -35,6 +35,10 @@ test: $(INSTALLED)
 # Everything, real data and real engines included: under 60 minutes. What CI runs.
 test-all: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
+
+# The study of docs/schemes-study.md: more than an hour on two cores; finished arms are not run again.
+study: $(INSTALLED)
+	$(BIN)/python studies/schemes.py --page docs/schemes-study.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

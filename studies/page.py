@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F", "#9467BD", "#BCBD22")
 PPS, EXACT = "PPS", "exact EM"
 RESAMPLES = 10_000
 
@@ -43,9 +44,9 @@ END = (
     "cells above PPS",
 )
 END_NOTE = (
-    "After the last iteration, means over the cells. Evidence: mean log p(y* | x) of the held-out questions, nats, between "
-    "the certified bounds. Differences are of the bounds' midpoints, paired by cell, with 95 % bootstrap intervals over "
-    "cells. Faithful: share of the rationales whose findings are true of the question."
+    "After the last iteration, means over the cells. Evidence: mean log p(y* | x) of the held-out questions, nats, "
+    "between the certified bounds. Differences are of the bounds' midpoints, paired by cell, with 95 % bootstrap "
+    "intervals over cells. Faithful: share of the rationales whose findings are true of the question."
 )
 TOKENS = (
     "generated tokens (thousands)",
@@ -56,13 +57,13 @@ TOKENS = (
     "accuracy minus exact EM's",
 )
 TOKENS_NOTE = (
-    "At PPS's tokens: the arm's evidence, interpolated between iterations, when it has generated as many tokens as PPS in "
-    "all iterations of that cell. Exact EM generates none: it enumerates."
+    "At PPS's tokens: the arm's evidence, interpolated between iterations, when it has generated as many tokens as PPS "
+    "in all iterations of that cell. Exact EM generates none: it enumerates."
 )
 DRIFT = ("from the present hinted sampler", "from the frozen base's hinted sampler")
 DRIFT_NOTE = (
-    "KL(q accepted || posterior) in nats, q accepted being what PPS keeps: the value over the enumerated rationales, mean "
-    "over questions and cells; in brackets the certified lower bound. The posterior is that of the weights named."
+    "KL(q accepted || posterior) in nats, q accepted being what PPS keeps: the value over the enumerated rationales, "
+    "mean over questions and cells; in brackets the certified lower bound. The posterior is that of the weights named."
 )
 
 
@@ -71,8 +72,8 @@ def head(by_arm: dict, cells: list[str], figure: str) -> str:
     return (
         "# Which sampling scheme comes closest to exact EM?\n\n"
         f"{len(cells)} cells: {len(bases)} pretrained bases, {len(humans)} hidden humans, {len(rates)} learning rates "
-        f"({', '.join(rate.removeprefix('rate') for rate in rates)}); in each all {len(by_arm)} arms with the same questions, "
-        "steps and seeds. Written by `make study`.\n\n"
+        f"({', '.join(rate.removeprefix('rate') for rate in rates)}); in each all {len(by_arm)} arms with the same "
+        "questions, steps and seeds. Written by `make study`.\n\n"
         f"![evidence and accuracy by iteration and by generated tokens]({figure})"
     )
 
@@ -154,7 +155,7 @@ def token_row(arm: str, by_arm: dict, cells: list[str]) -> list[str]:
 
 
 def winners(by_arm: dict, cells: list[str]) -> list[str]:
-    """Return the table of every cell: the best of the paper's three, by evidence, after the first and the last iteration."""
+    """Return the table of every cell: the best of the paper's three after the first and the last iteration."""
     three = [arm for arm in ("RS(4)", "STaR", PPS) if arm in by_arm]
     rows = []
     for cell in cells:
@@ -188,17 +189,18 @@ def draw(by_arm: dict, cells: list[str]) -> str:
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    colours = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F", "#9467BD", "#BCBD22")
     with mpl.rc_context({"svg.hashsalt": "rationem", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(11, 4.2), layout="constrained")
         panels = figure.subplots(1, 3)
         for which, (arm, runs) in enumerate(by_arm.items()):
-            style = {"color": "black", "linestyle": "--"} if arm == EXACT else {"color": colours[which % len(colours)]}
+            style = {"color": "black", "linestyle": "--"} if arm == EXACT else {"color": COLOURS[which % len(COLOURS)]}
             iterations = [point["iteration"] for point in runs[cells[0]]["points"]]
             order = range(len(iterations))
-            evidence = [mean_over(cells, lambda cell, n=n: middle(runs[cell]["points"][n])) for n in order]
-            accuracy = [mean_over(cells, lambda cell, n=n: runs[cell]["points"][n]["accuracy"]) for n in order]
-            spent = [mean_over(cells, lambda cell, k=k: tokens(runs[cell])[k]) / 1000 for k in iterations]
+            evidence, accuracy = (
+                [statistics.fmean(key(run["points"][n]) for run in runs.values()) for n in order]
+                for key in (middle, lambda point: point["accuracy"])
+            )
+            spent = [statistics.fmean(tokens(run)[k] for run in runs.values()) / 1000 for k in iterations]
             mark = {"marker": "o", "markersize": 3, "label": arm, **style}
             panels[0].plot(iterations, evidence, **mark)
             panels[1].plot(iterations, accuracy, **mark)

@@ -61,10 +61,11 @@ class Cell:
 
 
 def cells() -> list[Cell]:
-    """Return all 18 cells; the first nine hold every base with every human once, and both rates."""
-    grid = [(base, human) for base in range(3) for human in range(3)]
-    first = [Cell(base, human, RATES[(base + human) % 2]) for base, human in grid]
-    return first + [Cell(base, human, RATES[(base + human + 1) % 2]) for base, human in grid]
+    """Return all 18 cells, in Latin squares: every three hold each base and each human once, every nine each pair."""
+    grid = [(base, shift) for shift in range(3) for base in range(3)]
+    return [
+        Cell(base, (base + shift) % 3, RATES[(base + shift + half) % 2]) for half in range(2) for base, shift in grid
+    ]
 
 
 def run(cell: Cell, arm: str, directory: Path) -> None:
@@ -121,7 +122,7 @@ def measured(theta: str, base: str, questions: tuple, cache: Path | None = None)
     """Return the exact numbers of one checkpoint on the held-out questions; of the base once per cell."""
     if cache is not None and cache.is_file():
         return json.loads(cache.read_text())
-    from rationem import models, world
+    from rationem import models
     from rationem.engines.transformers import TransformersEngine
     from rationem.scale import MARKER
 

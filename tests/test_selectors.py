@@ -82,11 +82,14 @@ def frozen(start, samples, *, iteration, seed, output):
     return {"dropped": []}
 
 
-def drawn(directory, scheme, selector, iterations, copies=150):
+def biased(theta_path):
+    """A hinted sampler that likes "alpha" and not "delta", whatever the posterior says."""
+    return toy.open_scoring_engine(theta_path, taste=(4.0, 1.0, 1.0, 0.5))
+
+
+def drawn(directory, scheme, selector, iterations, copies=80):
     """What is kept at theta_0 after some E-steps without learning: question -> shares of the four rationales."""
-    problem = toy.problem(
-        directory, parse_scheme(scheme, selector), copies=copies, m_step=frozen, engine=toy.open_scoring_engine
-    )
+    problem = toy.problem(directory, parse_scheme(scheme, selector), copies=copies, m_step=frozen, engine=biased)
     state = EMState(0, problem.base)
     for k in range(1, iterations + 1):
         kept = e_step(k, state, problem)
@@ -112,16 +115,17 @@ def from_the_posterior(counts):
 
 def test_pps_alone_does_not_follow_the_posterior_on_the_toy(tmp_path):
     """The control of the tests below: the toy's hinted sampler shifts z, and accepting does not undo it."""
-    assert from_the_posterior(drawn(tmp_path, "pps", "first", 1, copies=1500)) < 1e-3
+    assert from_the_posterior(drawn(tmp_path, "pps", "first", 1)) < 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scheme", "selector", "iterations"),
     [
-        ("rationalize*40", "resample", 1),
-        ("rationalize*4", "pool", 5),
-        ("pps", "chain", 12),
-        ("rationalize@base", "chain", 12),
+        ("rationalize*30", "resample", 1),
+        ("rationalize*5", "pool", 4),
+        ("pps", "chain", 8),
+        ("rationalize@base", "chain", 8),
         ("forward+rationalize@base", "chain", 4),
         ("rs:8", "pool", 1),
     ],
@@ -130,10 +134,11 @@ def test_resampling_pooling_and_chains_follow_the_posterior(tmp_path, scheme, se
     assert from_the_posterior(drawn(tmp_path, scheme, selector, iterations)) > 1e-3
 
 
+@pytest.mark.slow
 def test_weighted_shares_tend_to_the_posterior(tmp_path):
-    counts = drawn(tmp_path, "rationalize*40", "weighted", 1)
+    counts = drawn(tmp_path, "rationalize*30", "weighted", 1)
     for name, shares in counts.items():
-        np.testing.assert_allclose(shares / shares.sum(), toy.posterior(toy.THETA, name), atol=0.05)
+        np.testing.assert_allclose(shares / shares.sum(), toy.posterior(toy.THETA, name), atol=0.06)
 
 
 @pytest.mark.parametrize("selector", ["weighted", "resample", "pool", "chain"])

@@ -32,11 +32,14 @@ def examples(copies: int = 1, start: int = 0) -> tuple[Example, ...]:
     )
 
 
-def joint(theta: dict, name: str, hint: str | None = None) -> np.ndarray:
-    """pi(z, y | x), shape (4, 3); with a hint, the hinted answer is nine times as likely and z shifts with it."""
+def joint(theta: dict, name: str, hint: str | None = None, taste=(1.0, 1.0, 1.0, 1.0)) -> np.ndarray:
+    """pi(z, y | x), shape (4, 3); with a hint, the hinted answer is nine times as likely, and each z by its taste.
+
+    Without a taste what is accepted of hinted draws follows the posterior; with one it does not.
+    """
     table = np.array(theta[name]["z"])[:, None] * np.array(theta[name]["y"])
     if hint is not None:
-        table = table * np.where(np.array(SCALE.levels) == hint, 9.0, 1.0)
+        table = table * np.where(np.array(SCALE.levels) == hint, 9.0, 1.0) * np.array(taste)[:, None]
     return table / table.sum()
 
 
@@ -70,7 +73,7 @@ def open_engine(theta_path: str) -> ScriptedEngine:
     return ScriptedEngine(engine._say, engine._levels)
 
 
-def open_scoring_engine(theta_path: str) -> ScriptedEngine:
+def open_scoring_engine(theta_path: str, taste=(1.0, 1.0, 1.0, 1.0)) -> ScriptedEngine:
     """Says its tokens' log-probabilities too, as weights and evidence need."""
     theta = read(theta_path)
 
@@ -79,7 +82,7 @@ def open_scoring_engine(theta_path: str) -> ScriptedEngine:
         hint = None
         if prompt.kind == "rationalize":
             hint = next(level for level in SCALE.levels if f"rating is {level}." in prompt.text)
-        return joint(theta, name, hint)
+        return joint(theta, name, hint, taste)
 
     def say(request):
         cell = generator(request.seed).choice(12, p=table(request.prompt).ravel())

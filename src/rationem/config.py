@@ -14,7 +14,6 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rationem import leaks
 from rationem.errors import ConfigError, closest
 
 
@@ -78,7 +77,7 @@ class FitConfig(BaseModel):
         "flag", description="hinted rationales that speak of the hint: flag counts them, drop does not accept them"
     )
     leak_phrases: tuple[str, ...] = Field(
-        leaks.PHRASES, description="phrases that speak of the hint, without regard to case"
+        (), description="phrases that speak of the hint, without regard to case (default: a short English list)"
     )
     shots: int = Field(
         0,

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rationem import metrics, models, progress, report
+from rationem import leaks, metrics, models, progress, report
 from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.chat import Chat
 from rationem.config import FitConfig, read_config, to_toml
@@ -142,6 +142,7 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "learning_rate": config.learning_rate or rate,
         "max_new_tokens": new_tokens,
         "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
+        "leak_phrases": config.leak_phrases or leaks.PHRASES,
         "steps": config.steps or (None if config.epochs else 40),
         "threads": config.threads or recorded or os.cpu_count() or 1,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
