@@ -26,7 +26,7 @@ CPU = Machine("cpu", 1e9, 2**30, 1)
     ],
 )
 def test_an_iteration_draws_the_whole_plan_at_most_then_trains_then_validates(scheme, read, generated):
-    config = FitConfig(steps=5, batch_size=8, micro_batch_size=8, draws=3)
+    config = FitConfig(steps=5, batch_size=8, micro_batch_size=8, draws=3, evidence_draws=0, wrong_hints=0)
     validation = (10 * 2 * 50 + 10 * 3 * 30, 10 * 3 * 30)
     assert iteration_tokens(SIZES, parse_scheme(scheme), config) == Tokens(
         100 * read + validation[0], 100 * generated + validation[1], 5 * 8 * (50 + 30)
@@ -39,13 +39,34 @@ def test_epochs_train_on_every_row_as_often():
 
 
 def test_a_run_is_its_iterations_the_base_models_validation_and_three_tests():
-    config = FitConfig(iterations=4, steps=1, batch_size=1, micro_batch_size=1, draws=1)
+    plain = {"evidence_draws": 0, "wrong_hints": 0, "difficulty_examples": 0}
+    config = FitConfig(iterations=4, steps=1, batch_size=1, micro_batch_size=1, draws=1, **plain)
     one = iteration_tokens(SIZES, parse_scheme("rs:1"), config)
     evaluated = Tokens(read=10 * 130, generated=10 * 30) + Tokens(read=60 * 130, generated=60 * 30)
     assert all_tokens(SIZES, parse_scheme("rs:1"), config) == one.times(4) + evaluated
     shown = all_tokens(SIZES, parse_scheme("rs:1"), config.model_copy(update={"shots": 2}))
     extra = 20 * 130 + 2 * 20 * 2 * 50
     assert shown.read - all_tokens(SIZES, parse_scheme("rs:1"), config).read == extra
+
+
+def test_evidence_draws_from_the_hint_and_reads_every_draw_under_both_prompts():
+    plain = FitConfig(draws=3, evidence_draws=0, wrong_hints=0)
+    more = FitConfig(draws=3, evidence_draws=2, wrong_hints=4)
+    star = parse_scheme("star")
+    before, after = (iteration_tokens(SIZES, star, config) for config in (plain, more))
+    assert after.generated - before.generated == 10 * 2 * 30 + 4 * 30
+    hinted = 10 * 60 + 2 * (10 * 50 + 10 * 2 * 30)  # drawn; then read behind the forward prompt, levels and tokens
+    forward = 10 * 60 + 10 * 3 * 30  # the three forward draws, behind the hinted prompt
+    assert after.read - before.read == hinted + forward + 4 * 60
+    weighed = iteration_tokens(SIZES, parse_scheme("star", "resample"), plain)
+    assert weighed.read - before.read == 100 * (50 + 2 * 30)
+
+
+def test_difficulty_is_measured_once_on_training_examples():
+    base = FitConfig(draws=2, difficulty_examples=0)
+    probed = FitConfig(draws=2, difficulty_examples=7)
+    before, after = (all_tokens(SIZES, parse_scheme("star"), config) for config in (base, probed))
+    assert after.generated - before.generated == 7 * 2 * 30
 
 
 def test_hours_follow_the_stated_efficiencies():

@@ -69,7 +69,7 @@ def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], out
             "# Reasoning learned from answers alone",
             f"{sizes['train']} questions with their ratings, no rationale; {any_summary['last_iteration']} iterations "
             f"of {STEPS} steps for every scheme; {sizes['test']} test questions, scored at the end (standard error of "
-            "an accuracy: about 0.03). The best iteration is chosen by log-likelihood on validation.",
+            "an accuracy: about 0.03). The best iteration is chosen by evidence on validation.",
             table(_HEAD, list(_rows(summaries))),
             "![accuracy and log-likelihood on validation against generated tokens](demo.svg)",
             "## Before and after (STaR, best iteration)",

@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
+from rationem import progress
 from rationem.errors import ConfigError
 from rationem.evidence import Enumeration, bounds, pick
 from rationem.seeds import uniforms
 from rationem.types import Draft, Engine, Example, Finish, Prompt, Task
+
+#: An unexplored share of probability that is warned of.
+_MUCH = 0.5
 
 
 @runtime_checkable
@@ -53,6 +57,12 @@ def draw_posterior(
             "transformers engine, or a scheme that samples."
         )
     found = engine.enumerate(prompts, task.continuations, threshold=threshold, max_new_tokens=max_new_tokens)
+    unexplored = sum(enumeration.unexplored for enumeration in found) / len(found)
+    if unexplored > _MUCH:
+        progress.say(
+            f"Warning: {100 * unexplored:.0f} % of the rationales' probability lies on prefixes less probable than "
+            f"{threshold:g}, which are not followed: these draws are far from the posterior. Lower --enumerate-above."
+        )
     return [
         _draft(enumeration, task.levels.index(x.answer), uniforms(seed, 1)[0], prompt, engine, task)
         for x, prompt, seed, enumeration in zip(examples, prompts, seeds, found, strict=True)

@@ -73,10 +73,25 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> Tokens:
     prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = Tokens(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
+    if scheme.selector.needs_ratios:
+        e_step += Tokens(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
-    return (
-        e_step + Tokens(trained=seen * (sizes.forward + sizes.cut)) + evaluation_tokens(sizes, sizes.validation, config)
-    )
+    return e_step + Tokens(trained=seen * (sizes.forward + sizes.cut)) + validation_tokens(sizes, config)
+
+
+def validation_tokens(sizes: Sizes, config: FitConfig) -> Tokens:
+    """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints.
+
+    Hinted draws are read twice behind the forward prompt (levels, then tokens), forward ones once behind the hinted.
+    """
+    evaluated = evaluation_tokens(sizes, sizes.validation, config)
+    wrong = min(config.wrong_hints, sizes.validation)
+    evaluated += Tokens(read=wrong * sizes.hinted, generated=float(wrong * sizes.cut))
+    if not config.evidence_draws:
+        return evaluated
+    hinted, forward = config.evidence_draws * sizes.cut, config.draws * sizes.cut
+    read = 2 * (sizes.forward + sizes.hinted) + 2 * hinted + forward
+    return evaluated + Tokens(read=sizes.validation * read, generated=float(sizes.validation * hinted))
 
 
 def evaluation_tokens(sizes: Sizes, count: int, config: FitConfig) -> Tokens:
@@ -86,13 +101,17 @@ def evaluation_tokens(sizes: Sizes, count: int, config: FitConfig) -> Tokens:
 
 
 def all_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> Tokens:
-    """Return the tokens of a run: K iterations, the base model's validation, and three tests (base, chosen, last)."""
+    """Return the tokens of a run: K iterations, validation and difficulty of the base model, three tests.
+
+    The tests are of the base model, the chosen and the last iteration.
+    """
     tested = evaluation_tokens(sizes, sizes.test, config).times(3)
     shown = Tokens()
     if config.shots:
         shown = evaluation_tokens(sizes, sizes.test, config)
         shown += Tokens(read=2 * sizes.test * config.shots * sizes.forward)
-    base = evaluation_tokens(sizes, sizes.validation, config)
+    base = validation_tokens(sizes, config)
+    base += evaluation_tokens(sizes, min(config.difficulty_examples, sizes.train), config)
     return iteration_tokens(sizes, scheme, config).times(config.iterations) + base + tested + shown
 
 
