@@ -11,10 +11,11 @@ import numpy as np
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F", "#9467BD", "#BCBD22")
 PPS, EXACT = "PPS", "exact EM"
 RESAMPLES = 10_000
+MARKER = "<!-- Everything below is written by `make study`. -->"
 
 
-def write_page(results: list[dict], arms: list[str], page: Path) -> None:
-    """Write the page, and ``NAME.svg`` beside it."""
+def write_page(results: list[dict], arms: list[str], apart: list[dict], page: Path) -> None:
+    """Write the page below its marker, and ``NAME.svg`` beside it; what stands above the marker is people's and stays."""
     by_arm = {arm: {one["cell"]: one for one in results if one["arm"] == arm} for arm in arms}
     cells = sorted(next(iter(by_arm.values())))
     figure = page.with_suffix(".svg")
@@ -28,11 +29,14 @@ def write_page(results: list[dict], arms: list[str], page: Path) -> None:
         TOKENS_NOTE,
         "## Where the paper's PPS is best, and where it is not",
         *winners(by_arm, cells),
-        "## How far the hinted sampler is from the posterior",
+        "## How far the schemes are from the posterior",
+        table(["at the base model", "KL(accepted ‖ posterior), nats"], apart_rows(apart)),
+        APART_NOTE,
         table(["weights", *DRIFT], drift_rows(by_arm, cells)),
         DRIFT_NOTE,
     ]
-    page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    above = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.is_file() else "# The study of schemes\n\n"
+    page.write_text(above + "\n\n".join([MARKER, *parts]) + "\n", encoding="utf-8")
 
 
 END = (
@@ -61,16 +65,19 @@ TOKENS_NOTE = (
     "in all iterations of that cell. Exact EM generates none: it enumerates."
 )
 DRIFT = ("from the present hinted sampler", "from the frozen base's hinted sampler")
+APART_NOTE = (
+    "The value over the enumerated rationales, mean over questions and cells; in brackets the certified lower bound. "
+    "What rejection sampling accepts follows the posterior exactly."
+)
 DRIFT_NOTE = (
-    "KL(q accepted || posterior) in nats, q accepted being what PPS keeps: the value over the enumerated rationales, "
-    "mean over questions and cells; in brackets the certified lower bound. The posterior is that of the weights named."
+    "The same of what PPS would accept with the weights of the row, from their own posterior: with their own hinted "
+    "sampler, and with that of the frozen base."
 )
 
 
 def head(by_arm: dict, cells: list[str], figure: str) -> str:
     bases, humans, rates = (sorted({cell.split("-")[n] for cell in cells}) for n in range(3))
     return (
-        "# Which sampling scheme comes closest to exact EM?\n\n"
         f"{len(cells)} cells: {len(bases)} pretrained bases, {len(humans)} hidden humans, {len(rates)} learning rates "
         f"({', '.join(rate.removeprefix('rate') for rate in rates)}); in each all {len(by_arm)} arms with the same "
         "questions, steps and seeds. Written by `make study`.\n\n"
@@ -169,6 +176,14 @@ def winners(by_arm: dict, cells: list[str]) -> list[str]:
     names = ", ".join(three)
     header = ["cell", "best after 1", names, "best after the last", names, "base model"]
     return [table(header, rows), "Midpoints of the certified bounds of the held-out evidence, nats."]
+
+
+def apart_rows(apart: list[dict]) -> list[list[str]]:
+    rows = []
+    for scheme in apart[0]:
+        enumerated, lower = (statistics.fmean(one[scheme][key] for one in apart) for key in ("enumerated", "lower"))
+        rows.append([scheme, f"{enumerated:.2f} [{lower:.2f}]"])
+    return rows
 
 
 def drift_rows(by_arm: dict, cells: list[str]) -> list[list[str]]:

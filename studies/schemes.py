@@ -18,6 +18,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,6 +46,10 @@ ARMS = {
     "two tries, then frozen base, pool": ("forward*2+rationalize@base", "pool"),
     "exact EM": ("exact", "first"),
 }
+
+
+#: What the paper's schemes accept, as a plan of tables: pi(z, y* | x), and q(z, y* | x, hint).
+PLANS = {"RS(4)": lambda p, q: [p] * 4, "STaR": lambda p, q: [p, q], "PPS": lambda p, q: [q]}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +139,8 @@ def measured(theta: str, base: str, questions: tuple, cache: Path | None = None)
     found = {**evidence_of(forward, questions), **verdicts_of(forward, questions)}
     if theta == base or theta.endswith(f"{ITERATIONS:03d}"):
         some = slice(0, DIVERGENCE)
-        found["sampler"] = divergence_of(engine, engine, forward[some], questions[some])
-        found["sampler@base"] = divergence_of(engine, opened(base), forward[some], questions[some])
+        for name, sampler in (("sampler", engine), ("sampler@base", opened(base))):
+            found[name] = divergence_of(tables_of(engine, sampler, forward[some], questions[some]), PLANS["PPS"])
     if cache is not None:
         draft = cache.with_suffix(f".{os.getpid()}")
         draft.write_text(json.dumps(found))
@@ -196,29 +201,49 @@ def verdicts_of(forward: list, questions: tuple) -> dict:
     return {"accuracy": right / len(questions), "faithful": true / read}
 
 
-def divergence_of(engine, sampler, forward: list, questions: tuple) -> dict:
-    """Return KL(PPS's accepted draws || posterior): the certified lower bound, and of what was enumerated."""
+def tables_of(engine, sampler, forward: list, questions: tuple) -> list:
+    """Return (pi(z, y* | x), q(z, y* | x, hint)) of every question, over the rationales found under either prompt."""
     from rationem import world
-    from rationem.evidence import accepted, divergence, table
+    from rationem.evidence import Table, table
 
     hints = [world.TASK.hint_prompt(x.fields, x.answer) for x in questions]
     hinted = sampler.enumerate(hints, world.TASK.continuations, threshold=THRESHOLD, max_new_tokens=NEW_TOKENS)
-    lower, enumerated = [], []
+    pairs = []
     for x, hint, there, here in zip(questions, hints, hinted, forward, strict=True):
         n = world.TASK.levels.index(x.answer)
-        prompt = world.TASK.prompt(x.fields)
-        p = table(here, n, joint(engine, prompt, there.leaves, n))
+        p = table(here, n, joint(engine, world.TASK.prompt(x.fields), there.leaves, n))
         q = table(there, n, joint(sampler, hint, here.leaves, n))
-        q = type(q)({ids: q.log_masses[ids] for ids in p.log_masses}, q.rest)
-        if p.known > 0 and q.known > 0:
-            one = divergence(accepted([q]), p)
-            lower.append(one.lower)
-            enumerated.append(one.enumerated)
+        pairs.append((p, Table({ids: q.log_masses[ids] for ids in p.log_masses}, q.rest)))
+    return [(p, q) for p, q in pairs if p.known > 0 and q.known > 0]
+
+
+def divergence_of(pairs: list, plan: Callable) -> dict:
+    """Return KL(what a plan accepts || posterior): the certified lower bound, and of what was enumerated."""
+    from rationem.evidence import accepted, divergence
+
+    found = [divergence(accepted(plan(p, q)), p) for p, q in pairs]
     return {
-        "lower": sum(lower) / len(lower),
-        "enumerated": sum(enumerated) / len(enumerated),
-        "questions": len(lower),
+        "lower": sum(one.lower for one in found) / len(found),
+        "enumerated": sum(one.enumerated for one in found) / len(found),
+        "questions": len(found),
     }
+
+
+def divergences(cell: Cell, cache: Path) -> dict:
+    """Return the divergence of the paper's schemes from the posterior, at the cell's base model."""
+    if cache.is_file():
+        return json.loads(cache.read_text())
+    from rationem import models, world
+    from rationem.engines.transformers import TransformersEngine
+    from rationem.scale import MARKER
+
+    questions = world.examples(DIVERGENCE, seed=0, start=TRAIN, human=world.human(cell.human))
+    base = str(world.tiny_judge(seed=cell.base))
+    engine = TransformersEngine(models.load(base, device="cpu"), marker=MARKER, batch_size=256)
+    pairs = tables_of(engine, engine, enumerate_well(engine, questions), questions)
+    found = {name: divergence_of(pairs, plan) for name, plan in PLANS.items()}
+    cache.write_text(json.dumps(found))
+    return found
 
 
 def joint(engine, prompt, leaves: tuple, n: int) -> dict:
@@ -252,7 +277,8 @@ def main() -> None:
         from page import write_page
 
         results = [json.loads(result(options.output, cell, arm).read_text()) for cell, arm in jobs]
-        write_page(results, arms, options.page)
+        apart = [divergences(cell, options.output / cell.name / "divergences.json") for cell in chosen]
+        write_page(results, arms, apart, options.page)
 
 
 def work(jobs: list, options: argparse.Namespace) -> None:
