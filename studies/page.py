@@ -15,7 +15,7 @@ MARKER = "<!-- Everything below is written by `make study`. -->"
 
 
 def write_page(results: list[dict], arms: list[str], apart: list[dict], page: Path) -> None:
-    """Write the page below its marker, and ``NAME.svg`` beside it; what stands above the marker is people's and stays."""
+    """Write the page below its marker, and ``NAME.svg`` beside it; what stands above the marker stays."""
     by_arm = {arm: {one["cell"]: one for one in results if one["arm"] == arm} for arm in arms}
     cells = sorted(next(iter(by_arm.values())))
     figure = page.with_suffix(".svg")

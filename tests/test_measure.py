@@ -299,7 +299,7 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
         return [-0.5] * 7 if query.draft.text == "no end" else inner._tokens(query)
 
     run = start(tmp_path / "run")
-    run_both(run, ScriptedEngine(say, inner._levels, tokens))
+    run_both(run, ScriptedEngine(say, inner._levels, tokens=tokens))
     record = evidence_of(run)
     assert (record["raw"], record["iwae"], record["mixture"], record["lower_bound_95"]) == (None,) * 4
     assert (record["raw_zero"], record["iwae_zero"], record["zero"]) == (40, 40, 40)
@@ -335,7 +335,7 @@ def test_a_draw_made_again_after_a_failure_is_counted_once(measured, tmp_path):
         return inner._say(request)
 
     run = start(tmp_path / "run")
-    run_both(run, ScriptedEngine(say, inner._levels, inner._tokens))
+    run_both(run, ScriptedEngine(say, inner._levels, tokens=inner._tokens))
     assert failed
     assert evidence_of(run) == evidence_of(measured)
     assert hints_of(run) == hints_of(measured)

@@ -296,7 +296,7 @@ def test_a_run_killed_and_started_again_reports_the_same_numbers(ran, tmp_path):
 
             return answer
 
-        return ScriptedEngine(asked(steady._say), asked(steady._levels), asked(steady._tokens))
+        return ScriptedEngine(asked(steady._say), asked(steady._levels), tokens=asked(steady._tokens))
 
     made, deaths = problem(tmp_path, engine=dying), 0
     while True:

@@ -100,7 +100,7 @@ def open_scoring_engine(theta_path: str, taste=(1.0, 1.0, 1.0, 1.0)) -> Scripted
         logps[0], logps[-2] = np.log(row.sum()), np.log(row[SCALE.rank(parsed.answer)] / row.sum())
         return logps
 
-    return ScriptedEngine(say, levels, tokens)
+    return ScriptedEngine(say, levels, tokens=tokens)
 
 
 def closed_form_m_step(smoothing: float = 0.0):

@@ -28,8 +28,8 @@ class ScriptedEngine:
         self,
         say: Callable[[Request], str | None],
         levels: Callable[[LevelQuery], Sequence[float]] | None = None,
-        tokens: Callable[[TokenQuery], Sequence[float]] | None = None,
         batch_size: int = 64,
+        tokens: Callable[[TokenQuery], Sequence[float]] | None = None,
     ) -> None:
         self._say = say
         self._levels = levels
