@@ -78,7 +78,15 @@ def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsy
     assert main(["demo", "--iterations", "1", "--output", str(tmp_path / "demo")]) == 0
     page = (tmp_path / "demo" / "demo.md").read_text()
     assert page in capsys.readouterr().out
-    for row in ("majority rating", "base model", "RS(4)", "STaR", "PPS", "answer alone"):
+    for row in (
+        "majority rating",
+        "base model",
+        "RS(4)",
+        "STaR",
+        "PPS",
+        "PPS, frozen base, 2 draws resampled",
+        "answer alone",
+    ):
         assert f"| {row} |" in page
     assert page.count("before:") == page.count("after:") >= 1
     assert ElementTree.parse(tmp_path / "demo" / "demo.svg").getroot().tag.endswith("svg")

@@ -1,4 +1,4 @@
-"""The main job on the embedded default: three sampling schemes and a control, all else equal, in minutes."""
+"""The main job on the embedded default: the sampling schemes and a control, all else equal, in minutes."""
 
 from __future__ import annotations
 
@@ -16,8 +16,14 @@ from rationem.prepare import WORLD
 from rationem.report.picture import Curve, curves
 from rationem.report.text import number, table
 
-#: Row of the table -> scheme; the last is the control: the M-step sees the answer alone, no rationale.
-ARMS = {"RS(4)": "rs:4", "STaR": "star", "PPS": "pps", "answer alone": "direct"}
+#: Row of the table -> scheme and selector; the last is the control: the M-step sees the answer alone, no rationale.
+ARMS = {
+    "RS(4)": ("rs:4", "first"),
+    "STaR": ("star", "first"),
+    "PPS": ("pps", "first"),
+    "PPS, frozen base, 2 draws resampled": ("rationalize@base*2", "resample"),
+    "answer alone": ("direct", "first"),
+}
 STEPS = 40
 _SHOWN = 3
 _HEAD = (
@@ -27,6 +33,7 @@ _HEAD = (
     "within one",
     "MAE",
     "log-likelihood",
+    "evidence",
     "examples kept",
     "generated tokens",
     "seconds",
@@ -41,13 +48,13 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
         iterations: EM iterations per arm, each of 40 optimizer steps of 32 examples.
     """
     began = time.perf_counter()
-    configs = {name: _config(scheme, iterations, seed) for name, scheme in ARMS.items()}
+    configs = {name: _config(*arm, iterations, seed) for name, arm in ARMS.items()}
     models.resolve(models.TINY_JUDGE)
     built = time.perf_counter() - began
     runs: dict[str, Path] = {}
-    for name, scheme in ARMS.items():
+    for name, (scheme, _) in ARMS.items():
         progress.say(f"{name}: {iterations} iterations")
-        runs[name] = start(configs[name], output / scheme.replace(":", ""))
+        runs[name] = start(configs[name], output / "".join(filter(str.isalnum, scheme)))
     seconds = time.perf_counter() - began
     page = _page({name: report.summarize(run) for name, run in runs.items()}, runs, output)
     closing = f"{seconds:.0f} s in all, {built:.0f} s of them for the tiny judge. Files: {output}/demo.md, demo.svg"
@@ -55,9 +62,11 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
     return f"{page}\n{closing}"
 
 
-def _config(scheme: str, iterations: int, seed: int) -> FitConfig:
-    settings = {"data": (WORLD,), "model": models.TINY_JUDGE, "scheme": scheme, "iterations": iterations}
-    return read_config(None, {**settings, "seed": seed, "steps": STEPS, "draws": 4, "sampling_batch": 256})
+def _config(scheme: str, selector: str, iterations: int, seed: int) -> FitConfig:
+    settings = {"data": (WORLD,), "model": models.TINY_JUDGE, "scheme": scheme, "selector": selector}
+    measured = {"draws": 4, "evidence_draws": 2, "wrong_hints": 32, "difficulty_examples": 0}
+    training = {"iterations": iterations, "seed": seed, "steps": STEPS, "sampling_batch": 256}
+    return read_config(None, {**settings, **measured, **training})
 
 
 def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], output: Path) -> str:
@@ -69,7 +78,8 @@ def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], out
             "# Reasoning learned from answers alone",
             f"{sizes['train']} questions with their ratings, no rationale; {any_summary['last_iteration']} iterations "
             f"of {STEPS} steps for every scheme; {sizes['test']} test questions, scored at the end (standard error of "
-            "an accuracy: about 0.03). The best iteration is chosen by evidence on validation.",
+            "an accuracy: about 0.03). The best iteration is chosen by evidence on validation (mean "
+            "log p(rating | question), nats).",
             table(_HEAD, list(_rows(summaries))),
             "![accuracy and log-likelihood on validation against generated tokens](demo.svg)",
             "## Before and after (STaR, best iteration)",
@@ -82,8 +92,8 @@ def _rows(summaries: Mapping[str, dict[str, Any]]) -> list[list[str]]:
     first = next(iter(summaries.values()))
     majority = first["baselines"]["test"]["majority"]
     rows = [
-        ["majority rating", "–", *_scores(majority), "–", "–", "–"],
-        ["base model", "before", *_scores(first["iterations"][0]["test"]), "–", "–", "–"],
+        ["majority rating", "–", *_scores(majority), "–", "–", "–", "–"],
+        ["base model", "before", *_scores(first["iterations"][0]["test"]), _evidence(first, 0), "–", "–", "–"],
     ]
     for name, summary in summaries.items():
         steps = [entry for entry in summary["iterations"] if "e_step" in entry]
@@ -93,8 +103,15 @@ def _rows(summaries: Mapping[str, dict[str, Any]]) -> list[list[str]]:
         chosen = {f"best ({best})": best, f"last ({last})": last} if best != last else {f"best = last ({last})": last}
         for weights, k in chosen.items():
             scores = _scores(summary["iterations"][k]["test"])
-            rows.append([name, weights, *scores, kept, str(tokens), number(summary["seconds"], 0)])
+            rows.append(
+                [name, weights, *scores, _evidence(summary, k), kept, str(tokens), number(summary["seconds"], 0)]
+            )
     return rows
+
+
+def _evidence(summary: Mapping[str, Any], k: int) -> str:
+    """Return what the iteration was chosen by: the mean log evidence on validation."""
+    return number(summary["iterations"][k]["evidence"]["score"], 2)
 
 
 def _scores(scores: Mapping[str, Any]) -> list[str]:
