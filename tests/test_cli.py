@@ -560,3 +560,11 @@ def test_more_tokens_than_the_model_holds_are_refused_before_anything_is_written
     assert code == 2
     assert "1024" in err
     assert contents(folder) == before
+
+
+def test_patience_needs_a_validation_set(folder, capsys):
+    flags = ["--model", "tiny-judge", "--scale", "1-5", "--validation-share", "0", "--patience", "2"]
+    code, _, err = run(["fit", "good.csv", *flags, "--output", "run"], capsys)
+    assert code == 2
+    assert "--patience 2" in err
+    assert not Path("run").exists()

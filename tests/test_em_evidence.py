@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 import toy
-from rationem import PPS, STAR, EMState, Outcome, fit, parse_scheme
-from rationem.em import choose, e_step
+from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
+from rationem.em import choose, e_step, evaluate_at
 from rationem.evidence import Enumeration, Leaf
 from rationem.measure.difficulty import read_difficulty
 from rationem.scale import MARKER
@@ -150,3 +150,32 @@ def test_difficulty_is_the_raw_evidence_of_some_training_examples_under_the_base
         rates = [p for example_id, p in found.items() if example_id.startswith(name)]
         exact = toy.joint(toy.THETA, name)[:, toy.SCALE.rank(toy.ANSWERS[name])].sum()
         assert np.mean(rates) == pytest.approx(exact, abs=4 * np.std(rates) / np.sqrt(len(rates)) + 0.02)
+
+
+class Pairs(ScriptedEngine):
+    """Its tokens are two characters long: one in two reaches beyond the marker."""
+
+    def tokens_within(self, draft, characters):
+        return characters // 2
+
+
+def test_a_draw_whose_token_reaches_beyond_the_marker_counts_nothing_in_the_evidence_and_all_in_the_prediction(
+    tmp_path,
+):
+    def in_pairs(theta_path):
+        engine = toy.open_scoring_engine(theta_path)
+        return Pairs(engine._say, engine._levels, tokens=engine._tokens)
+
+    problem = toy.problem(tmp_path, STAR, copies=4, engine=in_pairs, draws=16)
+    evaluate_at(EMState(0, problem.base), "test", problem)
+    plain = toy.problem(tmp_path / "plain", STAR, copies=4, engine=toy.open_scoring_engine, draws=16)
+    evaluate_at(EMState(0, plain.base), "test", plain)
+    for here, there in zip(problem.ledger.predictions(0, "test"), plain.ledger.predictions(0, "test"), strict=True):
+        assert here.probabilities == there.probabilities
+        assert (here.draws, here.unparsed) == (16, 0)
+        ends = [t.parsed.marker_end for t in problem.ledger.trials(0, Purpose.EVAL) if t.example_id == here.example_id]
+        logps = problem.ledger.level_logps(0, Purpose.EVAL)[here.example_id]
+        answer = toy.SCALE.rank(toy.ANSWERS[here.example_id.split("-")[0]])
+        even = [np.exp(logps[m][answer]) for m, end in enumerate(ends) if end % 2 == 0]
+        assert here.raw == pytest.approx(sum(even) / 16)
+        assert 0 < len(even) < 16

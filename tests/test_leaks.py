@@ -46,3 +46,8 @@ def test_the_phrases_are_in_the_form_that_is_searched():
     assert all(phrase == " ".join(phrase.lower().split()) for phrase in PHRASES)
     assert len(set(PHRASES)) == len(PHRASES)
     assert all(find(f"x {phrase}, y", PHRASES) is not None for phrase in PHRASES)
+
+
+def test_phrases_are_found_in_whatever_case_and_spacing_they_are_given():
+    assert find("As The Hint\n says", ("THE  hint",)) == "THE  hint"
+    assert find("nothing of the kind", ("", "  ")) is None

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from rationem import Example, Ledger, Outcome, State
 from rationem.errors import RunError
 from rationem.ledger import SCHEMA_VERSION, read_examples, read_manifest, read_only, read_predictions, write_text
-from rationem.types import Draft, Finish, Kept, Parsed, Prediction, Purpose, Trial
+from rationem.types import Draft, Finish, Kept, LevelScores, Parsed, Prediction, Purpose, Trial
 
 TABLES = {
     "manifest": {"key", "value"},
@@ -103,9 +103,9 @@ def test_a_batch_is_there_whole_or_not_at_all(ledger):
 
 def test_trials_do_not_stay_without_the_scores_of_their_batch(ledger):
     with pytest.raises(TypeError):
-        ledger.append([trial("a0")], {("a0", 0): [object()]})
+        ledger.append([trial("a0")], {("a0", 0): LevelScores((object(),))})
     with pytest.raises(sqlite3.IntegrityError):
-        ledger.append([trial("a0")], {("a0", 0): [-1.0], (None, 0): [-1.0]})
+        ledger.append([trial("a0")], {("a0", 0): LevelScores((-1.0,)), (None, 0): LevelScores((-1.0,))})
     assert rows(ledger, "trials") == rows(ledger, "scores") == 0
 
 
@@ -275,9 +275,10 @@ def test_a_trial_is_read_back_as_it_was_whatever_its_text(ledger, text):
     for attempt, (answer, problem, end) in enumerate([(text, None, 3), (None, "no_marker", None), (None, text, 0)]):
         written = Trial(3, Purpose.EVAL, f"id {text}", attempt, 2, "rationalize@base", 2**63 - 1, draft,
                         Parsed(text, answer, problem, end), Outcome.TRUNCATED, 1 / 3)  # fmt: skip
-        ledger.append([written], {(f"id {text}", attempt): (-0.1, -1e300, -5e-324)})
+        ledger.append([written], {(f"id {text}", attempt): LevelScores((-0.1, -1e300, -5e-324), whole=False)})
         assert list(ledger.trials(3, Purpose.EVAL))[attempt] == written
         assert ledger.level_logps(3, Purpose.EVAL)[f"id {text}"][attempt] == (-0.1, -1e300, -5e-324)
+        assert ledger.level_logps(3, Purpose.EVAL, whole=True) == {}
     assert ledger.outcomes(3, Purpose.EVAL) == {(f"id {text}", n): [Outcome.TRUNCATED] for n in range(3)}
 
 

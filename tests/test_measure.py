@@ -101,7 +101,7 @@ def test_estimates_agree_with_the_table_within_their_error(measured):
     error = record["standard_error"]
     assert 0 < error < 0.05
     assert abs(record["score"] - truth) < 4 * error + 0.02  # the bias of a logarithm of a mean of ten draws
-    assert record["score"] == record["mixture"]
+    assert record["mixture"] < record["score"] < record["mixture"] + 0.1  # one more draw, which said the marginal
     assert record["raw"] == pytest.approx(expected("raw"), abs=0.1)
     assert record["iwae"] == pytest.approx(expected(HINTED), abs=0.1)
     for k, value in record["iwae_by_k"].items():
@@ -305,7 +305,7 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
     assert (record["raw_zero"], record["iwae_zero"], record["zero"]) == (40, 40, 40)
     firsts = evidence_record(run.ledger.db, 1, ITEMS[::2], SCALE.levels, marginal_of, forward=FORWARD, hinted=HINTED)
     floor = math.log(marginal_of(ITEMS[1])[SCALE.rank("2")] / (FORWARD + HINTED + 1))
-    assert record["score"] == pytest.approx((firsts["mixture"] + floor) / 2)
+    assert record["score"] == pytest.approx((firsts["score"] + floor) / 2)
     assert record["divergence_covered"] == pytest.approx(firsts["divergence_covered"] / 2)
     assert record["ess"] == pytest.approx(firsts["ess"] / 2)
     hints = hints_of(run)

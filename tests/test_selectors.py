@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -147,6 +148,47 @@ def test_what_is_never_drawn_cannot_be_weighed(selector, sampling):
     with pytest.raises(ConfigError, match="never drawn"):
         check_sampling(parse_scheme("pps", selector), sampling)
     check_sampling(parse_scheme("pps", "first"), sampling)
+
+
+def test_a_chain_is_metropolis_at_temperature_one_with_one_hinted_proposal():
+    for scheme in ("pps", "star", "forward*2+rationalize@base", "rs:3"):
+        check_sampling(parse_scheme(scheme, "chain"), Sampling())
+    with pytest.raises(ConfigError, match="temperature 1"):
+        check_sampling(parse_scheme("pps", "chain"), Sampling(temperature=0.5))
+    for scheme in ("rationalize+rationalize@base", "forward@base+rationalize", "forward@base"):
+        with pytest.raises(ConfigError, match="one hinted proposal"):
+            check_sampling(parse_scheme(scheme, "chain"), Sampling())
+        check_sampling(parse_scheme(scheme, "pool"), Sampling())
+
+
+def test_a_graded_draw_of_the_model_is_weighed_like_others(tmp_path):
+    """Not kept at once: what is accepted follows pi where r > 0, and the target is r pi."""
+    task = replace(toy.TASK, rule="ordinal")
+    problem = replace(
+        toy.problem(tmp_path, parse_scheme("rs:12", "resample"), copies=300, threshold=0.4, engine=biased), task=task
+    )
+    kept = e_step(1, EMState(0, problem.base), problem)
+    texts = {(t.example_id, t.attempt): t.parsed for t in problem.ledger.trials(1, Purpose.TRAIN)}
+    assert len(texts) == 600 * 12  # the whole plan, for no accepted draw settles it
+    for name in toy.THETA:
+        counts = Counter(
+            (texts[one.example_id, one.attempt].rationale, texts[one.example_id, one.attempt].answer)
+            for one in kept
+            if one.example_id.startswith(name)
+        )
+        rewards = [task.reward(level, toy.ANSWERS[name]) for level in toy.SCALE.levels]
+        target = (toy.joint(toy.THETA, name) * [r if r >= 0.4 else 0 for r in rewards]).ravel()
+        cells = [(z, y) for z in toy.RATIONALES for y in toy.SCALE.levels]
+        some = [n for n in range(12) if target[n] > 0]
+        assert set(counts) <= {cells[n] for n in some}
+        expected = target[some] / target[some].sum() * counts.total()
+        assert stats.chisquare([counts[cells[n]] for n in some], expected).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("scheme", ["exact", "posterior@base", "forward+posterior"])
+def test_an_enumerated_posterior_has_no_q_to_be_weighed_by(scheme):
+    with pytest.raises(ConfigError, match="enumerated posterior"):
+        check_sampling(parse_scheme(scheme, "pool"), Sampling())
 
 
 def test_a_temperature_enters_q_as_it_was_drawn_and_ends_exactness():

@@ -90,7 +90,8 @@ class FitConfig(BaseModel):
         None, ge=1, description="stop after so many iterations without a better validation score"
     )
     choose_by: Literal["evidence", "log_likelihood"] = Field(
-        "evidence", description="the validation score that chooses the iteration: raw evidence, or predictive"
+        "evidence",
+        description="the validation score that chooses the iteration: of forward and hinted draws, or predictive",
     )
     init: Literal["previous", "base"] = Field("previous", description="where an M-step starts (paper: previous)")
     seed: int = Field(0, ge=0, description="the run's seed")

@@ -20,6 +20,7 @@ from rationem.types import (
     Example,
     Finish,
     LevelQuery,
+    LevelScores,
     Outcome,
     Parsed,
     Prompt,
@@ -209,7 +210,7 @@ def _answer(example: Example, prompt: Prompt, engine: Engine, task: Task) -> Dra
 
 def _score(
     trials: Sequence[Trial], batch: Sequence[Ticket], under: Proposal, engine: Engine, task: Task
-) -> dict[tuple[str, int], tuple[float, ...]]:
+) -> dict[tuple[str, int], LevelScores]:
     asked = [
         (
             _key(ticket),
@@ -219,4 +220,11 @@ def _score(
         if (end := trial.parsed.marker_end) is not None and trial.outcome is not Outcome.ENGINE_FAILED
     ]
     scored = engine.score_levels([query for _, query in asked])
-    return {key: logps for (key, _), logps in zip(asked, scored, strict=True)}
+    return {
+        key: LevelScores(logps, whole=_ends_a_token(query, engine))
+        for (key, query), logps in zip(asked, scored, strict=True)
+    }
+
+
+def _ends_a_token(query: LevelQuery, engine: Engine) -> bool:
+    return engine.tokens_within(query.draft, query.upto) > engine.tokens_within(query.draft, query.upto - 1)

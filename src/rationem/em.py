@@ -380,7 +380,8 @@ def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:
 def _unsatisfied(queue: Sequence[Example], k: int, attempt: int, problem: Problem) -> list[Example]:
     """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
     history = problem.ledger.outcomes(k, Purpose.TRAIN)
-    exact = [proposal.is_exact(problem.sampling) for proposal in problem.scheme.plan]
+    graded = problem.threshold < 1 and problem.scheme.selector.weighs
+    exact = [proposal.is_exact(problem.sampling) and not graded for proposal in problem.scheme.plan]
     pending = []
     for x in queue:
         before = [(exact[a], history[x.id, a][-1]) for a in range(attempt) if (x.id, a) in history]

@@ -82,6 +82,7 @@ def predict(
         marginals: criterion -> training marginal, of every criterion among the examples.
     """
     scored = run.ledger.level_logps(iteration, purpose)
+    whole = run.ledger.level_logps(iteration, purpose, whole=True)
     outcomes = run.ledger.outcomes(iteration, purpose)
     predictions = []
     for x in examples:
@@ -98,6 +99,7 @@ def predict(
                 level_logps,
                 is_scored,
                 is_parsed,
+                [m in whole.get(x.id, {}) for m in range(draws)],
                 answer_index=run.task.levels.index(x.answer),
                 marginal_L=marginal,
                 levels=run.task.levels,

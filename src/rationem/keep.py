@@ -42,8 +42,8 @@ def rescore(
     """
     examples = {x.id: x for x in train}
     accepted = [trial for trial in run.ledger.trials(k, Purpose.TRAIN) if trial.outcome is Outcome.ACCEPTED]
-    settled = {trial.example_id for trial in accepted if _is_exact(trial, k, scheme, run)}
-    fresh = [trial for trial in accepted if trial.example_id not in settled]
+    settled = {trial.example_id for trial in accepted if _settles(trial, k, scheme, run)}
+    fresh = [t for t in accepted if t.example_id not in settled and not _is_exact(t, k, scheme, run)]
     earlier = _remembered(k, scheme, run.ledger)
     remembered = [trial for example_id, trials in earlier.items() if example_id not in settled for trial in trials]
     label = f"iteration {k}, E-step, likelihoods"
@@ -121,7 +121,7 @@ def _tried(k: int, scheme: Scheme, run: Drawing) -> Iterator[tuple[list[Trial], 
     for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
         trials = list(group)
         accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED] if weighing else []
-        exact = [trial for trial in accepted if _is_exact(trial, k, scheme, run)]
+        exact = [trial for trial in accepted if _settles(trial, k, scheme, run)]
         earlier = [] if exact else remembered.get(example_id, [])
         candidates, old = (
             [_candidate(trial, k, scheme, run, likelihoods) for trial in several]
@@ -133,7 +133,7 @@ def _tried(k: int, scheme: Scheme, run: Drawing) -> Iterator[tuple[list[Trial], 
 def _candidate(trial: Trial, k: int, scheme: Scheme, run: Drawing, likelihoods: _Likelihoods) -> Candidate:
     """Return a trial with log pi - log q: q as it was drawn, or, for a chain's state, as it would be drawn now."""
     if _is_exact(trial, k, scheme, run):
-        return Candidate(trial, 0.0, exact=True)
+        return Candidate(trial, 0.0, exact=_settles(trial, k, scheme, run))
     key = (trial.example_id, trial.iteration, trial.attempt)
     joint = likelihoods[*key, str(FORWARD)].completion
     hinted = _hinted(scheme)
@@ -153,6 +153,11 @@ def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]
         if is_kept or scheme.selector.remembers == "accepted":
             found.setdefault(trial.example_id, []).append(trial)
     return {example_id: trials[-MEMORY:] for example_id, trials in found.items()}
+
+
+def _settles(trial: Trial, k: int, scheme: Scheme, run: Drawing) -> bool:
+    """Say whether a trial is a draw from what the selector aims at; where rewards are graded, draws of pi are not."""
+    return _is_exact(trial, k, scheme, run) and (run.threshold == 1 or not scheme.selector.weighs)
 
 
 def _is_exact(trial: Trial, k: int, scheme: Scheme, run: Drawing) -> bool:

@@ -129,6 +129,11 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     task, splits = prepare(config)
+    if config.patience and not splits.validation:
+        raise ConfigError(
+            f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "
+            "it out, or set --validation-share above 0."
+        )
     return config, scheme, task, splits
 
 

@@ -33,13 +33,18 @@ def find(text: str, phrases: Sequence[str]) -> str | None:
 
     Args:
         text: a rationale.
-        phrases: in lower case, with single blanks; the earlier one wins.
+        phrases: the earlier one wins; one without a word is never found.
 
     >>> find("As The  hint says", PHRASES)
     'the hint'
     """
-    said = " ".join(text.lower().split())
+    said = _plain(text)
     for phrase in phrases:
-        if re.search(rf"(?<!\w){re.escape(phrase)}(?!\w)", said):
+        sought = _plain(phrase)
+        if sought and re.search(rf"(?<!\w){re.escape(sought)}(?!\w)", said):
             return phrase
     return None
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.casefold().split())

@@ -39,6 +39,8 @@ CHANGEABLE = (
 )
 #: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
 _FIXED = {"iterations": 1, "patience": None, "init": "previous", "shots": 0, "difficulty_examples": 0}
+#: What a manifest that ``rationem fit`` wrote has.
+_NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
 _REMEMBERED = "remembered"
 
@@ -106,6 +108,11 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
             "trials_sha256": _fingerprint(trials),
         },
     }
+    if origin.theta == origin.base and recorded["prompt_token_ids"] != origin.manifest["prompt_token_ids"]:
+        raise RunError(
+            f"{config.model!r} reads the first prompt as other tokens than the model that {old} began with: its "
+            "tokenizer or template was changed, and the stored tokens are not its own. Put the old one back."
+        )
     if recorded["data_sha256"] != origin.manifest["data_sha256"]:
         raise RunError(f"The examples in {old} are not those that its manifest names (data_sha256): it was edited.")
     return carry_out(
@@ -126,7 +133,7 @@ def read_origin(directory: Path, iteration: int) -> Origin:
     db = read_only(directory)
     try:
         recorded = read_manifest(db)
-        if "config" not in recorded or recorded.get("task", {}).get("name") != "judge":
+        if not recorded.keys() >= _NEEDED or recorded["task"].get("name") != "judge":
             raise RunError(f"{directory} was not written by rationem fit; its settings are not in its ledger.")
         done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
         if iteration not in done:

@@ -80,8 +80,15 @@ class Scheme:
         return any(proposal.model == "base" for proposal in self.plan)
 
     def proposal(self, name: str) -> Proposal:
-        """Return the plan's proposal of that name, as trials carry it."""
-        return next(proposal for proposal in self.plan if str(proposal) == name)
+        """Return the plan's proposal of that name, as trials carry it.
+
+        Raises:
+            ConfigError: the plan has none.
+        """
+        for proposal in self.plan:
+            if str(proposal) == name:
+                return proposal
+        raise ConfigError(f"There are trials of the proposal {name!r}, which is not in the plan of {self.name!r}.")
 
     def generates(self, name: str) -> bool:
         """Say whether a proposal of the plan generates tokens: an answer is given, a posterior enumerated."""
@@ -156,19 +163,43 @@ Proposal(prompt='rationalize', model='base'))
 
 
 def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
-    """Refuse to weigh draws that leave completions out: no weight can bring those back.
+    """Refuse to weigh what no weight can mend.
 
     Raises:
-        ConfigError: the selector weighs and the sampling is greedy, or cuts the tail off.
+        ConfigError: the selector weighs, and the sampling is greedy or cuts the tail off, or the plan has something
+            that is not drawn; or a chain whose proposals are not one distribution.
     """
-    if scheme.selector.needs_ratios and not sampling.covers:
+    selector = scheme.selector
+    if not selector.needs_ratios:
+        return
+    if not sampling.covers:
         raise ConfigError(
-            f"The selector {scheme.selector.name!r} weighs draws by pi / q, but at temperature {sampling.temperature}, "
+            f"The selector {selector.name!r} weighs draws by pi / q, but at temperature {sampling.temperature}, "
             f"top-p {sampling.top_p} and top-k {sampling.top_k} some completions are never drawn. Use a temperature "
             "above 0, --top-p 1 and --top-k 0, or the selector first or all."
         )
-    if scheme.selector.needs_ratios and any(one.prompt == "answer" for one in scheme.plan):
-        raise ConfigError(f"The selector {scheme.selector.name!r} weighs draws, and the answer alone is not drawn.")
+    if any(one.prompt in ("answer", "posterior") for one in scheme.plan):
+        raise ConfigError(
+            f"The selector {selector.name!r} weighs draws by pi / q, which the answer alone and an enumerated posterior"
+            " have not. Use the selector first or all."
+        )
+    if selector.remembers == "kept":
+        _check_chain(scheme, sampling)
+
+
+def _check_chain(scheme: Scheme, sampling: Sampling) -> None:
+    """Refuse a chain that would not be Metropolis': its state is weighed by the one proposal of its draws."""
+    if not sampling.exact:
+        raise ConfigError(
+            f"A chain's state is weighed by what would be drawn at temperature 1; found {sampling.temperature}. Use "
+            "--temperature 1, or the selector resample or pool."
+        )
+    corrected = sorted({str(one) for one in scheme.plan if not one.is_exact(sampling)})
+    if len(corrected) > 1 or any(one.startswith("forward") for one in corrected):
+        raise ConfigError(
+            f"A chain weighs its state by one hinted proposal; the plan {scheme.name!r} has {', '.join(corrected)} "
+            "beside forward draws of the current model. Use one of them, or the selector resample or pool."
+        )
 
 
 def _count(digits: str, text: str) -> int:

@@ -5,7 +5,7 @@
 ``all``       every accepted trial, each with an equal share of the weight
 ``weighted``  every accepted trial, w_m proportional to pi(z_m, y* | x) / q(z_m, y* | x, hint)
 ``resample``  one accepted trial, drawn with those probabilities (sampling importance resampling)
-``pool``      the same, out of the accepted trials of all iterations so far, scored again by the current weights
+``pool``      the same, out of the latest 16 accepted trials of all iterations, scored again by the current weights
 ``chain``     independence Metropolis: the state is last iteration's trial, each new draw a proposal
 ============  ==================================================================================================
 
@@ -34,7 +34,7 @@ class Candidate:
     Args:
         log_ratio: log pi(z, y* | x; theta_{k-1}) - log q(z, y*), nats, with q as it was drawn.
         exact: whether the current model drew it from the question alone, as it is: q is pi, and what is accepted
-            follows the posterior.
+            follows the posterior. Not where graded rewards enter the weights.
     """
 
     trial: Trial
@@ -63,12 +63,17 @@ class Selector(Protocol):
     """Maps an example's trials to the weighted samples that are kept.
 
     ``weighs`` says whether the reward of an accepted trial enters its weight; ``needs_ratios`` whether candidates must
-    be scored under the forward prompt; ``remembers`` which earlier trials are handed to it.
+    be scored under the forward prompt; ``remembers`` which earlier trials are handed to it, the latest ones.
     """
 
     @property
     def name(self) -> str:
         """What the user calls it."""
+        ...
+
+    @property
+    def weighs(self) -> bool:
+        """Whether a graded reward enters the weight."""
         ...
 
     @property

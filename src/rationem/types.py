@@ -157,6 +157,21 @@ class LevelQuery:
 
 
 @dataclass(frozen=True, slots=True)
+class LevelScores:
+    """The levels' log-probabilities behind one rationale; a row of the ledger's table ``scores``.
+
+    Args:
+        logps: log pi(level, end of turn | x, z) in the order of the task's levels.
+        whole: whether z ends where one of its tokens does. A token that reaches beyond the marker (":\n") was cut for
+            the levels' sake; the same z with its marker in a token of its own is another draw, so that counting both
+            would overestimate the evidence. Such a draw counts 0 there.
+    """
+
+    logps: tuple[float, ...]
+    whole: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Parsed:
     """A completion taken apart: the rationale z, the answer y_hat or the reason why there is none.
 

@@ -6,6 +6,7 @@
 P are parameters, F the machine's measured matrix product, e = 0.3 the share of it that reading and training reach, and
 rate = min(10,000, 0.1 F / 2P) tokens per second that sampling reaches on a CPU (0.01 on a GPU, where a step waits for
 memory and not for products). These are orders of magnitude: half or double is well within what they say.
+What the scheme exact enumerates is left out.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import Any
 from rationem.config import FitConfig
 from rationem.doctor.findings import Finding, warning
 from rationem.doctor.machine import Machine, Shape
+from rationem.keep import MEMORY
 from rationem.schemes import Scheme
 
 #: Shares of the matrix product's speed, and the most tokens per second that sampling reaches.
@@ -74,7 +76,8 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> Tokens:
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = Tokens(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
     if scheme.selector.needs_ratios:
-        e_step += Tokens(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
+        again = {"nothing": 0, "kept": 2, "accepted": MEMORY}[scheme.selector.remembers]
+        e_step += Tokens(read=float(sizes.train * (sizes.forward + sizes.cut * (len(drawn) + again))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
     return e_step + Tokens(trained=seen * (sizes.forward + sizes.cut)) + validation_tokens(sizes, config)
 

@@ -58,8 +58,8 @@ class TransformersEngine:
         loaded: the model, its tokenizer and its stop tokens.
         marker: the text that opens the verdict line; generation stops behind that line.
         batch_size: rows generated together; part of what makes a resumed run bitwise equal.
-        logits_at_once: rows x positions x vocabulary of a scoring pass stays below this count of numbers (one position
-            of a batch at the least).
+        logits_at_once: rows x positions x vocabulary of a pass of ``score_tokens`` stays below this count of numbers
+            (one position of a batch at the least).
     """
 
     honours_seeds = True

@@ -93,6 +93,7 @@ def predict(
     level_logps_ML: ArrayLike,
     scored_M: ArrayLike,
     parsed_M: ArrayLike,
+    whole_M: ArrayLike | None = None,
     *,
     answer_index: int,
     marginal_L: ArrayLike,
@@ -101,19 +102,21 @@ def predict(
     """Return what M sampled rationales say of one example: p~, p_hat and the most probable level.
 
     A draw is *scored* if it reached the verdict marker (then z is whole and enters p_hat, whatever was said behind
-    it), and *parsed* if it said a level on offer (only then it enters p~; any other contributes the marginal).
+    it), and *parsed* if it said a level on offer (only then it enters p~; any other contributes the marginal). One that
+    is scored and not *whole* (by default all are: see ``LevelScores``) counts 0 in p_hat.
     Ties go to the lower rank. Where not one draw could be parsed, ``predicted`` is None: the marginal is no verdict.
 
     Raises:
         ValueError: see :func:`raw` and :func:`predictive`.
     """
+    whole = scored_M if whole_M is None else np.asarray(whole_M, dtype=np.bool_) & np.asarray(scored_M, dtype=np.bool_)
     parsed = np.asarray(parsed_M, dtype=np.bool_) & np.asarray(scored_M, dtype=np.bool_)
     probs_L = predictive(level_logps_ML, parsed, marginal_L)
     return Prediction(
         example_id=example_id,
         predicted=levels[int(probs_L.argmax())] if parsed.any() else None,
         probabilities=tuple(probs_L.tolist()),
-        raw=raw(level_logps_ML, scored_M, answer_index),
+        raw=raw(level_logps_ML, whole, answer_index),
         draws=len(parsed),
         unparsed=int((~parsed).sum()),
     )

@@ -35,7 +35,7 @@ from rationem.ledger.reading import (
     read_trials,
 )
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, trial_row
-from rationem.types import Example, Kept, Likelihood, Outcome, Prediction, Purpose, State, Trial
+from rationem.types import Example, Kept, LevelScores, Likelihood, Outcome, Prediction, Purpose, State, Trial
 
 __all__ = ["Ledger", "read_examples", "read_manifest", "read_only", "read_predictions", "write_text"]
 
@@ -142,19 +142,17 @@ class Ledger:
         ).fetchone()
         return row is not None
 
-    def append(
-        self, trials: Sequence[Trial], level_logps: Mapping[tuple[str, int], Sequence[float]] | None = None
-    ) -> None:
+    def append(self, trials: Sequence[Trial], scores: Mapping[tuple[str, int], LevelScores] | None = None) -> None:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
             db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 19)})", map(trial_row, trials))
-            if level_logps:
+            if scores:
                 kind = trials[0]
                 db.executemany(
-                    "INSERT INTO scores VALUES (?,?,?,?,?)",
+                    "INSERT INTO scores VALUES (?,?,?,?,?,?)",
                     [
-                        (kind.iteration, kind.purpose, example_id, attempt, json.dumps(list(logps)))
-                        for (example_id, attempt), logps in level_logps.items()
+                        (kind.iteration, kind.purpose, example_id, attempt, json.dumps(list(one.logps)), one.whole)
+                        for (example_id, attempt), one in scores.items()
                     ],
                 )
 
@@ -166,9 +164,11 @@ class Ledger:
         """Iterate over the accepted training trials of earlier iterations, by example, iteration and attempt."""
         return read_accepted_before(self._db, iteration)
 
-    def level_logps(self, iteration: int, purpose: Purpose) -> dict[str, dict[int, tuple[float, ...]]]:
+    def level_logps(
+        self, iteration: int, purpose: Purpose, *, whole: bool = False
+    ) -> dict[str, dict[int, tuple[float, ...]]]:
         """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
-        return read_level_logps(self._db, iteration, purpose)
+        return read_level_logps(self._db, iteration, purpose, whole=whole)
 
     def add_likelihoods(self, rows: Sequence[Likelihood]) -> None:
         """Write one batch of likelihoods, in one transaction."""

@@ -64,12 +64,17 @@ def read_outcomes(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> d
 
 
 def read_level_logps(
-    db: sqlite3.Connection, iteration: int, purpose: Purpose
+    db: sqlite3.Connection, iteration: int, purpose: Purpose, *, whole: bool = False
 ) -> dict[str, dict[int, tuple[float, ...]]]:
-    """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored."""
+    """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored.
+
+    Args:
+        whole: only of those whose rationale ends where a token does, as evidence needs; see ``LevelScores``.
+    """
     found: dict[str, dict[int, tuple[float, ...]]] = {}
     for example_id, attempt, logps in db.execute(
-        "SELECT example_id, attempt, level_logps FROM scores WHERE iteration=? AND purpose=?", (iteration, purpose)
+        "SELECT example_id, attempt, level_logps FROM scores WHERE iteration=? AND purpose=? AND whole>=?",
+        (iteration, purpose, int(whole)),
     ):
         found.setdefault(example_id, {})[attempt] = tuple(json.loads(logps))
     return found

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS trials (
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
-  level_logps TEXT NOT NULL, PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
+  level_logps TEXT NOT NULL, whole INTEGER NOT NULL,
+  PRIMARY KEY (iteration, purpose, example_id, attempt)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS kept (
   iteration INTEGER NOT NULL, position INTEGER NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
   weight REAL NOT NULL, drawn INTEGER NOT NULL, PRIMARY KEY (iteration, example_id, drawn, attempt)) WITHOUT ROWID;

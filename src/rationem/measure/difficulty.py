@@ -48,7 +48,7 @@ def read_difficulty(db: sqlite3.Connection, levels: Sequence[str]) -> dict[str, 
     Args:
         levels: the task's, as they were scored.
     """
-    scored = read_level_logps(db, 0, Purpose.PROBE)
+    scored = read_level_logps(db, 0, Purpose.PROBE, whole=True)
     drawn: dict[str, int] = {}
     for example_id, _ in read_outcomes(db, 0, Purpose.PROBE):
         drawn[example_id] = drawn.get(example_id, 0) + 1

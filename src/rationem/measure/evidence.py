@@ -19,7 +19,7 @@ from rationem import evidence
 from rationem.evidence import Floats
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
 from rationem.schemes import FORWARD, RATIONALIZE
-from rationem.types import Example, Likelihood, Purpose, Trial
+from rationem.types import Example, Finish, Likelihood, Purpose, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +75,9 @@ def evidence_record(
     ``iwae``, ``iwae_zero``                mean IWAE_K; items where it is -inf
     ``iwae_by_k``                          k -> mean IWAE_k over subsets of the draws: its rise with k
     ``mixture``, ``zero``                  mean log p_hat of the mixture; items where p_hat is 0
-    ``score``, ``standard_error``          as ``mixture``, where an item with p_hat = 0 enters as log(mu(y*) / (N + 1)),
-                                           mu the training marginal: one more draw, which said nothing. For choosing
-                                           among iterations only; the error is of the mean over items
+    ``score``, ``standard_error``          mean log((N p_hat + mu(y*)) / (N + 1)), p_hat the mixture's, mu the training
+                                           marginal: one more draw, which said nothing, so that no item is -inf. For
+                                           comparing iterations; the error is of the mean over items
     ``lower_bound_95``                     Markov: at most the mean log p(y* | x) with probability >= .95
     ``ess``, ``ess_share``                 mean effective sample size of the hinted draws; its share of K
     ``divergence``, ``divergence_covered`` mean lower bound of KL(q accepted || posterior) over the share of items where
@@ -102,9 +102,9 @@ def evidence_record(
     items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
     sizes = _powers(hinted)
     found = [estimate(by_forward.get(x.id), by_hinted.get(x.id), sizes) for x in items]
-    floors = [math.log(marginal_of(x)[levels.index(x.answer)] / (forward + hinted + 1)) for x in items]
-    scores = [floor if math.isinf(one.mixture) else one.mixture for one, floor in zip(found, floors, strict=True)]
     mixtures = [one.mixture for one in found]
+    marginals = [marginal_of(x)[levels.index(x.answer)] for x in items]
+    scores = [_score(one, mu, forward + hinted) for one, mu in zip(mixtures, marginals, strict=True)]
     bounds = [one.divergence for one in found if one.divergence is not None]
     ess = _mean([one.ess for one in found]) if hinted else None
     return {
@@ -171,6 +171,11 @@ def final(trials: Sequence[Trial]) -> list[Trial]:
     return list({(trial.example_id, trial.attempt): trial for trial in trials}.values())
 
 
+def says(trial: Trial, answer: str) -> bool:
+    """Say whether a draft came to its end and says this answer: cut off, "1" may be the beginning of "10"."""
+    return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
+
+
 def _columns(draws: Draws) -> tuple[Floats, Floats, Floats]:
     return draws.log_forward_M, draws.log_hinted_M, draws.log_answer_M
 
@@ -185,7 +190,7 @@ def _read(
 ) -> dict[str, Draws]:
     """Return example id -> draws 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
     answers = {x.id: x.answer for x in examples}
-    scored = read_level_logps(db, iteration, purpose)
+    scored = read_level_logps(db, iteration, purpose, whole=True)
     likelihoods = read_likelihoods(db, iteration, purpose)
     drawn: dict[str, list[Trial]] = {}
     for trial in final(list(read_trials(db, iteration, purpose))):
@@ -218,13 +223,18 @@ def _align(
         forward.append(_rationale(under_forward))
         hinted.append(_rationale(under_hinted))
         of_answer.append(-math.inf if logps is None else logps[levels.index(answer)])
-        if trial.parsed.answer == answer and under_forward is not None and under_hinted is not None:
+        if says(trial, answer) and under_forward is not None and under_hinted is not None:
             said.append((under_forward.completion, under_hinted.completion))
     return Draws(np.array(forward), np.array(hinted), np.array(of_answer), tuple(said))
 
 
 def _rationale(of: Likelihood | None) -> float:
     return -math.inf if of is None or of.rationale is None else of.rationale
+
+
+def _score(log_p_hat: float, marginal: float, draws: int) -> float:
+    """Return log((N p_hat + mu) / (N + 1)): finite, and rising with p_hat."""
+    return float(np.logaddexp(math.log(draws) + log_p_hat, math.log(marginal))) - math.log(draws + 1)
 
 
 def _powers(hinted: int) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 from rationem import leaks
 from rationem.errors import ConfigError
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
-from rationem.measure.evidence import final
+from rationem.measure.evidence import final, says
 from rationem.schemes import FORWARD, RATIONALIZE
 from rationem.seeds import seed_for
 from rationem.types import Example, Fields, Likelihood, Outcome, Purpose, Trial
@@ -63,7 +63,7 @@ def hint_record(
     """
     by_id = {x.id: x for x in examples}
     misled = _drawn(db, iteration, Purpose.PROBE, by_id)
-    justified = [t.parsed.answer == wrong_hint(by_id[t.example_id], levels, seed) for t in misled]
+    justified = [says(t, wrong_hint(by_id[t.example_id], levels, seed)) for t in misled]
     kinds = {"hinted": (Purpose.EVIDENCE, RATIONALIZE), "forward": (Purpose.EVAL, FORWARD)}
     record: dict[str, Any] = {}
     for kind, (purpose, proposal) in kinds.items():
@@ -73,7 +73,7 @@ def hint_record(
         answers = [_answer_given_z(t, by_id[t.example_id], levels, scored) for t in trials]
         record[kind] = {
             "draws": len(trials),
-            "said_answer": _share([t.parsed.answer == by_id[t.example_id].answer for t in trials]),
+            "said_answer": _share([says(t, by_id[t.example_id].answer) for t in trials]),
             "answer_given_z": _share(answers),
             "leaked": _share([leaks.find(t.parsed.rationale, phrases) is not None for t in trials]),
             "tokens": _share([len(t.draft.token_ids) for t in trials]),
