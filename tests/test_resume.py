@@ -32,6 +32,7 @@ def config(folder):
         data=(str(folder / "ratings.csv"),), scale="1-5", model=str(folder / "model" / "grader"), scheme="star",
         iterations=2, steps=4, batch_size=8, micro_batch_size=4, max_new_tokens=24, max_prompt_tokens=600,
         learning_rate=1e-3, draws=2, sampling_batch=16, threads=1, validation_share=0.2, test_share=0.2,
+        evidence_draws=1, wrong_hints=4, difficulty_examples=8,
     )  # fmt: skip
 
 
@@ -70,7 +71,8 @@ def child(folder, output, die_at, told=None):
     ticks = Ticks(die_at)
     for owner, name in (
         (Ledger, "append"), (Ledger, "finish"), (engine.TransformersEngine, "sample"), (engine._InverseCdf, "__call__"),
-        (engine.TransformersEngine, "score_levels"), (sft._WeightedTrainer, "compute_loss"), (models, "save"),
+        (engine.TransformersEngine, "score_levels"), (engine.TransformersEngine, "score_tokens"),
+        (Ledger, "add_likelihoods"), (sft._WeightedTrainer, "compute_loss"), (models, "save"),
         (Path, "rename"), (Path, "replace"), (shutil, "copytree"),
     ):  # fmt: skip
         ticks.around(owner, name)
@@ -100,6 +102,13 @@ def run(folder, output, die_at=None, after=None):
     return process.exitcode, names
 
 
+def untimed(value):
+    """The same without any "seconds", at whatever depth."""
+    if isinstance(value, dict):
+        return {key: untimed(inner) for key, inner in value.items() if key != "seconds"}
+    return [untimed(inner) for inner in value] if isinstance(value, list) else value
+
+
 def digest(output):
     """Everything a run wrote but the seconds, bit by bit."""
     with sqlite3.connect(output / "ledger.sqlite") as db:
@@ -110,6 +119,7 @@ def digest(output):
                 ("trials", "*", "iteration, purpose, example_id, attempt, retry"),
                 ("states", "*", "iteration, example_id"),
                 ("scores", "*", "iteration, purpose, example_id, attempt"),
+                ("likelihoods", "*", "iteration, purpose, example_id, drawn, attempt, under"),
                 ("predictions", "*", "iteration, split, example_id"),
                 ("iterations", "iteration, phase, record", "iteration, phase"),
             )
@@ -120,10 +130,7 @@ def digest(output):
         for path in sorted((output / part).rglob("*"))
         if path.is_file() and path.name != "training_args.bin"
     }
-    metrics = json.loads((output / "metrics.json").read_text())
-    metrics.pop("seconds")
-    for entry in metrics["iterations"]:
-        entry.pop("seconds")
+    metrics = untimed(json.loads((output / "metrics.json").read_text()))
     leftovers = [path.name for path in output.rglob("*.partial")]
     return {"tables": tables, "files": files, "metrics": metrics, "leftovers": leftovers}
 
