@@ -80,8 +80,8 @@ def _evidence_said(record: _Entry, *, chooses: bool) -> Iterator[str]:
     yield f"Raw is from {forward} rationales per item, written as the judge writes them{weighted}."
     yield "On average every estimate is below the truth, and more draws bring it nearer."
     yield (
-        f"The score{', which the iteration was chosen by,' if chooses else ''} counts an item that no draw explains by "
-        "the training marginal."
+        f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says the training "
+        "marginal to all draws of every item, so that an item which no draw explains has one too."
     )
     if hinted:
         yield (
