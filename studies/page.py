@@ -8,7 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C564B", "#7F7F7F", "#9467BD", "#BCBD22")
+COLOURS = (
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#8C564B",
+    "#7F7F7F",
+    "#9467BD",
+    "#BCBD22",
+    "#17BECF",
+)
 PPS, EXACT = "PPS", "exact EM"
 RESAMPLES = 10_000
 MARKER = "<!-- Everything below is written by `make study`. -->"
@@ -80,7 +92,7 @@ def head(by_arm: dict, cells: list[str], figure: str) -> str:
     return (
         f"{len(cells)} cells: {len(bases)} pretrained bases, {len(humans)} hidden humans, {len(rates)} learning rates "
         f"({', '.join(rate.removeprefix('rate') for rate in rates)}); in each all {len(by_arm)} arms with the same "
-        "questions, steps and seeds. Written by `make study`.\n\n"
+        "questions, steps and seeds.\n\n"
         f"![evidence and accuracy by iteration and by generated tokens]({figure})"
     )
 

@@ -1,6 +1,6 @@
 """Which sampling scheme comes closest to exact EM? The study behind docs/schemes-study.md, from one command.
 
-    python studies/schemes.py [--output runs/study] [--cells 9] [--workers 2] [--page docs/schemes-study.md]
+    python studies/schemes.py [--output runs/study] [--cells 6] [--workers 2] [--page docs/schemes-study.md]
 
 Every *cell* is a pretrained base model, a hidden human and a learning rate; in every cell every *arm* (scheme and
 selector) trains with the same data, gradient steps and seeds. What is measured is computed, not sampled: the rationales
@@ -312,7 +312,7 @@ def slug(arm: str) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/study"), help="directory of the arms")
-    parser.add_argument("--cells", type=int, default=9, help="how many of the 18 cells (default: %(default)s)")
+    parser.add_argument("--cells", type=int, default=6, help="how many of the 18 cells (default: %(default)s)")
     parser.add_argument("--arms", nargs="+", choices=ARMS, help="only these arms")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each (default: %(default)s)")
     parser.add_argument("--page", type=Path, help="write the page (and its figure beside it) here")
