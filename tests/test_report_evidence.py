@@ -346,3 +346,18 @@ def test_only_of_the_embedded_world_is_it_known_what_is_true(notes, change, know
     with closing(read_only(tmp_path / "run")) as db:
         assert read_run(db).faithful is (world.faithful if known else None)
     ledger.close()
+
+
+def test_the_page_says_what_was_run_and_that_patience_ended_it(ran):
+    _, _, summary = ran
+    config = {**summary["config"], "scheme": "star", "model": "m", "selector": "pool", "reward": "within:1", "seed": 7}
+    page = report.markdown({**summary, "config": config})
+    assert "Scheme star, selector pool, reward within:1" in page
+    assert "seed 7" in page
+    assert "--patience" not in page
+    early = {**config, "iterations": summary["last_iteration"] + 3, "patience": 2}
+    assert "no better score for 2 (--patience)" in report.markdown({**summary, "config": early, "finished": True})
+    again = report.markdown({**summary, "refit": {"run": "old", "iteration": 4}})
+    assert "A refit of old, iteration 4" in again
+    assert "start of the refit" in again
+    assert "| base model" not in again

@@ -53,6 +53,7 @@ def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibrat
     majority = {"accuracy": majority, "log_likelihood": -1.4}
     return {
         "finished": True,
+        "refit": None,
         "examples": {"train": 9, "validation": 9, "test": 9},
         "groups": {"train": 9, "validation": 9, "test": groups},
         "calibration": calibration,

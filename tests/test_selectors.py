@@ -191,6 +191,13 @@ def test_an_enumerated_posterior_has_no_q_to_be_weighed_by(scheme):
         check_sampling(parse_scheme(scheme, "pool"), Sampling())
 
 
+@pytest.mark.parametrize("sampling", [Sampling(temperature=0.5), Sampling(top_p=0.9), Sampling(top_k=3)])
+def test_what_does_nothing_to_an_enumeration_is_refused(sampling):
+    check_sampling(parse_scheme("exact"), Sampling())
+    with pytest.raises(ConfigError, match="do nothing to it"):
+        check_sampling(parse_scheme("exact"), sampling)
+
+
 def test_a_temperature_enters_q_as_it_was_drawn_and_ends_exactness():
     scheme = parse_scheme("forward+rationalize", "resample")
     check_sampling(scheme, Sampling(temperature=0.7))

@@ -77,7 +77,9 @@ class FitConfig(BaseModel):
         "flag", description="hinted rationales that speak of the hint: flag counts them, drop does not accept them"
     )
     leak_phrases: tuple[str, ...] = Field(
-        (), description="phrases that speak of the hint, without regard to case (default: a short English list)"
+        (),
+        description="phrases sought in a hinted rationale, before its verdict: whole words, any case (default: a short "
+        "English list, which yours replaces)",
     )
     shots: int = Field(
         0,

@@ -33,7 +33,7 @@ _HEAD = (
     "within one",
     "MAE",
     "log-likelihood",
-    "evidence",
+    "evidence score",
     "examples kept",
     "generated tokens",
     "seconds",
@@ -78,8 +78,8 @@ def _page(summaries: Mapping[str, dict[str, Any]], runs: Mapping[str, Path], out
             "# Reasoning learned from answers alone",
             f"{sizes['train']} questions with their ratings, no rationale; {any_summary['last_iteration']} iterations "
             f"of {STEPS} steps for every scheme; {sizes['test']} test questions, scored at the end (standard error of "
-            "an accuracy: about 0.03). The best iteration is chosen by evidence on validation (mean "
-            "log p(rating | question), nats).",
+            "an accuracy: about 0.03). The best iteration is chosen by the evidence score on "
+            "validation (mean log p(rating | question), nats, smoothed by one draw of the training marginal).",
             table(_HEAD, list(_rows(summaries))),
             "![accuracy and log-likelihood on validation against generated tokens](demo.svg)",
             "## Before and after (STaR, best iteration)",

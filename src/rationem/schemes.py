@@ -170,6 +170,11 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
             that is not drawn; or a chain whose proposals are not one distribution.
     """
     selector = scheme.selector
+    if all(one.prompt == "posterior" for one in scheme.plan) and not sampling.exact:
+        raise ConfigError(
+            f"The scheme {scheme.name!r} enumerates: --temperature, --top-p and --top-k do nothing to it. Leave them "
+            "out."
+        )
     if not selector.needs_ratios:
         return
     if not sampling.covers:

@@ -333,6 +333,12 @@ def _exclusive(directory: Path) -> int:
 
 
 def _other_run(directory: Path, different: Iterable[str], wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
+    if "refit" in found and "refit" not in wanted:
+        origin = found["refit"]
+        return (
+            f"{directory} was made by rationem refit (of {origin['run']}, iteration {origin['iteration']}). "
+            f"Give that command again to go on; rationem report {directory} shows it."
+        )
     lines = [f"{directory} holds a run with other settings. Give another --output, or the settings of that run:"]
     for key in different:
         here, asked = found.get(key), wanted.get(key)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table
+from rationem.report.trust import start_name
 
 #: Title, kind of draws, key.
 _HINTS = (
@@ -48,7 +49,7 @@ def inside(summary: Mapping[str, Any]) -> list[str]:
 
 def _name(summary: Mapping[str, Any], k: int) -> str:
     mark = " (best)" if k == summary["best_iteration"] else ""
-    return ("base model" if k == 0 else f"iteration {k}") + mark
+    return (start_name(summary) if k == 0 else f"iteration {k}") + mark
 
 
 def _evidence(summary: Mapping[str, Any]) -> list[str]:
@@ -77,11 +78,11 @@ def _evidence_said(record: _Entry, *, chooses: bool) -> Iterator[str]:
         if hinted
         else ""
     )
-    yield f"Raw is from {forward} rationales per item, written as the judge writes them{weighted}."
-    yield "On average every estimate is below the truth, and more draws bring it nearer."
+    yield f"Raw is from {forward} rationale{'s' * (forward != 1)} per item, written as the judge writes them{weighted}."
+    yield "On average these estimates are below the truth, and more draws bring them nearer."
     yield (
         f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says the training "
-        "marginal to all draws of every item, so that an item which no draw explains has one too."
+        "marginal to all draws of every item, so that an item which no draw explains has one too; it is no bound."
     )
     if hinted:
         yield (
@@ -158,11 +159,12 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
         for entry in found
     ]
     head = ["iteration", "prompt tokens", "generated tokens", *(["tokens scored for weights"] if weighted else [])]
-    head += ["seconds", "examples kept", "prompt tokens per kept", "generated per kept", "nats gained"]
+    head += ["seconds of drawing", "examples kept", "prompt tokens per kept", "generated per kept", "nats gained"]
     head += ["generated tokens per nat gained", "seconds per nat gained"]
     said = (
         "What the draws for training cost, and what that bought: a kept example is one to train on; nats gained are "
-        "those of the evidence score over the base model's, and their price counts all iterations up to this one."
+        f"those of the evidence score over that of the {start_name(summary)}, and their price counts all iterations up "
+        "to this one."
     )
     return ["### Cost", said, table(head, rows)]
 
@@ -198,7 +200,9 @@ def _by_label(summary: Mapping[str, Any]) -> list[str]:
     head, titles = ["level", "training examples"], ("first draw accepted", "kept", "draws per kept")
     for entry in found:
         head += [f"{title}, iteration {entry['iteration']}" for title in titles]
-    said = "Which levels are lost: of the training examples with each, the share whose first draw was right, and kept."
+    said = (
+        "Which levels are lost: of the training examples with each, the share whose first draw was accepted, and kept."
+    )
     return ["### Acceptance by label", said, table(head, rows)]
 
 

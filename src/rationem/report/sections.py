@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table, within
-from rationem.report.trust import FEW_GROUPS, not_found
+from rationem.report.trust import FEW_GROUPS, not_found, start_name
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
@@ -74,7 +74,7 @@ def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
         k = entry["iteration"]
         if split in entry:
             mark = " (best)" if k == summary["best_iteration"] else ""
-            found.append((("base model" if k == 0 else f"iteration {k}") + mark, entry[split]))
+            found.append(((start_name(summary) if k == 0 else f"iteration {k}") + mark, entry[split]))
         if k == 0 and split == "test" and summary["shots"]:
             found.append(
                 (f"base model, {summary['shots']['examples']} examples in the prompt", summary["shots"]["test"])

@@ -52,6 +52,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
             "best_iteration": best,
             "chosen_by": chosen_by,
+            "refit": manifest.get("refit"),
             "last_iteration": last,
             "iterations": iterations,
             "per_nat": evidence.per_nat(iterations),

@@ -9,14 +9,9 @@ from rationem.report import sections
 from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
-from rationem.report.trust import FEW_GROUPS, compared, doubts
+from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
 
 __all__ = ["doubts", "markdown", "number", "table"]
-
-_ACCOUNTED = (
-    "Training examples that are kept are trained on; of exhausted ones no try reached the people's rating. A trial is "
-    "one try."
-)
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -24,6 +19,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     config = summary["config"]
     parts = [
         f"# {config['scheme']} on {config['model']}",
+        _settings(summary),
         _sentence(summary),
         *_warnings(summary),
         *reading(summary),
@@ -36,7 +32,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
             if split == "test" or "test" not in summary["baselines"]:
                 parts += _details(summary, split)
     parts += sections.calibration(summary)
-    parts += ["## Every example of every iteration", _ACCOUNTED, table(*_accounts(summary))]
+    parts += ["## Every example of every iteration", _accounted(summary), table(*_accounts(summary))]
     parts += inside(summary)
     return "\n\n".join(parts) + "\n"
 
@@ -57,6 +53,28 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
     ]
 
 
+def _settings(summary: Mapping[str, Any]) -> str:
+    """Return what was run, so that two pages can be told apart."""
+    config = summary["config"]
+    length = f"{config['epochs']} epochs" if config.get("epochs") else f"{config.get('steps')} steps"
+    told = [
+        f"selector {config.get('selector')}",
+        f"reward {config.get('reward')} (threshold {config.get('threshold')}, as {config.get('reward_as')})",
+        f"leak filter {config.get('leak_filter')}",
+        f"{length} per iteration from the {config.get('init')} weights",
+        f"learning rate {config.get('learning_rate')}",
+        f"seed {config.get('seed')}",
+    ]
+    refit = summary.get("refit")
+    again = (
+        f" A refit of {refit['run']}, iteration {refit['iteration']}: nothing was drawn for training, the draws and "
+        f"their tokens are those of {refit['run']}, and iteration 0 is the weights that drew them."
+        if refit
+        else ""
+    )
+    return f"Scheme {config['scheme']}, {', '.join(told)}.{again}"
+
+
 def _sentence(summary: Mapping[str, Any]) -> str:
     split, before, after = compared(summary)
     if not summary["finished"]:
@@ -67,10 +85,12 @@ def _sentence(summary: Mapping[str, Any]) -> str:
     of_each = " of the criterion" if summary["criteria"] else ""
     interval = _interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
-    untrained = f"before training in {_percent(before['accuracy'])}; " if trained else ""
-    earlier = f"{number(before['log_likelihood'])} before training, " if trained else ""
+    untouched = start_name(summary) if summary["refit"] else "untrained base model"
+    when = "before this refit" if summary["refit"] else "before training"
+    untrained = f"{when} in {_percent(before['accuracy'])}; " if trained else ""
+    earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
     return (
-        f"{_asked(after, split, summary)} the judge{'' if trained else ', the untrained base model,'} names the "
+        f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names the "
         f"people's level in {_percent(after['accuracy'])}{interval} of all cases; {untrained}always saying the most "
         f"frequent training label{of_each}, in {_percent(baselines['majority']['accuracy'])}."
         f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
@@ -124,7 +144,14 @@ def _chosen(summary: Mapping[str, Any]) -> str:
         return f"{which} is taken as the best, for it is the last: none is measured on the validation set."
     if summary["chosen_by"] == "last iteration":
         return f"{which} is taken as the best, for it is the last: there is no validation set to choose by."
-    return f"{which} is the best by {summary['chosen_by']}."
+    asked, last = summary["config"].get("iterations"), summary["last_iteration"]
+    patience = summary["config"].get("patience")
+    ended = (
+        f" The run ended before its {asked} iterations: no better score for {patience} (--patience)."
+        if summary["finished"] and patience and asked and last < asked
+        else ""
+    )
+    return f"{which} is the best by {summary['chosen_by']}.{ended}"
 
 
 def _tested(summary: Mapping[str, Any]) -> str:
@@ -138,6 +165,16 @@ def _warnings(summary: Mapping[str, Any]) -> list[str]:
     shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
     sentences = [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
     return [f"**{sentence}**" for sentence in sentences]
+
+
+def _accounted(summary: Mapping[str, Any]) -> str:
+    steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
+    leaked = any("leaked" in step["outcomes"] for step in steps)
+    told = " Of a leaked one the level was accepted, and the rationale speaks of the hint." if leaked else ""
+    return (
+        "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
+        f"the selector may keep one of several accepted.{told} Seconds are of the whole iteration, evaluation included."
+    )
 
 
 def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

@@ -41,6 +41,11 @@ def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
     return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
 
 
+def start_name(summary: Mapping[str, Any]) -> str:
+    """Return what iteration 0 is called: the base model, or the weights that a refit starts from."""
+    return "start of the refit" if summary["refit"] else "base model"
+
+
 def edge(temperature: float) -> str | None:
     """Return what a temperature at the edge of the searched range says of the probabilities; None within it.
 
@@ -74,7 +79,7 @@ def _few(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> It
 
 def _untrained(summary: Mapping[str, Any]) -> Iterator[str]:
     if summary["best_iteration"] == 0:
-        yield "No iteration was better on validation than the base model: training did not help."
+        yield f"No iteration was better on validation than the {start_name(summary)}: training did not help."
 
 
 def _unparsed(after: Mapping[str, Any]) -> Iterator[str]:
