@@ -194,7 +194,7 @@ def test_what_was_not_parsed_or_too_long_has_the_marginal_of_its_criterion():
     known = {"kind": (0.1, 0.2, 0.3, 0.4), "true": (0.4, 0.3, 0.2, 0.1)}
     logps = np.log([0.25] * 4).tolist()
     ledger = SimpleNamespace(
-        level_logps=lambda *_: {x.id: {0: logps} for x in examples},
+        level_logps=lambda *_, **__: {x.id: {0: logps} for x in examples},
         outcomes=lambda *_: {
             (x.id, m): [o] for x in examples for m, o in enumerate((Outcome.WRONG, Outcome.TRUNCATED))
         },
