@@ -32,7 +32,8 @@ def files():
 def run(files, tmp_path_factory):
     train, answers, _ = files
     output = tmp_path_factory.mktemp("saf") / "run"
-    options = "--scheme star --iterations 1 --steps 10 --draws 2 --shots 1 --limit 300 --evidence-draws 1 --sampling-batch 128".split()
+    options = "--scheme star --iterations 1 --steps 10 --draws 2 --evidence-draws 1 --shots 1 --limit 300".split()
+    options += ["--sampling-batch", "128"]
     assert main(["fit", *train, "--test", *answers, *SETTINGS, *options, "--output", str(output)]) == 0
     return output
 
