@@ -31,8 +31,8 @@ def files():
 def run(files, tmp_path_factory):
     output = tmp_path_factory.mktemp("feedbackqa") / "run"
     train, test = files
-    options = "--model tiny-judge --scheme star --iterations 1 --draws 1 --evidence-draws 1 --sampling-batch 128".split()
-    options += ["--threads", "1"]
+    options = "--model tiny-judge --scheme star --iterations 1 --draws 1 --evidence-draws 1".split()
+    options += ["--sampling-batch", "128", "--threads", "1"]
     assert main(["fit", *train, "--test", *test, *options, "--output", str(output)]) == 0
     return output, json.loads((output / "metrics.json").read_text())
 
