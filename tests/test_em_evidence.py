@@ -35,6 +35,7 @@ def open_enumerating(theta_path):
     return engine
 
 
+@pytest.mark.slow
 def test_what_exact_em_keeps_follows_the_posterior_and_generates_nothing(tmp_path):
     problem = toy.problem(tmp_path, parse_scheme("exact"), copies=1000, engine=open_enumerating)
     kept = e_step(1, EMState(0, problem.base), problem)
@@ -49,6 +50,7 @@ def test_what_exact_em_keeps_follows_the_posterior_and_generates_nothing(tmp_pat
     assert record["generated_tokens"] == record["prompt_tokens"] == 0
 
 
+@pytest.mark.slow
 def test_exact_em_raises_the_likelihood_until_it_is_certain(tmp_path):
     problem = toy.problem(tmp_path, parse_scheme("exact"), copies=200, engine=open_enumerating)
     fit(problem, 2)

@@ -161,6 +161,7 @@ def test_a_chain_is_metropolis_at_temperature_one_with_one_hinted_proposal():
         check_sampling(parse_scheme(scheme, "pool"), Sampling())
 
 
+@pytest.mark.slow
 def test_a_graded_draw_of_the_model_is_weighed_like_others(tmp_path):
     """Not kept at once: what is accepted follows pi where r > 0, and the target is r pi."""
     task = replace(toy.TASK, rule="ordinal")
