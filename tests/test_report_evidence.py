@@ -328,21 +328,12 @@ def test_every_new_number_is_documented(ran):
         assert f"`{name}`" in page, name
 
 
-@pytest.mark.parametrize(
-    ("notes", "change", "known"),
-    [
-        ({}, {}, True),
-        ({"rows": 9}, {}, False),  # a file: whoever exported the world may have changed it
-        ({}, {"id": "mine-1"}, False),
-        ({}, {"fields": {"prompt": "What?", "response": "That."}}, False),
-        ({}, {"fields": {"prompt": "What?", "response_a": "a", "response_b": "b"}}, False),
-    ],
-)
-def test_only_of_the_embedded_world_is_it_known_what_is_true(notes, change, known, tmp_path):
-    first, *rest = world.examples(5, seed=0)
+@pytest.mark.parametrize(("notes", "known"), [({"world": True}, True), ({}, False), ({"rows": 9}, False)])
+def test_only_of_the_embedded_world_is_it_known_what_is_true(notes, known, tmp_path):
+    """An exported world is a file like any other: whoever exported it may have changed it."""
     ledger = Ledger(tmp_path / "run")
     manifest = {"task": {"scale": world.SCALE.describe()}, "config": {}, "notes": notes}
-    ledger.start(manifest, {"train": (*rest, replace(first, **change))})
+    ledger.start(manifest, {"train": world.examples(5, seed=0)})
     with closing(read_only(tmp_path / "run")) as db:
         assert read_run(db).faithful is (world.faithful if known else None)
     ledger.close()

@@ -7,7 +7,7 @@ transaction; so a killed run meets the same batches again, skips those that are 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rationem import leaks, progress
 from rationem.ledger import Ledger
@@ -54,6 +54,10 @@ class Drawing:
     max_prompt_tokens: int = 1024
     leaks: tuple[str, ...] = ()
     enumerate_above: float = 1e-3
+
+    def as_it_is(self) -> Drawing:
+        """Return the same without anything that warps or filters draws: what measures a model, not what trains it."""
+        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=())
 
 
 @dataclass(frozen=True, slots=True)

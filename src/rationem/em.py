@@ -23,7 +23,7 @@ from rationem import metrics, progress
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.engines.held import Engines
 from rationem.evaluate import SHOTS, evaluate, validation_score
-from rationem.keep import conclude, rescore, training_samples
+from rationem.keep import settle, training_samples
 from rationem.leaks import PHRASES
 from rationem.ledger import Ledger
 from rationem.measure.difficulty import measure_difficulty
@@ -232,14 +232,15 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
             purpose=Purpose.TRAIN,
             label=f"iteration {k}, E-step, attempt {attempt + 1} of {len(problem.scheme.plan)} ({proposal})",
         )
-    if problem.scheme.selector.needs_ratios:
-        rescore(k, queue, problem.scheme, problem.drawing, lambda one: _engine_for(one, state, problem))
-    end = conclude(k, {x.id for x in queue}, problem.data.train, problem.scheme, problem.drawing)
-    drawn = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
-    progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(problem.data.train)} examples; trials: {drawn}")
-    seconds = time.perf_counter() - started
-    ledger.finish(k, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
-    return end.kept
+    return settle(
+        k,
+        queue,
+        problem.data.train,
+        problem.scheme,
+        problem.drawing,
+        lambda one: _engine_for(one, state, problem),
+        started=started,
+    )
 
 
 def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> str:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 from rationem import evidence, metrics
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
-from rationem.types import Engine, Example, Outcome, Prediction, Purpose, Sampling
+from rationem.types import Engine, Example, Outcome, Prediction, Purpose
 
 #: The split's name of the control that is shown solved examples; its examples are those of the test set.
 SHOTS = "shots"
@@ -42,7 +41,7 @@ def evaluate(
     """
     started = time.perf_counter()
     # Evidence needs z ~ pi(. | x) as it is: whatever warps the E-step's draws does not reach the evaluation's.
-    run = replace(run, sampling=Sampling(max_new_tokens=run.sampling.max_new_tokens))
+    run = run.as_it_is()
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     draw(
         [Ticket(x, m) for x in fitting for m in range(draws)],

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from rationem import scoring
+from rationem import progress, scoring
 from rationem.drawing import Drawing
 from rationem.errors import RunError
 from rationem.ledger import Ledger
@@ -30,6 +31,40 @@ class Concluded:
     kept: list[Kept]
     states: dict[str, State]
     record: dict[str, Any]
+
+
+def settle(
+    k: int,
+    queue: Sequence[Example],
+    train: Sequence[Example],
+    scheme: Scheme,
+    run: Drawing,
+    engine_for: Callable[[Proposal], Engine],
+    *,
+    started: float,
+) -> list[Kept]:
+    """End an E-step whose trials are in the ledger: likelihoods where they are needed, kept set, states, record.
+
+    Args:
+        k: the iteration.
+        queue: the training examples that were drawn for; the others are too long.
+        train: all of them.
+        scheme: whose selector decides.
+        run: what stays the same over all draws.
+        engine_for: a proposal's engine, for likelihoods.
+        started: of ``time.perf_counter``, when the E-step began.
+
+    Raises:
+        RunError: see :func:`conclude`.
+    """
+    if scheme.selector.needs_ratios:
+        rescore(k, queue, scheme, run, engine_for)
+    end = conclude(k, {x.id for x in queue}, train, scheme, run)
+    trials = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
+    progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(train)} examples; trials: {trials}")
+    seconds = time.perf_counter() - started
+    run.ledger.finish(k, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
+    return end.kept
 
 
 def rescore(

@@ -213,7 +213,7 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
         patience=config.patience,
         leak_filter=config.leak_filter,
         leak_phrases=config.leak_phrases,
-        faithful=world.faithful if config.data == (WORLD,) else None,
+        faithful=world.faithful if run.splits.notes.get(WORLD) else None,
         enumerate_above=config.enumerate_above,
         init=config.init,
         shots=config.shots,

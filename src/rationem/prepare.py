@@ -190,7 +190,7 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     if config.rubric:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
     task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
-    return task, Splits(train[: config.limit], validation, test)
+    return task, Splits(train[: config.limit], validation, test, {WORLD: True})
 
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:

@@ -17,12 +17,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rationem import models, progress
+from rationem import models
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.drawing import judge
 from rationem.em import Problem
 from rationem.errors import ConfigError, RunError
-from rationem.keep import conclude, rescore
+from rationem.keep import settle
 from rationem.launch import Resolved, base_name, carry_out, manifest
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
@@ -235,17 +235,11 @@ def _write(origin: Origin, trials: Sequence[Trial], problem: Problem) -> None:
     if scheme.selector.remembers == "kept" and ledger.record(0, _REMEMBERED) is None:
         states = [replace(one, drawn=_renumbered(one.drawn, origin)) for one in origin.kept]
         ledger.finish(0, _REMEMBERED, seconds=0.0, kept=states)
-    if scheme.selector.needs_ratios:
-        try:
-            rescore(1, train, scheme, problem.drawing, _engine_for(origin, problem))
-        finally:
-            problem.engines.close()
-    queued = {x.id for x in train} - origin.too_long
-    end = conclude(1, queued, train, scheme, problem.drawing)
-    judged = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
-    progress.say(f"refit: kept {len(end.kept)} samples of {len(train)} examples; trials, judged again: {judged}")
-    seconds = time.perf_counter() - started
-    ledger.finish(1, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
+    queue = [x for x in train if x.id not in origin.too_long]
+    try:
+        settle(1, queue, train, scheme, problem.drawing, _engine_for(origin, problem), started=started)
+    finally:
+        problem.engines.close()
 
 
 def _engine_for(origin: Origin, problem: Problem) -> Callable[[Proposal], Engine]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 
 from rationem import evidence
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.ledger.reading import read_examples, read_level_logps, read_outcomes
 from rationem.schemes import FORWARD
 from rationem.seeds import seed_for
-from rationem.types import Engine, Example, Purpose, Sampling
+from rationem.types import Engine, Example, Purpose
 
 
 def measure_difficulty(train: Sequence[Example], engine: Engine, run: Drawing, *, examples: int, draws: int) -> None:
@@ -24,7 +23,7 @@ def measure_difficulty(train: Sequence[Example], engine: Engine, run: Drawing, *
         draws: rationales per example.
     """
     started = time.perf_counter()
-    run = replace(run, sampling=Sampling(max_new_tokens=run.sampling.max_new_tokens))
+    run = run.as_it_is()
     chosen = sorted(train, key=lambda x: seed_for(run.seed, "difficulty", x.id))[:examples]
     fitting = [x for x in chosen if fits(x, (FORWARD,), engine, run)]
     draw(

@@ -19,7 +19,7 @@ from rationem.measure.hints import Faithful, hint_record, wrong_hint
 from rationem.schemes import FORWARD, RATIONALIZE
 from rationem.scoring import score
 from rationem.seeds import seed_for
-from rationem.types import Engine, Example, Outcome, Purpose, Sampling
+from rationem.types import Engine, Example, Outcome, Purpose
 
 #: The name of this phase in the ledger's table ``iterations``.
 PHASE = "evidence"
@@ -62,7 +62,7 @@ def measure(
     if run.ledger.record(iteration, PHASE) is not None:
         return
     started = time.perf_counter()
-    run = replace(run, sampling=Sampling(max_new_tokens=run.sampling.max_new_tokens), leaks=())
+    run = run.as_it_is()
     fitting = [x for x in examples if fits(x, (FORWARD, RATIONALIZE), engine, run)]
     draw(
         [Ticket(x, m) for x in fitting for m in range(hinted)],

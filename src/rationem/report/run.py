@@ -13,7 +13,6 @@ from rationem.ledger import read_examples, read_manifest
 from rationem.measure.hints import Faithful
 from rationem.scale import Scale
 from rationem.types import Example
-from rationem.world import questions
 
 SPLITS = ("train", "validation", "test")
 
@@ -54,25 +53,11 @@ def read_run(db: sqlite3.Connection) -> Run:
     manifest = read_manifest(db)
     task = manifest["task"]
     sets = {split: read_examples(db, split) for split in SPLITS}
-    is_world = _is_world(manifest["notes"], sets["train"])
     return Run(
         db,
         sets,
         Scale.from_description(task["scale"]),
         bool(task.get("pair")),
         manifest["config"],
-        world.faithful if is_world else None,
-    )
-
-
-def _is_world(notes: Mapping[str, Any], train: tuple[Example, ...]) -> bool:
-    """Say whether the run learned from the embedded world, whose data the manifest does not name.
-
-    Every file leaves notes on how it was read, the world none; its examples have its ids, and texts that it reads back.
-    """
-    return (
-        not notes
-        and bool(train)
-        and all(x.id.startswith("world-") and {"prompt", "response"} <= x.fields.keys() for x in train)
-        and all(questions.read(x.fields) is not None for x in train)
+        world.faithful if manifest["notes"].get("world") else None,
     )
