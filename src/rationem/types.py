@@ -9,9 +9,10 @@ failed *item* is data and has a name here; a failed *program* is an exception (`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from rationem.scale import Scale
@@ -124,7 +125,8 @@ class Draft:
     """One completion as the engine drew it: its text without the end-of-turn token, and its exact token ids.
 
     ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. Empty where
-    the engine does not say; then nothing can be weighted.
+    the engine does not say; then nothing can be weighted. ``encoded`` marks ids that the engine did not send: its text
+    was encoded here, once, so they may not be the tokens that were drawn.
     """
 
     text: str
@@ -132,6 +134,7 @@ class Draft:
     finish: Finish
     prompt_tokens: int
     token_logps: tuple[float, ...] = ()
+    encoded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -347,6 +350,25 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Let go of the weights."""
+        ...
+
+
+@runtime_checkable
+class Concurrent(Engine, Protocol):
+    """An engine that takes requests one by one and holds many at a time; what is done first, comes first.
+
+    ``concurrency`` is how many requests it likes to hold. What it cannot serve is a draft with ``Finish.FAILED``; a
+    future with an exception means that the engine itself is lost.
+    """
+
+    concurrency: int
+
+    def submit(self, request: Request) -> Future[Draft]:
+        """Begin one request."""
+        ...
+
+    def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
+        """Begin to score one draft's levels; see ``score_levels``."""
         ...
 
 

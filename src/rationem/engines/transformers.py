@@ -20,10 +20,10 @@ from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from rationem.chat import Chat
 from rationem.engines.cache import Read, rows_of, with_room
+from rationem.engines.completion import Reader
 from rationem.errors import ModelError
 from rationem.evidence import Enumeration
 from rationem.models import Loaded
-from rationem.parse import marker_pattern
 from rationem.seeds import uniforms
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
@@ -69,10 +69,10 @@ class TransformersEngine:
     ) -> None:
         self._model = loaded.model.eval()
         self._chat = Chat(loaded.tokenizer)
-        self._stop_ids = loaded.stop_ids | {self._chat.end_of_turn}
+        self._reader = Reader(self._chat, marker, loaded.stop_ids)
+        self._stop_ids = self._reader.stop_ids
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
         self._marker = marker
-        self._verdict_line = _VerdictLine(self._chat, marker)
         self._logits_at_once = logits_at_once
         self.batch_size = batch_size
 
@@ -92,7 +92,10 @@ class TransformersEngine:
         prompts = [self._chat.encode(request.prompt) for request in requests]
         last = torch.tensor([prompt[-1] for prompt in prompts], device=self._model.device)
         rows = self._decode(self._prefill(prompts), last, _InverseCdf(requests))
-        return [self._draft(row, len(prompt)) for row, prompt in zip(rows, prompts, strict=True)]
+        return [
+            self._reader.draft(row.ids, row.finish, len(prompt), row.logps)
+            for row, prompt in zip(rows, prompts, strict=True)
+        ]
 
     @torch.inference_mode()
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
@@ -103,7 +106,7 @@ class TransformersEngine:
         if not queries:
             return []
         prompts = [self._chat.encode(query.prompt) for query in queries]
-        rationales, tails = zip(*(self._rationale_and_tails(query) for query in queries), strict=True)
+        rationales, tails = zip(*(self._reader.rationale_and_tails(query) for query in queries), strict=True)
         read = self._prefill(prompts)
         rest = [(prompt[-1], *rationale) for prompt, rationale in zip(prompts, rationales, strict=True)]
         read, logits = self._read_on(read, *self._left_padded(rest))
@@ -137,11 +140,7 @@ class TransformersEngine:
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
-        ids, low, high = draft.token_ids, 0, len(draft.token_ids)
-        while low < high:
-            middle = (low + high + 1) // 2
-            low, high = (middle, high) if len(self._chat.decode(ids[:middle])) <= characters else (low, middle - 1)
-        return low
+        return self._reader.tokens_within(draft, characters)
 
     def enumerate(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, threshold: float, max_new_tokens: int
@@ -205,7 +204,7 @@ class TransformersEngine:
             )
         row.ids.append(token)
         row.logps.append(logp)
-        if token in self._stop_ids or self._verdict_line.closed(row.ids):
+        if self._reader.ends(row.ids):
             row.finish = Finish.STOP
         return row.finish is Finish.STOP
 
@@ -255,29 +254,11 @@ class TransformersEngine:
             logits = torch.cat([logits, further], dim=1)
         return (_log_probs(logits, targets).double() * real).sum(dim=1)
 
-    def _rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
-        """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
-
-        A token that reaches beyond the marker ("rating: 4" in one token) is dropped, and its part up to the marker is
-        encoded again with each level, so that every level is a continuation of the same ids.
-        """
-        text = query.draft.text[: query.upto]
-        ids = query.draft.token_ids
-        count = self.tokens_within(query.draft, len(text))
-        rest = text[len(self._chat.decode(ids[:count])) :]
-        tails = (self._chat.encode_completion(rest + continuation) for continuation in query.continuations)
-        return ids[:count], tuple(tails)
-
     def _left_padded(self, rows: Sequence[tuple[int, ...]]) -> tuple[torch.Tensor, torch.Tensor]:
         width = max(len(row) for row in rows)
         ids = torch.tensor([[self._pad] * (width - len(row)) + list(row) for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         return ids.to(self._model.device), mask.to(self._model.device)
-
-    def _draft(self, row: _Row, prompt_tokens: int) -> Draft:
-        ended = bool(row.ids) and row.ids[-1] in self._stop_ids
-        text = self._chat.decode(tuple(row.ids[:-1] if ended else row.ids))
-        return Draft(text, tuple(row.ids), row.finish, prompt_tokens, tuple(row.logps))
 
 
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:
@@ -299,11 +280,6 @@ def _log_probs(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """Return log softmax(logits)[target] in single precision, shapes (rows, T, V) and (rows, T) -> (rows, T)."""
     picked: torch.Tensor = logits.gather(2, targets.unsqueeze(2)).squeeze(2).float()
     return picked - torch.logsumexp(logits.float(), dim=2)
-
-
-def _verdict_is_closed(text: str, marker: str) -> bool:
-    match = marker_pattern(marker).search(text)
-    return match is not None and bool(match["verdict"].strip()) and match.end() < len(text)
 
 
 class _InverseCdf:
@@ -360,19 +336,3 @@ def _first_beyond(cumulative: torch.Tensor, target: torch.Tensor) -> torch.Tenso
     total = cumulative[:, -1]
     below = target.minimum(torch.nextafter(total, torch.zeros_like(total))).unsqueeze(1)
     return torch.searchsorted(cumulative, below, right=True).clamp(max=cumulative.shape[1] - 1)
-
-
-class _VerdictLine:
-    """Tell a row that ends with its first verdict line: only rows whose last token holds a line break are decoded."""
-
-    def __init__(self, chat: Chat, marker: str) -> None:
-        self._chat = chat
-        self._marker = marker
-        self._breaks: dict[int, bool] = {}
-
-    def closed(self, ids: Sequence[int]) -> bool:
-        """Return whether the verdict line is complete, line break included."""
-        last = ids[-1]
-        if last not in self._breaks:
-            self._breaks[last] = not {"\n", "\r"}.isdisjoint(self._chat.decode((last,)))
-        return self._breaks[last] and _verdict_is_closed(self._chat.decode(tuple(ids)), self._marker)

@@ -145,7 +145,7 @@ class Ledger:
     def append(self, trials: Sequence[Trial], scores: Mapping[tuple[str, int], LevelScores] | None = None) -> None:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
-            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 19)})", map(trial_row, trials))
+            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 20)})", map(trial_row, trials))
             if scores:
                 kind = trials[0]
                 db.executemany(

@@ -8,7 +8,7 @@ from typing import Any
 
 from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
 SCHEMA = """
@@ -21,7 +21,7 @@ CREATE TABLE IF NOT EXISTS trials (
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
   new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
   rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
-  reward REAL NOT NULL, token_logps TEXT NOT NULL,
+  reward REAL NOT NULL, token_logps TEXT NOT NULL, encoded INTEGER NOT NULL,
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
@@ -70,13 +70,14 @@ def trial_row(trial: Trial) -> tuple[Any, ...]:
         trial.outcome,
         trial.reward,
         json.dumps([round(logp, _DECIMALS) for logp in draft.token_logps]),
+        int(draft.encoded),
     )
 
 
 def read_trial(row: Sequence[Any]) -> Trial:
     """Return the trial of a row."""
     (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
-    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps = row[10:]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps, encoded = row[10:]
     return Trial(
         iteration,
         Purpose(purpose),
@@ -85,11 +86,16 @@ def read_trial(row: Sequence[Any]) -> Trial:
         retry,
         proposal,
         seed,
-        Draft(text, tuple(json.loads(token_ids)), Finish(finish), prompt_tokens, tuple(json.loads(token_logps))),
+        _draft(text, token_ids, finish, prompt_tokens, token_logps, encoded),
         Parsed(rationale, predicted, problem, marker_end),
         Outcome(outcome),
         reward,
     )
+
+
+def _draft(text: str, token_ids: str, finish: str, prompt_tokens: int, token_logps: str, encoded: int) -> Draft:
+    ids, logps = tuple(json.loads(token_ids)), tuple(json.loads(token_logps))
+    return Draft(text, ids, Finish(finish), prompt_tokens, logps, bool(encoded))
 
 
 def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[Any, ...]:

@@ -1,0 +1,75 @@
+"""A completion as token ids and as text: where it ends, where its rationale does, and what may follow."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from rationem.chat import Chat
+from rationem.parse import marker_pattern
+from rationem.types import Draft, Finish, LevelQuery
+
+
+class Reader:
+    """Reads completions for an engine: all that depends on tokenizer and marker, and on no weights.
+
+    Args:
+        chat: the model's tokenizer and conversation format.
+        marker: the text that opens the verdict line; a completion ends behind that line.
+        stop_ids: tokens at which the model may end its turn, beside the end-of-turn token.
+    """
+
+    def __init__(self, chat: Chat, marker: str, stop_ids: Collection[int] = ()) -> None:
+        self.chat = chat
+        self.stop_ids = frozenset(stop_ids) | {chat.end_of_turn}
+        self._pattern = marker_pattern(marker)
+        self._breaks: dict[int, bool] = {}
+
+    def ends(self, ids: Sequence[int]) -> bool:
+        """Say whether a completion ends with its last token: the turn's end, or the end of the first verdict line.
+
+        Only where the last token holds a line break is anything decoded.
+        """
+        return ids[-1] in self.stop_ids or (self._breaks_line(ids[-1]) and self._verdict_is_closed(tuple(ids)))
+
+    def length(self, ids: Sequence[int]) -> int | None:
+        """Return how many of the tokens belong to the completion; None where it has no end among them."""
+        return next((n for n in range(1, len(ids) + 1) if self.ends(ids[:n])), None)
+
+    def draft(
+        self, ids: Sequence[int], finish: Finish, prompt_tokens: int, logps: Sequence[float], *, encoded: bool = False
+    ) -> Draft:
+        """Return the draft of these tokens; see ``Draft``."""
+        ended = bool(ids) and ids[-1] in self.stop_ids
+        text = self.chat.decode(tuple(ids[:-1] if ended else ids))
+        return Draft(text, tuple(ids), finish, prompt_tokens, tuple(logps), encoded)
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        ids, low, high = draft.token_ids, 0, len(draft.token_ids)
+        while low < high:
+            middle = (low + high + 1) // 2
+            low, high = (middle, high) if len(self.chat.decode(ids[:middle])) <= characters else (low, middle - 1)
+        return low
+
+    def rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+        """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
+
+        A token that reaches beyond the marker ("rating: 4" in one token) is dropped, and its part up to the marker is
+        encoded again with each level, so that every level is a continuation of the same ids.
+        """
+        text = query.draft.text[: query.upto]
+        ids = query.draft.token_ids
+        count = self.tokens_within(query.draft, len(text))
+        rest = text[len(self.chat.decode(ids[:count])) :]
+        tails = (self.chat.encode_completion(rest + continuation) for continuation in query.continuations)
+        return ids[:count], tuple(tails)
+
+    def _breaks_line(self, token: int) -> bool:
+        if token not in self._breaks:
+            self._breaks[token] = not {"\n", "\r"}.isdisjoint(self.chat.decode((token,)))
+        return self._breaks[token]
+
+    def _verdict_is_closed(self, ids: tuple[int, ...]) -> bool:
+        text = self.chat.decode(ids)
+        match = self._pattern.search(text)
+        return match is not None and bool(match["verdict"].strip()) and match.end() < len(text)
