@@ -9,12 +9,13 @@ failed *item* is data and has a name here; a failed *program* is an exception (`
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from rationem.scale import Scale
 
 #: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
