@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rationem import metrics, progress
-from rationem.drawing import Drawing, Ticket, draw, fits
+from rationem.drawing import Drawing, attempt, fits
 from rationem.engines.held import Engines
 from rationem.evaluate import SHOTS, evaluate, validation_score
 from rationem.keep import settle, training_samples
@@ -34,9 +34,7 @@ from rationem.seeds import seed_for
 from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import (
     Engine,
-    Example,
     Kept,
-    Outcome,
     Purpose,
     Sample,
     Sampling,
@@ -219,28 +217,13 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
         return ledger.kept(k)
     started = time.perf_counter()
     sampler = problem.engines.at(state.theta)
+
+    def engine_for(proposal: Proposal) -> Engine:
+        return _engine_for(proposal, state, problem)
+
     queue = [x for x in problem.data.train if fits(x, problem.scheme.plan, sampler, problem.drawing)]
-    for attempt, proposal in enumerate(problem.scheme.plan):
-        pending = _unsatisfied(queue, k, attempt, problem)
-        engine = _engine_for(proposal, state, problem)
-        draw(
-            [Ticket(x, attempt) for x in pending],
-            proposal,
-            engine,
-            problem.drawing,
-            iteration=k,
-            purpose=Purpose.TRAIN,
-            label=f"iteration {k}, E-step, attempt {attempt + 1} of {len(problem.scheme.plan)} ({proposal})",
-        )
-    return settle(
-        k,
-        queue,
-        problem.data.train,
-        problem.scheme,
-        problem.drawing,
-        lambda one: _engine_for(one, state, problem),
-        started=started,
-    )
+    attempt(queue, problem.scheme, engine_for, problem.drawing, iteration=k)
+    return settle(k, queue, problem.data.train, problem.scheme, problem.drawing, engine_for, started=started)
 
 
 def maximize(k: int, state: EMState, kept: Sequence[Kept], problem: Problem) -> str:
@@ -376,17 +359,3 @@ def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:
     if proposal.model == "base":
         return problem.engines.at(problem.base, beside=state.theta)
     return problem.engines.at(state.theta, beside=problem.base if problem.scheme.uses_base else None)
-
-
-def _unsatisfied(queue: Sequence[Example], k: int, attempt: int, problem: Problem) -> list[Example]:
-    """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
-    history = problem.ledger.outcomes(k, Purpose.TRAIN)
-    graded = problem.threshold < 1 and problem.scheme.selector.weighs
-    exact = [proposal.is_exact(problem.sampling) and not graded for proposal in problem.scheme.plan]
-    pending = []
-    for x in queue:
-        before = [(exact[a], history[x.id, a][-1]) for a in range(attempt) if (x.id, a) in history]
-        failed = any(outcome is Outcome.ENGINE_FAILED for _, outcome in before)
-        if not failed and not problem.scheme.selector.satisfied(before):
-            pending.append(x)
-    return pending

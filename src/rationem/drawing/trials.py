@@ -1,0 +1,162 @@
+"""From one ticket to one trial: its prompt, its seed, what its draft says and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rationem import leaks
+from rationem.ledger import Ledger
+from rationem.schemes import Proposal, Scheme
+from rationem.seeds import seed_for
+from rationem.types import (
+    Draft,
+    Engine,
+    Example,
+    Finish,
+    LevelQuery,
+    LevelScores,
+    Outcome,
+    Parsed,
+    Prompt,
+    Purpose,
+    Request,
+    Sampling,
+    Task,
+    Trial,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What stays the same over all draws of a run.
+
+    Args:
+        sampling: how to draw; the scheme's exactness claims hold at temperature 1 without top-p and top-k.
+        threshold: a trial is accepted if its reward reaches this, in (0, 1].
+        retries: how often a draw that the engine failed is owed again before its example is set aside.
+        max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
+        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
+        leaks: phrases that a hinted rationale must not hold; one that does is ``leaked``, not accepted.
+    """
+
+    task: Task
+    ledger: Ledger
+    seed: int
+    sampling: Sampling
+    threshold: float = 1.0
+    retries: int = 2
+    max_prompt_tokens: int = 1024
+    leaks: tuple[str, ...] = ()
+    enumerate_above: float = 1e-3
+
+    def as_it_is(self) -> Drawing:
+        """Return the same without anything that warps or filters draws: what measures a model, not what trains it."""
+        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=())
+
+    def exact(self, scheme: Scheme) -> list[bool]:
+        """Say of each attempt of a plan whether what is accepted of it follows the posterior, weights included."""
+        graded = self.threshold < 1 and scheme.selector.weighs
+        return [proposal.is_exact(self.sampling) and not graded for proposal in scheme.plan]
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One draw to make: the attempt number is part of its seed."""
+
+    example: Example
+    attempt: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names its trials within an iteration and a purpose."""
+        return self.example.id, self.attempt
+
+
+def prompt_for(proposal: Proposal, example: Example, task: Task) -> Prompt:
+    """Return the prompt that a proposal samples from: only "rationalize" is ever handed the answer."""
+    if proposal.prompt == "rationalize":
+        return task.hint_prompt(example.fields, example.answer)
+    return task.prompt(example.fields)
+
+
+def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: Drawing) -> bool:
+    """Say whether every prompt that these proposals could need is within the limit."""
+    prompts = {prompt_for(proposal, example, run.task) for proposal in proposals}
+    return all(engine.prompt_tokens(prompt) <= run.max_prompt_tokens for prompt in prompts)
+
+
+def judge(
+    draft: Draft, answer: str, task: Task, threshold: float, phrases: Sequence[str] = ()
+) -> tuple[Parsed, Outcome, float]:
+    """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
+
+    Args:
+        phrases: what the rationale must not hold to be accepted; none where the answer was not in its prompt.
+    """
+    if draft.finish is Finish.FAILED:
+        return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
+    parsed = task.parse(draft.text)
+    if draft.finish is Finish.LENGTH:
+        return parsed, Outcome.TRUNCATED, 0.0
+    if parsed.answer is None:
+        return parsed, Outcome.UNPARSEABLE, 0.0
+    reward = task.reward(parsed.answer, answer)
+    if reward < threshold:
+        return parsed, Outcome.WRONG, reward
+    return parsed, Outcome.LEAKED if leaks.find(parsed.rationale, phrases) else Outcome.ACCEPTED, reward
+
+
+def request_for(ticket: Ticket, proposal: Proposal, run: Drawing, iteration: int, purpose: Purpose) -> Request:
+    """Return what is asked of an engine; the seed is the draw's own, whoever serves it and whenever."""
+    seed = seed_for(run.seed, iteration, ticket.example.id, ticket.attempt, purpose)
+    return Request(prompt_for(proposal, ticket.example, run.task), run.sampling, seed)
+
+
+def trial_of(
+    ticket: Ticket,
+    proposal: Proposal,
+    seed: int,
+    draft: Draft,
+    run: Drawing,
+    *,
+    iteration: int,
+    purpose: Purpose,
+    retry: int,
+) -> Trial:
+    """Return the trial that a draft makes."""
+    phrases = run.leaks if proposal.hinted else ()
+    parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, phrases)
+    return Trial(
+        iteration,
+        purpose,
+        ticket.example.id,
+        ticket.attempt,
+        retry,
+        str(proposal),
+        seed,
+        draft,
+        parsed,
+        outcome,
+        reward,
+    )
+
+
+def answer_draft(ticket: Ticket, prompt: Prompt, engine: Engine, task: Task) -> Draft:
+    """Return what the proposal "answer" gives: no draw, the verdict line of y*."""
+    text = task.format("", ticket.example.answer)
+    return Draft(text, engine.encode_completion(text), Finish.STOP, engine.prompt_tokens(prompt))
+
+
+def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
+    """Return what scores the levels behind a trial's rationale; None where there is no verdict marker."""
+    end = trial.parsed.marker_end
+    if end is None or trial.outcome is Outcome.ENGINE_FAILED:
+        return None
+    return LevelQuery(prompt_for(under, example, task), trial.draft, end, task.continuations)
+
+
+def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:
+    """Return the levels' log-probabilities, and whether the rationale ends where a token does."""
+    ends_a_token = engine.tokens_within(query.draft, query.upto) > engine.tokens_within(query.draft, query.upto - 1)
+    return LevelScores(logps, whole=ends_a_token)
