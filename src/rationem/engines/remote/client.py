@@ -1,0 +1,334 @@
+"""JSON over HTTP to one or more equal servers: many requests at a time, patient with failures, from any thread.
+
+One thread of its own runs an asyncio loop; callers hold futures. A request that the server refuses for good (a 4xx) is
+an error with the server's own words. What may pass (a lost connection, 429, 5xx) is tried again until patience ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from threading import Lock, Thread
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from rationem import progress
+from rationem.errors import ConfigError, RunError
+
+#: Seconds for a connection to come about.
+_CONNECT = 10.0
+
+#: Seconds before the second try, and at most between two tries.
+_FIRST, _LONGEST = 0.25, 30.0
+
+#: Seconds that an idle connection is kept: less than common servers keep it (5), lest one be used as it is closed.
+_IDLE = 4.0
+
+#: Seconds between two lines that say what is waited for.
+_TELL = 60.0
+
+_T = TypeVar("_T")
+_Json = dict[str, Any]
+
+
+@dataclass(slots=True, eq=False)
+class _Server:
+    """One of the equal servers: how busy it is, and until when it is left alone."""
+
+    url: str
+    under_way: int = 0
+    failures: int = 0
+    rests_until: float = 0.0
+
+    def rest(self, now: float, least: float) -> None:
+        """Leave the server alone, longer each time; failures of requests of one outage count once."""
+        if now >= self.rests_until:
+            self.failures += 1
+            self.rests_until = now + max(least, min(2.0**self.failures, 2 * _LONGEST))
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why a try failed: for good or not, whether the server may be down, and how long it asks to be left alone."""
+
+    words: str
+    final: bool = False
+    lost: bool = False
+    wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request as it is sent, and the seconds that it may take to succeed."""
+
+    method: str
+    path: str
+    data: bytes | None
+    patience: float
+
+
+class Client:
+    """Asks servers that are equal: each request goes to one of them, to another where that one fails.
+
+    Args:
+        urls: ``http(s)://host:port``, with or without ``/v1``.
+        socket: a Unix socket instead; then ``urls`` may be empty.
+        key: sent as a bearer token; occurs in no message.
+        concurrency: requests under way at a time; what is submitted beyond them waits here.
+        patience: seconds in which a request must succeed, tries and waits together; also the longest silence.
+        revive: starts the server again where it is down; called on a thread after a lost connection or a 5xx, and by
+            several requests at a time. What it raises ends the request.
+
+    Raises:
+        ConfigError: a url or the key cannot be used.
+    """
+
+    def __init__(
+        self,
+        urls: Sequence[str],
+        *,
+        socket: Path | None = None,
+        key: str | None = None,
+        concurrency: int = 256,
+        patience: float = 600.0,
+        revive: Callable[[], None] | None = None,
+    ) -> None:
+        self._servers = [_Server(_base(url)) for url in urls or (["http://localhost"] if socket else [])]
+        if not self._servers:
+            raise ConfigError("No server is named. Give at least one url, e.g. http://localhost:8000/v1.")
+        self._key = _usable(key)
+        self._socket, self._patience, self._revive = socket, patience, revive
+        self._slots = asyncio.Semaphore(concurrency)
+        self._jitter = random.Random()
+        self._told = -_TELL
+        self._closed, self._lock = False, Lock()
+        self._loop = asyncio.new_event_loop()
+        self._thread = Thread(target=self._loop.run_forever, name="rationem-client", daemon=True)
+        self._thread.start()
+        self._session = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+
+    @property
+    def where(self) -> str:
+        """The servers' urls, for messages."""
+        return ", ".join(server.url for server in self._servers)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Future[_Json]:
+        """Begin a POST; the future raises ``RunError`` where the server refuses or patience ends."""
+        return self.run(self.ask(path, body))
+
+    def get(self, path: str, *, patience: float | None = None) -> _Json:
+        """Return the answer to a GET, at the latest when patience (by default the client's) ends.
+
+        Raises:
+            RunError: no server answers, or not as expected.
+        """
+        patience = self._patience if patience is None else patience
+        return self.run(self._within_slots(_Asked("GET", path, None, patience))).result()
+
+    async def ask(self, path: str, body: Mapping[str, Any]) -> _Json:
+        """POST from a coroutine that ``run`` began; see ``post``."""
+        data = json.dumps(body, separators=(",", ":")).encode()
+        return await self._within_slots(_Asked("POST", path, data, self._patience))
+
+    def run(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
+        """Begin a coroutine on the client's thread; cancelling the future cancels it.
+
+        Raises:
+            RunError: the client is closed.
+        """
+        with self._lock:
+            if not self._closed:
+                return asyncio.run_coroutine_threadsafe(work, self._loop)
+        work.close()
+        raise RunError(f"The connection to {self.where} is closed: nothing more can be asked there.")
+
+    def close(self) -> None:
+        """Cancel what is under way and stop the thread; once or many times."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _open(self) -> aiohttp.ClientSession:
+        connector: aiohttp.BaseConnector = (
+            aiohttp.UnixConnector(str(self._socket), limit=0, keepalive_timeout=_IDLE)
+            if self._socket
+            else aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE)
+        )
+        headers = {"Content-Type": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=self._patience)
+        return aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
+
+    async def _shut(self) -> None:
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._session.close()
+
+    async def _within_slots(self, asked: _Asked) -> _Json:
+        async with self._slots:
+            return await self._persist(asked)
+
+    async def _persist(self, asked: _Asked) -> _Json:
+        """Try until an answer comes, the server refuses for good, or patience ends."""
+        begun, waits, tried = time.monotonic(), 0, set[_Server]()
+        while True:
+            server = self._choose(tried)
+            tried.add(server)
+            answer = await self._try(server, asked)
+            if not isinstance(answer, _Failure):
+                return answer
+            if answer.final:
+                raise RunError(answer.words)
+            now = time.monotonic()
+            server.rest(now, answer.wait)
+            if any(now >= other.rests_until for other in self._servers if other not in tried):
+                continue
+            await self._wait(answer, waits, begun + asked.patience - now, asked)
+            waits += 1
+            tried.clear()
+
+    def _choose(self, tried: set[_Server]) -> _Server:
+        now = time.monotonic()
+        return min(self._servers, key=lambda one: (now < one.rests_until, one in tried, one.under_way))
+
+    async def _wait(self, failure: _Failure, waits: int, left: float, asked: _Asked) -> None:
+        """Wait before the next try, revive the server where it may be down.
+
+        Raises:
+            RunError: no time is left, or the server asks for more than is.
+        """
+        if left <= 0 or failure.wait > left:
+            raise RunError(
+                f"{failure.words} Given up after {asked.patience - left:.0f} s of trying ({asked.patience:.0f} s are "
+                "allowed). See whether the server runs and what its log says; fewer requests at a time help where it "
+                "is overloaded. What was done so far is kept: the same command goes on from there."
+            )
+        pause = min(_FIRST * 2.0 ** min(waits, 16), _LONGEST) * self._jitter.uniform(0.5, 1)
+        if waits:
+            self._tell(f"{failure.words} Trying again, for up to {left:.0f} s.")
+        await asyncio.sleep(min(max(pause, failure.wait), left))
+        if failure.lost and self._revive:
+            await self._loop.run_in_executor(None, self._revive)
+
+    def _tell(self, words: str) -> None:
+        if time.monotonic() - self._told >= _TELL:
+            self._told = time.monotonic()
+            progress.say(words)
+
+    async def _try(self, server: _Server, asked: _Asked) -> _Json | _Failure:
+        server.under_way += 1
+        try:
+            async with self._session.request(
+                asked.method, f"{server.url}{asked.path}", data=asked.data, allow_redirects=False
+            ) as response:
+                answer = self._read(server, asked, response, await response.read())
+        except aiohttp.ClientConnectorCertificateError as error:
+            return self._failure(server, asked, f"has a certificate that cannot be trusted ({error})", final=True)
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            words = str(error) or type(error).__name__
+            return self._failure(server, asked, f"cannot be reached, or broke off ({words})", lost=True)
+        finally:
+            server.under_way -= 1
+        if not isinstance(answer, _Failure):
+            server.failures, server.rests_until = 0, 0.0
+        return answer
+
+    def _read(self, server: _Server, asked: _Asked, response: aiohttp.ClientResponse, body: bytes) -> _Json | _Failure:
+        status = response.status
+        if status == 200:
+            answer = _object(body)
+            if answer is not None:
+                return answer
+            return self._failure(server, asked, f"answered with what is no JSON object ({_words(body)})", final=True)
+        passing = status == 429 or (status >= 500 and status not in {501, 505})
+        told = f"answered {status}: {_words(body)}"
+        if 300 <= status < 400:
+            told = f"answered {status}, a redirection to {response.headers.get('Location', 'nowhere')}"
+        return self._failure(
+            server,
+            asked,
+            told + ("" if passing else _advice(status)),
+            final=not passing,
+            lost=passing and status != 429,
+            wait=_seconds(response.headers.get("Retry-After", "")),
+        )
+
+    def _failure(self, server: _Server, asked: _Asked, told: str, **how: Any) -> _Failure:
+        """Name what was asked and of whom; the key is taken out of whatever the server says."""
+        words = f"{asked.method} {asked.path}: the server at {server.url} {told.rstrip('.')}."
+        return _Failure(words.replace(self._key, "[key]") if self._key else words, **how)
+
+
+def _base(url: str) -> str:
+    """Return the url that paths such as /v1/completions are put behind."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise ConfigError(f"{url!r} is not the address of a server. Give one like http://localhost:8000/v1.")
+    if parts.username or parts.password:
+        raise ConfigError("An address must not hold a password: it would be shown. Give the key by the environment.")
+    return re.sub(r"(/v1)?(/(chat/)?completions)?/*$", "", url.rstrip("/"))
+
+
+def _usable(key: str | None) -> str:
+    key = (key or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ConfigError("The server's key holds characters that no key has (not shown here). Set it again.")
+    return key
+
+
+def _object(body: bytes) -> _Json | None:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _words(body: bytes) -> str:
+    """Return the server's own message, from the forms that servers use."""
+    found: Any = _object(body) or {}
+    for name in ("error", "message", "detail"):
+        if isinstance(found, dict) and found.get(name):
+            found = found[name]
+    text = found if isinstance(found, str) else json.dumps(found) if found else body.decode(errors="replace")
+    return " ".join(text.split())[:1000] or "no words"
+
+
+def _advice(status: int) -> str:
+    if status in {401, 403}:
+        return ". Check the key"
+    if status == 404:
+        return ". Check the address, and the model's name: GET /v1/models lists those that the server has"
+    return ""
+
+
+def _seconds(retry_after: str) -> float:
+    """Return the seconds of a Retry-After header: a number, or a date."""
+    try:
+        return max(0.0, float(retry_after))
+    except ValueError:
+        pass
+    try:
+        until = parsedate_to_datetime(retry_after)
+    except ValueError:
+        return 0.0
+    return max(0.0, (until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)).total_seconds())

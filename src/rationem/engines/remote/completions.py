@@ -1,0 +1,287 @@
+"""An engine behind a server's /v1/completions: prompts go as token ids, completions come back as token ids.
+
+Every sampling field is sent, so that nothing of a model's own generation settings is obeyed. Where a completion ends is
+read here (``Reader``), as for any other engine: the server may stop early, never decide.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any, TypeVar
+
+from rationem import progress
+from rationem.chat import Chat
+from rationem.engines.completion import Reader
+from rationem.engines.remote.client import Client
+from rationem.errors import RunError
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
+
+#: Requests for a prompt's log-probabilities under way at a time: their answers are big, and the server's memory is not.
+_SCORED_AT_ONCE = 32
+
+#: Tokens whose log-probabilities vLLM gives of one position.
+_NAMED_AT_ONCE = 128
+
+_PATH = "/v1/completions"
+
+_Ids = tuple[int, ...]
+_T = TypeVar("_T")
+
+
+class CompletionsEngine:
+    """Generates and scores on one or more equal servers; fulfils ``types.Concurrent``.
+
+    Args:
+        client: the servers; closed with the engine.
+        chat: the served model's tokenizer and conversation format.
+        model: the name by which the server knows the model.
+        marker: the text that opens the verdict line; a completion ends behind that line.
+        stop_ids: tokens at which the model may end its turn, beside the end-of-turn token.
+        closings: whole verdict lines ("Final rating: 4\\n") at which the server may stop; only for servers that send
+            them along with the text (vLLM), for others would withhold the verdict.
+        concurrency: requests that the servers like to hold.
+        processed: whether the server's log-probabilities are those of the tokens as drawn (vLLM's
+            ``--logprobs-mode processed_logprobs``). Where not, drafts of other than exact sampling carry none.
+        on_close: called once, when the engine closes.
+    """
+
+    honours_seeds = True
+
+    def __init__(
+        self,
+        client: Client,
+        chat: Chat,
+        *,
+        model: str,
+        marker: str,
+        stop_ids: Collection[int] = (),
+        closings: Sequence[str] = (),
+        concurrency: int = 256,
+        processed: bool = True,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._client, self._chat, self._model = client, chat, model
+        self._reader = Reader(chat, marker, stop_ids)
+        self._closings, self._processed = list(closings), processed
+        self._on_close: Callable[[], None] | None = on_close
+        self._lock = Lock()
+        self._scoring = asyncio.Semaphore(_SCORED_AT_ONCE)
+        self._names_tokens = True
+        self._warned = False
+        self.concurrency = concurrency
+        self.batch_size = 4 * concurrency
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Return the length of the prompt as the model sees it, template included."""
+        return len(self._chat.encode(prompt))
+
+    def encode_completion(self, text: str) -> _Ids:
+        """Return the ids of a given completion, end-of-turn token included."""
+        return self._chat.encode_completion(text)
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        return self._reader.tokens_within(draft, characters)
+
+    def submit(self, request: Request) -> Future[Draft]:
+        """Begin one completion; its future raises ``RunError`` where the server cannot serve it."""
+        return self._client.run(self._complete(request, self._chat.encode(request.prompt)))
+
+    def sample(self, requests: Sequence[Request]) -> list[Draft]:
+        """Draw one completion per request, in order."""
+        return gather([self.submit(request) for request in requests])
+
+    def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
+        """Begin to score one draft's levels; see ``score_levels``."""
+        rationale, tails = self._reader.rationale_and_tails(query)
+        return self._client.run(self._levels(self._chat.encode(query.prompt) + rationale, tails))
+
+    def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(level, end of turn | x, z) of every level, per query."""
+        return gather([self.submit_levels(query) for query in queries])
+
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
+        """Return log pi(token_t | prompt, token_<t) of every stored token, in nats at temperature 1."""
+        return gather([self._client.run(self._score(q.prompt, q.draft.token_ids)) for q in queries])
+
+    def close(self) -> None:
+        """Let go of the connection, and of the server where it is ours; once or many times."""
+        self._client.close()
+        with self._lock:
+            on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def _body(self, prompt: Sequence[int] | Sequence[_Ids], sampling: Sampling, **more: Any) -> dict[str, Any]:
+        """Return a request in which every field that bears on the draw is set."""
+        return {
+            "model": self._model, "prompt": prompt, "max_tokens": sampling.max_new_tokens, "n": 1, "stream": False,
+            "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": 0,
+            "repetition_penalty": 1, "presence_penalty": 0, "frequency_penalty": 0, "ignore_eos": True,
+            "skip_special_tokens": False, "add_special_tokens": False, "return_token_ids": True,
+            "return_tokens_as_token_ids": True, "include_stop_str_in_output": True, **more,
+        }  # fmt: skip
+
+    async def _complete(self, request: Request, prompt: _Ids) -> Draft:
+        stops = {"stop_token_ids": sorted(self._reader.stop_ids), "stop": self._closings}
+        body = self._body(prompt, request.sampling, seed=request.seed, logprobs=0, **stops)
+        (choice,) = self._choices(await self._client.ask(_PATH, body), 1)
+        self._same_prompt(choice, prompt)
+        if choice.get("token_ids") is None:
+            self._no_ids()
+            return read_text(self._reader, choice.get("text"), choice.get("finish_reason"), len(prompt))
+        return self._read(choice, request.sampling, prompt)
+
+    def _read(self, choice: Mapping[str, Any], sampling: Sampling, prompt: _Ids) -> Draft:
+        """Return the draft of the answer's ids, without what the server drew behind the completion's end."""
+        ids = self._integers(choice["token_ids"])
+        logps = self._logps(choice, len(ids), sampling)
+        length = self._reader.length(ids)
+        if length is not None:
+            return self._reader.draft(ids[:length], Finish.STOP, len(prompt), logps[:length])
+        if choice.get("finish_reason") == "length" and len(ids) == sampling.max_new_tokens:
+            return self._reader.draft(ids, Finish.LENGTH, len(prompt), logps)
+        return Draft("", (), Finish.FAILED, len(prompt))
+
+    def _logps(self, choice: Mapping[str, Any], count: int, sampling: Sampling) -> list[float]:
+        """Return log q of each token; none where the server does not say."""
+        told = (choice.get("logprobs") or {}).get("token_logprobs")
+        if told is None:
+            return []
+        if len(told) != count:
+            raise self._wrong(f"{count} tokens and {len(told)} log-probabilities")
+        logps = [self._number(logp) for logp in told]
+        if sampling.temperature == 0:
+            return [0.0] * count
+        return logps if self._processed or sampling.exact else []
+
+    async def _levels(self, prefix: _Ids, tails: Sequence[_Ids]) -> tuple[float, ...]:
+        """Sum log pi along each tail through the tree of tails; every inner node is a prompt."""
+        nodes = sorted({tail[:n] for tail in tails for n in range(len(tail))})
+        tokens = sorted({token for tail in tails for token in tail})
+        found = await self._children(prefix, nodes, tokens) if len(tokens) <= _NAMED_AT_ONCE else {}
+        if any((tail[:n], tail[n]) not in found for tail in tails for n in range(len(tail))):
+            return tuple(await asyncio.gather(*(self._tail(prefix, tail) for tail in tails)))
+        return tuple(math.fsum(found[tail[:n], tail[n]] for n in range(len(tail))) for tail in tails)
+
+    async def _children(
+        self, prefix: _Ids, nodes: Sequence[_Ids], tokens: Sequence[int]
+    ) -> dict[tuple[_Ids, int], float]:
+        """Return log pi(token | prefix, node) by (node, token); empty where the server does not name tokens."""
+        if not self._names_tokens:
+            return {}
+        body = self._body(
+            [prefix + node for node in nodes], Sampling(max_new_tokens=1), logprobs=1, logprob_token_ids=tokens
+        )
+        found = {}
+        for node, choice in zip(nodes, self._choices(await self._client.ask(_PATH, body), len(nodes)), strict=True):
+            self._same_prompt(choice, prefix + node)
+            told = ((choice.get("logprobs") or {}).get("top_logprobs") or [{}])[0] or {}
+            self._names_tokens &= all(f"token_id:{token}" in told for token in tokens)
+            if not self._names_tokens:
+                return {}
+            found.update({(node, token): self._number(told[f"token_id:{token}"]) for token in tokens})
+        return found
+
+    async def _tail(self, prefix: _Ids, tail: _Ids) -> float:
+        return math.fsum(await self._behind(prefix, tail))
+
+    async def _score(self, prompt: Prompt, ids: _Ids) -> tuple[float, ...]:
+        return await self._behind(self._chat.encode(prompt), ids) if ids else ()
+
+    async def _behind(self, prefix: _Ids, ids: _Ids) -> tuple[float, ...]:
+        """Return log pi(id | prefix, ids before it) of every id, as log-probabilities of a prompt."""
+        prompt = prefix + ids
+        async with self._scoring:
+            answer = await self._client.ask(_PATH, self._body(prompt, Sampling(max_new_tokens=1), prompt_logprobs=0))
+        (choice,) = self._choices(answer, 1)
+        self._same_prompt(choice, prompt)
+        told = choice.get("prompt_logprobs")
+        if told is None:
+            raise RunError(
+                f"The server at {self._client.where} does not give log-probabilities of given tokens (neither "
+                "logprob_token_ids nor prompt_logprobs), so that completions and levels cannot be scored there. Judge "
+                "without scores (--fast), or use another engine (--engine vllm or transformers)."
+            )
+        if len(told) != len(prompt):
+            raise self._wrong(f"log-probabilities of {len(told)} tokens for a prompt of {len(prompt)}")
+        return tuple(
+            self._number(((entry or {}).get(str(token)) or {}).get("logprob"))
+            for token, entry in zip(ids, told[-len(ids) :], strict=True)
+        )
+
+    def _choices(self, answer: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or len(choices) != count:
+            raise self._wrong(f"not {count} choices: {str(answer)[:200]}")
+        return sorted(choices, key=lambda choice: choice.get("index", 0))
+
+    def _same_prompt(self, choice: Mapping[str, Any], prompt: _Ids) -> None:
+        read = choice.get("prompt_token_ids")
+        if read is not None and tuple(read) != prompt:
+            raise RunError(
+                f"The server at {self._client.where} read another prompt than was sent: {len(read)} tokens for "
+                f"{len(prompt)}. It runs another tokenizer, or adds tokens. Serve the checkpoint whose tokenizer is "
+                "used here, without a template or special tokens of the server's own."
+            )
+
+    def _integers(self, ids: Sequence[Any]) -> list[int]:
+        if not all(isinstance(token, int) and token >= 0 for token in ids):
+            raise self._wrong(f"token ids that are no integers: {str(ids)[:200]}")
+        return list(ids)
+
+    def _number(self, logp: Any) -> float:
+        if not isinstance(logp, int | float) or not math.isfinite(logp):
+            raise self._wrong(f"a log-probability that is no finite number ({logp!r})")
+        return float(logp)
+
+    def _wrong(self, what: str) -> RunError:
+        return RunError(
+            f"The server at {self._client.where} answered {_PATH} with {what}. Its model's weights are broken, or it "
+            "does not speak vLLM's form of this request; see its log, or use another engine."
+        )
+
+    def _no_ids(self) -> None:
+        """Say once that texts are encoded here; refuse where verdict lines may have been withheld."""
+        if self._closings:
+            raise RunError(
+                f"The server at {self._client.where} sends no token ids, so it may not be vLLM and may keep back the "
+                "verdict lines at which it was told to stop. Use it without closings."
+            )
+        if not self._warned:
+            self._warned = True
+            progress.say(
+                f"The server at {self._client.where} sends no token ids: texts are encoded here and cannot be weighted."
+            )
+
+
+def gather(futures: Sequence[Future[_T]]) -> list[_T]:
+    """Return all results in order; the first failure cancels the others."""
+    try:
+        return [future.result() for future in futures]
+    except BaseException:
+        for future in futures:
+            future.cancel()
+        raise
+
+
+def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens: int) -> Draft:
+    """Return the draft of a text that came without ids: encoded once, cut behind its verdict line.
+
+    The end-of-turn token is added only where the server says that the model stopped by itself.
+    """
+    if not isinstance(text, str) or finish_reason not in {"stop", "length"}:
+        return Draft("", (), Finish.FAILED, prompt_tokens)
+    for ending in (reader.chat.decode((token,)) for token in sorted(reader.stop_ids)):
+        text = text.removesuffix(ending) if ending.strip() and finish_reason == "stop" else text
+    ids = reader.chat.encode_plain(text)
+    length = reader.length(ids)
+    if length is not None:
+        return reader.draft(ids[:length], Finish.STOP, prompt_tokens, (), encoded=True)
+    if finish_reason == "stop":
+        return reader.draft(reader.chat.encode_completion(text), Finish.STOP, prompt_tokens, (), encoded=True)
+    return reader.draft(ids, Finish.LENGTH, prompt_tokens, (), encoded=True)

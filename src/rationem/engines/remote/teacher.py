@@ -1,0 +1,123 @@
+"""A frozen teacher behind /v1/chat/completions: another model, often a larger one, that writes rationales as text.
+
+Its tokens are not ours: what it writes is encoded once with the student's tokenizer, marked so, and never weighted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import Future
+from threading import Lock
+from typing import Any, Never
+
+from rationem.chat import Chat
+from rationem.engines.completion import Reader
+from rationem.engines.remote.client import Client
+from rationem.engines.remote.completions import gather, read_text
+from rationem.errors import RunError
+from rationem.types import Draft, LevelQuery, Prompt, Request, TokenQuery
+
+_PATH = "/v1/chat/completions"
+
+
+class ChatEngine:
+    """Asks a chat server for completions; fulfils ``types.Concurrent`` as far as another model's words can.
+
+    Args:
+        client: the servers; closed with the engine.
+        chat: the *student's* tokenizer, by which texts and limits are measured.
+        model: the name by which the server knows the teacher.
+        marker: the text that opens the verdict line; what stands behind that line is cut off.
+        stop_ids: tokens at which the student may end its turn, beside the end-of-turn token.
+        concurrency: requests that the servers like to hold.
+        on_close: called once, when the engine closes.
+    """
+
+    honours_seeds = False
+
+    def __init__(
+        self,
+        client: Client,
+        chat: Chat,
+        *,
+        model: str,
+        marker: str,
+        stop_ids: Collection[int] = (),
+        concurrency: int = 256,
+        on_close: Callable[[], None] | None = None,
+    ) -> None:
+        self._client, self._chat, self._model = client, chat, model
+        self._reader = Reader(chat, marker, stop_ids)
+        self._on_close: Callable[[], None] | None = on_close
+        self._lock = Lock()
+        self.concurrency = concurrency
+        self.batch_size = 4 * concurrency
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Return the length of the prompt as the *student* sees it."""
+        return len(self._chat.encode(prompt))
+
+    def encode_completion(self, text: str) -> tuple[int, ...]:
+        """Return the student's ids of a given completion, end-of-turn token included."""
+        return self._chat.encode_completion(text)
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        return self._reader.tokens_within(draft, characters)
+
+    def submit(self, request: Request) -> Future[Draft]:
+        """Begin one completion; its future raises ``RunError`` where the server cannot serve it."""
+        return self._client.run(self._complete(request))
+
+    def sample(self, requests: Sequence[Request]) -> list[Draft]:
+        """Return one completion per request, in order."""
+        return gather([self.submit(request) for request in requests])
+
+    def submit_levels(self, query: LevelQuery) -> Never:
+        """Raise ``RunError``: another model's likelihoods cannot be asked for."""
+        raise self._cannot("the levels behind a rationale")
+
+    def score_levels(self, queries: Sequence[LevelQuery]) -> Never:
+        """Raise ``RunError``: another model's likelihoods cannot be asked for."""
+        raise self._cannot("the levels behind a rationale")
+
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> Never:
+        """Raise ``RunError``: another model's likelihoods cannot be asked for."""
+        raise self._cannot("a completion's tokens")
+
+    def close(self) -> None:
+        """Let go of the connection; once or many times."""
+        self._client.close()
+        with self._lock:
+            on_close, self._on_close = self._on_close, None
+        if on_close is not None:
+            on_close()
+
+    def _body(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        # Many servers refuse a field that they do not know, and top_k is not one of the common ones.
+        top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
+        return {
+            "model": self._model, "messages": [{"role": "user", "content": request.prompt.text}],
+            "max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
+            **top_k, "seed": request.seed, "n": 1, "stream": False,
+        }  # fmt: skip
+
+    async def _complete(self, request: Request) -> Draft:
+        answer = await self._client.ask(_PATH, self._body(request))
+        choices = answer.get("choices")
+        if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], Mapping):
+            raise RunError(
+                f"The server at {self._client.where} answered {_PATH} with other than one choice: "
+                f"{str(answer)[:200]}. See whether it speaks the common form of chat completions."
+            )
+        message = choices[0].get("message") or {}
+        text = None if message.get("refusal") else message.get("content")
+        return read_text(self._reader, text, choices[0].get("finish_reason"), self.prompt_tokens(request.prompt))
+
+    def _cannot(self, what: str) -> RunError:
+        return RunError(
+            f"The teacher {self._model!r} at {self._client.where} was asked how likely {what} would be. Its "
+            "log-probabilities are another model's and cannot be had: score with the model that is trained, and use "
+            "no weights for what a teacher writes."
+        )

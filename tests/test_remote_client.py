@@ -1,0 +1,252 @@
+"""The HTTP client against a real server: what passes is tried again, what does not is told in the server's words."""
+
+import socket
+import threading
+import time
+from concurrent.futures import CancelledError
+
+import pytest
+
+from rationem import progress
+from rationem.engines.remote import client as module
+from rationem.engines.remote.client import Client
+from rationem.errors import ConfigError, RunError
+from stub_server import CUT, Reply, StubServer
+
+KEY = "sk-very-secret"
+
+
+def after(*first, then=None):
+    """Answers in turn, and one for all that come later."""
+    left = list(first)
+    return lambda _path, _body: left.pop(0) if left else then or {"ok": True}
+
+
+def closed_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
+
+
+@pytest.fixture
+def ask():
+    """Start a client that is closed behind the test."""
+    made = []
+
+    def start(*urls, **settings):
+        made.append(Client([getattr(url, "url", url) for url in urls], **settings))
+        return made[-1]
+
+    yield start
+    for client in made:
+        client.close()
+
+
+def test_bodies_and_key_arrive_and_answers_come_back(ask):
+    with StubServer(lambda path, body: {"path": path, "body": body}) as server:
+        client = ask(f"{server.url}/v1/", key=KEY)
+        assert client.post("/v1/x", {"n": [1, 2]}).result() == {"path": "/v1/x", "body": {"n": [1, 2]}}
+        assert client.get("/v1/models") == {"path": "/v1/models", "body": None}
+        assert {headers["Authorization"] for headers in server.headers} == {f"Bearer {KEY}"}
+        client.close()
+
+
+def test_a_unix_socket_is_a_server_too(ask, tmp_path):
+    with StubServer(after(), socket=tmp_path / "s") as server:
+        assert ask(socket=server.socket).get("/health") == {"ok": True}
+
+
+@pytest.mark.parametrize("failure", [Reply(500, "oh"), Reply(503, "loading"), CUT], ids=["500", "503", "cut"])
+def test_what_may_pass_is_tried_again(ask, failure):
+    with StubServer(after(failure)) as server:
+        assert ask(server).post("/v1/x", {}).result() == {"ok": True}
+        assert server.count == 2
+
+
+def test_retry_after_is_honoured(ask):
+    with StubServer(after(Reply(429, "slow down", {"Retry-After": "0.6"}))) as server:
+        begun = time.monotonic()
+        assert ask(server).post("/v1/x", {}).result() == {"ok": True}
+        assert 0.6 <= time.monotonic() - begun < 3
+
+
+def test_retry_after_may_be_a_date():
+    assert module._seconds("Wed, 21 Oct 2065 07:28:00 GMT") > 1e9
+    assert module._seconds("Wed, 21 Oct 2015 07:28:00 GMT") == module._seconds("soon") == module._seconds("") == 0
+
+
+def test_a_wait_beyond_patience_is_not_begun(ask):
+    with StubServer(after(then=Reply(429, "quota", {"Retry-After": "3600"}))) as server:
+        with pytest.raises(RunError, match=r"quota.*Given up after 0 s"):
+            ask(server).post("/v1/x", {}).result()
+        assert server.count == 1
+
+
+def test_patience_ends(ask):
+    with StubServer(after(then=Reply(500, {"error": {"message": "out of memory"}}))) as server:
+        begun = time.monotonic()
+        with pytest.raises(RunError, match=r"POST /v1/x: .*500: out of memory.*Given up"):
+            ask(server, patience=0.5).post("/v1/x", {}).result()
+        assert 0.5 <= time.monotonic() - begun < 2
+        assert server.count >= 3
+
+
+def test_silence_ends_too(ask):
+    with StubServer(after(), delay=1.0) as server, pytest.raises(RunError, match=r"broke off.*Given up"):
+        ask(server, patience=0.3).post("/v1/x", {}).result()
+
+
+def test_nobody_there(ask):
+    port = closed_port()
+    with pytest.raises(RunError, match=f"127.0.0.1:{port} cannot be reached.*See whether the server runs"):
+        ask(f"http://127.0.0.1:{port}").get("/v1/models", patience=0.2)
+
+
+@pytest.mark.parametrize(
+    ("reply", "words"),
+    [
+        (Reply(400, {"error": {"message": "prompt is too long", "code": 400}}), "400: prompt is too long"),
+        (Reply(400, {"object": "error", "message": "too long"}), "400: too long"),
+        (Reply(422, {"detail": [{"loc": ["top_k"]}]}), "top_k"),
+        (Reply(401, {"error": {"message": f"wrong key {KEY}"}}), r"wrong key \[key\]. Check the key"),
+        (Reply(404, "not here"), "404: not here. Check the address"),
+        (Reply(307, "", {"Location": "https://other"}), "redirection to https://other"),
+        (Reply(501, "never"), "501: never"),
+        (Reply(200, "<html>"), "no JSON object .<html>"),
+        (Reply(200, "[1]"), "no JSON object"),
+    ],
+)
+def test_what_will_not_pass_is_told_at_once_in_the_servers_words(ask, reply, words):
+    with StubServer(after(then=reply)) as server:
+        with pytest.raises(RunError, match=words):
+            ask(server, key=KEY).post("/v1/x", {}).result()
+        assert server.count == 1
+
+
+def test_the_key_is_in_no_error_and_no_repr(ask):
+    with StubServer(after(then=Reply(500, f"Bearer {KEY} overloads us"))) as server:
+        client = ask(server, key=KEY, patience=0.1)
+        with pytest.raises(RunError) as error:
+            client.post("/v1/x", {}).result()
+        assert "overloads us" in str(error.value)
+        chain = [error.value, error.value.__cause__, error.value.__context__]
+        assert KEY not in f"{client!r} {client.__dict__['_servers']} {chain!r} {chain}"
+    with pytest.raises(ConfigError) as told:
+        Client(["http://x"], key=f"{KEY}\n{KEY}")
+    assert KEY not in str(told.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://x", "http://", "http://me:word@x", "http://x?key=1"])
+def test_addresses_that_cannot_be_used_are_refused(url):
+    with pytest.raises(ConfigError) as error:
+        Client([url])
+    assert "word" not in str(error.value) or "password" in str(error.value)
+
+
+def test_no_server_is_no_client():
+    with pytest.raises(ConfigError, match="No server"):
+        Client([])
+
+
+@pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/completions", "/v1/chat/completions"])
+def test_any_form_of_an_address_will_do(end):
+    assert module._base(f"https://host:1/deep{end}") == "https://host:1/deep"
+
+
+def test_one_of_two_servers_is_dead_and_all_are_served(ask):
+    with StubServer(after(), delay=0.01) as server:
+        client = ask(f"http://127.0.0.1:{closed_port()}", server)
+        begun = time.monotonic()
+        assert all(f.result()["ok"] for f in [client.post("/v1/x", {}) for _ in range(200)])
+        assert time.monotonic() - begun < 3
+        assert server.count == 200
+
+
+def test_a_server_that_fails_is_left_alone_for_a_while(ask):
+    with StubServer(after(then=Reply(500, "down"))) as bad, StubServer(after()) as good:
+        client = ask(bad, good)
+        for _ in range(50):
+            assert client.post("/v1/x", {}).result() == {"ok": True}
+        assert bad.count <= 2
+        assert good.count == 50
+
+
+def test_work_goes_where_least_is_under_way(ask):
+    with StubServer(after(), delay=0.2) as slow, StubServer(after(), delay=0.01) as fast:
+        client = ask(slow, fast, concurrency=8)
+        for future in [client.post("/v1/x", {}) for _ in range(80)]:
+            future.result()
+        assert fast.count > 2 * slow.count > 0
+
+
+def test_never_more_under_way_than_asked_for(ask):
+    with StubServer(after(), delay=0.01) as server:
+        client = ask(server, concurrency=7)
+        for future in [client.post("/v1/x", {}) for _ in range(70)]:
+            future.result()
+        assert server.most == 7
+
+
+def test_a_lost_server_is_revived_before_the_next_try(ask, monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 0.02)
+    revived = []
+    with StubServer(after(CUT, Reply(500, "oh"), Reply(429, "busy"))) as server:
+        client = ask(server, revive=lambda: revived.append(threading.current_thread().name))
+        assert client.post("/v1/x", {}).result() == {"ok": True}
+    assert len(revived) == 2
+    assert "rationem-client" not in revived
+
+
+def test_what_revival_raises_ends_the_request(ask):
+    def revive():
+        raise RunError("no memory for the server")
+
+    with StubServer(after(then=Reply(500, "oh"))) as server:
+        with pytest.raises(RunError, match=r"^no memory"):
+            ask(server, revive=revive).post("/v1/x", {}).result()
+        assert server.count == 1
+
+
+def test_a_long_wait_is_told_once(ask, monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 0.02)
+    said = []
+
+    class Display(progress.Silent):
+        def say(self, text):
+            said.append(text)
+
+    monkeypatch.setattr(progress, "_display", Display())
+    with StubServer(after(*[Reply(503, "loading")] * 6)) as server:
+        client = ask(server)
+        assert [f.result() for f in [client.post("/v1/x", {}) for _ in range(2)]] == [{"ok": True}] * 2
+    (line,) = said
+    assert "loading. Trying again, for up to" in line
+
+
+def test_closing_cancels_what_is_under_way_and_may_be_repeated(ask):
+    with StubServer(after(), delay=5) as server:
+        client = ask(server, concurrency=2)
+        futures = [client.post("/v1/x", {}) for _ in range(6)]
+        time.sleep(0.1)
+        client.close()
+        client.close()
+        for future in futures:
+            with pytest.raises(CancelledError):
+                future.result(1)
+        with pytest.raises(RunError, match="closed"):
+            client.post("/v1/x", {})
+    assert not any(thread.name == "rationem-client" for thread in threading.enumerate())
+
+
+def test_many_threads_may_ask(ask):
+    with StubServer(lambda _path, body: body) as server:
+        client, found = ask(server), []
+        threads = [
+            threading.Thread(target=lambda n=n: found.append(client.post("/v1/x", {"n": n}).result()["n"]))
+            for n in range(40)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert sorted(found) == list(range(40))
