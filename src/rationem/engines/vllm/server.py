@@ -1,0 +1,363 @@
+"""One vLLM server in a process of its own: started on a checkpoint, watched, started again, ended with all its own."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rationem import progress
+from rationem.engines.vllm.failures import explain
+from rationem.engines.vllm.supervisor import GRACE
+from rationem.errors import ConfigError, ModelError, RunError
+
+#: The name under which every server serves its model.
+MODEL = "rationem"
+#: How often a server that ended is started again, in its life.
+RESTARTS = 3
+#: Seconds: between two looks at a server that starts, for an answer to one look, and for the answer of a busy server.
+_EVERY, _LOOK, _PATIENCE = 0.1, 5.0, 60.0
+#: The longest path of a Unix socket that every system takes; and what vLLM's own sockets add to the directory's.
+_LONGEST, _NAME = 103, 37
+#: The last bytes of a log in which the reason of a failure is looked for.
+_TAIL = 1 << 20
+
+_SOCKET = "the server listens on a private socket that only rationem knows"
+_SAMPLING = "every request says how it is sampled, so that nothing else can change what is drawn"
+_SETTING = "it is a setting of rationem's, which counts on it"
+_CODE = "code that comes with a model is never run"
+#: Flags that are not the user's to give, and why.
+_OWN = {
+    "model": "each iteration serves its own checkpoint",
+    "served-model-name": "rationem asks for its own name",
+    "uds": _SOCKET,
+    "host": _SOCKET,
+    "port": _SOCKET,
+    "api-key": _SOCKET,
+    "root-path": _SOCKET,
+    "ssl-keyfile": _SOCKET,
+    "ssl-certfile": _SOCKET,
+    "ssl-ca-certs": _SOCKET,
+    "headless": _SOCKET,
+    "config": "a file could hold flags that rationem sets itself; give them one by one",
+    "seed": "every request has its own seed",
+    "generation-config": _SAMPLING,
+    "override-generation-config": _SAMPLING,
+    "logits-processors": _SAMPLING,
+    "logprobs-mode": "log-probabilities must be those of the distribution that was drawn from",
+    "max-model-len": _SETTING,
+    "max-num-seqs": _SETTING,
+    "gpu-memory-utilization": _SETTING,
+    "kv-cache-memory-bytes": _SETTING,
+    "trust-remote-code": _CODE,
+    "hf-token": "a command line can be read by everyone on the machine; set HF_TOKEN",
+}
+#: Of the environment, what would change the server behind our back, or belongs to another Python.
+_DROPPED = (
+    "VLLM_API_KEY",
+    "VLLM_CPU_KVCACHE_SPACE",
+    "VLLM_KEEP_ALIVE_ON_ENGINE_DEATH",
+    "VLLM_SERVER_DEV_MODE",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONHOME",
+    "PYTHONPATH",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How a server is started: everything but the checkpoint.
+
+    Args:
+        python: the interpreter that has vLLM.
+        cpu: its CPU build: 32-bit floats, eager, no prompt split over steps (a seeded request would end the server).
+        max_model_len: tokens of prompt and completion together; the model's own limit by default.
+        max_num_seqs: sequences generated together.
+        memory_share: of the GPU's memory, in (0, 1].
+        cache_gib: KV cache on a CPU, in GiB.
+        extra: more flags of vLLM's.
+        startup_seconds: after which a server that is not ready has failed.
+        reload: whether other weights can be loaded in place.
+    """
+
+    python: str
+    cpu: bool
+    max_model_len: int | None = None
+    max_num_seqs: int = 256
+    memory_share: float = 0.85
+    cache_gib: float = 2.0
+    extra: tuple[str, ...] = ()
+    startup_seconds: float = 900.0
+    reload: bool = False
+
+
+class Server:
+    """One vLLM server on one checkpoint directory or hub id, on a Unix socket in a private directory (mode 0700).
+
+    It ends with all its descendants when it is stopped and when this process ends, however that ends. It listens on
+    ``socket`` and serves under the name ``model``; ``checkpoint`` is what it was last told to serve, ``seconds`` what
+    the last start took, ``restarts`` how often it was started again.
+
+    Args:
+        launch: how it is started.
+        checkpoint: a directory, or a hub id.
+
+    Raises:
+        ConfigError: for an extra flag that is rationem's to set.
+    """
+
+    def __init__(self, launch: Launch, checkpoint: str) -> None:
+        check_flags(launch)
+        self.launch = launch
+        self.checkpoint = _absolute(checkpoint)
+        self.model = MODEL
+        self.seconds = 0.0
+        self._directory = _private()
+        self.socket = self._directory / "socket"
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: int | None = None
+        self.restarts = 0
+        self._lock = threading.RLock()
+        self._stopped = threading.Event()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its processes run."""
+        process = self._process
+        return process is not None and process.poll() is None
+
+    def start(self) -> None:
+        """Start, and wait until it answers; ``seconds`` then says how long that took.
+
+        Raises:
+            ModelError: where it fails or is not ready in time; says why, and where its log lies.
+            RunError: where it is stopped while it starts.
+        """
+        with self._lock:
+            self._stopped.clear()
+            self._start()
+
+    def revive(self) -> None:
+        """Start it again where it no longer answers; do nothing where it does, or is merely busy. Safe in threads.
+
+        Raises:
+            RunError: where it ended once too often, or was stopped.
+            ModelError: where it does not start again.
+        """
+        with self._lock:
+            if self._stopped.is_set():
+                raise RunError("The vLLM server was stopped.")
+            if self.alive and self._answers(_PATIENCE, busy=True):
+                return
+            reason = self._end()
+            if self.restarts >= RESTARTS:
+                raise RunError(f"The vLLM server ended {RESTARTS + 1} times on {self.checkpoint}; last: {reason}")
+            self.restarts += 1
+            progress.say(f"vLLM ended and is started again ({self.restarts} of {RESTARTS}): {reason}")
+            self._start()
+
+    def reload(self, checkpoint: str) -> None:
+        """Load other weights of the same model in place, and forget cached prompts; restarts use them as well.
+
+        Whether the new weights answer is not known by this: compare log-probabilities.
+
+        Args:
+            checkpoint: a directory.
+
+        Raises:
+            RunError: where it is refused. What the server then holds is unknown, so it is ended.
+        """
+        checkpoint = _absolute(checkpoint)
+        with self._lock:
+            try:
+                self._post("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": checkpoint}})
+                self._post("/reset_prefix_cache", None)
+            except RunError:
+                self._end()
+                raise
+            self.checkpoint = checkpoint
+
+    def stop(self) -> None:
+        """End all its processes and remove its directory; also while another thread starts it."""
+        self._stopped.set()
+        with self._lock:
+            self._stopped.set()
+            self._end()
+
+    def _start(self) -> None:
+        self._end()
+        progress.say(f"starting vLLM on {self.checkpoint}")
+        begun = time.monotonic()
+        try:
+            self._spawn()
+            self._await(begun + self.launch.startup_seconds)
+        except BaseException:
+            self._end()
+            raise
+        self.seconds = time.monotonic() - begun
+
+    def _spawn(self) -> None:
+        self._directory.mkdir(mode=0o700)
+        # Appended to by the server, read here by position; readable also when the supervisor has removed the directory.
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
+        self._log = os.open(self._directory / "server.log", flags, 0o600)
+        supervisor = str(Path(__file__).with_name("supervisor.py"))
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", supervisor, "--remove", str(self._directory), "--", *self._command()],
+            stdin=subprocess.PIPE,
+            stdout=self._log,
+            stderr=self._log,
+            env=self._environment(),
+            start_new_session=True,  # an interrupt at the terminal is ours to answer
+        )
+
+    def _command(self) -> list[str]:
+        launch = self.launch
+        words = [launch.python, "-m", "vllm.entrypoints.openai.api_server", "--model", self.checkpoint]
+        words += ["--served-model-name", MODEL, "--uds", str(self.socket), "--seed", "0"]
+        words += ["--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"]
+        words += ["--max-num-seqs", str(launch.max_num_seqs), "--disable-uvicorn-access-log", "--disable-log-stats"]
+        if launch.max_model_len is not None:
+            words += ["--max-model-len", str(launch.max_model_len)]
+        if launch.cpu:
+            words += ["--dtype", "float32", "--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill"]
+            words += ["--kv-cache-memory-bytes", str(round(launch.cache_gib * 2**30))]
+            words += ["--distributed-executor-backend", "uni"]
+        else:
+            words += ["--gpu-memory-utilization", str(launch.memory_share)]
+        return [*words, *launch.extra]
+
+    def _environment(self) -> dict[str, str]:
+        made = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        made |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"}
+        made |= {"VLLM_RPC_BASE_PATH": str(self._directory)}
+        if self.launch.cpu:
+            made |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}  # the worker stays in the engine's process: 15 s less
+        if self.launch.reload:
+            made |= {"VLLM_SERVER_DEV_MODE": "1"}
+        if Path(self.checkpoint).is_dir():
+            made |= {"HF_HUB_OFFLINE": "1"}
+        return made
+
+    def _await(self, deadline: float) -> None:
+        while not self._answers(_LOOK, busy=False):
+            if self._stopped.is_set():
+                raise RunError("The vLLM server was stopped while it started.")
+            if not self.alive:
+                self._fail("did not start")
+            if time.monotonic() > deadline:
+                self._fail(f"was not ready after {self.launch.startup_seconds:.0f} s")
+            time.sleep(_EVERY)
+
+    def _fail(self, what: str) -> None:
+        kept = self._keep_log()
+        raise ModelError(f"vLLM {what} on {self.checkpoint}: {self._reason()} Its log: {kept}")
+
+    def _reason(self) -> str:
+        code = self._process.poll() if self._process is not None else None
+        return explain(self._tail(), code)
+
+    def _end(self) -> str:
+        """End what runs and remove the directory; return why it had ended, as far as the log tells."""
+        process, log = self._process, self._log
+        if process is not None and process.stdin is not None:
+            process.stdin.close()
+            try:
+                process.wait(2 * GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reason = self._reason() if process is not None else "it was not started."
+        self._process = self._log = None
+        if log is not None:
+            os.close(log)
+        shutil.rmtree(self._directory, ignore_errors=True)
+        return reason
+
+    def _tail(self) -> str:
+        if self._log is None:
+            return ""
+        size = os.fstat(self._log).st_size
+        return os.pread(self._log, _TAIL, max(0, size - _TAIL)).decode("utf-8", "replace")
+
+    def _keep_log(self) -> Path:
+        descriptor, name = tempfile.mkstemp(prefix="rationem-vllm-", suffix=".log")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(self._tail())
+        return Path(name)
+
+    def _answers(self, seconds: float, *, busy: bool) -> bool:
+        """Ask for its health; ``busy`` is the answer where none comes in time."""
+        try:
+            return self._ask("GET", "/health", None, seconds)[0] == http.client.OK
+        except TimeoutError:
+            return busy
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _post(self, path: str, body: dict[str, Any] | None) -> None:
+        try:
+            status, text = self._ask("POST", path, body, self.launch.startup_seconds)
+        except (OSError, http.client.HTTPException) as error:
+            raise RunError(f"The vLLM server did not answer {path}: {error or type(error).__name__}.") from error
+        if status != http.client.OK:
+            raise RunError(f"The vLLM server refused {path} ({status}): {text[:500]}")
+
+    def _ask(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> tuple[int, str]:
+        with contextlib.closing(_Connection(self.socket, seconds)) as connection:
+            headers = {"Content-Type": "application/json"}
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            answer = connection.getresponse()
+            return answer.status, answer.read().decode("utf-8", "replace")
+
+
+class _Connection(http.client.HTTPConnection):
+    """HTTP over a Unix socket."""
+
+    def __init__(self, path: Path, seconds: float) -> None:
+        super().__init__("localhost", timeout=seconds)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def check_flags(launch: Launch) -> None:
+    """Refuse extra flags that would undo what rationem relies on.
+
+    Raises:
+        ConfigError: names the flag and says why.
+    """
+    own = _OWN | ({"enable-chunked-prefill": "on a CPU, a seeded request then ends the server"} if launch.cpu else {})
+    for flag in launch.extra:
+        if not flag.startswith("--"):
+            continue
+        name = flag[2:].partition("=")[0].partition(".")[0].replace("_", "-").removeprefix("no-")
+        for known, reason in own.items():
+            if known.startswith(name):  # vLLM takes any beginning of a flag's name for the flag
+                raise ConfigError(f"The vLLM flag {flag} cannot be given: {reason}.")
+
+
+def _absolute(checkpoint: str) -> str:
+    return str(Path(checkpoint).resolve()) if Path(checkpoint).is_dir() else checkpoint
+
+
+def _private() -> Path:
+    """Name a directory that does not exist, short enough for the sockets in it."""
+    name = f"rationem-{secrets.token_hex(4)}"
+    places = [Path(base) / name for base in (tempfile.gettempdir(), "/tmp")]
+    return next((place for place in places if len(os.fsencode(place)) + _NAME <= _LONGEST), places[-1])
