@@ -187,6 +187,20 @@ def test_a_killed_engine_means_memory():
     assert explain(NOISE + log, 1).startswith("a process of the server was killed (signal 9)")
 
 
+def test_an_engine_that_is_gone_without_a_word_is_not_explained_by_what_is_said_at_the_end():
+    log = """(APIServer pid=26520) ERROR 11-25 01:52:05 [async_llm.py:906]     raise self._format_exception(outputs) from None
+(APIServer pid=26520) ERROR 11-25 01:52:05 [async_llm.py:906] vllm.v1.engine.exceptions.EngineDeadError: EngineCore encountered an issue. See stack trace (above) for the root cause.
+nanobind: leaked 514 functions!
+ - leaked function "create_shl"
+ - ... skipped remainder
+nanobind: this is likely caused by a reference counting issue in the binding code.
+See https://nanobind.readthedocs.io/en/latest/refleaks.html/python/multiprocessing/resource_tracker.py:254: UserWarning
+"""
+    assert explain(NOISE + log, 0).startswith(
+        "its engine ended without a word, as when the system kills it for memory."
+    )
+
+
 def test_a_processor_without_an_instruction_is_named():
     assert "signal 4" in explain("", -4)
     assert "signal 11" in explain("", 139)

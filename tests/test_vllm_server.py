@@ -298,6 +298,19 @@ def test_a_dead_server_is_started_again_by_one_of_many_and_not_for_ever(tmp_path
     server.stop()
 
 
+def test_what_a_killed_supervisor_leaves_behind_is_killed_by_its_owner(tmp_path):
+    """The command dies with the supervisor; its children are found by their environment."""
+    server, _ = stand_in(tmp_path, before="import time; os.fork() or (os.setsid(), time.sleep(600))")
+    server.start()
+    until(lambda: len(tree(server)) == 3)
+    supervised, *others = tree(server)
+    os.kill(supervised, signal.SIGKILL)
+    server.revive()
+    until(lambda: not any(map(running, others)))
+    server.stop()
+    assert gone(server)
+
+
 def test_a_failed_start_says_why_and_keeps_its_log(tmp_path):
     server, _ = stand_in(tmp_path, before="sys.exit('api_server.py: error: unrecognized arguments: --x')")
     with pytest.raises(ModelError, match=r"did not start on some/model: vLLM does not know --x\.") as failure:

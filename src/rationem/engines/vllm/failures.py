@@ -9,7 +9,9 @@ import signal
 #: ``(EngineCore pid=5) ERROR 11-25 01:30:02 [core.py:1510] ``.
 _PREFIX = re.compile(r"^(?:\(\w[^)]* pid=\d+\) )?(?:ERROR \d\d-\d\d \d\d:\d\d:\d\d \[[^]]+\] ?)?")
 #: Lines that tell of no failure, although some quote one.
-_CALM = re.compile(r"\b(?:DEBUG|INFO|WARNING) \d\d-\d\d |\bINFO: |Warning: |Completed \|")
+_CALM = re.compile(
+    r"\b(?:DEBUG|INFO|WARNING) \d\d-\d\d |\bINFO: |Warning: |Completed \||nanobind:|^See https://nanobind|^ - "
+)
 #: Errors that only say that another process had one.
 _WRAPPER = re.compile(
     r"Engine core initialization failed|EngineDeadError|EngineCore encountered an issue|died unexpectedly|"
@@ -141,6 +143,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     (r"No space left on device", "the disk is full. Free some space, also in the temporary directory."),
     (r"Too many open files", "too many files are open. Raise the limit (ulimit -n)."),
 )
+_GONE = f"its engine ended without a word, as when the system kills it for memory. {_NO_MEMORY}"
 _SIGNALS: dict[int, str] = {
     signal.SIGKILL: f"it was killed (signal 9), as the system does when memory is exhausted. {_NO_MEMORY}",
     signal.SIGILL: "this processor lacks an instruction that the build uses (signal 4). Use --engine transformers.",
@@ -186,6 +189,8 @@ def _last(lines: list[str], returncode: int | None) -> str:
     said = [n for n, line in enumerate(lines) if line.strip() and not line.startswith(" ")]
     if not said:
         return f"it wrote nothing that explains it{status}."
+    if not errors and any("EngineDeadError" in line for line in lines):
+        return _GONE
     found = (errors or said)[-1]
     # pydantic names the class on the first line and says what is wrong on the second, before all that it was given.
     more = lines[found + 1 : found + 2] if "validation error" in lines[found] else []

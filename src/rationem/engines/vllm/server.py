@@ -8,6 +8,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ MODEL = "rationem"
 RESTARTS = 3
 #: Seconds: between two looks at a server that starts, for an answer to one look, and for the answer of a busy server.
 _EVERY, _LOOK, _PATIENCE = 0.1, 5.0, 60.0
+#: Cores up to which one process for engine and worker is as fast as two (measured on 2).
+_FEW = 4
 #: The longest path of a Unix socket that every system takes; and what vLLM's own sockets add to the directory's.
 _LONGEST, _NAME = 103, 37
 #: The last bytes of a log in which the reason of a failure is looked for.
@@ -234,17 +237,27 @@ class Server:
         if launch.cpu:
             words += ["--dtype", "float32", "--enforce-eager", "--block-size", "32", "--no-enable-chunked-prefill"]
             words += ["--kv-cache-memory-bytes", str(round(launch.cache_gib * 2**30))]
-            words += ["--distributed-executor-backend", "uni"]
         else:
             words += ["--gpu-memory-utilization", str(launch.memory_share)]
+        if self._small():
+            words += ["--distributed-executor-backend", "uni"]
         return [*words, *launch.extra]
+
+    def _small(self) -> bool:
+        """Whether the worker shares the engine's process, which starts a third sooner.
+
+        On a machine with many cores, vLLM's placing of a worker's threads is worth more; that needs a process more.
+        """
+        return self.launch.cpu and _cores() <= _FEW
 
     def _environment(self) -> dict[str, str]:
         made = {name: value for name, value in os.environ.items() if name not in _DROPPED}
         made |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"}
-        made |= {"VLLM_RPC_BASE_PATH": str(self._directory)}
-        if self.launch.cpu:
-            made |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}  # the worker stays in the engine's process: 15 s less
+        # Whatever it writes on the way ends with the directory: vLLM leaves sockets and files behind when it is killed.
+        made |= {"TMPDIR": str(self._directory), "VLLM_RPC_BASE_PATH": str(self._directory)}
+        if self._small():
+            made["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+            made.setdefault("OMP_NUM_THREADS", str(max(1, _cores() - 1)))  # as many as vLLM's own placing would give
         if self.launch.reload:
             made |= {"VLLM_SERVER_DEV_MODE": "1"}
         if Path(self.checkpoint).is_dir():
@@ -279,6 +292,8 @@ class Server:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if process is not None and process.returncode < 0:
+            _kill_strays(self._directory)
         reason = self._reason() if process is not None else "it was not started."
         self._process = self._log = None
         if log is not None:
@@ -350,6 +365,19 @@ def check_flags(launch: Launch) -> None:
         for known, reason in own.items():
             if known.startswith(name):  # vLLM takes any beginning of a flag's name for the flag
                 raise ConfigError(f"The vLLM flag {flag} cannot be given: {reason}.")
+
+
+def _kill_strays(directory: Path) -> None:
+    """Kill what a killed supervisor left behind: the processes with its server's directory in their environment."""
+    mark = b"VLLM_RPC_BASE_PATH=" + os.fsencode(directory)
+    for entry in Path("/proc").glob("[0-9]*/environ"):
+        with contextlib.suppress(OSError):  # ended since it was listed, or another user's
+            if mark in entry.read_bytes().split(b"\0"):
+                os.kill(int(entry.parent.name), signal.SIGKILL)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _absolute(checkpoint: str) -> str:
