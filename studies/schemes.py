@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
@@ -78,7 +79,8 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
     import torch
 
     from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme, world
-    from rationem.launch import transformers_engine
+    from rationem.engines.opening import Choice, open_transformers
+    from rationem.scale import MARKER
     from rationem.types import Sampling
 
     torch.set_num_threads(1)
@@ -97,7 +99,7 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
         task=world.TASK,
         scheme=scheme,
         base=base,
-        open_engine=transformers_engine("cpu", 256),
+        open_engine=partial(open_transformers, Choice(MARKER, device="cpu", batch_size=256)),
         m_step=SupervisedMStep(
             Training(steps=STEPS, batch_size=BATCH, micro_batch_size=BATCH, learning_rate=cell.rate), "cpu"
         ),

@@ -337,6 +337,8 @@ OTHER = {
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
     "warmup_steps": 2, "max_grad_norm": 1.0, "optimizer": "reset", "lora_rank": 8, "device": "cpu", "threads": 1,
+    "engine": "vllm", "concurrency": 9, "handover": "restart", "vllm_python": "/somewhere/python",
+    "vllm_args": ("--swap-space", "2"), "teacher": ("http://a:1", "http://b:2"), "teacher_model": "big",
 }  # fmt: skip
 
 
@@ -364,6 +366,7 @@ def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, cap
     words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
     flag = f"--{name.replace('_', '-')}"
     typed = {"data": words, "elide": [flag], "skip_unusable": [flag]}.get(name, [flag, *words])
+    typed = [f"{flag}={' '.join(words)}"] if name == "vllm_args" else typed
     by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
     assert by_file == by_flag == expected
 

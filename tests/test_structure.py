@@ -28,7 +28,7 @@ LAYERS = (
     {"scoring", "evaluate", "keep"},
     {"measure"},
     {"em"},
-    {"report", "prepare"},
+    {"report", "prepare", "publish"},
     {"launch"},
     {"judging", "doctor", "demo", "refit"},
     {"commands"},

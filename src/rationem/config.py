@@ -10,7 +10,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -119,7 +119,9 @@ class FitConfig(BaseModel):
     enumerate_above: float = Field(
         1e-3, gt=0, lt=1, description="scheme exact: prefixes less probable than this are not followed"
     )
-    sampling_batch: int = Field(64, ge=1, description="completions generated together")
+    sampling_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
+        None, description="completions generated together; 'auto' measures (default: 64, on a GPU auto)"
+    )
 
     # How to train
     steps: int | None = Field(None, ge=1, description="optimizer steps per iteration (default 40)")
@@ -133,6 +135,26 @@ class FitConfig(BaseModel):
     max_grad_norm: float = Field(0.0, ge=0, description="clip a step's gradient to this norm; 0 is off")
     optimizer: Literal["keep", "reset"] = Field("keep", description="Adam's moments between iterations")
     lora_rank: int | None = Field(None, ge=1, description="train a LoRA adapter of this rank instead of all weights")
+
+    # By what
+    engine: Literal["transformers", "vllm", "endpoint"] = Field(
+        "transformers",
+        description="what generates: transformers in this process, or a vLLM server of the run's own (endpoint: judge)",
+    )
+    concurrency: int = Field(256, ge=1, le=4096, description="requests under way together, with vllm and a teacher")
+    handover: Literal["auto", "reload", "restart"] = Field(
+        "auto",
+        description="vllm: new weights are reloaded in place or by a fresh server (auto: CPU reload, GPU restart)",
+    )
+    vllm_python: str | None = Field(
+        None, description="python, or environment, that has vLLM (default: what 'rationem engine install' made)"
+    )
+    vllm_args: tuple[str, ...] = Field((), description="further flags of vLLM's server, in one string: '--flag value'")
+    teacher: tuple[str, ...] = Field(
+        (),
+        description="URLs of a chat server for the plan's @teacher: 'rationalize@teacher'; key: RATIONEM_TEACHER_KEY",
+    )
+    teacher_model: str | None = Field(None, description="the teacher's name there (default: the only one it serves)")
 
     # Where
     device: Literal["cpu", "cuda"] | None = Field(

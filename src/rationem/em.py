@@ -34,6 +34,7 @@ from rationem.seeds import seed_for
 from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import (
     Engine,
+    HandedOver,
     Kept,
     Purpose,
     Sample,
@@ -107,6 +108,7 @@ class Problem:
         faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
         shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
         shots_tokens: the longest prompt of that control; whatever the model holds.
+        teacher: opens the engine of the plan's teacher.
     """
 
     data: Splits
@@ -134,10 +136,11 @@ class Problem:
     enumerate_above: float = 1e-3
     shots: int = 0
     shots_tokens: int = 32_768
+    teacher: Callable[[], Engine] | None = None
     engines: Engines = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "engines", Engines(self.open_engine))
+        object.__setattr__(self, "engines", Engines(self.open_engine, self.teacher))
 
     @property
     def drawing(self) -> Drawing:
@@ -216,7 +219,7 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
     if ledger.record(k, "e_step") is not None:
         return ledger.kept(k)
     started = time.perf_counter()
-    sampler = problem.engines.at(state.theta)
+    sampler = engine_at(state, problem)
 
     def engine_for(proposal: Proposal) -> Engine:
         return _engine_for(proposal, state, problem)
@@ -260,7 +263,7 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
     if ledger.record(k, split) is None:
         evaluate(
             examples,
-            problem.engines.at(state.theta),
+            engine_at(state, problem),
             problem.drawing,
             train=problem.data.train,
             iteration=k,
@@ -270,7 +273,7 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
     if split == "validation" and ledger.record(k, "evidence") is None:
         measure(
             examples,
-            problem.engines.at(state.theta),
+            engine_at(state, problem),
             problem.drawing,
             train=problem.data.train,
             iteration=k,
@@ -287,7 +290,7 @@ def probe_difficulty(problem: Problem) -> None:
     if problem.probed and problem.ledger.record(0, "difficulty") is None:
         measure_difficulty(
             problem.data.train,
-            problem.engines.at(problem.base),
+            engine_at(EMState(0, problem.base), problem),
             problem.drawing,
             examples=problem.probed,
             draws=problem.draws,
@@ -355,7 +358,19 @@ def describe(k: int, kept: Sequence[Kept], problem: Problem) -> EMInfo:
     )
 
 
+def engine_at(state: EMState, problem: Problem, *, beside: str | None = None) -> Engine:
+    """Return an engine on theta_k; what handing it the weights took and showed is recorded once."""
+    fresh = state.theta not in problem.engines
+    engine = problem.engines.at(state.theta, beside=beside)
+    if fresh and isinstance(engine, HandedOver) and problem.ledger.record(state.iteration, "handover") is None:
+        told = dict(engine.handover)
+        problem.ledger.finish(state.iteration, "handover", seconds=told.pop("seconds"), record=told)
+    return engine
+
+
 def _engine_for(proposal: Proposal, state: EMState, problem: Problem) -> Engine:
+    if proposal.model == "teacher":
+        return problem.engines.teacher
     if proposal.model == "base":
-        return problem.engines.at(problem.base, beside=state.theta)
-    return problem.engines.at(state.theta, beside=problem.base if problem.scheme.uses_base else None)
+        return engine_at(EMState(0, problem.base), problem, beside=state.theta)
+    return engine_at(state, problem, beside=problem.base if problem.scheme.uses_base else None)

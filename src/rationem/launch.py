@@ -8,24 +8,25 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from rationem import leaks, metrics, models, progress, report
-from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
+from rationem import leaks, models, progress, report
 from rationem.chat import Chat
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.elide import elide, longest_response
+from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.prepare import WORLD, prepare
+from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.scale import MARKER
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks.judge import JudgeTask
-from rationem.types import Engine, Example, Sampling, Splits
+from rationem.types import Example, Sampling, Splits
 
 if TYPE_CHECKING:
     from rationem.em import Fitted, Problem
@@ -36,6 +37,8 @@ _PROMPT_TOKENS = 1024
 _SHOTS_TOKENS = 32_768
 #: Settings that name files; the manifest holds what they say instead.
 _FILES = ("rubric", "template", "hint_template")
+#: Settings that say where and how fast, and nothing of the result.
+_WHERE = ("vllm_python", "concurrency", "handover", "teacher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,8 @@ def carry_out(
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
         doubts = tuple(report.doubts(report.summarize(directory)))
-        calibration = _calibration(run.config, run.task, run.splits, fitted, ledger)
-        _publish_model(fitted, _card(run.config, run.task, run.splits, calibration, doubts), ledger)
+        calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
+        publish_model(fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger)
         report.write(directory)
         ledger.finish(fitted.last, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     finally:
@@ -128,6 +131,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     config = _named_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+    _check_engine(config, scheme)
     task, splits = prepare(config)
     if config.patience and not splits.validation:
         raise ConfigError(
@@ -137,11 +141,24 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     return config, scheme, task, splits
 
 
+def _check_engine(config: FitConfig, scheme: Scheme) -> None:
+    if config.engine == "endpoint":
+        raise ConfigError(
+            "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
+            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
+            "rationalize@teacher --teacher URL."
+        )
+    if scheme.uses_teacher and not config.teacher:
+        raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
+    if config.teacher and not scheme.uses_teacher:
+        raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
     """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
     tiny = config.model == models.TINY_JUDGE
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
-    recorded = _recorded_threads(directory)
+    recorded = _recorded(directory)
     new_tokens = config.max_new_tokens or (48 if tiny else 256)
     filled = {
         "learning_rate": config.learning_rate or rate,
@@ -149,7 +166,9 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
         "leak_phrases": config.leak_phrases or leaks.PHRASES,
         "steps": config.steps or (None if config.epochs else 40),
-        "threads": config.threads or recorded or os.cpu_count() or 1,
+        "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
+        "sampling_batch": _sampling_batch(config, recorded),
+        "vllm_python": str(Path(config.vllm_python).absolute()) if config.vllm_python else None,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
         "data": tuple(map(_absolute, config.data)),
         "test": tuple(map(_absolute, config.test)),
@@ -194,46 +213,59 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
         max_length=config.max_prompt_tokens + config.max_new_tokens,
         lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
     )
-    problem = Problem(
-        data=run.splits,
-        task=run.task,
-        scheme=run.scheme,
-        base=run.checkpoint,
-        open_engine=transformers_engine(config.device, config.sampling_batch),
-        m_step=SupervisedMStep(training, config.device),
-        ledger=ledger,
-        seed=config.seed,
-        sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
-        threshold=config.threshold,
-        draws=config.draws,
-        hinted=config.evidence_draws,
-        wrong=config.wrong_hints,
-        probed=config.difficulty_examples,
-        choose_by=config.choose_by,
-        patience=config.patience,
-        leak_filter=config.leak_filter,
-        leak_phrases=config.leak_phrases,
-        faithful=world.faithful if run.splits.notes.get(WORLD) else None,
-        enumerate_above=config.enumerate_above,
-        init=config.init,
-        shots=config.shots,
-        shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,
-        max_prompt_tokens=config.max_prompt_tokens,
+    choice = engine_choice(run)
+    teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
+    with opening(choice) as open_engine:
+        problem = Problem(
+            data=run.splits,
+            task=run.task,
+            scheme=run.scheme,
+            base=run.checkpoint,
+            open_engine=open_engine,
+            m_step=SupervisedMStep(training, config.device),
+            ledger=ledger,
+            seed=config.seed,
+            sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+            threshold=config.threshold,
+            draws=config.draws,
+            hinted=config.evidence_draws,
+            wrong=config.wrong_hints,
+            probed=config.difficulty_examples,
+            choose_by=config.choose_by,
+            patience=config.patience,
+            leak_filter=config.leak_filter,
+            leak_phrases=config.leak_phrases,
+            faithful=world.faithful if run.splits.notes.get(WORLD) else None,
+            enumerate_above=config.enumerate_above,
+            init=config.init,
+            shots=config.shots,
+            shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,
+            max_prompt_tokens=config.max_prompt_tokens,
+            teacher=partial(open_teacher, teacher, run.checkpoint) if config.teacher else None,
+        )
+        if before is not None:
+            before(problem)
+        return fit(problem, config.iterations)
+
+
+def engine_choice(run: Resolved) -> Choice:
+    """Return which engine generates, and how."""
+    config = run.config
+    longest = (config.max_prompt_tokens or 0) + (config.max_new_tokens or 0) + VERDICT_TOKENS
+    return Choice(
+        MARKER,
+        closings(run.task),
+        config.engine,
+        config.device,
+        config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH,
+        config.concurrency,
+        config.handover,
+        config.vllm_python,
+        config.vllm_args,
+        # The control with solved examples may need all that the model holds.
+        length=None if config.shots else min(longest, run.positions or longest),
+        servers=2 if run.scheme.uses_base else 1,
     )
-    if before is not None:
-        before(problem)
-    return fit(problem, config.iterations)
-
-
-def transformers_engine(device: str | None, batch_size: int) -> Callable[[str], Engine]:
-    """Return what opens the transformers engine on a checkpoint."""
-
-    def open_engine(checkpoint: str) -> Engine:
-        from rationem.engines.transformers import TransformersEngine
-
-        return TransformersEngine(models.load(checkpoint, device=device), marker=MARKER, batch_size=batch_size)
-
-    return open_engine
 
 
 def _named_model(config: FitConfig) -> FitConfig:
@@ -308,11 +340,11 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(run.splits).values() for x in part]
     return {
-        "config": run.config.model_dump(mode="json", exclude={"data", "test", *_FILES}),
+        "config": run.config.model_dump(mode="json", exclude={"data", "test", *_FILES, *_WHERE}),
         "base": base_name(run.checkpoint),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
-        "engine": {"name": "transformers", "honours_seeds": True},
+        "engine": {"name": run.config.engine, "honours_seeds": True},
         "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "notes": dict(run.splits.notes),
     }
@@ -323,53 +355,25 @@ def base_name(checkpoint: str) -> str:
     return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
 
 
-def _recorded_threads(directory: Path) -> int | None:
+def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Literal["auto"]:
+    """Return the batch size, or that it is to be measured: where nothing else is said, on a GPU.
+
+    On a CPU a resumed run, and a run of the same settings, ends bitwise the same only with the same batches.
+    """
+    if isinstance(config.sampling_batch, int):
+        return config.sampling_batch
+    if recorded is not None and isinstance(recorded.sampling_batch, int):
+        return recorded.sampling_batch
+    return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
+
+
+def _on_gpu(config: FitConfig) -> bool:
+    import torch
+
+    return config.engine == "transformers" and config.device != "cpu" and torch.cuda.is_available()
+
+
+def _recorded(directory: Path) -> FitConfig | None:
+    """Return the settings of the run that is resumed."""
     path = directory / "config.toml"
-    return read_config(path, {}).threads if path.is_file() else None
-
-
-def _card(
-    config: FitConfig, task: JudgeTask, splits: Splits, calibration: Calibration | None, doubts: tuple[str, ...]
-) -> Card:
-    """Return the card of the chosen weights, the calibration not yet bound to them."""
-    assert config.max_prompt_tokens is not None
-    assert config.max_new_tokens is not None
-    return Card(
-        task=task.describe(),
-        columns=splits.notes.get("columns"),
-        preset=splits.notes.get("preset"),
-        marginals=metrics.marginals(splits.train, task.scale, [criterion.name for criterion in task.criteria]),
-        draws=config.draws,
-        max_prompt_tokens=config.max_prompt_tokens,
-        max_new_tokens=config.max_new_tokens,
-        elide=config.elide,
-        seed=config.seed,
-        calibration=calibration,
-        doubts=doubts,
-    )
-
-
-def _calibration(
-    config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, ledger: Ledger
-) -> Calibration | None:
-    if not splits.validation:
-        return None
-    predictions = ledger.predictions(fitted.best, "validation")
-    fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
-    if fit is None:
-        return None
-    described = prompt_sha256(task.describe())
-    return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
-
-
-def _publish_model(fitted: Fitted, card: Card, ledger: Ledger) -> None:
-    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside."""
-    with ledger.publish(ledger.directory / "model") as output:
-        theta = fitted.best_theta
-        if Path(theta).is_dir():
-            shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
-        else:
-            loaded = models.load(theta)
-            models.save(loaded.model, loaded.tokenizer, output)
-        bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(output))
-        write_card(replace(card, calibration=bound), output)
+    return read_config(path, {}) if path.is_file() else None

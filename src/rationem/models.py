@@ -78,6 +78,12 @@ def positions(name: str, checkpoint: str) -> int | None:
     return None if found is None else int(found)
 
 
+def weights_of(checkpoint: str) -> str:
+    """Return where the model's configuration is: of an adapter its base, else the checkpoint itself."""
+    adapter = Path(checkpoint) / "adapter_config.json"
+    return _base_of(adapter) if adapter.is_file() else checkpoint
+
+
 def chat(name: str, checkpoint: str) -> Chat:
     """Return the model's conversation format.
 
@@ -121,7 +127,7 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
     adapter = Path(path) / "adapter_config.json"
-    base = _base_of(adapter) if adapter.is_file() else path
+    base = weights_of(path)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
         model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True, dtype=dtype)

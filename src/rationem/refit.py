@@ -36,6 +36,7 @@ CHANGEABLE = (
     *("draws", "evidence_draws", "wrong_hints", "sampling_batch"),
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
     *("warmup_steps", "max_grad_norm", "optimizer", "lora_rank", "device", "threads"),
+    *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
 )
 #: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
 _FIXED = {"iterations": 1, "patience": None, "init": "previous", "shots": 0, "difficulty_examples": 0}

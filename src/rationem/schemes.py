@@ -33,11 +33,12 @@ class Proposal:
     Args:
         prompt: "forward" (x), "rationalize" (x and the hint y*), "answer" (no draw: the verdict line of y*), or
             "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
-        model: "current" is theta_{k-1}, "base" the frozen theta_0.
+        model: "current" is theta_{k-1}, "base" the frozen theta_0, "teacher" another model behind a chat server, whose
+            words are taken and whose likelihoods are not known.
     """
 
     prompt: Literal["forward", "rationalize", "answer", "posterior"] = "forward"
-    model: Literal["current", "base"] = "current"
+    model: Literal["current", "base", "teacher"] = "current"
 
     @property
     def hinted(self) -> bool:
@@ -79,6 +80,11 @@ class Scheme:
         """Whether a proposal samples from the frozen base model."""
         return any(proposal.model == "base" for proposal in self.plan)
 
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether a proposal asks the teacher."""
+        return any(proposal.model == "teacher" for proposal in self.plan)
+
     def proposal(self, name: str) -> Proposal:
         """Return the plan's proposal of that name, as trials carry it.
 
@@ -115,7 +121,7 @@ SCHEMES: dict[str, Scheme] = {
     "exact": EXACT,
 }
 
-_TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base))?(?:\*(\d+))?")
+_TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base|teacher))?(?:\*(\d+))?")
 _MAX_PLAN = 4096
 
 
@@ -170,6 +176,16 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
             that is not drawn; or a chain whose proposals are not one distribution.
     """
     selector = scheme.selector
+    for one in scheme.plan:
+        if one.model == "teacher" and one.prompt in ("answer", "posterior"):
+            raise ConfigError(
+                f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher."
+            )
+    if selector.needs_ratios and scheme.uses_teacher:
+        raise ConfigError(
+            f"The selector {selector.name!r} weighs draws by pi / q, and a teacher does not say how likely its words "
+            "were. Use the selector first or all."
+        )
     if all(one.prompt == "posterior" for one in scheme.plan) and not sampling.exact:
         raise ConfigError(
             f"The scheme {scheme.name!r} enumerates: --temperature, --top-p and --top-k do nothing to it. Leave them "

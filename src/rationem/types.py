@@ -355,6 +355,13 @@ class Engine(Protocol):
 
 
 @runtime_checkable
+class HandedOver(Protocol):
+    """An engine elsewhere, handed its weights; ``handover`` tells how, in what time, and how it was proven."""
+
+    handover: Mapping[str, Any]
+
+
+@runtime_checkable
 class Concurrent(Engine, Protocol):
     """An engine that takes requests one by one and holds many at a time; what is done first, comes first.
 

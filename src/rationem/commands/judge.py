@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 from pathlib import Path
+
+from rationem.engines.opening import KEY, Choice
+from rationem.errors import ConfigError
+from rationem.scale import MARKER
 
 _ROLES = {
     "prompt": "the prompt (the question)",
@@ -37,6 +42,20 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="of the draws (default: the run's)")
     parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--engine",
+        choices=("transformers", "vllm", "endpoint"),
+        default="transformers",
+        help="what generates: transformers here, a vLLM server of this job's own, or running servers of RUN/model",
+    )
+    engine.add_argument(
+        "--url", nargs="+", default=[], help=f"endpoint: servers (vLLM) of the judge's weights; key: {KEY}"
+    )
+    engine.add_argument("--url-model", metavar="NAME", help="the model's name there (default: the only one served)")
+    engine.add_argument("--concurrency", type=int, default=256, help="requests under way together (default: 256)")
+    engine.add_argument("--vllm-python", metavar="PATH", help="python that has vLLM (default: rationem engine install)")
+    engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="further flags of vLLM's")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); go on with the same number")
 
@@ -55,6 +74,7 @@ def run(options: argparse.Namespace) -> int:
         batch_size=options.batch_size,
         threads=(os.cpu_count() or 1) if options.threads is None else options.threads,
         calibrate=not options.no_calibration,
+        choice=_choice(options),
     ) as judge:
         for doubt in judge.doubts:
             progress.say(f"Warning: {doubt}")
@@ -74,3 +94,26 @@ def run(options: argparse.Namespace) -> int:
             progress.say(line)
     print(options.output)
     return 0
+
+
+def _choice(options: argparse.Namespace) -> Choice:
+    """Return which engine generates.
+
+    Raises:
+        ConfigError: flags that do not go together.
+    """
+    if options.url and options.engine != "endpoint":
+        raise ConfigError("--url names running servers: give --engine endpoint with it.")
+    if options.concurrency < 1:
+        raise ConfigError(f"A concurrency of {options.concurrency}: give at least 1.")
+    return Choice(
+        MARKER,
+        engine=options.engine,
+        device=options.device,
+        batch_size=options.batch_size,
+        concurrency=options.concurrency,
+        vllm_python=options.vllm_python,
+        vllm_args=tuple(options.vllm_args),
+        urls=tuple(options.url),
+        model=options.url_model,
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -15,10 +16,11 @@ _GROUPS = {
     "model": "model, task and scheme",
     "temperature": "sampling",
     "steps": "training",
+    "engine": "engine",
     "device": "machine",
 }
 #: Settings that take several values behind one flag.
-_SEVERAL = ("test", "leak_phrases")
+_SEVERAL = ("test", "leak_phrases", "teacher")
 #: What decides how a file is read and what is asked of it: the settings of ``check`` and ``prompt`` beside the model.
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
@@ -55,6 +57,8 @@ def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaul
         default = "" if not defaults or field.default in (None, (), "", False) else f" (default: {field.default})"
         if field.annotation is bool:
             group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif name == "vllm_args":
+            group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
         elif name in _SEVERAL:
             group.add_argument(flag, nargs="+", help=text)
         else:

@@ -18,6 +18,7 @@ from typing import Any
 from rationem.config import FitConfig
 from rationem.doctor.findings import Finding, warning
 from rationem.doctor.machine import Machine, Shape
+from rationem.engines.opening import BATCH
 from rationem.keep import MEMORY
 from rationem.schemes import Scheme
 
@@ -135,11 +136,12 @@ def memory(sizes: Sizes, model: Shape, config: FitConfig, device: str) -> dict[s
     """
     width = _CPU_BYTES if device == "cpu" else _GPU_BYTES
     length = sizes.longest + sizes.cut
+    batch = config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH
     trained = config.lora_rank * model.adapter if config.lora_rank else model.parameters
     tokens = min(config.micro_batch_size, config.batch_size) * length
     weights = 4.0 * (model.parameters + (trained if config.lora_rank else 0)) + 12.0 * trained
     activations = float(width * tokens * (16 * model.hidden * model.layers + 2 * model.vocabulary))
-    cache = float(width * config.sampling_batch * length * model.cached)
+    cache = float(width * batch * length * model.cached)
     train, sample = weights + activations, width * model.parameters + cache
     return {
         "weights_gradients_moments": weights,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from rationem import card as cards
-from rationem import progress
+from rationem import models, progress
+from rationem.engines.opening import VERDICT_TOKENS, Choice, closings, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
 from rationem.judging.asking import Plan, ask, nothing
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, verdict
+from rationem.scale import MARKER
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Prompt
 
@@ -28,7 +32,8 @@ class Judge:
 
     Args:
         directory: the model directory, with the card ``rationem.json`` in it.
-        engine: what generates; None opens the transformers engine on the weights when it is first needed.
+        engine: what generates; None opens one on the weights when it is first needed: transformers, or as ``choice``
+            says.
         device: "cpu", "cuda" or None for the GPU where there is one.
         batch_size: completions generated together.
         threads: of the CPU; None leaves torch's setting alone.
@@ -47,6 +52,7 @@ class Judge:
         batch_size: int = 64,
         threads: int | None = None,
         calibrate: bool = True,
+        choice: Choice | None = None,
     ) -> None:
         self.directory = directory
         self.card = cards.read_card(directory)
@@ -59,9 +65,11 @@ class Judge:
                 raise RunError(f"{directory / cards.NAME}: {what}{of}.")
         self.calibration = self.card.calibration if calibrate else None
         self._given = engine
+        self._opened = ExitStack()
         self.device = device
         self.threads = threads
-        self.batch_size = batch_size if engine is None else engine.batch_size
+        self.choice = choice or Choice(MARKER, device=device, batch_size=batch_size)
+        self.batch_size = self.choice.held if engine is None else engine.batch_size
         self._warned = False
         if self.calibration is not None:
             self._check(self.calibration)
@@ -76,6 +84,7 @@ class Judge:
         batch_size: int = 64,
         threads: int | None = None,
         calibrate: bool = True,
+        choice: Choice | None = None,
     ) -> Judge:
         """Return the judge of a finished run, or of a model directory that was copied out of one.
 
@@ -86,12 +95,20 @@ class Judge:
             if value is not None and value < 1:
                 raise ConfigError(f"A {name} of {value}: give at least 1.")
         where = _model_directory(Path(run))
-        return cls(where, engine=engine, device=device, batch_size=batch_size, threads=threads, calibrate=calibrate)
+        return cls(
+            where,
+            engine=engine,
+            device=device,
+            batch_size=batch_size,
+            threads=threads,
+            calibrate=calibrate,
+            choice=choice,
+        )
 
     @cached_property
     def engine(self) -> Engine:
         """What generates; the weights are loaded when it is first asked for."""
-        return self._given if self._given is not None else _open_transformers(self)
+        return self._given if self._given is not None else _open(self, self._opened)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -194,6 +211,7 @@ class Judge:
         """Let go of the weights; an engine that was given is its owner's to close."""
         if self._given is None and "engine" in vars(self):
             self.engine.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,16 +246,18 @@ class Judge:
             )
 
 
-def _open_transformers(judge: Judge) -> Engine:
-    import torch
+def _open(judge: Judge, opened: ExitStack) -> Engine:
+    if judge.choice.engine == "transformers":
+        import torch
 
-    from rationem.launch import transformers_engine
-
-    if judge.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
-    if judge.threads is not None:
-        torch.set_num_threads(judge.threads)
-    return transformers_engine(judge.device, judge.batch_size)(str(judge.directory))
+        if judge.device == "cuda" and not torch.cuda.is_available():
+            raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
+        if judge.threads is not None:
+            torch.set_num_threads(judge.threads)
+    length = judge.card.max_prompt_tokens + judge.card.max_new_tokens + VERDICT_TOKENS
+    positions = models.positions(str(judge.directory), models.weights_of(str(judge.directory))) or length
+    choice = replace(judge.choice, closings=closings(judge.task), length=min(length, positions))
+    return opened.enter_context(opening(choice))(str(judge.directory))
 
 
 def _model_directory(run: Path) -> Path:

@@ -53,6 +53,7 @@ class _Work:
             "fast": self.plan.fast,
             "seed": self.plan.seed,
             "temperature": self.plan.temperature,
+            "engine": self.judge.choice.engine,
             "batch_size": self.judge.batch_size,
             "device": self.judge.device,
             "threads": self.judge.threads,

@@ -28,6 +28,9 @@ _NAMED_AT_ONCE = 128
 
 _PATH = "/v1/completions"
 
+#: Stop strings that servers take.
+_MOST_STOPS = 4
+
 _Ids = tuple[int, ...]
 _T = TypeVar("_T")
 
@@ -47,6 +50,7 @@ class CompletionsEngine:
         processed: whether the server's log-probabilities are those of the tokens as drawn (vLLM's
             ``--logprobs-mode processed_logprobs``). Where not, drafts of other than exact sampling carry none.
         on_close: called once, when the engine closes.
+        handover: what was found when the servers were handed their weights; see ``types.HandedOver``.
     """
 
     honours_seeds = True
@@ -63,10 +67,14 @@ class CompletionsEngine:
         concurrency: int = 256,
         processed: bool = True,
         on_close: Callable[[], None] | None = None,
+        handover: Mapping[str, Any] | None = None,
     ) -> None:
+        self.handover = handover or {}
         self._client, self._chat, self._model = client, chat, model
         self._reader = Reader(chat, marker, stop_ids)
-        self._closings, self._processed = list(closings), processed
+        # Where there are more than a server takes, it goes on to the turn's end, and what is too much is cut off here.
+        self._closings = list(closings) if len(closings) <= _MOST_STOPS else []
+        self._processed = processed
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
         self._scoring = asyncio.Semaphore(_SCORED_AT_ONCE)

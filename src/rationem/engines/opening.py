@@ -1,0 +1,162 @@
+"""From a setting to what opens engines: transformers in this process, a server of our own, or servers that run."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+from rationem import models
+from rationem.errors import ConfigError, RunError
+from rationem.scale import MARKER
+from rationem.types import Engine, Task
+
+if TYPE_CHECKING:
+    from rationem.engines.remote.client import Client
+    from rationem.engines.vllm.pool import Handover
+
+#: Environment variables that hold the keys; never a flag, which everybody on the machine could read.
+KEY, TEACHER_KEY = "RATIONEM_API_KEY", "RATIONEM_TEACHER_KEY"
+#: Rows generated together by transformers, where nothing says how many.
+BATCH = 64
+#: Tokens that a verdict line may have, which is scored behind a completion of full length.
+VERDICT_TOKENS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Which engine, and how.
+
+    Args:
+        marker: the text that opens the verdict line.
+        closings: whole verdict lines, at which a server may stop early.
+        device: for transformers: "cpu", "cuda", or None for the GPU where there is one.
+        batch_size: for transformers: completions generated together.
+        concurrency: requests under way together, on servers.
+        handover: see ``rationem.engines.vllm.pool.Pool``.
+        vllm_python: see ``rationem.engines.vllm.install.find_python``.
+        vllm_args: further flags of vLLM's server.
+        length: tokens of prompt and completion that must fit; None for all that the model holds.
+        servers: how many of them share the GPU's memory.
+        urls: of running servers.
+        model: the name by which these know the model; None where they serve but one.
+    """
+
+    marker: str
+    closings: tuple[str, ...] = ()
+    engine: Literal["transformers", "vllm", "endpoint"] = "transformers"
+    device: str | None = None
+    batch_size: int = BATCH
+    concurrency: int = 256
+    handover: Handover = "auto"
+    vllm_python: str | None = None
+    vllm_args: tuple[str, ...] = ()
+    length: int | None = None
+    servers: int = 1
+    urls: tuple[str, ...] = ()
+    model: str | None = None
+
+    @property
+    def held(self) -> int:
+        """How many completions are asked for at once."""
+        return self.batch_size if self.engine == "transformers" else 4 * self.concurrency
+
+
+def closings(task: Task) -> tuple[str, ...]:
+    """Return the verdict lines of a task's levels, whole: behind one of them nothing more is wanted."""
+    return tuple(f"{MARKER}{continuation}\n" for continuation in task.continuations)
+
+
+@contextmanager
+def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
+    """Yield what opens an engine on a checkpoint; at the end, every server that was started is ended.
+
+    Raises:
+        ConfigError: what the engine needs is not there.
+    """
+    if choice.engine == "vllm":
+        from rationem.engines.vllm.install import find_python, is_cpu_build
+        from rationem.engines.vllm.pool import Pool, Reading
+        from rationem.engines.vllm.server import Launch, check_flags
+
+        python = find_python(choice.vllm_python)
+        launch = Launch(
+            python,
+            cpu=is_cpu_build(python),
+            max_model_len=choice.length,
+            max_num_seqs=choice.concurrency,
+            memory_share=0.85 / choice.servers,
+            extra=choice.vllm_args,
+        )
+        check_flags(launch)
+        with Pool(launch, Reading(choice.marker, choice.closings, choice.concurrency), choice.handover) as pool:
+            yield pool.open
+    elif choice.engine == "endpoint":
+        if not choice.urls:
+            raise ConfigError("--engine endpoint asks servers that run already; name them: --url http://HOST:PORT")
+        yield partial(_endpoint, choice)
+    else:
+        yield partial(open_transformers, choice)
+
+
+def open_teacher(choice: Choice, checkpoint: str) -> Engine:
+    """Open the engine of a teacher: a chat server whose texts are read with the student's tokenizer.
+
+    Args:
+        choice: of which ``urls`` and ``model`` are the teacher's.
+        checkpoint: the student's.
+
+    Raises:
+        RunError: the server does not answer, or serves several models and none is named.
+    """
+    from rationem.engines.remote.client import Client
+    from rationem.engines.remote.teacher import ChatEngine
+
+    client = Client(choice.urls, key=os.environ.get(TEACHER_KEY), concurrency=choice.concurrency)
+    return ChatEngine(
+        client,
+        models.chat(checkpoint, checkpoint),
+        model=choice.model or _only_model(client, "--teacher-model"),
+        marker=choice.marker,
+        concurrency=choice.concurrency,
+    )
+
+
+def open_transformers(choice: Choice, checkpoint: str) -> Engine:
+    """Open the transformers engine on a checkpoint."""
+    from rationem.engines.transformers import TransformersEngine
+
+    loaded = models.load(checkpoint, device=choice.device)
+    return TransformersEngine(loaded, marker=choice.marker, batch_size=choice.batch_size)
+
+
+def _endpoint(choice: Choice, checkpoint: str) -> Engine:
+    """Connect to running servers, and prove that they hold the checkpoint, as far as they say."""
+    from rationem.engines.remote.client import Client
+    from rationem.engines.remote.completions import CompletionsEngine
+    from rationem.engines.remote.proof import prove
+
+    client = Client(choice.urls, key=os.environ.get(KEY), concurrency=2 * choice.concurrency)
+    loaded = models.load(checkpoint, device="cpu")
+    engine = CompletionsEngine(
+        client,
+        models.chat(checkpoint, checkpoint),
+        model=choice.model or _only_model(client, "--url-model"),
+        marker=choice.marker,
+        stop_ids=loaded.stop_ids,
+        concurrency=choice.concurrency,
+        processed=False,
+    )
+    prove(engine, loaded, choice.marker, checkpoint)
+    return engine
+
+
+def _only_model(client: Client, flag: str) -> str:
+    served = [str(one.get("id")) for one in client.get("/v1/models").get("data", [])]
+    if len(served) != 1:
+        client.close()
+        raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")
+    return served[0]

@@ -1,0 +1,127 @@
+"""Proof that an engine holds the weights it was handed: log-probabilities of fixed texts, asked and computed.
+
+    e = log pi of the probes' tokens as the engine says,   w = the same by transformers on the checkpoint as written
+
+A hand-over is right where e = w up to rounding. Weights of the last iteration are close to those of this one, so
+closeness alone would not tell them apart: with v of the weights before,
+
+    c = <e - v, w - v> / |w - v|^2
+
+is 1 for the new weights and 0 for the old ones, whatever the size of the step (where the step is larger than rounding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rationem.chat import Chat
+from rationem.errors import RunError
+from rationem.seeds import generator
+from rationem.types import Draft, Engine, Finish, Prompt, TokenQuery
+
+Floats = NDArray[np.float64]
+
+_TEXTS = (
+    ("What is 17 + 26?", "17 + 26 is 43, as 7 + 6 is 13 and 10 + 20 + 10 is 40."),
+    ("Name a mammal that lays eggs.", "The platypus lays eggs, and so does the echidna.\nFinal rating: 4"),
+    ("Is the tone of this letter kind?", "It thanks the reader twice and blames nobody, so the tone is kind."),
+    ("Summarize: the meeting was moved from Monday to Thursday.", "The meeting is on Thursday now, not on Monday."),
+    ("Rate the response on the scale 1 < 2 < 3 < 4 < 5.", "Right, but rude and too long.\nFinal rating: 2"),
+    ("Translate into French: good morning", "Bonjour"),
+)
+_RANDOM, _LENGTH = 2, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Tolerance:
+    """What is rounding: the largest and the mean difference of a token's log-probability, in nats."""
+
+    largest: float
+    mean: float
+
+
+#: Two implementations in single precision: measured 1e-5 and less; the room is for other kernels.
+SINGLE = Tolerance(largest=1e-2, mean=1e-3)
+#: The engine computes in half precision, the checkpoint is read in single.
+HALF = Tolerance(largest=1.5, mean=0.1)
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a probe found, in nats per token.
+
+    Args:
+        largest: max |e - w|.
+        mean: mean |e - w|.
+        moved: mean |w - v|, how far training has moved the model; None where nothing was held before.
+        share: c, the share of that step which the engine has made; None where the step is too small to tell.
+    """
+
+    largest: float
+    mean: float
+    moved: float | None
+    share: float | None
+
+
+def probes(chat: Chat) -> list[TokenQuery]:
+    """Return the fixed texts, and some random tokens: a stale row of an embedding shows nowhere else."""
+    written = [TokenQuery(Prompt(prompt), _draft(chat.encode_completion(text))) for prompt, text in _TEXTS]
+    vocabulary = np.array(sorted(set(chat.tokenizer.get_vocab().values())))
+    drawn = [
+        TokenQuery(Prompt(_TEXTS[n][0]), _draft(generator(n, "probe").choice(vocabulary, _LENGTH).tolist()))
+        for n in range(_RANDOM)
+    ]
+    return [*written, *drawn]
+
+
+def answers(engine: Engine, queries: Sequence[TokenQuery]) -> Floats:
+    """Return the log-probability of every token of the probes, one after another, nats."""
+    return np.concatenate([np.array(one, dtype=np.float64) for one in engine.score_tokens(queries)])
+
+
+def compare(said: Floats, wanted: Floats, before: Floats | None, tolerance: Tolerance) -> Probed:
+    """Return how far apart two readings of the probes are; see the module.
+
+    Args:
+        said: e.
+        wanted: w.
+        before: v, where the engine held other weights before.
+        tolerance: below it, a difference is rounding, and so is a step.
+    """
+    difference = np.abs(said - wanted)
+    largest, mean = float(difference.max()), float(difference.mean())
+    if before is None:
+        return Probed(largest, mean, None, None)
+    step = wanted - before
+    # The share's own rounding error is about (mean error per token) / |step|: below a sixth of the half that is asked.
+    telling = float(np.linalg.norm(step)) > 6 * 2 * tolerance.mean
+    share = float((said - before) @ step / (step @ step)) if telling else None
+    return Probed(largest, mean, float(np.abs(step).mean()), share)
+
+
+def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str) -> None:
+    """Refuse an engine that does not hold the weights of a checkpoint.
+
+    Raises:
+        RunError: what was asked, what came back, and what to do.
+    """
+    agrees = found.largest <= tolerance.largest and found.mean <= tolerance.mean  # False for a NaN
+    if agrees and (found.share is None or found.share > 0.5):
+        return
+    reading = f"its log-probabilities of the probe texts differ by up to {found.largest:.3g} nats, {found.mean:.3g} on "
+    reading += f"average (allowed: {tolerance.largest:g} and {tolerance.mean:g})"
+    if found.share is not None:
+        reading += f", and show {100 * found.share:.0f} % of the last training step"
+    raise RunError(
+        f"The engine does not hold the weights of {checkpoint} after a {how}: {reading}. Nothing was drawn with it. "
+        "Use --handover restart, or another version of the engine; if a fresh start fails too, the engine computes "
+        "this model in another way than transformers does: use --engine transformers."
+    )
+
+
+def _draft(ids: Sequence[int]) -> Draft:
+    return Draft("", tuple(ids), Finish.STOP, 0)

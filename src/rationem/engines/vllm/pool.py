@@ -1,0 +1,255 @@
+"""Engines on vLLM servers, checkpoint after checkpoint: each hand-over is proven before anything is drawn.
+
+A server is kept between two checkpoints where its weights can be reloaded in place (the CPU build), and started anew
+where its memory is needed meanwhile (a GPU, which the M-step uses) or where the reload does not prove exact.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+from rationem import models, progress
+from rationem.chat import Chat
+from rationem.engines import probe
+from rationem.engines.probe import Floats, Probed
+from rationem.engines.remote.client import Client
+from rationem.engines.remote.completions import CompletionsEngine
+from rationem.engines.transformers import TransformersEngine
+from rationem.engines.vllm import handover
+from rationem.engines.vllm.server import MODEL, Launch, Server
+from rationem.errors import RunError
+from rationem.types import Engine, TokenQuery
+
+Handover = Literal["auto", "restart", "reload"]
+
+_SCRATCH = "rationem-weights-"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What every engine of a run has in common.
+
+    Args:
+        marker: the text that opens the verdict line.
+        closings: texts that end it, where a server may stop early.
+        concurrency: requests under way together.
+    """
+
+    marker: str
+    closings: tuple[str, ...]
+    concurrency: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """A checkpoint as it is written: how it is spoken to, and what it says of the probes, read by transformers."""
+
+    checkpoint: str
+    chat: Chat
+    stop_ids: frozenset[int]
+    queries: list[TokenQuery]
+    wanted: Floats
+
+
+@dataclass(slots=True)
+class _Held:
+    """A server, and the weights that it was proven to hold; one thread at a time looks after it."""
+
+    server: Server
+    weights: _Weights
+    lock: Lock = field(default_factory=Lock)
+
+
+class Pool:
+    """Opens engines on checkpoints; use as a context, which ends every server.
+
+    Args:
+        launch: how a server is started.
+        reading: see there.
+        how: "restart" starts a server for every checkpoint, "reload" loads the weights into the one that is there
+            where that is exact, "auto" reloads on a CPU and restarts on a GPU.
+    """
+
+    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto") -> None:
+        self._reload = how == "reload" or (how == "auto" and launch.cpu)
+        self._launch = replace(launch, reload=self._reload)
+        self._reading = reading
+        self._tolerance = probe.SINGLE if launch.cpu else probe.HALF
+        self._idle: _Held | None = None
+        self._servers: list[Server] = []
+        self._scratch = _Scratch()
+        self._before: Floats | None = None
+
+    def __enter__(self) -> Pool:
+        """Return the pool."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End every server."""
+        self.close()
+
+    def open(self, checkpoint: str) -> Engine:
+        """Return an engine that is proven to hold a checkpoint's weights.
+
+        Raises:
+            RunError: it does not, or a server does not start.
+        """
+        started = time.perf_counter()
+        weights = self._weights(checkpoint)
+        held, found, how = self._hold(weights, self._served(checkpoint))
+        self._before = weights.wanted
+        return self._engine(held, {"how": how, "seconds": time.perf_counter() - started, **asdict(found)})
+
+    def close(self) -> None:
+        """End every server and remove what was written for them."""
+        for server in self._servers:
+            server.stop()
+        self._servers, self._idle = [], None
+        self._scratch.close()
+
+    def _hold(self, weights: _Weights, served: str) -> tuple[_Held, Probed, str]:
+        """Reload the idle server, if there is one; start one anew where that does not prove exact."""
+        idle, self._idle = self._idle, None
+        if idle is not None:
+            try:
+                idle.server.reload(served)
+                found = self._prove(idle.server, weights, idle.weights.wanted, "reload")
+                return _Held(idle.server, weights), found, "reload"
+            except RunError as error:
+                progress.say(f"vLLM is started anew: {error}")
+                self._stop(idle.server)
+        server = Server(self._launch, served)
+        self._servers.append(server)
+        server.start()
+        try:
+            return _Held(server, weights), self._prove(server, weights, self._before, "start"), "start"
+        except RunError:
+            self._stop(server)
+            raise
+
+    def _prove(self, server: Server, weights: _Weights, before: Floats | None, how: str) -> Probed:
+        """Ask a server for the probes, through a connection of its own, and refuse it where it answers otherwise."""
+        engine = self._connected(server, weights, concurrency=8)
+        try:
+            said = probe.answers(engine, weights.queries)
+        finally:
+            engine.close()
+        comparable = before if before is not None and before.shape == weights.wanted.shape else None
+        found = probe.compare(said, weights.wanted, comparable, self._tolerance)
+        probe.check(found, self._tolerance, weights.checkpoint, how)
+        return found
+
+    def _engine(self, held: _Held, told: Mapping[str, Any]) -> CompletionsEngine:
+        revive, release = partial(self._revive, held), partial(self._release, held)
+        return self._connected(held.server, held.weights, self._reading.concurrency, revive, release, told)
+
+    def _connected(
+        self,
+        server: Server,
+        weights: _Weights,
+        concurrency: int,
+        revive: Callable[[], None] | None = None,
+        release: Callable[[], None] | None = None,
+        told: Mapping[str, Any] | None = None,
+    ) -> CompletionsEngine:
+        client = Client(["http://vllm"], socket=server.socket, concurrency=2 * concurrency, revive=revive)
+        return CompletionsEngine(
+            client,
+            weights.chat,
+            model=MODEL,
+            marker=self._reading.marker,
+            stop_ids=weights.stop_ids,
+            closings=self._reading.closings,
+            concurrency=concurrency,
+            on_close=release,
+            handover=told,
+        )
+
+    def _revive(self, held: _Held) -> None:
+        """Start a server that ended again, and prove what it holds before anyone asks it for more."""
+        with held.lock:
+            restarts = held.server.restarts
+            held.server.revive()
+            if held.server.restarts != restarts:
+                self._prove(held.server, held.weights, None, "restart")
+
+    def _release(self, held: _Held) -> None:
+        """Keep a server that can be reloaded, if none is kept yet; end any other."""
+        if self._reload and self._idle is None and held.server.alive:
+            self._idle = held
+        else:
+            self._stop(held.server)
+
+    def _stop(self, server: Server) -> None:
+        server.stop()
+        self._servers = [one for one in self._servers if one is not server]
+
+    def _weights(self, checkpoint: str) -> _Weights:
+        """Read a checkpoint with transformers, in single precision on the CPU, and ask it for the probes."""
+        loaded = models.load(checkpoint, device="cpu")
+        chat = Chat(loaded.tokenizer)
+        queries = probe.probes(chat)
+        engine = TransformersEngine(loaded, marker=self._reading.marker)
+        try:
+            return _Weights(checkpoint, chat, loaded.stop_ids, queries, probe.answers(engine, queries))
+        finally:
+            engine.close()
+
+    def _served(self, checkpoint: str) -> str:
+        """Return the directory or hub id to serve."""
+        if handover.is_adapter(checkpoint):
+            checkpoint = handover.merge(checkpoint, self._scratch.fresh(), half=not self._launch.cpu)
+        if self._reload and handover.can_untie(checkpoint):
+            return handover.untie(checkpoint, self._scratch.fresh())
+        return checkpoint
+
+
+class _Scratch:
+    """A private directory for weights that are made to be served; what a killed process left is removed."""
+
+    def __init__(self) -> None:
+        root = Path(tempfile.gettempdir())
+        for left in root.glob(f"{_SCRATCH}*"):
+            _remove_unowned(left)
+        self._directory = Path(tempfile.mkdtemp(prefix=_SCRATCH))
+        self._lock = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._made: list[Path] = []
+
+    def fresh(self) -> Path:
+        """Return the name of a new directory; of those before, the four latest are kept."""
+        made = self._directory / str(time.monotonic_ns())
+        self._made.append(made)
+        while len(self._made) > 4:
+            shutil.rmtree(self._made.pop(0), ignore_errors=True)
+        return made
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self._directory, ignore_errors=True)
+        os.close(self._lock)
+
+
+def _remove_unowned(directory: Path) -> None:
+    """Remove the directory of a process that is gone: nobody holds its lock."""
+    try:
+        lock = os.open(directory / ".lock", os.O_RDWR)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(directory, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)

@@ -1,0 +1,66 @@
+"""``model/`` of a run: the weights of the chosen iteration, with the card that says how this judge must be asked."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rationem import metrics, models
+from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
+from rationem.config import FitConfig
+from rationem.ledger import Ledger
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Splits
+
+if TYPE_CHECKING:
+    from rationem.em import Fitted
+
+
+def judge_card(
+    config: FitConfig, task: JudgeTask, splits: Splits, calibration: Calibration | None, doubts: tuple[str, ...]
+) -> Card:
+    """Return the card of the chosen weights, the calibration not yet bound to them."""
+    assert config.max_prompt_tokens is not None
+    assert config.max_new_tokens is not None
+    return Card(
+        task=task.describe(),
+        columns=splits.notes.get("columns"),
+        preset=splits.notes.get("preset"),
+        marginals=metrics.marginals(splits.train, task.scale, [criterion.name for criterion in task.criteria]),
+        draws=config.draws,
+        max_prompt_tokens=config.max_prompt_tokens,
+        max_new_tokens=config.max_new_tokens,
+        elide=config.elide,
+        seed=config.seed,
+        calibration=calibration,
+        doubts=doubts,
+    )
+
+
+def calibration_of(
+    config: FitConfig, task: JudgeTask, splits: Splits, fitted: Fitted, ledger: Ledger
+) -> Calibration | None:
+    """Return the temperature fitted on validation; None where there is none to fit."""
+    if not splits.validation:
+        return None
+    predictions = ledger.predictions(fitted.best, "validation")
+    fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
+    if fit is None:
+        return None
+    described = prompt_sha256(task.describe())
+    return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
+
+
+def publish_model(fitted: Fitted, card: Card, ledger: Ledger) -> None:
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside."""
+    with ledger.publish(ledger.directory / "model") as output:
+        theta = fitted.best_theta
+        if Path(theta).is_dir():
+            shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
+        else:
+            loaded = models.load(theta)
+            models.save(loaded.model, loaded.tokenizer, output)
+        bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(output))
+        write_card(replace(card, calibration=bound), output)
