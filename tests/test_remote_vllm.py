@@ -1,7 +1,10 @@
 """The completions engine on the real vLLM, against the transformers engine on the same weights."""
 
+import os
 import random
+import signal
 from collections import Counter
+from concurrent.futures import as_completed
 
 import pytest
 import torch
@@ -80,7 +83,7 @@ def remote(loaded):
         environment.setenv("VLLM_MAX_STOP_STRINGS", "100")  # four by default, and a scale may have more levels
         server.start()
     engine = CompletionsEngine(
-        Client([], socket=server.socket, patience=120, revive=server.revive),
+        Client([], socket=server.socket, revive=server.revive),
         Chat(weights.tokenizer),
         model=server.model,
         marker=MARKER,
@@ -88,6 +91,7 @@ def remote(loaded):
         closings=[f"{MARKER} {level}\n" for level in TASK.levels],
         on_close=server.stop,
     )
+    engine.server = server
     yield engine
     engine.close()
 
@@ -207,3 +211,16 @@ def test_a_prompt_that_is_too_long_is_told_in_the_servers_words(remote):
 
     with pytest.raises(RunError, match=r"400.*1024"):
         remote.sample(requests(1, max_new_tokens=2000))
+
+
+@pytest.mark.parametrize("loaded", ["qwen2"], indirect=True)
+def test_a_server_killed_in_mid_sampling_comes_back_and_nothing_is_lost(remote):
+    from rationem.engines.vllm.supervisor import descendants
+
+    undisturbed = [draft.token_ids for draft in remote.sample(requests(300))]
+    futures = [remote.submit(request) for request in requests(300)]
+    next(as_completed(futures)).result()
+    for process in descendants(remote.server._process.pid):
+        os.kill(process, signal.SIGKILL)
+    assert [future.result().token_ids for future in futures] == undisturbed
+    assert remote.server.restarts == 1

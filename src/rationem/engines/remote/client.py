@@ -38,6 +38,8 @@ _IDLE = 4.0
 #: Seconds between two lines that say what is waited for.
 _TELL = 60.0
 
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
 _T = TypeVar("_T")
 _Json = dict[str, Any]
 
@@ -138,7 +140,7 @@ class Client:
 
     async def ask(self, path: str, body: Mapping[str, Any]) -> _Json:
         """POST from a coroutine that ``run`` began; see ``post``."""
-        data = json.dumps(body, separators=(",", ":")).encode()
+        data = _encode(body).encode()
         return await self._within_slots(_Asked("POST", path, data, self._patience))
 
     def run(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
