@@ -132,6 +132,10 @@ FROM_SOURCES = {
         "dict_keys(['ArceeForCausalLM'])\n",
         "this vLLM does not run the architecture ['NoSuchForCausalLM']. Use --engine transformers for this model.",
     ),
+    "head size": (
+        "(EngineCore pid=9) ERROR 11-25 01:30:02 [core.py:1510] RuntimeError: Unsupported CPU attention configuration: head_dim=16\n",
+        "vLLM's attention cannot run this model's head size 16. Use --engine transformers for this model.",
+    ),
     "no GPU": (
         "RuntimeError: Failed to infer device type, please set the environment variable `VLLM_LOGGING_LEVEL=DEBUG`\n",
         "vLLM finds no GPU, and this is not its CPU build. Check nvidia-smi, or run rationem engine install for the CPU "

@@ -98,7 +98,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     ),
     (
         r"(?i)(?:head[_ ]size (?P<size>\d+) is not supported|head_size not supported|"
-        r"(?:unsupported|invalid) head[_ ](?:size|dim)\w*:? *(?P<dim>\d+))",
+        r"Unsupported CPU attention configuration: head_dim=(?P<dim>\d+))",
         "vLLM's attention cannot run this model's head size{size}{dim}. Use --engine transformers for this model.",
     ),
     (
