@@ -155,7 +155,7 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
 
 
 def _only_model(client: Client, flag: str) -> str:
-    served = [str(one.get("id")) for one in client.get("/v1/models").get("data", [])]
+    served = [str(one.get("id")) for one in client.get("/v1/models", patience=20.0).get("data", [])]
     if len(served) != 1:
         client.close()
         raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")

@@ -28,9 +28,6 @@ _NAMED_AT_ONCE = 128
 
 _PATH = "/v1/completions"
 
-#: Stop strings that servers take.
-_MOST_STOPS = 4
-
 _Ids = tuple[int, ...]
 _T = TypeVar("_T")
 
@@ -72,9 +69,7 @@ class CompletionsEngine:
         self.handover = handover or {}
         self._client, self._chat, self._model = client, chat, model
         self._reader = Reader(chat, marker, stop_ids)
-        # Where there are more than a server takes, it goes on to the turn's end, and what is too much is cut off here.
-        self._closings = list(closings) if len(closings) <= _MOST_STOPS else []
-        self._processed = processed
+        self._closings, self._processed = list(closings), processed
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
         self._scoring = asyncio.Semaphore(_SCORED_AT_ONCE)

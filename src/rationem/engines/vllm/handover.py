@@ -64,16 +64,24 @@ def untie(checkpoint: str, directory: Path) -> str:
     directory.mkdir(parents=True, exist_ok=True)
     for path in source.iterdir():
         if path.is_file() and path.name not in {"config.json", _INDEX, "optimizer.pt"}:
-            (directory / path.name).symlink_to(path)
+            (directory / _renamed(path.name)).symlink_to(path)
     files = _files(source)
     with safe_open(source / files[_EMBEDDING], framework="pt") as file:
         save_file({_HEAD: file.get_tensor(_EMBEDDING)}, directory / _HEAD_FILE)
-    index = {"metadata": {}, "weight_map": {**files, _HEAD: _HEAD_FILE}}
+    index = {
+        "metadata": {},
+        "weight_map": {**{name: _renamed(file) for name, file in files.items()}, _HEAD: _HEAD_FILE},
+    }
     (directory / _INDEX).write_text(json.dumps(index), encoding="utf-8")
     config = json.loads((source / "config.json").read_text(encoding="utf-8"))
     untied = {**config, "tie_word_embeddings": False}
     (directory / "config.json").write_text(json.dumps(untied), encoding="utf-8")
     return str(directory)
+
+
+def _renamed(file: str) -> str:
+    # Whoever finds a file of the single file's name reads no index.
+    return "rationem-weights.safetensors" if file == _SINGLE else file
 
 
 def _tied(config: dict[str, object]) -> object:

@@ -34,6 +34,8 @@ _EVERY, _LOOK, _PATIENCE = 0.1, 5.0, 60.0
 _FEW = 4
 #: The longest path of a Unix socket that every system takes; and what vLLM's own sockets add to the directory's.
 _LONGEST, _NAME = 103, 37
+#: Verdict lines at which a completion may stop: a scale has a level for each. vLLM's own limit is 4.
+_STOPS = 1000
 #: The last bytes of a log in which the reason of a failure is looked for.
 _TAIL = 1 << 20
 
@@ -255,6 +257,7 @@ class Server:
         made |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"}
         # Whatever it writes on the way ends with the directory: vLLM leaves sockets and files behind when it is killed.
         made |= {"TMPDIR": str(self._directory), "VLLM_RPC_BASE_PATH": str(self._directory)}
+        made |= {"VLLM_MAX_STOP_STRINGS": str(_STOPS)}
         if self._small():
             made["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
             made.setdefault("OMP_NUM_THREADS", str(max(1, _cores() - 1)))  # as many as vLLM's own placing would give
