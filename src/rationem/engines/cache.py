@@ -1,11 +1,13 @@
-"""Keys and values of what a model has read: rows copied out of a cache, and a cache with room to grow."""
+"""Keys and values of what a model has read: put together from pieces, with room to grow, and rows taken out of them."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import pad
 from transformers.cache_utils import DynamicLayer
 
 
@@ -16,12 +18,63 @@ class Read(NamedTuple):
     mask: torch.Tensor
 
 
+def is_plain(read: Read) -> bool:
+    """Say whether every layer keeps all it has read, and no other kind of state (sliding windows do not)."""
+    return all(type(layer) in (DynamicLayer, _Roomy) for layer in read.cache.layers)
+
+
 def rows_of(read: Read, rows: torch.Tensor) -> Read:
     """Return copies of some rows of what was read, in a cache of their own."""
     cache = copy.copy(read.cache)
     cache.layers = [copy.copy(layer) for layer in read.cache.layers]
     cache.batch_select_indices(rows)
     return Read(cache, read.mask[rows])
+
+
+def assembled(pieces: Sequence[Read], rows: torch.Tensor, room: int) -> Read:
+    """Return rows of several pieces as one, each padded on the left, with room for as many further columns.
+
+    Args:
+        pieces: what was read apart, plain layers only. They are used up, layer by layer, to save memory.
+        rows: which row of the pieces, counted through all of them, each row of the result is; shape (rows,).
+        room: columns that can be written before anything is copied again; 0 for layers of the stock kind.
+    """
+    widths, counts = ([piece.mask.shape[axis] for piece in pieces] for axis in (1, 0))
+    mask = torch.cat([pad(piece.mask, (max(widths) - width, 0)) for piece, width in zip(pieces, widths, strict=True)])
+    bounds = [(sum(counts[:n]), sum(counts[: n + 1])) for n in range(len(pieces))]
+    chosen = [((rows >= start) & (rows < end)).nonzero().squeeze(1) for start, end in bounds]
+    places = [(to, rows[to] - start) for to, (start, _) in zip(chosen, bounds, strict=True)]
+    cache = copy.copy(pieces[0].cache)
+    cache.layers = list(cache.layers)
+    for n, layer in enumerate(cache.layers):
+        held = [piece.cache.layers[n] for piece in pieces]
+        keys, values = (
+            _joined([getattr(one, kind) for one in held], places, len(rows), max(widths), room)
+            for kind in ("keys", "values")
+        )
+        cache.layers[n] = _Roomy(layer, room, (keys, values), max(widths)) if room else _with(layer, keys, values)
+        for one in held:
+            one.keys = one.values = None
+    return Read(cache, mask[rows])
+
+
+def _joined(
+    parts: Sequence[torch.Tensor], places: Sequence[tuple[torch.Tensor, torch.Tensor]], rows: int, width: int, room: int
+) -> torch.Tensor:
+    """Return a buffer (rows, heads, width + room, size) that ends its first ``width`` columns with the parts'."""
+    _, heads, _, size = parts[0].shape
+    buffer = parts[0].new_empty(rows, heads, width + room, size)
+    for part, (to, source) in zip(parts, places, strict=True):
+        gap = width - part.shape[2]
+        buffer[to, :, gap:width] = part[source]
+        buffer[to, :, :gap] = 0  # masked, but a weight of 0 times what memory happens to hold may be no number
+    return buffer
+
+
+def _with(layer: DynamicLayer, keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
+    layer = copy.copy(layer)
+    layer.keys, layer.values = keys, values
+    return layer
 
 
 def with_room(read: Read, room: int) -> Read:
@@ -31,17 +84,79 @@ def with_room(read: Read, room: int) -> Read:
     return read
 
 
+def keep(cache: Any, stay: Sequence[int], chosen: torch.Tensor) -> None:
+    """Keep some rows of a cache, in the order given, and let go of the others; ``chosen`` is ``stay`` as a tensor.
+
+    In a layer with room only the rows are moved whose place changes. No row may move to where one stands that moves
+    later, so ``stay[i]`` is i or at least ``len(stay)``; see ``closed_up``.
+    """
+    moved = [i for i, row in enumerate(stay) if row != i]
+    to = torch.tensor(moved, device=chosen.device)
+    for layer in cache.layers:
+        if isinstance(layer, _Roomy):
+            layer.close_up(to, chosen[to] if moved else to, len(stay))
+        else:
+            layer.batch_select_indices(chosen)
+
+
+def closed_up(alive: Sequence[bool]) -> list[int]:
+    """Return which row stands at each place when the last of the living move to the places of the dead.
+
+    >>> closed_up([True, False, True, False, True])
+    [0, 4, 2]
+    """
+    count = sum(alive)
+    movers = iter([row for row in range(count, len(alive)) if alive[row]])
+    return [row if alive[row] else next(movers) for row in range(count)]
+
+
+class Ahead:
+    """Masks and positions of the tokens to come, one token per row and step, made once for all steps.
+
+    Args:
+        read: what all rows have read.
+        steps: how many tokens will come at most.
+        additive: the type of a mask that is added to the scores of every layer, where the model takes one as it is
+            (plain layers under SDPA); None for the mask of columns, from which the model makes its own at every step.
+    """
+
+    def __init__(self, read: Read, steps: int, additive: torch.dtype | None) -> None:
+        self._start = read.mask.shape[1] + 1
+        self._positions = read.mask.sum(dim=1, keepdim=True)
+        self._mask: torch.Tensor | None = pad(read.mask, (0, steps), value=1)
+        if additive is not None and bool(read.mask.all()):
+            self._mask = None
+        elif additive is not None:
+            hidden = self._mask[:, None, None] == 0
+            least = torch.finfo(additive).min
+            self._mask = hidden.new_zeros(hidden.shape, dtype=additive).masked_fill_(hidden, least)
+
+    def at(self, step: int) -> tuple[torch.Tensor | None, torch.Tensor]:
+        """Return the mask over all columns up to a step's token (None: nothing is masked), and its positions."""
+        mask = None if self._mask is None else self._mask[..., : self._start + step]
+        return mask, self._positions + step
+
+    def keep(self, rows: torch.Tensor) -> None:
+        """Keep some rows, in the order given."""
+        self._positions = self._positions[rows]
+        self._mask = None if self._mask is None else self._mask[rows]
+
+
 class _Roomy(DynamicLayer):  # type: ignore[misc]
     """A layer that copies what it holds once in ``room`` tokens; the stock layer copies all of it at every token."""
 
     keys: torch.Tensor
     values: torch.Tensor
 
-    def __init__(self, layer: DynamicLayer, room: int) -> None:
+    def __init__(
+        self, layer: DynamicLayer, room: int, buffers: tuple[torch.Tensor, torch.Tensor] | None = None, length: int = 0
+    ) -> None:
         self.__dict__.update(vars(layer))
         self._room = room
         self._given: Any = None
-        self._buffers: tuple[torch.Tensor, torch.Tensor] | None = None
+        self._buffers = buffers
+        if buffers is not None:
+            self._give(length)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -57,7 +172,22 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
             self._buffers = (self._buffer(self.keys, end), self._buffer(self.values, end))
         keys, values = self._buffers
         keys[:, :, start:end], values[:, :, start:end] = key_states, value_states
-        self.keys, self.values = keys[:, :, :end], values[:, :, :end]
+        return self._give(end)
+
+    def close_up(self, to: torch.Tensor, source: torch.Tensor, count: int) -> None:
+        """Move the rows ``source`` to the places ``to``, all below ``count``, and hold the first ``count`` rows."""
+        length = self.keys.shape[2]
+        if self._buffers is None or self._given is not self.keys:
+            self._buffers = (self.keys, self.values)
+        for buffer in self._buffers:
+            if len(to):
+                buffer[to, :, :length] = buffer[source, :, :length]
+        self._buffers = (self._buffers[0][:count], self._buffers[1][:count])
+        self._give(length)
+
+    def _give(self, length: int) -> tuple[torch.Tensor, torch.Tensor]:
+        assert self._buffers is not None
+        self.keys, self.values = (buffer[:, :, :length] for buffer in self._buffers)
         self._given = self.keys
         return self.keys, self.values
 

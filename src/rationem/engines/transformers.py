@@ -19,8 +19,9 @@ from torch.nn.functional import pad
 from transformers import TopKLogitsWarper, TopPLogitsWarper
 
 from rationem.chat import Chat
-from rationem.engines.cache import Read, rows_of, with_room
+from rationem.engines.cache import Ahead, Read, assembled, closed_up, is_plain, keep, rows_of, with_room
 from rationem.engines.completion import Reader
+from rationem.engines.memory import Fitting
 from rationem.errors import ModelError
 from rationem.evidence import Enumeration
 from rationem.models import Loaded
@@ -30,14 +31,17 @@ from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuer
 #: Logits that scoring holds at once, as a count of numbers: 256 MiB of them in single precision.
 LOGITS_AT_ONCE = 2**26
 
-#: Ended rows leave batch and cache when no more than this share still grows: leaving copies the cache of the others.
+#: Ended rows leave the batch when no more than this share still grows, where leaving costs more than a row's move.
 _STILL_GROWING = 0.75
+
+#: Padding that costs about as much as one more forward: prompts are read together while they need no more of it.
+_PADDING = {"cpu": 256, "cuda": 8192}
 
 #: Neighbouring tokens whose probabilities are summed in single precision before the sums are added in double.
 _BLOCK = 128
 
 #: Tokens between two copies of a growing cache.
-_ROOM = 32
+_ROOM = 64
 
 _Item = TypeVar("_Item")
 
@@ -75,6 +79,9 @@ class TransformersEngine:
         self._marker = marker
         self._logits_at_once = logits_at_once
         self.batch_size = batch_size
+        self._drawing = Fitting("drawing completions", batch_size)
+        self._levels = Fitting("scoring levels", batch_size)
+        self._tokens = Fitting("scoring tokens", batch_size)
 
     def prompt_tokens(self, prompt: Prompt) -> int:
         """Return the length of the prompt as the model sees it, template included."""
@@ -87,11 +94,14 @@ class TransformersEngine:
     @torch.inference_mode()
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
         """Draw one completion per request. All requests of a call share their ``Sampling``, the seed is their own."""
-        if not requests:
-            return []
+        return self._drawing(requests, self.sample_at_once)
+
+    @torch.inference_mode()
+    def sample_at_once(self, requests: Sequence[Request]) -> list[Draft]:
+        """Draw as ``sample`` does, all rows together; raises what PyTorch raises where they do not fit into memory."""
         prompts = [self._chat.encode(request.prompt) for request in requests]
         last = torch.tensor([prompt[-1] for prompt in prompts], device=self._model.device)
-        rows = self._decode(self._prefill(prompts), last, _InverseCdf(requests))
+        rows = self._decode(self._prefill(prompts, _ROOM), last, _InverseCdf(requests, self._model.device))
         return [
             self._reader.draft(row.ids, row.finish, len(prompt), row.logps)
             for row, prompt in zip(rows, prompts, strict=True)
@@ -103,8 +113,9 @@ class TransformersEngine:
 
         Each prompt is read once for all its drafts, and each draft once for all its levels.
         """
-        if not queries:
-            return []
+        return self._levels(queries, self._level_scores)
+
+    def _level_scores(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
         prompts = [self._chat.encode(query.prompt) for query in queries]
         rationales, tails = zip(*(self._reader.rationale_and_tails(query) for query in queries), strict=True)
         read = self._prefill(prompts)
@@ -128,14 +139,23 @@ class TransformersEngine:
         asked = [n for n, query in enumerate(queries) if query.draft.token_ids]
         distinct = sorted({prompts[n] for n in asked}, key=lambda prompt: (len(prompt), prompt))
         for group in _cut(distinct, self.batch_size):
-            read, row = self._prefill(group), {prompt: i for i, prompt in enumerate(group)}
-            members = sorted((n for n in asked if prompts[n] in row), key=lambda n: len(queries[n].draft.token_ids))
-            for batch in _cut(members, self.batch_size):
-                chosen = rows_of(read, torch.tensor([row[prompts[n]] for n in batch], device=read.mask.device))
-                completions = [queries[n].draft.token_ids for n in batch]
-                found = self._completions(chosen, [prompts[n][-1] for n in batch], completions)
-                for n, logps in zip(batch, found, strict=True):
-                    scores[n] = tuple(logps[: len(queries[n].draft.token_ids)])
+            place = {prompt: i for i, prompt in enumerate(group)}
+            members = sorted((n for n in asked if prompts[n] in place), key=lambda n: place[prompts[n]])
+            rows = [(prompts[n], queries[n].draft.token_ids) for n in members]
+            for n, logps in zip(members, self._tokens(rows, self._token_scores), strict=True):
+                scores[n] = logps
+        return scores
+
+    def _token_scores(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, ...]]:
+        """Score completions, each with its prompt, in batches of like length; each distinct prompt is read once."""
+        scores: list[tuple[float, ...]] = [()] * len(rows)
+        distinct = list(dict.fromkeys(prompt for prompt, _ in rows))
+        read, place = self._prefill(distinct), {prompt: i for i, prompt in enumerate(distinct)}
+        for batch in _cut(sorted(range(len(rows)), key=lambda n: len(rows[n][1])), self.batch_size):
+            chosen = rows_of(read, torch.tensor([place[rows[n][0]] for n in batch], device=read.mask.device))
+            found = self._completions(chosen, [rows[n][0][-1] for n in batch], [rows[n][1] for n in batch])
+            for n, logps in zip(batch, found, strict=True):
+                scores[n] = tuple(logps[: len(rows[n][1])])
         return scores
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
@@ -163,36 +183,60 @@ class TransformersEngine:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _prefill(self, prompts: Sequence[tuple[int, ...]]) -> Read:
-        """Read all tokens but the last of every prompt, each distinct prompt once, one row per given prompt."""
-        distinct = list(dict.fromkeys(prompts))
-        ids, mask = self._left_padded(distinct)
+    def _prefill(self, prompts: Sequence[tuple[int, ...]], room: int = 0) -> Read:
+        """Read all tokens but the last of every prompt, each distinct prompt once, one row per given prompt.
+
+        Prompts of like length are read together and padded to the longest only then: padding costs as much as text.
+        """
+        distinct = sorted(dict.fromkeys(prompts), key=len)
+        pieces = list(_alike(distinct, _PADDING.get(self._model.device.type, _PADDING["cuda"])))
+        read = [self._first_read(pieces[0])]
+        place = {prompt: n for n, prompt in enumerate(distinct)}
+        rows = torch.tensor([place[prompt] for prompt in prompts], device=self._model.device)
+        if is_plain(read[0]):
+            return assembled([*read, *(self._first_read(piece) for piece in pieces[1:])], rows, room)
+        whole = read[0] if len(pieces) == 1 else self._first_read(distinct)
+        return with_room(rows_of(whole, rows), room) if room else rows_of(whole, rows)
+
+    def _first_read(self, prompts: Sequence[tuple[int, ...]]) -> Read:
+        ids, mask = self._left_padded(prompts)
         ids, mask = ids[:, :-1], mask[:, :-1]
         output = self._model(
             input_ids=ids, attention_mask=mask, position_ids=positions(mask), use_cache=True, logits_to_keep=1
         )
-        rows = torch.tensor([distinct.index(prompt) for prompt in prompts], device=ids.device)
-        if len(distinct) < len(prompts):
-            output.past_key_values.batch_select_indices(rows)
-        return Read(output.past_key_values, mask[rows])
+        return Read(output.past_key_values, mask)
 
     def _decode(self, read: Read, tokens: torch.Tensor, draw: _InverseCdf) -> list[_Row]:
         """Grow every row, token by token, until its turn or its verdict line ends or the length is reached."""
         rows = [_Row() for _ in tokens]
-        read = with_room(read, _ROOM)
+        # Where the cache can close up in place, an ended row leaves at once. A GPU's step hardly costs less without it.
+        share = 1.0 if is_plain(read) and tokens.device.type == "cpu" else _STILL_GROWING
+        plain = is_plain(read) and self._model.config._attn_implementation == "sdpa"
+        ahead = Ahead(read, draw.length, self._model.dtype if plain else None)
         held, growing = list(range(len(rows))), set(range(len(rows)))
         for step in range(draw.length):
-            read, logits = self._read_on(read, tokens.unsqueeze(1), torch.ones_like(tokens).unsqueeze(1))
+            mask, position = ahead.at(step)
+            logits = self._model(
+                input_ids=tokens.unsqueeze(1),
+                attention_mask=mask,
+                position_ids=position,
+                past_key_values=read.cache,
+                use_cache=True,
+                logits_to_keep=1,
+            ).logits
             tokens, logps = draw(logits[:, -1], held, step)
-            for n, token, logp in zip(held, tokens.tolist(), logps.tolist(), strict=True):
-                if n in growing and self._ends(rows[n], token, logp):
+            # One transfer for both: exact, for token ids are far below 2^53.
+            for n, token, logp in zip(held, *torch.stack([tokens.double(), logps.double()]).tolist(), strict=True):
+                if n in growing and self._ends(rows[n], int(token), logp):
                     growing.remove(n)
             if not growing:
                 break
-            if len(growing) <= _STILL_GROWING * len(held):
-                stay = torch.tensor([i for i, n in enumerate(held) if n in growing], device=tokens.device)
-                read.cache.batch_select_indices(stay)
-                read, tokens, held = Read(read.cache, read.mask[stay]), tokens[stay], [n for n in held if n in growing]
+            if len(growing) < len(held) and len(growing) <= share * len(held):
+                stay = closed_up([n in growing for n in held])
+                chosen = torch.tensor(stay, device=tokens.device)
+                keep(read.cache, stay, chosen)
+                ahead.keep(chosen)
+                tokens, held = tokens[chosen], [held[i] for i in stay]
         return rows
 
     def _ends(self, row: _Row, token: int, logp: float) -> bool:
@@ -272,6 +316,18 @@ def positions(mask: torch.Tensor) -> torch.Tensor:
     return (mask.cumsum(dim=1) - 1).clamp(min=0)
 
 
+def _alike(prompts: Sequence[tuple[int, ...]], padding: int) -> Iterator[Sequence[tuple[int, ...]]]:
+    """Cut prompts sorted by length into parts of like length: none needs more than so many tokens of padding."""
+    start, total = 0, 0
+    for n, prompt in enumerate(prompts):
+        total += len(prompt)
+        # A prompt of one token has nothing to be read: it stays with those behind it.
+        if n > start and len(prompts[n - 1]) > 1 and (n + 1 - start) * len(prompt) - total > padding:
+            yield prompts[start:n]
+            start, total = n, len(prompt)
+    yield prompts[start:]
+
+
 def _cut(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
     return (items[start : start + size] for start in range(0, len(items), size))
 
@@ -292,10 +348,11 @@ class _InverseCdf:
         ValueError: the requests do not share one ``Sampling``.
     """
 
-    def __init__(self, requests: Sequence[Request]) -> None:
+    def __init__(self, requests: Sequence[Request], device: Any = "cpu") -> None:
         (self._sampling,) = {request.sampling for request in requests}
         self.length = self._sampling.max_new_tokens
-        self._uniforms = torch.from_numpy(np.stack([uniforms(request.seed, self.length) for request in requests]))
+        numbers = np.stack([uniforms(request.seed, self.length) for request in requests])
+        self._uniforms = torch.from_numpy(numbers).to(device)
 
     def __call__(self, logits: torch.Tensor, held: Sequence[int], step: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return a token and its log q for each row of logits; row i belongs to request ``held[i]``."""
@@ -311,7 +368,7 @@ class _InverseCdf:
         if sampling.top_p < 1:
             warped = TopPLogitsWarper(sampling.top_p)(None, warped)
         probabilities = warped.softmax(dim=1)
-        token = _inverse_cdf(probabilities, self._uniforms[list(held), step].to(logits.device))
+        token = _inverse_cdf(probabilities, self._uniforms[list(held), step])
         return token, probabilities.gather(1, token.unsqueeze(1)).squeeze(1).log()
 
 

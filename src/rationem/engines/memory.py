@@ -1,0 +1,84 @@
+"""Out of memory: fewer rows are computed together, and it is said."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import torch
+
+from rationem import progress
+from rationem.errors import ModelError
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
+#: What PyTorch says where memory ends, as far as it does not raise a type of its own for it.
+_PHRASES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
+
+
+def ran_out(error: BaseException) -> bool:
+    """Say whether an error means that memory ran out, on a GPU or a CPU."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(phrase in str(error) for phrase in _PHRASES)
+
+
+class Fitting:
+    """Computes rows in parts that fit into memory; the size that did is remembered for what follows.
+
+    Args:
+        work: what the rows are computed for, as in "Out of memory while ...".
+        size: rows that are computed together at most, however many a part has.
+    """
+
+    def __init__(self, work: str, size: int) -> None:
+        self._work = work
+        self._size = size
+        self._most: int | None = None
+
+    def __call__(
+        self, items: Sequence[_Item], compute: Callable[[Sequence[_Item]], Sequence[_Result]]
+    ) -> list[_Result]:
+        """Return one result per item, in order.
+
+        Raises:
+            ModelError: not even one row fits.
+        """
+        results: list[_Result] = []
+        before = self._most
+        while len(results) < len(items):
+            part = items[len(results) : len(results) + (self._most or len(items))]
+            found = self._tried(part, compute)
+            if found is None:
+                self._most = self._fewer(len(part))
+            else:
+                results.extend(found)
+        if self._most != before:
+            progress.say(
+                f"Out of memory while {self._work}: {self._most} rows are computed together from here on. The results "
+                "are the same up to rounding. A smaller --sampling-batch avoids the failed attempts."
+            )
+        return results
+
+    def _tried(
+        self, part: Sequence[_Item], compute: Callable[[Sequence[_Item]], Sequence[_Result]]
+    ) -> Sequence[_Result] | None:
+        """Return the results, or None where memory ran out; what the attempt held is free by then."""
+        try:
+            return compute(part)
+        except (RuntimeError, MemoryError) as error:
+            if not ran_out(error):
+                raise
+        # Behind the handler: within it, the error's traceback still holds the tensors of the attempt.
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return None
+
+    def _fewer(self, rows: int) -> int:
+        if rows == 1:
+            raise ModelError(
+                f"Out of memory while {self._work}, even with one row at a time. Give shorter inputs, a lower "
+                "--max-new-tokens, a smaller model or a machine with more memory, or end what else uses this one's."
+            )
+        return max(1, min(rows, self._size) // 2)
