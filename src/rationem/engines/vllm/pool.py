@@ -27,12 +27,13 @@ from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
 from rationem.engines.vllm.server import MODEL, Launch, Server
-from rationem.errors import RunError
+from rationem.errors import ModelError, RunError
 from rationem.types import Engine, TokenQuery
 
 Handover = Literal["auto", "restart", "reload"]
 
 _SCRATCH = "rationem-weights-"
+_SMALLEST_HEAD = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,7 @@ class Pool:
         self._tolerance = probe.SINGLE if launch.cpu else probe.HALF
         self._idle: _Held | None = None
         self._servers: list[Server] = []
+        self._engines: list[CompletionsEngine] = []
         self._scratch = _Scratch()
         self._before: Floats | None = None
 
@@ -108,13 +110,17 @@ class Pool:
         weights = self._weights(checkpoint)
         held, found, how = self._hold(weights, self._served(checkpoint))
         self._before = weights.wanted
-        return self._engine(held, {"how": how, "seconds": time.perf_counter() - started, **asdict(found)})
+        engine = self._engine(held, {"how": how, "seconds": time.perf_counter() - started, **asdict(found)})
+        self._engines.append(engine)
+        return engine
 
     def close(self) -> None:
-        """End every server and remove what was written for them."""
+        """Close every engine, end every server, and remove what was written for them."""
+        for engine in self._engines:
+            engine.close()
         for server in self._servers:
             server.stop()
-        self._servers, self._idle = [], None
+        self._engines, self._servers, self._idle = [], [], None
         self._scratch.close()
 
     def _hold(self, weights: _Weights, served: str) -> tuple[_Held, Probed, str]:
@@ -197,6 +203,7 @@ class Pool:
     def _weights(self, checkpoint: str) -> _Weights:
         """Read a checkpoint with transformers, in single precision on the CPU, and ask it for the probes."""
         loaded = models.load(checkpoint, device="cpu")
+        _check_heads(loaded.model.config.get_text_config(), checkpoint, cpu=self._launch.cpu)
         chat = Chat(loaded.tokenizer)
         queries = probe.probes(chat)
         engine = TransformersEngine(loaded, marker=self._reading.marker)
@@ -212,6 +219,16 @@ class Pool:
         if self._reload and handover.can_untie(checkpoint):
             return handover.untie(checkpoint, self._scratch.fresh())
         return checkpoint
+
+
+def _check_heads(config: Any, checkpoint: str, *, cpu: bool) -> None:
+    """Refuse what the CPU build would load, and then end at the first request."""
+    size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    if cpu and size < _SMALLEST_HEAD:
+        raise ModelError(
+            f"vLLM's CPU build computes attention heads of at least {_SMALLEST_HEAD} numbers; those of {checkpoint} "
+            f"have {size}. Use --engine transformers."
+        )
 
 
 class _Scratch:
