@@ -198,7 +198,7 @@ def test_what_has_no_majority_is_counted_where_it_is_not_scored():
 
 
 def test_a_folder_with_a_split_is_resumed_from_anywhere(tmp_path):
-    from rationem.launch import _absolute
+    from rationem.defaults import _absolute
 
     Path("folder").mkdir()
     assert _absolute("folder#train") == f"{tmp_path / 'folder'}#train"

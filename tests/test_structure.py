@@ -28,7 +28,7 @@ LAYERS = (
     {"scoring", "evaluate", "keep"},
     {"measure"},
     {"em"},
-    {"report", "prepare", "publish"},
+    {"report", "prepare", "publish", "defaults"},
     {"launch"},
     {"judging", "doctor", "demo", "refit"},
     {"commands"},

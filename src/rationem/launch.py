@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from rationem import leaks, models, progress, report
+from rationem import models, progress, report
 from rationem.chat import Chat
-from rationem.config import FitConfig, read_config, to_toml
+from rationem.config import FitConfig, to_toml
+from rationem.defaults import FILES, with_batch_size, with_defaults, with_model
 from rationem.elide import elide, longest_response
 from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening
 from rationem.errors import ConfigError, RunError
@@ -32,11 +32,8 @@ if TYPE_CHECKING:
     from rationem.em import Fitted, Problem
 
 _FINISHED = "finished"
-_PROMPT_TOKENS = 1024
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
-#: Settings that name files; the manifest holds what they say instead.
-_FILES = ("rubric", "template", "hint_template")
 #: Settings that say where and how fast, and nothing of the result.
 _WHERE = ("vllm_python", "concurrency", "handover", "teacher")
 
@@ -75,6 +72,8 @@ def start(config: FitConfig, output: str | Path) -> Path:
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     _tell(splits)
+    _check_device(config)
+    config = with_batch_size(config, task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions)
     return carry_out(run, directory, manifest(run, chat))
 
@@ -128,7 +127,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
         RationemError: see :func:`start`.
     """
     _check_directory(directory)
-    config = _named_model(config)
+    config = with_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     _check_engine(config, scheme)
@@ -152,37 +151,6 @@ def _check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
-
-
-def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
-    """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
-    tiny = config.model == models.TINY_JUDGE
-    rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
-    recorded = _recorded(directory)
-    new_tokens = config.max_new_tokens or (48 if tiny else 256)
-    filled = {
-        "learning_rate": config.learning_rate or rate,
-        "max_new_tokens": new_tokens,
-        "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
-        "leak_phrases": config.leak_phrases or leaks.PHRASES,
-        "steps": config.steps or (None if config.epochs else 40),
-        "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
-        "sampling_batch": _sampling_batch(config, recorded),
-        "vllm_python": str(Path(config.vllm_python).absolute()) if config.vllm_python else None,
-        "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
-        "data": tuple(map(_absolute, config.data)),
-        "test": tuple(map(_absolute, config.test)),
-        **{name: _absolute(path) for name in _FILES if (path := getattr(config, name))},
-    }
-    return config.model_copy(update=filled)
-
-
-def _absolute(name: str) -> str:
-    """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
-    path, mark, split = name.partition("#")
-    if name == WORLD or not Path(path).exists():
-        return name
-    return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
 
 
 def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None) -> Fitted:
@@ -268,14 +236,6 @@ def engine_choice(run: Resolved) -> Choice:
     )
 
 
-def _named_model(config: FitConfig) -> FitConfig:
-    if config.model is not None:
-        return config
-    if config.data == (WORLD,):
-        return config.model_copy(update={"model": models.TINY_JUDGE})
-    raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")
-
-
 def _check_directory(directory: Path) -> None:
     for place in (directory, *directory.parents):
         if place.is_file():
@@ -287,19 +247,6 @@ def _check_directory(directory: Path) -> None:
         and {p.name for p in directory.iterdir()} - ours
     ):
         raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
-
-
-def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
-    """Return the longest prompt that leaves room for the completion."""
-    if positions is None:
-        return config.max_prompt_tokens or _PROMPT_TOKENS
-    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens))
-    if limit + new_tokens > positions:
-        raise ConfigError(
-            f"Prompts of up to {limit} tokens and completions of up to {new_tokens} need more than the {positions} "
-            f"positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
-        )
-    return limit
 
 
 def _check_device(config: FitConfig) -> None:
@@ -340,7 +287,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(run.splits).values() for x in part]
     return {
-        "config": run.config.model_dump(mode="json", exclude={"data", "test", *_FILES, *_WHERE}),
+        "config": run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *_WHERE}),
         "base": base_name(run.checkpoint),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
@@ -353,27 +300,3 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
 def base_name(checkpoint: str) -> str:
     """Return what the manifest calls theta_0: the directory's name, wherever it lies, or the hub id."""
     return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
-
-
-def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Literal["auto"]:
-    """Return the batch size, or that it is to be measured: where nothing else is said, on a GPU.
-
-    On a CPU a resumed run, and a run of the same settings, ends bitwise the same only with the same batches.
-    """
-    if isinstance(config.sampling_batch, int):
-        return config.sampling_batch
-    if recorded is not None and isinstance(recorded.sampling_batch, int):
-        return recorded.sampling_batch
-    return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
-
-
-def _on_gpu(config: FitConfig) -> bool:
-    import torch
-
-    return config.engine == "transformers" and config.device != "cpu" and torch.cuda.is_available()
-
-
-def _recorded(directory: Path) -> FitConfig | None:
-    """Return the settings of the run that is resumed."""
-    path = directory / "config.toml"
-    return read_config(path, {}) if path.is_file() else None

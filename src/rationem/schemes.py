@@ -178,9 +178,7 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
     selector = scheme.selector
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):
-            raise ConfigError(
-                f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher."
-            )
+            raise ConfigError(f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher.")
     if selector.needs_ratios and scheme.uses_teacher:
         raise ConfigError(
             f"The selector {selector.name!r} weighs draws by pi / q, and a teacher does not say how likely its words "

@@ -112,6 +112,7 @@ def _choice(options: argparse.Namespace) -> Choice:
         device=options.device,
         batch_size=options.batch_size,
         concurrency=options.concurrency,
+        handover="restart",  # there is one checkpoint to serve
         vllm_python=options.vllm_python,
         vllm_args=tuple(options.vllm_args),
         urls=tuple(options.url),

@@ -10,11 +10,11 @@ from rationem import metrics, models
 from rationem.chat import Chat
 from rationem.config import FitConfig
 from rationem.data.suggest import typed
+from rationem.defaults import with_defaults
 from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, shots, texts
 from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
 from rationem.doctor.plain import counted, plain
 from rationem.errors import DataError
-from rationem.launch import with_defaults
 from rationem.metrics.scores import json_safe
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale

@@ -37,6 +37,8 @@ def inside(summary: Mapping[str, Any]) -> list[str]:
         *_by_label(summary),
         *_by_difficulty(summary),
         *_by_draws(summary),
+        *_handovers(summary),
+        *_encoded(summary),
     ]
     if not parts:
         return []
@@ -258,3 +260,38 @@ def _by_draws(summary: Mapping[str, Any]) -> list[str]:
 def _draws_cells(row: _Entry) -> Iterator[str]:
     for key in ("draws", "majority_vote", "averaged", "averaged_log_likelihood", "pass"):
         yield number(row[key])
+
+
+def _handovers(summary: Mapping[str, Any]) -> list[str]:
+    found = [entry for entry in summary["iterations"] if entry["handover"]]
+    if not found:
+        return []
+    rows = [
+        [
+            _name(summary, entry["iteration"]),
+            entry["handover"]["how"],
+            number(entry["seconds"]["handover"], 1),
+            number(entry["seconds"]["handover"] / sum(entry["seconds"].values())),
+            *(f"{entry['handover'][key]:.2g}" for key in ("largest", "mean")),
+            *(number(entry["handover"][key]) for key in ("moved", "share")),
+        ]
+        for entry in found
+    ]
+    said = (
+        "What it took to hand each iteration's weights to the engine, and the proof that they arrived: the engine's "
+        "log-probabilities of fixed texts beside those that transformers computes from the checkpoint, nats per token; "
+        "how far training has moved them, and the share of that step which the engine shows (1: the new weights)."
+    )
+    head = ["", "how", "seconds", "share of the iteration's", "largest difference", "mean", "moved by training"]
+    return ["### Hand-over of weights", said, table([*head, "share of the step"], rows)]
+
+
+def _encoded(summary: Mapping[str, Any]) -> list[str]:
+    counts = [(entry["e_step"]["encoded"], entry["e_step"]["drawn"]) for entry in summary["iterations"][1:]]
+    encoded, drawn = (sum(part) for part in zip(*counts, strict=True)) if counts else (0, 0)
+    if not encoded:
+        return []
+    return [
+        f"Of {drawn} draws for training, {encoded} came as text without token ids (of a teacher, or a server that "
+        "sends none). They were encoded once with the model's tokenizer; nothing was weighted by them."
+    ]

@@ -77,6 +77,7 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
     if k > 0:
         entry["e_step"] = {**_e_step(run.db, k), **evidence.paid(run, k, hardness)}
         entry["m_step"] = run.record(k, "m_step")
+    entry["handover"] = run.record(k, "handover")
     entry |= evidence.measured(run, k)
     for split in _SCORED:
         found = _scores(run, k, split, run.sets[split])
@@ -149,8 +150,8 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
         db.execute("SELECT state, COUNT(*) FROM states WHERE iteration=? GROUP BY state ORDER BY state", (k,))
     )
     drawn = db.execute(
-        f"SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0) FROM trials {where} "
-        f"AND {GENERATED}",
+        "SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(encoded), 0) "
+        f"FROM trials {where} AND {GENERATED}",
         (k, purpose),
     ).fetchone()
     first = db.execute(
@@ -169,6 +170,7 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
         "drawn": drawn[0],
         "generated_tokens": drawn[1],
         "prompt_tokens": drawn[2],
+        "encoded": drawn[3],
         "kept_samples": kept[0],
         "kept_share": kept[1] / total if total else None,
         "first_attempt_accepted": first[0],

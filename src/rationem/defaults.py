@@ -1,0 +1,119 @@
+"""Settings that were left open, filled in: by the model, by the machine, and by the run that goes on."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from rationem import leaks, models, progress
+from rationem.config import FitConfig, read_config
+from rationem.engines.opening import BATCH
+from rationem.errors import ConfigError
+from rationem.prepare import WORLD
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Splits
+
+#: Settings that name files; the manifest holds what they say instead.
+FILES = ("rubric", "template", "hint_template")
+_PROMPT_TOKENS = 1024
+#: Training prompts by which a batch size is measured.
+_PROMPTS = 512
+
+
+def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
+    """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
+    tiny = config.model == models.TINY_JUDGE
+    rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
+    recorded = _recorded(directory)
+    new_tokens = config.max_new_tokens or (48 if tiny else 256)
+    filled = {
+        "learning_rate": config.learning_rate or rate,
+        "max_new_tokens": new_tokens,
+        "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
+        "leak_phrases": config.leak_phrases or leaks.PHRASES,
+        "steps": config.steps or (None if config.epochs else 40),
+        "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
+        "sampling_batch": _sampling_batch(config, recorded),
+        "vllm_python": str(Path(config.vllm_python).absolute()) if config.vllm_python else None,
+        "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
+        "data": tuple(map(_absolute, config.data)),
+        "test": tuple(map(_absolute, config.test)),
+        **{name: _absolute(path) for name in FILES if (path := getattr(config, name))},
+    }
+    return config.model_copy(update=filled)
+
+
+def _absolute(name: str) -> str:
+    """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
+    path, mark, split = name.partition("#")
+    if name == WORLD or not Path(path).exists():
+        return name
+    return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
+
+
+def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
+    """Return the longest prompt that leaves room for the completion."""
+    if positions is None:
+        return config.max_prompt_tokens or _PROMPT_TOKENS
+    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens))
+    if limit + new_tokens > positions:
+        raise ConfigError(
+            f"Prompts of up to {limit} tokens and completions of up to {new_tokens} need more than the {positions} "
+            f"positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
+        )
+    return limit
+
+
+def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Literal["auto"]:
+    """Return the batch size, or that it is to be measured: where nothing else is said, on a GPU.
+
+    On a CPU a resumed run, and a run of the same settings, ends bitwise the same only with the same batches.
+    """
+    if isinstance(config.sampling_batch, int):
+        return config.sampling_batch
+    if recorded is not None and isinstance(recorded.sampling_batch, int):
+        return recorded.sampling_batch
+    return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
+
+
+def with_batch_size(config: FitConfig, task: JudgeTask, splits: Splits, checkpoint: str) -> FitConfig:
+    """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
+    if config.sampling_batch != "auto" or config.engine != "transformers":
+        return config
+    import torch
+
+    from rationem.engines.measured import best_batch_size
+
+    torch.set_num_threads(config.threads or 1)
+    prompts = [task.prompt(x.fields) for x in splits.train[:_PROMPTS]]
+    loaded = models.load(checkpoint, device=config.device)
+    found = best_batch_size(loaded, prompts, new_tokens=config.max_new_tokens or 1)
+    rates = ", ".join(f"{rate:.0f} with {size}" for size, rate in found.tokens_per_second.items())
+    progress.say(f"Batch size {found.batch_size}, by measurement (tokens per second: {rates}).")
+    return config.model_copy(update={"sampling_batch": found.batch_size})
+
+
+def _on_gpu(config: FitConfig) -> bool:
+    import torch
+
+    return config.engine == "transformers" and config.device != "cpu" and torch.cuda.is_available()
+
+
+def _recorded(directory: Path) -> FitConfig | None:
+    """Return the settings of the run that is resumed."""
+    path = directory / "config.toml"
+    return read_config(path, {}) if path.is_file() else None
+
+
+def with_model(config: FitConfig) -> FitConfig:
+    """Return the settings with a model: on the world its own.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if config.model is not None:
+        return config
+    if config.data == (WORLD,):
+        return config.model_copy(update={"model": models.TINY_JUDGE})
+    raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")
