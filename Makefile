@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
-.PHONY: demo test check test-all study setup clean
+.PHONY: demo test check test-all engine study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -32,8 +32,12 @@ check: $(INSTALLED)
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not engine and not browser and not acceptance"
 
+# vLLM in an environment of its own (its CPU build, 3.5 GB), for `--engine vllm` and the tests of it.
+engine: $(INSTALLED)
+	$(BIN)/rationem engine install
+
 # Everything, real data and real engines included: under 60 minutes. What CI runs.
-test-all: $(INSTALLED)
+test-all: engine
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
 
 # The study of docs/schemes-study.md: more than an hour on two cores; finished arms are not run again.

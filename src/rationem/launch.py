@@ -18,7 +18,7 @@ from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
 from rationem.defaults import FILES, with_batch_size, with_defaults, with_model
 from rationem.elide import elide, longest_response
-from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening
+from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening, vllm_launch
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.prepare import WORLD, prepare
@@ -147,6 +147,8 @@ def _check_engine(config: FitConfig, scheme: Scheme) -> None:
             "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
             "rationalize@teacher --teacher URL."
         )
+    if config.engine == "vllm":
+        vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:

@@ -17,6 +17,7 @@ from rationem.types import Engine, Task
 if TYPE_CHECKING:
     from rationem.engines.remote.client import Client
     from rationem.engines.vllm.pool import Handover
+    from rationem.engines.vllm.server import Launch
 
 #: Environment variables that hold the keys; never a flag, which everybody on the machine could read.
 KEY, TEACHER_KEY = "RATIONEM_API_KEY", "RATIONEM_TEACHER_KEY"
@@ -78,20 +79,9 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
         ConfigError: what the engine needs is not there.
     """
     if choice.engine == "vllm":
-        from rationem.engines.vllm.install import find_python, is_cpu_build
         from rationem.engines.vllm.pool import Pool, Reading
-        from rationem.engines.vllm.server import Launch, check_flags
 
-        python = find_python(choice.vllm_python)
-        launch = Launch(
-            python,
-            cpu=is_cpu_build(python),
-            max_model_len=choice.length,
-            max_num_seqs=choice.concurrency,
-            memory_share=0.85 / choice.servers,
-            extra=choice.vllm_args,
-        )
-        check_flags(launch)
+        launch = vllm_launch(choice)
         with Pool(launch, Reading(choice.marker, choice.closings, choice.concurrency), choice.handover) as pool:
             yield pool.open
     elif choice.engine == "endpoint":
@@ -100,6 +90,28 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
         yield partial(_endpoint, choice)
     else:
         yield partial(open_transformers, choice)
+
+
+def vllm_launch(choice: Choice) -> Launch:
+    """Return how a vLLM server is started.
+
+    Raises:
+        ConfigError: there is no environment that has it, or a flag is not the user's to give.
+    """
+    from rationem.engines.vllm.install import find_python, is_cpu_build
+    from rationem.engines.vllm.server import Launch, check_flags
+
+    python = find_python(choice.vllm_python)
+    launch = Launch(
+        python,
+        cpu=is_cpu_build(python),
+        max_model_len=choice.length,
+        max_num_seqs=choice.concurrency,
+        memory_share=0.85 / choice.servers,
+        extra=choice.vllm_args,
+    )
+    check_flags(launch)
+    return launch
 
 
 def open_teacher(choice: Choice, checkpoint: str) -> Engine:
