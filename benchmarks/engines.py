@@ -120,7 +120,8 @@ def throughput(params: int, options: argparse.Namespace, folder: Path, checkpoin
          f"{statistics.mean(sum(one.lengths) / count for one in runs):.0f}"]
         for way, runs in found.items()
     ]  # fmt: skip
-    table(["model", f"{count} completions", "tokens/s", "ratio to vllm.LLM", "client, CPU ms each", "mean length"], rows)
+    head = ["model", f"{count} completions", "tokens/s", "ratio to vllm.LLM", "client, CPU ms each", "mean length"]
+    table(head, rows)
 
 
 def servers(options: argparse.Namespace) -> list[tuple[str, bool | None]]:
