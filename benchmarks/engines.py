@@ -9,7 +9,7 @@ each repeat, one at work at a time; printed are medians, ranges, and medians of 
 throughput  generated tokens per second: our engine over its server, and ``vllm.LLM.generate`` in a process that has the
             same weights, flags, threads, prompts (as ids), seeds and stops; with log-probabilities as we always ask
             for them, and without. Prompts are new in every repeat, so that no cache knows them.
-workers     beside these, the server with the worker in the engine's process and in one of its own (CPU build)
+workers     of the smallest model, too: the server with the worker in the engine's process and in its own (CPU build)
 refill      rejection sampling with a budget of 8 where a draw is accepted with probability 0.3: by refill, by rounds,
             and all eight at once; the same server, examples and seeds, the server's prompt cache emptied before each
 handover    seconds to start, to reload in place and to restart, and their share of an iteration of 1,000 examples: of
@@ -59,7 +59,7 @@ from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
 from rationem.types import Engine, Example, Fields, Outcome, Parsed, Prompt, Purpose, Sampling
 
-BUDGET, ACCEPTANCE, EXAMPLES = 8, 0.3, 256
+BUDGET, ACCEPTANCE, EXAMPLES = 8, 0.3, 128
 ITERATION = 1_000
 DRAWS = (1 - (1 - ACCEPTANCE) ** BUDGET) / ACCEPTANCE
 
@@ -102,8 +102,10 @@ def throughput(params: int, options: argparse.Namespace, folder: Path, checkpoin
     with ExitStack() as stack:
         offline = stack.enter_context(closing(Offline(checkpoints[0], folder / "offline.log")))
         ways: dict[str, Callable[[list[Prompt], list[int]], Timing]] = {}
-        for name, apart in servers(options):
+        for name, apart in servers(options, params):
             ways[name] = Served(opened(stack, checkpoints[0], apart))
+            say(f"{params}M: {name} is up")
+        offline.wait()
         ways |= {"vllm.LLM": offline, "vllm.LLM, no log-probabilities": partial(offline, logprobs=False)}
 
         def at(way: str, repeat: int) -> Timing:
@@ -124,9 +126,9 @@ def throughput(params: int, options: argparse.Namespace, folder: Path, checkpoin
     table(head, rows)
 
 
-def servers(options: argparse.Namespace) -> list[tuple[str, bool | None]]:
+def servers(options: argparse.Namespace, params: int) -> list[tuple[str, bool | None]]:
     """Return the servers to compare: a name, and whether the worker has a process of its own (None: as it comes)."""
-    if "workers" in options.what and launch().cpu:
+    if "workers" in options.what and params == options.sizes[0] and launch().cpu:
         return [("engine, worker shares a process", False), ("engine, worker in its own", True)]
     return [("engine", None)]
 
@@ -257,24 +259,25 @@ def machine() -> Iterator[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--params", default="1,15,125", help=f"millions, of {', '.join(map(str, SHAPES))}")
+    parser.add_argument("--params", default="1,15,125", help=f"millions, ascending: {', '.join(map(str, SHAPES))}")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--what", default="throughput,workers,refill,handover")
     parser.add_argument("--rows", type=int, default=0, help="completions in one timing; default: by size")
     parser.add_argument("--examples", type=int, default=EXAMPLES, help="of the comparison of refill")
-    parser.add_argument("--turns", type=int, default=2, help="hand-overs of each kind")
+    parser.add_argument("--turns", type=int, default=1, help="hand-overs of each kind")
     options = parser.parse_args()
     options.what = options.what.split(",")
-    sizes = [int(one) for one in options.params.split(",")]
+    options.sizes = [int(one) for one in options.params.split(",")]
     torch.set_num_threads(1)
     try:
         print(", ".join(machine()))
-        measure(sizes, options)
+        measure(options)
     except RationemError as error:
         sys.exit(str(error))
 
 
-def measure(sizes: list[int], options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace) -> None:
+    sizes = options.sizes
     with tempfile.TemporaryDirectory(prefix="rationem-bench-") as name:
         folder = Path(name)
         made = {
@@ -286,7 +289,7 @@ def measure(sizes: list[int], options: argparse.Namespace) -> None:
                 throughput(params, options, folder, made[params])
         if "refill" in options.what:
             refill(sizes[0], options, folder, made[sizes[0]])
-        for params in {sizes[0]: 0, sizes[-1]: 0}:
+        for params in dict.fromkeys((sizes[0], sizes[-1])):
             if "handover" in options.what:
                 handover(params, options, folder, made[params])
 

@@ -33,7 +33,7 @@ MEAN, LENGTH, CONTEXT, STEP = 60, 128, 512, 2048
 CONCURRENCY = 256
 STOP = 0
 #: Completions in one timing on a CPU, by millions of parameters: some ten seconds.
-ROWS = {1: 512, 15: 256, 125: 64, 494: 32}
+ROWS = {1: 512, 15: 128, 125: 48, 494: 16}
 GPU_ROWS = 2048
 CLOSINGS = closings(JudgeTask(world.SCALE))
 
@@ -137,7 +137,7 @@ class Served:
 
 
 class Offline:
-    """``vllm.LLM`` in a process of its own, with the flags and the environment that a server has.
+    """``vllm.LLM`` in a process of its own, with the flags and the environment that a server has; starts meanwhile.
 
     Args:
         told: a file for what vLLM prints.
@@ -154,7 +154,7 @@ class Offline:
                 [how.python, str(Path(__file__).with_name("offline_vllm.py"))],
                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, env=environment, text=True,
             )  # fmt: skip
-        self.seconds = self._ask(self._arguments(how, checkpoint)).seconds
+        self._say(self._arguments(how, checkpoint))
         self.chat = models.chat(checkpoint, checkpoint)
 
     def __call__(self, asked: list[Prompt], seeds: list[int], *, logprobs: bool = True) -> Timing:
@@ -165,7 +165,12 @@ class Offline:
             "skip_special_tokens": False, "logprobs": 0 if logprobs else None,
         }  # fmt: skip
         ids = [self.chat.encode(prompt) for prompt in asked]
-        return self._ask({"prompts": ids, "sampling": sampling, "seeds": seeds})
+        self._say({"prompts": ids, "sampling": sampling, "seeds": seeds})
+        return self._hear()
+
+    def wait(self) -> None:
+        """Wait until it has started."""
+        self._hear()
 
     def close(self) -> None:
         """End it."""
@@ -189,9 +194,11 @@ class Offline:
             "kv_cache_memory_bytes": round(how.cache_gib * 2**30), "distributed_executor_backend": "uni",
         }  # fmt: skip
 
-    def _ask(self, what: dict[str, Any]) -> Timing:
+    def _say(self, what: dict[str, Any]) -> None:
         self._process.stdin.write(json.dumps(what) + "\n")
         self._process.stdin.flush()
+
+    def _hear(self) -> Timing:
         line = self._process.stdout.readline()
         if not line:
             sys.exit(f"vllm.LLM ended:\n{self._told.read_text()[-2000:]}")

@@ -95,7 +95,7 @@ def draws(engine, count=24):
 
 def test_weights_reloaded_in_place_are_proven_and_draw_what_a_fresh_server_draws(launch, made, said):
     """Tied embeddings, an adapter, and back again: one server, three hand-overs, each exact."""
-    with Pool(launch, READING) as pool:
+    with Pool(launch, READING, servers=2) as pool:
         engine = pool.open(made["qwen2-0"])
         assert engine.handover["how"] == "start"
         first = draws(engine)
@@ -110,6 +110,8 @@ def test_weights_reloaded_in_place_are_proven_and_draw_what_a_fresh_server_draws
             again = draws(engine)
             assert ([d.token_ids for d in again] == [d.token_ids for d in first]) is (name == "qwen2-0")
             engine.close()
+        kept = pool.open(made["qwen2-0"])
+        assert kept.handover["how"] == "kept"
         assert len(pool._servers) == 1
     assert len(said) == 1
     assert "starting vLLM" in said[0]

@@ -180,6 +180,8 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
             f"refit draws nothing and reads no data: {flags} cannot differ from {origin.directory}, whose trials are "
             "taken as they are. For other draws start a run of its own: rationem fit."
         )
+    if changes.get("sampling_batch") == "auto":
+        raise ConfigError("refit draws too little to measure a batch size by: give a number as --sampling-batch.")
     settings = {**origin.config.model_dump(mode="json"), **_FIXED}
     if origin.theta != origin.base:
         settings["model"] = origin.theta

@@ -67,8 +67,11 @@ class Choice:
 
 
 def closings(task: Task) -> tuple[str, ...]:
-    """Return the verdict lines of a task's levels, whole: behind one of them nothing more is wanted."""
-    return tuple(f"{MARKER}{continuation}\n" for continuation in task.continuations)
+    """Return the verdict lines of a task's levels, whole: behind one of them nothing more is wanted.
+
+    The line break before the marker keeps a server from stopping at prose that only mentions it.
+    """
+    return tuple(f"\n{MARKER}{continuation}\n" for continuation in task.continuations)
 
 
 @contextmanager
@@ -82,7 +85,8 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
         from rationem.engines.vllm.pool import Pool, Reading
 
         launch = vllm_launch(choice)
-        with Pool(launch, Reading(choice.marker, choice.closings, choice.concurrency), choice.handover) as pool:
+        reading = Reading(choice.marker, choice.closings, choice.concurrency)
+        with Pool(launch, reading, choice.handover, choice.servers) as pool:
             yield pool.open
     elif choice.engine == "endpoint":
         if not choice.urls:

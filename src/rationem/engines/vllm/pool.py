@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -79,18 +79,21 @@ class Pool:
         reading: see there.
         how: "restart" starts a server for every checkpoint, "reload" loads the weights into the one that is there
             where that is exact, "auto" reloads on a CPU and restarts on a GPU.
+        servers: how many may be kept between two checkpoints, to be reloaded.
     """
 
-    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto") -> None:
+    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto", servers: int = 1) -> None:
         self._reload = how == "reload" or (how == "auto" and launch.cpu)
         self._launch = replace(launch, reload=self._reload)
         self._reading = reading
         self._tolerance = probe.SINGLE if launch.cpu else probe.HALF
-        self._idle: _Held | None = None
+        self._kept = servers if self._reload else 0
+        self._idle: list[_Held] = []
         self._servers: list[Server] = []
         self._engines: list[CompletionsEngine] = []
         self._scratch = _Scratch()
         self._before: Floats | None = None
+        self._first: str | None = None
 
     def __enter__(self) -> Pool:
         """Return the pool."""
@@ -107,9 +110,11 @@ class Pool:
             RunError: it does not, or a server does not start.
         """
         started = time.perf_counter()
+        self._first = self._first or checkpoint
         weights = self._weights(checkpoint)
         held, found, how = self._hold(weights, self._served(checkpoint))
         self._before = weights.wanted
+        self._scratch.keep([server.checkpoint for server in self._servers])
         engine = self._engine(held, {"how": how, "seconds": time.perf_counter() - started, **asdict(found)})
         self._engines.append(engine)
         return engine
@@ -120,20 +125,24 @@ class Pool:
             engine.close()
         for server in self._servers:
             server.stop()
-        self._engines, self._servers, self._idle = [], [], None
+        self._engines, self._servers, self._idle = [], [], []
         self._scratch.close()
 
     def _hold(self, weights: _Weights, served: str) -> tuple[_Held, Probed, str]:
-        """Reload the idle server, if there is one; start one anew where that does not prove exact."""
-        idle, self._idle = self._idle, None
+        """Take an idle server, if there is one; start one anew where that does not prove exact."""
+        idle = self._taken(weights.checkpoint)
         if idle is not None:
+            same = idle.weights.checkpoint == weights.checkpoint
+            how = "kept" if same else "reload"
             try:
-                idle.server.reload(served)
-                found = self._prove(idle.server, weights, idle.weights.wanted, "reload")
-                return _Held(idle.server, weights), found, "reload"
+                if not same:
+                    idle.server.reload(served)
+                found = self._prove(idle.server, weights, None if same else idle.weights.wanted, how)
+                return _Held(idle.server, weights), found, how
             except RunError as error:
                 progress.say(f"vLLM is started anew: {error}")
                 self._stop(idle.server)
+        progress.say(f"starting vLLM on {weights.checkpoint}")
         server = Server(self._launch, served)
         self._servers.append(server)
         server.start()
@@ -142,6 +151,21 @@ class Pool:
         except RunError:
             self._stop(server)
             raise
+
+    def _taken(self, checkpoint: str) -> _Held | None:
+        """Return an idle server: one that holds the checkpoint, else one that holds no weights that will be back.
+
+        The first checkpoint is the base model's, which a plan may ask for in every iteration.
+        """
+
+        def preferred(held: _Held) -> tuple[bool, bool]:
+            return held.weights.checkpoint != checkpoint, held.weights.checkpoint == self._first
+
+        if not self._idle:
+            return None
+        chosen = min(self._idle, key=preferred)
+        self._idle = [one for one in self._idle if one is not chosen]
+        return chosen
 
     def _prove(self, server: Server, weights: _Weights, before: Floats | None, how: str) -> Probed:
         """Ask a server for the probes, through a connection of its own, and refuse it where it answers otherwise."""
@@ -190,9 +214,9 @@ class Pool:
                 self._prove(held.server, held.weights, None, "restart")
 
     def _release(self, held: _Held) -> None:
-        """Keep a server that can be reloaded, if none is kept yet; end any other."""
-        if self._reload and self._idle is None and held.server.alive:
-            self._idle = held
+        """Keep a server that can be reloaded, if not enough are kept; end any other."""
+        if len(self._idle) < self._kept and held.server.alive:
+            self._idle.append(held)
         else:
             self._stop(held.server)
 
@@ -214,10 +238,11 @@ class Pool:
 
     def _served(self, checkpoint: str) -> str:
         """Return the directory or hub id to serve."""
+        place = self._scratch.fresh()
         if handover.is_adapter(checkpoint):
-            checkpoint = handover.merge(checkpoint, self._scratch.fresh(), half=not self._launch.cpu)
+            checkpoint = handover.merge(checkpoint, place / "merged", half=not self._launch.cpu)
         if self._reload and handover.can_untie(checkpoint):
-            return handover.untie(checkpoint, self._scratch.fresh())
+            return handover.untie(checkpoint, place / "untied")
         return checkpoint
 
 
@@ -244,12 +269,18 @@ class _Scratch:
         self._made: list[Path] = []
 
     def fresh(self) -> Path:
-        """Return the name of a new directory; of those before, the four latest are kept."""
+        """Return a new directory."""
         made = self._directory / str(time.monotonic_ns())
+        made.mkdir()
         self._made.append(made)
-        while len(self._made) > 4:
-            shutil.rmtree(self._made.pop(0), ignore_errors=True)
         return made
+
+    def keep(self, used: Sequence[str]) -> None:
+        """Remove the directories in which none of the paths lies."""
+        for made in self._made:
+            if not any(Path(path).is_relative_to(made) for path in used):
+                shutil.rmtree(made, ignore_errors=True)
+        self._made = [made for made in self._made if made.is_dir()]
 
     def close(self) -> None:
         """Remove everything."""

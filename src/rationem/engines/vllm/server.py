@@ -203,7 +203,6 @@ class Server:
 
     def _start(self) -> None:
         self._end()
-        progress.say(f"starting vLLM on {self.checkpoint}")
         begun = time.monotonic()
         try:
             self._spawn()
