@@ -61,6 +61,8 @@ from rationem.types import Engine, Example, Fields, Outcome, Parsed, Prompt, Pur
 
 BUDGET, ACCEPTANCE, EXAMPLES = 8, 0.3, 128
 ITERATION = 1_000
+#: Prompts before anything is timed.
+WARM = 8
 DRAWS = (1 - (1 - ACCEPTANCE) ** BUDGET) / ACCEPTANCE
 
 Call = Callable[[int], Timing]
@@ -112,8 +114,8 @@ def throughput(params: int, options: argparse.Namespace, folder: Path, checkpoin
             seeds = [repeat * count + n for n in range(count)]
             return ways[way](prompts(count, vocabulary, repeat), seeds)
 
-        for call in ways.values():
-            call(prompts(32, vocabulary, 10**6), list(range(32)))
+        for call in list(ways.values())[:-1]:
+            call(prompts(WARM, vocabulary, 10**6), list(range(WARM)))
         found = interleaved({way: partial(at, way) for way in ways}, options.repeats, f"{params}M")
     raw = [one.rate for one in found["vllm.LLM"]]
     rows = [
@@ -167,7 +169,7 @@ def refill(params: int, options: argparse.Namespace, folder: Path, checkpoints: 
     accepted: list[float] = []
     with pool("reload") as held:
         engine = held.open(checkpoints[0])
-        Served(engine)(prompts(32, SHAPES[params].vocabulary, 10**6), list(range(32)))
+        Served(engine)(prompts(WARM, SHAPES[params].vocabulary, 10**6), list(range(WARM)))
 
         def at(way: Callable[..., None], repeat: int) -> Timing:
             server_of(held)._post("/reset_prefix_cache", None)

@@ -22,9 +22,10 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, Qwen2C
 from rationem import JudgeTask, models, world
 from rationem.engines.opening import closings
 from rationem.engines.vllm import server as servers
+from rationem.engines.vllm.flags import Launch
 from rationem.engines.vllm.install import find_python, is_cpu_build
 from rationem.engines.vllm.pool import Handover, Pool, Reading
-from rationem.engines.vllm.server import Launch, Server
+from rationem.engines.vllm.server import Server
 from rationem.scale import MARKER
 from rationem.types import Concurrent, Prompt, Request, Sampling
 
@@ -33,7 +34,7 @@ MEAN, LENGTH, CONTEXT, STEP = 60, 128, 512, 2048
 CONCURRENCY = 256
 STOP = 0
 #: Completions in one timing on a CPU, by millions of parameters: some ten seconds.
-ROWS = {1: 512, 15: 128, 125: 48, 494: 16}
+ROWS = {1: 512, 15: 96, 125: 16, 494: 8}
 GPU_ROWS = 2048
 CLOSINGS = closings(JudgeTask(world.SCALE))
 
