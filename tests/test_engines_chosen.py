@@ -35,7 +35,7 @@ def data(tmp_path):
 def fit(arguments, capsys):
     code = main(["fit", *arguments])
     told = capsys.readouterr()
-    return code, told.out, told.err.replace("\n", " ")
+    return code, told.out, " ".join(told.err.split())
 
 
 TEACHER = ["--teacher", "http://127.0.0.1:1"]

@@ -73,8 +73,9 @@ def local(loaded):
 
 @pytest.fixture(scope="module")
 def remote(loaded):
+    from rationem.engines.vllm.flags import Launch
     from rationem.engines.vllm.install import find_python
-    from rationem.engines.vllm.server import Launch, Server
+    from rationem.engines.vllm.server import Server
 
     weights, path, place = loaded
     path = str(place / "taught") if (place / "taught").exists() else path

@@ -37,7 +37,8 @@ trace above for the root cause
 REAL = {
     "KV cache larger than the memory": (
         KV,
-        "no memory: a KV cache of 500.0 GiB was asked for, and 7.23 GiB are free. Ask for less, or free some.",
+        "no memory: a KV cache of 500.0 GiB was asked for, and 7.23 GiB are free. Free some, or ask for less: "
+        "--vllm-args='--kv-cache-memory-bytes 1000000000'.",
     ),
     "unknown flag": (
         "                     [model_tag]\napi_server.py: error: unrecognized arguments: --no-such-flag\n",
@@ -53,13 +54,14 @@ REAL = {
         "  Value error, User-specified max_model_len (9000) is greater than the derived max_model_len "
         "(max_position_embeddings=256.0 or model_max_length=None in model's config.json). To allow overriding this "
         "maximum, set the env var VLLM_ALLOW_LONG_MAX_MODEL_LEN=1. [type=value_error, input_value=ArgsKwargs(()]\n",
-        "a context of 9000 tokens was asked for, and the model holds 256. Set max_model_len to at most 256.",
+        "a context of 9000 tokens was asked for, and the model holds 256. Lower --max-prompt-tokens or "
+        "--max-new-tokens.",
     ),
     "prompts are not split": (
         "  Value error, max_num_batched_tokens (100) is smaller than max_model_len (256). This effectively limits the "
         "maximum sequence length\n",
         "a step of 100 tokens cannot hold a prompt of 256, and prompts are not split here. Leave "
-        "--max-num-batched-tokens out, or set max_model_len to what your prompts and answers need.",
+        "--max-num-batched-tokens out, or lower --max-prompt-tokens.",
     ),
     "address taken": (
         "    sock.bind(path)\nOSError: [Errno 98] Address already in use\n",
@@ -90,7 +92,7 @@ REAL = {
         "(Worker pid=19711) ERROR 11-25 01:37:59 [multiproc_executor.py:953] RuntimeError: [enforce fail at "
         "alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate 102400000000 "
         "bytes. Error code 12 (Cannot allocate memory)\n",
-        "the memory is exhausted. Free some, choose a smaller model, or lower max_num_seqs or max_model_len.",
+        "the memory is exhausted. Free some, choose a smaller model, or lower --concurrency or --max-prompt-tokens.",
     ),
     "unknown model type": (
         "  Value error, The checkpoint you are trying to load has model type `nosuch` but Transformers does not recognize "
@@ -114,18 +116,18 @@ FROM_SOURCES = {
         "ValueError: Free memory on device cuda:0 (3.2/79.1 GiB) on startup is less than desired GPU memory utilization "
         "(0.85, 67.2 GiB). Decrease GPU memory utilization or reduce GPU memory used by other processes.\n",
         "no GPU memory: 3.2 of 79.1 GiB are free, and a share of 0.85 asks for 67.2 GiB. End what else holds that GPU, "
-        "or lower the share.",
+        "or lower the share: --vllm-args='--gpu-memory-utilization 0.5'.",
     ),
     "CUDA out of memory": (
         "torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.\n",
-        "the GPU's memory is exhausted. Free some, choose a smaller model, or lower max_num_seqs or max_model_len.",
+        "the GPU's memory is exhausted. Free some, choose a smaller model, or lower --concurrency or --max-prompt-tokens.",
     ),
     "cache smaller than one sequence": (
         "ValueError: To serve at least one request with the model's max seq len (32768), (3.5 GiB KV cache is needed, "
         "which is larger than the available KV cache memory (2.0 GiB). Based on the available memory, the estimated "
         "maximum model length is 18720. Try increasing `gpu_memory_utilization`\n",
-        "no memory: one sequence of 32768 tokens needs a KV cache of 3.5 GiB, and 2.0 GiB are there. Set max_model_len "
-        "to what your prompts and answers need, or give the cache more.",
+        "no memory: one sequence of 32768 tokens needs a KV cache of 3.5 GiB, and 2.0 GiB are there. Lower "
+        "--max-prompt-tokens, or give the cache more: --vllm-args='--kv-cache-memory-bytes 4000000000'.",
     ),
     "architecture": (
         "  Value error, Model architectures ['NoSuchForCausalLM'] are not supported for now. Supported architectures: "

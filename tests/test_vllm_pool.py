@@ -19,9 +19,9 @@ from rationem.engines.opening import closings
 from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
 from rationem.engines.vllm import pool as pools
+from rationem.engines.vllm.flags import Launch
 from rationem.engines.vllm.install import find_python, is_cpu_build
 from rationem.engines.vllm.pool import Pool, Reading
-from rationem.engines.vllm.server import Launch
 from rationem.errors import ModelError, RunError
 from rationem.ledger import Ledger
 from rationem.scale import MARKER

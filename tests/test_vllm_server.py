@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from rationem.engines.vllm import supervisor
+from rationem.engines.vllm.flags import Launch, check_flags
 from rationem.engines.vllm.install import find_python
-from rationem.engines.vllm.server import RESTARTS, Launch, Server, check_flags
+from rationem.engines.vllm.server import RESTARTS, Server
 from rationem.errors import ConfigError, ModelError, RunError
 
 SUPERVISOR = [sys.executable, "-I", supervisor.__file__]
@@ -414,7 +415,8 @@ def test_no_vllm_process_survives_the_sigkill_of_its_parent(weights, tmp_path):
     code = f"""if True:
         import os, time
         from pathlib import Path
-        from rationem.engines.vllm.server import Launch, Server
+        from rationem.engines.vllm.flags import Launch
+        from rationem.engines.vllm.server import Server
         from rationem.engines.vllm.supervisor import descendants
         server = Server(Launch({find_python()!r}, cpu=True, cache_gib=0.25), {weights[0]!r})
         server.start()

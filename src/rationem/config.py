@@ -149,7 +149,9 @@ class FitConfig(BaseModel):
     vllm_python: str | None = Field(
         None, description="python, or environment, that has vLLM (default: what 'rationem engine install' made)"
     )
-    vllm_args: tuple[str, ...] = Field((), description="further flags of vLLM's server, in one string: '--flag value'")
+    vllm_args: tuple[str, ...] = Field(
+        (), description="further flags of vLLM's server, in one string: --vllm-args='--flag value'"
+    )
     teacher: tuple[str, ...] = Field(
         (),
         description="URLs of a chat server for the plan's @teacher: 'rationalize@teacher'; key: RATIONEM_TEACHER_KEY",

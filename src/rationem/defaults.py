@@ -8,7 +8,8 @@ from typing import Literal
 
 from rationem import leaks, models, progress
 from rationem.config import FitConfig, read_config
-from rationem.engines.opening import BATCH
+from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
+from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.prepare import WORLD
 from rationem.tasks.judge import JudgeTask
@@ -35,7 +36,7 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "steps": config.steps or (None if config.epochs else 40),
         "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
         "sampling_batch": _sampling_batch(config, recorded),
-        "vllm_python": str(Path(config.vllm_python).absolute()) if config.vllm_python else None,
+        "vllm_python": find_python(config.vllm_python) if config.vllm_python else None,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
         "data": tuple(map(_absolute, config.data)),
         "test": tuple(map(_absolute, config.test)),
@@ -56,11 +57,14 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
     """Return the longest prompt that leaves room for the completion."""
     if positions is None:
         return config.max_prompt_tokens or _PROMPT_TOKENS
-    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens))
-    if limit + new_tokens > positions:
+    # A server counts what is scored behind a completion, too.
+    behind = VERDICT_TOKENS if config.engine == "vllm" else 0
+    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens - behind))
+    if limit + new_tokens + behind > positions:
+        scored = f" and {behind} tokens of verdict lines" if behind else ""
         raise ConfigError(
-            f"Prompts of up to {limit} tokens and completions of up to {new_tokens} need more than the {positions} "
-            f"positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
+            f"Prompts of up to {limit} tokens, completions of up to {new_tokens}{scored} need more than the "
+            f"{positions} positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
         )
     return limit
 
@@ -104,6 +108,17 @@ def _recorded(directory: Path) -> FitConfig | None:
     """Return the settings of the run that is resumed."""
     path = directory / "config.toml"
     return read_config(path, {}) if path.is_file() else None
+
+
+def with_teacher(config: FitConfig) -> FitConfig:
+    """Name the teacher's model where its server serves but one: a run that goes on must ask the same.
+
+    Raises:
+        RunError: the server does not answer, or serves several models.
+    """
+    if not config.teacher or config.teacher_model:
+        return config
+    return config.model_copy(update={"teacher_model": teacher_model(config.teacher)})
 
 
 def with_model(config: FitConfig) -> FitConfig:

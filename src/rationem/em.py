@@ -360,11 +360,12 @@ def describe(k: int, kept: Sequence[Kept], problem: Problem) -> EMInfo:
 
 def engine_at(state: EMState, problem: Problem, *, beside: str | None = None) -> Engine:
     """Return an engine on theta_k; what handing it the weights took and showed is recorded once."""
+    k, ledger = state.iteration, problem.ledger
     fresh = state.theta not in problem.engines
     engine = problem.engines.at(state.theta, beside=beside)
-    if fresh and isinstance(engine, HandedOver) and problem.ledger.record(state.iteration, "handover") is None:
-        told = dict(engine.handover)
-        problem.ledger.finish(state.iteration, "handover", seconds=told.pop("seconds"), record=told)
+    told = dict(engine.handover) if fresh and isinstance(engine, HandedOver) else {}
+    if told and ledger.record(k, "handover") is None:
+        ledger.finish(k, "handover", seconds=told.pop("seconds"), record=told)
     return engine
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from rationem import models, progress, report
 from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
-from rationem.defaults import FILES, with_batch_size, with_defaults, with_model
+from rationem.defaults import FILES, with_batch_size, with_defaults, with_model, with_teacher
 from rationem.elide import elide, longest_response
 from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening, vllm_launch
 from rationem.errors import ConfigError, RunError
@@ -73,7 +73,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     _tell(splits)
     _check_device(config)
-    config = with_batch_size(config, task, splits, checkpoint)
+    config = with_batch_size(with_teacher(config), task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions)
     return carry_out(run, directory, manifest(run, chat))
 
@@ -130,7 +130,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     config = with_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
-    _check_engine(config, scheme)
+    check_engine(config, scheme)
     task, splits = prepare(config)
     if config.patience and not splits.validation:
         raise ConfigError(
@@ -140,7 +140,12 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     return config, scheme, task, splits
 
 
-def _check_engine(config: FitConfig, scheme: Scheme) -> None:
+def check_engine(config: FitConfig, scheme: Scheme) -> None:
+    """Find what the engine asked for cannot do, or lacks.
+
+    Raises:
+        ConfigError: says what, and what to do.
+    """
     if config.engine == "endpoint":
         raise ConfigError(
             "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
@@ -148,7 +153,11 @@ def _check_engine(config: FitConfig, scheme: Scheme) -> None:
             "rationalize@teacher --teacher URL."
         )
     if config.engine == "vllm":
+        if any(proposal.prompt == "posterior" for proposal in scheme.plan):
+            raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
         vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
+    elif config.vllm_python or config.vllm_args or config.handover != "auto":
+        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
@@ -293,7 +302,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "base": base_name(run.checkpoint),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
-        "engine": {"name": run.config.engine, "honours_seeds": True},
+        "engine": {"name": run.config.engine, "honours_seeds": not run.scheme.uses_teacher},
         "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "notes": dict(run.splits.notes),
     }

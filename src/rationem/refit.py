@@ -23,7 +23,7 @@ from rationem.drawing import judge
 from rationem.em import Problem
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
-from rationem.launch import Resolved, base_name, carry_out, manifest
+from rationem.launch import Resolved, base_name, carry_out, check_engine, manifest
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
@@ -99,7 +99,9 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
     _check_chain(origin, scheme)
-    resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions=None)
+    check_engine(config, scheme)
+    positions = models.positions(origin.theta, models.weights_of(origin.theta))
+    resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions)
     recorded = {
         **manifest(resolved, models.chat(str(config.model), origin.theta)),
         "refit": {

@@ -55,7 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--url-model", metavar="NAME", help="the model's name there (default: the only one served)")
     engine.add_argument("--concurrency", type=int, default=256, help="requests under way together (default: 256)")
     engine.add_argument("--vllm-python", metavar="PATH", help="python that has vLLM (default: rationem engine install)")
-    engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="further flags of vLLM's")
+    engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="--vllm-args='--flag value'")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); go on with the same number")
 
@@ -104,6 +104,10 @@ def _choice(options: argparse.Namespace) -> Choice:
     """
     if options.url and options.engine != "endpoint":
         raise ConfigError("--url names running servers: give --engine endpoint with it.")
+    if options.url_model and options.engine != "endpoint":
+        raise ConfigError("--url-model names a model on running servers: give --engine endpoint with it.")
+    if options.engine != "vllm" and (options.vllm_python or options.vllm_args):
+        raise ConfigError("--vllm-python and --vllm-args are vLLM's: give --engine vllm with them.")
     if options.concurrency < 1:
         raise ConfigError(f"A concurrency of {options.concurrency}: give at least 1.")
     return Choice(

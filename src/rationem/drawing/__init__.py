@@ -52,7 +52,7 @@ def attempt(
         queue: the training examples whose prompts fit.
         engine_for: a proposal's engine.
     """
-    flow = all(_flows(engine_for(proposal), [proposal]) for proposal in set(scheme.plan))
+    flow = all(_flows(engine_for(proposal), [proposal]) for proposal in dict.fromkeys(scheme.plan))
     kind = refill if flow else rounds
     kind.attempt(queue, scheme, engine_for, run, iteration=iteration)
 

@@ -189,8 +189,13 @@ class _Flow:
         live.future.add_done_callback(lambda _: self._done.put(live))
 
     def _collect(self) -> list[Line]:
-        """Wait for what is done, write it, and return the lines that it belongs to."""
-        complete = [live for live in self._arrived() if self._advance(live)]
+        """Wait for what is done, write it, and return the lines that it belongs to.
+
+        What came in beside a failure of the engine itself is written before that is raised.
+        """
+        arrived = list(self._arrived())
+        failed = next((error for live in arrived if (error := live.future.exception()) is not None), None)
+        complete = [live for live in arrived if live.future.exception() is None and self._advance(live)]
         if complete:
             trials = [live.trial for live in complete if live.trial is not None]
             scores = {live.due.ticket.key: live.scores for live in complete if live.scores is not None}
@@ -198,6 +203,8 @@ class _Flow:
         for live in complete:
             assert live.trial is not None
             self._history.setdefault(live.due.ticket.key, []).append(live.trial.outcome)
+        if failed is not None:
+            raise failed
         return [live.line for live in complete]
 
     def _arrived(self) -> Iterator[_Live]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +16,8 @@ from rationem.types import Engine, Task
 
 if TYPE_CHECKING:
     from rationem.engines.remote.client import Client
+    from rationem.engines.vllm.flags import Launch
     from rationem.engines.vllm.pool import Handover
-    from rationem.engines.vllm.server import Launch
 
 #: Environment variables that hold the keys; never a flag, which everybody on the machine could read.
 KEY, TEACHER_KEY = "RATIONEM_API_KEY", "RATIONEM_TEACHER_KEY"
@@ -102,8 +102,8 @@ def vllm_launch(choice: Choice) -> Launch:
     Raises:
         ConfigError: there is no environment that has it, or a flag is not the user's to give.
     """
+    from rationem.engines.vllm.flags import Launch, check_flags
     from rationem.engines.vllm.install import find_python, is_cpu_build
-    from rationem.engines.vllm.server import Launch, check_flags
 
     python = find_python(choice.vllm_python)
     launch = Launch(
@@ -131,14 +131,28 @@ def open_teacher(choice: Choice, checkpoint: str) -> Engine:
     from rationem.engines.remote.client import Client
     from rationem.engines.remote.teacher import ChatEngine
 
-    client = Client(choice.urls, key=os.environ.get(TEACHER_KEY), concurrency=choice.concurrency)
     return ChatEngine(
-        client,
+        Client(choice.urls, key=os.environ.get(TEACHER_KEY), concurrency=choice.concurrency),
         models.chat(checkpoint, checkpoint),
-        model=choice.model or _only_model(client, "--teacher-model"),
+        model=choice.model or teacher_model(choice.urls),
         marker=choice.marker,
         concurrency=choice.concurrency,
     )
+
+
+def teacher_model(urls: Sequence[str]) -> str:
+    """Return the name of the one model that a teacher's server serves.
+
+    Raises:
+        RunError: the server does not answer, or serves several models.
+    """
+    from rationem.engines.remote.client import Client
+
+    client = Client(urls, key=os.environ.get(TEACHER_KEY))
+    try:
+        return _only_model(client, "--teacher-model")
+    finally:
+        client.close()
 
 
 def open_transformers(choice: Choice, checkpoint: str) -> Engine:
@@ -156,23 +170,26 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
     from rationem.engines.remote.proof import prove
 
     client = Client(choice.urls, key=os.environ.get(KEY), concurrency=2 * choice.concurrency)
-    loaded = models.load(checkpoint, device="cpu")
-    engine = CompletionsEngine(
-        client,
-        models.chat(checkpoint, checkpoint),
-        model=choice.model or _only_model(client, "--url-model"),
-        marker=choice.marker,
-        stop_ids=loaded.stop_ids,
-        concurrency=choice.concurrency,
-        processed=False,
-    )
-    prove(engine, loaded, choice.marker, checkpoint)
+    try:
+        loaded = models.load(checkpoint, device="cpu")
+        engine = CompletionsEngine(
+            client,
+            models.chat(checkpoint, checkpoint),
+            model=choice.model or _only_model(client, "--url-model"),
+            marker=choice.marker,
+            stop_ids=loaded.stop_ids,
+            concurrency=choice.concurrency,
+            processed=False,
+        )
+        prove(engine, loaded, choice.marker, checkpoint)
+    except BaseException:  # whatever it was: the connection must not outlive the attempt; re-raised
+        client.close()
+        raise
     return engine
 
 
 def _only_model(client: Client, flag: str) -> str:
     served = [str(one.get("id")) for one in client.get("/v1/models", patience=20.0).get("data", [])]
     if len(served) != 1:
-        client.close()
         raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")
     return served[0]

@@ -211,7 +211,10 @@ class TransformersEngine:
         rows = [_Row() for _ in tokens]
         # Where the cache can close up in place, an ended row leaves at once. A GPU's step hardly costs less without it.
         share = 1.0 if is_plain(read) and tokens.device.type == "cpu" else _STILL_GROWING
-        plain = is_plain(read) and self._model.config._attn_implementation == "sdpa"
+        config = self._model.config
+        # Models with alibi build their biases from the mask of columns, and cannot take one that is made for them.
+        made = config._attn_implementation == "sdpa" and not getattr(config, "alibi", False)
+        plain = is_plain(read) and made
         ahead = Ahead(read, draw.length, self._model.dtype if plain else None)
         held, growing = list(range(len(rows))), set(range(len(rows)))
         for step in range(draw.length):

