@@ -1,6 +1,8 @@
 """The HTTP client against a real server: what passes is tried again, what does not is told in the server's words."""
 
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import CancelledError
@@ -91,9 +93,34 @@ def test_patience_ends(ask):
         assert server.count >= 3
 
 
-def test_silence_ends_too(ask):
-    with StubServer(after(), delay=1.0) as server, pytest.raises(RunError, match=r"broke off.*Given up"):
-        ask(server, patience=0.3).post("/v1/x", {}).result()
+def test_silence_ends_too_and_is_not_called_an_outage(ask):
+    with StubServer(after(), delay=1.0) as server:
+        with pytest.raises(RunError, match=r"did not answer within 0.2 s\. Given up after") as error:
+            ask(server, patience=0.1, silence=0.2).post("/v1/x", {}).result()
+        assert "reached" not in str(error.value)
+        with pytest.raises(RunError, match=r"did not answer within 0.1 s\. Given up after"):
+            ask(server, revive=list).get("/v1/models", patience=0.1)
+
+
+def test_a_slow_answer_is_no_failure_and_is_asked_for_once(ask):
+    """Patience bounds what fails, not what takes long; a server of ours may take any time."""
+    revived = []
+    with StubServer(after(), delay=0.3) as server:
+        assert ask(server, patience=0.1).post("/v1/x", {}).result() == {"ok": True}
+        client = ask(server, patience=0.1, silence=0.1, revive=lambda: revived.append(1))
+        assert client.post("/v1/x", {}).result() == {"ok": True}
+        assert (server.count, revived) == (2, [])
+
+
+def test_long_work_that_is_lost_is_tried_again(ask, monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 0.001)
+    with StubServer(after(CUT), delay=0.1) as server:
+        assert ask(server, patience=0.05).post("/v1/x", {}).result() == {"ok": True}
+    with StubServer(after(CUT, Reply(500, "oh")), delay=0.1) as server:
+        client = ask(server, patience=0.05, revive=lambda: time.sleep(0.1))
+        assert client.post("/v1/x", {}).result() == {"ok": True}
+    with StubServer(after(CUT, CUT), delay=0.1) as server, pytest.raises(RunError, match="Given up"):
+        ask(server, patience=0.05).post("/v1/x", {}).result()
 
 
 def test_nobody_there(ask):
@@ -114,6 +141,8 @@ def test_nobody_there(ask):
         (Reply(501, "never"), "501: never"),
         (Reply(200, "<html>"), "no JSON object .<html>"),
         (Reply(200, "[1]"), "no JSON object"),
+        (Reply(200, '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), r"no JSON object .*\[\["),
+        (Reply(400, '{"error":' + "[" * 100_000 + "]" * 100_000 + "}"), r"400: .*\[\["),
     ],
 )
 def test_what_will_not_pass_is_told_at_once_in_the_servers_words(ask, reply, words):
@@ -205,6 +234,75 @@ def test_what_revival_raises_ends_the_request(ask):
         with pytest.raises(RunError, match=r"^no memory"):
             ask(server, revive=revive).post("/v1/x", {}).result()
         assert server.count == 1
+
+
+def test_a_revival_is_waited_for_by_all_and_by_no_exit(ask, monkeypatch):
+    monkeypatch.setattr(module, "_FIRST", 0.02)
+    threads, end = [], threading.Event()
+
+    def revive():
+        threads.append(threading.current_thread())
+        end.wait(10)
+
+    with StubServer(after(*[CUT] * 5)) as server:
+        client = ask(server, revive=revive)
+        futures = [client.post("/v1/x", {}) for _ in range(5)]
+        time.sleep(0.3)
+        end.set()
+        assert [future.result() for future in futures] == [{"ok": True}] * 5
+    (thread,) = threads
+    assert thread.daemon
+
+
+def test_closing_does_not_wait_for_a_revival(ask):
+    begun, end = threading.Event(), threading.Event()
+    with StubServer(after(then=CUT)) as server:
+        client = ask(server, revive=lambda: (begun.set(), end.wait(10)))
+        future = client.post("/v1/x", {})
+        assert begun.wait(5)
+        now = time.monotonic()
+        client.close()
+        assert time.monotonic() - now < 1
+        assert future.cancelled()
+        end.set()
+
+
+@pytest.mark.slow
+def test_the_interpreter_does_not_wait_for_a_revival():
+    program = """
+import socket, threading, time
+from rationem.engines.remote.client import Client
+with socket.socket() as held:
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
+begun = threading.Event()
+client = Client([f"http://127.0.0.1:{port}"], revive=lambda: (begun.set(), time.sleep(60)))
+client.post("/v1/x", {})
+assert begun.wait(10)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=20)
+
+
+def test_a_bug_in_a_revival_leaves_nobody_waiting_and_keeps_its_traceback(ask, monkeypatch):
+    seen, told = [], threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda args: (seen.append(args.exc_type), told.set()))
+
+    def revive():
+        raise KeyError("bug")
+
+    with StubServer(after(then=CUT)) as server, pytest.raises(RunError, match="traceback"):
+        ask(server, revive=revive).post("/v1/x", {}).result(5)
+    assert told.wait(5)
+    assert seen == [KeyError]
+
+
+def test_models_are_those_that_have_a_name(ask):
+    odd = [None, "text", 3, {}, [None, 1, "x", ["y"], {"id": None}, {"id": 3}, {}]]
+    for data in odd:
+        with StubServer(after({"data": data}, {"data": [{"id": "a"}, {"id": "b"}]}, {})) as server:
+            client = ask(server)
+            assert [client.models() for _ in range(3)] == [[], ["a", "b"], []]
+            assert server.asked[0] == ("/v1/models", None)
 
 
 def test_a_long_wait_is_told_once(ask, monkeypatch):

@@ -2,6 +2,9 @@
 
 One thread of its own runs an asyncio loop; callers hold futures. A request that the server refuses for good (a 4xx) is
 an error with the server's own words. What may pass (a lost connection, 429, 5xx) is tried again until patience ends.
+
+Requests do not stream: a server is silent for as long as it computes, and silence alone says nothing of its health. A
+server of our own shows by its connections that it lives, and may be silent for ever; others, for a long while.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from rationem import progress
-from rationem.errors import ConfigError, RunError
+from rationem.errors import ConfigError, RationemError, RunError
 
 #: Seconds for a connection to come about.
 _CONNECT = 10.0
@@ -62,22 +65,27 @@ class _Server:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why a try failed: for good or not, whether the server may be down, and how long it asks to be left alone."""
+    """Why a try failed: for good or not, whether the server may be down, and how long it asks to be left alone.
+
+    ``silent``: the server took the request, and that was all.
+    """
 
     words: str
     final: bool = False
     lost: bool = False
+    silent: bool = False
     wait: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request as it is sent, and the seconds that it may take to succeed."""
+    """A request as it is sent, and for how many seconds it may fail, and one try of it go without an answer."""
 
     method: str
     path: str
     data: bytes | None
     patience: float
+    silence: float | None
 
 
 class Client:
@@ -88,9 +96,11 @@ class Client:
         socket: a Unix socket instead; then ``urls`` may be empty.
         key: sent as a bearer token; occurs in no message.
         concurrency: requests under way at a time; what is submitted beyond them waits here.
-        patience: seconds in which a request must succeed, tries and waits together; also the longest silence.
-        revive: starts the server again where it is down; called on a thread after a lost connection or a 5xx, and by
-            several requests at a time. What it raises ends the request.
+        patience: seconds for which a request may fail: the waits between its tries, and all tries but the first. With
+            ``revive``, whose patience is its own, the waits alone.
+        silence: seconds in which a try must be answered; without bound where ``revive`` is given.
+        revive: starts the server again where it is down; called on a thread after a lost connection or a 5xx, once for
+            all requests that wait for it. What it raises ends them.
 
     Raises:
         ConfigError: a url or the key cannot be used.
@@ -104,6 +114,7 @@ class Client:
         key: str | None = None,
         concurrency: int = 256,
         patience: float = 600.0,
+        silence: float = 3600.0,
         revive: Callable[[], None] | None = None,
     ) -> None:
         self._servers = [_Server(_base(url)) for url in urls or (["http://localhost"] if socket else [])]
@@ -111,6 +122,8 @@ class Client:
             raise ConfigError("No server is named. Give at least one url, e.g. http://localhost:8000/v1.")
         self._key = _usable(key)
         self._socket, self._patience, self._revive = socket, patience, revive
+        self._silence = None if revive else silence
+        self._reviving: asyncio.Future[None] | None = None
         self._slots = asyncio.Semaphore(concurrency)
         self._jitter = random.Random()
         self._told = -_TELL
@@ -130,18 +143,28 @@ class Client:
         return self.run(self.ask(path, body))
 
     def get(self, path: str, *, patience: float | None = None) -> _Json:
-        """Return the answer to a GET, at the latest when patience (by default the client's) ends.
+        """Return the answer to a GET; patience (by default the client's) bounds its silence, too.
 
         Raises:
             RunError: no server answers, or not as expected.
         """
         patience = self._patience if patience is None else patience
-        return self.run(self._within_slots(_Asked("GET", path, None, patience))).result()
+        return self.run(self._within_slots(_Asked("GET", path, None, patience, patience))).result()
+
+    def models(self) -> list[str]:
+        """Return the names of the models that a server has; none where its list is not of the common form.
+
+        Raises:
+            RunError: no server answers.
+        """
+        found = self.get("/v1/models", patience=20.0).get("data")
+        named = [one.get("id") for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+        return [name for name in named if isinstance(name, str)]
 
     async def ask(self, path: str, body: Mapping[str, Any]) -> _Json:
         """POST from a coroutine that ``run`` began; see ``post``."""
         data = _encode(body).encode()
-        return await self._within_slots(_Asked("POST", path, data, self._patience))
+        return await self._within_slots(_Asked("POST", path, data, self._patience, self._silence))
 
     def run(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
         """Begin a coroutine on the client's thread; cancelling the future cancels it.
@@ -156,7 +179,7 @@ class Client:
         raise RunError(f"The connection to {self.where} is closed: nothing more can be asked there.")
 
     def close(self) -> None:
-        """Cancel what is under way and stop the thread; once or many times."""
+        """Cancel what is under way and stop the thread, without waiting for a revival; once or many times."""
         with self._lock:
             if self._closed:
                 return
@@ -175,7 +198,7 @@ class Client:
         headers = {"Content-Type": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT, sock_read=self._patience)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
         return aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
 
     async def _shut(self) -> None:
@@ -191,20 +214,24 @@ class Client:
 
     async def _persist(self, asked: _Asked) -> _Json:
         """Try until an answer comes, the server refuses for good, or patience ends."""
-        begun, waits, tried = time.monotonic(), 0, set[_Server]()
+        failing, waits, tried = 0.0, 0, set[_Server]()
         while True:
             server = self._choose(tried)
             tried.add(server)
+            begun = time.monotonic()
             answer = await self._try(server, asked)
             if not isinstance(answer, _Failure):
                 return answer
             if answer.final:
                 raise RunError(answer.words)
             now = time.monotonic()
+            # A try that was at work before it failed is no sign of an outage; the next ones may be.
+            if answer.silent or (waits and not self._revive):
+                failing += now - begun
             server.rest(now, answer.wait)
             if any(now >= other.rests_until for other in self._servers if other not in tried):
                 continue
-            await self._wait(answer, waits, begun + asked.patience - now, asked)
+            failing += await self._wait(answer, waits, asked.patience - failing, asked)
             waits += 1
             tried.clear()
 
@@ -212,24 +239,48 @@ class Client:
         now = time.monotonic()
         return min(self._servers, key=lambda one: (now < one.rests_until, one in tried, one.under_way))
 
-    async def _wait(self, failure: _Failure, waits: int, left: float, asked: _Asked) -> None:
-        """Wait before the next try, revive the server where it may be down.
+    async def _wait(self, failure: _Failure, waits: int, left: float, asked: _Asked) -> float:
+        """Wait before the next try, revive the server where it may be down; return the seconds of the wait alone.
 
         Raises:
             RunError: no time is left, or the server asks for more than is.
         """
         if left <= 0 or failure.wait > left:
             raise RunError(
-                f"{failure.words} Given up after {asked.patience - left:.0f} s of trying ({asked.patience:.0f} s are "
+                f"{failure.words} Given up after {asked.patience - left:.0f} s of failing ({asked.patience:.0f} s are "
                 "allowed). See whether the server runs and what its log says; fewer requests at a time help where it "
                 "is overloaded. What was done so far is kept: the same command goes on from there."
             )
         pause = min(_FIRST * 2.0 ** min(waits, 16), _LONGEST) * self._jitter.uniform(0.5, 1)
+        pause = min(max(pause, failure.wait), left)
         if waits:
             self._tell(f"{failure.words} Trying again, for up to {left:.0f} s.")
-        await asyncio.sleep(min(max(pause, failure.wait), left))
+        await asyncio.sleep(pause)
         if failure.lost and self._revive:
-            await self._loop.run_in_executor(None, self._revive)
+            await self._revived(self._revive)
+        return pause
+
+    async def _revived(self, revive: Callable[[], None]) -> None:
+        """Wait for the revival that is under way, or for a new one.
+
+        Its thread is a daemon: an executor's would be waited for when the interpreter ends, for minutes.
+        """
+        if self._reviving is None or self._reviving.done():
+            self._reviving = self._loop.create_future()
+            Thread(target=self._run_revival, args=(revive, self._reviving), daemon=True).start()
+        await asyncio.shield(self._reviving)
+
+    def _run_revival(self, revive: Callable[[], None], done: asyncio.Future[None]) -> None:
+        error: RationemError | None = RunError("The server's revival broke off; a traceback of it is shown.")
+        try:
+            revive()
+            error = None
+        except RationemError as told:
+            error = told
+        finally:  # a bug of ours keeps its traceback, on this thread, and nobody waits for ever
+            with self._lock:
+                if not self._closed:
+                    self._loop.call_soon_threadsafe(_settle, done, error)
 
     def _tell(self, words: str) -> None:
         if time.monotonic() - self._told >= _TELL:
@@ -239,15 +290,21 @@ class Client:
     async def _try(self, server: _Server, asked: _Asked) -> _Json | _Failure:
         server.under_way += 1
         try:
-            async with self._session.request(
-                asked.method, f"{server.url}{asked.path}", data=asked.data, allow_redirects=False
-            ) as response:
+            async with (
+                asyncio.timeout(asked.silence),
+                self._session.request(
+                    asked.method, f"{server.url}{asked.path}", data=asked.data, allow_redirects=False
+                ) as response,
+            ):
                 answer = self._read(server, asked, response, await response.read())
         except aiohttp.ClientConnectorCertificateError as error:
             return self._failure(server, asked, f"has a certificate that cannot be trusted ({error})", final=True)
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            words = str(error) or type(error).__name__
-            return self._failure(server, asked, f"cannot be reached, or broke off ({words})", lost=True)
+        except (aiohttp.ClientError, OSError) as error:
+            silent = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)  # our own limit's
+            told = f"cannot be reached, or broke off ({str(error) or type(error).__name__})"
+            if silent:
+                told = f"did not answer within {asked.silence or 0:g} s"
+            return self._failure(server, asked, told, lost=not silent, silent=silent)
         finally:
             server.under_way -= 1
         if not isinstance(answer, _Failure):
@@ -300,9 +357,16 @@ def _usable(key: str | None) -> str:
 def _object(body: bytes) -> _Json | None:
     try:
         found = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _settle(done: asyncio.Future[None], error: RationemError | None) -> None:
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
 
 
 def _words(body: bytes) -> str:
@@ -311,7 +375,7 @@ def _words(body: bytes) -> str:
     for name in ("error", "message", "detail"):
         if isinstance(found, dict) and found.get(name):
             found = found[name]
-    text = found if isinstance(found, str) else json.dumps(found) if found else body.decode(errors="replace")
+    text = found if isinstance(found, str) else body.decode(errors="replace")
     return " ".join(text.split())[:1000] or "no words"
 
 
