@@ -212,6 +212,9 @@ class Server:
         # Whatever it writes on the way ends with the directory: vLLM leaves sockets and files behind when it is killed.
         made |= {"TMPDIR": str(self._directory), "VLLM_RPC_BASE_PATH": str(self._directory)}
         made |= {"VLLM_MAX_STOP_STRINGS": str(_STOPS)}
+        if self.launch.cpu:
+            # Log-probabilities would have one function compiled at the first request: 11 to 17 s, and nothing gained.
+            made["TORCHDYNAMO_DISABLE"] = "1"
         if self._small():
             made["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
             made.setdefault("OMP_NUM_THREADS", str(max(1, _cores() - 1)))  # as many as vLLM's own placing would give
