@@ -11,7 +11,7 @@ from rationem.chat import Chat
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
-from rationem.errors import RunError
+from rationem.errors import ConfigError, RunError
 from rationem.scale import MARKER
 from rationem.types import Concurrent, Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 from stub_server import ModelAnswers, Reply, StubServer
@@ -148,6 +148,17 @@ def test_logprobs_that_are_not_those_of_the_draw_are_left_out(engine, chat):
         ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [float("nan")]}}]}, "no finite number"),
         ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [None]}}]}, "no finite number"),
         ({"choices": [choice(["a"])]}, "no integers"),
+        ({"choices": [choice([40, 2**40])]}, "none of this vocabulary"),
+        ({"choices": [choice([40, 200_000])]}, "none of this vocabulary"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [10**400]}}]}, "no finite number"),
+        ({"choices": ["x"]}, "choices of another form: .'x'"),
+        ({"choices": [None]}, "choices of another form"),
+        ({"choices": [choice([40], index="0")]}, "choices of another form"),
+        ({"choices": [choice([40]) | {"logprobs": [1]}]}, "choices of another form"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": 3}}]}, "choices of another form"),
+        ({"choices": [choice([40]) | {"token_ids": 3}]}, "choices of another form"),
+        ({"choices": [choice([40], prompt_token_ids=3)]}, "choices of another form"),
+        (Reply(200, '{"choices":' + "[" * 100_000 + "]" * 100_000 + "}"), "no JSON object"),
         ({"choices": [choice([40], prompt_token_ids=[1, 2])]}, "another prompt than was sent: 2 tokens for"),
         ({"choices": []}, "not 1 choices"),
         ({"error": "?"}, "not 1 choices"),
@@ -157,6 +168,72 @@ def test_logprobs_that_are_not_those_of_the_draw_are_left_out(engine, chat):
 def test_answers_that_cannot_be_right_are_errors(engine, answer, words):
     with pytest.raises(RunError, match=words):
         one(engine(lambda _path, _body: answer))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"prompt_logprobs": 3},
+        {"prompt_logprobs": ["x"]},
+        {"prompt_logprobs": [{"5": 3}]},
+        {"logprobs": {"top_logprobs": 3}},
+        {"logprobs": {"top_logprobs": ["x"]}},
+    ],
+)
+def test_scores_of_another_form_are_errors(engine, told):
+    made = engine(lambda _path, body: {"choices": [told] * (len(body["prompt"]) if "logprob_token_ids" in body else 1)})
+    draft = Draft(MARKER, (5, 6), Finish.LENGTH, 0)
+    with pytest.raises(RunError, match="choices of another form"):
+        made.score_tokens([TokenQuery(PROMPT, draft)])
+    with pytest.raises(RunError, match="choices of another form"):
+        made.score_levels([LevelQuery(PROMPT, draft, len(MARKER), LEVELS)])
+
+
+def draws(ids):
+    """A server that draws these ids, and stops as vLLM does: at a stop token, at a stop text, or at the limit."""
+
+    def answer(_path, body):
+        for n in range(1, body["max_tokens"] + 1):
+            text = Chat(checkpoints.tokenizer()).decode(tuple(ids[:n]))
+            if ids[n - 1] in body["stop_token_ids"] or any(stop in text for stop in body["stop"]):
+                return {"choices": [choice(ids[:n], "stop")]}
+        return {"choices": [choice(ids[: body["max_tokens"]], "length")]}
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    "before", [f"{MARKER}\n{MARKER} 4\n", f"{MARKER} \nx\n{MARKER} 4\n", f"kind\n\n{MARKER}\n{MARKER} 4\n"]
+)
+def test_a_stop_of_the_server_that_is_no_end_changes_no_draw(engine, chat, before):
+    """The first verdict line is empty, and never closed: the draw goes on, with closings as without."""
+    ids, closings = chat.encode_completion(f"{before}and on"), (f"\n{MARKER} 4\n",)
+    made = engine(draws(ids), closings=closings)
+    draft = one(made, Sampling(max_new_tokens=len(ids)))
+    assert draft == one(engine(draws(ids)), Sampling(max_new_tokens=len(ids)))
+    assert (draft.text, draft.token_ids, draft.finish) == (f"{before}and on", ids, Finish.STOP)
+    (_, first), (_, second) = made.server.asked
+    assert (first["stop"], second) == (list(closings), first | {"stop": []})
+    draft = one(made, Sampling(max_new_tokens=len(ids) - 1))
+    assert (draft.token_ids, draft.finish) == (ids[:-1], Finish.LENGTH)
+
+
+def test_a_stop_that_is_an_end_or_a_failure_without_closings_is_asked_for_once(engine, chat):
+    closings = (f"\n{MARKER} 4\n",)
+    made = engine(draws(chat.encode_plain(f"kind\n{MARKER} 4\nand on and on")), closings=closings)
+    assert (one(made).text, made.server.count) == (f"kind\n{MARKER} 4\n", 1)
+    for settings, count in (({}, 1), ({"closings": closings}, 2)):
+        made = engine(says([40, 41, 42]), **settings)
+        assert (one(made).finish, made.server.count) == (Finish.FAILED, count)
+
+
+@pytest.mark.parametrize("temperature", [1e-6, 0.005, 0.0099])
+def test_temperatures_that_vllm_would_change_are_refused(engine, chat, temperature):
+    made = engine(says(chat.encode_completion("kind")))
+    with pytest.raises(ConfigError, match=r"Use 0 for greedy, or at least 0\.01"):
+        made.submit(Request(PROMPT, Sampling(temperature=temperature), seed=0))
+    assert made.server.count == 0
+    assert one(made, Sampling(temperature=0.01)).finish is Finish.STOP
 
 
 def test_one_error_ends_a_call_and_cancels_the_rest(engine):
@@ -183,7 +260,9 @@ def test_a_text_without_ids_ends_like_any_other(engine, chat):
     draft = one(engine(text("kin", "length")))
     assert (draft.token_ids, draft.finish) == (chat.encode_plain("kin"), Finish.LENGTH)
     assert one(engine(text("kin", "abort"))).finish is Finish.FAILED
-    assert one(engine(text(None))).finish is Finish.FAILED
+    for odd in (None, 3, ["kind"], "half \ud800 a pair"):
+        assert one(engine(text(odd))).finish is Finish.FAILED
+    assert one(engine(text("kin", ["stop"]))).finish is Finish.FAILED
 
 
 def test_texts_without_ids_are_told_of_once(engine, monkeypatch):

@@ -102,8 +102,16 @@ def test_a_cut_answer_has_no_end(teacher, chat):
 
 @pytest.mark.parametrize(
     "answer",
-    [says(None), says("no", refusal="I cannot"), says("kind", "content_filter"), says(["kind"]), says("kind", None)],
-    ids=["null", "refusal", "filter", "parts", "unfinished"],
+    [
+        says(None),
+        says("no", refusal="I cannot"),
+        says("kind", "content_filter"),
+        says(["kind"]),
+        says("kind", None),
+        says("kind", ["stop"]),
+        says("half \ud800 a pair"),
+    ],
+    ids=["null", "refusal", "filter", "parts", "unfinished", "odd", "surrogate"],
 )
 def test_what_is_no_answer_is_a_failure_of_the_engine(teacher, answer):
     assert one(teacher(answer)) == Draft("", (), Finish.FAILED, 25)
@@ -131,6 +139,9 @@ def test_its_likelihoods_cannot_be_asked_for(teacher):
     [
         (Reply(400, {"error": {"message": "no such field: seed"}}), "no such field: seed"),
         ({"choices": []}, "one choice"),
+        ({"choices": ["x"]}, "one choice"),
+        ({"choices": {"0": 1}}, "one choice"),
+        ({"choices": [{"message": "text", "finish_reason": "stop"}]}, "one choice that holds a message"),
     ],
 )
 def test_what_the_server_refuses_is_told(teacher, reply, words):

@@ -1,13 +1,16 @@
 """An engine behind a server's /v1/completions: prompts go as token ids, completions come back as token ids.
 
 Every sampling field is sent, so that nothing of a model's own generation settings is obeyed. Where a completion ends is
-read here (``Reader``), as for any other engine: the server may stop early, never decide.
+read here (``Reader``), as for any other engine: the server may stop early, never decide. What it answers may have any
+form; what is not of vLLM's is an error that says so.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
+import reprlib
+import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
@@ -17,7 +20,7 @@ from rationem import progress
 from rationem.chat import Chat
 from rationem.engines.completion import Reader
 from rationem.engines.remote.client import Client
-from rationem.errors import RunError
+from rationem.errors import ConfigError, RunError
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
 #: Requests for a prompt's log-probabilities under way at a time: their answers are big, and the server's memory is not.
@@ -26,10 +29,20 @@ _SCORED_AT_ONCE = 32
 #: Tokens whose log-probabilities vLLM gives of one position.
 _NAMED_AT_ONCE = 128
 
+#: Temperatures between 0 and this one vLLM raises to it, and says so only in its log.
+_COLDEST = 0.01
+
+#: Rows that an embedding may have beyond its tokenizer's last token, for the sake of speed; they can be drawn.
+_PADDING = 4096
+
 _PATH = "/v1/completions"
 
 _Ids = tuple[int, ...]
 _T = TypeVar("_T")
+
+
+class NotTold(RunError):
+    """The server does not tell log-probabilities of tokens that are given to it."""
 
 
 class CompletionsEngine:
@@ -47,7 +60,8 @@ class CompletionsEngine:
         processed: whether the server's log-probabilities are those of the tokens as drawn (vLLM's
             ``--logprobs-mode processed_logprobs``). Where not, drafts of other than exact sampling carry none.
         on_close: called once, when the engine closes.
-        handover: what was found when the servers were handed their weights; see ``types.HandedOver``.
+        handover: what was found when the servers were handed their weights, see ``types.HandedOver``; empty where
+            nothing is to tell.
     """
 
     honours_seeds = True
@@ -69,6 +83,7 @@ class CompletionsEngine:
         self.handover = handover or {}
         self._client, self._chat, self._model = client, chat, model
         self._reader = Reader(chat, marker, stop_ids)
+        self._tokens = max(chat.tokenizer.get_vocab().values()) + 1 + _PADDING
         self._closings, self._processed = list(closings), processed
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
@@ -91,7 +106,16 @@ class CompletionsEngine:
         return self._reader.tokens_within(draft, characters)
 
     def submit(self, request: Request) -> Future[Draft]:
-        """Begin one completion; its future raises ``RunError`` where the server cannot serve it."""
+        """Begin one completion; its future raises ``RunError`` where the server cannot serve it.
+
+        Raises:
+            ConfigError: the temperature is one that the server would change.
+        """
+        if 0 < request.sampling.temperature < _COLDEST:
+            raise ConfigError(
+                f"A temperature of {request.sampling.temperature:g} cannot be drawn at: vLLM raises it to {_COLDEST}. "
+                f"Use 0 for greedy, or at least {_COLDEST}."
+            )
         return self._client.run(self._complete(request, self._chat.encode(request.prompt)))
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
@@ -130,18 +154,30 @@ class CompletionsEngine:
         }  # fmt: skip
 
     async def _complete(self, request: Request, prompt: _Ids) -> Draft:
-        stops = {"stop_token_ids": sorted(self._reader.stop_ids), "stop": self._closings}
-        body = self._body(prompt, request.sampling, seed=request.seed, logprobs=0, **stops)
-        (choice,) = self._choices(await self._client.ask(_PATH, body), 1)
-        self._same_prompt(choice, prompt)
+        """Draw one completion; once more without closings where the server stopped at one that is no end.
+
+        "Final rating:\\nFinal rating: 4\\n" is such a place: the first verdict line is empty, and never closed.
+        """
+        choice = await self._drawn(request, prompt, self._closings)
         if choice.get("token_ids") is None:
             self._no_ids()
             return read_text(self._reader, choice.get("text"), choice.get("finish_reason"), len(prompt))
-        return self._read(choice, request.sampling, prompt)
+        draft = self._read(choice, request.sampling, prompt)
+        if draft.finish is Finish.FAILED and choice.get("finish_reason") == "stop" and self._closings:
+            choice = await self._drawn(request, prompt, [])
+            draft = self._read(choice, request.sampling, prompt)
+        return draft
+
+    async def _drawn(self, request: Request, prompt: _Ids, closings: Sequence[str]) -> dict[str, Any]:
+        stops = {"stop_token_ids": sorted(self._reader.stop_ids), "stop": closings}
+        body = self._body(prompt, request.sampling, seed=request.seed, logprobs=0, **stops)
+        (choice,) = self._choices(await self._client.ask(_PATH, body), 1)
+        self._same_prompt(choice, prompt)
+        return choice
 
     def _read(self, choice: Mapping[str, Any], sampling: Sampling, prompt: _Ids) -> Draft:
         """Return the draft of the answer's ids, without what the server drew behind the completion's end."""
-        ids = self._integers(choice["token_ids"])
+        ids = self._integers(choice.get("token_ids"))
         logps = self._logps(choice, len(ids), sampling)
         length = self._reader.length(ids)
         if length is not None:
@@ -205,7 +241,7 @@ class CompletionsEngine:
         self._same_prompt(choice, prompt)
         told = choice.get("prompt_logprobs")
         if told is None:
-            raise RunError(
+            raise NotTold(
                 f"The server at {self._client.where} does not give log-probabilities of given tokens (neither "
                 "logprob_token_ids nor prompt_logprobs), so that completions and levels cannot be scored there. Judge "
                 "without scores (--fast), or use another engine (--engine vllm or transformers)."
@@ -218,9 +254,12 @@ class CompletionsEngine:
         )
 
     def _choices(self, answer: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
+        """Return the answer's choices in order, each of the form that is read here."""
         choices = answer.get("choices")
         if not isinstance(choices, list) or len(choices) != count:
-            raise self._wrong(f"not {count} choices: {str(answer)[:200]}")
+            raise self._wrong(f"not {count} choices: {reprlib.repr(answer)}")
+        if not all(_well_formed(choice) for choice in choices):
+            raise self._wrong(f"choices of another form: {reprlib.repr(choices)}")
         return sorted(choices, key=lambda choice: choice.get("index", 0))
 
     def _same_prompt(self, choice: Mapping[str, Any], prompt: _Ids) -> None:
@@ -232,14 +271,14 @@ class CompletionsEngine:
                 "used here, without a template or special tokens of the server's own."
             )
 
-    def _integers(self, ids: Sequence[Any]) -> list[int]:
-        if not all(isinstance(token, int) and token >= 0 for token in ids):
-            raise self._wrong(f"token ids that are no integers: {str(ids)[:200]}")
+    def _integers(self, ids: Sequence[Any] | None) -> list[int]:
+        if ids is None or not all(type(token) is int and 0 <= token < self._tokens for token in ids):
+            raise self._wrong(f"token ids that are no integers, or none of this vocabulary: {reprlib.repr(ids)}")
         return list(ids)
 
     def _number(self, logp: Any) -> float:
-        if not isinstance(logp, int | float) or not math.isfinite(logp):
-            raise self._wrong(f"a log-probability that is no finite number ({logp!r})")
+        if not isinstance(logp, int | float) or not abs(logp) <= sys.float_info.max:
+            raise self._wrong(f"a log-probability that is no finite number ({reprlib.repr(logp)})")
         return float(logp)
 
     def _wrong(self, what: str) -> RunError:
@@ -262,6 +301,22 @@ class CompletionsEngine:
             )
 
 
+def _well_formed(choice: object) -> bool:
+    """Say whether a choice is of vLLM's form, as far as it says anything; null stands for what is not said."""
+    if not isinstance(choice, dict) or type(choice.get("index", 0)) is not int:
+        return False
+    logprobs, told = choice.get("logprobs") or {}, choice.get("prompt_logprobs")
+    if not isinstance(logprobs, dict):
+        return False
+    top = logprobs.get("top_logprobs")
+    lists = (choice.get("token_ids"), choice.get("prompt_token_ids"), logprobs.get("token_logprobs"), top, told)
+    if not all(one is None or isinstance(one, list) for one in lists):
+        return False
+    maps = [*(top or []), *(told or [])]
+    maps += [entry for one in told or [] if isinstance(one, dict) for entry in one.values()]
+    return all(one is None or isinstance(one, dict) for one in maps)
+
+
 def gather(futures: Sequence[Future[_T]]) -> list[_T]:
     """Return all results in order; the first failure cancels the others."""
     try:
@@ -277,7 +332,7 @@ def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens
 
     The end-of-turn token is added only where the server says that the model stopped by itself.
     """
-    if not isinstance(text, str) or finish_reason not in {"stop", "length"}:
+    if not isinstance(text, str) or not _encodable(text) or finish_reason not in ("stop", "length"):
         return Draft("", (), Finish.FAILED, prompt_tokens)
     for ending in (reader.chat.decode((token,)) for token in sorted(reader.stop_ids)):
         text = text.removesuffix(ending) if ending.strip() and finish_reason == "stop" else text
@@ -288,3 +343,8 @@ def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens
     if finish_reason == "stop":
         return reader.draft(reader.chat.encode_completion(text), Finish.STOP, prompt_tokens, (), encoded=True)
     return reader.draft(ids, Finish.LENGTH, prompt_tokens, (), encoded=True)
+
+
+def _encodable(text: str) -> bool:
+    """Say whether it is text: JSON can hold half a surrogate pair, which no encoding of text can."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -5,32 +5,43 @@ from __future__ import annotations
 from rationem import progress
 from rationem.chat import Chat
 from rationem.engines import probe
+from rationem.engines.remote.completions import NotTold
 from rationem.engines.transformers import TransformersEngine
-from rationem.errors import RunError
 from rationem.models import Loaded
 from rationem.types import Engine
 
 
 def prove(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
-    """Compare the probes' log-probabilities with those of the checkpoint; say so where a server does not tell them.
+    """Compare the probes' log-probabilities with those of the checkpoint; say so where they cannot prove it.
 
     Args:
-        engine: on the servers; closed where it is refused.
+        engine: on the servers; closed where an error is raised.
         loaded: the checkpoint, in single precision.
 
     Raises:
-        RunError: the servers hold other weights.
+        RunError: the servers hold other weights, or do not answer as they should.
     """
-    queries = probe.probes(Chat(loaded.tokenizer))
     try:
-        said = probe.answers(engine, queries)
-    except RunError as error:
+        _compare(engine, loaded, marker, checkpoint)
+    except NotTold as error:
         progress.say(f"Warning: it is not proven that the server holds the weights of {checkpoint}: {error}")
-        return
-    wanted = probe.answers(TransformersEngine(loaded, marker=marker), queries)
-    try:
-        # Which precision a server computes in is not known.
-        probe.check(probe.compare(said, wanted, None, probe.HALF), probe.HALF, checkpoint, "connection")
-    except RunError:
+    except BaseException:  # whatever it was, an interrupt too: the connection must not outlive it; re-raised
         engine.close()
         raise
+
+
+def _compare(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
+    """Refuse what is no rounding even in half precision; warn of what is none in single precision."""
+    queries = probe.probes(Chat(loaded.tokenizer))
+    said = probe.answers(engine, queries)
+    wanted = probe.answers(TransformersEngine(loaded, marker=marker), queries)
+    found = probe.compare(said, wanted, None, probe.SINGLE)
+    if found.largest <= probe.SINGLE.largest and found.mean <= probe.SINGLE.mean:
+        return
+    probe.check(found, probe.HALF, checkpoint, "connection")
+    progress.say(
+        f"Warning: the server's log-probabilities of the probe texts differ from those of {checkpoint} by up to "
+        f"{found.largest:.2g} nats, {found.mean:.2g} on average. It computes in half precision, or holds weights close "
+        "to these: the base model that they were trained from, for one, could not be told apart. See that it serves "
+        "this checkpoint; in single precision (--dtype float32) that would be proven."
+    )

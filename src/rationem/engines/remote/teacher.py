@@ -5,6 +5,7 @@ Its tokens are not ours: what it writes is encoded once with the student's token
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
@@ -106,14 +107,15 @@ class ChatEngine:
     async def _complete(self, request: Request) -> Draft:
         answer = await self._client.ask(_PATH, self._body(request))
         choices = answer.get("choices")
-        if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], Mapping):
+        choice = choices[0] if isinstance(choices, list) and len(choices) == 1 else None
+        message = (choice.get("message") or {}) if isinstance(choice, Mapping) else None
+        if choice is None or not isinstance(message, Mapping):
             raise RunError(
-                f"The server at {self._client.where} answered {_PATH} with other than one choice: "
-                f"{str(answer)[:200]}. See whether it speaks the common form of chat completions."
+                f"The server at {self._client.where} answered {_PATH} with other than one choice that holds a message: "
+                f"{reprlib.repr(answer)}. See whether it speaks the common form of chat completions."
             )
-        message = choices[0].get("message") or {}
         text = None if message.get("refusal") else message.get("content")
-        return read_text(self._reader, text, choices[0].get("finish_reason"), self.prompt_tokens(request.prompt))
+        return read_text(self._reader, text, choice.get("finish_reason"), self.prompt_tokens(request.prompt))
 
     def _cannot(self, what: str) -> RunError:
         return RunError(
