@@ -189,7 +189,7 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
 
 
 def _only_model(client: Client, flag: str) -> str:
-    served = [str(one.get("id")) for one in client.get("/v1/models", patience=20.0).get("data", [])]
+    served = client.models()
     if len(served) != 1:
         raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")
     return served[0]

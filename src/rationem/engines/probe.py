@@ -103,8 +103,19 @@ def compare(said: Floats, wanted: Floats, before: Floats | None, tolerance: Tole
     return Probed(largest, mean, float(np.abs(step).mean()), share)
 
 
-def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str) -> None:
+#: What to do where a server of our own does not hold what it was handed.
+AGAIN = (
+    "Use --handover restart, or another version of the engine; if a fresh start fails too, the engine computes this "
+    "model in another way than transformers does: use --engine transformers."
+)
+
+
+def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str, advice: str = AGAIN) -> None:
     """Refuse an engine that does not hold the weights of a checkpoint.
+
+    Args:
+        how: the way by which it got them: "start", "reload", ...
+        advice: what to do.
 
     Raises:
         RunError: what was asked, what came back, and what to do.
@@ -118,8 +129,7 @@ def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str) -> Non
         reading += f", and show {100 * found.share:.0f} % of the last training step"
     raise RunError(
         f"The engine does not hold the weights of {checkpoint} after a {how}: {reading}. Nothing was drawn with it. "
-        "Use --handover restart, or another version of the engine; if a fresh start fails too, the engine computes "
-        "this model in another way than transformers does: use --engine transformers."
+        f"{advice}"
     )
 
 

@@ -10,6 +10,8 @@ from rationem.engines.transformers import TransformersEngine
 from rationem.models import Loaded
 from rationem.types import Engine
 
+_ADVICE = "Let the server serve that directory, or judge without one (--engine transformers or vllm)."
+
 
 def prove(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
     """Compare the probes' log-probabilities with those of the checkpoint; say so where they cannot prove it.
@@ -38,7 +40,7 @@ def _compare(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> No
     found = probe.compare(said, wanted, None, probe.SINGLE)
     if found.largest <= probe.SINGLE.largest and found.mean <= probe.SINGLE.mean:
         return
-    probe.check(found, probe.HALF, checkpoint, "connection")
+    probe.check(found, probe.HALF, checkpoint, "connection", _ADVICE)
     progress.say(
         f"Warning: the server's log-probabilities of the probe texts differ from those of {checkpoint} by up to "
         f"{found.largest:.2g} nats, {found.mean:.2g} on average. It computes in half precision, or holds weights close "
