@@ -98,3 +98,21 @@ def grader(path: Path, *, steps: int = 120) -> str:
     )
     (target / "optimizer.pt").unlink()
     return str(target)
+
+
+def adapter(path: Path, base: str) -> str:
+    """Save a LoRA adapter that moves its base: random numbers where a fresh one has zeros."""
+    from peft import LoraConfig, get_peft_model
+
+    from rationem import models as loading
+
+    loaded = loading.load(base, trainable=True, device="cpu")
+    with loading.quiet():
+        adapted = get_peft_model(loaded.model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
+    with torch.random.fork_rng(), torch.no_grad():
+        torch.manual_seed(7)
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.1)
+    loading.save(adapted, loaded.tokenizer, path)
+    return str(path)

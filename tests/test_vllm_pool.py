@@ -51,22 +51,6 @@ def checkpoint(path, kind, seed, *, tied=True):
     return str(path)
 
 
-def adapter(path, base):
-    """A LoRA adapter that moves the model."""
-    from peft import LoraConfig, get_peft_model
-
-    loaded = models.load(base, trainable=True, device="cpu")
-    with models.quiet():
-        adapted = get_peft_model(loaded.model, LoraConfig(r=4, target_modules="all-linear", task_type="CAUSAL_LM"))
-    with torch.random.fork_rng(), torch.no_grad():
-        torch.manual_seed(7)
-        for name, weight in adapted.named_parameters():
-            if "lora_B" in name:
-                weight.normal_(0, 0.1)
-    models.save(adapted, loaded.tokenizer, path)
-    return str(path)
-
-
 @pytest.fixture(scope="module")
 def launch():
     python = find_python(None)
@@ -78,7 +62,7 @@ def made(tmp_path_factory):
     root = tmp_path_factory.mktemp("checkpoints")
     found = {f"qwen2-{n}": checkpoint(root / f"q{n}", "qwen2", n) for n in range(2)}
     found |= {f"llama-{n}": checkpoint(root / f"l{n}", "llama", n) for n in range(2)}
-    return {**found, "adapter": adapter(root / "adapter", found["qwen2-0"])}
+    return {**found, "adapter": checkpoints.adapter(root / "adapter", found["qwen2-0"])}
 
 
 @pytest.fixture

@@ -321,7 +321,7 @@ def gather(futures: Sequence[Future[_T]]) -> list[_T]:
     """Return all results in order; the first failure cancels the others."""
     try:
         return [future.result() for future in futures]
-    except BaseException:
+    except BaseException:  # an interrupt, too, must not leave requests under way; re-raised
         for future in futures:
             future.cancel()
         raise

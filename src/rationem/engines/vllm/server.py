@@ -159,7 +159,7 @@ class Server:
         try:
             self._spawn()
             self._await(begun + self.launch.startup_seconds)
-        except BaseException:
+        except BaseException:  # an interrupt, too, must not leave a server behind; re-raised
             self._end()
             raise
         self.seconds = time.monotonic() - begun
