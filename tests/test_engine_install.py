@@ -1,5 +1,6 @@
 """The environment of vLLM: made once, never half, never in the place of something else, and found again."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,14 +68,26 @@ def test_it_is_made_once(tmp_path):
     assert pip.asked == CPU
 
 
-def test_the_gpu_build_brings_its_own_torch_and_takes_the_place_of_the_other(tmp_path):
+def test_the_gpu_build_brings_its_own_torch_and_no_build_takes_the_place_of_another_unasked(tmp_path):
     pip = Pip()
     install(tmp_path / "env", cuda=True, run=pip)
     assert pip.asked == ["venv", "install vllm==0.32.0"]
     assert not is_cpu_build(str(tmp_path / "env" / "bin" / "python"))
-    install(tmp_path / "env", run=pip)
+    with pytest.raises(ConfigError, match=r"holds vllm 0\.32\.0\. Remove it"):
+        install(tmp_path / "env", run=pip)
+    assert pip.asked == ["venv", "install vllm==0.32.0"]
+    install(tmp_path / "other", run=pip)
     assert pip.asked[2:] == CPU
-    assert is_cpu_build(str(tmp_path / "env" / "bin" / "python"))
+    assert is_cpu_build(str(tmp_path / "other" / "bin" / "python"))
+
+
+def test_with_a_gpu_at_hand_the_build_must_be_named(tmp_path, monkeypatch, capsys):
+    (tmp_path / "nvidia-smi").write_text("#!/bin/sh\n")
+    (tmp_path / "nvidia-smi").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert main(["engine", "install", "--directory", str(tmp_path / "env")]) == 2
+    assert "--cuda, or --no-cuda" in capsys.readouterr().err
+    assert not (tmp_path / "env").exists()
 
 
 def test_pips_failure_is_shown_and_what_is_half_made_is_made_again(tmp_path, cache):

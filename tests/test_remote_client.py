@@ -179,7 +179,7 @@ def test_no_server_is_no_client():
 
 @pytest.mark.parametrize("end", ["", "/", "/v1", "/v1/", "/v1/completions", "/v1/chat/completions"])
 def test_any_form_of_an_address_will_do(end):
-    assert module._base(f"https://host:1/deep{end}") == "https://host:1/deep"
+    assert module.address(f"https://host:1/deep{end}") == "https://host:1/deep"
 
 
 def test_one_of_two_servers_is_dead_and_all_are_served(ask):

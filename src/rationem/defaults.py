@@ -111,14 +111,14 @@ def _recorded(directory: Path) -> FitConfig | None:
 
 
 def with_teacher(config: FitConfig) -> FitConfig:
-    """Name the teacher's model where its server serves but one: a run that goes on must ask the same.
+    """Name the teacher's model, and find that its server is there: a run that goes on must ask the same.
 
     Raises:
         RunError: the server does not answer, or serves several models.
     """
-    if not config.teacher or config.teacher_model:
+    if not config.teacher:
         return config
-    return config.model_copy(update={"teacher_model": teacher_model(config.teacher)})
+    return config.model_copy(update={"teacher_model": teacher_model(config.teacher, config.teacher_model)})
 
 
 def with_model(config: FitConfig) -> FitConfig:

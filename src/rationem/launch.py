@@ -18,7 +18,16 @@ from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
 from rationem.defaults import FILES, with_batch_size, with_defaults, with_model, with_teacher
 from rationem.elide import elide, longest_response
-from rationem.engines.opening import BATCH, VERDICT_TOKENS, Choice, closings, open_teacher, opening, vllm_launch
+from rationem.engines.opening import (
+    BATCH,
+    VERDICT_TOKENS,
+    Choice,
+    check_urls,
+    closings,
+    open_teacher,
+    opening,
+    vllm_launch,
+)
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import Ledger
 from rationem.prepare import WORLD, prepare
@@ -35,7 +44,7 @@ _FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
-_WHERE = ("vllm_python", "concurrency", "handover", "teacher")
+_WHERE = ("vllm_python", "vllm_args", "concurrency", "handover", "teacher")
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +167,7 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
     elif config.vllm_python or config.vllm_args or config.handover != "auto":
         raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+    check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,8 +16,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
     install.add_argument(
         "--cuda",
-        action="store_true",
-        help="the build for NVIDIA GPUs (default: that for CPUs). It has not been run on a GPU by rationem's tests",
+        action=argparse.BooleanOptionalAction,
+        help="the build for NVIDIA GPUs, or that for CPUs (the default where there is no such GPU). "
+        "rationem's tests have not run on a GPU",
     )
     install.add_argument("--directory", type=Path, metavar="DIR", help="its place (default: vllm in rationem's cache)")
     text = "show the interpreter that would be used, and its vLLM; exit status 1 if there is none"
@@ -29,13 +31,16 @@ def run(options: argparse.Namespace) -> int:
     return _install(options.directory, options.cuda) if options.action == "install" else _status(options.vllm_python)
 
 
-def _install(directory: Path | None, cuda: bool) -> int:
+def _install(directory: Path | None, cuda: bool | None) -> int:
     from rationem import progress
     from rationem.engines.vllm.install import default_directory, install
+    from rationem.errors import ConfigError
 
     progress.show(progress.Rich())
+    if cuda is None and shutil.which("nvidia-smi"):
+        raise ConfigError("This machine seems to have an NVIDIA GPU. Say which build: --cuda, or --no-cuda for CPUs.")
     place = directory or default_directory()
-    print(f"vLLM {install(place, cuda=cuda)} is installed in {place}")
+    print(f"vLLM {install(place, cuda=bool(cuda))} is installed in {place}")
     if directory is not None:
         print(f"To use it: --vllm-python {place}")
     return 0

@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from rationem import models
-from rationem.errors import ConfigError, RunError
+from rationem.errors import ConfigError, RunError, closest
 from rationem.scale import MARKER
 from rationem.types import Engine, Task
 
@@ -91,6 +91,7 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
     elif choice.engine == "endpoint":
         if not choice.urls:
             raise ConfigError("--engine endpoint asks servers that run already; name them: --url http://HOST:PORT")
+        check_urls(choice.urls)
         yield partial(_endpoint, choice)
     else:
         yield partial(open_transformers, choice)
@@ -134,23 +135,36 @@ def open_teacher(choice: Choice, checkpoint: str) -> Engine:
     return ChatEngine(
         Client(choice.urls, key=os.environ.get(TEACHER_KEY), concurrency=choice.concurrency),
         models.chat(checkpoint, checkpoint),
-        model=choice.model or teacher_model(choice.urls),
+        model=teacher_model(choice.urls, choice.model),
         marker=choice.marker,
         concurrency=choice.concurrency,
     )
 
 
-def teacher_model(urls: Sequence[str]) -> str:
-    """Return the name of the one model that a teacher's server serves.
+def check_urls(urls: Sequence[str]) -> None:
+    """Refuse what is no address of a server, or holds a password.
 
     Raises:
-        RunError: the server does not answer, or serves several models.
+        ConfigError: names it.
+    """
+    if urls:
+        from rationem.engines.remote.client import address
+
+        for url in urls:
+            address(url)
+
+
+def teacher_model(urls: Sequence[str], named: str | None = None) -> str:
+    """Return the name of the model to ask a teacher's server for: the one named, or the only one.
+
+    Raises:
+        RunError: the server does not answer, serves several models and none is named, or not the one named.
     """
     from rationem.engines.remote.client import Client
 
     client = Client(urls, key=os.environ.get(TEACHER_KEY))
     try:
-        return _only_model(client, "--teacher-model")
+        return _only_model(client, "--teacher-model", named)
     finally:
         client.close()
 
@@ -171,11 +185,12 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
 
     client = Client(choice.urls, key=os.environ.get(KEY), concurrency=2 * choice.concurrency)
     try:
+        only = _only_model(client, "--url-model", choice.model)  # before any weight is loaded: is it there at all?
         loaded = models.load(checkpoint, device="cpu")
         engine = CompletionsEngine(
             client,
             models.chat(checkpoint, checkpoint),
-            model=choice.model or _only_model(client, "--url-model"),
+            model=only,
             marker=choice.marker,
             stop_ids=loaded.stop_ids,
             concurrency=choice.concurrency,
@@ -188,8 +203,13 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
     return engine
 
 
-def _only_model(client: Client, flag: str) -> str:
-    served = client.models()
-    if len(served) != 1:
+def _only_model(client: Client, flag: str, named: str | None) -> str:
+    try:
+        served = client.models()
+    except RunError as error:
+        raise RunError(f"No server answers at {client.where}. Is it up? {error}") from error
+    if named is None and len(served) != 1:
         raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")
-    return served[0]
+    if named is not None and served and named not in served:
+        raise RunError(f"The server has no model {named!r}.{closest(named, served)} It serves {', '.join(served[:9])}.")
+    return named or served[0]

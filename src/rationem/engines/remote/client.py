@@ -22,7 +22,6 @@ from email.utils import parsedate_to_datetime
 from pathlib import Path
 from threading import Lock, Thread
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -117,7 +116,7 @@ class Client:
         silence: float = 3600.0,
         revive: Callable[[], None] | None = None,
     ) -> None:
-        self._servers = [_Server(_base(url)) for url in urls or (["http://localhost"] if socket else [])]
+        self._servers = [_Server(address(url)) for url in urls or (["http://localhost"] if socket else [])]
         if not self._servers:
             raise ConfigError("No server is named. Give at least one url, e.g. http://localhost:8000/v1.")
         self._key = _usable(key)
@@ -337,13 +336,12 @@ class Client:
         return _Failure(words.replace(self._key, "[key]") if self._key else words, **how)
 
 
-def _base(url: str) -> str:
-    """Return the url that paths such as /v1/completions are put behind."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise ConfigError(f"{url!r} is not the address of a server. Give one like http://localhost:8000/v1.")
-    if parts.username or parts.password:
+def address(url: str) -> str:
+    """Return the url that paths such as /v1/completions are put behind; a ConfigError where it is none."""
+    if re.search("//[^/]*@", url):
         raise ConfigError("An address must not hold a password: it would be shown. Give the key by the environment.")
+    if not re.fullmatch(r"https?://[^/?#:\s]+(:\d{1,5})?(/[^?#]*)?", url):
+        raise ConfigError(f"{url!r} is not the address of a server. Give one like http://localhost:8000/v1.")
     return re.sub(r"(/v1)?(/(chat/)?completions)?/*$", "", url.rstrip("/"))
 
 

@@ -150,6 +150,8 @@ def _make(directory: Path, cuda: bool, run: Run) -> None:
             f"{directory} is not empty and was not made by rationem engine install. Name another --directory, or "
             "remove it."
         )
+    if (other := _mark(directory)) not in {None, _BEGUN}:
+        raise ConfigError(f"{directory} holds {other}. Remove it to have the other build there, or name a --directory.")
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     _write(directory, _BEGUN)
