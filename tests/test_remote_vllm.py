@@ -104,7 +104,7 @@ def requests(count, prompts=PROMPTS, **sampling):
 
 def largest(found, expected, record_property, name):
     gap = max(abs(a - b) for one, other in zip(found, expected, strict=True) for a, b in zip(one, other, strict=True))
-    record_property(name, gap)
+    record_property(name, float(gap))
     print(f"\n{name}: largest difference {gap:.1e} nats")
     return gap
 
@@ -155,7 +155,7 @@ def test_same_seed_same_tokens_in_any_company(remote, record_property):
     alone = [remote.sample([request])[0] for request in requests(20)]
     flips = sum(a.token_ids != b.token_ids for a, b in zip(together, again, strict=True))
     flips += sum(a.token_ids != b.token_ids for a, b in zip(together, alone, strict=False))
-    record_property("flips", flips)
+    record_property("flips", float(flips))
     print(f"\nflips: {flips} of 140")
     assert len({draft.token_ids for draft in together}) > 20
     assert flips == 0
@@ -202,7 +202,7 @@ def test_answers_and_lengths_are_distributed_alike(remote, local, record_propert
     if len(kinds) == 1 and len(table[0]) == 1:
         pytest.skip("every draw came to the same")
     p = stats.chi2_contingency(table).pvalue
-    record_property("p", p)
+    record_property("p", float(p))
     print(f"\nanswers: p = {p:.3f} over {len(table[0])} kinds, {table}")
     assert p > 0.001
 
