@@ -507,7 +507,7 @@ def test_two_jobs_cannot_write_one_file(run, whole):
 
 def command(monkeypatch, capsys, engine, *arguments):
     monkeypatch.setattr(progress, "_display", progress.Silent())
-    monkeypatch.setattr(judging, "_open_transformers", lambda judge: engine)
+    monkeypatch.setattr(judging, "_open", lambda judge, opened: engine)
     code = cli.main(["judge", *arguments])
     return code, *capsys.readouterr()
 

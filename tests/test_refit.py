@@ -338,7 +338,7 @@ def test_every_setting_can_be_changed_or_is_refused():
         *("context_col", "id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit"),
         *("world_size", "skip_unusable", "elide", "model", "task", "criterion", "instruction", "rubric", "template"),
         *("hint_template", "scheme", "shots", "iterations", "patience", "init", "temperature", "top_p", "top_k"),
-        *("max_new_tokens", "max_prompt_tokens", "difficulty_examples", "enumerate_above"),
+        *("max_new_tokens", "max_prompt_tokens", "difficulty_examples", "enumerate_above", "teacher", "teacher_model"),
     }
     assert set(CHANGEABLE) | decides_draws == set(FitConfig.model_fields)
     assert not set(CHANGEABLE) & decides_draws
