@@ -100,7 +100,7 @@ def test_what_the_run_doubts_is_told_once_at_the_start_and_can_be_asked_for(tmp_
     assert Judge.load(run, engine=engine).doubts == ("It does no better than the most frequent rating.", "Two.")
     (tmp_path / "items.csv").write_text("prompt,response\np,r\n")
     monkeypatch.setattr(progress, "_display", progress.Silent())
-    monkeypatch.setattr(judging, "_open_transformers", lambda judge: engine)
+    monkeypatch.setattr(judging, "_open", lambda judge, opened: engine)
     code = cli.main(["judge", str(run), str(tmp_path / "items.csv"), "-o", str(tmp_path / "out.csv"), "--threads", "1"])
     out, err = capsys.readouterr()
     told = " ".join(err.split())
