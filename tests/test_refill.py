@@ -36,7 +36,9 @@ def content(problem, table, columns="*"):
         ledger.close()
 
 
-@pytest.mark.parametrize("scheme", SCHEMES)
+@pytest.mark.parametrize(
+    "scheme", [one if one == "star" else pytest.param(one, marks=pytest.mark.slow) for one in SCHEMES]
+)
 def test_refill_makes_the_trials_that_rounds_make(tmp_path, scheme):
     by_rounds = fitted(tmp_path / "rounds", scheme, toy.open_engine)
     by_refill = fitted(tmp_path / "refill", scheme, lambda theta: Streaming(toy.open_engine(theta)))
@@ -75,6 +77,7 @@ def run(tmp_path):
     made.ledger.close()
 
 
+@pytest.mark.slow
 def test_never_more_than_the_engine_holds_and_never_two_of_one_example(run, theta):
     engine = Streaming(toy.open_engine(theta), concurrency=5)
     alive: list[str] = []
@@ -135,6 +138,7 @@ def test_what_the_engine_failed_is_drawn_again_up_to_the_limit(run, theta):
     assert all(Outcome.ENGINE_FAILED not in one for key, one in outcomes.items() if key[0].startswith("second"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 17, 100, 333])
 def test_a_lost_engine_stops_the_run_and_the_next_goes_on_where_it_was(tmp_path, theta, after):
     whole, cut = run_of(tmp_path / "whole"), run_of(tmp_path / "cut")

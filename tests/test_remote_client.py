@@ -15,6 +15,8 @@ from rationem.engines.remote.client import Client
 from rationem.errors import ConfigError, RunError
 from stub_server import CUT, Reply, StubServer
 
+pytestmark = pytest.mark.slow
+
 KEY = "sk-very-secret"
 
 

@@ -17,6 +17,8 @@ from rationem.engines.vllm.install import find_python
 from rationem.engines.vllm.server import RESTARTS, Server
 from rationem.errors import ConfigError, ModelError, RunError
 
+pytestmark = pytest.mark.slow
+
 SUPERVISOR = [sys.executable, "-I", supervisor.__file__]
 #: Writes into a file its own id, its child's and the child's of that, which leaves the session. If stubborn, all ignore
 #: SIGTERM; the first ends at once with the given code, or stays.
