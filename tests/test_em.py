@@ -51,7 +51,7 @@ def test_filtered_em_by_rejection_sampling_raises_the_likelihood(tmp_path):
     assert after > before
 
 
-@pytest.mark.parametrize("name", list(toy.THETA))
+@pytest.mark.parametrize("name", ["first", pytest.param("second", marks=pytest.mark.slow)])
 def test_what_rejection_sampling_accepts_follows_the_exact_posterior(tmp_path, name):
     problem, _ = run(tmp_path, rejection_sampling(6), copies=2000)
     accepted = Counter(
@@ -62,7 +62,7 @@ def test_what_rejection_sampling_accepts_follows_the_exact_posterior(tmp_path, n
     assert stats.chisquare(observed, expected).pvalue > 0.01
 
 
-@pytest.mark.parametrize("budget", [1, 3, 8])
+@pytest.mark.parametrize("budget", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
 def test_acceptance_is_one_minus_the_failures_to_the_power_of_the_budget(tmp_path, budget):
     problem, _ = run(tmp_path, rejection_sampling(budget), copies=1500)
     for name, answer in toy.ANSWERS.items():

@@ -71,8 +71,9 @@ def log_drawn(trial: Trial) -> float:
     """
     if len(trial.draft.token_logps) != len(trial.draft.token_ids):
         raise RunError(
-            "The engine does not say how likely the tokens are that it draws, so nothing can be weighted. Use the "
-            "transformers engine, or the selector first or all."
+            "The engine does not say how likely the tokens are that it draws, so nothing can be weighted: a "
+            "teacher and a server without token ids do not. Use --engine transformers or vllm, or the selector first "
+            "or all."
         )
     return sum(trial.draft.token_logps)
 
