@@ -332,7 +332,8 @@ OTHER = {
     "template": "t.txt", "hint_template": "h.txt", "reward": "within:1", "threshold": 0.5, "reward_as": "filter",
     "shots": 3, "leak_filter": "drop", "leak_phrases": ("the key", "was told"), "patience": 2,
     "choose_by": "log_likelihood", "evidence_draws": 2, "wrong_hints": 3, "difficulty_examples": 5,
-    "enumerate_above": 0.01,
+    "enumerate_above": 0.01, "precision": "bf16", "gradient_checkpointing": True, "processes": 2, "parallel": "fsdp",
+    "report_to": ("tensorboard", "mlflow"), "log_every": 3, "servers": 2,
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
@@ -365,7 +366,9 @@ def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, cap
     by_file = understood(["fit", "--config", "c.toml", "--output", "run"], monkeypatch, capsys)
     words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
     flag = f"--{name.replace('_', '-')}"
-    typed = {"data": words, "elide": [flag], "skip_unusable": [flag]}.get(name, [flag, *words])
+    typed = {"data": words, "elide": [flag], "skip_unusable": [flag], "gradient_checkpointing": [flag]}.get(
+        name, [flag, *words]
+    )
     typed = [f"{flag}={' '.join(words)}"] if name == "vllm_args" else typed
     by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
     assert by_file == by_flag == expected

@@ -135,11 +135,32 @@ class FitConfig(BaseModel):
     max_grad_norm: float = Field(0.0, ge=0, description="clip a step's gradient to this norm; 0 is off")
     optimizer: Literal["keep", "reset"] = Field("keep", description="Adam's moments between iterations")
     lora_rank: int | None = Field(None, ge=1, description="train a LoRA adapter of this rank instead of all weights")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="of the M-step's products; weights are kept in fp32 (auto: bf16 on a GPU, fp32 on a CPU)"
+    )
+    gradient_checkpointing: bool = Field(
+        False, description="compute activations again in the backward pass: less memory, about a third more time"
+    )
+    processes: int | None = Field(
+        None, ge=1, description="train in so many processes of their own, one per GPU (default: in this one)"
+    )
+    parallel: Literal["ddp", "fsdp"] = Field(
+        "ddp", description="several processes hold all the weights each (ddp), or share them (fsdp: FSDP2)"
+    )
+    report_to: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = Field(
+        (), description="also log the M-steps' losses there; nothing is sent anywhere otherwise"
+    )
+    log_every: int = Field(10, ge=1, description="with --report-to: optimizer steps between two logged losses")
 
     # By what
     engine: Literal["transformers", "vllm", "endpoint"] = Field(
         "transformers",
         description="what generates: transformers in this process, or a vLLM server of the run's own (endpoint: judge)",
+    )
+    servers: int = Field(
+        1,
+        ge=1,
+        description="vllm: so many servers side by side, each on a GPU of its own; they claim the requests",
     )
     concurrency: int = Field(256, ge=1, le=4096, description="requests under way together, with vllm and a teacher")
     handover: Literal["auto", "reload", "restart"] = Field(

@@ -44,7 +44,10 @@ _FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
-_WHERE = ("vllm_python", "vllm_args", "concurrency", "handover", "teacher")
+_WHERE = (
+    *("vllm_python", "vllm_args", "servers", "concurrency", "handover", "teacher"),
+    *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ CHANGEABLE = (
     *("draws", "evidence_draws", "wrong_hints", "sampling_batch"),
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
     *("warmup_steps", "max_grad_norm", "optimizer", "lora_rank", "device", "threads"),
+    *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every", "servers"),
     *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
 )
 #: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
