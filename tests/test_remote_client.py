@@ -57,7 +57,7 @@ def test_bodies_and_key_arrive_and_answers_come_back(ask):
 
 def test_a_unix_socket_is_a_server_too(ask, tmp_path):
     with StubServer(after(), socket=tmp_path / "s") as server:
-        assert ask(socket=server.socket).get("/health") == {"ok": True}
+        assert ask(sockets=[server.socket]).get("/health") == {"ok": True}
 
 
 @pytest.mark.parametrize("failure", [Reply(500, "oh"), Reply(503, "loading"), CUT], ids=["500", "503", "cut"])
@@ -101,7 +101,7 @@ def test_silence_ends_too_and_is_not_called_an_outage(ask):
             ask(server, patience=0.1, silence=0.2).post("/v1/x", {}).result()
         assert "reached" not in str(error.value)
         with pytest.raises(RunError, match=r"did not answer within 0.1 s\. Given up after"):
-            ask(server, revive=list).get("/v1/models", patience=0.1)
+            ask(server, revive=[list]).get("/v1/models", patience=0.1)
 
 
 def test_a_slow_answer_is_no_failure_and_is_asked_for_once(ask):
@@ -109,7 +109,7 @@ def test_a_slow_answer_is_no_failure_and_is_asked_for_once(ask):
     revived = []
     with StubServer(after(), delay=0.3) as server:
         assert ask(server, patience=0.1).post("/v1/x", {}).result() == {"ok": True}
-        client = ask(server, patience=0.1, silence=0.1, revive=lambda: revived.append(1))
+        client = ask(server, patience=0.1, silence=0.1, revive=[lambda: revived.append(1)])
         assert client.post("/v1/x", {}).result() == {"ok": True}
         assert (server.count, revived) == (2, [])
 
@@ -119,7 +119,7 @@ def test_long_work_that_is_lost_is_tried_again(ask, monkeypatch):
     with StubServer(after(CUT), delay=0.1) as server:
         assert ask(server, patience=0.05).post("/v1/x", {}).result() == {"ok": True}
     with StubServer(after(CUT, Reply(500, "oh")), delay=0.1) as server:
-        client = ask(server, patience=0.05, revive=lambda: time.sleep(0.1))
+        client = ask(server, patience=0.05, revive=[lambda: time.sleep(0.1)])
         assert client.post("/v1/x", {}).result() == {"ok": True}
     with StubServer(after(CUT, CUT), delay=0.1) as server, pytest.raises(RunError, match="Given up"):
         ask(server, patience=0.05).post("/v1/x", {}).result()
@@ -202,6 +202,37 @@ def test_a_server_that_fails_is_left_alone_for_a_while(ask):
         assert good.count == 50
 
 
+def test_a_dead_servers_requests_go_to_the_others_while_it_is_started_again(ask, tmp_path):
+    """One of three dies under way and comes back: each is answered once, none waits for it, and it works again."""
+    begun, end = threading.Event(), threading.Event()
+    echo = lambda _path, body: {"n": body["n"]}  # noqa: E731
+    dying = after(*[CUT] * 4, then={"n": "back"})
+    with (
+        StubServer(dying, socket=tmp_path / "a", delay=0.01) as first,
+        StubServer(echo, socket=tmp_path / "b", delay=0.01) as second,
+        StubServer(echo, socket=tmp_path / "c", delay=0.01) as third,
+    ):
+        revive = [lambda: (begun.set(), end.wait(10)), list, list]
+        client = ask(sockets=[one.socket for one in (first, second, third)], concurrency=12, revive=revive)
+        answers = [future.result(5)["n"] for future in [client.post("/v1/x", {"n": n}) for n in range(100)]]
+        assert answers == list(range(100))
+        assert begun.is_set()
+        assert (first.count, second.count + third.count) == (4, 100)
+        end.set()
+        time.sleep(0.2)
+        assert "back" in [future.result(5)["n"] for future in [client.post("/v1/x", {"n": n}) for n in range(9)]]
+
+
+def test_a_server_that_cannot_be_started_again_is_done_without(ask, tmp_path):
+    def revive():
+        raise RunError("ended too often")
+
+    with StubServer(after(then=CUT), socket=tmp_path / "a") as bad, StubServer(after(), socket=tmp_path / "b") as good:
+        client = ask(sockets=[bad.socket, good.socket], revive=[revive, list])
+        assert all(f.result(5)["ok"] for f in [client.post("/v1/x", {}) for _ in range(40)])
+        assert good.count == 40
+
+
 def test_work_goes_where_least_is_under_way(ask):
     with StubServer(after(), delay=0.2) as slow, StubServer(after(), delay=0.01) as fast:
         client = ask(slow, fast, concurrency=8)
@@ -222,7 +253,7 @@ def test_a_lost_server_is_revived_before_the_next_try(ask, monkeypatch):
     monkeypatch.setattr(module, "_FIRST", 0.02)
     revived = []
     with StubServer(after(CUT, Reply(500, "oh"), Reply(429, "busy"))) as server:
-        client = ask(server, revive=lambda: revived.append(threading.current_thread().name))
+        client = ask(server, revive=[lambda: revived.append(threading.current_thread().name)])
         assert client.post("/v1/x", {}).result() == {"ok": True}
     assert len(revived) == 2
     assert "rationem-client" not in revived
@@ -234,7 +265,7 @@ def test_what_revival_raises_ends_the_request(ask):
 
     with StubServer(after(then=Reply(500, "oh"))) as server:
         with pytest.raises(RunError, match=r"^no memory"):
-            ask(server, revive=revive).post("/v1/x", {}).result()
+            ask(server, revive=[revive]).post("/v1/x", {}).result()
         assert server.count == 1
 
 
@@ -247,7 +278,7 @@ def test_a_revival_is_waited_for_by_all_and_by_no_exit(ask, monkeypatch):
         end.wait(10)
 
     with StubServer(after(*[CUT] * 5)) as server:
-        client = ask(server, revive=revive)
+        client = ask(server, revive=[revive])
         futures = [client.post("/v1/x", {}) for _ in range(5)]
         time.sleep(0.3)
         end.set()
@@ -259,7 +290,7 @@ def test_a_revival_is_waited_for_by_all_and_by_no_exit(ask, monkeypatch):
 def test_closing_does_not_wait_for_a_revival(ask):
     begun, end = threading.Event(), threading.Event()
     with StubServer(after(then=CUT)) as server:
-        client = ask(server, revive=lambda: (begun.set(), end.wait(10)))
+        client = ask(server, revive=[lambda: (begun.set(), end.wait(10))])
         future = client.post("/v1/x", {})
         assert begun.wait(5)
         now = time.monotonic()
@@ -278,7 +309,7 @@ with socket.socket() as held:
     held.bind(("127.0.0.1", 0))
     port = held.getsockname()[1]
 begun = threading.Event()
-client = Client([f"http://127.0.0.1:{port}"], revive=lambda: (begun.set(), time.sleep(60)))
+client = Client([f"http://127.0.0.1:{port}"], revive=[lambda: (begun.set(), time.sleep(60))])
 client.post("/v1/x", {})
 assert begun.wait(10)
 """
@@ -293,7 +324,7 @@ def test_a_bug_in_a_revival_leaves_nobody_waiting_and_keeps_its_traceback(ask, m
         raise KeyError("bug")
 
     with StubServer(after(then=CUT)) as server, pytest.raises(RunError, match="traceback"):
-        ask(server, revive=revive).post("/v1/x", {}).result(5)
+        ask(server, revive=[revive]).post("/v1/x", {}).result(5)
     assert told.wait(5)
     assert seen == [KeyError]
 

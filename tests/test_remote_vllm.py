@@ -84,7 +84,7 @@ def remote(loaded):
         environment.setenv("VLLM_MAX_STOP_STRINGS", "100")  # four by default, and a scale may have more levels
         server.start()
     engine = CompletionsEngine(
-        Client([], socket=server.socket, revive=server.revive),
+        Client(sockets=[server.socket], revive=[server.revive]),
         Chat(weights.tokenizer),
         model=server.model,
         marker=MARKER,

@@ -26,16 +26,11 @@ from typing import Any, TypeVar
 import aiohttp
 
 from rationem import progress
+from rationem.engines.remote.state import LONGEST, ServerState
 from rationem.errors import ConfigError, RationemError, RunError
 
-#: Seconds for a connection to come about.
-_CONNECT = 10.0
-
-#: Seconds before the second try, and at most between two tries.
-_FIRST, _LONGEST = 0.25, 30.0
-
-#: Seconds that an idle connection is kept: less than common servers keep it (5), lest one be used as it is closed.
-_IDLE = 4.0
+#: Seconds before the second try.
+_FIRST = 0.25
 
 #: Seconds between two lines that say what is waited for.
 _TELL = 60.0
@@ -44,22 +39,6 @@ _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 _T = TypeVar("_T")
 _Json = dict[str, Any]
-
-
-@dataclass(slots=True, eq=False)
-class _Server:
-    """One of the equal servers: how busy it is, and until when it is left alone."""
-
-    url: str
-    under_way: int = 0
-    failures: int = 0
-    rests_until: float = 0.0
-
-    def rest(self, now: float, least: float) -> None:
-        """Leave the server alone, longer each time; failures of requests of one outage count once."""
-        if now >= self.rests_until:
-            self.failures += 1
-            self.rests_until = now + max(least, min(2.0**self.failures, 2 * _LONGEST))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +71,15 @@ class Client:
 
     Args:
         urls: ``http(s)://host:port``, with or without ``/v1``.
-        socket: a Unix socket instead; then ``urls`` may be empty.
+        sockets: of servers on Unix sockets, instead of ``urls``.
         key: sent as a bearer token; occurs in no message.
         concurrency: requests under way at a time; what is submitted beyond them waits here.
         patience: seconds for which a request may fail: the waits between its tries, and all tries but the first. With
             ``revive``, whose patience is its own, the waits alone.
         silence: seconds in which a try must be answered; without bound where ``revive`` is given.
-        revive: starts the server again where it is down; called on a thread after a lost connection or a 5xx, once for
-            all requests that wait for it. What it raises ends them.
+        revive: one for each server, in order, or none: starts it again where it is down; called on a thread after a
+            lost connection or a 5xx, once for all requests. Meanwhile they go to the others, or wait where there is
+            none. A server whose revival raises is asked no more; where it was the last, that error ends them.
 
     Raises:
         ConfigError: a url or the key cannot be used.
@@ -107,22 +87,24 @@ class Client:
 
     def __init__(
         self,
-        urls: Sequence[str],
+        urls: Sequence[str] = (),
         *,
-        socket: Path | None = None,
+        sockets: Sequence[Path] = (),
         key: str | None = None,
         concurrency: int = 256,
         patience: float = 600.0,
         silence: float = 3600.0,
-        revive: Callable[[], None] | None = None,
+        revive: Sequence[Callable[[], None]] = (),
     ) -> None:
-        self._servers = [_Server(address(url)) for url in urls or (["http://localhost"] if socket else [])]
+        self._servers = [ServerState(address(url)) for url in urls]
+        self._servers += [ServerState(f"http://server-{n}", socket) for n, socket in enumerate(sockets, 1)]
         if not self._servers:
             raise ConfigError("No server is named. Give at least one url, e.g. http://localhost:8000/v1.")
         self._key = _usable(key)
-        self._socket, self._patience, self._revive = socket, patience, revive
+        for server, start in zip(self._servers, revive, strict=bool(revive)):
+            server.revive = start
+        self._patience, self._revives = patience, bool(revive)
         self._silence = None if revive else silence
-        self._reviving: asyncio.Future[None] | None = None
         self._slots = asyncio.Semaphore(concurrency)
         self._jitter = random.Random()
         self._told = -_TELL
@@ -130,7 +112,7 @@ class Client:
         self._loop = asyncio.new_event_loop()
         self._thread = Thread(target=self._loop.run_forever, name="rationem-client", daemon=True)
         self._thread.start()
-        self._session = asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self._open(), self._loop).result()
 
     @property
     def where(self) -> str:
@@ -188,24 +170,17 @@ class Client:
         self._thread.join()
         self._loop.close()
 
-    async def _open(self) -> aiohttp.ClientSession:
-        connector: aiohttp.BaseConnector = (
-            aiohttp.UnixConnector(str(self._socket), limit=0, keepalive_timeout=_IDLE)
-            if self._socket
-            else aiohttp.TCPConnector(limit=0, keepalive_timeout=_IDLE)
-        )
-        headers = {"Content-Type": "application/json"}
-        if self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        timeout = aiohttp.ClientTimeout(total=None, sock_connect=_CONNECT)
-        return aiohttp.ClientSession(connector=connector, headers=headers, timeout=timeout)
+    async def _open(self) -> None:
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self._key}"} if self._key else {})
+        for server in self._servers:
+            server.open(headers)
 
     async def _shut(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await self._session.close()
+        await asyncio.gather(*(server.close() for server in self._servers))
 
     async def _within_slots(self, asked: _Asked) -> _Json:
         async with self._slots:
@@ -213,8 +188,10 @@ class Client:
 
     async def _persist(self, asked: _Asked) -> _Json:
         """Try until an answer comes, the server refuses for good, or patience ends."""
-        failing, waits, tried = 0.0, 0, set[_Server]()
+        failing, waits, tried = 0.0, 0, set[ServerState]()
         while True:
+            if all(server.lost for server in self._servers):
+                await self._one_is_up()
             server = self._choose(tried)
             tried.add(server)
             begun = time.monotonic()
@@ -225,18 +202,20 @@ class Client:
                 raise RunError(answer.words)
             now = time.monotonic()
             # A try that was at work before it failed is no sign of an outage; the next ones may be.
-            if answer.silent or (waits and not self._revive):
+            if answer.silent or (waits and not self._revives):
                 failing += now - begun
             server.rest(now, answer.wait)
-            if any(now >= other.rests_until for other in self._servers if other not in tried):
+            if answer.lost and server.revive:
+                self._begin_revival(server, server.revive)
+            if any(now >= other.rests_until and not other.down for other in self._servers if other not in tried):
                 continue
             failing += await self._wait(answer, waits, asked.patience - failing, asked)
             waits += 1
             tried.clear()
 
-    def _choose(self, tried: set[_Server]) -> _Server:
+    def _choose(self, tried: set[ServerState]) -> ServerState:
         now = time.monotonic()
-        return min(self._servers, key=lambda one: (now < one.rests_until, one in tried, one.under_way))
+        return min(self._servers, key=lambda one: (one.down, now < one.rests_until, one in tried, one.under_way))
 
     async def _wait(self, failure: _Failure, waits: int, left: float, asked: _Asked) -> float:
         """Wait before the next try, revive the server where it may be down; return the seconds of the wait alone.
@@ -250,48 +229,56 @@ class Client:
                 "allowed). See whether the server runs and what its log says; fewer requests at a time help where it "
                 "is overloaded. What was done so far is kept: the same command goes on from there."
             )
-        pause = min(_FIRST * 2.0 ** min(waits, 16), _LONGEST) * self._jitter.uniform(0.5, 1)
+        pause = min(_FIRST * 2.0 ** min(waits, 16), LONGEST) * self._jitter.uniform(0.5, 1)
         pause = min(max(pause, failure.wait), left)
         if waits:
             self._tell(f"{failure.words} Trying again, for up to {left:.0f} s.")
         await asyncio.sleep(pause)
-        if failure.lost and self._revive:
-            await self._revived(self._revive)
+        await self._one_is_up()
         return pause
 
-    async def _revived(self, revive: Callable[[], None]) -> None:
-        """Wait for the revival that is under way, or for a new one.
+    async def _one_is_up(self) -> None:
+        """Wait until a server is neither lost nor being started again; raise why where all are lost."""
+        while all(server.down for server in self._servers):
+            pending = [one.reviving for one in self._servers if one.reviving and not one.reviving.done()]
+            if not pending:
+                raise next(server.lost for server in self._servers if server.lost)
+            await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
+
+    def _begin_revival(self, server: ServerState, revive: Callable[[], None]) -> None:
+        """Start a server again, unless that is under way or in vain.
 
         Its thread is a daemon: an executor's would be waited for when the interpreter ends, for minutes.
         """
-        if self._reviving is None or self._reviving.done():
-            self._reviving = self._loop.create_future()
-            Thread(target=self._run_revival, args=(revive, self._reviving), daemon=True).start()
-        await asyncio.shield(self._reviving)
+        if not server.down:
+            server.reviving = self._loop.create_future()
+            Thread(target=self._run_revival, args=(server, revive), daemon=True).start()
 
-    def _run_revival(self, revive: Callable[[], None], done: asyncio.Future[None]) -> None:
+    def _run_revival(self, server: ServerState, revive: Callable[[], None]) -> None:
         error: RationemError | None = RunError("The server's revival broke off; a traceback of it is shown.")
         try:
             revive()
             error = None
         except RationemError as told:
             error = told
+            if len(self._servers) > 1:
+                progress.say(f"Warning: a server is lost, and the others do its work: {told}")
         finally:  # a bug of ours keeps its traceback, on this thread, and nobody waits for ever
             with self._lock:
                 if not self._closed:
-                    self._loop.call_soon_threadsafe(_settle, done, error)
+                    self._loop.call_soon_threadsafe(server.revived, error)
 
     def _tell(self, words: str) -> None:
         if time.monotonic() - self._told >= _TELL:
             self._told = time.monotonic()
             progress.say(words)
 
-    async def _try(self, server: _Server, asked: _Asked) -> _Json | _Failure:
+    async def _try(self, server: ServerState, asked: _Asked) -> _Json | _Failure:
         server.under_way += 1
         try:
             async with (
                 asyncio.timeout(asked.silence),
-                self._session.request(
+                server.session.request(
                     asked.method, f"{server.url}{asked.path}", data=asked.data, allow_redirects=False
                 ) as response,
             ):
@@ -310,7 +297,9 @@ class Client:
             server.failures, server.rests_until = 0, 0.0
         return answer
 
-    def _read(self, server: _Server, asked: _Asked, response: aiohttp.ClientResponse, body: bytes) -> _Json | _Failure:
+    def _read(
+        self, server: ServerState, asked: _Asked, response: aiohttp.ClientResponse, body: bytes
+    ) -> _Json | _Failure:
         status = response.status
         if status == 200:
             answer = _object(body)
@@ -330,7 +319,7 @@ class Client:
             wait=_seconds(response.headers.get("Retry-After", "")),
         )
 
-    def _failure(self, server: _Server, asked: _Asked, told: str, **how: Any) -> _Failure:
+    def _failure(self, server: ServerState, asked: _Asked, told: str, **how: Any) -> _Failure:
         """Name what was asked and of whom; the key is taken out of whatever the server says."""
         words = f"{asked.method} {asked.path}: the server at {server.url} {told.rstrip('.')}."
         return _Failure(words.replace(self._key, "[key]") if self._key else words, **how)
@@ -358,13 +347,6 @@ def _object(body: bytes) -> _Json | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def _settle(done: asyncio.Future[None], error: RationemError | None) -> None:
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
 
 
 def _words(body: bytes) -> str:

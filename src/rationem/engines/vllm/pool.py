@@ -202,7 +202,10 @@ class Pool:
     ) -> CompletionsEngine:
         patience = _PROVING if revive is None else _SAMPLING
         client = Client(
-            ["http://vllm"], socket=server.socket, concurrency=2 * concurrency, patience=patience, revive=revive
+            sockets=[server.socket],
+            concurrency=2 * concurrency,
+            patience=patience,
+            revive=[] if revive is None else [revive],
         )
         return CompletionsEngine(
             client,
