@@ -79,7 +79,7 @@ def draws(engine, count=24):
 
 def test_weights_reloaded_in_place_are_proven_and_draw_what_a_fresh_server_draws(launch, made, said):
     """Tied embeddings, an adapter, and back again: one server, three hand-overs, each exact."""
-    with Pool(launch, READING, servers=2) as pool:
+    with Pool(launch, READING, models=2) as pool:
         engine = pool.open(made["qwen2-0"])
         assert engine.handover["how"] == "start"
         first = draws(engine)

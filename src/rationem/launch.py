@@ -168,8 +168,10 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         if any(proposal.prompt == "posterior" for proposal in scheme.plan):
             raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
         vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
-    elif config.vllm_python or config.vllm_args or config.handover != "auto":
-        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+    elif config.vllm_python or config.vllm_args or config.handover != "auto" or config.servers > 1:
+        raise ConfigError(
+            "--vllm-python, --vllm-args, --handover and --servers are vLLM's: give --engine vllm with them."
+        )
     check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
@@ -256,7 +258,7 @@ def engine_choice(run: Resolved) -> Choice:
         config.vllm_args,
         # The control with solved examples may need all that the model holds.
         length=None if config.shots else min(longest, run.positions or longest),
-        servers=2 if run.scheme.uses_base else 1,
+        models=2 if run.scheme.uses_base else 1,
     )
 
 

@@ -41,7 +41,7 @@ class Choice:
         vllm_python: see ``rationem.engines.vllm.install.find_python``.
         vllm_args: further flags of vLLM's server.
         length: tokens of prompt and completion that must fit; None for all that the model holds.
-        servers: how many of them share the GPU's memory.
+        models: how many are held at once, and share the GPU's memory: the current one, and the frozen base.
         urls: of running servers.
         model: the name by which these know the model; None where they serve but one.
     """
@@ -56,7 +56,7 @@ class Choice:
     vllm_python: str | None = None
     vllm_args: tuple[str, ...] = ()
     length: int | None = None
-    servers: int = 1
+    models: int = 1
     urls: tuple[str, ...] = ()
     model: str | None = None
 
@@ -86,7 +86,7 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
 
         launch = vllm_launch(choice)
         reading = Reading(choice.marker, choice.closings, choice.concurrency)
-        with Pool(launch, reading, choice.handover, choice.servers) as pool:
+        with Pool(launch, reading, choice.handover, choice.models) as pool:
             yield pool.open
     elif choice.engine == "endpoint":
         if not choice.urls:
@@ -112,7 +112,7 @@ def vllm_launch(choice: Choice) -> Launch:
         cpu=is_cpu_build(python),
         max_model_len=choice.length,
         max_num_seqs=choice.concurrency,
-        memory_share=0.85 / choice.servers,
+        memory_share=0.85 / choice.models,
         extra=choice.vllm_args,
     )
     check_flags(launch)

@@ -83,15 +83,15 @@ class Pool:
         reading: see there.
         how: "restart" starts a server for every checkpoint, "reload" loads the weights into the one that is there
             where that is exact, "auto" reloads on a CPU and restarts on a GPU.
-        servers: how many may be kept between two checkpoints, to be reloaded.
+        models: how many may be kept between two checkpoints, to be reloaded.
     """
 
-    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto", servers: int = 1) -> None:
+    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto", models: int = 1) -> None:
         self._reload = how == "reload" or (how == "auto" and launch.cpu)
         self._launch = replace(launch, reload=self._reload)
         self._reading = reading
         self._tolerance = probe.SINGLE if launch.cpu else probe.HALF
-        self._kept = servers if self._reload else 0
+        self._kept = models if self._reload else 0
         self._idle: list[_Held] = []
         self._servers: list[Server] = []
         self._engines: dict[int, CompletionsEngine] = {}
