@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 ARMS = ("rationem", "hand", "hand-tight", "trainer-grouped", "trl-grouped", "trl-packed")
 #: Optimizer steps and samples per step on a CPU, by millions of parameters: 1, 15 and 125 in half an hour or so.
 SIZES = {1: (16, 8), 15: (4, 8), 125: (2, 4), 494: (2, 4), 3000: (2, 4)}
-GPU_STEPS, GPU_BATCH = 40, 32
+#: The same on a GPU, where the hand-written loop's logits decide how many samples fit.
+GPU_SIZES = {**dict.fromkeys(SIZES, (40, 16)), 3000: (20, 8)}
 #: What the processes of the arms have in common; imported once, before they fork.
 SHARED = ["rationem.sft", "transformers.trainer", "transformers.models.llama.modeling_llama",
           "transformers.models.qwen2.modeling_qwen2", "datasets"]  # fmt: skip
@@ -182,7 +183,7 @@ def beside(case: Case, runs: Sequence["Outcome"], samples: int) -> None:
 def measure(params: int, options: argparse.Namespace, folder: Path, peak: float | None) -> None:
     from trainings import Work, flops, token_ids
 
-    steps, batch = (GPU_STEPS, GPU_BATCH) if options.device == "cuda" else SIZES[params]
+    steps, batch = (GPU_SIZES if options.device == "cuda" else SIZES)[params]
     checkpoint = apart("write_checkpoint", folder / str(params), params)
     work = Work(
         checkpoint, params, options.steps or steps, options.batch or batch, options.device, options.threads,

@@ -310,8 +310,9 @@ def trl_grouped(work: Work) -> Outcome:
 def trl_packed(work: Work) -> Outcome:
     """Train on rows of many samples each, as many rows per step as a batch fills."""
     import trl as library
-    from datasets import Dataset
+    from datasets import Dataset, disable_progress_bars
 
+    disable_progress_bars()
     rows = Dataset.from_list([{"input_ids": list(x.tokens)} for x in token_ids(work)])
     per_step = max(1, round(len(library.pack_dataset(rows, PACKED, "bfd")) / work.steps))
     packing = {
