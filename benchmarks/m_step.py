@@ -242,7 +242,8 @@ def available(arms: Sequence[str]) -> list[str]:
     if installed("trl"):
         return list(arms)
     say("TRL is not installed here, so its arms are skipped; how to install it: --help")
-    return [arm for arm in arms if not arm.startswith("trl")]
+    rest = [arm for arm in arms if not arm.startswith("trl")]
+    return rest or sys.exit("No arm is left.")
 
 
 def main() -> None:
