@@ -64,15 +64,16 @@ def child(folder, output, die_at, told=None):
     from contextlib import contextmanager
 
     from rationem import launch as launch_module
-    from rationem import models, sft
+    from rationem import models
     from rationem.engines import transformers as engine
     from rationem.ledger import Ledger
+    from rationem.sft.trainer import WeightedTrainer
 
     ticks = Ticks(die_at)
     for owner, name in (
         (Ledger, "append"), (Ledger, "finish"), (engine.TransformersEngine, "sample"), (engine._InverseCdf, "__call__"),
         (engine.TransformersEngine, "score_levels"), (engine.TransformersEngine, "score_tokens"),
-        (Ledger, "add_likelihoods"), (sft._WeightedTrainer, "compute_loss"), (models, "save"),
+        (Ledger, "add_likelihoods"), (WeightedTrainer, "compute_loss"), (models, "save"),
         (Path, "rename"), (Path, "replace"), (shutil, "copytree"),
     ):  # fmt: skip
         ticks.around(owner, name)

@@ -7,18 +7,13 @@ import pytest
 import torch
 
 import checkpoints
-from rationem import models, sft
+from rationem import models
 from rationem.chat import Chat
-from rationem.sft import (
-    Lora,
-    SupervisedMStep,
-    Training,
-    close_turn,
-    collate,
-    sequence_log_likelihood,
-    tokenize,
-    training_order,
-)
+from rationem.sft import Lora, SupervisedMStep, Training, moments
+from rationem.sft.objective import Objective
+from rationem.sft.order import micro_batches, training_order
+from rationem.sft.rows import close_turn, collate, tokenize
+from rationem.sft.trainer import WeightedTrainer, schedule
 from rationem.types import Prompt, Sample
 
 pytestmark = pytest.mark.slow
@@ -58,9 +53,14 @@ def by_hand(model, chat, sample):
 def test_batched_log_likelihoods_equal_the_sum_by_hand(loaded):
     chat = Chat(loaded.tokenizer)
     rows, dropped = tokenize(samples(loaded), chat, loaded.stop_ids, 1000)
-    batched = sequence_log_likelihood(loaded.model, collate(rows, pad=0))
     expected = [float(by_hand(loaded.model, chat, s).detach()) for s in samples(loaded)]
-    assert batched.tolist() == pytest.approx(expected, abs=1e-3)
+    for limit in (None, 1, 1000):  # logits all at once, of one token, and of two tokens at a time
+        objective = Objective(loaded.model, limit)
+        assert objective.plain_head
+        together = -sum(s.weight * logp for s, logp in zip(samples(loaded), expected, strict=True)) / 7
+        assert float(objective(**collate(rows, pad=0, total=7)).detach()) == pytest.approx(together, rel=1e-5)
+        alone = [-float(objective(**collate([row], pad=0, total=1)).detach()) / row.weight for row in rows]
+        assert alone == pytest.approx(expected, abs=1e-3)
     assert dropped == []
 
 
@@ -74,7 +74,7 @@ def step(path, micro, tmp_path, **training):
             return super().step(closure)
 
     m_step = SupervisedMStep(Training(steps=1, batch_size=4, micro_batch_size=micro, **training), "cpu")
-    m_step._optimizer = lambda model, start, output: Spy(model.parameters(), lr=0.0)
+    m_step._optimizer = lambda objective, start, output: Spy(objective.parameters(), lr=0.0)
     loaded = models.load(path, trainable=True)
     record = m_step(path, samples(loaded), iteration=1, seed=3, output=tmp_path)
     return captured["gradient"], record
@@ -94,11 +94,11 @@ def test_gradient_is_the_weighted_sum_over_examples_however_it_is_split(path, lo
 def test_the_end_of_turn_token_is_trained_and_the_prompt_is_not(loaded):
     chat = Chat(loaded.tokenizer)
     rows, _ = tokenize(samples(loaded), chat, loaded.stop_ids, 1000)
-    batch = collate(rows, pad=0)
-    for i, sample in enumerate(samples(loaded)):
-        trained = batch["targets"][i][batch["target_mask"][i].bool()].tolist()
-        assert trained == list(sample.token_ids)
-        assert trained[-1] == chat.end_of_turn
+    for row, sample in zip(rows, samples(loaded), strict=True):
+        batch = collate([row], pad=0, total=1)
+        assert batch["targets"].tolist() == list(sample.token_ids)
+        assert batch["targets"][-1] == chat.end_of_turn
+        assert batch["places"].tolist() == [row.prompt_length - 1 + t for t in range(len(sample.token_ids))]
 
 
 def test_training_makes_the_model_stop(path, tmp_path):
@@ -129,7 +129,7 @@ def test_over_long_samples_are_dropped_and_named_never_cut(loaded):
     lengths = [len(chat.encode(s.prompt)) + len(s.token_ids) for s in chosen]
     rows, dropped = tokenize(chosen, chat, loaded.stop_ids, sorted(lengths)[1])
     assert dropped == [s.example_id for s, n in zip(chosen, lengths, strict=True) if n > sorted(lengths)[1]]
-    assert [len(row["input_ids"]) for row in rows] == sorted(lengths)[:2]
+    assert [len(row.token_ids) for row in rows] == sorted(lengths)[:2]
 
 
 def test_same_seed_same_weights_bitwise(path, tmp_path):
@@ -166,14 +166,15 @@ def test_batches_hold_samples_of_like_length():
 def test_the_trainer_makes_as_many_full_steps_as_asked_for(path, loaded, tmp_path):
     """Four samples, batches of three: steps run on across the ends of epochs."""
     seen = []
-    original = sft._WeightedTrainer.compute_loss
+    original = WeightedTrainer.compute_loss
 
     def spy(self, model, inputs, *args, **kwargs):
-        seen.append((len(inputs["weights"]), kwargs["num_items_in_batch"]))
+        # Every sample has weight 1 here, so what a token weighs is 1 / N.
+        seen.append((len(inputs["input_ids"]), round(1 / float(inputs["weights"][0]))))
         return original(self, model, inputs, *args, **kwargs)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sft._WeightedTrainer, "compute_loss", spy)
+        patch.setattr(WeightedTrainer, "compute_loss", spy)
         for training, expected in (
             (Training(steps=5, batch_size=3, micro_batch_size=3), [(3, 3)] * 5),
             (Training(steps=None, epochs=2, batch_size=3, micro_batch_size=3), [(3, 3), (3, 3), (2, 2)]),
@@ -182,19 +183,35 @@ def test_the_trainer_makes_as_many_full_steps_as_asked_for(path, loaded, tmp_pat
             seen.clear()
             output = tmp_path / str(len(list(tmp_path.iterdir())))
             output.mkdir()
-            SupervisedMStep(training, "cpu")(path, samples(loaded), iteration=1, seed=0, output=output)
+            SupervisedMStep(training, "cpu")(path, samples(loaded, (1.0,) * 4), iteration=1, seed=0, output=output)
             assert seen == expected
+
+
+def steps_counted(checkpoint):
+    """How many steps each parameter's moments have seen."""
+    found = torch.load(checkpoint / moments.FILE, weights_only=True)
+    return {float(value) for name, value in found.items() if name.startswith("step.")}
+
+
+@pytest.mark.parametrize("count", [1, 3, 5, 32, 37])
+@pytest.mark.parametrize(("processes", "micro"), [(1, 5), (2, 4), (3, 32), (8, 1)])
+def test_dealt_to_processes_nothing_is_repeated_or_left_out(count, processes, micro):
+    order = training_order([(7 * n) % 50 + 10 for n in range(count)], 2 * count, 8, seed=1)
+    dealt = [micro_batches(order, 8, micro, process=p, processes=processes) for p in range(processes)]
+    assert len({len(passes) for passes in dealt}) == 1  # nobody waits for a pass that another does not make
+    assert Counter(place for passes in dealt for one in passes for place in one.places) == Counter(order)
+    assert all(len(one.places) <= micro for passes in dealt for one in passes)
+    assert {one.total for passes in dealt for one in passes} <= {8, len(order) % 8}
 
 
 def test_a_foreign_optimizer_beside_the_base_model_is_not_obeyed(path, tmp_path):
     foreign = tmp_path / "elsewhere" / "model"
     shutil.copytree(path, foreign)
-    torch.save({"state": {}, "param_groups": []}, foreign / "optimizer.pt")
+    (foreign / moments.FILE).write_bytes(b"not ours")
     m_step = SupervisedMStep(Training(steps=2, batch_size=4, micro_batch_size=4), "cpu")
     (tmp_path / "run").mkdir()
     m_step(str(foreign), samples(models.load(path)), iteration=1, seed=0, output=tmp_path / "run" / "1")
-    state = torch.load(tmp_path / "run" / "1" / "optimizer.pt", weights_only=True)
-    assert float(state["state"][0]["step"]) == 2
+    assert steps_counted(tmp_path / "run" / "1") == {2}
 
 
 @pytest.mark.parametrize("optimizer", ["keep", "reset"])
@@ -203,8 +220,12 @@ def test_optimizer_state_is_kept_between_iterations_unless_reset_by_name(path, t
     chosen = samples(models.load(path))
     m_step(path, chosen, iteration=1, seed=0, output=tmp_path / "1")
     m_step(str(tmp_path / "1"), chosen, iteration=2, seed=0, output=tmp_path / "2")
-    state = torch.load(tmp_path / "2" / "optimizer.pt", weights_only=True)
-    assert float(state["state"][0]["step"]) == (6 if optimizer == "keep" else 3)
+    m_step(str(tmp_path / "2"), chosen, iteration=3, seed=0, output=tmp_path / "3")
+    if optimizer == "keep":
+        assert steps_counted(tmp_path / "3") == {9}
+        assert not (tmp_path / "1" / moments.FILE).exists()  # nobody will start from there again
+    else:
+        assert not list(tmp_path.glob(f"*/{moments.FILE}"))
 
 
 def test_one_schedule_runs_over_all_iterations(path, tmp_path):
@@ -214,14 +235,12 @@ def test_one_schedule_runs_over_all_iterations(path, tmp_path):
         settings = Training(
             steps=4, batch_size=4, micro_batch_size=4, schedule="linear", iterations=2, learning_rate=1.0
         )
-        from rationem.sft import _schedule
-
         optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-        schedule = _schedule(optimizer, settings, iteration, 4)
+        rate = schedule(optimizer, settings, iteration, 4)
         for _ in range(4):
-            rates.append(schedule.get_last_lr()[0])
+            rates.append(rate.get_last_lr()[0])
             optimizer.step()
-            schedule.step()
+            rate.step()
 
     record(1)
     record(2)

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,14 +162,24 @@ def quiet() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def save(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside."""
+def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None = None) -> None:
+    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside.
+
+    Args:
+        state: the weights by name, where those in ``model`` are a part of them only.
+    """
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()
     with quiet():
-        model.save_pretrained(path)
+        model.save_pretrained(path, **({} if state is None else {"state_dict": state}))
     tokenizer.save_pretrained(path)
+
+
+def pad_id(tokenizer: Any, end_of_turn: int) -> int:
+    """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
+    pad = tokenizer.pad_token_id
+    return int(pad) if pad is not None else end_of_turn
 
 
 def _base_of(adapter: Path) -> str:

@@ -27,10 +27,10 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 
 from rationem.chat import Chat
-from rationem.engines.transformers import pad_id, positions
+from rationem.engines.transformers import positions
 from rationem.errors import ModelError
 from rationem.evidence.exact import Enumeration, Leaf
-from rationem.models import Loaded
+from rationem.models import Loaded, pad_id
 from rationem.parse import marker_pattern
 from rationem.types import Prompt
 

@@ -24,7 +24,7 @@ from rationem.engines.completion import Reader
 from rationem.engines.memory import Fitting
 from rationem.errors import ModelError
 from rationem.evidence import Enumeration
-from rationem.models import Loaded
+from rationem.models import Loaded, pad_id
 from rationem.seeds import uniforms
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
@@ -306,12 +306,6 @@ class TransformersEngine:
         ids = torch.tensor([[self._pad] * (width - len(row)) + list(row) for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])
         return ids.to(self._model.device), mask.to(self._model.device)
-
-
-def pad_id(tokenizer: Any, end_of_turn: int) -> int:
-    """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
-    pad = tokenizer.pad_token_id
-    return int(pad) if pad is not None else end_of_turn
 
 
 def positions(mask: torch.Tensor) -> torch.Tensor:

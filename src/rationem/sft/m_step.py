@@ -1,0 +1,202 @@
+"""The M-step in this process, alone or as one of several that were started together."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from rationem import models, progress
+from rationem.chat import Chat
+from rationem.errors import RunError
+from rationem.sft import moments, parallel
+from rationem.sft.objective import Objective
+from rationem.sft.order import MicroBatch, accumulation, micro_batches, training_order
+from rationem.sft.rows import Row, collate, tokenize
+from rationem.sft.settings import Lora, Training
+from rationem.sft.trainer import Advance, WeightedTrainer, half, trainer
+from rationem.types import Sample
+
+
+class SupervisedMStep:
+    """The M-step on a transformers checkpoint: full weights, or a LoRA adapter beside them.
+
+    Fulfils :class:`rationem.em.MStep`: a pure function of (start, samples, seed) and these settings. Where processes
+    were started together (torchrun), each calls it with the same arguments, and the first one writes.
+    """
+
+    def __init__(self, training: Training, device: str | None = None) -> None:
+        self.training = training
+        self.device = device
+
+    def __call__(
+        self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
+    ) -> dict[str, Any]:
+        """Train theta_{k-1} on the samples and write theta_k to ``output``.
+
+        Returns:
+            ``dropped`` (ids of over-long samples), ``steps``, ``loss`` (mean over the steps), ``trained_tokens`` and
+            ``computed_tokens`` (without and with padding, prompts included), ``processes``, ``share`` (of the weights,
+            held by the fullest process), ``precision``, and ``seconds`` by part.
+
+        Raises:
+            RunError: the loss is no number any more, or the device's memory is too small.
+        """
+        seconds: dict[str, float] = {}
+        with _timed(seconds, "load"):
+            loaded = models.load(start, trainable=True, device=parallel.local_device(self.device))
+        with _timed(seconds, "prepare"):
+            chat = Chat(loaded.tokenizer)
+            rows, dropped = tokenize(samples, chat, loaded.stop_ids, self.training.max_length)
+            if rows:
+                objective, optimizer, run = self._prepare(loaded, rows, start, iteration, seed, output)
+        if not rows:
+            models.save(loaded.model, loaded.tokenizer, output)
+            return {"dropped": dropped, "steps": 0, "loss": None, "trained_tokens": 0}
+        share = _fullest(parallel.held_share(objective))
+        with _timed(seconds, "train"):
+            loss = _train(run, f"iteration {iteration}, M-step")
+        with _timed(seconds, "save"):
+            self._save(objective, optimizer, loaded.tokenizer, output)
+        return {
+            "dropped": dropped,
+            "steps": run.state.global_step,
+            "loss": loss,
+            **_tokens(self.training, rows, seed),
+            "processes": parallel.team().processes,
+            "share": share,
+            "precision": "bf16" if run.args.bf16 else "fp32",
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        }
+
+    def _prepare(
+        self, loaded: models.Loaded, rows: Sequence[Row], start: str, iteration: int, seed: int, output: Path
+    ) -> tuple[Objective, torch.optim.Optimizer, WeightedTrainer]:
+        settings, team = self.training, parallel.team()
+        model = _trainable(loaded.model, settings.lora, seed)
+        if settings.gradient_checkpointing:
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        objective = Objective(model)
+        device = next(model.parameters()).device
+        wrapped = parallel.together(objective, settings.parallel, half(settings, device))
+        optimizer = self._optimizer(objective, start, output)
+        pad = models.pad_id(loaded.tokenizer, Chat(loaded.tokenizer).end_of_turn)
+        order = _order(settings, rows, seed)
+        passes = micro_batches(
+            order, settings.batch_size, settings.micro_batch_size, process=team.process, processes=team.processes
+        )
+
+        def tensors(one: MicroBatch) -> dict[str, torch.Tensor]:
+            return collate([rows[place] for place in one.places], pad, one.total)
+
+        # A list is a map-style data set; every item is a batch already.
+        batches = torch.utils.data.DataLoader(cast(Any, passes), batch_size=None, collate_fn=cast(Any, tensors))
+        with models.quiet():
+            run = trainer(
+                objective, wrapped, batches, optimizer, settings,
+                accumulation=accumulation(settings.batch_size, settings.micro_batch_size, team.processes),
+                steps=-(-len(order) // settings.batch_size), iteration=iteration, seed=seed, output=output,
+            )  # fmt: skip
+        return objective, optimizer, run
+
+    def _optimizer(self, objective: Objective, start: str, output: Path) -> torch.optim.Optimizer:
+        settings = self.training
+        parameters = [p for p in objective.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(
+            parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+        )
+        # Only this run's own: a base model may come with the optimizer of whoever trained it.
+        place, checkpoints = Path(start).resolve(), output.resolve().parent
+        ours = place.parent == checkpoints
+        if settings.optimizer == "keep" and ours and (place / moments.FILE).is_file():
+            moments.load(objective, optimizer, place)
+        if ours and parallel.team().leads:
+            moments.prune(checkpoints, place)
+        return optimizer
+
+    def _save(self, objective: Objective, optimizer: torch.optim.Optimizer, tokenizer: Any, output: Path) -> None:
+        sharded = self.training.parallel == "fsdp" and parallel.team().processes > 1
+        state = parallel.full_state(objective) if sharded else None
+        if parallel.team().leads:
+            models.save(objective.model, tokenizer, output, state)
+        if self.training.optimizer == "keep" and not self.training.restarts:
+            moments.save(objective, optimizer, output)
+
+
+def _train(run: WeightedTrainer, label: str) -> float:
+    """Make the steps; return the mean loss.
+
+    Raises:
+        RunError: the loss is no number any more, or the device's memory is too small.
+    """
+    with progress.track(label, run.args.max_steps) as advance, models.quiet():
+        run.add_callback(Advance(advance))
+        try:
+            run.train()
+        except torch.OutOfMemoryError as error:
+            raise RunError(
+                f"The M-step needs more memory than {run.args.device} has: {str(error).splitlines()[0]} Lower "
+                "--micro-batch-size, or use --gradient-checkpointing, --lora-rank, or --processes with --parallel fsdp."
+            ) from error
+    loss = run.mean_loss()
+    if not math.isfinite(loss):
+        raise RunError(
+            f"The loss of the M-step became {loss}; its weights are not used. Lower --learning-rate, or set "
+            "--max-grad-norm 1."
+        )
+    return loss
+
+
+def _order(settings: Training, rows: Sequence[Row], seed: int) -> list[int]:
+    lengths = [len(row.token_ids) for row in rows]
+    return training_order(lengths, settings.draws(len(rows)), settings.batch_size, seed)
+
+
+def _tokens(settings: Training, rows: Sequence[Row], seed: int) -> dict[str, int]:
+    """Return how many tokens were trained on, and how many were computed, padding included, by all processes."""
+    order, processes = _order(settings, rows, seed), parallel.team().processes
+    of = partial(micro_batches, order, settings.batch_size, settings.micro_batch_size, processes=processes)
+    passes = [one.places for process in range(processes) for one in of(process=process)]
+    computed = sum(len(p) * max(len(rows[place].token_ids) for place in p) for p in passes if p)
+    return {"trained_tokens": sum(len(rows[place].token_ids) for place in order), "computed_tokens": computed}
+
+
+def _fullest(share: float) -> float:
+    """Return the largest share that any process holds; all processes must ask together."""
+    if parallel.team().processes == 1:
+        return share
+    shares: list[Any] = [None] * parallel.team().processes
+    torch.distributed.all_gather_object(shares, share)
+    return float(max(shares))
+
+
+def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
+    if lora is None or hasattr(model, "peft_config"):
+        return model
+    from peft import LoraConfig, get_peft_model
+
+    with torch.random.fork_rng(), models.quiet():
+        torch.manual_seed(seed)
+        return get_peft_model(
+            model,
+            LoraConfig(
+                r=lora.rank,
+                lora_alpha=lora.alpha,
+                lora_dropout=lora.dropout,
+                target_modules="all-linear",
+                task_type="CAUSAL_LM",
+            ),
+        )
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], part: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[part] = time.perf_counter() - started

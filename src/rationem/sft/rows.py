@@ -1,0 +1,88 @@
+"""From samples to token ids, and from those to the tensors of a micro-batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from rationem.chat import Chat
+from rationem.types import Sample
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A sample as it is trained on: prompt and completion, of which the first ``prompt_length`` tokens have no loss."""
+
+    token_ids: tuple[int, ...]
+    prompt_length: int
+    weight: float
+
+    @property
+    def trained(self) -> int:
+        """Tokens that have a loss."""
+        return len(self.token_ids) - self.prompt_length
+
+
+def tokenize(
+    samples: Sequence[Sample], chat: Chat, stop_ids: frozenset[int], max_length: int
+) -> tuple[list[Row], list[str]]:
+    """Return training rows, and the ids of the examples dropped as too long.
+
+    The completion's ids are those that were drawn, with one exception: it always ends with the template's own
+    end-of-turn token, also where generation was stopped behind the verdict line or ended with another stop token.
+    """
+    rows: list[Row] = []
+    dropped: list[str] = []
+    for sample in samples:
+        prompt = tuple(chat.encode(sample.prompt))
+        completion = close_turn(sample.token_ids, chat, stop_ids)
+        if len(prompt) + len(completion) > max_length:
+            dropped.append(sample.example_id)
+        else:
+            rows.append(Row(prompt + completion, len(prompt), sample.weight))
+    return rows, dropped
+
+
+def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -> tuple[int, ...]:
+    """Return the completion's ids, ending with exactly one end-of-turn token behind the verdict."""
+    ids = tuple(token_ids)
+    if ids and ids[-1] in stop_ids | {chat.end_of_turn}:
+        return (*ids[:-1], chat.end_of_turn)
+    while ids and not chat.decode(ids[-1:]).strip():
+        ids = ids[:-1]
+    return (*ids, chat.end_of_turn)
+
+
+def collate(rows: Sequence[Row], pad: int, total: int) -> dict[str, torch.Tensor]:
+    """Return a micro-batch, padded on the right: under causal attention no token sees what is behind it.
+
+    So no mask is needed, no row is wider than its own prompt and completion, and attention takes its fastest kernel.
+
+    Args:
+        rows: B of them; an empty batch stands for one token without a loss, so that every process has its turn.
+        pad: any token.
+        total: N, the samples of the whole optimizer step, over all micro-batches and processes.
+
+    Returns:
+        ``input_ids`` (B, T); and of the n tokens that have a loss, flat: ``places`` (n,) in B * T, of the token
+        *before* each; ``targets`` (n,); ``weights`` (n,), the sample's weight divided by N.
+    """
+    width = max((len(row.token_ids) for row in rows), default=1)
+    ids = torch.full((max(len(rows), 1), width), pad)
+    places: list[int] = []
+    targets: list[int] = []
+    weights: list[float] = []
+    for i, row in enumerate(rows):
+        ids[i, : len(row.token_ids)] = torch.tensor(row.token_ids)
+        begin = i * width + row.prompt_length - 1
+        places += range(begin, begin + row.trained)
+        targets += row.token_ids[row.prompt_length :]
+        weights += [row.weight / total] * row.trained
+    return {
+        "input_ids": ids,
+        "places": torch.tensor(places, dtype=torch.long),
+        "targets": torch.tensor(targets, dtype=torch.long),
+        "weights": torch.tensor(weights, dtype=torch.float32),
+    }

@@ -1,0 +1,77 @@
+"""How an M-step trains; plain values, so that another process can be told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Lora:
+    """Low-rank adapters (peft) on all linear layers; rank r, scaling alpha / r."""
+
+    rank: int = 16
+    alpha: int = 32
+    dropout: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How an M-step trains.
+
+    Args:
+        steps: optimizer steps per iteration; the same for every scheme, however much it kept. Or None:
+        epochs: passes over the kept set instead; every sample is trained on exactly so many times.
+        batch_size: samples per optimizer step, over all processes: all steps are full, but for the last one of
+            ``epochs``.
+        micro_batch_size: samples per forward pass of one process, at most; the rest of a step is accumulated.
+        learning_rate: peak, of AdamW.
+        schedule: "constant", "linear" or "cosine", over the whole run of ``iterations`` iterations;
+        restarts: begin the schedule anew in every iteration, as fits M-steps that all start from the base model.
+        max_grad_norm: clip the gradient of a step to this norm; 0 is off.
+        optimizer: "keep" carries Adam's moments into the next iteration, "reset" starts them anew.
+        max_length: samples with more tokens are dropped and named, never cut.
+        precision: of the products; "auto" is bf16 on a GPU and fp32 on a CPU. Weights and moments are fp32.
+        gradient_checkpointing: compute activations again in the backward pass.
+        parallel: several processes hold all weights each ("ddp") or share them ("fsdp": FSDP2).
+        report_to: what else the loss is logged to: "tensorboard", "mlflow", "wandb", "trackio".
+        log_every: optimizer steps between two losses logged there.
+    """
+
+    steps: int | None = 40
+    epochs: int | None = None
+    batch_size: int = 32
+    micro_batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0
+    schedule: Literal["constant", "linear", "cosine"] = "constant"
+    warmup_steps: int = 0
+    max_grad_norm: float = 0.0
+    optimizer: Literal["keep", "reset"] = "keep"
+    iterations: int = 1
+    restarts: bool = False
+    max_length: int = 2048
+    lora: Lora | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    gradient_checkpointing: bool = False
+    parallel: Literal["ddp", "fsdp"] = "ddp"
+    report_to: tuple[str, ...] = ()
+    log_every: int = 10
+
+    def draws(self, samples: int) -> int:
+        """Return how many samples an iteration trains on, repetitions counted."""
+        if self.steps is not None:
+            return self.steps * self.batch_size
+        return (self.epochs or 1) * samples
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the settings as JSON can hold them."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Training:
+        """Return what ``to_json`` described."""
+        values = {field.name: found[field.name] for field in fields(cls)}
+        lora = Lora(**values.pop("lora")) if values["lora"] else values.pop("lora")
+        return cls(**{**values, "lora": lora, "report_to": tuple(values["report_to"])})

@@ -1,0 +1,153 @@
+"""A transformers Trainer with the paper's objective: weights, a normaliser that no cut into micro-batches changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, get_scheduler
+
+from rationem.sft import parallel
+from rationem.sft.settings import Training
+
+
+class WeightedTrainer(Trainer):
+    """Trainer whose loss is the objective's: already weighted, and divided by the number of samples of the step.
+
+    Args:
+        passes: what this process computes, forward pass by forward pass.
+        wrapped: what is called in the model's place, :func:`rationem.sft.parallel.together`.
+        done: optimizer steps of earlier iterations, so that what is logged goes on where they ended.
+    """
+
+    def __init__(
+        self, *args: Any, passes: torch.utils.data.DataLoader[Any], wrapped: torch.nn.Module, done: int, **kwargs: Any
+    ) -> None:
+        self._passes, self._wrapped, self._done = passes, wrapped, done
+        self._processes = parallel.team().processes
+        self.loss_is_scaled_for_ga = True
+        super().__init__(*args, **kwargs)
+        self.summed = torch.zeros((), device=self.args.device)
+
+    def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
+        """Return this process's own passes; nothing deals them out again, repeats or drops any."""
+        return self._passes
+
+    def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
+        """Return the micro-batches of one optimizer step; each knows the step's number of samples."""
+        return list(islice(epoch_iterator, num_batches)), None
+
+    def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *_: Any, **__: Any) -> torch.Tensor:
+        """Return this micro-batch's share of the step's loss, times the processes whose gradients are averaged."""
+        loss: torch.Tensor = model(**inputs)
+        self.summed += loss.detach()
+        return loss * self._processes
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Log under the number that the step has in the whole run."""
+        self.state.global_step += self._done
+        try:
+            super().log(logs, start_time)
+        finally:
+            self.state.global_step -= self._done
+
+    def mean_loss(self) -> float:
+        """Return the loss of a step, averaged over the steps; all processes must ask together."""
+        if self._processes > 1:
+            torch.distributed.all_reduce(self.summed)
+        return float(self.summed) / int(self.state.global_step)
+
+    def _wrap_model(self, model: Any, *_: Any, **__: Any) -> torch.nn.Module:
+        return self._wrapped
+
+    def _move_model_to_device(self, model: Any, device: Any) -> None:
+        """Leave it where it was loaded, or sharded."""
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Return the norm where clipping computed it; alone it would cost a pass over all gradients per step."""
+        return grad_norm
+
+
+class Advance(TrainerCallback):
+    """Moves the bar by one with every optimizer step."""
+
+    def __init__(self, advance: Callable[[int], None]) -> None:
+        self._advance = advance
+
+    def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
+        """Move the bar."""
+        self._advance(1)
+
+
+def trainer(
+    objective: Any,
+    wrapped: torch.nn.Module,
+    passes: torch.utils.data.DataLoader[Any],
+    optimizer: torch.optim.Optimizer,
+    settings: Training,
+    *,
+    accumulation: int,
+    steps: int,
+    iteration: int,
+    seed: int,
+    output: Path,
+) -> WeightedTrainer:
+    """Return a trainer of one iteration."""
+    device = next(objective.parameters()).device
+    arguments = TrainingArguments(
+        output_dir=str(output),
+        max_steps=steps,
+        gradient_accumulation_steps=accumulation,
+        max_grad_norm=settings.max_grad_norm,
+        remove_unused_columns=False,
+        save_strategy="no",
+        logging_strategy="steps" if settings.report_to else "no",
+        logging_steps=settings.log_every,
+        logging_nan_inf_filter=False,
+        report_to=list(settings.report_to) or "none",
+        disable_tqdm=True,
+        log_level="error",
+        seed=seed % 2**32,
+        use_cpu=device.type == "cpu",
+        bf16=half(settings, device),
+        dataloader_pin_memory=False,
+    )
+    # One device per process: Trainer would scatter a batch over all GPUs in sight and average what must be a sum.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    done = 0 if settings.restarts else (iteration - 1) * steps
+    made = WeightedTrainer(
+        model=objective,
+        args=arguments,
+        data_collator=lambda batch: batch,
+        train_dataset=passes.dataset,
+        optimizers=(optimizer, schedule(optimizer, settings, iteration, steps)),
+        passes=passes,
+        wrapped=wrapped,
+        done=done,
+    )
+    made.remove_callback(PrinterCallback)
+    return made
+
+
+def half(settings: Training, device: torch.device) -> bool:
+    """Say whether products are in bf16: where a GPU has it, unless something else is asked for.
+
+    On CPUs without matrix units for it bf16 takes twice the time of fp32 (measured; docs/log.md).
+    """
+    if settings.precision != "auto":
+        return settings.precision == "bf16"
+    return device.type == "cuda" and torch.cuda.is_bf16_supported()
+
+
+def schedule(
+    optimizer: torch.optim.Optimizer, settings: Training, iteration: int, steps: int
+) -> torch.optim.lr_scheduler.LambdaLR:
+    """Return the learning rate of this iteration's piece of one schedule over the whole run."""
+    iterations, before = (1, 0) if settings.restarts else (settings.iterations, (iteration - 1) * steps)
+    name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
+    whole = get_scheduler(name, optimizer, settings.warmup_steps, iterations * steps)
+    factor = whole.lr_lambdas[0]
+    return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factor(before + step))
