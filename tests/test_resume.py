@@ -125,6 +125,7 @@ def digest(output):
                 ("iterations", "iteration, phase, record", "iteration, phase"),
             )
         }  # fmt: skip
+    tables["iterations"] = [(k, phase, untimed(json.loads(record))) for k, phase, record in tables["iterations"]]
     files = {
         str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest()
         for part in ("checkpoints", "model")
