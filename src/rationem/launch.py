@@ -158,6 +158,8 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     Raises:
         ConfigError: says what, and what to do.
     """
+    if config.processes is not None:
+        raise ConfigError("--processes: training in processes of its own is not built yet. Leave it out.")
     if config.engine == "endpoint":
         raise ConfigError(
             "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
@@ -206,6 +208,11 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
         restarts=config.init == "base",
         max_length=config.max_prompt_tokens + config.max_new_tokens,
         lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
+        precision=config.precision,
+        gradient_checkpointing=config.gradient_checkpointing,
+        parallel=config.parallel,
+        report_to=config.report_to,
+        log_every=config.log_every,
     )
     choice = engine_choice(run)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
