@@ -26,7 +26,7 @@ LAYERS = (
     {"data", "tasks", "schemes", "engines", "ledger", "world"},
     {"drawing", "sft"},
     {"scoring", "evaluate", "keep"},
-    {"measure"},
+    {"measure", "kept"},
     {"em"},
     {"report", "prepare", "publish", "defaults"},
     {"launch"},

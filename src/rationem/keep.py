@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any
+from typing import Any, Protocol
 
 from rationem import progress, scoring
 from rationem.drawing import Drawing
@@ -22,6 +22,14 @@ from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, 
 MEMORY = 16
 
 _Likelihoods = dict[tuple[str, int, int, str], Likelihood]
+
+
+class HasTrials(Protocol):
+    """Where drawn completions are found: a ledger, or whoever reads one (``kept.Reader``)."""
+
+    def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
+        """Iterate over the trials of one iteration."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +132,7 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
 
 
 def training_samples(
-    k: int, kept: Sequence[Kept], train: Sequence[Example], task: Task, ledger: Ledger
+    k: int, kept: Sequence[Kept], train: Sequence[Example], task: Task, ledger: HasTrials
 ) -> list[Sample]:
     """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
 

@@ -27,6 +27,7 @@ from rationem.ledger.reading import (
     LikelihoodKey,
     read_accepted_before,
     read_examples,
+    read_kept,
     read_level_logps,
     read_likelihoods,
     read_manifest,
@@ -228,10 +229,7 @@ class Ledger:
 
     def kept(self, iteration: int) -> list[Kept]:
         """Return the kept set of an iteration, in its order."""
-        rows = self._db.execute(
-            "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration,)
-        )
-        return [Kept(*row) for row in rows]
+        return read_kept(self._db, iteration)
 
     def predictions(self, iteration: int, split: str) -> list[Prediction]:
         """Return the predictions of an iteration on a split, in the order of the examples."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from rationem.ledger.rows import read_trial
-from rationem.types import Example, Likelihood, Outcome, Prediction, Purpose, Trial
+from rationem.types import Example, Kept, Likelihood, Outcome, Prediction, Purpose, Trial
 
 #: SQL that tells generated trials from given answers and enumerated posteriors.
 GENERATED = "(proposal LIKE 'forward%' OR proposal LIKE 'rationalize%')"
@@ -40,6 +40,14 @@ def read_trials(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> Ite
         (iteration, purpose),
     ):
         yield read_trial(row)
+
+
+def read_kept(db: sqlite3.Connection, iteration: int) -> list[Kept]:
+    """Return the kept set of an iteration, in its order."""
+    rows = db.execute(
+        "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration,)
+    )
+    return [Kept(*row) for row in rows]
 
 
 def read_accepted_before(db: sqlite3.Connection, iteration: int) -> Iterator[Trial]:
