@@ -30,7 +30,7 @@ LAYERS = (
     {"em"},
     {"report", "prepare", "publish", "defaults"},
     {"launch"},
-    {"judging", "doctor", "demo", "refit"},
+    {"judging", "doctor", "demo", "refit", "sharing"},
     {"commands"},
     {"cli"},
 )

@@ -21,6 +21,7 @@ _MODULES = {
     "engine": "install vLLM in an environment of its own, or see which one is used",
     "judge": "rate new items with a trained judge",
     "refit": "filter, weigh and train again on what a run drew, without drawing again",
+    "export": "hand a run's kept set to other trainers: TRL, chat messages, parquet",
 }
 
 

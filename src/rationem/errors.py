@@ -36,6 +36,10 @@ class RunError(RationemError):
     """A run directory is not what this command needs."""
 
 
+class HubError(RationemError):
+    """The hub refuses what was asked, or cannot be reached."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """Return `` Did you mean 'x'?`` for the nearest known name, or an empty string.
 

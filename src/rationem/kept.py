@@ -71,9 +71,25 @@ def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
         ]
 
 
+def last_e_step(directory: Path) -> int:
+    """Return the last iteration whose E-step is finished.
+
+    Raises:
+        RunError: there is no such run, or none is finished.
+    """
+    with closing(read_only(directory)) as db:
+        done = _finished(db)
+    if not done:
+        raise RunError(f"{directory} has no finished E-step yet. Let it go on: rationem fit --output {directory}")
+    return done[-1]
+
+
+def _finished(db: sqlite3.Connection) -> list[int]:
+    return [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
+
+
 def _samples(db: sqlite3.Connection, directory: Path, iteration: int) -> list[Sample]:
-    task = _task(read_manifest(db), directory)
-    done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
+    task, done = _task(read_manifest(db), directory), _finished(db)
     if iteration not in done:
         found = f"it has {', '.join(map(str, done))}" if done else "it has none"
         raise RunError(f"{directory} has no finished E-step of iteration {iteration}; {found}.")

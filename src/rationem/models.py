@@ -176,6 +176,26 @@ def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None
     tokenizer.save_pretrained(path)
 
 
+def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
+    """Return all tokens at which a checkpoint's model may end a turn, without loading its weights.
+
+    Raises:
+        ModelError: there is no configuration.
+    """
+    from transformers import AutoConfig, GenerationConfig
+
+    where = weights_of(checkpoint)
+    try:
+        settings = AutoConfig.from_pretrained(where, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(where, error)) from error
+    try:
+        generation = GenerationConfig.from_pretrained(where)
+    except OSError:
+        generation = GenerationConfig.from_model_config(settings)
+    return _stop_ids(generation, tokenizer)
+
+
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:
     """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
     pad = tokenizer.pad_token_id

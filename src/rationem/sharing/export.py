@@ -1,0 +1,192 @@
+"""The kept set of an iteration as a file that other trainers read: TRL, chat messages, parquet.
+
+Training text is the forward prompt and the completion that was drawn, as the M-step is handed them; never a hint.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from rationem import models, report
+from rationem.chat import DATE, Chat
+from rationem.errors import ConfigError, ModelError, RunError
+from rationem.kept import Chosen, kept_trials, last_e_step
+from rationem.types import Prompt
+
+Format = Literal["trl", "messages", "parquet"]
+FORMATS: tuple[Format, ...] = ("trl", "messages", "parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """One kept sample as it is trained on.
+
+    Args:
+        completion: its text, without the end-of-turn token.
+        prompt_ids: the prompt's tokens, template included.
+        completion_ids: the tokens as drawn, closed by the template's end-of-turn token.
+        plain: whether whoever applies the chat template to these texts reads the very same tokens.
+    """
+
+    chosen: Chosen
+    prompt: Prompt
+    completion: str
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    plain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: samples of how many examples, of which iteration, and how many read as other tokens."""
+
+    path: Path
+    iteration: int
+    samples: int
+    examples: int
+    unlike: int
+
+
+def export(
+    run: Path, to: Format, output: Path, *, iteration: int | Literal["chosen", "last"] = "chosen", force: bool = False
+) -> Exported:
+    """Write an iteration's kept set, whole or not at all.
+
+    Args:
+        to: "trl" (prompt and completion, each a list of messages), "messages" (one conversation) as JSON lines; or
+            "parquet", with token ids.
+        iteration: K, the chosen iteration, or the last one whose E-step is finished.
+        force: replace a file that is there.
+
+    Raises:
+        RunError: there is no such run or iteration, or nothing was kept in it.
+        ConfigError: the file is there, or cannot be written.
+        ModelError: the tokenizer that the run trained with is gone.
+    """
+    if output.exists() and not force:
+        raise ConfigError(f"{output} is there already. Give another --output, or --force to replace it.")
+    if output.is_dir() or not output.absolute().parent.is_dir():
+        raise ConfigError(f"--output {output}: name a file in a directory that is there.")
+    k = which(run, iteration)
+    kept = kept_trials(run, k)
+    if not kept:
+        raise RunError(f"Iteration {k} of {run} kept nothing; there is nothing to export. Give another --iteration.")
+    written = list(texts(kept, *_conversation(run, k)))
+    write: Callable[[Path, int, Sequence[Text]], None] = _parquet if to == "parquet" else _lines(to)
+    draft = output.with_name(f"{output.name}.partial")
+    try:
+        write(draft, k, written)
+        draft.replace(output)
+    except OSError as error:
+        raise ConfigError(f"--output {output} cannot be written: {error.strerror}.") from error
+    finally:
+        draft.unlink(missing_ok=True)
+    examples = len({one.kept.example_id for one in kept})
+    return Exported(output, k, len(kept), examples, sum(not one.plain for one in written))
+
+
+def which(run: Path, iteration: int | Literal["chosen", "last"]) -> int:
+    """Return the number of an iteration by its name.
+
+    Raises:
+        RunError: there is none, or the chosen one is the model before any training.
+    """
+    if isinstance(iteration, int):
+        return iteration
+    if iteration == "last":
+        return last_e_step(run)
+    best = int(report.summarize(run)["best_iteration"])
+    if best == 0:
+        raise RunError(
+            f"The chosen iteration of {run} is 0, the model before any training: it was trained on nothing. "
+            "Name another: --iteration last, or its number."
+        )
+    return best
+
+
+def texts(kept: Sequence[Chosen], chat: Chat, stop_ids: frozenset[int]) -> Iterator[Text]:
+    """Yield kept samples with their tokens, as the M-step closes them."""
+    from rationem.sft.rows import close_turn
+
+    for one in kept:
+        ids = close_turn(one.sample.token_ids, chat, stop_ids)
+        prompt, said = tuple(chat.encode(one.sample.prompt)), chat.decode(ids[:-1])
+        yield Text(one, one.sample.prompt, said, prompt, ids, _is_plain(chat, one.sample.prompt, said, prompt + ids))
+
+
+def _is_plain(chat: Chat, prompt: Prompt, completion: str, ids: tuple[int, ...]) -> bool:
+    """Say whether the chat template makes these tokens of the texts; behind the end of turn may be a line break."""
+    if not chat.tokenizer.chat_template:
+        return False
+    told = chat.tokenizer.apply_chat_template(
+        [_turn("user", prompt.text), _turn("assistant", completion)], tokenize=False, date_string=DATE
+    )
+    found = chat.tokenizer(told, add_special_tokens=False, verbose=False)["input_ids"]
+    return tuple(found[: len(ids)]) == ids and not chat.decode(tuple(found[len(ids) :])).strip()
+
+
+def _conversation(run: Path, k: int) -> tuple[Chat, frozenset[int]]:
+    """Return the conversation format that iteration K trains with: of its checkpoint, or of any that is there."""
+    places = [run / "checkpoints" / f"iteration-{k:03d}", run / "model", *sorted((run / "checkpoints").glob("*[0-9]"))]
+    found = next((place for place in places if (place / "tokenizer_config.json").is_file()), None)
+    if found is None:
+        raise ModelError(
+            f"{run} holds no checkpoint with a tokenizer, and without one its tokens cannot be read. Let it go on: "
+            f"rationem fit --output {run}"
+        )
+    chat = models.chat(str(found), str(found))
+    return chat, models.stop_ids(str(found), chat.tokenizer)
+
+
+def _turn(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": content}
+
+
+def _origin(text: Text, k: int) -> dict[str, Any]:
+    kept, trial = text.chosen.kept, text.chosen.trial
+    return {
+        "weight": kept.weight,
+        "example_id": kept.example_id,
+        "iteration": k,
+        "drawn": kept.drawn,
+        "attempt": kept.attempt,
+        "proposal": trial.proposal,
+    }
+
+
+def _lines(to: Format) -> Callable[[Path, int, Sequence[Text]], None]:
+    def conversation(text: Text) -> dict[str, Any]:
+        asked, said = _turn("user", text.prompt.text), _turn("assistant", text.completion)
+        return {"prompt": [asked], "completion": [said]} if to == "trl" else {"messages": [asked, said]}
+
+    def write(path: Path, k: int, written: Sequence[Text]) -> None:
+        with path.open("w", encoding="utf-8") as file:
+            for text in written:
+                file.write(json.dumps({**conversation(text), **_origin(text, k)}, ensure_ascii=False) + "\n")
+
+    return write
+
+
+def _parquet(path: Path, k: int, written: Sequence[Text]) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    rows = [
+        {
+            **_origin(text, k),
+            "prompt": text.prompt.text,
+            "completion": text.completion,
+            "rationale": text.chosen.trial.parsed.rationale,
+            "answer": text.chosen.trial.parsed.answer,
+            "reward": text.chosen.trial.reward,
+            "hinted": text.chosen.trial.proposal.startswith("rationalize"),
+            "prompt_token_ids": list(text.prompt_ids),
+            "completion_token_ids": list(text.completion_ids),
+        }
+        for text in written
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), path)
