@@ -6,14 +6,12 @@ from pathlib import Path
 
 from rationem import FitConfig, start
 
-INSTRUCTION = "Look at the <tone>: **kind** or `not`?"
 
-
-def ratings(path: Path, count: int = 50) -> Path:
+def ratings(path: Path, count: int = 50, levels=(1, 2, 3, 4, 5)) -> Path:
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["prompt", "response", "rating"])
-        rows.writerows([f"what is {n} ?", f"{n} kind", random.Random(n).randint(1, 5)] for n in range(count))
+        rows.writerows([f"what is {n} ?", f"{n} kind", random.Random(n).choice(levels)] for n in range(count))
     return path
 
 

@@ -22,6 +22,7 @@ _MODULES = {
     "judge": "rate new items with a trained judge",
     "refit": "filter, weigh and train again on what a run drew, without drawing again",
     "export": "hand a run's kept set to other trainers: TRL, chat messages, parquet",
+    "push": "upload a run's judge to the Hugging Face hub, with a model card written from the run",
 }
 
 

@@ -1,0 +1,44 @@
+"""Texts of the user's in a page of ours: shown as they are, whatever Markdown or HTML they look like."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+_MARKS = re.compile(r"[^\w\s,\-/%+.;?:]|_|(?<=www)\.|:(?=\S)", re.IGNORECASE)
+_FENCES = re.compile("`+")
+#: Key -> how deep below it the keys are names of the user's.
+_NAMED = {"by_criterion": 1, "alpha_by_criterion": 2, "recall": 1}
+
+
+def literal(text: object) -> str:
+    """Return a text in one line as Markdown that shows it unchanged; an entity is never markup.
+
+    >>> literal("a|b <i>*x*</i>")
+    'a&#124;b &#60;i&#62;&#42;x&#42;&#60;/i&#62;'
+    """
+    return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(str(text).split()))
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Return a text as a code block that nothing inside can end."""
+    longest = max((len(run) for run in _FENCES.findall(text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
+
+
+def escaped(value: Any, names: int = 0) -> Any:
+    """Return a summary with all its texts literal, and those keys that are names of the user's.
+
+    Args:
+        names: at which depth below this value its keys are such names; 0 is nowhere.
+    """
+    if isinstance(value, Mapping):
+        return {
+            literal(key) if names == 1 else key: escaped(each, _NAMED.get(key, max(names - 1, 0)))
+            for key, each in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [escaped(each) for each in value]
+    return literal(value) if isinstance(value, str) else value

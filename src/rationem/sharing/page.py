@@ -1,0 +1,273 @@
+"""The model card: what a judge is, how it was made, and how good it is beside what it must be compared with.
+
+Every number on it is in the run's ``metrics.json``; no text of an example is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.card import Card
+from rationem.models import TINY_JUDGE
+from rationem.report import doubts, sections
+from rationem.report.reading import reading
+from rationem.report.tables import table
+from rationem.report.trust import compared
+from rationem.scale import MARKER
+from rationem.sharing.escape import escaped, fenced, literal
+from rationem.sharing.origin import Base
+from rationem.tasks.judge import PAIR, SINGLE, JudgeTask
+
+#: Settings that are told, in this order; of the others some name files and machines.
+_SETTINGS = (
+    *("scheme", "selector", "reward", "threshold", "reward_as", "leak_filter", "iterations", "init", "steps", "epochs"),
+    *("batch_size", "learning_rate", "weight_decay", "schedule", "warmup_steps", "max_grad_norm", "optimizer"),
+    *("lora_rank", "precision", "temperature", "top_p", "top_k", "max_prompt_tokens", "max_new_tokens", "raters"),
+    *("draws", "evidence_draws", "shots", "choose_by", "seed"),
+)
+_PAPER = "[arXiv 2512.20169](https://arxiv.org/abs/2512.20169)"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model card is written from.
+
+    Args:
+        summary: of the run, ``report.summarize``.
+        card: the judge's, ``rationem.json``.
+        name: OWNER/NAME, or None where it is not known yet.
+        adapter: whether the weights are an adapter.
+        merged: whether an adapter was merged into its base.
+        template: whether the tokenizer has a chat template.
+        sources: names of the data.
+        version: of rationem.
+    """
+
+    summary: Mapping[str, Any]
+    card: Card
+    base: Base
+    name: str | None
+    adapter: bool
+    merged: bool
+    template: bool
+    sources: tuple[str, ...]
+    version: str
+
+
+def page(facts: Facts) -> str:
+    """Return the model card, front matter and Markdown."""
+    task = JudgeTask.from_description(facts.card.task)
+    parts = [
+        f"---\n{_front(facts)}\n---",
+        f"# {literal(facts.name.split('/')[-1]) if facts.name else 'A judge'}",
+        *_what(facts, task),
+        *_use(facts, task),
+        *_data(facts, task),
+        *_training(facts),
+        *_scores(facts),
+        *_limits(facts),
+        *_again(facts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(facts: Facts) -> str:
+    from huggingface_hub import ModelCardData
+
+    tags = ["rationem", "llm-as-a-judge", *(["lora"] if facts.adapter else [])]
+    data = ModelCardData(
+        library_name="peft" if facts.adapter else "transformers",
+        # The hub refuses a value that is none of its models, and takes a plain name for another one of that name.
+        base_model=facts.base.name if facts.base.on_hub else None,
+        pipeline_tag="text-generation",
+        tags=tags,
+    )
+    return str(data.to_yaml())
+
+
+def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
+    reads = "two responses and says which is better" if task.pair else "a response and rates it"
+    form = (
+        "a LoRA adapter" if facts.adapter else "a LoRA adapter, merged into its base" if facts.merged else "all weights"
+    )
+    yield (
+        f"A judge: it reads {reads}. It writes a rationale, and then its verdict on a line of its own, "
+        f"`{MARKER} LEVEL`, as people rated. It was trained from ratings alone, without rationales, by filtered "
+        f"expectation-maximization ({_PAPER}) with rationem {facts.version}. These are {form}."
+    )
+    yield f"Base model: {_base(facts)}"
+    yield (
+        "**License**: none is named here. Whoever publishes this model must choose one that the license of the base "
+        "model and the terms of the data allow, and write it into the first lines of this page (`license:`)."
+    )
+
+
+def _base(facts: Facts) -> str:
+    name = literal(facts.base.name)
+    if facts.base.on_hub:
+        return f"[{name}](https://huggingface.co/{facts.base.name})."
+    if facts.base.name == TINY_JUDGE:
+        return f"{name}, the small model that comes with rationem to try it out. It cannot read."
+    origin = facts.summary["refit"]
+    again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
+    return f"{name}, a local directory of whoever trained this judge; the hub does not have it by this name.{again}"
+
+
+def _use(facts: Facts, task: JudgeTask) -> Iterator[str]:
+    yield "## Use"
+    item = ", ".join(f'"{field}": "..."' for field in _fields(facts.card, task))
+    yield "With rationem, which asks as in training, averages over several rationales and calibrates:"
+    yield fenced(
+        "from huggingface_hub import snapshot_download\n"
+        "from rationem import Judge\n\n"
+        f'judge = Judge.load(snapshot_download("{_name(facts)}"))\n'
+        f"rating = judge.rate([{{{item}}}])[0]\n"
+        "print(rating.rating, rating.probabilities, rating.rationale)",
+        "python",
+    )
+    yield f"Without it, by {'peft' if facts.adapter else 'transformers'} alone: one rationale and its verdict."
+    yield fenced(_snippet(facts), "python")
+    yield "The prompt, with the names in capitals replaced by the item's texts:"
+    yield fenced(task.prompt({name: name.upper() for name in _fields(facts.card, task)} | _criterion(task)).text)
+    if len(task.criteria) > 1:
+        yield (
+            f"This one asks for {literal(task.criteria[0].name)}; for another criterion its name and its words, which "
+            "are below, stand in their place."
+        )
+
+
+def _fields(card: Card, task: JudgeTask) -> list[str]:
+    columns = card.columns or {}
+    return [*(PAIR if task.pair else SINGLE), *(name for name in ("context", "reference") if columns.get(name))]
+
+
+def _criterion(task: JudgeTask) -> dict[str, str]:
+    return {"criterion": task.criteria[0].name} if task.criteria[0].name else {}
+
+
+def _snippet(facts: Facts) -> str:
+    loader = "peft import AutoPeftModelForCausalLM" if facts.adapter else "transformers import AutoModelForCausalLM"
+    asked = (
+        'turns = [{"role": "user", "content": prompt}]\n'
+        'ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)'
+        if facts.template
+        else 'ids = tokenizer(prompt + "\\n", add_special_tokens=False, return_tensors="pt")'
+    )
+    return (
+        f"from {loader}\nfrom transformers import AutoTokenizer\n\n"
+        'prompt = "..."  # the text below\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{_name(facts)}")\n'
+        f'model = {loader.rsplit(maxsplit=1)[-1]}.from_pretrained("{_name(facts)}")\n'
+        f"{asked}\n"
+        "draw = dict(do_sample=True, temperature=1.0, top_p=1.0, top_k=0)\n"
+        f"said = model.generate(**ids, **draw, max_new_tokens={facts.card.max_new_tokens})\n"
+        'print(tokenizer.decode(said[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))'
+    )
+
+
+def _name(facts: Facts) -> str:
+    return facts.name or "OWNER/NAME"
+
+
+def _data(facts: Facts, task: JudgeTask) -> Iterator[str]:
+    summary = facts.summary
+    yield "## Data"
+    if summary["notes"].get("world"):
+        yield "Source: the embedded world of rationem, made-up items with made-up ratings."
+    elif facts.sources:
+        yield f"Source: {', '.join(map(literal, facts.sources))}."
+    yield from reading(summary)
+    rows = [[split, str(count), str(summary["groups"][split])] for split, count in summary["examples"].items()]
+    yield table(("set", "examples", "groups"), rows)
+    told = ["Sets that were cut from one file share no group (such as a prompt)."]
+    told += ["Validation chose the iteration, and fitted the calibration."] if summary["examples"]["validation"] else []
+    yield " ".join(told)
+    yield from sections.raters(escaped(summary))
+    order = "from worst to best" if task.scale.ordered else "without an order"
+    yield f"Levels, {order}: {', '.join(map(literal, task.scale.levels))}."
+    yield from _described(task)
+
+
+def _described(task: JudgeTask) -> Iterator[str]:
+    """Yield what the levels and the criteria mean, in the words of whoever trained."""
+    if task.scale.meanings:
+        yield fenced(task.scale.described())
+    for one in task.criteria:
+        said = [one.instruction, *(f"{level}: {meaning}" for level, meaning in one.meanings.items())]
+        if any(said):
+            yield f"Criterion {literal(one.name)}:" if one.name else "What to look at:"
+            yield fenced("\n".join(text for text in said if text))
+        elif one.name:
+            yield f"Criterion {literal(one.name)}."
+
+
+def _training(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    config = summary["config"]
+    yield "## Training"
+    yield table(
+        ("setting", "value"),
+        [[name, literal(config[name])] for name in _SETTINGS if config.get(name) is not None],
+    )
+    yield (
+        f"Iteration {summary['best_iteration']} of {summary['last_iteration']} is this model, chosen by "
+        f"{summary['chosen_by']}."
+    )
+
+
+def _scores(facts: Facts) -> Iterator[str]:
+    summary = escaped(facts.summary)
+    split = "test" if facts.summary["examples"]["test"] else "validation"
+    yield "## Scores"
+    if split not in summary["baselines"]:
+        yield "There was no validation and no test set: nothing says how well this judge does."
+        return
+    if split == "validation":
+        yield "**There was no test set. These are on the validation set, which chose the iteration: they flatter.**"
+    else:
+        yield "On the test set, which was scored once, at the end."
+    yield sections.headline(summary, split)
+    yield sections.explained(summary, split)
+    for part in (*sections.pairs(summary, split), *sections.criteria(summary, split), *sections.calibration(summary)):
+        yield f"#{part}" if part.startswith("## ") else part
+    if not facts.summary["calibration"]:
+        yield "There is no calibration: there was no validation set to fit one on."
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    yield "## Limits"
+    shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
+    found = [
+        *doubts(summary),
+        *map(literal, summary["raters"]["warnings"]),
+        *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
+        *(["The embedded model cannot read: its verdicts say nothing."] if facts.base.name == TINY_JUDGE else []),
+        "It rates as the people of its data did, their errors and tastes included. On other kinds of items, other "
+        "languages and other scales nothing is known.",
+        "A rationale is what the model says on its way to a verdict; that it is the reason is not shown.",
+        f"Prompts of more than {facts.card.max_prompt_tokens} tokens were "
+        f"{'shortened' if facts.card.elide else 'neither trained on nor judged'}.",
+        *_rounded(facts, compared(summary)[0]),
+    ]
+    yield "\n".join(f"- {sentence}" for sentence in found)
+
+
+def _rounded(facts: Facts, split: str) -> Iterator[str]:
+    if facts.merged:
+        yield (
+            f"The scores on {split} were measured with the adapter as it was trained; merged into the base it is the "
+            "same model up to rounding."
+        )
+
+
+def _again(facts: Facts) -> Iterator[str]:
+    yield "## Numbers again"
+    yield (
+        "Every number on this page is in `metrics.json` of the run directory, and `rationem report RUN` computes it "
+        "again from the run's ledger. That directory holds the texts and labels of the data and is not part of this "
+        "repository; who trained this judge has it. `rationem.json` is how the judge must be asked: the wording, the "
+        "levels, the marginals and the calibration, which holds for these weights and this wording alone."
+    )

@@ -1,0 +1,163 @@
+"""A run's chosen model as it is handed to others: a directory with weights, tokenizer, judge's card and README."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rationem import models, report
+from rationem.card import NAME, Card, model_sha256, read_card, write_card
+from rationem.errors import ConfigError, ModelError, RunError
+from rationem.sharing.origin import Base, base_of, model_of, sources
+from rationem.sharing.page import Facts, page
+
+#: What of ``model/`` goes along: data that transformers and peft read. No optimizer, no pickle, no program.
+SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+_ADAPTER = "adapter_config.json"
+_CLOSE = 1e-4
+
+
+def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, base_model: str | None = None) -> None:
+    """Write into an empty directory what is handed to others.
+
+    Args:
+        name: OWNER/NAME for the examples in the README.
+        merged: merge an adapter into its base's weights; its calibration is bound to them, for they are the same
+            function up to rounding, and the judge itself samples from merged weights.
+        base_model: where others find an adapter's base model that is a local directory here.
+
+    Raises:
+        RunError: the run is not finished, or its model was changed since.
+        ConfigError: what was asked does not fit the model.
+        ModelError: the base model of an adapter is gone, or it cannot be merged.
+    """
+    source = model_of(run)
+    summary, card = report.summarize(run), read_card(source)
+    _check_bound(source, card)
+    is_adapter = (source / _ADAPTER).is_file()
+    if merged and not is_adapter:
+        raise ConfigError(f"--merged: {source} holds whole weights and no adapter. Leave it out.")
+    if base_model and (merged or not is_adapter):
+        raise ConfigError("--base-model says where the base of an adapter is; nothing is uploaded as an adapter here.")
+    found = models.weights_of(str(source)) if is_adapter else str(summary["config"]["model"])
+    base = _named(base_of(found), str(summary["config"]["model"]))
+    if is_adapter and not merged:
+        base = _reachable(base, source, base_model)
+    if merged:
+        _merge(source, target)
+    else:
+        _copy(source, target)
+        if is_adapter:
+            _rename_base(target / _ADAPTER, base.name)
+    write_card(_bound(card, target), target)
+    text = page(
+        Facts(
+            summary, card, base, name, is_adapter and not merged, merged, _has_template(source), sources(run),
+            version("rationem"),
+        )
+    )  # fmt: skip
+    (target / "README.md").write_text(text, encoding="utf-8")
+
+
+def _check_bound(source: Path, card: Card) -> None:
+    """Refuse weights that are not those that the calibration was fitted with: it must not be bound to them anew."""
+    if card.calibration and card.calibration.model_sha256 != model_sha256(source):
+        raise RunError(
+            f"{source} was changed since the run wrote it: its calibration belongs to other weights or another "
+            "tokenizer. Push the model/ that the run wrote."
+        )
+
+
+def _named(base: Base, model: str) -> Base:
+    """Return the embedded model by its name, wherever it was built."""
+    return Base(model, False) if model == models.TINY_JUDGE else base
+
+
+def _reachable(base: Base, source: Path, base_model: str | None) -> Base:
+    """Return an adapter's base as others find it.
+
+    Raises:
+        ConfigError: nobody else has it.
+    """
+    if base_model is not None:
+        given = base_of(base_model)
+        if not given.on_hub:
+            raise ConfigError(f"--base-model {base_model!r} is no name on the hub. Write OWNER/NAME.")
+        return given
+    if not base.on_hub:
+        raise ConfigError(
+            f"{source} is an adapter, and its base model {base.name!r} is a directory of this machine, which nobody "
+            "else has. Give --merged for whole weights, or --base-model OWNER/NAME if the same weights are on the hub."
+        )
+    return base
+
+
+def _copy(source: Path, target: Path) -> None:
+    for path in sorted(source.iterdir()):
+        if path.is_file() and path.suffix in SUFFIXES and path.name != NAME:
+            shutil.copyfile(path, target / path.name)
+
+
+def _rename_base(path: Path, name: str) -> None:
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if content["base_model_name_or_path"] != name:
+        content["base_model_name_or_path"] = name
+        path.write_text(json.dumps(content, indent=2, sort_keys=True), encoding="utf-8")
+
+
+def _bound(card: Card, target: Path) -> Card:
+    """Return the judge's card with its calibration bound to what was written: the same function, other bytes."""
+    bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(target))
+    return replace(card, calibration=bound)
+
+
+def _merge(source: Path, target: Path) -> None:
+    """Write an adapter merged into its base, in the base's own precision, and prove that it is read back as such.
+
+    Raises:
+        ModelError: the weights that were written say something else than the adapter.
+    """
+    import torch
+    from transformers import AutoConfig
+
+    try:
+        settings = AutoConfig.from_pretrained(models.weights_of(str(source)), trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(models.not_found(models.weights_of(str(source)), error)) from error
+    loaded = models.load(str(source), device="cpu")
+    dtype = settings.dtype if settings.dtype in (torch.bfloat16, torch.float16) else torch.float32
+    _cast(loaded.model, dtype)
+    models.save(loaded.model, loaded.tokenizer, target)
+    _cast(loaded.model, torch.float32)
+    said = _said(loaded.model, loaded.tokenizer)
+    del loaded
+    again = models.load(str(target), device="cpu")
+    difference = float((_said(again.model, again.tokenizer) - said).abs().max())
+    if not difference < _CLOSE:
+        raise ModelError(
+            f"The adapter {source} does not survive merging: its whole weights, read back, say something else "
+            f"(log-probabilities differ by up to {difference:.3g}). Push it as an adapter, without --merged."
+        )
+
+
+def _cast(model: Any, dtype: Any) -> None:
+    """Change the precision of the weights alone: buffers, such as a rotary embedding's, are not stored."""
+    for weight in model.parameters():
+        weight.data = weight.data.to(dtype)
+
+
+def _said(model: Any, tokenizer: Any) -> Any:
+    """Return log-probabilities behind every token of a sentence."""
+    import torch
+
+    ids = tokenizer("Rate the response: 1, 2, 3?", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    with torch.no_grad():
+        return torch.log_softmax(model(input_ids=ids).logits.float(), -1)
+
+
+def _has_template(source: Path) -> bool:
+    return bool(models.chat(str(source), str(source)).tokenizer.chat_template)
