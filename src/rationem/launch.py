@@ -160,6 +160,8 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     """
     if config.processes is not None:
         raise ConfigError("--processes: training in processes of its own is not built yet. Leave it out.")
+    if config.servers > 1 and config.engine == "vllm":
+        raise ConfigError("--servers: several vLLM servers side by side are not built yet. Leave it out.")
     if config.engine == "endpoint":
         raise ConfigError(
             "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "

@@ -14,7 +14,6 @@ from rationem.models import TINY_JUDGE
 from rationem.report import doubts, sections
 from rationem.report.reading import reading
 from rationem.report.tables import table
-from rationem.report.trust import compared
 from rationem.scale import MARKER
 from rationem.sharing.escape import escaped, fenced, literal
 from rationem.sharing.origin import Base
@@ -26,6 +25,10 @@ _SETTINGS = (
     *("batch_size", "learning_rate", "weight_decay", "schedule", "warmup_steps", "max_grad_norm", "optimizer"),
     *("lora_rank", "precision", "temperature", "top_p", "top_k", "max_prompt_tokens", "max_new_tokens", "raters"),
     *("draws", "evidence_draws", "shots", "choose_by", "seed"),
+)
+_MERGED = (
+    "The scores were measured by the run, before its adapter was merged into the base and written as whole weights: "
+    "these are the same model up to rounding."
 )
 _PAPER = "[arXiv 2512.20169](https://arxiv.org/abs/2512.20169)"
 
@@ -97,6 +100,8 @@ def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
         f"`{MARKER} LEVEL`, as people rated. It was trained from ratings alone, without rationales, by filtered "
         f"expectation-maximization ({_PAPER}) with rationem {facts.version}. These are {form}."
     )
+    if facts.summary["best_iteration"] == 0:
+        yield "**No iteration of its training was better than none: these are the weights that it began with.**"
     yield f"Base model: {_base(facts)}"
     yield (
         "**License**: none is named here. Whoever publishes this model must choose one that the license of the base "
@@ -211,10 +216,10 @@ def _training(facts: Facts) -> Iterator[str]:
         ("setting", "value"),
         [[name, literal(config[name])] for name in _SETTINGS if config.get(name) is not None],
     )
-    yield (
-        f"Iteration {summary['best_iteration']} of {summary['last_iteration']} is this model, chosen by "
-        f"{summary['chosen_by']}."
-    )
+    how = "the last one, for there was no validation to choose by"
+    if summary["chosen_by"] != "last iteration":
+        how = f"chosen by {summary['chosen_by']}"
+    yield f"Iteration {summary['best_iteration']} of {summary['last_iteration']} is this model, {how}."
 
 
 def _scores(facts: Facts) -> Iterator[str]:
@@ -250,17 +255,9 @@ def _limits(facts: Facts) -> Iterator[str]:
         "A rationale is what the model says on its way to a verdict; that it is the reason is not shown.",
         f"Prompts of more than {facts.card.max_prompt_tokens} tokens were "
         f"{'shortened' if facts.card.elide else 'neither trained on nor judged'}.",
-        *_rounded(facts, compared(summary)[0]),
+        *([_MERGED] if facts.merged else []),
     ]
     yield "\n".join(f"- {sentence}" for sentence in found)
-
-
-def _rounded(facts: Facts, split: str) -> Iterator[str]:
-    if facts.merged:
-        yield (
-            f"The scores on {split} were measured with the adapter as it was trained; merged into the base it is the "
-            "same model up to rounding."
-        )
 
 
 def _again(facts: Facts) -> Iterator[str]:
