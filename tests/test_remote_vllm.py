@@ -216,7 +216,7 @@ def test_a_prompt_that_is_too_long_is_told_in_the_servers_words(remote):
 
 @pytest.mark.parametrize("loaded", ["qwen2"], indirect=True)
 def test_a_server_killed_in_mid_sampling_comes_back_and_nothing_is_lost(remote):
-    from rationem.engines.vllm.supervisor import descendants
+    from rationem.supervisor import descendants
 
     undisturbed = [draft.token_ids for draft in remote.sample(requests(300))]
     futures = [remote.submit(request) for request in requests(300)]

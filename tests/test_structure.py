@@ -19,7 +19,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 #: A module may import, when it is loaded, from the layers before its own and from its own.
 LAYERS = (
     {"types", "errors"},
-    {"seeds", "parse", "progress"},
+    {"seeds", "parse", "progress", "supervisor"},
     {"scale", "template"},
     {"rewards", "rubric", "pairs", "card", "metrics", "evidence", "config", "chat", "elide", "leaks", "models"},
     {"selectors", "posterior"},
@@ -28,7 +28,7 @@ LAYERS = (
     {"scoring", "evaluate", "keep"},
     {"measure", "kept"},
     {"em"},
-    {"report", "prepare", "publish", "defaults"},
+    {"report", "prepare", "publish", "defaults", "apart"},
     {"launch"},
     {"judging", "doctor", "demo", "refit", "sharing"},
     {"commands"},

@@ -157,11 +157,6 @@ class FitConfig(BaseModel):
         "transformers",
         description="what generates: transformers in this process, or a vLLM server of the run's own (endpoint: judge)",
     )
-    servers: int = Field(
-        1,
-        ge=1,
-        description="vllm: so many servers side by side, each on a GPU of its own; they claim the requests",
-    )
     concurrency: int = Field(256, ge=1, le=4096, description="requests under way together, with vllm and a teacher")
     handover: Literal["auto", "reload", "restart"] = Field(
         "auto",

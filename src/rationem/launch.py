@@ -10,6 +10,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,14 +39,15 @@ from rationem.tasks.judge import JudgeTask
 from rationem.types import Example, Sampling, Splits
 
 if TYPE_CHECKING:
-    from rationem.em import Fitted, Problem
+    from rationem.em import Fitted, MStep, Problem
+    from rationem.sft import Training
 
 _FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
 _WHERE = (
-    *("vllm_python", "vllm_args", "servers", "concurrency", "handover", "teacher"),
+    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher"),
     *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
 )
 
@@ -143,6 +145,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     check_engine(config, scheme)
+    check_training(config)
     task, splits = prepare(config)
     if config.patience and not splits.validation:
         raise ConfigError(
@@ -158,10 +161,6 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     Raises:
         ConfigError: says what, and what to do.
     """
-    if config.processes is not None:
-        raise ConfigError("--processes: training in processes of its own is not built yet. Leave it out.")
-    if config.servers > 1 and config.engine == "vllm":
-        raise ConfigError("--servers: several vLLM servers side by side are not built yet. Leave it out.")
     if config.engine == "endpoint":
         raise ConfigError(
             "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
@@ -172,10 +171,8 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         if any(proposal.prompt == "posterior" for proposal in scheme.plan):
             raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
         vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
-    elif config.vllm_python or config.vllm_args or config.handover != "auto" or config.servers > 1:
-        raise ConfigError(
-            "--vllm-python, --vllm-args, --handover and --servers are vLLM's: give --engine vllm with them."
-        )
+    elif config.vllm_python or config.vllm_args or config.handover != "auto":
+        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
     check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
@@ -183,12 +180,25 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
 
 
+def check_training(config: FitConfig) -> None:
+    """Find what the M-step cannot do as asked, or lacks.
+
+    Raises:
+        ConfigError: says what, and what to do.
+    """
+    if config.parallel == "fsdp" and (config.processes or 1) < 2:
+        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
+    missing = [name for name in config.report_to if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
+
+
 def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None) -> Fitted:
     import torch
 
     from rationem import world
     from rationem.em import Problem, fit
-    from rationem.sft import Lora, SupervisedMStep, Training
+    from rationem.sft import Lora, Training
 
     config, positions = run.config, run.positions
     torch.set_num_threads(config.threads or 1)
@@ -225,7 +235,7 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
             scheme=run.scheme,
             base=run.checkpoint,
             open_engine=open_engine,
-            m_step=SupervisedMStep(training, config.device),
+            m_step=_m_step(config, training, ledger.directory),
             ledger=ledger,
             seed=config.seed,
             sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
@@ -249,6 +259,16 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
         if before is not None:
             before(problem)
         return fit(problem, config.iterations)
+
+
+def _m_step(config: FitConfig, training: Training, directory: Path) -> MStep:
+    """Return the M-step: in this process, or in processes of its own."""
+    from rationem.apart import Apart
+    from rationem.sft import SupervisedMStep
+
+    if config.processes is None:
+        return SupervisedMStep(training, config.device)
+    return Apart(training, config.device, config.processes, config.threads or 1, directory)
 
 
 def engine_choice(run: Resolved) -> Choice:
@@ -290,6 +310,9 @@ def _check_device(config: FitConfig) -> None:
 
     if config.device == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
+    if gpus and (config.processes or 1) > gpus:
+        raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
 
 
 def _tell(splits: Splits) -> None:

@@ -57,7 +57,8 @@ class SupervisedMStep:
             if rows:
                 objective, optimizer, run = self._prepare(loaded, rows, start, iteration, seed, output)
         if not rows:
-            models.save(loaded.model, loaded.tokenizer, output)
+            if parallel.team().leads:
+                models.save(loaded.model, loaded.tokenizer, output)
             return {"dropped": dropped, "steps": 0, "loss": None, "trained_tokens": 0}
         share = _fullest(parallel.held_share(objective))
         with _timed(seconds, "train"):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rationem.seeds import generator
 
-_WINDOW = 8  # batches sorted by length together
+_WINDOW = 50  # batches sorted by length together, at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +22,8 @@ def training_order(lengths: Sequence[int], draws: int, batch_size: int, seed: in
     """Return which samples an iteration trains on, in order: permutation after permutation, without a gap.
 
     Batches are full wherever an epoch ends, so a step is worth the same under every scheme, however much it kept. Of
-    every eight batches the samples are sorted by length, so that those of a batch are alike and padding is small; the
-    batches are then shuffled.
+    every fifty batches the samples are sorted by length, so that those of a batch are alike and padding is small; the
+    batches are then shuffled. Never of more than a permutation: copies of a sample would come together in one step.
 
     Args:
         lengths: tokens per sample, length N.
@@ -36,8 +36,9 @@ def training_order(lengths: Sequence[int], draws: int, batch_size: int, seed: in
     while len(places) < draws:
         places += rng.permutation(len(lengths)).tolist()
     order: list[int] = []
-    for start in range(0, draws, _WINDOW * batch_size):
-        window = sorted(places[start : min(start + _WINDOW * batch_size, draws)], key=lambda place: -lengths[place])
+    width = batch_size * max(1, min(_WINDOW, len(lengths) // batch_size))
+    for start in range(0, draws, width):
+        window = sorted(places[start : min(start + width, draws)], key=lambda place: -lengths[place])
         batches = [window[i : i + batch_size] for i in range(0, len(window), batch_size)]
         whole = len(window) // batch_size
         order += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, get_scheduler
+from transformers.integrations import TensorBoardCallback
 
 from rationem.sft import parallel
 from rationem.sft.settings import Training
@@ -108,6 +110,7 @@ def trainer(
         logging_steps=settings.log_every,
         logging_nan_inf_filter=False,
         report_to=list(settings.report_to) or "none",
+        run_name=f"{output.parent.parent.name}-iteration-{iteration:03d}",
         disable_tqdm=True,
         log_level="error",
         seed=seed % 2**32,
@@ -129,6 +132,13 @@ def trainer(
         done=done,
     )
     made.remove_callback(PrinterCallback)
+    for callback in made.callback_handler.callbacks:
+        if isinstance(callback, TensorBoardCallback):
+            # Not inside the checkpoint; and an M-step that is done again replaces what it logged before.
+            logs = output.parent.parent / "logs" / f"iteration-{iteration:03d}"
+            if parallel.team().leads:
+                shutil.rmtree(logs, ignore_errors=True)
+            callback.logging_dir = str(logs)
     return made
 
 

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -21,8 +20,8 @@ from typing import Any
 from rationem import progress
 from rationem.engines.vllm.failures import explain
 from rationem.engines.vllm.flags import Launch, check_flags
-from rationem.engines.vllm.supervisor import GRACE
 from rationem.errors import ModelError, RunError
+from rationem.supervisor import end, supervised
 
 #: The name under which every server serves its model.
 MODEL = "rationem"
@@ -172,9 +171,8 @@ class Server:
         # Appended to by the server, read here by position; readable also when the supervisor has removed the directory.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
         self._log = os.open(self._directory / "server.log", flags, 0o600)
-        supervisor = str(Path(__file__).with_name("supervisor.py"))
         self._process = subprocess.Popen(
-            [sys.executable, "-I", supervisor, "--remove", str(self._directory), "--", *self._command()],
+            supervised(self._command(), remove=self._directory),
             stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=self._log,
@@ -245,13 +243,8 @@ class Server:
     def _end(self) -> str:
         """End what runs and remove the directory; return why it had ended, as far as the log tells."""
         process, log = self._process, self._log
-        if process is not None and process.stdin is not None:
-            process.stdin.close()
-            try:
-                process.wait(2 * GRACE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+        if process is not None:
+            end(process)
         if process is not None and process.returncode < 0:
             _kill_strays(self._directory)
         reason = self._reason() if process is not None else "it was not started."

@@ -84,6 +84,23 @@ def main(arguments: list[str]) -> int:
     return status
 
 
+def supervised(words: list[str], remove: Path | None = None) -> list[str]:
+    """Return the command line that runs ``words`` under a supervisor; start it with a pipe as standard input."""
+    options = [] if remove is None else ["--remove", str(remove)]
+    return [sys.executable, "-I", __file__, *options, "--", *words]
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End a supervisor that was started with a pipe, and all its descendants; do nothing where it has ended."""
+    if process.stdin is not None:
+        process.stdin.close()
+    try:
+        process.wait(2 * GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 def descendants(root: int) -> list[int]:
     """Return the ids of all processes under ``root``, which is not among them; none where there is no /proc."""
     children: dict[int, list[int]] = {}
