@@ -131,8 +131,14 @@ def check(found: int, share: float, processes: int, parallel: str) -> None:
 
 
 def full_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the model's whole weights by their names in the model, on the CPU; all processes must ask together."""
-    return {name.removeprefix("model."): whole(value) for name, value in objective.state_dict().items()}
+    """Return the model's whole weights by their names in the model, on the CPU; all processes must ask together.
+
+    A tied weight comes once, under its first name, as in a checkpoint.
+    """
+    stored = objective.state_dict()
+    tied = {name for name, _ in objective.named_parameters(remove_duplicate=False)}
+    tied -= {name for name, _ in objective.named_parameters()}
+    return {name.removeprefix("model."): whole(value) for name, value in stored.items() if name not in tied}
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
