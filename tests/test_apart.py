@@ -166,9 +166,10 @@ def test_a_whole_run_trains_in_two_processes_and_says_so(tmp_path):
     run = shared.run(tmp_path, "run", processes=2, parallel="fsdp", threads=2)
     summary = report.summarize(run)
     assert summary["best_iteration"] in (0, 1, 2)
-    records = [one["training"] for one in summary["iterations"] if one.get("training", {}).get("trained")]
+    records = [one["m_step"] for one in summary["iterations"][1:]]
     assert [one["processes"] for one in records] == [2, 2]
     assert all(0.4 < one["share"] < 0.6 for one in records)
+    assert "The M-steps ran in 2 processes, each holding" in report.markdown(summary)
 
 
 def test_shared_weights_need_several_processes(tmp_path):

@@ -174,6 +174,23 @@ def _accounted(summary: Mapping[str, Any]) -> str:
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
         f"the selector may keep one of several accepted.{told} Seconds are of the whole iteration, evaluation included."
+        f"{_trained(summary)}"
+    )
+
+
+def _trained(summary: Mapping[str, Any]) -> str:
+    """Return how the M-steps were computed and what went to waste; empty where an M-step does not say."""
+    found = [entry["m_step"] for entry in summary["iterations"] if (entry.get("m_step") or {}).get("seconds")]
+    if not found:
+        return ""
+    processes, share = found[-1]["processes"], max(one["share"] for one in found)
+    where = f"in {processes} processes, each holding {share:.0%} of the weights or less" if processes > 1 else "alone"
+    spent = sum(sum(one["seconds"].values()) for one in found)
+    useful = sum(one["trained_tokens"] for one in found) / sum(one["computed_tokens"] for one in found)
+    beside = 1 - sum(one["seconds"]["train"] for one in found) / spent
+    return (
+        f" The M-steps ran {where}, in {found[-1]['precision']}; of their seconds {beside:.1%} went into loading, "
+        f"preparing and saving, of the tokens computed {1 - useful:.1%} were padding."
     )
 
 

@@ -82,7 +82,9 @@ class SupervisedMStep:
         settings, team = self.training, parallel.team()
         model = _trainable(loaded.model, settings.lora, seed)
         if settings.gradient_checkpointing:
-            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+            # transformers is renaming it.
+            enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+            enable({"use_reentrant": False})
         objective = Objective(model)
         device = next(model.parameters()).device
         wrapped = parallel.together(objective, settings.parallel, half(settings, device))
