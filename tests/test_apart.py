@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -175,3 +176,47 @@ def test_a_whole_run_trains_in_two_processes_and_says_so(tmp_path):
 def test_shared_weights_need_several_processes(tmp_path):
     with pytest.raises(ConfigError, match="--parallel fsdp shares the weights among processes"):
         shared.run(tmp_path, "run", parallel="fsdp")
+
+
+@pytest.mark.parametrize("found", [0, 2, 8])
+def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(tmp_path, monkeypatch, capsys, found):
+    from rationem.cli import main
+
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
+    monkeypatch.setattr("rationem.launch.vllm_launch", lambda _: None)
+    data, config = shared.ratings(tmp_path / "ratings.csv"), Path(__file__).parents[1] / "configs/one-node-8-gpus.toml"
+    words = [
+        "fit",
+        str(data),
+        "--scale",
+        "1-5",
+        "--config",
+        str(config),
+        "--output",
+        str(tmp_path / "run"),
+        "--dry-run",
+    ]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert 'parallel = "fsdp"' in said
+    assert "processes = 8" in said
+    assert ("it would not run: --processes 8: each takes a GPU, and torch sees 2" in said) == (found == 2)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_dry_run_on_a_laptop_names_the_missing_engine(tmp_path, monkeypatch, capsys):
+    from rationem.cli import main
+
+    data = shared.ratings(tmp_path / "ratings.csv")
+    words = ["fit", str(data), "--scale", "1-5", "--model", "a/b", "--engine", "vllm", "--vllm-python", "/no/python"]
+    assert main([*words, "--output", str(tmp_path / "run"), "--dry-run"]) == 0
+    assert "On this machine it would not run:" in capsys.readouterr().out
+    assert main([*words, "--output", str(tmp_path / "run")]) == 2
+    assert not (tmp_path / "run").exists()
+
+
+def test_losses_cannot_be_logged_to_what_is_not_installed(tmp_path, monkeypatch):
+    monkeypatch.setattr("rationem.launch.find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match=r"--report-to wandb: not installed here. pip install wandb"):
+        shared.run(tmp_path, "run", report_to=("wandb",))
+    assert not (tmp_path / "run").exists()

@@ -87,7 +87,8 @@ def _fit(options: argparse.Namespace) -> None:
     from rationem import progress, report
     from rationem.commands.settings import given
     from rationem.config import read_config, to_toml
-    from rationem.launch import check, start
+    from rationem.errors import ConfigError
+    from rationem.launch import check, check_machine, start
 
     progress.show(progress.Rich())
 
@@ -95,9 +96,13 @@ def _fit(options: argparse.Namespace) -> None:
     resumed = not options.data and options.config is None and recorded.is_file()
     config = read_config(recorded if resumed else options.config, given(options))
     if options.dry_run:
-        *_, splits = check(config, Path(options.output).resolve())
+        config, *_, splits = check(config, Path(options.output).resolve())
         print(to_toml(config))
         print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+        try:
+            check_machine(config)
+        except ConfigError as error:
+            print(f"On this machine it would not run: {error}")
         return
     directory = start(config, options.output)
     print(report.markdown(report.summarize(directory)))

@@ -79,6 +79,7 @@ def start(config: FitConfig, output: str | Path) -> Path:
     """
     directory = Path(output).resolve()
     config, scheme, task, splits = check(config, directory)
+    check_machine(config)
     checkpoint = models.resolve(config.model or "")
     positions = models.positions(config.model or "", checkpoint)
     config = with_defaults(config, directory, positions)
@@ -86,7 +87,6 @@ def start(config: FitConfig, output: str | Path) -> Path:
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     _tell(splits)
-    _check_device(config)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions)
     return carry_out(run, directory, manifest(run, chat))
@@ -113,7 +113,7 @@ def carry_out(
         RationemError: the device is missing, or the run directory cannot be used as asked.
     """
     _check_directory(directory)
-    _check_device(run.config)
+    check_machine(run.config)
     ledger = Ledger(directory)
     try:
         ledger.start(recorded, _by_name(run.splits))
@@ -145,7 +145,6 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     check_engine(config, scheme)
-    check_training(config)
     task, splits = prepare(config)
     if config.patience and not splits.validation:
         raise ConfigError(
@@ -156,7 +155,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
 
 
 def check_engine(config: FitConfig, scheme: Scheme) -> None:
-    """Find what the engine asked for cannot do, or lacks.
+    """Find what the engine that generates, or the processes that train, cannot do.
 
     Raises:
         ConfigError: says what, and what to do.
@@ -170,27 +169,15 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     if config.engine == "vllm":
         if any(proposal.prompt == "posterior" for proposal in scheme.plan):
             raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
-        vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
     elif config.vllm_python or config.vllm_args or config.handover != "auto":
         raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+    if config.parallel == "fsdp" and (config.processes or 1) < 2:
+        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
     check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
-
-
-def check_training(config: FitConfig) -> None:
-    """Find what the M-step cannot do as asked, or lacks.
-
-    Raises:
-        ConfigError: says what, and what to do.
-    """
-    if config.parallel == "fsdp" and (config.processes or 1) < 2:
-        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
-    missing = [name for name in config.report_to if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
 
 
 def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None) -> Fitted:
@@ -304,8 +291,12 @@ def _check_directory(directory: Path) -> None:
         raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
 
 
-def _check_device(config: FitConfig) -> None:
-    """Find a missing GPU before anything is written."""
+def check_machine(config: FitConfig) -> None:
+    """Find what this machine lacks, before anything is written.
+
+    Raises:
+        ConfigError: there is no GPU, fewer than processes, no vLLM, or none of what losses are to be logged to.
+    """
     import torch
 
     if config.device == "cuda" and not torch.cuda.is_available():
@@ -313,6 +304,11 @@ def _check_device(config: FitConfig) -> None:
     gpus = torch.cuda.device_count() if config.device != "cpu" else 0
     if gpus and (config.processes or 1) > gpus:
         raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
+    missing = [name for name in config.report_to if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
+    if config.engine == "vllm":
+        vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
 
 
 def _tell(splits: Splits) -> None:

@@ -23,7 +23,7 @@ from rationem.drawing import judge
 from rationem.em import Problem
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
-from rationem.launch import Resolved, base_name, carry_out, check_engine, check_training, manifest
+from rationem.launch import Resolved, base_name, carry_out, check_engine, check_machine, manifest
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
@@ -101,7 +101,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     _check_weighable(trials, scheme, config)
     _check_chain(origin, scheme)
     check_engine(config, scheme)
-    check_training(config)
+    check_machine(config)
     positions = models.positions(origin.theta, models.weights_of(origin.theta))
     resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions)
     recorded = {
