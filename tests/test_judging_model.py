@@ -37,9 +37,10 @@ def run(tmp_path_factory):
 
 
 def level_probabilities(judge, prompt, draft):
-    """pi(level, end of turn | x, z) of every level: one plain forward each, renormalised."""
-    engine, parsed = judge.engine, TASK.parse(draft.text)
-    prefix = [*engine._chat.encode(prompt), *engine.encode_completion(draft.text[: parsed.marker_end])[:-1]]
+    """pi(level, end of turn | x, z) of every level: one plain forward each over the ids as drawn, renormalised."""
+    engine, marked = judge.engine, draft.text[: TASK.parse(draft.text).marker_end]
+    upto = [engine._chat.decode(draft.token_ids[:n]) for n in range(len(draft.token_ids))].index(marked)
+    prefix = [*engine._chat.encode(prompt), *draft.token_ids[:upto]]
     logps = []
     for continuation in TASK.continuations:
         tail = engine.encode_completion(continuation)

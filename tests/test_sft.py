@@ -1,6 +1,8 @@
 """The M-step's objective, by hand; and what it trains on."""
 
 import shutil
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -341,3 +343,30 @@ def test_few_samples_do_not_come_in_copies(count):
     order = training_order([(7 * n) % 50 + 10 for n in range(count)], 40 * 32, 32, seed=3)
     copies = max(max(Counter(order[i : i + 32]).values()) for i in range(0, len(order), 32))
     assert copies <= max(2, -(-32 // count) + 1)
+
+
+MEMORY = """
+import resource, sys, torch
+from transformers import LlamaConfig, LlamaForCausalLM
+from rationem.sft.objective import Objective
+from rationem.sft.rows import Row, collate
+
+torch.set_num_threads(1)
+sizes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
+model = LlamaForCausalLM(LlamaConfig(vocab_size=150_000, **sizes))
+objective = Objective(model, int(sys.argv[1]) or None)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+objective(**collate([Row(tuple(range(1, 1002)), 1, 1.0)] * 2, pad=0, total=2)).backward()
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+"""
+
+
+def test_a_large_vocabulary_does_not_decide_how_much_memory_a_step_takes():
+    """2,000 completion tokens and 150,000 words: logits of 1.2 GB, and as much again for each copy of them."""
+
+    def megabytes(limit):
+        done = subprocess.run([sys.executable, "-c", MEMORY, str(limit)], capture_output=True, text=True, check=True)
+        return float(done.stdout)
+
+    assert megabytes(2**32) > 2000  # all at once
+    assert megabytes(0) < 500

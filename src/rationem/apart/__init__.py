@@ -12,7 +12,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -88,7 +88,9 @@ class Apart:
             )  # fmt: skip
             (Path(scratch) / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
             log = output.with_suffix(".log")
-            code = self._run(Path(scratch) / "job.json", log, f"iteration {iteration}, M-step", job.threads)
+            steps = -(-self.training.draws(len(samples)) // self.training.batch_size)
+            with progress.track(f"iteration {iteration}, M-step", steps) as advance:
+                code = self._run(Path(scratch) / "job.json", log, job.threads, advance)
             told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() else {}
         if "error" in told:
             log.unlink()
@@ -100,8 +102,8 @@ class Apart:
             check(told["processes"], told["share"], self.processes, self.training.parallel)
         return told
 
-    def _run(self, job: Path, log: Path, label: str, threads: int) -> int:
-        """Run the processes to their end, and show how far they are."""
+    def _run(self, job: Path, log: Path, threads: int, advance: Callable[[int], None]) -> int:
+        """Run the processes to their end, and tell how far they are; return the exit code."""
         environment = {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(threads)}
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -114,12 +116,11 @@ class Apart:
             )
             assert process.stdout is not None
             try:
-                with progress.track(label, self.training.steps or 0) as advance:
-                    for line in process.stdout:
-                        if (done := re.fullmatch(rb"done (\d+)\s*", line)) is not None:
-                            advance(int(done[1]))
-                        else:
-                            file.write(line)
+                for line in process.stdout:
+                    if (done := re.fullmatch(rb"done (\d+)\s*", line)) is not None:
+                        advance(int(done[1]))
+                    else:
+                        file.write(line)
                 return process.wait()
             finally:
                 end(process)
