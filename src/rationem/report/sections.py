@@ -84,9 +84,14 @@ def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
 
 def headline(summary: Mapping[str, Any], split: str) -> str:
     """Return the table of the headline numbers: baselines, model and people, with 95 % intervals on test."""
+    return table(*headline_cells(summary, split))
+
+
+def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], list[list[str]]]:
+    """Return the head and the rows of that table, for whoever draws it otherwise than as Markdown."""
     columns = _HEADLINES[summary["scale"]["ordered"]]
     head = ["", *(title for title, _ in columns), "no verdict", "unparsed draws"]
-    return table(head, list(_headline_rows(summary, split, _keys(columns))))
+    return head, list(_headline_rows(summary, split, _keys(columns)))
 
 
 def explained(summary: Mapping[str, Any], split: str) -> str:

@@ -11,7 +11,7 @@ from rationem.report.reading import reading
 from rationem.report.tables import number, table
 from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
 
-__all__ = ["doubts", "markdown", "number", "table"]
+__all__ = ["doubts", "markdown", "number", "sentence", "table"]
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
@@ -20,7 +20,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
     parts = [
         f"# {config['scheme']} on {config['model']}",
         _settings(summary),
-        _sentence(summary),
+        sentence(summary),
         *_warnings(summary),
         *reading(summary),
         f"{_sizes(summary)} {_chosen(summary)}{_tested(summary)}",
@@ -75,7 +75,8 @@ def _settings(summary: Mapping[str, Any]) -> str:
     return f"Scheme {config['scheme']}, {', '.join(told)}.{again}"
 
 
-def _sentence(summary: Mapping[str, Any]) -> str:
+def sentence(summary: Mapping[str, Any]) -> str:
+    """Return what was learned, beside the baselines and people; of a run at work that it is not finished."""
     split, before, after = compared(summary)
     if not summary["finished"]:
         return "The run is not finished; these are its numbers so far."
