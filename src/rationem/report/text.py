@@ -19,11 +19,11 @@ def markdown(summary: Mapping[str, Any]) -> str:
     config = summary["config"]
     parts = [
         f"# {config['scheme']} on {config['model']}",
-        _settings(summary),
+        settings(summary),
         sentence(summary),
-        *_warnings(summary),
+        *(f"**{one}**" for one in warnings(summary)),
         *reading(summary),
-        f"{_sizes(summary)} {_chosen(summary)}{_tested(summary)}",
+        f"{sizes(summary)} {chosen(summary)}{tested(summary)}",
         *sections.raters(summary),
     ]
     for split in ("test", "validation"):
@@ -32,7 +32,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
             if split == "test" or "test" not in summary["baselines"]:
                 parts += _details(summary, split)
     parts += sections.calibration(summary)
-    parts += ["## Every example of every iteration", _accounted(summary), table(*_accounts(summary))]
+    parts += ["## Every example of every iteration", accounted(summary), table(*accounts(summary))]
     parts += inside(summary)
     return "\n\n".join(parts) + "\n"
 
@@ -53,7 +53,7 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
     ]
 
 
-def _settings(summary: Mapping[str, Any]) -> str:
+def settings(summary: Mapping[str, Any]) -> str:
     """Return what was run, so that two pages can be told apart."""
     config = summary["config"]
     length = f"{config['epochs']} epochs" if config.get("epochs") else f"{config.get('steps')} steps"
@@ -88,19 +88,20 @@ def sentence(summary: Mapping[str, Any]) -> str:
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
     when = "before this refit" if summary["refit"] else "before training"
-    untrained = f"{when} in {_percent(before['accuracy'])}; " if trained else ""
+    untrained = f"{when} in {percent(before['accuracy'])}; " if trained else ""
     earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
     return (
         f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names the "
-        f"people's level in {_percent(after['accuracy'])}{interval} of all cases; {untrained}always saying the most "
-        f"frequent training label{of_each}, in {_percent(baselines['majority']['accuracy'])}."
+        f"people's level in {percent(after['accuracy'])}{interval} of all cases; {untrained}always saying the most "
+        f"frequent training label{of_each}, in {percent(baselines['majority']['accuracy'])}."
         f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
         f"{number(baselines['majority']['log_likelihood'])} of the training marginal, the shares of the levels in "
         "training (nats per rating; nearer 0 is better)."
     )
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Return a share as a percentage, for a sentence."""
     return f"{100 * share:.1f} %"
 
 
@@ -118,7 +119,7 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
         return ""
     return (
         " Against what an item's other raters say, each rater left out in turn: the judge is right in "
-        f"{_percent(beside['accuracy'])}, the person left out in {_percent(ceiling['accuracy'])}."
+        f"{percent(beside['accuracy'])}, the person left out in {percent(ceiling['accuracy'])}."
     )
 
 
@@ -127,19 +128,21 @@ def _interval(scores: Mapping[str, Any], groups: int) -> str:
     found = (scores.get("intervals") or {}).get("accuracy")
     if not found or groups < FEW_GROUPS or found[0] == found[1]:
         return ""
-    return f" (95 % interval {_percent(found[0])} to {_percent(found[1])})"
+    return f" (95 % interval {percent(found[0])} to {percent(found[1])})"
 
 
-def _sizes(summary: Mapping[str, Any]) -> str:
-    sizes = ", ".join(f"{count} {split}" for split, count in summary["examples"].items())
+def sizes(summary: Mapping[str, Any]) -> str:
+    """Return how many examples there are, and what drew for them."""
+    counts = ", ".join(f"{count} {split}" for split, count in summary["examples"].items())
     elided = f" {summary['elided']} responses were shortened, as asked." if summary["elided"] else ""
     engine = summary["engine"]
     two = " Each pair is two of them, one for each order." if summary["pair"] else ""
     seeds = "honours" if engine["honours_seeds"] else "does not honour"
-    return f"Examples: {sizes}.{two}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
+    return f"Examples: {counts}.{two}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
 
 
-def _chosen(summary: Mapping[str, Any]) -> str:
+def chosen(summary: Mapping[str, Any]) -> str:
+    """Return which iteration is taken as the best and why; its number stands between two pairs of asterisks."""
     which = f"Iteration **{summary['best_iteration']}** of {summary['last_iteration']}"
     if summary["chosen_by"] == "last iteration" and summary["examples"]["validation"]:
         return f"{which} is taken as the best, for it is the last: none is measured on the validation set."
@@ -155,20 +158,22 @@ def _chosen(summary: Mapping[str, Any]) -> str:
     return f"{which} is the best by {summary['chosen_by']}.{ended}"
 
 
-def _tested(summary: Mapping[str, Any]) -> str:
+def tested(summary: Mapping[str, Any]) -> str:
+    """Return whether the test set was scored once, at the end; empty where it was not scored."""
     if not summary["finished"] or not summary["examples"]["test"]:
         return ""
     return " The test set was scored at the end only."
 
 
-def _warnings(summary: Mapping[str, Any]) -> list[str]:
+def warnings(summary: Mapping[str, Any]) -> list[str]:
+    """Return why the numbers, or the judge, are not to be relied on; one sentence per reason."""
     count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
-    sentences = [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
-    return [f"**{sentence}**" for sentence in sentences]
+    return [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
 
 
-def _accounted(summary: Mapping[str, Any]) -> str:
+def accounted(summary: Mapping[str, Any]) -> str:
+    """Return what one must know to read :func:`accounts`."""
     steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
     leaked = any("leaked" in step["outcomes"] for step in steps)
     told = " Of a leaked one the level was accepted, and the rationale speaks of the hint." if leaked else ""
@@ -195,7 +200,8 @@ def _trained(summary: Mapping[str, Any]) -> str:
     )
 
 
-def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return head and rows of the table of states and outcomes: one row per E-step, every example and trial in it."""
     steps = [entry for entry in summary["iterations"] if entry.get("e_step")]
     states = sorted({state for entry in steps for state in entry["e_step"]["states"]})
     outcomes = sorted({outcome for entry in steps for outcome in entry["e_step"]["outcomes"]})
