@@ -84,7 +84,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
         return "There is no validation and no test set: nothing says how well the model does."
     baselines = summary["baselines"][split]
     of_each = " of the criterion" if summary["criteria"] else ""
-    interval = _interval(after, summary["groups"][split])
+    ends = interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
     when = "before this refit" if summary["refit"] else "before training"
@@ -92,8 +92,9 @@ def sentence(summary: Mapping[str, Any]) -> str:
     earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
     return (
         f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names the "
-        f"people's level in {percent(after['accuracy'])}{interval} of all cases; {untrained}always saying the most "
-        f"frequent training label{of_each}, in {percent(baselines['majority']['accuracy'])}."
+        f"people's level in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
+        f"{untrained}always saying the most frequent training label{of_each}, in "
+        f"{percent(baselines['majority']['accuracy'])}."
         f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
         f"{number(baselines['majority']['log_likelihood'])} of the training marginal, the shares of the levels in "
         "training (nats per rating; nearer 0 is better)."
@@ -123,12 +124,12 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     )
 
 
-def _interval(scores: Mapping[str, Any], groups: int) -> str:
+def interval(scores: Mapping[str, Any], groups: int) -> str:
     """Return the interval of the accuracy; nothing where resampling so few groups, or no spread, would mislead."""
     found = (scores.get("intervals") or {}).get("accuracy")
     if not found or groups < FEW_GROUPS or found[0] == found[1]:
         return ""
-    return f" (95 % interval {percent(found[0])} to {percent(found[1])})"
+    return f"95 % interval {percent(found[0])} to {percent(found[1])}"
 
 
 def sizes(summary: Mapping[str, Any]) -> str:
