@@ -334,6 +334,7 @@ OTHER = {
     "choose_by": "log_likelihood", "evidence_draws": 2, "wrong_hints": 3, "difficulty_examples": 5,
     "enumerate_above": 0.01, "precision": "bf16", "gradient_checkpointing": True, "processes": 2, "parallel": "fsdp",
     "report_to": ("tensorboard", "mlflow"), "log_every": 3,
+    "split_seed": 5, "token_budget": 1000, "exact_items": 4,
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",

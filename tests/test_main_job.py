@@ -79,19 +79,13 @@ def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsy
     page = (tmp_path / "demo" / "demo.md").read_text()
     assert page in capsys.readouterr().out
     for row in (
-        "majority rating",
-        "base model",
-        "RS(4)",
-        "STaR",
-        "PPS",
-        "PPS, frozen base, 2 draws resampled",
-        "answer alone",
+        *("majority label", "base model", "RS(4)", "STaR", "PPS", "frozen PPS resampled", "answer alone (control)"),
     ):
         assert f"| {row} |" in page
     assert page.count("before:") == page.count("after:") >= 1
-    assert ElementTree.parse(tmp_path / "demo" / "demo.svg").getroot().tag.endswith("svg")
-    star = json.loads((tmp_path / "demo" / "star" / "metrics.json").read_text())
-    assert f"| {star['iterations'][0]['test']['accuracy']:.2f} |" in page
+    assert ElementTree.parse(tmp_path / "demo" / "accuracy-by-tokens.svg").getroot().tag.endswith("svg")
+    star = json.loads((tmp_path / "demo" / "star" / "seed-0" / "metrics.json").read_text())
+    assert f"| base model | {star['iterations'][0]['test']['accuracy']:.3f} [" in page
 
 
 def test_lora_and_init_base_run_the_same_way(runs, tmp_path):

@@ -20,6 +20,8 @@ _MODULES = {
     "prompt": "show exactly what the model sees of a data file, forward and hinted",
     "engine": "install vLLM in an environment of its own, or see which one is used",
     "judge": "rate new items with a trained judge",
+    "show": "look at a run in the terminal, or at one example's whole life",
+    "compare": "train several sampling schemes all else equal, and say how they differ",
     "refit": "filter, weigh and train again on what a run drew, without drawing again",
     "export": "hand a run's kept set to other trainers: TRL, chat messages, parquet",
     "push": "upload a run's judge to the Hugging Face hub, with a model card written from the run",
@@ -53,7 +55,9 @@ def _parser(asked: str) -> argparse.ArgumentParser:
         from rationem.config import FitConfig
 
         fit.add_argument("--output", required=True, help="the run directory")
-        fit.add_argument("--dry-run", action="store_true", help="check settings and data, show both, write nothing")
+        fit.add_argument(
+            "--dry-run", action="store_true", help="check settings and data, estimate the cost, write nothing"
+        )
         add_settings(fit, FitConfig.model_fields)
     for name, text in _MODULES.items():
         command = _command(commands, name, partial(_module, name), text)
@@ -64,7 +68,7 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     demo.add_argument("--iterations", type=int, default=6, help="EM iterations (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
     report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
-    report.add_argument("run", nargs="+", help="run directories")
+    report.add_argument("run", nargs="+", help="directories of runs or comparisons")
     world = _command(commands, "world", _world, "build the embedded model, or write examples of the embedded world")
     world.add_argument("--rebuild", action="store_true", help="train the tiny judge again, also if it is cached")
     world.add_argument("--examples", type=int, metavar="N", help="write N examples as a CSV file to --output")
@@ -96,13 +100,17 @@ def _fit(options: argparse.Namespace) -> None:
     resumed = not options.data and options.config is None and recorded.is_file()
     config = read_config(recorded if resumed else options.config, given(options))
     if options.dry_run:
-        config, *_, splits = check(config, Path(options.output).resolve())
+        from rationem.doctor import estimate
+
+        config, scheme, task, splits = check(config, Path(options.output).resolve())
         print(to_toml(config))
         print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
         try:
             check_machine(config)
         except ConfigError as error:
             print(f"On this machine it would not run: {error}")
+        for line in estimate.lines(estimate.estimate(config, scheme, task, splits)):
+            print(line)
         return
     directory = start(config, options.output)
     print(report.markdown(report.summarize(directory)))
@@ -119,9 +127,14 @@ def _demo(options: argparse.Namespace) -> None:
 
 def _report(options: argparse.Namespace) -> None:
     from rationem import report
+    from rationem.comparing import design, page
 
-    for run in options.run:
-        print(report.markdown(report.write(Path(run))))
+    for run in map(Path, options.run):
+        if (run / design.NAME).is_file():
+            page.write(run)
+            print((run / "report.md").read_text(encoding="utf-8"))
+        else:
+            print(report.markdown(report.write(run)))
 
 
 def _world(options: argparse.Namespace) -> None:

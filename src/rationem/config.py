@@ -46,6 +46,7 @@ class FitConfig(BaseModel):
     )
     validation_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out to choose the iteration")
     test_share: float = Field(0.1, ge=0, lt=1, description="share of DATA held out for the test, without --test")
+    split_seed: int | None = Field(None, ge=0, description="the seed of the split and of --limit (default: --seed)")
     limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
     world_size: int = Field(400, ge=10, description="with 'world': training examples")
     skip_unusable: bool = Field(False, description="leave rows out that cannot be used, counted and listed")
@@ -91,6 +92,11 @@ class FitConfig(BaseModel):
     patience: int | None = Field(
         None, ge=1, description="stop after so many iterations without a better validation score"
     )
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="end after the iteration with which the E-steps have come nearest to so many generated tokens",
+    )
     choose_by: Literal["evidence", "log_likelihood"] = Field(
         "evidence",
         description="the validation score that chooses the iteration: of forward and hinted draws, or predictive",
@@ -116,8 +122,11 @@ class FitConfig(BaseModel):
     difficulty_examples: int = Field(
         128, ge=0, description="training examples whose difficulty for the base model is measured once"
     )
+    exact_items: int = Field(
+        0, ge=0, description="test items of which all rationales are enumerated, to bound log p(y*|x) (small models)"
+    )
     enumerate_above: float = Field(
-        1e-3, gt=0, lt=1, description="scheme exact: prefixes less probable than this are not followed"
+        1e-3, gt=0, lt=1, description="where rationales are enumerated: less probable prefixes are not followed"
     )
     sampling_batch: Annotated[int, Field(ge=1)] | Literal["auto"] | None = Field(
         None, description="completions generated together; 'auto' measures (default: 64, on a GPU auto)"

@@ -26,6 +26,7 @@ from rationem.evaluate import SHOTS, evaluate, validation_score
 from rationem.keep import settle, training_samples
 from rationem.leaks import PHRASES
 from rationem.ledger import Ledger
+from rationem.measure.bounds import measure_bounds
 from rationem.measure.difficulty import measure_difficulty
 from rationem.measure.draws import measure
 from rationem.measure.hints import Faithful
@@ -103,7 +104,9 @@ class Problem:
         probed: training examples whose difficulty for the base model is measured once.
         choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
         patience: stop after so many iterations without a better validation score; None runs all.
-        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
+        token_budget: end after the iteration with which the E-steps come nearest to so many generated tokens.
+        exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty.
+        enumerate_above: where rationales are enumerated, prefixes less probable than this are not followed.
         leak_filter: "drop" does not accept hinted rationales that hold one of ``leak_phrases``; "flag" counts them.
         faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
         shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
@@ -133,6 +136,8 @@ class Problem:
     leak_filter: Literal["off", "flag", "drop"] = "flag"
     leak_phrases: tuple[str, ...] = PHRASES
     faithful: Faithful | None = None
+    token_budget: int | None = None
+    exact: int = 0
     enumerate_above: float = 1e-3
     shots: int = 0
     shots_tokens: int = 32_768
@@ -173,7 +178,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
 
     Args:
         problem: data, task, scheme, base model, engine, M-step and ledger.
-        iterations: K >= 1, at most; patience may end the run before.
+        iterations: K, at most; patience or a budget of tokens may end the run before. 0 measures the base model alone.
 
     Returns:
         ``Fitted``; everything else is in the ledger.
@@ -186,13 +191,14 @@ def fit(problem: Problem, iterations: int) -> Fitted:
         evaluate_at(state, "validation", problem)
         probe_difficulty(problem)
         history = []
-        while state.iteration < iterations and not out_of_patience(state.iteration, problem):
+        while state.iteration < iterations and not is_over(state.iteration, problem):
             state, info = em_step(state, problem)
             history.append(info)
         last = state.iteration
         best = choose(problem, last)
         for k in sorted({0, best, last}):
             evaluate_at(EMState(k, theta_at(k, problem)), "test", problem)
+            bound_at(EMState(k, theta_at(k, problem)), problem)
         evaluate_shots(problem)
         return Fitted(best, last, theta_at(best, problem), tuple(history))
     finally:
@@ -285,6 +291,14 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
         )
 
 
+def bound_at(state: EMState, problem: Problem) -> None:
+    """Write certified bounds of log p(y* | x) of some test examples under theta_k, unless they are written."""
+    if problem.exact and problem.data.test and problem.ledger.record(state.iteration, "exact") is None:
+        measure_bounds(
+            problem.data.test[: problem.exact], engine_at(state, problem), problem.drawing, iteration=state.iteration
+        )
+
+
 def probe_difficulty(problem: Problem) -> None:
     """Write how probable the base model finds the answers of some training examples, unless it is written."""
     if problem.probed and problem.ledger.record(0, "difficulty") is None:
@@ -329,9 +343,17 @@ def choose(problem: Problem, last: int) -> int:
     return last if best is None else best
 
 
-def out_of_patience(k: int, problem: Problem) -> bool:
-    """Say whether the best iteration so far is ``patience`` iterations old."""
-    return problem.patience is not None and k - choose(problem, k) >= problem.patience
+def is_over(k: int, problem: Problem) -> bool:
+    """Say whether patience ends the run (the best iteration is that old), or one more would lead away from the budget.
+
+    An iteration more is taken to generate what the last one did.
+    """
+    if problem.patience is not None and k - choose(problem, k) >= problem.patience:
+        return True
+    if problem.token_budget is None or k == 0:
+        return False
+    spent = [(problem.ledger.record(one, "e_step") or {})["generated_tokens"] for one in range(1, k + 1)]
+    return bool(sum(spent) + spent[-1] / 2 > problem.token_budget)
 
 
 def theta_at(k: int, problem: Problem) -> str:

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,26 +23,26 @@ from rationem.engines.opening import (
     BATCH,
     VERDICT_TOKENS,
     Choice,
-    check_urls,
     closings,
     open_teacher,
     opening,
-    vllm_launch,
 )
-from rationem.errors import ConfigError, RunError
+from rationem.errors import ConfigError
 from rationem.ledger import Ledger
+from rationem.preflight import check_directory, check_engine, check_machine
 from rationem.prepare import WORLD, prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.scale import MARKER
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks.judge import JudgeTask
-from rationem.types import Example, Sampling, Splits
+from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
     from rationem.em import Fitted, MStep, Problem
     from rationem.sft import Training
 
-_FINISHED = "finished"
+#: The phase that a run ends with.
+FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
@@ -78,6 +78,21 @@ def start(config: FitConfig, output: str | Path) -> Path:
         RationemError: a setting, a file, a model or the run directory cannot be used as asked.
     """
     directory = Path(output).resolve()
+    run, recorded = resolve(config, directory)
+    _tell(run.splits)
+    return carry_out(run, directory, recorded)
+
+
+def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any]]:
+    """Return the run that is configured, nothing of it a name any more, and its manifest; write nothing.
+
+    Args:
+        config: the settings.
+        directory: the run directory; what a run there left open and measured holds.
+
+    Raises:
+        RationemError: see :func:`start`.
+    """
     config, scheme, task, splits = check(config, directory)
     check_machine(config)
     checkpoint = models.resolve(config.model or "")
@@ -86,10 +101,9 @@ def start(config: FitConfig, output: str | Path) -> Path:
     chat = models.chat(config.model or "", checkpoint)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
-    _tell(splits)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions)
-    return carry_out(run, directory, manifest(run, chat))
+    return run, manifest(run, chat)
 
 
 def carry_out(
@@ -99,6 +113,7 @@ def carry_out(
     *,
     settings: str | None = None,
     before: Callable[[Problem], None] | None = None,
+    open_engine: Callable[[str], Engine] | None = None,
 ) -> Path:
     """Do what is resolved, or go on with it, or find it finished; return the run directory.
 
@@ -108,30 +123,60 @@ def carry_out(
         recorded: the manifest; a directory that holds a run with another one is refused.
         settings: the text of ``config.toml``, where it is not the configuration's own.
         before: writes into the ledger what the first iteration is to find there; called again when a run goes on.
+        open_engine: what opens engines, where several runs share it; else the run opens its own.
 
     Raises:
         RationemError: the device is missing, or the run directory cannot be used as asked.
     """
-    _check_directory(directory)
-    check_machine(run.config)
-    ledger = Ledger(directory)
-    try:
-        ledger.start(recorded, _by_name(run.splits))
-        ledger.write_text("config.toml", settings or to_toml(run.config))
-        if ledger.reached(_FINISHED):
+    with _recording(run, directory, recorded, settings) as ledger:
+        if ledger.reached(FINISHED):
             progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
             return directory
-        fitted = _fit(run, ledger, before)
+        fitted = _fit(run, ledger, before, open_engine, run.config.iterations)
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
         doubts = tuple(report.doubts(report.summarize(directory)))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
         publish_model(fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger)
         report.write(directory)
-        ledger.finish(fitted.last, _FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
+        ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
+    return directory
+
+
+def measure_base(
+    run: Resolved,
+    directory: Path,
+    recorded: Mapping[str, Any],
+    *,
+    open_engine: Callable[[str], Engine] | None = None,
+) -> Path:
+    """Measure the base model as iteration 0 of a run does, and train nothing; return the run directory.
+
+    Args:
+        run: everything that decides the result.
+        directory: the run directory, which holds iteration 0 alone and no ``model/``.
+        recorded: see :func:`carry_out`.
+        open_engine: see there.
+    """
+    with _recording(run, directory, recorded, None) as ledger:
+        if not ledger.reached(FINISHED):
+            _fit(run, ledger, None, open_engine, 0)
+            ledger.finish(0, FINISHED, seconds=0.0, record={"best": 0, "last": 0})
+    return directory
+
+
+@contextmanager
+def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], settings: str | None) -> Iterator[Ledger]:
+    """Yield the ledger of a run that is the one recorded there, or begins."""
+    check_directory(directory)
+    check_machine(run.config)
+    ledger = Ledger(directory)
+    try:
+        ledger.start(recorded, _by_name(run.splits))
+        ledger.write_text("config.toml", settings or to_toml(run.config))
+        yield ledger
     finally:
         ledger.close()
-    return directory
 
 
 def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeTask, Splits]:
@@ -140,7 +185,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     Raises:
         RationemError: see :func:`start`.
     """
-    _check_directory(directory)
+    check_directory(directory)
     config = with_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
@@ -154,33 +199,13 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     return config, scheme, task, splits
 
 
-def check_engine(config: FitConfig, scheme: Scheme) -> None:
-    """Find what the engine that generates, or the processes that train, cannot do.
-
-    Raises:
-        ConfigError: says what, and what to do.
-    """
-    if config.engine == "endpoint":
-        raise ConfigError(
-            "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
-            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
-            "rationalize@teacher --teacher URL."
-        )
-    if config.engine == "vllm":
-        if any(proposal.prompt == "posterior" for proposal in scheme.plan):
-            raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
-    elif config.vllm_python or config.vllm_args or config.handover != "auto":
-        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
-    if config.parallel == "fsdp" and (config.processes or 1) < 2:
-        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
-    check_urls(config.teacher)
-    if scheme.uses_teacher and not config.teacher:
-        raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
-    if config.teacher and not scheme.uses_teacher:
-        raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
-
-
-def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None) -> Fitted:
+def _fit(
+    run: Resolved,
+    ledger: Ledger,
+    before: Callable[[Problem], None] | None,
+    shared: Callable[[str], Engine] | None,
+    iterations: int,
+) -> Fitted:
     import torch
 
     from rationem import world
@@ -215,7 +240,7 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
     )
     choice = engine_choice(run)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
-    with opening(choice) as open_engine:
+    with nullcontext(shared) if shared else opening(choice) as open_engine:
         problem = Problem(
             data=run.splits,
             task=run.task,
@@ -236,6 +261,8 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
             leak_filter=config.leak_filter,
             leak_phrases=config.leak_phrases,
             faithful=world.faithful if run.splits.notes.get(WORLD) else None,
+            token_budget=config.token_budget,
+            exact=config.exact_items,
             enumerate_above=config.enumerate_above,
             init=config.init,
             shots=config.shots,
@@ -245,7 +272,7 @@ def _fit(run: Resolved, ledger: Ledger, before: Callable[[Problem], None] | None
         )
         if before is not None:
             before(problem)
-        return fit(problem, config.iterations)
+        return fit(problem, iterations)
 
 
 def _m_step(config: FitConfig, training: Training, directory: Path) -> MStep:
@@ -276,39 +303,6 @@ def engine_choice(run: Resolved) -> Choice:
         length=None if config.shots else min(longest, run.positions or longest),
         models=2 if run.scheme.uses_base else 1,
     )
-
-
-def _check_directory(directory: Path) -> None:
-    for place in (directory, *directory.parents):
-        if place.is_file():
-            raise RunError(f"{place} is a file; --output names a directory.")
-    ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
-    if (
-        directory.is_dir()
-        and not (directory / "ledger.sqlite").is_file()
-        and {p.name for p in directory.iterdir()} - ours
-    ):
-        raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
-
-
-def check_machine(config: FitConfig) -> None:
-    """Find what this machine lacks, before anything is written.
-
-    Raises:
-        ConfigError: there is no GPU, fewer than processes, no vLLM, or none of what losses are to be logged to.
-    """
-    import torch
-
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
-    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
-    if gpus and (config.processes or 1) > gpus:
-        raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
-    missing = [name for name in config.report_to if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
-    if config.engine == "vllm":
-        vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
 
 
 def _tell(splits: Splits) -> None:

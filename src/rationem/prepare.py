@@ -79,7 +79,7 @@ def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) 
     """
     train, validation, test = data.split(
         loaded.examples,
-        seed=config.seed,
+        seed=split_seed(config),
         validation=config.validation_share,
         test=config.test_share if tested is None else 0.0,
     )
@@ -198,8 +198,13 @@ def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]
     return tuple(x for x in examples if scale.ordered or scale.majority(x.ratings or (x.answer,)) is not None)
 
 
+def split_seed(config: FitConfig) -> int:
+    """Return the seed that parts the data: runs that differ in their own seed alone can share it."""
+    return config.seed if config.split_seed is None else config.split_seed
+
+
 def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
     """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
-    chosen = sorted(train, key=lambda x: seed_for(config.seed, "limit", x.id))[: config.limit]
+    chosen = sorted(train, key=lambda x: seed_for(split_seed(config), "limit", x.id))[: config.limit]
     kept = {x.id for x in chosen}
     return tuple(x for x in train if x.id in kept)

@@ -23,9 +23,10 @@ from rationem.drawing import judge
 from rationem.em import Problem
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
-from rationem.launch import Resolved, base_name, carry_out, check_engine, check_machine, manifest
+from rationem.launch import Resolved, base_name, carry_out, manifest
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
+from rationem.preflight import check_engine, check_machine
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
@@ -33,14 +34,21 @@ from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, Sta
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
 CHANGEABLE = (
     *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "choose_by", "seed"),
-    *("draws", "evidence_draws", "wrong_hints", "sampling_batch"),
+    *("draws", "evidence_draws", "wrong_hints", "exact_items", "sampling_batch"),
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
     *("warmup_steps", "max_grad_norm", "optimizer", "lora_rank", "device", "threads"),
     *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
     *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
 )
 #: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
-_FIXED = {"iterations": 1, "patience": None, "init": "previous", "shots": 0, "difficulty_examples": 0}
+_FIXED = {
+    "iterations": 1,
+    "patience": None,
+    "token_budget": None,
+    "init": "previous",
+    "shots": 0,
+    "difficulty_examples": 0,
+}
 #: What a manifest that ``rationem fit`` wrote has.
 _NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"

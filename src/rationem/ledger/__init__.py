@@ -33,6 +33,7 @@ from rationem.ledger.reading import (
     read_manifest,
     read_outcomes,
     read_predictions,
+    read_record,
     read_trials,
 )
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, trial_row
@@ -184,10 +185,7 @@ class Ledger:
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
         """Return what a finished phase recorded, or None where it is still owed."""
-        row = self._db.execute(
-            "SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)
-        ).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        return read_record(self._db, iteration, phase)
 
     def reached(self, phase: str) -> bool:
         """Say whether any iteration finished a phase, such as the run's last ones."""
@@ -226,6 +224,27 @@ class Ledger:
                 "INSERT INTO iterations VALUES (?,?,?,?)",
                 (iteration, phase, seconds, json.dumps(record or {})),
             )
+
+    def adopt(self, other: sqlite3.Connection, iteration: int, phases: Sequence[str]) -> None:
+        """Take over what another run measured of the same weights, with every row that it was measured by.
+
+        Nothing happens where one of the phases is here already.
+
+        Args:
+            other: the ledger of a run of the same data, task, seed and base model.
+            iteration: which iteration, such as 0 of runs that begin with the same weights.
+            phases: which of its phases.
+        """
+        if any(self.record(iteration, phase) is not None for phase in phases):
+            return
+        with self.transaction() as db:
+            for table in ("trials", "scores", "likelihoods", "predictions"):
+                rows = other.execute(f"SELECT * FROM {table} WHERE iteration=?", (iteration,))
+                marks = ",".join("?" * len(rows.description))
+                db.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+            for phase in phases:
+                row = other.execute("SELECT * FROM iterations WHERE iteration=? AND phase=?", (iteration, phase))
+                db.executemany("INSERT INTO iterations VALUES (?,?,?,?)", row)
 
     def kept(self, iteration: int) -> list[Kept]:
         """Return the kept set of an iteration, in its order."""

@@ -21,6 +21,12 @@ def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
 
 
+def read_record(db: sqlite3.Connection, iteration: int, phase: str) -> dict[str, Any] | None:
+    """Return what a finished phase recorded, or None where it is still owed."""
+    row = db.execute("SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)).fetchone()
+    return None if row is None else dict(json.loads(row[0]))
+
+
 def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
     """Return the examples of a split, in order."""
     rows = db.execute(

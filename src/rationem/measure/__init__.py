@@ -1,6 +1,7 @@
 """What an iteration's weights are worth, beyond its predictions: draws for it, and the records made of them.
 
 ``draws``     validation items: hinted draws, likelihoods under both prompts, the wrong-hint control
+``bounds``    certified bounds of the evidence, by enumeration
 ``evidence``  raw, IWAE and mixture evidence, effective sample size, distance from the posterior
 ``hints``     what the hint does to rationales: leaks, wrong hints justified, length, entropy, faithfulness
 
@@ -8,7 +9,7 @@ The records are computed from the ledger's tables alone, so that a report can co
 """
 
 from rationem.measure.draws import measure
-from rationem.measure.evidence import evidence_record
+from rationem.measure.evidence import evidence_record, evidence_scores
 from rationem.measure.hints import hint_record, wrong_hint
 
-__all__ = ["evidence_record", "hint_record", "measure", "wrong_hint"]
+__all__ = ["evidence_record", "evidence_scores", "hint_record", "measure", "wrong_hint"]

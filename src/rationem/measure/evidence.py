@@ -97,14 +97,10 @@ def evidence_record(
     """
     if forward + hinted == 0:
         raise ValueError("Evidence needs draws; both kinds are 0.")
-    by_forward = _read(db, iteration, Purpose.EVAL, examples, levels, forward)
-    by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, levels, hinted)
-    items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
-    sizes = _powers(hinted)
-    found = [estimate(by_forward.get(x.id), by_hinted.get(x.id), sizes) for x in items]
+    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
+    items, found, sizes = [x for x, _ in estimated], [one for _, one in estimated], _powers(hinted)
     mixtures = [one.mixture for one in found]
-    marginals = [marginal_of(x)[levels.index(x.answer)] for x in items]
-    scores = [_score(one, mu, forward + hinted) for one, mu in zip(mixtures, marginals, strict=True)]
+    scores = _scores(estimated, levels, marginal_of, forward + hinted)
     bounds = [one.divergence for one in found if one.divergence is not None]
     ess = _mean([one.ess for one in found]) if hinted else None
     return {
@@ -127,6 +123,22 @@ def evidence_record(
         "divergence": _mean(bounds),
         "divergence_covered": len(bounds) / len(items) if items and hinted else None,
     }
+
+
+def evidence_scores(
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    marginal_of: Callable[[Example], Sequence[float]],
+    *,
+    forward: int,
+    hinted: int,
+) -> dict[str, float]:
+    """Return example id -> the score of the item, of which :func:`evidence_record` has the mean; arguments as there."""
+    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
+    scores = _scores(estimated, levels, marginal_of, forward + hinted)
+    return {x.id: score for (x, _), score in zip(estimated, scores, strict=True)}
 
 
 def estimate(forward: Draws | None, hinted: Draws | None, sizes: Sequence[int]) -> Estimates:
@@ -174,6 +186,29 @@ def final(trials: Sequence[Trial]) -> list[Trial]:
 def says(trial: Trial, answer: str) -> bool:
     """Say whether a draft came to its end and says this answer: cut off, "1" may be the beginning of "10"."""
     return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
+
+
+def _estimates(
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    forward: int,
+    hinted: int,
+) -> list[tuple[Example, Estimates]]:
+    by_forward = _read(db, iteration, Purpose.EVAL, examples, levels, forward)
+    by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, levels, hinted)
+    items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
+    return [(x, estimate(by_forward.get(x.id), by_hinted.get(x.id), _powers(hinted))) for x in items]
+
+
+def _scores(
+    estimated: Sequence[tuple[Example, Estimates]],
+    levels: Sequence[str],
+    marginal_of: Callable[[Example], Sequence[float]],
+    draws: int,
+) -> list[float]:
+    return [_score(one.mixture, marginal_of(x)[levels.index(x.answer)], draws) for x, one in estimated]
 
 
 def _columns(draws: Draws) -> tuple[Floats, Floats, Floats]:

@@ -19,9 +19,10 @@ from rationem.metrics.baselines import (
     marginals,
     uniform_log_likelihood,
 )
-from rationem.metrics.bootstrap import HEADLINE, intervals
+from rationem.metrics.bootstrap import HEADLINE, Resampled, intervals, percentiles, resampled, resampled_mean
 from rationem.metrics.calibration import Calibration, asked, belief, calibrate, fit_temperature, recalibrated, tempered
 from rationem.metrics.criteria import criterion, parts
+from rationem.metrics.crossed import constant, crossed, difference, holm, two_sided
 from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
@@ -55,6 +56,7 @@ __all__ = [
     "MatchedAccuracy",
     "Metrics",
     "PairScores",
+    "Resampled",
     "accuracy_at_matched_length",
     "agreement",
     "alpha",
@@ -67,11 +69,15 @@ __all__ = [
     "best_iteration",
     "by_draws",
     "calibrate",
+    "constant",
     "criterion",
+    "crossed",
+    "difference",
     "entropy",
     "expected",
     "fit_alpha",
     "fit_temperature",
+    "holm",
     "human_ceiling",
     "human_log_likelihood",
     "intervals",
@@ -84,13 +90,17 @@ __all__ = [
     "merged",
     "parts",
     "pass_at_k",
+    "percentiles",
     "quantile_edges",
     "rater_warnings",
     "recalibrated",
     "regrouped",
+    "resampled",
+    "resampled_mean",
     "score",
     "score_pairs",
     "tempered",
+    "two_sided",
     "uniform_log_likelihood",
     "vote_accuracy",
 ]

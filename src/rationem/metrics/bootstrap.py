@@ -7,7 +7,7 @@ comes out of W @ sums.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -110,28 +110,74 @@ def intervals(
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    sums = _sums(matched(predictions, examples), examples, scale)
-    groups = len(sums.items)
-    exists = {name for name, value in _statistics(np.ones((1, groups)), sums, scale).items() if np.isfinite(value[0])}
-    if groups < 2 or not exists:
+    if len({example.group for example in examples}) < 2:
         return dict.fromkeys(HEADLINE)
-    drawn = [_statistics(counts_RG, sums, scale) for counts_RG in _resamples(seed, groups, resamples, scale)]
+    drawn = resampled(predictions, examples, scale, seed=seed, resamples=resamples)
+    return {name: percentiles(drawn[name].drawn_R, level) if name in drawn else None for name in HEADLINE}
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """A number and what it is in each of the resamples, shape (R,); what does not exist is not finite there."""
+
+    value: float
+    drawn_R: Floats
+
+
+def resampled(
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, seed: int, resamples: int
+) -> dict[str, Resampled]:
+    """Return the headline numbers that exist, and what they are when the groups are drawn again.
+
+    Equal seeds draw equal groups, whatever the predictions: two judges' numbers of one resample are of the same items.
+    """
+    sums = _sums(matched(predictions, examples), examples, scale)
+    groups, width = len(sums.items), len(scale.levels) * (len(scale.levels) + 1)
+    values = {name: value[0] for name, value in _statistics(np.ones((1, groups)), sums, scale).items()}
+    parts = [_statistics(counts_RG, sums, scale) for counts_RG in _resamples(seed, groups, resamples, width)]
     return {
-        name: _interval(np.concatenate([part[name] for part in drawn]), level) if name in exists else None
+        name: Resampled(float(values[name]), np.concatenate([part[name] for part in parts]))
         for name in HEADLINE
+        if name in values and np.isfinite(values[name])
     }
 
 
-def _resamples(seed: int, groups: int, resamples: int, scale: Scale) -> Iterator[Floats]:
+def resampled_mean(
+    scores: Mapping[str, float], group_of: Mapping[str, str], *, seed: int, resamples: int
+) -> Resampled | None:
+    """Return the mean of a score per item, and what it is when the groups are drawn again; None without items.
+
+    Args:
+        scores: id -> score.
+        group_of: id -> group, of all items on offer; those without a score are left out of the means.
+        seed: see :func:`resampled`.
+        resamples: how many.
+    """
+    known = [name for name in group_of if name in scores]
+    if not known:
+        return None
+    groups, group_N = np.unique(list(group_of.values()), return_inverse=True)
+    place = dict(zip(group_of, group_N, strict=True))
+    at_N, score_N = [place[name] for name in known], np.array([scores[name] for name in known])
+    sum_G, count_G = (np.bincount(at_N, weights=w, minlength=len(groups)) for w in (score_N, np.ones(len(known))))
+    parts = [
+        np.divide(c @ sum_G, c @ count_G, out=np.full(len(c), np.nan), where=c @ count_G > 0)
+        for c in _resamples(seed, len(groups), resamples, 1)
+    ]
+    return Resampled(float(score_N.mean()), np.concatenate(parts))
+
+
+def _resamples(seed: int, groups: int, resamples: int, width: int) -> Iterator[Floats]:
     """Yield how often each group is drawn, in chunks of rows, shape (R, G)."""
     draw = generator(seed, "bootstrap")
-    rows = max(1, _CHUNK // max(groups, len(scale.levels) * (len(scale.levels) + 1)))
+    rows = max(1, _CHUNK // max(groups, width))
     shares = np.full(groups, 1 / groups)
     for start in range(0, resamples, rows):
         yield draw.multinomial(groups, shares, size=min(rows, resamples - start)).astype(np.float64)
 
 
-def _interval(values: Floats, level: float) -> Interval | None:
+def percentiles(values: Floats, level: float = 0.95) -> Interval | None:
+    """Return the ends of the interval that holds the middle ``level`` of resamples; None where a tenth lack a value."""
     known = values[np.isfinite(values)]
     if len(known) < (1 - _MISSING) * len(values):
         return None

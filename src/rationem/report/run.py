@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from typing import Any
 
 from rationem import world
 from rationem.ledger import read_examples, read_manifest
+from rationem.ledger.reading import read_record
 from rationem.measure.hints import Faithful
 from rationem.scale import Scale
 from rationem.types import Example
@@ -42,10 +42,7 @@ class Run:
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
         """Return what a finished phase recorded, or None where it is still owed."""
-        row = self.db.execute(
-            "SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)
-        ).fetchone()
-        return None if row is None else dict(json.loads(row[0]))
+        return read_record(self.db, iteration, phase)
 
 
 def read_run(db: sqlite3.Connection) -> Run:

@@ -12,6 +12,7 @@ from rationem import metrics
 from rationem.evaluate import SHOTS
 from rationem.ledger import read_manifest, read_only, read_predictions
 from rationem.ledger.reading import GENERATED
+from rationem.measure.bounds import bounds_record
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
@@ -85,6 +86,8 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
             entry[split] = found
     if "test" in entry:
         entry["test"]["by_draws"] = evidence.by_draws(run, k)
+    if exact := bounds_record(run.db, k):
+        entry["exact"] = exact
     return entry
 
 

@@ -1,0 +1,115 @@
+"""rationem compare: several schemes, all else equal; docs/compare.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rationem.comparing import Arm, Design
+
+#: Settings that belong to the arms, or that a comparison decides.
+_DECIDED = ("scheme", "selector", "token_budget")
+_SCHEMES = "rs:1,rs:4,star,pps"
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the comparison, and those of ``fit`` that its runs share."""
+    from rationem.commands.settings import add_settings
+    from rationem.comparing.embedded import STUDY
+    from rationem.config import FitConfig
+
+    parser.description = (
+        "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
+        "with several seeds; write tables, figures and tests. Stopped anywhere, the same command goes on."
+    )
+    parser.add_argument("--output", type=Path, required=True, help="directory of the comparison")
+    parser.add_argument(
+        "--schemes",
+        metavar="ARM,ARM",
+        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of the world {STUDY})",
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help="runs of every arm, from --seed on (default: 3)")
+    parser.add_argument("--reference", metavar="ARM", help="what all others are compared with (default: the first arm)")
+    parser.add_argument(
+        "--equal",
+        choices=("iterations", "tokens"),
+        help="every arm has as many iterations, or about the tokens that the reference generates (default: iterations)",
+    )
+    parser.add_argument(
+        "--control",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="also train on the answer alone, without rationales (default: yes)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
+    names = [name for name in FitConfig.model_fields if name not in _DECIDED]
+    add_settings(parser, names)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem import progress
+    from rationem.comparing import compare, write
+
+    progress.show(progress.Rich())
+    design = _design(options)
+    if options.dry_run:
+        return _show(design, options.output)
+    output = compare(design, options.output)
+    write(output)
+    print((output / "report.md").read_text(encoding="utf-8"))
+    print(f"Files in {output}: report.html, report.md, table.tex, results.csv, results.json, figures, and the runs")
+    return 0
+
+
+def _design(options: argparse.Namespace) -> Design:
+    from rationem.commands.settings import given
+    from rationem.comparing import Design, parse_arms
+    from rationem.comparing.design import NAME, read_design
+    from rationem.comparing.embedded import STUDY, embedded
+    from rationem.config import read_config
+    from rationem.errors import ConfigError
+    from rationem.prepare import WORLD
+
+    asked = given(options)
+    named = any(value is not None for value in (options.schemes, options.seeds, options.reference, options.equal))
+    if not asked and options.config is None and not named and (options.output / NAME).is_file():
+        return read_design(options.output)
+    seeds = 3 if options.seeds is None else options.seeds
+    if seeds < 1:
+        raise ConfigError(f"--seeds {seeds}: give at least 1.")
+    config = read_config(options.config, asked)
+    is_world = config.data == (WORLD,)
+    if is_world:
+        config = embedded(config, exact=config.engine == "transformers")
+    text = options.schemes or (STUDY if is_world else _SCHEMES)
+    arms = parse_arms(text, control=options.control)
+    reference = _named(options.reference, arms) if options.reference else arms[0].name
+    return Design(config, arms, reference, tuple(config.seed + n for n in range(seeds)), options.equal or "iterations")
+
+
+def _named(reference: str, arms: Sequence[Arm]) -> str:
+    """Return the name of the arm that is meant: by its name, or by its scheme."""
+    return next((arm.name for arm in arms if reference in (arm.name, arm.scheme)), reference)
+
+
+def _show(design: Design, output: Path) -> int:
+    """Show what would be run."""
+    from rationem.comparing import check_design
+    from rationem.config import to_toml
+    from rationem.launch import check
+
+    check_design(design)
+    config, *_, splits = check(design.config, output.resolve())
+    print(to_toml(config, f"rationem compare --output {output}"))
+    print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+    for arm in design.arms:
+        role = "reference" if arm.name == design.reference else "control" if arm.control else ""
+        print(f"{arm.name}: --scheme {arm.scheme} --selector {arm.selector}{f'  ({role})' if role else ''}")
+    seeds = ", ".join(map(str, design.seeds))
+    count = len(design.arms) * len(design.seeds)
+    print(f"{count} runs: {len(design.arms)} arms with seeds {seeds}; equal: {design.equal}")
+    return 0

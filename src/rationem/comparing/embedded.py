@@ -1,0 +1,33 @@
+"""The comparison on the embedded world: which arms, and what is measured, so that it fits two cores."""
+
+from __future__ import annotations
+
+from rationem.config import FitConfig
+
+#: The paper's schemes, and the best of our own (docs/schemes-study.md).
+PAPER = "rs:4,star,pps,frozen PPS resampled=rationalize@base*2/resample"
+#: The embedded study adds exact EM.
+STUDY = f"{PAPER},exact"
+#: What is measured of every iteration, and how it is trained.
+_MEASURED = {
+    "draws": 4,
+    "evidence_draws": 2,
+    "wrong_hints": 32,
+    "difficulty_examples": 0,
+    "sampling_batch": 256,
+    "steps": 40,
+}
+_EXACT_ITEMS = 64
+
+
+def embedded(config: FitConfig, *, exact: bool) -> FitConfig:
+    """Return settings for the embedded world: what is not set otherwise is sized for two cores.
+
+    Args:
+        config: the settings; what is set in them stays.
+        exact: also bound the evidence of some test items by enumeration.
+    """
+    wanted = {**_MEASURED, **({"exact_items": _EXACT_ITEMS} if exact else {})}
+    return config.model_copy(
+        update={name: value for name, value in wanted.items() if name not in config.model_fields_set}
+    )

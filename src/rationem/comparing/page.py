@@ -1,0 +1,113 @@
+"""Results -> files: results.json, tables, figures, report.md and report.html of a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rationem.comparing.design import read_design
+from rationem.comparing.figures import figures
+from rationem.comparing.results import summarize
+from rationem.comparing.tables import SCORES, Table, latex, long_csv, tables
+from rationem.ledger import write_text
+from rationem.report.page import Figure, Section, write_page
+from rationem.report.tables import number, table
+
+_METHOD = (
+    "Numbers are means over seeds; in brackets 95 % intervals, by drawing seeds and groups of items again (2,000 "
+    "times, the pigeonhole bootstrap); tokens, steps and seconds have no items, and intervals over seeds alone. "
+    "Differences are resample by resample, so that both arms have the same items; p-values are two-sided, by the same "
+    "resamples, and adjusted for the number of arms (Holm). Two or three seeds say little about seeds."
+)
+
+
+def write(output: Path) -> dict[str, Any]:
+    """Compute the results of a comparison from its runs' ledgers, write all its files, and return the results.
+
+    ``results.json`` (docs/compare.md), ``report.md``, ``table.tex``, ``results.csv``, one SVG per figure, and
+    ``report.html``.
+
+    Raises:
+        RunError: there is no comparison, or no seed of it is finished with every arm.
+    """
+    results = summarize(output)
+    several, drawn = tables(results), figures(results)
+    write_text(output / "results.json", json.dumps(results, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(output / "results.csv", long_csv(results))
+    write_text(output / "table.tex", latex(several))
+    for name, figure in drawn.items():
+        write_text(output / f"{name}.svg", figure.light)
+    write_text(output / "report.md", markdown(results, several, drawn))
+    design = read_design(output)
+    runs = {
+        f"{arm.name}, seed {seed}": design.run(output, arm, seed) for arm in design.arms for seed in results["seeds"]
+    }
+    write_page(runs, output / "report.html", title=title(results), sections=list(_sections(results, several, drawn)))
+    return results
+
+
+def title(results: Mapping[str, Any]) -> str:
+    """Return what the comparison is called."""
+    return f"{len(results['arms'])} schemes compared"
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """Return in one or two sentences what was found about accuracy, or evidence where there is no test set."""
+    key = "accuracy" if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else "evidence"
+    arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
+    if not arms:
+        return "Nothing was measured: there is no validation and no test set."
+    best = max(arms, key=lambda arm: arm["chosen"][key]["value"])
+    reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
+    found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}"
+    base = results["base"].get(key)
+    before = f"; the base model has {number(base['value'])}" if base else ""
+    if best is reference:
+        return f"{found}; it is the reference{before}."
+    apart = best["chosen"][key]["difference"]
+    clear = (
+        "no clear difference" if apart["low"] is None or apart["low"] <= 0 <= apart["high"] else "a clear difference"
+    )
+    p = f", p = {number(apart['p_holm'])} by Holm" if "p_holm" in apart else ""
+    return (
+        f"{found}; that is {apart['value']:+.3f} [{number(apart['low'])}, {number(apart['high'])}] from the reference, "
+        f"{reference['name']}: {clear}{p}{before}."
+    )
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    ends = "" if one["low"] is None else f" [{number(one['low'])}, {number(one['high'])}]"
+    return f"{number(one['value'])}{ends}"
+
+
+def markdown(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> str:
+    """Return the comparison as a Markdown page."""
+    parts = [f"# {title(results)}", headline(results), _what(results), _METHOD]
+    for one in several:
+        parts += [f"## {one.caption}", table(one.head, one.rows)]
+    parts.append("## Figures")
+    parts += [f"![{figure.label}]({name}.svg)" for name, figure in drawn.items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(results: Mapping[str, Any]) -> str:
+    config, sizes = results["config"], results["examples"]
+    data = ", ".join(Path(name).name for name in config["data"])
+    waiting = results["seeds_unfinished"]
+    left = f" Seeds {', '.join(map(str, waiting))} are not finished with every arm and left out." if waiting else ""
+    counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
+    return (
+        f"Data: {data} ({counts}), the same split for all runs. Model: {Path(config['model']).name}. Seeds: "
+        f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: {results['reference']}. An "
+        f"arm that is called control trains on the answer alone.{left}"
+    )
+
+
+def _sections(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> Iterator[Section]:
+    first, *others = several
+    yield Section("What was found", "\n\n".join((headline(results), _what(results), _METHOD)))
+    yield Section(first.caption, "", (first.head, first.rows), tuple(drawn.values()))
+    for one in others:
+        yield Section(one.caption, "", (one.head, one.rows))

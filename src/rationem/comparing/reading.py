@@ -1,0 +1,203 @@
+"""One run of one arm, read from its ledger alone: numbers per item, so that items can be drawn again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rationem import metrics
+from rationem.evaluate import SHOTS
+from rationem.launch import FINISHED
+from rationem.ledger import read_only, read_predictions
+from rationem.ledger.reading import GENERATED, read_record
+from rationem.measure import evidence_scores
+from rationem.measure.bounds import bounds_record
+from rationem.measure.cost import acceptance_by_label
+from rationem.report.run import Run, read_run
+from rationem.types import Example, Outcome, Prediction, Purpose, State
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """What the weights of one iteration are worth, and what had been spent on them.
+
+    Args:
+        predictions: on the test set.
+        evidence: validation example -> score of its evidence, nats; empty where it was not measured.
+        length: test example -> mean tokens of its completions.
+        exact: means of certified bounds (``measure.bounds``), None where nothing was enumerated.
+        spent: iterations, gradient steps, prompt and generated tokens, and the seconds of E- and M-steps.
+    """
+
+    predictions: Sequence[Prediction]
+    evidence: Mapping[str, float]
+    length: Mapping[str, float]
+    exact: Mapping[str, Any] | None
+    spent: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One iteration on the way, on the validation set; None where it was not measured."""
+
+    iteration: int
+    generated_tokens: int
+    accuracy: float | None
+    log_likelihood: float | None
+    evidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One run.
+
+    Args:
+        chosen: the iteration that validation chose.
+        last: the last one.
+        at: iteration -> what its weights are worth, of the base model (0), the chosen and the last.
+        accepted: training example -> share of the iterations in which its first attempt was accepted.
+        kept: training example -> share of the iterations in which it was kept.
+        by_label: level, examples, kept share and first attempts accepted, over all iterations.
+        curve: iteration by iteration.
+        shots: predictions of the base model with solved examples in its prompt; empty without that control.
+    """
+
+    chosen: int
+    last: int
+    at: Mapping[int, At]
+    accepted: Mapping[str, float]
+    kept: Mapping[str, float]
+    by_label: Sequence[Mapping[str, Any]]
+    curve: Sequence[Point]
+    shots: Sequence[Prediction]
+
+
+def read_reading(directory: Path) -> Reading | None:
+    """Return what a run says; None where it is not finished, or has not begun.
+
+    Raises:
+        RunError: the ledger cannot be read.
+    """
+    if not (directory / "ledger.sqlite").is_file():
+        return None
+    db = read_only(directory)
+    try:
+        row = db.execute("SELECT iteration FROM iterations WHERE phase=?", (FINISHED,)).fetchone()
+        if row is None:
+            return None
+        run, ended = read_run(db), read_record(db, row[0], FINISHED) or {}
+        chosen, last = ended["best"], ended["last"]
+        return Reading(
+            chosen,
+            last,
+            {k: _at(run, k) for k in sorted({0, chosen, last})},
+            _shares(db, last, "outcome = 'accepted'", "trials", f"purpose='{Purpose.TRAIN}' AND attempt=0 AND retry=0"),
+            _shares(db, last, f"state = '{State.KEPT}'", "states", "1"),
+            _by_label(run, last),
+            [_point(run, k) for k in range(last + 1)],
+            read_predictions(db, 0, SHOTS),
+        )
+    finally:
+        db.close()
+
+
+def _at(run: Run, k: int) -> At:
+    return At(read_predictions(run.db, k, "test"), _evidence(run, k), _lengths(run.db, k), bounds_record(run.db, k),
+              _spent(run.db, k))  # fmt: skip
+
+
+def _evidence(run: Run, k: int) -> dict[str, float]:
+    asked = run.record(k, "evidence")
+    if asked is None:
+        return {}
+    validation = run.sets["validation"]
+    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(validation))
+
+    def marginal_of(example: Example) -> Sequence[float]:
+        return marginals[metrics.criterion(example)]
+
+    return evidence_scores(
+        run.db,
+        k,
+        validation,
+        run.scale.levels,
+        marginal_of,
+        forward=asked["forward_draws"],
+        hinted=asked["hinted_draws"],
+    )
+
+
+def _lengths(db: sqlite3.Connection, k: int) -> dict[str, float]:
+    return dict(
+        db.execute(
+            "SELECT example_id, AVG(new_tokens) FROM trials JOIN examples ON id = example_id WHERE iteration=? AND "
+            "purpose=? AND split='test' AND outcome!=? GROUP BY example_id",
+            (k, Purpose.EVAL, Outcome.ENGINE_FAILED),
+        )
+    )
+
+
+def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:
+    prompt, generated = db.execute(
+        "SELECT COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(new_tokens), 0) FROM trials "
+        f"WHERE purpose=? AND iteration<=? AND {GENERATED}",
+        (Purpose.TRAIN, k),
+    ).fetchone()
+    steps, seconds = db.execute(
+        "SELECT COALESCE(SUM(json_extract(record, '$.steps')), 0), COALESCE(SUM(seconds), 0) FROM iterations "
+        "WHERE phase IN ('e_step', 'm_step') AND iteration<=?",
+        (k,),
+    ).fetchone()
+    return {
+        "iterations": k,
+        "steps": steps,
+        "prompt_tokens": prompt,
+        "generated_tokens": generated,
+        "seconds": seconds,
+    }
+
+
+def _shares(db: sqlite3.Connection, last: int, what: str, table: str, where: str) -> dict[str, float]:
+    """Return training example -> how often something held of its rows of iterations 1 to the last."""
+    return dict(
+        db.execute(
+            f"SELECT example_id, AVG({what}) FROM {table} WHERE {where} AND iteration BETWEEN 1 AND ? "
+            "GROUP BY example_id",
+            (last,),
+        )
+    )
+
+
+def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
+    """Return the rows of ``measure.cost.acceptance_by_label``, iterations pooled."""
+    each = [acceptance_by_label(run.db, k, run.scale.levels) for k in range(1, last + 1)]
+    pooled = []
+    for rows in zip(*each, strict=True):
+        tried = sum(row["first_attempts"] for row in rows)
+        accepted = sum((row["first_accepted"] or 0.0) * row["first_attempts"] for row in rows)
+        examples = sum(row["examples"] for row in rows)
+        pooled.append(
+            {
+                "level": rows[0]["level"],
+                "examples": rows[0]["examples"],
+                "kept_share": sum(row["kept"] for row in rows) / examples if examples else None,
+                "first_accepted": accepted / tried if tried else None,
+            }
+        )
+    return pooled
+
+
+def _point(run: Run, k: int) -> Point:
+    predictions, validation = read_predictions(run.db, k, "validation"), run.sets["validation"]
+    scores = metrics.score(predictions, validation, run.scale) if predictions else None
+    evidence = list(_evidence(run, k).values())
+    return Point(
+        k,
+        int(_spent(run.db, k)["generated_tokens"]),
+        scores.accuracy if scores else None,
+        scores.log_likelihood if scores else None,
+        sum(evidence) / len(evidence) if evidence else None,
+    )

@@ -1,0 +1,252 @@
+"""Runs -> one dictionary of numbers, the schema of ``results.json`` (docs/compare.md); computed from ledgers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rationem import metrics
+from rationem.comparing.design import Arm, Design, read_design
+from rationem.comparing.reading import At, Reading, read_reading
+from rationem.errors import RunError
+from rationem.ledger import read_only
+from rationem.metrics import Resampled
+from rationem.report.run import Run, read_run
+from rationem.types import Example
+
+SCHEMA_VERSION = 1
+RESAMPLES = 2000
+#: Whose weights: those that validation chose, and the last ones.
+WEIGHTS = ("chosen", "last")
+#: What a run has spent, which has no items: its intervals are over seeds alone.
+SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
+#: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
+TESTED = ("accuracy", "mae", "log_likelihood", "evidence")
+
+_Several = Sequence[Reading]
+_Numbers = dict[str, Resampled | None]
+
+
+def summarize(output: Path) -> dict[str, Any]:
+    """Return all numbers of a comparison, of the runs that are finished.
+
+    Raises:
+        RunError: there is no comparison, or none of its runs is finished.
+    """
+    design = read_design(output)
+    read = {
+        (arm.name, seed): read_reading(design.run(output, arm, seed)) for arm in design.arms for seed in design.seeds
+    }
+    runs = {key: one for key, one in read.items() if one is not None}
+    # Arms are compared over the same seeds: those that every arm has finished.
+    seeds = [seed for seed in design.seeds if all((arm.name, seed) in runs for arm in design.arms)]
+    if not seeds:
+        raise RunError(
+            f"In {output} no seed is finished with every arm yet. Go on with it: rationem compare --output {output}"
+        )
+    db = read_only(design.run(output, design.arms[0], seeds[0]))
+    try:
+        run = read_run(db)
+        by_arm = {arm.name: [runs[arm.name, seed] for seed in seeds] for arm in design.arms}
+        return _results(design, run, seeds, by_arm)
+    finally:
+        db.close()
+
+
+def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str, _Several]) -> dict[str, Any]:
+    found = {
+        name: {weights: _numbers(design[name], several, weights, run) for weights in WEIGHTS}
+        for name, several in by_arm.items()
+    }
+    of_base = _numbers(None, by_arm[design.reference], "base", run)
+    p_values = {
+        (weights, number): _adjusted(design, found, weights, number) for weights in WEIGHTS for number in TESTED
+    }
+
+    def told(name: str, weights: str) -> dict[str, Any]:
+        against = found[design.reference][weights] if name != design.reference else None
+        return {
+            number: _told(one, against and against[number], p_values.get((weights, number), {}).get(name))
+            for number, one in found[name][weights].items()
+        }
+
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "reference": design.reference,
+        "equal": design.equal,
+        "seeds": list(seeds),
+        "seeds_unfinished": [seed for seed in design.seeds if seed not in seeds],
+        "resamples": RESAMPLES,
+        "config": design.config.model_dump(mode="json", exclude_none=True),
+        "examples": {split: len(examples) for split, examples in run.sets.items()},
+        "groups": {split: len({x.group for x in examples}) for split, examples in run.sets.items()},
+        "base": {
+            **{number: _told(one, None, None) for number, one in of_base.items()},
+            "exact": _exact(by_arm[design.reference], lambda reading: reading.at[0]),
+        },
+        "baselines": _baselines(run, by_arm[design.reference]),
+        "arms": [
+            {
+                **asdict(arm),
+                "directory": arm.directory,
+                "control": arm.control,
+                "chosen": told(arm.name, "chosen"),
+                "last": told(arm.name, "last"),
+                "exact": {
+                    "chosen": _exact(by_arm[arm.name], lambda reading: reading.at[reading.chosen]),
+                    "last": _exact(by_arm[arm.name], lambda reading: reading.at[reading.last]),
+                },
+                "chosen_iterations": [reading.chosen for reading in by_arm[arm.name]],
+                "last_iterations": [reading.last for reading in by_arm[arm.name]],
+                "by_label": _by_label(by_arm[arm.name]) if arm.generates else [],
+                "reliability": _reliability(by_arm[arm.name], run),
+                "curves": [[asdict(point) for point in reading.curve] for reading in by_arm[arm.name]],
+            }
+            for arm in design.arms
+        ],
+    }
+
+
+def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Numbers:
+    """Return name -> number over seeds and items, of the chosen or last weights, or of the base model."""
+    which: dict[str, Callable[[Reading], int]] = {
+        "base": lambda _: 0,
+        "chosen": lambda reading: reading.chosen,
+        "last": lambda reading: reading.last,
+    }
+    at = [reading.at[which[weights](reading)] for reading in several]
+    groups = {split: {x.id: x.group for x in examples} for split, examples in run.sets.items()}
+    found: _Numbers = {}
+    if run.sets["test"]:
+        scored = [
+            metrics.resampled(one.predictions, run.sets["test"], run.scale, seed=0, resamples=RESAMPLES) for one in at
+        ]
+        found |= {name: _crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
+        found["length"] = _mean([one.length for one in at], groups["test"])
+    found["evidence"] = _mean([one.evidence for one in at], groups["validation"])
+    if arm is not None:
+        generates = arm.generates
+        found["accepted"] = _mean([one.accepted if generates else {} for one in several], groups["train"])
+        found["kept"] = _mean([one.kept for one in several], groups["train"])
+        found |= {name: _crossed([metrics.constant(float(one.spent[name]), RESAMPLES) for one in at]) for name in SPENT}
+    return found
+
+
+def _mean(scores: Sequence[Mapping[str, float]], group_of: Mapping[str, str]) -> Resampled | None:
+    return _crossed([metrics.resampled_mean(one, group_of, seed=0, resamples=RESAMPLES) for one in scores])
+
+
+def _crossed(runs: Sequence[Resampled | None]) -> Resampled | None:
+    return metrics.crossed(runs, seed=0)
+
+
+def _told(one: Resampled | None, reference: Resampled | None, p: tuple[float, float] | None) -> dict[str, Any] | None:
+    """Return a number with its interval and, of an arm that is not the reference, its difference from it."""
+    if one is None:
+        return None
+    told = _with_interval(one)
+    apart = metrics.difference(one, reference)
+    if apart is not None:
+        told["difference"] = _with_interval(apart)
+        if p is not None:
+            told["difference"] |= {"p": p[0], "p_holm": p[1]}
+    return told
+
+
+def _with_interval(one: Resampled) -> dict[str, Any]:
+    ends = metrics.percentiles(one.drawn_R)
+    same = ends is not None and ends[0] == ends[1] and bool(np.all(one.drawn_R == one.drawn_R[0]))
+    low, high = ends if ends is not None and not same else (None, None)
+    return {"value": one.value, "low": low, "high": high}
+
+
+def _adjusted(
+    design: Design, found: Mapping[str, Mapping[str, _Numbers]], weights: str, number: str
+) -> dict[str, tuple[float, float]]:
+    """Return arm -> (p, p adjusted by Holm over the arms) of its difference from the reference."""
+    reference = found[design.reference][weights].get(number)
+    apart = {
+        name: metrics.difference(numbers[weights].get(number), reference)
+        for name, numbers in found.items()
+        if name != design.reference
+    }
+    p = {
+        name: metrics.two_sided(one.drawn_R)
+        for name, one in apart.items()
+        if one is not None and bool(np.isfinite(one.drawn_R).all())
+    }
+    return dict(zip(p, zip(p.values(), metrics.holm(list(p.values())), strict=True), strict=True))
+
+
+def _baselines(run: Run, several: _Several) -> dict[str, Any]:
+    """Return what the numbers on the test set must be compared with."""
+    test, train = run.sets["test"], run.sets["train"]
+    if not test:
+        return {}
+    ceiling = metrics.human_ceiling(test, run.scale)
+    shots = [one.shots for one in several if one.shots]
+    return {
+        "majority": metrics.majority(train, test, run.scale).as_dict(),
+        "human_ceiling": asdict(ceiling) if ceiling else None,
+        "shots": metrics.score(shots[0], test, run.scale).as_dict() if shots else None,
+    }
+
+
+def _exact(several: _Several, at: Callable[[Reading], At]) -> dict[str, Any] | None:
+    """Return the certified bounds of the mean log evidence, means over seeds; None where nothing was enumerated."""
+    found = [one.exact for one in map(at, several) if one.exact is not None]
+    if not found or len(found) < len(several):
+        return None
+    lower = [one["lower"] for one in found if one["lower"] is not None]
+    return {
+        "items": found[0]["items"],
+        "lower": sum(lower) / len(lower) if len(lower) == len(found) else None,
+        "without_lower": sum(one["without_lower"] for one in found),
+        "upper": sum(one["upper"] for one in found) / len(found),
+    }
+
+
+def _by_label(several: _Several) -> list[dict[str, Any]]:
+    """Return per level the means over seeds."""
+    return [
+        {
+            "level": rows[0]["level"],
+            "examples": rows[0]["examples"],
+            **{name: _mean_of([row[name] for row in rows]) for name in ("kept_share", "first_accepted")},
+        }
+        for rows in zip(*(reading.by_label for reading in several), strict=True)
+    ]
+
+
+def _mean_of(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _reliability(several: _Several, run: Run) -> list[dict[str, Any]]:
+    """Return the reliability bins of the chosen weights on the test set, all seeds' predictions together."""
+    test: Sequence[Example] = run.sets["test"]
+    if not test:
+        return []
+    each = [metrics.score(one.at[one.chosen].predictions, test, run.scale).reliability for one in several]
+    pooled = []
+    for bins in zip(*each, strict=True):
+        count = sum(one.count for one in bins)
+        pooled.append(
+            {
+                "low": bins[0].low,
+                "high": bins[0].high,
+                "count": count,
+                "confidence": _weighted([(one.confidence, one.count) for one in bins], count),
+                "accuracy": _weighted([(one.accuracy, one.count) for one in bins], count),
+            }
+        )
+    return pooled
+
+
+def _weighted(pairs: Sequence[tuple[float | None, int]], count: int) -> float | None:
+    return sum((value or 0.0) * weight for value, weight in pairs) / count if count else None

@@ -1,0 +1,213 @@
+"""Results -> tables: Markdown to read, LaTeX for a paper, CSV for everything else."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.report.tables import number, within
+
+#: Number -> (title, digits): how well, what was drawn, and what it took.
+SCORES = {
+    "accuracy": ("accuracy", 3),
+    "within_one": ("within one", 3),
+    "mae": ("MAE", 3),
+    "quadratic_kappa": ("quadratic kappa", 3),
+    "log_likelihood": ("log-likelihood", 3),
+    "ece": ("ECE", 3),
+    "evidence": ("evidence", 3),
+}
+COSTS = {
+    "accepted": ("first attempts accepted", 3),
+    "kept": ("kept", 3),
+    "length": ("completion, tokens", 1),
+    "iterations": ("iterations", 1),
+    "steps": ("steps", 0),
+    "generated_tokens": ("generated tokens", 0),
+    "prompt_tokens": ("prompt tokens", 0),
+    "seconds": ("seconds", 0),
+}
+DIFFERENCES = ("accuracy", "mae", "log_likelihood", "evidence", "length", "generated_tokens")
+_ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+_Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a caption; cells are plain text."""
+
+    caption: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(results: _Results) -> list[Table]:
+    """Return all tables of a comparison."""
+    held = _held(results)
+    found = [
+        Table(f"On the test set, weights that validation chose; {held}", *_scores(results, "chosen")),
+        Table(f"Minus {results['reference']}, weights that validation chose", *_apart(results, "chosen")),
+        Table(f"On the test set, last weights; {held}", *_scores(results, "last")),
+        Table(f"Minus {results['reference']}, last weights", *_apart(results, "last")),
+        Table("What was drawn for training, and what it took until the last iteration", *_costs(results)),
+    ]
+    exact = _exact(results)
+    return [*found, Table("Exact evidence: certified bounds of mean log p(y* | x), nats", *exact)] if exact else found
+
+
+def _held(results: _Results) -> str:
+    iterations, seeds = results["config"]["iterations"], len(results["seeds"])
+    runs = f"{seeds} seed{'s' * (seeds > 1)}"
+    if results["equal"] == "tokens":
+        return f"equal: generated tokens, those of {results['reference']} in {iterations} iterations; {runs}"
+    return f"equal: {iterations} iterations of as many gradient steps; {runs}"
+
+
+def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
+    """Return the columns that some arm has."""
+    return [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
+
+
+def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    shown = _shown(results, SCORES, weights)
+    rows: list[tuple[str, ...]] = []
+    for title, scores in _baselines(results):
+        rows.append((title, *(number(scores.get(name), SCORES[name][1]) for name in shown)))
+    rows.append(("base model", *(_cell(results["base"].get(name), SCORES[name][1]) for name in shown)))
+    rows += [(_named(arm), *(_cell(arm[weights][name], SCORES[name][1]) for name in shown)) for arm in results["arms"]]
+    return ("arm", *(SCORES[name][0] for name in shown)), tuple(rows)
+
+
+def _baselines(results: _Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    found = results["baselines"]
+    if found.get("majority"):
+        yield "majority label", found["majority"]
+    if found.get("human_ceiling"):
+        yield "one person, against the others", found["human_ceiling"]
+    if found.get("shots"):
+        yield f"base model, {results['config'].get('shots')} solved examples", found["shots"]
+
+
+def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    columns = {**SCORES, **COSTS}
+    shown = [
+        name
+        for name in DIFFERENCES
+        if any((arm[weights].get(name) or {}).get("difference") for arm in _others(results))
+    ]
+    tested = [
+        name
+        for name in shown
+        if any("p_holm" in (arm[weights][name] or {}).get("difference", {}) for arm in _others(results))
+    ]
+    head = [cell for name in shown for cell in (columns[name][0], *(["p (Holm)"] if name in tested else []))]
+    rows = []
+    for arm in _others(results):
+        cells = []
+        for name in shown:
+            apart = (arm[weights].get(name) or {}).get("difference")
+            cells.append(_cell(apart, columns[name][1], signed=True))
+            if name in tested:
+                cells.append(number((apart or {}).get("p_holm"), 3))
+        rows.append((_named(arm), *cells))
+    return ("arm", *head), tuple(rows)
+
+
+def _costs(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    shown = _shown(results, COSTS, "last")
+    rows = [(_named(arm), *(_cell(arm["last"][name], COSTS[name][1]) for name in shown)) for arm in results["arms"]]
+    return ("arm", *(COSTS[name][0] for name in shown)), tuple(rows)
+
+
+def _exact(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
+    if not results["base"]["exact"]:
+        return None
+    base = _bounds(results["base"]["exact"])
+    rows = [
+        (_named(arm), base, _bounds(arm["exact"]["chosen"]), _bounds(arm["exact"]["last"])) for arm in results["arms"]
+    ]
+    return ("arm", "base model", "chosen", "last"), tuple(rows)
+
+
+def _bounds(exact: Mapping[str, Any] | None) -> str:
+    """Return the bounds; where an item's is 0 the mean of the lower ones is of the others, and says so."""
+    if exact is None:
+        return "–"
+    missing = f" (lower: without {exact['without_lower']})" if exact["without_lower"] else ""
+    return f"{number(exact['lower'], 3)} .. {number(exact['upper'], 3)}{missing}"
+
+
+def _others(results: _Results) -> list[Mapping[str, Any]]:
+    return [arm for arm in results["arms"] if arm["name"] != results["reference"]]
+
+
+def _named(arm: Mapping[str, Any]) -> str:
+    return f"{arm['name']} (control)" if arm["control"] else str(arm["name"])
+
+
+def _cell(one: Mapping[str, Any] | None, digits: int, *, signed: bool = False) -> str:
+    if one is None:
+        return "–"
+    ends = None if one["low"] is None else (one["low"], one["high"])
+    if signed:
+        shown = f"{one['value']:+.{digits}f}"
+        return shown if ends is None else f"{shown} [{ends[0]:+.{digits}f}, {ends[1]:+.{digits}f}]"
+    return within(float(one["value"]), ends, digits)
+
+
+def latex(several: Sequence[Table]) -> str:
+    r"""Return the tables in LaTeX; they need ``\usepackage{booktabs}``."""
+    return "\n".join(_latex(one) for one in several)
+
+
+def _latex(one: Table) -> str:
+    def row(cells: Sequence[str]) -> str:
+        return " & ".join(_escaped(cell) for cell in cells) + r" \\"
+
+    columns = "l" + "r" * (len(one.head) - 1)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_escaped(one.caption)}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            row(one.head),
+            r"\midrule",
+            *map(row, one.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    plain = re.sub(r"[\\~^]", lambda match: _ESCAPED[match[0]], text)
+    return (
+        re.sub(r"(?<!\\)[&%$#_]", lambda match: f"\\{match[0]}", plain).replace("–", "--").replace("<", r"\textless{}")
+    )
+
+
+def long_csv(results: _Results) -> str:
+    """Return every number as a row: arm, weights, number, value, low, high, and its difference from the reference."""
+    names = ("value", "low", "high")
+    head = ["arm", "weights", "number", *names, *(f"difference_{name}" for name in (*names, "p", "p_holm"))]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(head)
+    blocks: list[tuple[str, str, Mapping[str, Any]]] = [("base model", "base", results["base"])]
+    blocks += [(arm["name"], weights, arm[weights]) for arm in results["arms"] for weights in ("chosen", "last")]
+    get: Callable[[Mapping[str, Any], str], Any] = lambda one, name: "" if one.get(name) is None else one[name]  # noqa: E731
+    for arm, weights, numbers in blocks:
+        for name, one in numbers.items():
+            if one is not None and name != "exact":
+                apart = one.get("difference") or {}
+                row = [get(one, key) for key in names] + [get(apart, key) for key in (*names, "p", "p_holm")]
+                writer.writerow([arm, weights, name, *row])
+    return file.getvalue()

@@ -1,0 +1,78 @@
+"""What is looked at before a run begins: the directory, what engine and processes can do, and the machine."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from rationem.config import FitConfig
+from rationem.engines.opening import Choice, check_urls, vllm_launch
+from rationem.errors import ConfigError, RunError
+from rationem.scale import MARKER
+from rationem.schemes import Scheme
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse a place that holds something else than a run.
+
+    Raises:
+        RunError: says what is there.
+    """
+    for place in (directory, *directory.parents):
+        if place.is_file():
+            raise RunError(f"{place} is a file; --output names a directory.")
+    ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
+    if (
+        directory.is_dir()
+        and not (directory / "ledger.sqlite").is_file()
+        and {p.name for p in directory.iterdir()} - ours
+    ):
+        raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
+
+
+def check_engine(config: FitConfig, scheme: Scheme) -> None:
+    """Find what the engine that generates, or the processes that train, cannot do.
+
+    Raises:
+        ConfigError: says what, and what to do.
+    """
+    if config.engine == "endpoint":
+        raise ConfigError(
+            "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
+            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
+            "rationalize@teacher --teacher URL."
+        )
+    if config.engine == "vllm":
+        if any(proposal.prompt == "posterior" for proposal in scheme.plan):
+            raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
+        if config.exact_items:
+            raise ConfigError("--exact-items enumerates, which vLLM cannot. Use --engine transformers.")
+    elif config.vllm_python or config.vllm_args or config.handover != "auto":
+        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+    if config.parallel == "fsdp" and (config.processes or 1) < 2:
+        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
+    check_urls(config.teacher)
+    if scheme.uses_teacher and not config.teacher:
+        raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
+    if config.teacher and not scheme.uses_teacher:
+        raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
+def check_machine(config: FitConfig) -> None:
+    """Find what this machine lacks, before anything is written.
+
+    Raises:
+        ConfigError: there is no GPU, fewer than processes, no vLLM, or none of what losses are to be logged to.
+    """
+    import torch
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
+    if gpus and (config.processes or 1) > gpus:
+        raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
+    missing = [name for name in config.report_to if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
+    if config.engine == "vllm":
+        vllm_launch(Choice(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))

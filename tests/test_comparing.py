@@ -1,0 +1,170 @@
+"""A comparison on the embedded world, through the command line: all else equal, resumable, recomputable."""
+
+import csv
+import io
+import json
+import shutil
+import sqlite3
+
+import pytest
+
+from rationem import Ledger
+from rationem.cli import main
+from rationem.comparing import page
+from rationem.comparing.tables import tables
+
+pytestmark = pytest.mark.slow
+SMALL = (
+    *("--world-size", "60", "--iterations", "2", "--steps", "4", "--draws", "2", "--evidence-draws", "1"),
+    *("--wrong-hints", "4", "--threads", "1", "--sampling-batch", "128", "--device", "cpu", "--exact-items", "3"),
+    *("--enumerate-above", "0.01"),
+)
+TABLES = ("trials", "scores", "likelihoods", "kept", "states", "predictions", "examples")
+
+
+def compare(output, *more):
+    assert main(["compare", "world", "--output", str(output), *SMALL, *more]) == 0
+    return json.loads((output / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    output = tmp_path_factory.mktemp("compared") / "c"
+    return output, compare(output, "--schemes", "rs:2,pps", "--seeds", "2")
+
+
+def rows(run):
+    with sqlite3.connect(run / "ledger.sqlite") as db:
+        found = {table: sorted(map(repr, db.execute(f"SELECT * FROM {table}"))) for table in TABLES}
+        phases = db.execute("SELECT iteration, phase FROM iterations ORDER BY 1, 2").fetchall()
+        records = db.execute("SELECT record FROM iterations WHERE phase IN ('exact', 'evidence', 'test', 'e_step')")
+        return found, phases, sorted(json.dumps({**json.loads(text), "seconds": 0}) for (text,) in records)
+
+
+def test_a_run_of_a_comparison_is_the_run_that_fit_makes(done, tmp_path):
+    """What is taken over from the base model's directory is what the run would have measured, to the bit."""
+    more = ["--scheme", "pps", "--seed", "1", "--split-seed", "0"]
+    assert main(["fit", "world", "--output", str(tmp_path / "alone"), *SMALL, *more]) == 0
+    alone, within = rows(tmp_path / "alone"), rows(done[0] / "pps" / "seed-1")
+    assert alone[0] == within[0]
+    assert alone[1:] == within[1:]
+
+
+def test_all_arms_have_the_same_data_base_scores_and_steps(done):
+    results = done[1]
+    assert [arm["name"] for arm in results["arms"]] == ["RS(2)", "PPS", "answer alone"]
+    assert results["seeds"] == [0, 1]
+    assert results["seeds_unfinished"] == []
+    for arm in results["arms"]:
+        assert arm["last"]["iterations"]["value"] == 2
+        assert arm["last"]["steps"]["value"] == 8
+        firsts = [curve[0] for curve in arm["curves"]]
+        assert firsts == [curve[0] for curve in results["arms"][0]["curves"]]
+    with_data = {arm: rows(done[0] / arm / "seed-0")[0]["examples"] for arm in ("rs-2", "pps", "answer-alone")}
+    assert (
+        with_data["rs-2"]
+        == with_data["pps"]
+        == with_data["answer-alone"]
+        == rows(done[0] / "pps" / "seed-1")[0]["examples"]
+    )
+
+
+def test_numbers_are_those_of_the_runs(done):
+    """Means over seeds of what every run's own metrics.json says."""
+    output, results = done
+    for arm in results["arms"]:
+        summaries = [json.loads((output / arm["directory"] / f"seed-{s}" / "metrics.json").read_text()) for s in (0, 1)]
+        for weights, which in (("chosen", "best_iteration"), ("last", "last_iteration")):
+            entries = [summary["iterations"][summary[which]] for summary in summaries]
+            for name in ("accuracy", "mae", "quadratic_kappa", "log_likelihood", "ece"):
+                mean = sum(entry["test"][name] for entry in entries) / 2
+                assert arm[weights][name]["value"] == pytest.approx(mean), name
+            evidence = sum(entry["evidence"]["score"] for entry in entries) / 2
+            assert arm[weights]["evidence"]["value"] == pytest.approx(evidence)
+        tokens = sum(
+            entry["e_step"]["generated_tokens"] for summary in summaries for entry in summary["iterations"][1:]
+        )
+        assert arm["last"]["generated_tokens"]["value"] == tokens / 2
+
+
+def test_differences_are_from_the_reference_and_lie_in_their_intervals(done):
+    reference, *others = done[1]["arms"]
+    assert "difference" not in reference["chosen"]["accuracy"]
+    for arm in others:
+        for name in ("accuracy", "log_likelihood", "evidence", "mae"):
+            apart = arm["last"][name]["difference"]
+            assert apart["value"] == pytest.approx(arm["last"][name]["value"] - reference["last"][name]["value"])
+            assert apart["low"] <= apart["high"]
+            assert 0 < apart["p"] <= apart["p_holm"] <= 1
+            excludes = apart["low"] > 0 or apart["high"] < 0
+            assert (apart["p"] < 0.06) >= excludes
+
+
+def test_exact_evidence_is_bounded_and_the_same_base_for_all(done):
+    exact = done[1]["base"]["exact"]
+    assert exact["items"] == 3
+    assert exact["lower"] is None or exact["lower"] <= exact["upper"] <= 0
+    for arm in done[1]["arms"]:
+        for weights in ("chosen", "last"):
+            assert arm["exact"][weights]["upper"] <= 0
+
+
+def test_every_file_is_computed_again_from_the_ledgers(done, capsys):
+    output, _ = done
+    names = [path.name for path in sorted(output.iterdir()) if path.is_file() and path.name != "comparison.json"]
+    assert {"results.json", "results.csv", "table.tex", "report.md", "report.html", "reliability.svg"} <= set(names)
+    before = {name: (output / name).read_bytes() for name in names}
+    for name in names:
+        (output / name).unlink()
+    assert main(["report", str(output)]) == 0
+    assert {name: (output / name).read_bytes() for name in names} == before
+    assert capsys.readouterr().out.strip() == (output / "report.md").read_text().strip()
+
+
+def test_a_finished_comparison_finds_itself_finished_by_its_directory_alone(done):
+    output, results = done
+    times = {path: path.stat().st_mtime_ns for path in output.rglob("ledger.sqlite")}
+    assert main(["compare", "--output", str(output)]) == 0
+    assert times == {path: path.stat().st_mtime_ns for path in output.rglob("ledger.sqlite")}
+    assert json.loads((output / "results.json").read_text()) == results
+
+
+def test_a_seed_that_one_arm_has_not_finished_is_left_out_and_said(done, tmp_path):
+    output = tmp_path / "c"
+    shutil.copytree(done[0], output)
+    ledger = Ledger(output / "pps" / "seed-1")
+    with ledger.transaction() as db:
+        db.execute("DELETE FROM iterations WHERE phase='finished'")
+    ledger.close()
+    results = page.write(output)
+    assert results["seeds"] == [0]
+    assert results["seeds_unfinished"] == [1]
+    assert "Seeds 1 are not finished with every arm and left out." in (output / "report.md").read_text()
+    assert main(["compare", "--output", str(output)]) == 0
+    assert json.loads((output / "results.json").read_text())["seeds"] == [0, 1]
+
+
+def test_the_csv_has_every_number_and_the_tables_every_arm(done):
+    output, results = done
+    lines = list(csv.DictReader(io.StringIO((output / "results.csv").read_text())))
+    told = {(line["arm"], line["weights"], line["number"]): line for line in lines}
+    for arm in results["arms"]:
+        line = told[arm["name"], "chosen", "accuracy"]
+        assert float(line["value"]) == arm["chosen"]["accuracy"]["value"]
+    for one in tables(results):
+        assert all(len(row) == len(one.head) for row in one.rows)
+    tex = (output / "table.tex").read_text()
+    assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == len(tables(results))
+    assert "answer alone (control)" in tex
+
+
+def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(tmp_path):
+    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0")
+    results = compare(tmp_path / "c", *more)
+    rs4, rs1, control = results["arms"]
+    budget, spent = rs4["last"]["generated_tokens"]["value"], rs1["last"]["generated_tokens"]["value"]
+    per_iteration = spent / rs1["last"]["iterations"]["value"]
+    assert rs1["last"]["iterations"]["value"] > rs4["last"]["iterations"]["value"] == 2
+    assert abs(spent - budget) <= per_iteration
+    assert control["last"]["iterations"]["value"] == 2
+    assert "equal: generated tokens, those of RS(4) in 2 iterations" in (tmp_path / "c" / "report.md").read_text()

@@ -1,0 +1,129 @@
+"""What is compared, and what a comparison that goes on may change."""
+
+import json
+
+import pytest
+
+from rationem import FitConfig
+from rationem.cli import main
+from rationem.comparing import Arm, Design, parse_arms
+from rationem.comparing.design import read_design, write_design
+from rationem.errors import ConfigError, RunError
+
+
+def design(arms="rs:1,pps", reference="RS(1)", seeds=(0, 1), equal="iterations", **config):
+    return Design(FitConfig(data=("world",), **config), parse_arms(arms), reference, seeds, equal)
+
+
+def test_arms_are_named_schemes_with_selectors():
+    arms = parse_arms("rs:4, star ,pps,rationalize@base*2/resample,mine=forward*2+rationalize/pool,exact")
+    assert [arm.name for arm in arms] == [
+        *("RS(4)", "STaR", "PPS", "rationalize@base*2 resample", "mine", "exact EM", "answer alone"),
+    ]
+    assert [arm.selector for arm in arms] == ["first", "first", "first", "resample", "pool", "first", "first"]
+    assert [arm.directory for arm in arms] == [
+        *("rs-4", "star", "pps", "rationalize-base-2-resample", "mine", "exact-em", "answer-alone"),
+    ]
+    assert [arm.control for arm in arms] == [False] * 6 + [True]
+    assert [arm.generates for arm in arms] == [True] * 5 + [False] * 2
+
+
+def test_the_control_is_added_once_and_can_be_left_out():
+    assert [arm.scheme for arm in parse_arms("star,direct")] == ["star", "direct"]
+    assert [arm.scheme for arm in parse_arms("star", control=False)] == ["star"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("strar", "Did you mean 'star'"),
+        ("star/best", "Unknown selector 'best'"),
+        (" , ", "names none"),
+        ("star,star", "would share a directory"),
+        ("a b=star,a-b=pps", "'a-b' and 'a b' would share a directory"),
+        ("base=star", "'base' and the base model would share"),
+        ("=star", "an empty name"),
+    ],
+)
+def test_arms_that_cannot_be_are_explained(text, said):
+    with pytest.raises(ConfigError, match=said):
+        parse_arms(text)
+
+
+def test_designs_that_cannot_be_are_explained():
+    with pytest.raises(ConfigError, match=r"none of the arms.*'RS\(1\)', 'PPS', 'answer alone'"):
+        design(reference="pss")
+    with pytest.raises(ConfigError, match="generates none"):
+        design(reference="answer alone", equal="tokens")
+    with pytest.raises(ConfigError, match="--schedule cosine"):
+        design(equal="tokens", schedule="cosine")
+
+
+def test_a_design_is_read_as_it_was_written(tmp_path):
+    one = design(arms="rs:1,näme=star/all", seeds=(3, 4), equal="tokens", seed=3)
+    write_design(one, tmp_path / "c")
+    assert read_design(tmp_path / "c") == one
+
+
+def test_a_comparison_goes_on_with_more_arms_and_seeds_and_never_with_less(tmp_path):
+    write_design(design(), tmp_path)
+    write_design(design(arms="rs:1,pps,star", seeds=(0, 1, 2)), tmp_path)
+    assert [arm.name for arm in read_design(tmp_path).arms] == ["RS(1)", "PPS", "STaR", "answer alone"]
+    for less, said in (
+        (design(), "without STaR"),
+        (design(arms="rs:1,pps,star"), "without 2"),
+        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), reference="PPS"), r"the reference 'RS\(1\)'; asked is 'PPS'"),
+        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), equal="tokens"), "equal iterations; asked is tokens"),
+    ):
+        with pytest.raises(RunError, match=said):
+            write_design(less, tmp_path)
+
+
+def test_a_directory_with_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("years of work")
+    with pytest.raises(RunError, match="other files and no comparison"):
+        write_design(design(), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(RunError, match="no comparison"):
+        read_design(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"version": 1}', '{"version": 9}', '{"version": 1, "config": {"x": 1}}'])
+def test_a_broken_design_is_no_traceback(tmp_path, text):
+    (tmp_path / "comparison.json").write_text(text)
+    with pytest.raises((RunError, ConfigError)):
+        read_design(tmp_path)
+
+
+def test_a_dry_run_shows_the_runs_and_writes_nothing(tmp_path, capsys):
+    arguments = ["--schemes", "rs:2,pps", "--seeds", "2", "--seed", "5", "--reference", "pps"]
+    assert main(["compare", "world", *arguments, "--output", str(tmp_path / "c"), "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "PPS: --scheme pps --selector first  (reference)" in said
+    assert "answer alone: --scheme direct --selector first  (control)" in said
+    assert "6 runs: 3 arms with seeds 5, 6; equal: iterations" in said
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--schemes", "rs:2,weigh=direct/weighted"], "selector 'weighted' weighs"),
+        (["--seeds", "0"], "--seeds 0"),
+        (["--schemes", "rationalize@teacher"], "Name its server"),
+        (["--teacher", "http://127.0.0.1:1"], "no arm asks it"),
+        (["--engine", "vllm"], "enumerates"),
+        (["--reference", "star2"], "none of the arms"),
+    ],
+)
+def test_what_is_wrong_with_any_arm_is_said_before_the_first_runs(tmp_path, more, said, capsys):
+    assert main(["compare", "world", "--output", str(tmp_path / "c"), "--dry-run", *more]) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
+
+
+def test_the_recorded_design_is_json_for_others(tmp_path):
+    write_design(design(), tmp_path)
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    assert found["arms"][0] == {"name": "RS(1)", "scheme": "rs:1", "selector": "first"}
+    assert Arm(**found["arms"][1]).name == "PPS"
