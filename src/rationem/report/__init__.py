@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem.ledger import write_text
+from rationem.report.page import write_page
 from rationem.report.summary import summarize
 from rationem.report.text import markdown
 from rationem.report.trust import doubts
@@ -15,8 +16,10 @@ __all__ = ["doubts", "markdown", "summarize", "write"]
 
 
 def write(directory: Path) -> dict[str, Any]:
-    """Compute the summary of a run and write ``metrics.json`` and ``report.md`` beside its ledger."""
+    """Compute the summary of a run and write ``metrics.json``, ``report.md`` and ``report.html`` beside its ledger."""
     summary = summarize(directory)
     write_text(directory / "metrics.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(directory / "report.md", markdown(summary))
+    name = directory.name
+    write_page({name: directory}, directory / "report.html", summaries={name: summary})
     return summary

@@ -1,0 +1,8 @@
+"""``report.html``: one file that opens offline, made from run directories alone; every text in it is only text."""
+
+from __future__ import annotations
+
+from rationem.report.page.nouns import Figure, Section
+from rationem.report.page.write import write_page
+
+__all__ = ["Figure", "Section", "write_page"]

@@ -1,0 +1,207 @@
+"""The page's figures, each one panel small enough for a phone, for a light and for a dark ground."""
+
+from __future__ import annotations
+
+import io
+import re
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.report.page.nouns import Figure, Plot
+from rationem.report.page.safe import clean
+from rationem.report.tables import number
+
+_INK, _GRID, _PAPER = "#1f2430", "#d3d8df", "#fefefe"
+_COLOURS = ("#0969a8", "#b3470a", "#0b7a55", "#a03a7d", "#7d6208", "#5c636d")
+#: Drawn once, for a light ground; every colour has its counterpart on a dark one.
+_DARK = dict(
+    zip(
+        (_INK, _GRID, _PAPER, *_COLOURS),
+        ("#e4e8ee", "#3c4450", "#10141a", "#62b4f2", "#f79a5e", "#4cc79c", "#ec94c8", "#d9b84a", "#aab2bd"),
+        strict=True,
+    )
+)
+_MARKERS, _DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")
+_SIZE = (4.8, 3.2)
+_SETTINGS = {
+    "svg.hashsalt": "rationem",
+    "svg.fonttype": "none",
+    "font.size": 10,
+    "text.parse_math": False,
+    "axes.axisbelow": True,
+    "grid.color": _GRID,
+    **dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of a figure.
+
+    Args:
+        name: in the legend.
+        points: (x, y), a y of None is left out.
+        errors: half lengths of error bars, one per point, or none.
+    """
+
+    name: str
+    points: tuple[tuple[float, float | None], ...]
+    errors: tuple[float, ...] = ()
+
+    @property
+    def known(self) -> tuple[tuple[float, float], ...]:
+        """The points that have a value."""
+        return tuple((x, y) for x, y in self.points if y is not None)
+
+
+def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float] | None = None) -> Plot | None:
+    """Return lines over the iterations; None where no line has a point.
+
+    Args:
+        title: what is shown.
+        unit: of the vertical axis.
+        lines: in the order of the legend.
+        level: name and height of a horizontal line to compare with.
+    """
+    shown = [line for line in lines if line.known]
+    if not shown:
+        return None
+
+    def paint(axes: Any) -> None:
+        for n, line in enumerate(shown):
+            x, y = zip(*line.known, strict=True)
+            axes.errorbar(x, y, yerr=line.errors or None, capsize=3, label=clean(line.name), **style(n))
+        if level is not None:
+            axes.axhline(level[1], color=_INK, linewidth=1, linestyle=(0, (4, 3)), label=clean(level[0]))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+
+    figure = drawn(paint, "iteration", unit, entries=len(shown) + (level is not None))
+    told = [f"{line.name}: {_listed(line)}" for line in shown]
+    told += [f"{level[0]}: {number(level[1])}"] if level else []
+    xs = sorted({x for line in shown for x, _ in line.known})
+    values = [dict(line.known) for line in shown]
+    rows = [[number(int(x)), *(number(value.get(x)) for value in values)] for x in xs]
+    rows += [[level[0], *(number(level[1]) for _ in shown)]] if level else []
+    label = f"{title} by iteration. {'. '.join(told)}."
+    return Plot(title, Figure(*figure, label), (["iteration", *(line.name for line in shown)], rows))
+
+
+def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Plot | None:
+    """Return how sure the judge is against how often it is right; None where it was not scored.
+
+    Args:
+        bins: the block ``reliability`` of the scores.
+    """
+    filled = [one for one in bins if one["count"]]
+    if not filled:
+        return None
+    most = max(one["count"] for one in filled)
+
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], color=_INK, linewidth=1, linestyle=(0, (4, 3)), label="as sure as right")
+        x, y = [one["confidence"] for one in filled], [one["accuracy"] for one in filled]
+        axes.plot(x, y, color=_COLOURS[0], linewidth=1)
+        sizes = [20 + 130 * one["count"] / most for one in filled]
+        axes.scatter(x, y, s=sizes, color=_COLOURS[0], label="a bin; larger: more items", zorder=3)
+        axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03))
+
+    figure = drawn(paint, "probability of the predicted level", "share that is right", entries=2)
+    told = [
+        f"{one['count']} items with a mean probability of {number(one['confidence'], 2)}: "
+        f"{number(one['accuracy'], 2)} right"
+        for one in filled
+    ]
+    rows = [
+        [f"{one['low']:.1f}–{one['high']:.1f}", *(number(one[key]) for key in ("count", "confidence", "accuracy"))]
+        for one in filled
+    ]
+    head = ["probability of the predicted level", "items", "mean probability", "share right"]
+    label = f"{title}. {'; '.join(told)}. A judge as sure as it is right lies on the diagonal."
+    return Plot(title, Figure(*figure, label), (head, rows))
+
+
+def stacks(title: str, unit: str, counts: Mapping[int, Mapping[str, int]], names: Mapping[str, str]) -> Plot | None:
+    """Return one bar per iteration, parted by what became of what is counted; None where nothing is.
+
+    Args:
+        title: what is shown.
+        unit: what is counted, in the plural.
+        counts: iteration -> key -> number.
+        names: key -> its name, in the order of the parts.
+    """
+    shown = {key: name for key, name in names.items() if any(each.get(key) for each in counts.values())}
+    if not shown:
+        return None
+    xs = list(counts)
+    tallest = max(sum(each.values()) for each in counts.values())
+
+    def paint(axes: Any) -> None:
+        floor = [0] * len(xs)
+        for n, (key, name) in enumerate(shown.items()):
+            heights = [counts[k].get(key, 0) for k in xs]
+            axes.bar(xs, heights, 0.66, bottom=floor, color=_COLOURS[n % len(_COLOURS)], label=name, edgecolor=_PAPER)
+            for x, low, high in zip(xs, floor, heights, strict=True):
+                if high > 0.08 * tallest and len(xs) <= 8:
+                    axes.text(x, low + high / 2, str(high), ha="center", va="center", color=_PAPER, size=9)
+            floor = [low + high for low, high in zip(floor, heights, strict=True)]
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.set(xlim=(min(xs) - 0.7, max(xs) + 0.7))
+
+    figure = drawn(paint, "iteration", unit, entries=len(shown))
+    told = [
+        f"Iteration {k}: {', '.join(f'{counts[k][key]} {name}' for key, name in shown.items() if counts[k].get(key))}"
+        for k in xs
+    ]
+    rows = [[str(k), *(str(counts[k].get(key, 0)) for key in shown), str(sum(counts[k].values()))] for k in xs]
+    label = f"{title}: number of {unit} by iteration. {'. '.join(told)}."
+    return Plot(title, Figure(*figure, label), (["iteration", *shown.values(), "all"], rows))
+
+
+def _listed(line: Line) -> str:
+    return ", ".join(f"{number(y)} in iteration {x:g}" for x, y in line.known)
+
+
+def colour(n: int) -> str:
+    """Return the colour of the n-th line or part; it has a counterpart for a dark ground."""
+    return _COLOURS[n % len(_COLOURS)]
+
+
+def style(n: int) -> dict[str, Any]:
+    """Return how the n-th line is told apart: by colour, marker and, where these repeat, dashes."""
+    dashes = _DASHES[n // len(_COLOURS) % len(_DASHES)]
+    return {"color": colour(n), "marker": _MARKERS[n % len(_MARKERS)], "markersize": 5, "linestyle": dashes}
+
+
+def drawn(paint: Callable[[Any], None], x: str, y: str, *, entries: int) -> tuple[str, str]:
+    """Return the SVG for a light and for a dark ground; the legend stands above the panel, in two columns.
+
+    Args:
+        entries: lines of the legend; the figure grows with them.
+    """
+    import matplotlib as mpl
+    from matplotlib.figure import Figure as Canvas
+
+    lines = (entries + 1) // 2
+    height = _SIZE[1] + 0.2 * max(0, lines - 1)
+    with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
+        # A name in a script that matplotlib's font has not: the reader's has it, for text stays text in the SVG.
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")
+        canvas = Canvas(figsize=(_SIZE[0], height))
+        top = 1 - (0.12 + 0.2 * lines) / height
+        canvas.subplots_adjust(left=0.15, right=0.97, bottom=0.5 / height, top=top)
+        axes = canvas.subplots()
+        paint(axes)
+        axes.set(xlabel=x, ylabel=y)
+        axes.grid(linewidth=0.7)
+        axes.spines[["top", "right"]].set_visible(False)
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2, "borderaxespad": 0.1}
+        axes.legend(frameon=False, fontsize=9, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, **place)
+        text = io.StringIO()
+        canvas.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
+    light = text.getvalue()
+    return light, _COLOUR.sub(lambda found: _DARK.get(found[0], found[0]), light)
+
+
+_COLOUR = re.compile(r"#[0-9a-f]{6}\b")

@@ -1,0 +1,44 @@
+"""Where a rationale speaks of the hint, so that the page can mark it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from rationem import leaks
+
+
+def finder(phrases: Sequence[str]) -> re.Pattern[str] | None:
+    """Return what finds any of the phrases as :func:`rationem.leaks.find` does; None without phrases."""
+    words = [phrase.split() for phrase in phrases if phrase.split()]
+    if not words:
+        return None
+    # The longest first: of two that begin at the same place the whole one is marked.
+    either = "|".join(r"\s+".join(map(re.escape, one)) for one in sorted(words, key=len, reverse=True))
+    return re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
+
+
+def spans(text: str, end: int | None, phrases: Sequence[str], pattern: re.Pattern[str] | None) -> list[list[int]]:
+    """Return where phrases stand in a completion, [start, end] in UTF-16 units, as JavaScript counts.
+
+    Args:
+        text: the completion.
+        end: where its verdict marker ends; what follows is no rationale. None is the whole text.
+        phrases: what is looked for.
+        pattern: of :func:`finder`.
+
+    Returns:
+        Empty where nothing is found. A phrase that stands there only after case folding, such as one with a sharp s,
+        marks the whole rationale.
+    """
+    rationale = text if end is None else text[:end]
+    if pattern is None or (not rationale.isascii() and leaks.find(rationale, phrases) is None):
+        return []
+    found = [match.span() for match in pattern.finditer(rationale) if leaks.find(match[0], phrases) is not None]
+    if not found and not rationale.isascii():
+        found = [(0, len(rationale))]
+    return [[_units(text, start), _units(text, stop)] for start, stop in found]
+
+
+def _units(text: str, offset: int) -> int:
+    return offset + sum(character > "\uffff" for character in text[:offset])

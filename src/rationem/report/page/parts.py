@@ -1,0 +1,283 @@
+"""What the page says of one run, part by part: a run's summary, and the few counts that it does not hold."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.report import sections, text
+from rationem.report.page import figures
+from rationem.report.page.nouns import Matrix, Part, Plot, Table, Told
+from rationem.report.page.rationales import OUTCOMES
+from rationem.report.reading import reading
+from rationem.report.tables import number, within
+from rationem.report.trust import compared, start_name
+from rationem.scale import Scale
+from rationem.types import State
+
+#: State -> what the page calls it.
+STATES = {
+    State.KEPT: "kept",
+    State.EXHAUSTED: "no try accepted",
+    State.TOO_LONG: "prompt too long",
+    State.DROPPED_AT_TRAINING: "too long to train on",
+    State.OWED: "owed by the engine",
+}
+#: Shades of the confusion matrix, the palest for no item.
+SHADES = 6
+
+
+def scored(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the split to show, with the scores before training and of the best iteration, or None.
+
+    It is the one that tells how good the judge is; of a run that has not come to its test, the validation set.
+    """
+    split, before, after = compared(summary)
+    if after or split == "validation":
+        return split, before, after
+    entries = {entry["iteration"]: entry.get("validation") for entry in summary["iterations"]}
+    return "validation", entries.get(0), entries.get(summary["best_iteration"])
+
+
+def learned(summary: Mapping[str, Any]) -> Part:
+    """Return the headline: one sentence, and which iteration it speaks of."""
+    told = f"{text.sizes(summary)} {text.chosen(summary)}{text.tested(summary)}".replace("**", "")
+    return Part("learned", "What was learned", (text.sentence(summary), text.settings(summary), told))
+
+
+def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Return what the accuracy must be compared with: name, number, and interval or remark; empty before any score."""
+    split, before, after = scored(summary)
+    if not before or not after:
+        return []
+    baselines = summary["baselines"][split]
+    best, ends = summary["best_iteration"], text.interval(after, summary["groups"][split])
+    found = [
+        (
+            f"judge, iteration {best}, {split}",
+            text.percent(after["accuracy"]),
+            ends,
+        ),
+        (start_name(summary), text.percent(before["accuracy"]), ""),
+        ("most frequent label", text.percent(baselines["majority"]["accuracy"]), ""),
+    ]
+    ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
+    if ceiling and beside:
+        same = f"the judge against the same raters: {text.percent(beside['accuracy'])}"
+        found.append(("one person against the other raters", text.percent(ceiling["accuracy"]), same))
+    return found
+
+
+def data(summary: Mapping[str, Any]) -> Part:
+    """Return how the data was read, and how far people agree on it."""
+    told = [*reading(summary), *sections.raters(summary)]
+    return Part("data", "How the data was read", tuple(told) or ("The run has no notes on how its data was read.",))
+
+
+def numbers(summary: Mapping[str, Any]) -> Part:
+    """Return the tables of the headline numbers, one for each set that was or will be scored."""
+    splits = [split for split in ("test", "validation") if split in summary["baselines"]]
+    tables = tuple((f"{split} set", sections.headline_cells(summary, split)) for split in splits)
+    told = (sections.explained(summary, splits[0]),) if splits else ("There is no validation and no test set.",)
+    return Part("numbers", "Headline numbers", told, tables)
+
+
+def curves(runs: Sequence[Told]) -> Part:
+    """Return accuracy, log-likelihood and evidence by iteration; of several runs a line for each."""
+    split = "validation" if any(_series(told, "validation", "accuracy") for told in runs) else "test"
+    plots = [
+        figures.curves(f"Accuracy, {split}", "accuracy", _lines(runs, split, "accuracy"), _majority(runs, split)),
+        figures.curves(
+            f"Log-likelihood, {split}",
+            "nats per rating",
+            _lines(runs, split, "log_likelihood"),
+            _majority(runs, split, "log_likelihood"),
+        ),
+        figures.curves("Evidence score, validation", "nats per item", list(_evidence(runs))),
+    ]
+    told = "" if any(plots) else "No iteration is scored yet."
+    more = "Higher is better in all of them. The chosen iteration is the one with the best score on validation."
+    return Part("curves", "Iteration by iteration", (told or more,), plots=tuple(filter(None, plots)))
+
+
+def _lines(runs: Sequence[Told], split: str, key: str) -> list[figures.Line]:
+    if len(runs) > 1:
+        return [figures.Line(told.name, _series(told, split, key)) for told in runs]
+    found = {one: _series(runs[0], one, key) for one in (split, "test")}
+    return [figures.Line(one, points) for one, points in found.items()]
+
+
+def _series(told: Told, split: str, key: str) -> tuple[tuple[float, float | None], ...]:
+    return tuple((entry["iteration"], entry[split][key]) for entry in told.summary["iterations"] if split in entry)
+
+
+def _majority(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
+    """Return the line to compare with, where all runs have the same."""
+    found = {told.summary["baselines"].get(split, {}).get("majority", {}).get(key) for told in runs}
+    name = "most frequent label" if key == "accuracy" else "training marginal"
+    return (name, found.pop()) if len(found) == 1 and None not in found else None
+
+
+def _evidence(runs: Sequence[Told]) -> Iterator[figures.Line]:
+    for told in runs:
+        known = [(e["iteration"], e["evidence"]) for e in told.summary["iterations"] if e["evidence"]]
+        known = [(k, record) for k, record in known if record["score"] is not None]
+        errors = tuple(record["standard_error"] or 0.0 for _, record in known)
+        name = told.name if len(runs) > 1 else "score, with its standard error"
+        yield figures.Line(name, tuple((k, record["score"]) for k, record in known), errors)
+
+
+def confusion(told: Told) -> Part:
+    """Return the matrix of human by predicted level, of the chosen iteration."""
+    summary = told.summary
+    split, best = scored(summary)[0], summary["best_iteration"]
+    db = read_only(told.directory)
+    try:
+        predictions, examples = read_predictions(db, best, split), read_examples(db, split)
+        scale = Scale.from_description(read_manifest(db)["task"]["scale"])
+    finally:
+        db.close()
+    title = f"Confusion matrix, {split}, iteration {best}"
+    if not predictions:
+        return Part("confusion", title, (f"The {split} set is not scored in iteration {best} yet.",))
+    answers = {x.id: x.answer for x in examples}
+    counts = Counter((answers[p.example_id], p.predicted) for p in predictions)
+    none = any(predicted is None for _, predicted in counts)
+    columns: list[str | None] = [*scale.levels, *([None] if none else [])]
+    rows = tuple((level, tuple(_cells([counts[level, column] for column in columns]))) for level in scale.levels)
+    said = (
+        "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
+        "items and its share of the row. The darker, the larger the share."
+    )
+    names = tuple("no verdict" if column is None else column for column in columns)
+    return Part("confusion", title, (said,), matrix=Matrix("people gave", names, rows))
+
+
+def _cells(counts: Sequence[int]) -> Iterator[tuple[str, int]]:
+    """Yield text and shade of a row's cells.
+
+    >>> list(_cells([1, 0, 3]))
+    [('1 (25 %)', 2), ('0', 0), ('3 (75 %)', 5)]
+    """
+    total = sum(counts)
+    for count in counts:
+        share = count / total if total else 0.0
+        yield (f"{count} ({100 * share:.0f} %)", min(SHADES, 1 + int(share * SHADES))) if count else ("0", 0)
+
+
+def reliability(summary: Mapping[str, Any]) -> Part:
+    """Return how sure the chosen iteration is against how often it is right."""
+    split, _, after = scored(summary)
+    title = f"Reliability, {split}, iteration {summary['best_iteration']}"
+    plot = figures.reliability(title, after["reliability"]) if after else None
+    if plot is None:
+        return Part("reliability", title, (f"The {split} set is not scored in that iteration yet.",))
+    said = [f"Expected calibration error {number(after['ece'])} (10 bins)."]
+    if fit := summary["calibration"]:
+        said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
+    return Part("reliability", title, (" ".join(said),), plots=(plot,))
+
+
+def outcomes(summary: Mapping[str, Any]) -> Part:
+    """Return what became of every training example and of every try, by iteration."""
+    steps = {entry["iteration"]: entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")}
+    title = "Every example of every iteration"
+    if not steps:
+        return Part("outcomes", title, ("There is no E-step yet.",))
+    plots: list[Plot | None] = [
+        figures.stacks(
+            "How the training examples ended", "examples", {k: one["states"] for k, one in steps.items()}, STATES
+        ),
+        figures.stacks("What became of the tries", "tries", {k: one["outcomes"] for k, one in steps.items()}, OUTCOMES),
+    ]
+    return Part(
+        "outcomes", title, (text.accounted(summary),), (("", text.accounts(summary)),), plots=tuple(filter(None, plots))
+    )
+
+
+def cost(summary: Mapping[str, Any]) -> Part:
+    """Return what the draws for training cost, in all and per kept example, and the seconds of every phase."""
+    paid = [entry for entry in summary["iterations"] if (entry.get("e_step") or {}).get("cost")]
+    rows = []
+    for entry in paid:
+        spent = entry["e_step"]["cost"]
+        each = spent["per_kept"]
+        rows.append(
+            [
+                str(entry["iteration"]),
+                *(f"{spent[key]:,}" for key in ("prompt_tokens", "generated_tokens")),
+                number(spent["seconds"], 1),
+                number(spent["kept_examples"]),
+                *(number(each[key], 1) for key in ("prompt_tokens", "generated_tokens")),
+                number(each["seconds"], 3),
+            ]
+        )
+    head = ["iteration", "prompt tokens", "generated tokens", "seconds of drawing", "examples kept"]
+    head += ["prompt tokens per kept", "generated tokens per kept", "seconds per kept"]
+    tables = [("draws for training", (head, rows))] if rows else []
+    said = f"In all {number(summary['seconds'], 1)} seconds, evaluation included."
+    return Part("cost", "Cost", (said,), (*tables, ("seconds of every phase", _phases(summary))))
+
+
+def _phases(summary: Mapping[str, Any]) -> Table:
+    phases = list(dict.fromkeys(phase for entry in summary["iterations"] for phase in entry["seconds"]))
+    rows = [
+        [
+            start_name(summary) if entry["iteration"] == 0 else f"iteration {entry['iteration']}",
+            *(number(entry["seconds"].get(phase), 1) for phase in phases),
+            number(sum(entry["seconds"].values()), 1),
+        ]
+        for entry in summary["iterations"]
+    ]
+    return ["", *(phase.replace("_", "-") for phase in phases), "all"], rows
+
+
+def settings(summary: Mapping[str, Any]) -> Part:
+    """Return the settings, one row each."""
+    rows = [[key, _value(value)] for key, value in summary["config"].items()]
+    return Part("settings", "Settings", tables=(("", (["setting", "value"], rows)),))
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def arms(runs: Sequence[Told]) -> Table:
+    """Return one row per run: what its chosen iteration reaches, beside what it must be compared with."""
+    head = ["", "chosen iteration", "set", "accuracy", "log-likelihood", "before training", "most frequent label"]
+    head += ["one person against the others", "on the same raters", "generated tokens"]
+    rows = []
+    for told in runs:
+        summary = told.summary
+        split, before, after = scored(summary)
+        before, after, baselines = before or {}, after or {}, summary["baselines"].get(split) or {}
+        ends = after.get("intervals") or {}
+        drawn = [entry["e_step"]["generated_tokens"] for entry in summary["iterations"] if entry.get("e_step")]
+        rows.append(
+            [
+                told.name,
+                f"{summary['best_iteration']} of {summary['last_iteration']}",
+                split,
+                within(after.get("accuracy"), ends.get("accuracy")),
+                within(after.get("log_likelihood"), ends.get("log_likelihood")),
+                number(before.get("accuracy")),
+                number((baselines.get("majority") or {}).get("accuracy")),
+                number((baselines.get("human_ceiling") or {}).get("accuracy")),
+                number((after.get("beside_humans") or {}).get("accuracy")),
+                f"{sum(drawn):,}",
+            ]
+        )
+    return head, rows
+
+
+def anchor(name: str) -> str:
+    """Return a name as the end of an anchor.
+
+    >>> anchor("STaR, seed 0")
+    'star-seed-0'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

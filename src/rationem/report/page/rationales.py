@@ -1,0 +1,192 @@
+"""The browser of rationales: trials, prompts and labels as one block of data that the page's script shows."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rationem.leaks import PHRASES
+from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.report.page.marks import finder, spans
+from rationem.report.page.nouns import Told
+from rationem.report.page.prompts import Wording, wording
+from rationem.report.page.sample import Candidates, Choice, Key, candidates, choose
+from rationem.scale import Scale
+from rationem.types import Example, Outcome, Purpose
+
+#: Outcome -> what the page calls it.
+OUTCOMES = {
+    Outcome.ACCEPTED: "accepted",
+    Outcome.WRONG: "another level",
+    Outcome.UNPARSEABLE: "no verdict",
+    Outcome.TRUNCATED: "cut at the limit",
+    Outcome.LEAKED: "speaks of the hint",
+    Outcome.ENGINE_FAILED: "failed by the engine",
+}
+#: How far a verdict is from the label; the last is of those without one.
+GAPS = ("agrees", "off by one level", "off by more", "differs", "no verdict")
+_AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
+
+#: The order of purposes within an iteration.
+_ORDER = (Purpose.TRAIN, Purpose.EVAL, Purpose.CONTROL)
+
+_HOW = {
+    "forward": "from the question alone",
+    "rationalize": "shown the label",
+    "answer": "the label as it is, nothing drawn",
+    "posterior": "from the enumerated posterior",
+}
+_WHO = {"base": "by the base model", "teacher": "by the teacher"}
+
+
+@dataclass(slots=True)
+class _Names:
+    """Texts that many rows share, each kept once; a row holds its number."""
+
+    found: dict[Any, int] = field(default_factory=dict)
+
+    def number(self, one: Any) -> int:
+        return self.found.setdefault(one, len(self.found))
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """One run's ledger with what is the same for all its trials."""
+
+    told: Told
+    db: sqlite3.Connection
+    examples: Mapping[str, Example]
+    wording: Wording
+    scale: Scale
+    phrases: tuple[str, ...]
+    there: Candidates
+
+
+def rationales(runs: Sequence[Told], **limits: int) -> tuple[dict[str, Any], int]:
+    """Return the data of the browser of rationales, and how many trials it was chosen from.
+
+    Args:
+        runs: the runs, in the order in which they are shown.
+        limits: ``most_trials`` and ``most_text``, see :func:`rationem.report.page.sample.choose`.
+    """
+    opened: list[_Opened] = []
+    try:
+        for told in runs:
+            opened.append(_open(told))
+        choices = choose([one.there for one in opened], **limits)
+        return _data(opened, choices), sum(choice.total for choice in choices)
+    finally:
+        for one in opened:
+            one.db.close()
+
+
+def _open(told: Told) -> _Opened:
+    db = read_only(told.directory)
+    try:
+        manifest, config = read_manifest(db), told.summary["config"]
+        sets = {split: read_examples(db, split) for split in ("train", "validation", "test")}
+        put = wording(told.directory, manifest, sets["train"], sets["test"])
+        there = candidates(
+            db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"], prompt_length=put.length
+        )
+    except BaseException:  # an interrupt, too, must leave no file open; re-raised
+        db.close()
+        raise
+    phrases = () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases", PHRASES))
+    examples = {x.id: x for part in sets.values() for x in part}
+    scale = Scale.from_description(manifest["task"]["scale"])
+    return _Opened(told, db, examples, put, scale, phrases, there)
+
+
+def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any]:
+    levels, purposes, examples = _Names(), _Names(), _Names()
+    for one in opened:
+        for level in one.scale.levels:
+            levels.number(level)
+    rows = []
+    for n, (one, choice) in enumerate(zip(opened, choices, strict=True)):
+        rows += list(_rows(n, one, choice, (levels, purposes, examples)))
+    return {
+        "runs": [_run(one, choice) for one, choice in zip(opened, choices, strict=True)],
+        "levels": list(levels),
+        "purposes": list(purposes),
+        "outcomes": [[outcome, said] for outcome, said in OUTCOMES.items()],
+        "gaps": list(GAPS),
+        "examples": list(examples),
+        "trials": rows,
+    }
+
+
+def _run(one: _Opened, choice: Choice) -> dict[str, Any]:
+    return {
+        "name": one.told.name,
+        "best": choice.best,
+        "split": choice.split,
+        "around": one.wording.around,
+        "solved": one.wording.solved,
+        "known": one.wording.task is not None,
+    }
+
+
+def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, _Names, _Names]) -> Iterator[list[Any]]:
+    """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry."""
+    levels, purposes, examples = names
+    numbers: dict[str, int] = {}
+    pattern = finder(one.phrases)
+    for key, proposal, tokens, prompt_tokens, text, predicted, end, outcome in _chosen(one.db, choice.keys):
+        iteration, purpose, example_id, attempt, retry = key
+        x = one.examples[example_id]
+        if example_id not in numbers:
+            numbers[example_id] = examples.number(_example(x, one.wording, levels))
+        row = [
+            *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split)), numbers[example_id]),
+            *(attempt, retry, list(OUTCOMES).index(outcome)),
+            -1 if predicted is None else levels.number(predicted),
+            *(tokens, prompt_tokens, _gap(outcome, predicted, x.answer, one.scale), text),
+        ]
+        marked = spans(text, end, one.phrases, pattern)
+        yield [*row, marked] if marked else row
+
+
+def _chosen(db: sqlite3.Connection, keys: frozenset[Key]) -> list[tuple[Any, ...]]:
+    found = db.execute(
+        "SELECT position, iteration, purpose, example_id, attempt, retry, proposal, new_tokens, prompt_tokens, text, "
+        "predicted, marker_end, outcome FROM trials JOIN examples ON id = example_id"
+    )
+    rows = [(row[0], row[1:6], *row[6:]) for row in found if row[1:6] in keys]
+    rows.sort(key=lambda row: (row[1][0], _ORDER.index(row[1][1]), row[0], row[1][3:]))
+    return [row[1:] for row in rows]
+
+
+def _example(x: Example, put: Wording, levels: _Names) -> tuple[Any, ...]:
+    asked = put.of(x)
+    return (x.id, levels.number(x.answer), asked.forward, asked.hint, *(asked.seen or ()))
+
+
+def _purpose(purpose: str, proposal: str, split: str) -> str:
+    """Return why and how a trial was drawn, in words.
+
+    >>> _purpose("train", "rationalize@base", "test")
+    'for training, shown the label, by the base model'
+    """
+    if purpose == Purpose.CONTROL:
+        return "test, solved examples in the prompt"
+    if purpose == Purpose.EVAL:
+        return split
+    how, _, who = proposal.partition("@")
+    return ", ".join(["for training", _HOW.get(how, how), *([_WHO.get(who, who)] if who else [])])
+
+
+def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale) -> int:
+    if predicted is None or outcome in {Outcome.TRUNCATED, Outcome.UNPARSEABLE, Outcome.ENGINE_FAILED}:
+        return _NONE
+    if predicted == answer:
+        return _AGREES
+    if not scale.ordered:
+        return _DIFFERS
+    return _ONE if abs(scale.rank(predicted) - scale.rank(answer)) == 1 else _MORE

@@ -1,0 +1,58 @@
+"""Untrusted texts in an HTML file: nothing in them can end the element they stand in, run, or load anything.
+
+Texts in the page's HTML are escaped by the template; texts for the browser of rationales travel in one JSON block that
+is made here, and the page's script writes them as text. The policy lets only the page's own style and script in, by
+hash.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from typing import Any
+
+#: Inside a script element: what could end it, open a comment, or end a line of JavaScript.
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_SURROGATE = re.compile("[\ud800-\udfff]")
+#: What an HTML file must not hold: control characters, halves of surrogate pairs, noncharacters.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+
+
+def script_json(value: Any) -> str:
+    r"""Return a value as JSON that may stand in a script element.
+
+    >>> script_json({"text": "</script><!-- \ud800"})
+    '{"text":"\\u003c/script\\u003e\\u003c!-- \\ud800"}'
+    """
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for character, escape in _UNSAFE.items():
+        text = text.replace(character, escape)
+    return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
+
+
+def clean(text: str) -> str:
+    r"""Return a text with the replacement character for everything that HTML, SVG and UTF-8 cannot hold.
+
+    >>> clean("a\x00b\ud800\n")
+    'a\ufffdb\ufffd\n'
+    """
+    return _UNSHOWN.sub("\ufffd", text)
+
+
+def policy(style: str, script: str) -> str:
+    """Return the content security policy of a page with this style and this script, and nothing else that acts."""
+    return (
+        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
+        "base-uri 'none'; form-action 'none'"
+    )
+
+
+def data_url(svg: str) -> str:
+    """Return a picture as a URL that holds it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(clean(svg).encode()).decode()}"
+
+
+def _hash(text: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

@@ -1,0 +1,136 @@
+"""Which trials the page holds: all of them, or a sample that the run's seed draws where they are too many."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rationem.seeds import seed_for
+from rationem.types import Purpose
+
+#: At most so many trials, with about so many characters of completions and prompts.
+MOST_TRIALS, MOST_TEXT = 50_000, 20_000_000
+#: From this share of the text on, the first that does not fit ends the choice.
+_FULL = 0.9
+
+#: Iteration, purpose, example id, attempt, retry: the ledger's key of a trial.
+Key = tuple[int, str, str, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The trials of one run that the page holds.
+
+    Args:
+        keys: which.
+        total: how many there are in the ledger, of the purposes that the page shows.
+        split: whose evaluation draws these are, "test" or "validation".
+        best: the chosen iteration.
+    """
+
+    keys: frozenset[Key]
+    total: int
+    split: str
+    best: int
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """A run's trials, before any is chosen.
+
+    Args:
+        rows: key, outcome and length of the completion.
+        lengths: example id -> length of its prompt, about.
+        seed: the run's.
+        split, best: as in :class:`Choice`.
+    """
+
+    rows: Sequence[tuple[Key, str, int]]
+    lengths: Mapping[str, int]
+    seed: int
+    split: str
+    best: int
+
+
+def candidates(db: sqlite3.Connection, *, seed: int, best: int, prompt_length: int) -> Candidates:
+    """Return what there is to choose from: draws for training, evaluation draws and those of the control.
+
+    Args:
+        seed: the run's.
+        best: the chosen iteration.
+        prompt_length: characters that every prompt has beside the example's own.
+    """
+    tested = db.execute(
+        "SELECT 1 FROM trials JOIN examples ON id = example_id WHERE purpose=? AND split='test' LIMIT 1",
+        (Purpose.EVAL,),
+    ).fetchone()
+    split = "test" if tested else "validation"
+    found = db.execute(
+        "SELECT iteration, purpose, example_id, attempt, retry, outcome, LENGTH(text) FROM trials "
+        "JOIN examples ON id = example_id WHERE purpose IN (?, ?) OR (purpose=? AND split=?)",
+        (Purpose.TRAIN, Purpose.CONTROL, Purpose.EVAL, split),
+    )
+    lengths = dict(db.execute("SELECT id, LENGTH(fields) FROM examples"))
+    return Candidates(
+        [((k, purpose, x, attempt, retry), outcome, size) for k, purpose, x, attempt, retry, outcome, size in found],
+        {x: size + prompt_length for x, size in lengths.items()},
+        seed,
+        split,
+        best,
+    )
+
+
+def choose(
+    runs: Sequence[Candidates], *, most_trials: int = MOST_TRIALS, most_text: int = MOST_TEXT
+) -> tuple[Choice, ...]:
+    """Return which trials the page holds, for each run.
+
+    Every run, purpose, iteration and outcome has its share, and at least one trial. A draw of the base model and the
+    chosen iteration's draw of the same evaluated example come together, so that before and after stand side by side.
+    """
+    taken: list[set[Key]] = [set() for _ in runs]
+    known: set[tuple[str, int]] = set()  # prompts: runs on the same data share them
+    count = spent = 0
+    for n, keys, size in _in_order(runs):
+        new = [key for key in keys if key not in taken[n]]
+        if not new:
+            continue
+        unseen = {(key[2], runs[n].lengths[key[2]]) for key in new} - known
+        cost = size + sum(length for _, length in unseen)
+        if count + len(new) > most_trials or (spent + cost > most_text and spent > _FULL * most_text):
+            break
+        if spent + cost > most_text:  # one that is out of all proportion
+            continue
+        taken[n].update(new)
+        known |= unseen
+        count, spent = count + len(new), spent + cost
+    return tuple(
+        Choice(frozenset(keys), len(run.rows), run.split, run.best) for run, keys in zip(runs, taken, strict=True)
+    )
+
+
+def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[Key, ...], int]]:
+    """Yield run, trials that come together, and their length; every prefix holds every stratum in proportion."""
+    placed: list[tuple[float, int, int, tuple[Key, ...], int]] = []
+    for n, run in enumerate(runs):
+        sizes = {key: size for key, _, size in run.rows}
+        strata: dict[tuple[str, int, str], list[Key]] = defaultdict(list)
+        for key, outcome, _ in run.rows:
+            strata[key[1], key[0], outcome].append(key)
+        for _, members in sorted(strata.items()):
+            drawn = sorted((seed_for(run.seed, "page", *key), key) for key in members)
+            for rank, (seed, key) in enumerate(drawn):
+                together = tuple(one for one in (key, *_mates(key, run.best)) if one in sizes)
+                placed.append((rank / len(drawn), seed, n, together, sum(sizes[one] for one in together)))
+    for _, _, n, together, size in sorted(placed):
+        yield n, together, size
+
+
+def _mates(key: Key, best: int) -> list[Key]:
+    """Return the same draw of the base model and of the chosen iteration, for a draw of either."""
+    iteration, purpose, example_id, attempt, retry = key
+    if purpose != Purpose.EVAL or iteration not in {0, best}:
+        return []
+    return [(k, purpose, example_id, attempt, retry) for k in sorted({0, best} - {iteration})]
