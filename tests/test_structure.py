@@ -28,9 +28,9 @@ LAYERS = (
     {"scoring", "evaluate", "keep"},
     {"measure", "kept"},
     {"em"},
-    {"report", "prepare", "publish", "defaults", "apart"},
+    {"report", "prepare", "publish", "defaults", "apart", "preflight"},
     {"launch"},
-    {"judging", "doctor", "demo", "refit", "sharing"},
+    {"judging", "doctor", "demo", "refit", "sharing", "comparing", "showing"},
     {"commands"},
     {"cli"},
 )

@@ -1,0 +1,100 @@
+"""Where a run is shown: texts of the data and of the model are printed as characters, never obeyed, never markup."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from rationem.doctor.plain import plain, tolerate
+
+#: Columns where there is no terminal: a table is not folded, and texts are not wrapped at all.
+_PIPED = 200
+#: Where a text is shortened, in characters.
+SHORT = 400
+
+
+def terminal(file: TextIO | None = None) -> Console:
+    """Return what to print on; anything but a terminal gets plain text.
+
+    Args:
+        file: where to; standard output by default.
+    """
+    stream = file or sys.stdout
+    tolerate(stream)
+    there = stream.isatty()
+    return Console(
+        file=stream,
+        force_terminal=there,
+        color_system="auto" if there else None,
+        width=None if there else _PIPED,
+        markup=False,
+        emoji=False,
+        highlight=False,
+    )
+
+
+def line(console: Console, *parts: str | tuple[str, str], indent: int = 0) -> None:
+    """Print one line: what a text holds beside letters is escaped, line breaks too.
+
+    Args:
+        parts: texts, or (text, style).
+        indent: blanks before it.
+    """
+    told = Text(" " * indent)
+    for part in parts:
+        text, style = (part, "") if isinstance(part, str) else part
+        told.append(plain(text), style)
+    console.print(told, soft_wrap=not console.is_terminal)
+
+
+def block(console: Console, text: str, *, indent: int = 4, style: str = "") -> None:
+    """Print a text with its line breaks, each line indented, so that it cannot pass for a line of ours."""
+    told = Text(plain(text, breaks=True) or "(empty)", style)
+    wrapped = console.is_terminal
+    rows = told.wrap(console, max(20, console.width - indent)) if wrapped else told.split("\n", allow_blank=True)
+    for row in rows:
+        row.rstrip()
+        console.print(Text(" " * indent) + row if row.plain else Text(), soft_wrap=True)
+
+
+def shortened(text: str, limit: int | None) -> str:
+    """Return the beginning of a text, and how much is missing.
+
+    Args:
+        limit: characters; None leaves it whole.
+
+    >>> shortened("a long text", 6), shortened("a long text", None)
+    ('a long ... (5 more characters)', 'a long text')
+    """
+    if limit is None or len(text) <= limit:
+        return text
+    return f"{text[:limit].rstrip()} ... ({len(text) - limit:,} more characters)"
+
+
+def table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None) -> None:
+    """Print a table: the first column to the left, numbers to the right.
+
+    Args:
+        bold: the row that stands out.
+    """
+    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for place, name in enumerate(head):
+        made.add_column(Text(plain(name)), justify="right" if place else "left", overflow="fold")
+    for place, row in enumerate(rows):
+        made.add_row(*(Text(plain(cell)) for cell in row), style="bold" if place == bold else "")
+    with console.capture() as captured:
+        console.print(made)
+    # rich fills every line up with blanks
+    console.out(*(row.rstrip() for row in captured.get().splitlines()), sep="\n", highlight=False)
+
+
+def title(console: Console, text: str) -> None:
+    """Print a heading."""
+    console.print()
+    line(console, (text, "bold"))
