@@ -92,7 +92,8 @@ def _fit(options: argparse.Namespace) -> None:
     from rationem.commands.settings import given
     from rationem.config import read_config, to_toml
     from rationem.errors import ConfigError
-    from rationem.launch import check, check_machine, start
+    from rationem.launch import check, start
+    from rationem.preflight import check_machine
 
     progress.show(progress.Rich())
 
