@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -260,6 +261,24 @@ def test_hostile_texts_are_characters_and_neither_obeyed_nor_marked_up(tmp_path,
     assert not re.search(r"^Iteration 9", bare, re.MULTILINE)
     assert len(re.findall(r"^  State: kept$", bare, re.MULTILINE)) == 1
     assert bare.count("State: kept") == 7  # and twice for each of three examples: in its field and in its prompt
+
+
+def test_a_narrow_terminal_breaks_no_number(run, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "60")
+    wide = io.StringIO()
+    show_run(run, terminal(wide))
+    file = Tty()
+    show_run(run, terminal(file))
+    bare = SGR.sub("", file.getvalue())
+    assert max(map(len, bare.splitlines())) <= 60
+    for found in (wide.getvalue(), bare):
+        table = found[found.index("Iterations") : found.index("Trials of")]
+        numbers = Counter(re.findall(r"-?\d\.\d+", table))
+        assert numbers["-0.357"] == 4
+        assert numbers["-0.588"] == 1
+        assert "log-likelihood" in table
+        assert "engine_failed" in table
 
 
 def test_piped_output_is_plain_text_of_one_line_per_thing(run, capsys, monkeypatch):

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -14,7 +15,9 @@ from rich.text import Text
 from rationem.doctor.plain import plain, tolerate
 
 #: Columns where there is no terminal: a table is not folded, and texts are not wrapped at all.
-_PIPED = 200
+_PIPED = 1000
+#: Blanks and rule between two columns of a table.
+_APART = 3
 #: Where a text is shortened, in characters.
 SHORT = 400
 
@@ -46,11 +49,17 @@ def line(console: Console, *parts: str | tuple[str, str], indent: int = 0) -> No
         parts: texts, or (text, style).
         indent: blanks before it.
     """
-    told = Text(" " * indent)
+    told = Text()
     for part in parts:
         text, style = (part, "") if isinstance(part, str) else part
         told.append(plain(text), style)
-    console.print(told, soft_wrap=not console.is_terminal)
+    if not console.is_terminal:
+        console.print(Text(" " * indent) + told, soft_wrap=True)
+        return
+    # What is wrapped stands further in: the rest of a text cannot pass for a line of ours.
+    for place, row in enumerate(told.wrap(console, max(20, console.width - indent - 4))):
+        row.rstrip()
+        console.print(Text(" " * (indent + 4 * (place > 0))) + row, soft_wrap=True)
 
 
 def block(console: Console, text: str, *, indent: int = 4, style: str = "") -> None:
@@ -78,20 +87,44 @@ def shortened(text: str, limit: int | None) -> str:
 
 
 def table(console: Console, head: Sequence[str], rows: Sequence[Sequence[str]], *, bold: int | None = None) -> None:
-    """Print a table: the first column to the left, numbers to the right.
+    """Print a table: the first column to the left, numbers to the right, none of them broken.
+
+    Where the terminal is too narrow, the columns that do not fit follow below, each part with the first column.
 
     Args:
         bold: the row that stands out.
     """
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
-    for place, name in enumerate(head):
-        made.add_column(Text(plain(name)), justify="right" if place else "left", overflow="fold")
-    for place, row in enumerate(rows):
-        made.add_row(*(Text(plain(cell)) for cell in row), style="bold" if place == bold else "")
-    with console.capture() as captured:
-        console.print(made)
-    # rich fills every line up with blanks
-    console.out(*(row.rstrip() for row in captured.get().splitlines()), sep="\n", highlight=False)
+    named = [plain(name) for name in head]
+    shown = [[plain(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(named, *shown, strict=True)]
+    widths[0] = min(widths[0], max(16, console.width // 3))
+    for place, part in enumerate(_parts(widths, console.width)):
+        if place:
+            console.print()
+        made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+        made.add_column(Text(named[0]), width=widths[0], overflow="fold")
+        for column in part:
+            made.add_column(Text(named[column]), justify="right", no_wrap=True, overflow="fold")
+        for number, row in enumerate(shown):
+            cells = (Text(row[column]) for column in (0, *part))
+            made.add_row(*cells, style="bold" if number == bold else "")
+        with console.capture() as captured:
+            console.print(made)
+        # rich fills every line up with blanks
+        console.out(*(row.rstrip() for row in captured.get().splitlines()), sep="\n", highlight=False)
+
+
+def _parts(widths: Sequence[int], width: int) -> list[list[int]]:
+    """Return the columns behind the first, in as few parts as fit beside it."""
+    parts: list[list[int]] = [[]]
+    used = widths[0]
+    for column in range(1, len(widths)):
+        if parts[-1] and used + _APART + widths[column] > width:
+            parts.append([])
+            used = widths[0]
+        parts[-1].append(column)
+        used += _APART + widths[column]
+    return parts
 
 
 def title(console: Console, text: str) -> None:
