@@ -68,9 +68,9 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
     }
 
     def told(name: str, weights: str) -> dict[str, Any]:
-        against = found[design.reference][weights] if name != design.reference else None
+        against: _Numbers = found[design.reference][weights] if name != design.reference else {}
         return {
-            number: _told(one, against and against[number], p_values.get((weights, number), {}).get(name))
+            number: _told(one, against.get(number), p_values.get((weights, number), {}).get(name))
             for number, one in found[name][weights].items()
         }
 
