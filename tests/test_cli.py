@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rationem import RationemError, Scale, cli, models, progress
+from rationem import RationemError, Scale, cli, models, preflight, progress
 from rationem import launch as launching
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.errors import ConfigError
@@ -295,7 +295,7 @@ def test_a_run_killed_before_its_first_write_can_be_started_again(folder, capsys
             Path("run", name).touch()
         code, _, err = run([*GOOD, "--dry-run"], capsys)
         assert code == 0, err
-        launching._check_directory(folder / "run")
+        preflight.check_directory(folder / "run")
 
 
 @pytest.mark.parametrize("content", [b"", b"no database at all " * 400])

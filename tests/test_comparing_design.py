@@ -102,6 +102,10 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(tmp_path, capsys):
     assert "PPS: --scheme pps --selector first  (reference)" in said
     assert "answer alone: --scheme direct --selector first  (control)" in said
     assert "6 runs: 3 arms with seeds 5, 6; equal: iterations" in said
+    generated = {
+        name: int(said.split(f"  {name}: ")[1].split(" tokens")[0].replace(",", "")) for name in ("RS(2)", "PPS")
+    }
+    assert generated["RS(2)"] > generated["PPS"] > 0
     assert not (tmp_path / "c").exists()
 
 

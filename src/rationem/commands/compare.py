@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rationem.comparing import Arm, Design
+    from rationem.config import FitConfig
+    from rationem.tasks.judge import JudgeTask
+    from rationem.types import Splits
 
 #: Settings that belong to the arms, or that a comparison decides.
 _DECIDED = ("scheme", "selector", "token_budget")
@@ -100,10 +103,12 @@ def _show(design: Design, output: Path) -> int:
     """Show what would be run."""
     from rationem.comparing import check_design
     from rationem.config import to_toml
+    from rationem.errors import ConfigError
     from rationem.launch import check
+    from rationem.preflight import check_machine
 
     check_design(design)
-    config, *_, splits = check(design.config, output.resolve())
+    config, _, task, splits = check(design.config, output.resolve())
     print(to_toml(config, f"rationem compare --output {output}"))
     print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
     for arm in design.arms:
@@ -112,4 +117,31 @@ def _show(design: Design, output: Path) -> int:
     seeds = ", ".join(map(str, design.seeds))
     count = len(design.arms) * len(design.seeds)
     print(f"{count} runs: {len(design.arms)} arms with seeds {seeds}; equal: {design.equal}")
+    try:
+        check_machine(config)
+    except ConfigError as error:
+        print(f"On this machine it would not run: {error}")
+    for line in _costs(design, config, task, splits):
+        print(line)
     return 0
+
+
+def _costs(design: Design, config: FitConfig, task: JudgeTask, splits: Splits) -> Iterator[str]:
+    """Yield what the arms will cost, all seeds together: each as a run alone would, which shares nothing."""
+    from rationem.doctor.estimate import H100, estimate
+    from rationem.schemes import parse_scheme
+
+    yield "Cost of all seeds, at most (rationem fit --dry-run says what is assumed; the base model is measured once):"
+    seeds, hours, disk = len(design.seeds), [0.0, 0.0], 0.0
+    for arm in design.arms:
+        scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
+        found = estimate(config.model_copy(update={"scheme": arm.scheme}), scheme, task, splits)
+        told = f"  {arm.name}: {seeds * found.tokens.generated:,.0f} tokens generated"
+        if found.hours is not None and found.disk is not None:
+            ends, size = [seeds * end for end in found.hours], seeds * sum(found.disk.values())
+            hours, disk = [one + other for one, other in zip(hours, ends, strict=True)], disk + size
+            told += f", {ends[0]:.2g} to {ends[1]:.2g} hours of one {H100.name}, {size / 1e9:.3g} GB"
+        yield told
+    yield (
+        f"  all: {hours[0]:.2g} to {hours[1]:.2g} hours, {disk / 1e9:.3g} GB of disk" if disk else "  hours: not known"
+    )
