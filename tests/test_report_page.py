@@ -59,6 +59,14 @@ class Page(HTMLParser):
         return json.loads(self.text("script", type="application/json"))
 
 
+def asked(data, n, run=0):
+    """The forward and the hinted prompt of an example on the page."""
+    _, _, forward, hint, *_ = data["examples"][n]
+    before, behind = data["runs"][run]["common"]
+    forward = f"{before}{forward[0]}{behind}" if isinstance(forward, list) else forward
+    return forward, forward + data["hints"][hint]
+
+
 def page(runs, tmp_path, **more):
     runs = runs if isinstance(runs, dict) else {"run": runs}
     write_page(runs, tmp_path / "page.html", **more)
@@ -227,10 +235,9 @@ def test_the_browser_holds_every_draw_with_prompts_label_and_outcome(run, plain)
         assert (row[11], data["outcomes"][row[6]][0], row[8]) == (text, outcome, tokens)
         assert (data["levels"][row[7]] if row[7] >= 0 else None) == predicted
         x = next(x for x in paged.examples(example_id.split("-")[0], 12) if x.id == example_id)
-        asked = data["examples"][row[3]]
-        assert data["levels"][asked[1]] == x.answer
-        assert asked[2] == paged.TASK.prompt(x.fields).text
-        assert asked[2] + asked[3] == paged.TASK.hint_prompt(x.fields, x.answer).text
+        assert data["levels"][data["examples"][row[3]][1]] == x.answer
+        prompts = paged.TASK.prompt(x.fields).text, paged.TASK.hint_prompt(x.fields, x.answer).text
+        assert asked(data, row[3]) == prompts
         gap = data["gaps"][row[10]]
         lost = predicted is None or outcome == "truncated"
         off = 9 if lost else abs(int(predicted) - int(x.answer))
@@ -336,7 +343,8 @@ def test_a_task_by_hand_shows_its_inputs(tmp_path):
     db.close()
     data = page(run, tmp_path).data
     assert data["runs"][0]["known"] is False
-    assert data["examples"][0][2:] == ["prompt: Question 0: why?\n\nresponse: Because of 0.", ""]
+    text = "prompt: Question 0: why?\n\nresponse: Because of 0."
+    assert asked(data, 0) == (text, text)
 
 
 def test_several_runs_stand_side_by_side(tmp_path):
@@ -396,7 +404,7 @@ def strata(run, keys):
 
 def chosen(run, **limits):
     db = read_only(run)
-    there = candidates(db, seed=3, best=2, prompt_length=100)
+    there = candidates(db, seed=3, best=2)
     db.close()
     return there, choose([there], **limits)[0]
 
@@ -460,11 +468,13 @@ def test_prompts_are_shown_as_fed_where_the_run_holds_a_tokenizer(tmp_path, monk
     assert opened == [str(model)]
     assert data["runs"][0]["around"] == ["<user>", "<end>"]
     known = {x[0]: x for x in data["examples"]}
+    numbers = {x[0]: n for n, x in enumerate(data["examples"])}
     x = paged.examples("train", 1, ("a ~ b",))[0]
     forward = paged.TASK.prompt(x.fields).text
-    assert known["train-0"][2] == forward
+    assert asked(data, numbers["train-0"])[0] == forward
     assert known["train-0"][4] == f"<user>{forward}<end>".replace("~", "?")
-    assert known["train-0"][5].endswith(f"{known['train-0'][3]}<end>")
+    hinted = paged.TASK.hint_prompt(x.fields, x.answer).text
+    assert known["train-0"][5] == f"<user>{hinted}<end>".replace("~", "?")
     assert len(known["train-1"]) == 4
 
 

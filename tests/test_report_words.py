@@ -107,10 +107,10 @@ def few(items):
     ],
 )
 def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
-    warnings = text._warnings(summary)
+    warnings = text.warnings(summary)
     assert len(warnings) == len(said)
     assert all(part in warning for part, warning in zip(said, warnings, strict=True))
-    assert [f"**{sentence}**" for sentence in report.doubts(summary)] == warnings
+    assert report.doubts(summary) == warnings
 
 
 def test_a_run_that_is_not_finished_raises_no_doubts_yet():
@@ -128,7 +128,7 @@ def test_the_first_sentence_gives_no_interval_that_means_nothing():
     for groups, ends, given in ((30, [0.41, 0.77], True), (29, [0.41, 0.77], False), (30, [0.6, 0.6], False)):
         summary = finished(1, groups=groups)
         summary["iterations"][1]["test"]["intervals"] = {"accuracy": ends}
-        assert ("interval" in text._sentence(summary)) == given
+        assert ("interval" in text.sentence(summary)) == given
 
 
 def test_the_first_sentence_gives_interval_baselines_and_people():
@@ -136,7 +136,7 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
     summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
-    assert text._sentence(summary) == (
+    assert text.sentence(summary) == (
         "On 30 test items the judge names the people's level in 60.0 % (95 % interval 41.0 % to 77.0 %) of all cases; "
         "before training in 20.0 %; always saying the most frequent training label, in 30.0 %. Against what an item's "
         "other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in 70.0 %. "
@@ -146,6 +146,6 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
 
 
 def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():
-    said = text._sentence(finished(0))
+    said = text.sentence(finished(0))
     assert said.startswith("On 30 test items the judge, the untrained base model, names the people's level in 20.0 %")
     assert "before training" not in said

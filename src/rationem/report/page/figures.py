@@ -7,7 +7,7 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from rationem.report.page.nouns import Figure, Plot
 from rationem.report.page.safe import clean
@@ -28,7 +28,7 @@ _SIZE = (4.8, 3.2)
 _SETTINGS = {
     "svg.hashsalt": "rationem",
     "svg.fonttype": "none",
-    "font.size": 10,
+    "font.size": 11.5,
     "text.parse_math": False,
     "axes.axisbelow": True,
     "grid.color": _GRID,
@@ -72,7 +72,10 @@ def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float
     def paint(axes: Any) -> None:
         for n, line in enumerate(shown):
             x, y = zip(*line.known, strict=True)
-            axes.errorbar(x, y, yerr=line.errors or None, capsize=3, label=clean(line.name), **style(n))
+            if line.errors:
+                axes.errorbar(x, y, yerr=line.errors, capsize=3, label=clean(line.name), **style(n))
+            else:
+                axes.plot(x, y, label=clean(line.name), **style(n))
         if level is not None:
             axes.axhline(level[1], color=_INK, linewidth=1, linestyle=(0, (4, 3)), label=clean(level[0]))
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -144,12 +147,12 @@ def stacks(title: str, unit: str, counts: Mapping[int, Mapping[str, int]], names
             axes.bar(xs, heights, 0.66, bottom=floor, color=_COLOURS[n % len(_COLOURS)], label=name, edgecolor=_PAPER)
             for x, low, high in zip(xs, floor, heights, strict=True):
                 if high > 0.08 * tallest and len(xs) <= 8:
-                    axes.text(x, low + high / 2, str(high), ha="center", va="center", color=_PAPER, size=9)
+                    axes.text(x, low + high / 2, str(high), ha="center", va="center", color=_PAPER, size=10.5)
             floor = [low + high for low, high in zip(floor, heights, strict=True)]
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlim=(min(xs) - 0.7, max(xs) + 0.7))
 
-    figure = drawn(paint, "iteration", unit, entries=len(shown))
+    figure = drawn(paint, "iteration", unit, entries=len(shown), grid="y")
     told = [
         f"Iteration {k}: {', '.join(f'{counts[k][key]} {name}' for key, name in shown.items() if counts[k].get(key))}"
         for k in xs
@@ -174,30 +177,33 @@ def style(n: int) -> dict[str, Any]:
     return {"color": colour(n), "marker": _MARKERS[n % len(_MARKERS)], "markersize": 5, "linestyle": dashes}
 
 
-def drawn(paint: Callable[[Any], None], x: str, y: str, *, entries: int) -> tuple[str, str]:
+def drawn(
+    paint: Callable[[Any], None], x: str, y: str, *, entries: int, grid: Literal["both", "x", "y"] = "both"
+) -> tuple[str, str]:
     """Return the SVG for a light and for a dark ground; the legend stands above the panel, in two columns.
 
     Args:
         entries: lines of the legend; the figure grows with them.
+        grid: the axis with grid lines.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
     lines = (entries + 1) // 2
-    height = _SIZE[1] + 0.2 * max(0, lines - 1)
+    height = _SIZE[1] + 0.23 * max(0, lines - 1)
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         # A name in a script that matplotlib's font has not: the reader's has it, for text stays text in the SVG.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         canvas = Canvas(figsize=(_SIZE[0], height))
-        top = 1 - (0.12 + 0.2 * lines) / height
-        canvas.subplots_adjust(left=0.15, right=0.97, bottom=0.5 / height, top=top)
+        top = 1 - (0.12 + 0.23 * lines) / height
+        canvas.subplots_adjust(left=0.165, right=0.97, bottom=0.56 / height, top=top)
         axes = canvas.subplots()
         paint(axes)
         axes.set(xlabel=x, ylabel=y)
-        axes.grid(linewidth=0.7)
+        axes.grid(axis=grid, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2, "borderaxespad": 0.1}
-        axes.legend(frameon=False, fontsize=9, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, **place)
+        axes.legend(frameon=False, fontsize=10.5, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, **place)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     light = text.getvalue()

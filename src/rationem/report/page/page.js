@@ -9,6 +9,7 @@
   const [ID, ANSWER, FORWARD, HINT, SEEN_FORWARD, SEEN_HINTED] = Array(6).keys();
   const NONE = "no verdict";
   const trials = data.trials;
+  const bare = (one, run) => (Array.isArray(one[FORWARD]) ? run.common[0] + one[FORWARD][0] + run.common[1] : one[FORWARD]);
   const CONTROL = data.purposes.findIndex((name) => name.startsWith("test, solved"));
 
   /** Make an element: attributes by name, children as nodes or as texts. */
@@ -94,7 +95,9 @@
     next.setAttribute("aria-disabled", String(page === pages - 1));
   };
 
+  let waiting = 0;
   const filter = () => {
+    clearTimeout(waiting);
     found = matches();
     page = 0;
     show();
@@ -187,23 +190,26 @@
   const opened = (n) => {
     const row = trials[n];
     const [one, run] = [example(row), data.runs[row[RUN]]];
+    const [forward, hint] = [bare(one, run), data.hints[one[HINT]]];
     const marked = (row[MARKS] || []).length ? " Marked: it speaks of the hint." : "";
     const facts = `Example ${one[ID]}, attempt ${row[ATTEMPT]}${row[RETRY] ? `, retry ${row[RETRY]}` : ""}; ` +
       `${row[PROMPT_TOKENS]} prompt tokens, ${row[TOKENS]} generated; ${data.gaps[row[GAP]]}.${marked}`;
     const nodes = [make("p", { class: "facts" }, visible(facts)), ...told(row), make("h3", {}, "Prompts")];
     if (row[PURPOSE] === CONTROL) {
       const whole = { ...run, around: one[SEEN_FORWARD] === undefined ? run.around : null };
-      nodes.push(prompt("With solved examples", whole, run.solved + one[FORWARD]));
+      nodes.push(prompt("With solved examples", whole, run.solved + forward));
     }
-    nodes.push(prompt("Forward: the question alone", run, one[FORWARD], one[SEEN_FORWARD]));
-    if (one[HINT]) nodes.push(prompt("Hinted: the label shown", run, one[FORWARD] + one[HINT], one[SEEN_HINTED]));
+    nodes.push(prompt("Forward: the question alone", run, forward, one[SEEN_FORWARD]));
+    if (hint) nodes.push(prompt("Hinted: the label shown", run, forward + hint, one[SEEN_HINTED]));
     return nodes;
   };
 
   // Events -----------------------------------------------------------------------------------------------------------
 
-  let waiting = 0;
-  filters.addEventListener("submit", (event) => event.preventDefault());
+  filters.addEventListener("submit", (event) => {
+    event.preventDefault();
+    filter();
+  });
   filters.addEventListener("change", filter);
   filters.addEventListener("reset", () => setTimeout(filter));
   search.addEventListener("input", () => {

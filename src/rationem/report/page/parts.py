@@ -20,9 +20,9 @@ from rationem.scale import Scale
 from rationem.types import State
 
 #: State -> what the page calls it.
-STATES = {
+STATES: dict[str, str] = {
     State.KEPT: "kept",
-    State.EXHAUSTED: "no try accepted",
+    State.EXHAUSTED: "exhausted: no try accepted",
     State.TOO_LONG: "prompt too long",
     State.DROPPED_AT_TRAINING: "too long to train on",
     State.OWED: "owed by the engine",
@@ -151,7 +151,7 @@ def confusion(told: Told) -> Part:
     rows = tuple((level, tuple(_cells([counts[level, column] for column in columns]))) for level in scale.levels)
     said = (
         "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
-        "items and its share of the row. The darker, the larger the share."
+        "items and its share of the row. The stronger the shade, the larger the share."
     )
     names = tuple("no verdict" if column is None else column for column in columns)
     return Part("confusion", title, (said,), matrix=Matrix("people gave", names, rows))

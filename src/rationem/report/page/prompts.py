@@ -15,8 +15,8 @@ from rationem.types import Example, Prompt
 if TYPE_CHECKING:
     from rationem.chat import Chat
 
-#: Prompts that are looked at for the words of the chat template.
-_TRIED = 8
+#: Prompts that are looked at for the words of the chat template and of the task's own; about so many.
+_TRIED = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +43,22 @@ class Wording:
         task: None where the manifest's task is not a judge's in full, such as one written by hand.
         chat: the tokenizer as a conversation; None where the run directory holds none.
         around: what the chat template writes before and behind a prompt; None without a tokenizer.
+        common: with what the forward prompts begin and end, most of them: said once on the page.
         solved: the solved examples in front of the control's prompts; empty without that control.
     """
 
     task: JudgeTask | None
     chat: Chat | None
     around: tuple[str, str] | None
+    common: tuple[str, str]
     solved: str
 
-    @property
-    def length(self) -> int:
-        """Characters that every prompt has, whatever is asked."""
-        return len(self.task.template.text) + len(self.task.hint.text) if self.task else 0
+    def short(self, forward: str) -> str | tuple[str]:
+        """Return what lies between the common beginning and end of a forward prompt, in a tuple; else the prompt."""
+        before, behind = self.common
+        if len(forward) < len(before) + len(behind) or not (forward.startswith(before) and forward.endswith(behind)):
+            return forward
+        return (forward[len(before) : len(forward) - len(behind)],)
 
     def of(self, example: Example) -> Asked:
         """Return an example's prompts."""
@@ -82,7 +86,7 @@ def wording(
     try:
         task = JudgeTask.from_description(manifest["task"])
     except ConfigError:
-        return Wording(None, None, None, "")
+        return Wording(None, None, None, ("", ""), "")
     config = manifest["config"]
     count = config.get("shots") or 0
     shots = Shots(task, choose_shots(train, count, config.get("seed") or 0, test)) if count else None
@@ -91,7 +95,8 @@ def wording(
     if shots and asked:
         solved = shots.prompt(asked[0].fields).text.removesuffix(task.prompt(asked[0].fields).text)
     chat = _chat(directory)
-    return Wording(task, chat, _around(chat, [task.prompt(x.fields) for x in asked[:_TRIED]]) if chat else None, solved)
+    tried = [task.prompt(x.fields) for x in asked[:: max(1, len(asked) // _TRIED)]]
+    return Wording(task, chat, _around(chat, tried) if chat else None, _common([one.text for one in tried]), solved)
 
 
 def _chat(directory: Path) -> Chat | None:
@@ -115,3 +120,20 @@ def _around(chat: Chat, prompts: Sequence[Prompt]) -> tuple[str, str]:
         if found:
             return before, behind
     return "", ""
+
+
+def _common(texts: Sequence[str]) -> tuple[str, str]:
+    """Return how all texts begin and how they end; the shortest may be both, but nothing twice.
+
+    >>> _common(["Rate: a. Levels", "Rate: bb. Levels"]), _common([]), _common(["aa", "aaa"])
+    (('Rate: ', '. Levels'), ('', ''), ('aa', ''))
+    """
+    if not texts:
+        return "", ""
+    before = _beginning(texts)
+    return before, _beginning([text[len(before) :][::-1] for text in texts])[::-1]
+
+
+def _beginning(texts: Sequence[str]) -> str:
+    first, last = min(texts), max(texts)
+    return first[: next((n for n, (a, b) in enumerate(zip(first, last, strict=False)) if a != b), len(first))]

@@ -17,7 +17,7 @@ from rationem.scale import Scale
 from rationem.types import Example, Outcome, Purpose
 
 #: Outcome -> what the page calls it.
-OUTCOMES = {
+OUTCOMES: dict[str, str] = {
     Outcome.ACCEPTED: "accepted",
     Outcome.WRONG: "another level",
     Outcome.UNPARSEABLE: "no verdict",
@@ -91,9 +91,7 @@ def _open(told: Told) -> _Opened:
         manifest, config = read_manifest(db), told.summary["config"]
         sets = {split: read_examples(db, split) for split in ("train", "validation", "test")}
         put = wording(told.directory, manifest, sets["train"], sets["test"])
-        there = candidates(
-            db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"], prompt_length=put.length
-        )
+        there = candidates(db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"])
     except BaseException:  # an interrupt, too, must leave no file open; re-raised
         db.close()
         raise
@@ -104,19 +102,20 @@ def _open(told: Told) -> _Opened:
 
 
 def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any]:
-    levels, purposes, examples = _Names(), _Names(), _Names()
+    levels, purposes, hints, examples = _Names(), _Names(), _Names(), _Names()
     for one in opened:
         for level in one.scale.levels:
             levels.number(level)
     rows = []
     for n, (one, choice) in enumerate(zip(opened, choices, strict=True)):
-        rows += list(_rows(n, one, choice, (levels, purposes, examples)))
+        rows += list(_rows(n, one, choice, (levels, purposes, hints, examples)))
     return {
         "runs": [_run(one, choice) for one, choice in zip(opened, choices, strict=True)],
         "levels": list(levels),
         "purposes": list(purposes),
         "outcomes": [[outcome, said] for outcome, said in OUTCOMES.items()],
         "gaps": list(GAPS),
+        "hints": list(hints),
         "examples": list(examples),
         "trials": rows,
     }
@@ -128,21 +127,22 @@ def _run(one: _Opened, choice: Choice) -> dict[str, Any]:
         "best": choice.best,
         "split": choice.split,
         "around": one.wording.around,
+        "common": one.wording.common,
         "solved": one.wording.solved,
         "known": one.wording.task is not None,
     }
 
 
-def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, _Names, _Names]) -> Iterator[list[Any]]:
+def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, ...]) -> Iterator[list[Any]]:
     """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry."""
-    levels, purposes, examples = names
+    levels, purposes, hints, examples = names
     numbers: dict[str, int] = {}
     pattern = finder(one.phrases)
     for key, proposal, tokens, prompt_tokens, text, predicted, end, outcome in _chosen(one.db, choice.keys):
         iteration, purpose, example_id, attempt, retry = key
         x = one.examples[example_id]
         if example_id not in numbers:
-            numbers[example_id] = examples.number(_example(x, one.wording, levels))
+            numbers[example_id] = examples.number(_example(x, one.wording, levels, hints))
         row = [
             *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split)), numbers[example_id]),
             *(attempt, retry, list(OUTCOMES).index(outcome)),
@@ -163,9 +163,9 @@ def _chosen(db: sqlite3.Connection, keys: frozenset[Key]) -> list[tuple[Any, ...
     return [row[1:] for row in rows]
 
 
-def _example(x: Example, put: Wording, levels: _Names) -> tuple[Any, ...]:
+def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[Any, ...]:
     asked = put.of(x)
-    return (x.id, levels.number(x.answer), asked.forward, asked.hint, *(asked.seen or ()))
+    return (x.id, levels.number(x.answer), put.short(asked.forward), hints.number(asked.hint), *(asked.seen or ()))
 
 
 def _purpose(purpose: str, proposal: str, split: str) -> str:

@@ -42,7 +42,7 @@ class Candidates:
 
     Args:
         rows: key, outcome and length of the completion.
-        lengths: example id -> length of its prompt, about.
+        lengths: example id -> length of its inputs: what its prompt is longer by than others, about.
         seed: the run's.
         split, best: as in :class:`Choice`.
     """
@@ -54,13 +54,12 @@ class Candidates:
     best: int
 
 
-def candidates(db: sqlite3.Connection, *, seed: int, best: int, prompt_length: int) -> Candidates:
+def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
     """Return what there is to choose from: draws for training, evaluation draws and those of the control.
 
     Args:
         seed: the run's.
         best: the chosen iteration.
-        prompt_length: characters that every prompt has beside the example's own.
     """
     tested = db.execute(
         "SELECT 1 FROM trials JOIN examples ON id = example_id WHERE purpose=? AND split='test' LIMIT 1",
@@ -72,10 +71,9 @@ def candidates(db: sqlite3.Connection, *, seed: int, best: int, prompt_length: i
         "JOIN examples ON id = example_id WHERE purpose IN (?, ?) OR (purpose=? AND split=?)",
         (Purpose.TRAIN, Purpose.CONTROL, Purpose.EVAL, split),
     )
-    lengths = dict(db.execute("SELECT id, LENGTH(fields) FROM examples"))
     return Candidates(
         [((k, purpose, x, attempt, retry), outcome, size) for k, purpose, x, attempt, retry, outcome, size in found],
-        {x: size + prompt_length for x, size in lengths.items()},
+        dict(db.execute("SELECT id, LENGTH(fields) FROM examples")),
         seed,
         split,
         best,

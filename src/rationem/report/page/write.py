@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -17,6 +18,7 @@ from rationem.report.summary import summarize
 from rationem.report.text import warnings
 
 _MODES = ("light", "dark")
+_BEHIND = re.compile(r"([-–\d.,]+) (\[[-–\d., ]+\]|\([\d.]+ %\))")
 
 
 def write_page(
@@ -56,7 +58,7 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Section]
     style, script, template = (_file(name) for name in ("page.css", "page.js", "page.html"))
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda figure: {name: data_url(getattr(figure, name)) for name in _MODES}
-    environment.filters["code"] = _code
+    environment.filters |= {"code": _code, "cell": _cell}
     block, total = rationales(runs, **limits)
     shown = environment.from_string(template).render(
         policy=policy(style, script),
@@ -109,6 +111,14 @@ def _code(text: str) -> Any:
     return Markup("").join(
         Markup("<code>{}</code>").format(one) if n % 2 else escape(one) for n, one in enumerate(pieces)
     )
+
+
+def _cell(text: str) -> Any:
+    """Return a cell's text; an interval or a share behind a number stands in a line of its own."""
+    from markupsafe import Markup
+
+    found = _BEHIND.fullmatch(text)
+    return Markup('{} <span class="behind">{}</span>').format(*found.groups()) if found else text
 
 
 def _file(name: str) -> str:
