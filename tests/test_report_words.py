@@ -88,14 +88,14 @@ def few(items):
         (finished(0), ["training did not help", "no more often than always saying one level (30.0 %)"]),
         (finished(1, unparsed=0.63), ["63 % of the judge's draws name no level"]),
         (finished(1, accuracy=0.3), ["no more often than always saying one level (30.0 %)"]),
-        (finished(1, likelihood=-1.41), ["say less than the training marginal (-1.410 against -1.400 nats).**"]),
-        (finished(1, likelihood=None), ["(minus infinity against -1.400 nats).**"]),
+        (finished(1, likelihood=-1.41), ["say less than the training marginal (-1.410 against -1.400 nats)."]),
+        (finished(1, likelihood=None), ["(minus infinity against -1.400 nats)."]),
         (finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.39)), []),
         (
             finished(1, likelihood=-9.0, calibration=tempered(2.0, -1.5)),
-            ["marginal (-1.500 against -1.400 nats), also after calibration.**"],
+            ["marginal (-1.500 against -1.400 nats), also after calibration."],
         ),
-        (finished(1, calibration=tempered(2.0, -1.5)), ["marginal (-1.500 against -1.400 nats), after calibration.**"]),
+        (finished(1, calibration=tempered(2.0, -1.5)), ["marginal (-1.500 against -1.400 nats), after calibration."]),
         (finished(1, calibration=tempered(20.0, -1.0)), ["temperature in 0.05..20: the probabilities carry next to"]),
         (
             finished(1, calibration=tempered(0.05, -1.0)),
