@@ -347,6 +347,24 @@ def test_a_task_by_hand_shows_its_inputs(tmp_path):
     assert asked(data, 0) == (text, text)
 
 
+def test_a_refit_says_what_it_starts_from(tmp_path):
+    run = paged.write_run(tmp_path / "run")
+    db = sqlite3.connect(run / "ledger.sqlite")
+    with db:
+        db.execute("INSERT INTO manifest VALUES ('refit', ?)", (json.dumps({"run": "<old>", "iteration": 1}),))
+        db.execute("UPDATE trials SET iteration = iteration - 2 WHERE purpose = 'train' AND iteration = 1")
+    db.close()
+    found = page(run, tmp_path)
+    assert found.data["runs"][0]["start"] == "start of the refit"
+    assert "A refit of <old>, iteration 1" in found.text("section", id="learned")
+    assert {row[1] for row in found.data["trials"]} == {-1, 0, 2}
+
+
+def test_the_world_is_called_by_its_name(tmp_path):
+    found = page(paged.write_run(tmp_path / "run", notes={"world": True}), tmp_path)
+    assert "The embedded judge world" in found.text("section", id="data")
+
+
 def test_several_runs_stand_side_by_side(tmp_path):
     runs = {
         "STaR, seed 0": paged.write_run(tmp_path / "a"),

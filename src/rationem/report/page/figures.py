@@ -25,6 +25,8 @@ _DARK = dict(
 )
 _MARKERS, _DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")
 _SIZE = (4.8, 3.2)
+#: Characters of a name in the legend: up to here two stand side by side, and so many are shown.
+_SHORT, _LONG = 19, 44
 _SETTINGS = {
     "svg.hashsalt": "rationem",
     "svg.fonttype": "none",
@@ -180,30 +182,35 @@ def style(n: int) -> dict[str, Any]:
 def drawn(
     paint: Callable[[Any], None], x: str, y: str, *, entries: int, grid: Literal["both", "x", "y"] = "both"
 ) -> tuple[str, str]:
-    """Return the SVG for a light and for a dark ground; the legend stands above the panel, in two columns.
+    """Return the SVG for a light and for a dark ground; the legend stands above the panel.
 
     Args:
-        entries: lines of the legend; the figure grows with them.
+        paint: draws into the axes.
+        entries: how many of what it draws have a name; the figure grows with them.
         grid: the axis with grid lines.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
-    lines = (entries + 1) // 2
-    height = _SIZE[1] + 0.23 * max(0, lines - 1)
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
         # A name in a script that matplotlib's font has not: the reader's has it, for text stays text in the SVG.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
-        canvas = Canvas(figsize=(_SIZE[0], height))
-        top = 1 - (0.12 + 0.23 * lines) / height
-        canvas.subplots_adjust(left=0.165, right=0.97, bottom=0.56 / height, top=top)
+        canvas = Canvas(figsize=_SIZE)
         axes = canvas.subplots()
         paint(axes)
         axes.set(xlabel=x, ylabel=y)
         axes.grid(axis=grid, linewidth=0.7)
         axes.spines[["top", "right"]].set_visible(False)
-        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": 2, "borderaxespad": 0.1}
-        axes.legend(frameon=False, fontsize=10.5, handlelength=1.6, columnspacing=1.2, labelspacing=0.3, **place)
+        handles, names = axes.get_legend_handles_labels()
+        columns = 1 if max(map(len, names), default=0) > _SHORT else 2
+        lines = -(-entries // columns)
+        height = _SIZE[1] + 0.23 * max(0, lines - 1)
+        canvas.set_figheight(height)
+        canvas.subplots_adjust(left=0.165, right=0.97, bottom=0.56 / height, top=1 - (0.12 + 0.23 * lines) / height)
+        shown = [name if len(name) <= _LONG else f"{name[: _LONG - 1]}…" for name in names]
+        place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": columns, "borderaxespad": 0.1}
+        spaced = {"handlelength": 1.6, "columnspacing": 1.2, "labelspacing": 0.3}
+        axes.legend(handles, shown, frameon=False, fontsize=10.5, **place, **spaced)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     light = text.getvalue()

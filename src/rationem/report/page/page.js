@@ -40,7 +40,7 @@
   const numbers = (value) => distinct(value).sort((a, b) => a - b);
   const FILTERS = [
     { name: "run", label: "Scheme", value: (row) => row[RUN], say: (n) => data.runs[n].name },
-    { name: "iteration", label: "Iteration", value: (row) => row[ITERATION], say: (n) => (n === 0 ? "0 (base model)" : String(n)) },
+    { name: "iteration", label: "Iteration", value: (row) => row[ITERATION], say: (n) => (n === 0 ? `0 (${data.runs[0].start})` : String(n)) },
     { name: "purpose", label: "Drawn for", value: (row) => row[PURPOSE], say: (n) => data.purposes[n] },
     { name: "outcome", label: "Outcome", value: (row) => row[OUTCOME], say: (n) => data.outcomes[n][1] },
     { name: "label", label: "People's label", value: (row) => example(row)[ANSWER], say: level },
@@ -176,13 +176,13 @@
 
   const told = (row) => {
     if (!isTested(row)) return [make("div", {}, make("h3", {}, "Completion"), completion(row))];
-    const best = data.runs[row[RUN]].best;
+    const { best, start } = data.runs[row[RUN]];
     const [before, after] = [0, best].map((k) => trials[places.get(place(row, k))]);
-    if (best === 0) return [block("The base model, which is the chosen one", row)];
+    if (best === 0) return [block(`The ${start}, which is the chosen one`, row)];
     const shown = [];
     if (row[ITERATION] !== 0 && row[ITERATION] !== best) shown.push(block(`Iteration ${row[ITERATION]}`, row));
     const missing = (title) => make("div", {}, make("h3", {}, title), make("p", { class: "facts" }, "Not on this page: not drawn yet, or not in the sample."));
-    shown.push(before ? block("Before: the base model", before) : missing("Before: the base model"));
+    shown.push(before ? block(`Before: the ${start}`, before) : missing(`Before: the ${start}`));
     shown.push(after ? block(`After: iteration ${best}, the chosen one`, after) : missing(`After: iteration ${best}, the chosen one`));
     return [make("div", { class: "beside" }, ...shown)];
   };

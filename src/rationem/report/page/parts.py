@@ -75,6 +75,8 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 def data(summary: Mapping[str, Any]) -> Part:
     """Return how the data was read, and how far people agree on it."""
     told = [*reading(summary), *sections.raters(summary)]
+    if summary["notes"].get("world"):
+        told.insert(0, "The embedded judge world: questions and ratings made by the seed, no file was read.")
     return Part("data", "How the data was read", tuple(told) or ("The run has no notes on how its data was read.",))
 
 
@@ -243,6 +245,8 @@ def settings(summary: Mapping[str, Any]) -> Part:
 
 
 def _value(value: Any) -> str:
+    if value is None or value == "":
+        return "–"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 

@@ -13,6 +13,7 @@ from rationem.report.page.marks import finder, spans
 from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
 from rationem.report.page.sample import Candidates, Choice, Key, candidates, choose
+from rationem.report.trust import start_name
 from rationem.scale import Scale
 from rationem.types import Example, Outcome, Purpose
 
@@ -125,6 +126,7 @@ def _run(one: _Opened, choice: Choice) -> dict[str, Any]:
     return {
         "name": one.told.name,
         "best": choice.best,
+        "start": start_name(one.told.summary),
         "split": choice.split,
         "around": one.wording.around,
         "common": one.wording.common,
