@@ -155,6 +155,43 @@ def test_filters_pages_and_rows_by_keyboard_alone(look, small):
     seen.calm()
 
 
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    """The page that a fit of a one-layer model left."""
+    import checkpoints
+    from rationem.config import read_config
+    from rationem.launch import start
+
+    root = tmp_path_factory.mktemp("real")
+    lines = [f"what is {n} ?,{n} kind,{n % 5 + 1}" for n in range(60)]
+    (root / "data.csv").write_text("\n".join(["prompt,response,rating", *lines]))
+    settings = {"data": (str(root / "data.csv"),), "scale": "1-5", "model": checkpoints.grader(root), "scheme": "star"}
+    sizes = {"iterations": 1, "steps": 2, "batch_size": 4, "micro_batch_size": 4, "max_new_tokens": 24}
+    limits = {"max_prompt_tokens": 600, "draws": 2, "device": "cpu", "threads": 1, "test_share": 0.3}
+    return start(read_config(None, {**settings, **sizes, **limits}), root / "run") / "report.html"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_report_of_a_real_run_opens_without_a_complaint(look, real, scheme):
+    seen = look(real, color_scheme=scheme)
+    page = seen.page
+    assert page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 100)")
+    assert page.locator("img").count() >= 6  # the evidence is measured, too
+    choose(page, "purpose", "test")
+    assert seen.shown() > 0
+    page.locator(".row").first.click()
+    page.evaluate("document.querySelectorAll('.detail details').forEach(d => d.open = true)")
+    detail = page.locator(".detail:not([hidden])")
+    assert detail.locator("summary").all_inner_texts() == [
+        "Forward: the question alone (as the model saw it)",
+        "Hinted: the label shown (as the model saw it)",
+    ]
+    assert "assistant" in detail.locator(".template").nth(1).text_content()
+    assert page.evaluate(CONTRAST)[1] == []
+    seen.calm()
+
+
 def choose(page, name, label):
     page.select_option(f"#filter-{name}", label=label)
 
