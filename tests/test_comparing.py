@@ -15,8 +15,8 @@ from rationem.comparing.tables import tables
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    *("--world-size", "60", "--iterations", "2", "--steps", "4", "--draws", "2", "--evidence-draws", "1"),
-    *("--wrong-hints", "4", "--threads", "1", "--sampling-batch", "128", "--device", "cpu", "--exact-items", "3"),
+    *("--world-size", "60", "--iterations", "1", "--steps", "4", "--draws", "1", "--evidence-draws", "1"),
+    *("--wrong-hints", "4", "--difficulty-examples", "0", "--threads", "1", "--sampling-batch", "128", "--device", "cpu", "--exact-items", "3"),
     *("--enumerate-above", "0.01"),
 )
 TABLES = ("trials", "scores", "likelihoods", "kept", "states", "predictions", "examples")
@@ -56,8 +56,8 @@ def test_all_arms_have_the_same_data_base_scores_and_steps(done):
     assert results["seeds"] == [0, 1]
     assert results["seeds_unfinished"] == []
     for arm in results["arms"]:
-        assert arm["last"]["iterations"]["value"] == 2
-        assert arm["last"]["steps"]["value"] == 8
+        assert arm["last"]["iterations"]["value"] == 1
+        assert arm["last"]["steps"]["value"] == 4
         firsts = [curve[0] for curve in arm["curves"]]
         assert firsts == [curve[0] for curve in results["arms"][0]["curves"]]
     with_data = {arm: rows(done[0] / arm / "seed-0")[0]["examples"] for arm in ("rs-2", "pps", "answer-alone")}
@@ -159,7 +159,7 @@ def test_the_csv_has_every_number_and_the_tables_every_arm(done):
 
 
 def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(tmp_path):
-    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0")
+    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0", "--iterations", "2")
     results = compare(tmp_path / "c", *more)
     rs4, rs1, control = results["arms"]
     budget, spent = rs4["last"]["generated_tokens"]["value"], rs1["last"]["generated_tokens"]["value"]
