@@ -135,10 +135,11 @@ def carry_out(
         fitted = _fit(run, ledger, before, open_engine, run.config.iterations)
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
-        doubts = tuple(report.doubts(report.summarize(directory)))
+        summary = report.summarize(directory)
+        doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
         publish_model(fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger)
-        report.write(directory)
+        report.write(directory, summary)
         ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     return directory
 
@@ -191,6 +192,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     check_engine(config, scheme)
     task, splits = prepare(config)
+    config = config.model_copy(update={"task": task.name})
     if config.patience and not splits.validation:
         raise ConfigError(
             f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "

@@ -22,8 +22,15 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
+    from rationem.comparing.design import NAME
+    from rationem.errors import RunError
     from rationem.showing.terminal import terminal
 
+    if (options.run / NAME).is_file():
+        raise RunError(
+            f"{options.run} holds a comparison, of several runs: rationem report {options.run} shows it. Show one of "
+            "its runs: a directory ARM/seed-S in it."
+        )
     console = terminal()
     if options.example is None:
         from rationem.showing.run import show_run

@@ -15,9 +15,14 @@ from rationem.report.trust import doubts
 __all__ = ["doubts", "markdown", "summarize", "write"]
 
 
-def write(directory: Path) -> dict[str, Any]:
-    """Compute the summary of a run and write ``metrics.json``, ``report.md`` and ``report.html`` beside its ledger."""
-    summary = summarize(directory)
+def write(directory: Path, summary: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Write ``metrics.json``, ``report.md`` and ``report.html`` beside a run's ledger, and return the summary.
+
+    Args:
+        directory: the run directory.
+        summary: of :func:`summarize`, where it has just been computed; else it is computed.
+    """
+    summary = summarize(directory) if summary is None else summary
     write_text(directory / "metrics.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")
     write_text(directory / "report.md", markdown(summary))
     name = directory.name
