@@ -327,14 +327,14 @@ OTHER = {
     "prompt_col": "a", "response_col": "b", "rating_col": "r1,r2", "id_col": "i", "group_col": "g", "raters": "mean",
     "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True,
     "skip_unusable": True, "model": "hub/id",
-    "task": "judge", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
+    "task": "choice", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
     "reference_col": "ref", "context_col": "ctx", "rater_col": "who", "instruction": "Is it kind?", "rubric": "r.toml",
     "template": "t.txt", "hint_template": "h.txt", "reward": "within:1", "threshold": 0.5, "reward_as": "filter",
     "shots": 3, "leak_filter": "drop", "leak_phrases": ("the key", "was told"), "patience": 2,
     "choose_by": "log_likelihood", "evidence_draws": 2, "wrong_hints": 3, "difficulty_examples": 5,
     "enumerate_above": 0.01, "precision": "bf16", "gradient_checkpointing": True, "processes": 2, "parallel": "fsdp",
     "report_to": ("tensorboard", "mlflow"), "log_every": 3,
-    "split_seed": 5, "token_budget": 1000, "exact_items": 4,
+    "choices_col": "a,b,c", "answer_col": "key", "subject_col": "about", "shuffle_choices": False, "split_seed": 5, "token_budget": 1000, "exact_items": 4,
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
     "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
@@ -362,7 +362,7 @@ def understood(arguments, monkeypatch, capsys):
 def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, capsys, name):
     value = OTHER[name]  # a new setting needs a line there
     expected = FitConfig(**{name: value})
-    assert expected != FitConfig() or name == "task"
+    assert expected != FitConfig()
     Path("c.toml").write_text(f"{name} = {json.dumps(value)}\n")
     by_file = understood(["fit", "--config", "c.toml", "--output", "run"], monkeypatch, capsys)
     words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
@@ -370,6 +370,7 @@ def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, cap
     typed = {"data": words, "elide": [flag], "skip_unusable": [flag], "gradient_checkpointing": [flag]}.get(
         name, [flag, *words]
     )
+    typed = ["--no-shuffle-choices"] if name == "shuffle_choices" else typed
     typed = [f"{flag}={' '.join(words)}"] if name == "vllm_args" else typed
     by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
     assert by_file == by_flag == expected

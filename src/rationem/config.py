@@ -34,6 +34,14 @@ class FitConfig(BaseModel):
     prompt_col: str | None = Field(None, description="column of the prompt (the question)")
     response_col: str | None = Field(None, description="column of the response to rate, or of two to compare: 'a,b'")
     rating_col: str | None = Field(None, description="column of the rating, or several: 'r1,r2,r3'")
+    choices_col: str | None = Field(
+        None, description="multiple choice: column of the choices, or one column each: 'a,b,c,d'"
+    )
+    answer_col: str | None = Field(None, description="multiple choice: column of the correct answer")
+    subject_col: str | None = Field(None, description="multiple choice: column of what the report has rows for")
+    shuffle_choices: bool = Field(
+        True, description="multiple choice: draw the order of each item's choices (by the seed of the split)"
+    )
     reference_col: str | None = Field(None, description="column of a reference answer, shown to the judge")
     context_col: str | None = Field(None, description="column of a context, shown to the judge")
     id_col: str | None = Field(None, description="column of a unique id")
@@ -54,7 +62,9 @@ class FitConfig(BaseModel):
 
     # Which model, which task, which scheme
     model: str | None = Field(None, description="'tiny-judge', a checkpoint directory, or a hub id")
-    task: Literal["judge"] = Field("judge", description="the task")
+    task: Literal["judge", "choice"] | None = Field(
+        None, description="rate or compare responses, or answer multiple choice (default: what the data is)"
+    )
     criterion: str = Field("", description="what to rate: names of rating columns or of a preset's criteria, or 'all'")
     instruction: str = Field("", description="one or more sentences on what to look at, shown in the prompt")
     rubric: str | None = Field(None, description="a .toml or .md file with criteria and what the levels mean")

@@ -32,8 +32,9 @@ def elide(example: Example, field: str, length: Callable[[Example], int], limit:
 
 
 def longest_response(fields: Fields) -> str:
-    """Return the name of the response, or of the longer of two."""
-    return max((name for name in fields if name.startswith("response")), key=lambda name: len(fields[name]))
+    """Return the name of the response, or of the longer of two; of multiple choice that of the question."""
+    responses = [name for name in fields if name.startswith("response")]
+    return max(responses, key=lambda name: len(fields[name])) if responses else "prompt"
 
 
 def _cut(example: Example, field: str, keep: int) -> Example:

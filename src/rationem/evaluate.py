@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-from rationem import evidence, metrics
+from rationem import choices, evidence, metrics
 from rationem.drawing import Drawing, Ticket, draw, fits
 from rationem.ledger import Ledger
 from rationem.schemes import FORWARD
@@ -85,12 +85,13 @@ def predict(
     outcomes = run.ledger.outcomes(iteration, purpose)
     predictions = []
     for x in examples:
-        marginal = marginals[metrics.criterion(x)]
-        if x.id not in fitting:
-            predictions.append(evidence.too_long(x.id, marginal))
-            continue
         rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
         level_logps, is_scored = evidence.stack(rows, len(run.task.levels))
+        offered = choices.offered(x.fields, run.task.levels)
+        level_logps, marginal = evidence.restricted(level_logps, marginals[metrics.criterion(x)], offered)
+        if x.id not in fitting:
+            predictions.append(evidence.too_long(x.id, marginal.tolist()))
+            continue
         is_parsed = [outcomes[x.id, m][-1] in _PARSED for m in range(draws)]
         predictions.append(
             evidence.predict(

@@ -16,7 +16,7 @@ from rationem.errors import RunError
 from rationem.keep import training_samples
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_kept, read_trials
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks.judge import NAMES, JudgeTask
 from rationem.types import Kept, Outcome, Purpose, Sample, Trial
 
 
@@ -99,6 +99,6 @@ def _samples(db: sqlite3.Connection, directory: Path, iteration: int) -> list[Sa
 def _task(manifest: dict[str, Any], directory: Path) -> JudgeTask:
     """Return the task that the run was started with, to the letter of its template."""
     described = manifest.get("task", {})
-    if described.get("name") != "judge":
+    if described.get("name") not in NAMES:
         raise RunError(f"{directory} was not written by rationem fit: its task is not in its ledger.")
     return JudgeTask.from_description(described)

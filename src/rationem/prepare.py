@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rationem import data
+from rationem import choices, data
 from rationem.config import FitConfig
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.pairs import both_orders
@@ -41,9 +41,10 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     skipped: list[DataError] | None = [] if config.skip_unusable else None
     loaded = load(config, config.data, rubric, skipped=skipped)
-    task = make_task(config, loaded, rubric)
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     alike(loaded, tested)
+    loaded, tested = lettered_alike(loaded, tested)
+    task = make_task(config, loaded, rubric)
     for error in skipped or ():
         if isinstance(error, BrokenFile):  # how many rows that loses, nobody knows
             raise error
@@ -60,9 +61,11 @@ def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
     """
     if tested is None:
         return
-    kinds = ["pairs" if one.pair else "single responses" for one in (loaded, tested)]
+    kinds = [
+        "multiple choice" if one.choice else "pairs" if one.pair else "single responses" for one in (loaded, tested)
+    ]
     if kinds[0] != kinds[1]:
-        raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: a judge of the one cannot be tested on the other.")
+        raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: what learns the one cannot be tested on the other.")
     names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
     if names[0] != names[1]:
         raise DataError(
@@ -71,12 +74,22 @@ def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
         )
 
 
+def lettered_alike(loaded: data.Loaded, tested: data.Loaded | None) -> tuple[data.Loaded, data.Loaded | None]:
+    """Return both with letters enough for the item with the most choices in either."""
+    if tested is None or not loaded.choice:
+        return loaded, tested
+    scale = max(loaded.scale, tested.scale, key=lambda scale: len(scale.levels))
+    return replace(loaded, scale=scale), replace(tested, scale=scale)
+
+
 def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) -> Splits:
     """Return the three sets of what was loaded; without a test set a part of it is held out.
 
     Raises:
         DataError: there are too few groups, or ids that cannot be told apart.
     """
+    if loaded.choice and config.shuffle_choices:
+        loaded, tested = _shuffled(config, loaded), tested and _shuffled(config, tested)
     train, validation, test = data.split(
         loaded.examples,
         seed=split_seed(config),
@@ -111,31 +124,44 @@ def load(
         config: the settings.
         names: files, folders or hub ids.
         rubric: its scale and criteria hold where the configuration names none.
-        like: what was loaded before: the test set is read with the same scale.
+        like: what was loaded before: the test set is read with the same scale, letters aside.
         skipped: where given, rows that cannot be used are left out and their errors appended.
     """
     scale = Scale.parse(config.scale) if config.scale else (rubric.scale if rubric else None)
     return data.load(
         names,
-        scale=like.scale if like else scale,
+        scale=like.scale if like and not like.choice else scale,
         columns=columns_of(config),
         preset=config.preset,
         criteria=criteria_of(config, rubric),
         raters=config.raters,
         skipped=skipped,
+        choice=_is_choice(config, like),
     )
 
 
+def _is_choice(config: FitConfig, like: data.Loaded | None) -> bool | None:
+    """Return whether the data is multiple choice; None where its keys decide."""
+    if config.choices_col is not None and config.task is None:
+        return True
+    if config.task is not None:
+        return config.task == "choice"
+    return like.choice if like is not None else None
+
+
 def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> JudgeTask:
-    """Return the judge that asks for what was loaded, in the words of the rubric and the templates.
+    """Return the task that asks for what was loaded, in the words of the rubric and the templates.
 
     Raises:
         ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
     """
-    wording = read_template(Path(config.template)) if config.template else packaged("pair" if loaded.pair else "judge")
-    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged("hint")
+    usual = "choice" if loaded.choice else "pair" if loaded.pair else "judge"
+    wording = read_template(Path(config.template)) if config.template else packaged(usual)
+    usual = "choice_hint" if loaded.choice else "hint"
+    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged(usual)
     criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
-    return JudgeTask(loaded.scale, criteria, wording, hint, config.reward, loaded.pair)
+    name = "choice" if loaded.choice else "judge"
+    return JudgeTask(loaded.scale, criteria, wording, hint, config.reward, loaded.pair, name)
 
 
 def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
@@ -159,11 +185,19 @@ def criteria_of(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[s
 
 
 def columns_of(config: FitConfig) -> data.Columns | None:
-    """Return the columns that the configuration names, or None where it names none."""
+    """Return the columns that the configuration names, or None where it names none.
+
+    Raises:
+        ConfigError: columns of different tasks are named together.
+    """
+    choice = config.task == "choice" or config.choices_col is not None
+    _check_columns(config, choice=choice)
     named: dict[str, Any] = {
         "prompt": config.prompt_col,
         "response": config.response_col,
-        "rating": config.rating_col,
+        "rating": config.answer_col if choice else config.rating_col,
+        "choices": config.choices_col,
+        "subject": config.subject_col,
         "reference": config.reference_col,
         "context": config.context_col,
         "id": config.id_col,
@@ -171,12 +205,36 @@ def columns_of(config: FitConfig) -> data.Columns | None:
         "rater": config.rater_col,
     }
     given = {role: name for role, name in named.items() if name is not None}
-    return data.Columns(**given) if given else None
+    usual = {role: names[0] for role, names in data.CHOICE_NAMES.items()} if choice else {}
+    if usual:
+        usual["rating"] = usual.pop("answer")
+    return data.Columns(**{**usual, **given}) if given else None
+
+
+#: Flags of each task's own columns.
+_OF_JUDGE = ("response_col", "rating_col", "reference_col", "rater_col", "criterion")
+_OF_CHOICE = ("choices_col", "answer_col", "subject_col")
+
+
+def _check_columns(config: FitConfig, *, choice: bool) -> None:
+    """Refuse columns of the other task, rather than leave them unread."""
+    foreign = [name for name in (_OF_JUDGE if choice else _OF_CHOICE) if getattr(config, name)]
+    if not foreign:
+        return
+    flag = f"--{foreign[0].replace('_', '-')}"
+    if choice:
+        raise ConfigError(
+            f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, --answer-col "
+            "and, where there is one, --context-col and --subject-col."
+        )
+    raise ConfigError(f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice.")
 
 
 def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     from rationem import world
 
+    if config.task == "choice":
+        raise ConfigError("'world' is rated responses: its task is judge. Leave --task choice out.")
     if config.test:
         raise ConfigError("'world' brings its own test set; leave --test out.")
     sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
@@ -191,6 +249,12 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
     task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
     return task, Splits(train[: config.limit], validation, test, {WORLD: True})
+
+
+def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:
+    """Return the items with the choices of each in an order of its own."""
+    mixed = tuple(choices.shuffled(x, split_seed(config)) for x in loaded.examples)
+    return replace(loaded, examples=mixed)
 
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:

@@ -28,7 +28,7 @@ from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
 from rationem.preflight import check_engine, check_machine
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks.judge import NAMES, JudgeTask
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
@@ -146,7 +146,7 @@ def read_origin(directory: Path, iteration: int) -> Origin:
     db = read_only(directory)
     try:
         recorded = read_manifest(db)
-        if not recorded.keys() >= _NEEDED or recorded["task"].get("name") != "judge":
+        if not recorded.keys() >= _NEEDED or recorded["task"].get("name") not in NAMES:
             raise RunError(f"{directory} was not written by rationem fit; its settings are not in its ledger.")
         done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
         if iteration not in done:

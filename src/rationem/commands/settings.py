@@ -25,7 +25,7 @@ _SEVERAL = ("test", "leak_phrases", "teacher", "report_to")
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
     *("id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit", "world_size", "elide"),
-    "skip_unusable",
+    *("skip_unusable", "task", "choices_col", "answer_col", "subject_col", "shuffle_choices", "split_seed"),
     *("criterion", "instruction", "rubric", "template", "hint_template", "reward", "shots", "seed"),
 )
 
@@ -56,7 +56,7 @@ def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaul
         text = (field.description or "").replace("%", "%%")
         default = "" if not defaults or field.default in (None, (), "", False) else f" (default: {field.default})"
         if field.annotation is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text + default)
         elif name == "vllm_args":
             group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
         elif name in _SEVERAL:

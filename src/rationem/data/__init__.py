@@ -10,8 +10,9 @@ the row cannot reach a prompt (the first invariant).
 from __future__ import annotations
 
 from rationem.data.cells import to_fields
-from rationem.data.columns import Columns, guess
+from rationem.data.columns import CHOICE_NAMES, Columns, guess
 from rationem.data.hub import is_hub_name
+from rationem.data.lettered import read_choices
 from rationem.data.load import Loaded, NoScale, load, load_feedbackqa
 from rationem.data.nested import column_names
 from rationem.data.presets import PRESETS, flatten_row
@@ -22,6 +23,7 @@ from rationem.data.sources import iter_rows, read_rows
 from rationem.data.writers import write_csv
 
 __all__ = [
+    "CHOICE_NAMES",
     "PRESETS",
     "READERS",
     "Columns",
@@ -39,6 +41,7 @@ __all__ = [
     "load",
     "load_feedbackqa",
     "overlap",
+    "read_choices",
     "read_rows",
     "split",
     "to_fields",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 
+from rationem.choices import SUBJECT
 from rationem.data.columns import Columns, check_columns
+from rationem.data.lettered import read_choices
 from rationem.data.nested import opened
 from rationem.data.readers import Row
+from rationem.data.texts import is_blank, text_of
 from rationem.errors import DataError
 from rationem.scale import Scale
 
@@ -30,22 +32,29 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
 
     Returns:
         "prompt", and "response" or "response_a" and "response_b"; "reference", "context" and "criterion" where the
-        row has them.
+        row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject" where it has one.
 
     Raises:
         DataError: a named column is missing, or a text is empty or no text.
     """
     row = opened(row, columns.dotted)
-    names = columns.responses(row.cells)
-    more = [(role, name) for role, name in (("reference", columns.reference), ("context", columns.context)) if name]
+    optional = (("reference", columns.reference), ("context", columns.context), (SUBJECT, columns.subject))
+    more = [(role, name) for role, name in optional if name]
     check_columns(row, [*columns.inputs(row.cells), *more])
-    roles = ("response",) if len(names) == 1 else ("response_a", "response_b")
-    fields = {"prompt": read_text(row, columns.prompt)}
-    fields |= {role: read_text(row, name) for role, name in zip(roles, names, strict=True)}
+    fields = {"prompt": read_text(row, columns.prompt), **_answers(row, columns)}
     for role, name in more:
         if not is_blank(row.cells[name]):
             fields[role] = read_text(row, name)
     return fields | ({"criterion": criterion} if criterion else {})
+
+
+def _answers(row: Row, columns: Columns) -> dict[str, str]:
+    """Return the response, the two that are compared, or the choices."""
+    if columns.choices is not None:
+        return read_choices(row, columns).fields
+    names = columns.responses(row.cells)
+    roles = ("response",) if len(names) == 1 else ("response_a", "response_b")
+    return {role: read_text(row, name) for role, name in zip(roles, names, strict=True)}
 
 
 def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object]:
@@ -96,19 +105,7 @@ def read_text(row: Row, column: str) -> str:
         DataError: the cell is empty or white, another list or an object, or not valid text.
     """
     value = row.cells[column]
-    value = conversation(value) or value
-    if is_blank(value):
-        raise DataError(f"{row.source}: the text in column {column!r} is empty. Fill it in, or leave the row out.")
-    if isinstance(value, list | bytes | Mapping):
-        raise DataError(f"{row.source}: column {column!r} holds a {type(value).__name__}; a text is expected.")
-    text = str(value)
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(
-            f"{row.source}: column {column!r} holds half a character (a surrogate) at {error.start}."
-        ) from error
-    return text
+    return text_of(conversation(value) or value, row.source, repr(column))
 
 
 def conversation(value: object) -> str | None:
@@ -129,13 +126,4 @@ def _is_message(value: object) -> bool:
         isinstance(value, Mapping)
         and value.keys() == {"role", "content"}
         and all(isinstance(part, str) for part in value.values())
-    )
-
-
-def is_blank(value: object) -> bool:
-    """Say whether a cell is empty: null, white, or the NaN that a data frame makes of a missing cell."""
-    return (
-        value is None
-        or (isinstance(value, float) and math.isnan(value))
-        or (isinstance(value, str) and not value.strip())
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rationem.data.columns import Columns, guess
+from rationem.data.columns import Columns, guess, guess_choice
 from rationem.data.presets import named, recognised
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row
@@ -36,27 +36,49 @@ class Reading:
 
 
 def choose(
-    preset: str | None, columns: Columns | None, asked: Sequence[Asked], tables: Sequence[Sequence[Row]]
+    preset: str | None,
+    columns: Columns | None,
+    asked: Sequence[Asked],
+    tables: Sequence[Sequence[Row]],
+    *,
+    choice: bool | None = None,
 ) -> Reading:
     """Return how to read the tables, none of which is empty.
 
     A named preset wins; then the user's columns; then a preset that the first rows' keys fit; then a guess.
 
+    Args:
+        choice: whether they are multiple choice; None follows preset or columns.
+
     Raises:
-        ConfigError: the preset or a criterion is unknown, or a preset is named together with columns.
+        ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or the preset is
+            of another task.
     """
     if preset is not None and columns is not None:
         raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
     first = [table[0] for table in tables]
     found = named(preset) if preset is not None else (recognised(first) if columns is None else None)
     if found is not None:
+        _check_task(found, choice)
         return _of_preset(found, asked)
     if columns is not None:
         columns = _with_criteria(columns, asked)
         return Reading(columns, _criteria(columns))
     names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
+    if choice:
+        columns, guessed = guess_choice(names)
+        return Reading(columns, _criteria(columns), guessed=guessed)
     columns, guessed = guess(names, _with_criteria(Columns(), asked).criteria)
     return Reading(columns, _criteria(columns), guessed=guessed)
+
+
+def _check_task(preset: Preset, choice: bool | None) -> None:
+    if choice is not None and choice != preset.choice:
+        is_task, asked = ("choice", "judge") if preset.choice else ("judge", "choice")
+        raise ConfigError(
+            f"These are rows of the published set {preset.name}, whose task is {is_task}, and the task is "
+            f"{asked} (by --task, or because DATA is). Leave --task out, or name the columns to read them otherwise."
+        )
 
 
 def _of_preset(preset: Preset, asked: Sequence[Asked]) -> Reading:

@@ -17,6 +17,13 @@ SYNONYMS = {
     "rating": ("score", "label", "grade"),
 }
 
+#: Of multiple choice: role -> the names that are taken for it, the first before all others.
+CHOICE_NAMES = {
+    "prompt": ("question", "prompt", "question_stem", "input"),
+    "choices": ("choices", "options"),
+    "answer": ("answer", "answerkey", "answer_key", "key", "label", "target"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Columns:
@@ -33,6 +40,9 @@ class Columns:
         reference: a reference answer, shown to the judge where the row has one.
         context: a context, shown to the judge where the row has one.
         rater: who rated, where every rating has a row of its own.
+        choices: the choices of multiple choice: a column that holds all of them, or one each, "a,b,c"; then there is
+            no response, and ``rating`` is the correct answer.
+        subject: of multiple choice, what an item is about.
         criteria: (criterion, its rating column); empty for one criterion without a name, read from ``rating``.
 
     Raises:
@@ -48,17 +58,21 @@ class Columns:
     reference: str | None = None
     context: str | None = None
     rater: str | None = None
+    choices: str | None = None
+    subject: str | None = None
     criteria: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.criteria]
         if len(set(names)) != len(names):
             raise ConfigError(f"A criterion is named twice: {names}.")
-        inputs = {self.prompt, self.response, *_split(self.response), self.reference, self.context}
+        asked = self.response if self.choices is None else self.choices
+        inputs = {self.prompt, asked, *_split(asked), self.reference, self.context}
         rated = {self.rating, *(column for _, column in self.criteria)}
         hidden = {self.rater, *rated, *(part for column in rated for part in _split(column))} - {None}
         if leaked := sorted(str(name) for name in inputs & hidden):
-            raise ConfigError(f"The rating column {leaked[0]!r} is also named as an input: a model would read it.")
+            what = "rating" if self.choices is None else "answer"
+            raise ConfigError(f"The {what} column {leaked[0]!r} is also named as an input: a model would read it.")
 
     def ratings(self, available: Collection[str], criterion: str = "") -> tuple[str, ...]:
         """Return a criterion's rating columns: the name as it is where there is such a column, else split at commas."""
@@ -70,22 +84,30 @@ class Columns:
         parts = _split(self.response)
         return parts if self.response not in available and len(parts) == 2 else (self.response,)
 
+    def choice_columns(self, available: Collection[str]) -> tuple[str, ...]:
+        """Return the one column of the choices, or theirs: split at commas where no column has that whole name."""
+        whole = self.choices or ""
+        return (whole,) if whole in available else _split(whole)
+
     @property
     def dotted(self) -> tuple[str, ...]:
         """The names with a dot in them, a list at commas apart and as one: they may lead into an object."""
         roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
-        whole = [name for name in (*roles, *(column for _, column in self.criteria)) if name and "." in name]
+        more = (self.choices, self.subject)
+        whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and "." in name]
         return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if "." in part)]))
 
     def inputs(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of everything that a row must have to be judged."""
+        if self.choices is not None:
+            return (("prompt", self.prompt), *(("choices", name) for name in self.choice_columns(available)))
         return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
 
     def needed(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of everything that a row must have to be learned from."""
-        role = "criterion" if self.criteria else "rating"
+        role = "criterion" if self.criteria else "rating" if self.choices is None else "answer"
         rated = [(role, name) for criterion in self.criterion_names for name in self.ratings(available, criterion)]
-        others = [(role, getattr(self, role)) for role in ("reference", "context", "id", "group", "rater")]
+        others = [(role, getattr(self, role)) for role in ("reference", "context", "id", "group", "rater", "subject")]
         return (*self.inputs(available), *rated, *((role, name) for role, name in others if name is not None))
 
     @property
@@ -151,6 +173,22 @@ def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> t
             guessed[role] = found[0]
             taken.add(found[0])
     return replace(Columns(criteria=tuple(criteria)), **guessed), guessed  # type: ignore[arg-type]
+
+
+def guess_choice(names: Collection[str]) -> tuple[Columns, dict[str, str]]:
+    """Return the columns of a multiple-choice file whose user named none, and (role, column) of what had to be guessed.
+
+    As :func:`guess`; where several names or none could be a role, its first usual name stays, and is the error.
+    """
+    found = {role: _only(names, usual) for role, usual in CHOICE_NAMES.items()}
+    columns = Columns(prompt=found["prompt"], choices=found["choices"], rating=found["answer"])
+    return columns, {role: name for role, name in found.items() if name in names and name != CHOICE_NAMES[role][0]}
+
+
+def _only(names: Collection[str], usual: Sequence[str]) -> str:
+    folded = {name.strip().casefold(): name for name in names}
+    fitting = [folded[name] for name in usual if name in folded]
+    return usual[0] if usual[0] in names or len(fitting) != 1 else fitting[0]
 
 
 def _split(names: str) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from rationem.data.cells import conversation, is_blank, rating_cells, read_ratings, read_text, to_fields
+from rationem.data.cells import conversation, rating_cells, read_ratings, read_text, to_fields
 from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
+from rationem.data.texts import is_blank
 from rationem.errors import DataError
 from rationem.scale import Scale
 from rationem.types import Example, Fields

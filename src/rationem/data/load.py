@@ -12,6 +12,7 @@ from rationem.data.cells import UnknownRating, rating_cells
 from rationem.data.choose import Asked, Reading, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
+from rationem.data.lettered import lettered, read_choices
 from rationem.data.nested import opened
 from rationem.data.presets import flatten_row
 from rationem.data.readers import Row, unusual_delimiters
@@ -56,6 +57,7 @@ class Loaded:
             comma).
         criteria: what was rated; one without a name where there is only one.
         pair: whether two responses are compared.
+        choice: whether it is multiple choice.
     """
 
     examples: tuple[Example, ...]
@@ -65,6 +67,7 @@ class Loaded:
     notes: Mapping[str, Any] = field(default_factory=dict)
     criteria: tuple[Criterion, ...] = (Criterion(),)
     pair: bool = False
+    choice: bool = False
 
 
 def load(
@@ -76,6 +79,7 @@ def load(
     criteria: Sequence[Asked] = (),
     raters: str = "mean",
     skipped: list[DataError] | None = None,
+    choice: bool | None = None,
 ) -> Loaded:
     """Read the examples of all files.
 
@@ -89,6 +93,8 @@ def load(
             majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
         skipped: where it is given, rows that cannot be used are left out and their errors appended; the ids of the
             others stay what they are.
+        choice: whether it is multiple choice; None where preset or columns tell. Its scale is of as many letters as
+            the item with the most choices has, where none is given.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
@@ -105,10 +111,12 @@ def load(
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
     tables = _read(paths, report)
-    reading = choose(preset, columns, criteria, [table for _, table in tables])
+    reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
     rows = _flat(tables, reading, report, counts)
+    if reading.columns.choices is not None:
+        rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
     if scale is None:
         if skipped is None:
@@ -131,7 +139,8 @@ def load(
         reading.preset.name if reading.preset else None,
         _notes(counts, examples, unused, reading) | _delimiters(tables),
         reading.criteria,
-        "response" not in examples[0].fields,
+        "response_a" in examples[0].fields,
+        reading.columns.choices is not None,
     )
 
 
@@ -193,10 +202,15 @@ def _flat(
         except DataError as error:
             report(error)
     if preset.empty:
-        counts["empty_responses"] = sum(
-            row.cells[name] == preset.empty for _, row in flat for name in reading.columns.responses(row.cells)
-        )
+        counts["empty_responses"] = sum(_texts(row, reading.columns).count(preset.empty) for _, row in flat)
     return flat
+
+
+def _texts(row: Row, columns: Columns) -> list[object]:
+    """Return the responses of a published row, or its choices."""
+    if columns.choices is not None:
+        return list(read_choices(row, columns).texts)
+    return [row.cells[name] for name in columns.responses(row.cells)]
 
 
 def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rationem.data.cells import is_blank
+from rationem.data.published.choice import ARC, COMMONSENSEQA, LLM_ADAPTERS, MMLU, OPENBOOKQA
 from rationem.data.published.feedbackqa import FEEDBACKQA
 from rationem.data.published.helpsteer2 import HELPSTEER2
 from rationem.data.published.llmbar import LLMBAR
@@ -14,6 +14,7 @@ from rationem.data.published.preset import Preset
 from rationem.data.published.saf import SAF, SAF_SCORE
 from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS
 from rationem.data.readers import Row
+from rationem.data.texts import is_blank
 from rationem.errors import ConfigError, DataError, closest
 
 #: The presets by name.
@@ -28,6 +29,11 @@ PRESETS: dict[str, Preset] = {
         HELPSTEER2,
         SUMMARIZE_AXIS,
         SUMMARIZE_COMPARISONS,
+        ARC,
+        MMLU,
+        OPENBOOKQA,
+        COMMONSENSEQA,
+        LLM_ADAPTERS,
     )
 }
 
@@ -68,6 +74,6 @@ def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
             f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
         )
     cells = preset.flatten(row.cells)
-    if preset.empty:
+    if preset.empty and not preset.choice:
         cells |= {name: preset.empty for name in preset.columns.responses(cells) if is_blank(cells[name])}
     return replace(row, cells=cells)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rationem.choices import LABELS, SUBJECT
 from rationem.scale import Scale
 from rationem.seeds import generator
 from rationem.types import Example
@@ -114,7 +115,7 @@ def look(
         scale: the levels.
     """
     seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
-    fields = {name for example in seen for name in example.fields} - {"criterion"}
+    fields = {name for example in seen for name in example.fields} - {"criterion", SUBJECT, LABELS}
     order = [name for name in inputs if name in fields] + sorted(fields - set(inputs))
     read = [
         _weigh(inputs.get(field, field), field, [example.fields.get(field, "") for example in seen], seen, scale)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rationem import data
+from rationem import choices, data
 from rationem.config import FitConfig
 from rationem.data.sources import scan_rows
 from rationem.errors import ConfigError, DataError
-from rationem.prepare import WORLD, alike, columns_of, labelled, load, make_task, prepare
+from rationem.prepare import WORLD, alike, columns_of, labelled, lettered_alike, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
 from rationem.tasks.judge import JudgeTask
 from rationem.template import packaged
@@ -87,6 +87,7 @@ def read(config: FitConfig) -> Material:
             text = "the raters of no item agree on a label, and levels without an order have no mean."
             raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
     alike(loaded, tested)
+    loaded, tested = lettered_alike(loaded, tested)
     if loaded.pair:
         _check_pair_scale(loaded)
     table, rows = _table((*config.data, *config.test))
@@ -123,6 +124,7 @@ def describe(material: Material) -> dict[str, Any]:
         "unused_columns": list(material.unused),
         "criteria": [criterion.name for criterion in material.task.criteria],
         "pair": material.task.pair,
+        "choice": material.task.choice,
         "train_rows_by": _rows_by(material),
         "notes": notes,
     }
@@ -185,12 +187,20 @@ def _inputs(loaded: data.Loaded) -> dict[str, str]:
     fields = ("response_a", "response_b") if pair else ("response",)
     others = {"reference": columns.reference, "context": columns.context}
     named = {"prompt": columns.prompt, **dict(zip(fields, responses, strict=True))}
+    if loaded.choice:
+        several = [name.strip() for name in (columns.choices or "").split(",")]
+        own = several if len(several) > 1 else [f"{several[0]}, {letter}" for letter in loaded.scale.levels]
+        letters = map(choices.field_of, loaded.scale.levels)
+        named = {"prompt": columns.prompt, **dict(zip(letters, own, strict=False))}
     return named | {role: name for role, name in others.items() if name is not None}
 
 
 def _named(columns: data.Columns) -> dict[str, str]:
     """Return role -> column of what is read, a criterion as ``rating of NAME``."""
     told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
+    if columns.choices is not None:
+        told.pop("response")
+        told["answer"] = told.pop("rating")
     if columns.criteria:
         told.pop("rating")
     return told | {f"rating of {name}": column for name, column in columns.criteria}

@@ -80,6 +80,7 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     if data["unused_columns"]:
         lines.append(f"not read: {', '.join(map(short, data['unused_columns']))}")
     kind = "two responses are compared" if data["pair"] else "one response is rated"
+    kind = "one of several choices is right" if data["choice"] else kind
     named = [name for name in data["criteria"] if name]
     lines.append(f"{kind}{', for ' + ', '.join(map(short, named)) if named else ''}")
     lines.append(f"scale: {plain(scale['text'])} ({_KNOWN_BY[scale['from']]})")

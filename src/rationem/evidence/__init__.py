@@ -27,7 +27,17 @@ from rationem.evidence.importance import (
     mixture,
     self_normalised,
 )
-from rationem.evidence.levels import Flags, Floats, markov_lower_bound, predict, predictive, raw, stack, too_long
+from rationem.evidence.levels import (
+    Flags,
+    Floats,
+    markov_lower_bound,
+    predict,
+    predictive,
+    raw,
+    restricted,
+    stack,
+    too_long,
+)
 
 __all__ = [
     "Divergence",
@@ -52,6 +62,7 @@ __all__ = [
     "predict",
     "predictive",
     "raw",
+    "restricted",
     "self_normalised",
     "stack",
     "table",

@@ -44,6 +44,24 @@ def stack(rows: Sequence[Sequence[float] | None], levels: int) -> tuple[Floats, 
     return _checked(level_logps_ML.reshape(len(rows), levels), scored_M)
 
 
+def restricted(
+    level_logps_ML: ArrayLike, marginal_L: ArrayLike, offered_L: Sequence[bool] | None
+) -> tuple[Floats, Floats]:
+    """Return scores and marginal over the levels that an item offers: the others are impossible.
+
+    Args:
+        level_logps_ML: as in :func:`raw`, a row of -inf for a draw that could not be scored.
+        marginal_L: as in :func:`predictive`.
+        offered_L: which levels are on offer, at least one; None for all, which changes nothing.
+    """
+    logps_ML, marginal = np.asarray(level_logps_ML, dtype=np.float64), np.asarray(marginal_L, dtype=np.float64)
+    if offered_L is None:
+        return logps_ML, marginal
+    is_offered_L = np.asarray(offered_L, dtype=np.bool_)
+    kept_L = np.where(is_offered_L, marginal, 0.0)
+    return np.where(is_offered_L, logps_ML, -math.inf), kept_L / kept_L.sum()
+
+
 def raw(level_logps_ML: ArrayLike, scored_M: ArrayLike, answer_index: int) -> float:
     """Return p_hat(y* | x) = mean over ALL draws of pi(y* | x, z_m); an unscored draw counts 0.
 

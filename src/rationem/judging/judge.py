@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from rationem import card as cards
 from rationem import models, progress
+from rationem.data import Columns
 from rationem.engines.opening import VERDICT_TOKENS, Choice, closings, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
@@ -130,6 +131,8 @@ class Judge:
     ) -> list[Rating]:
         """Rate items: fields "prompt" and "response" ("response_a", "response_b"), "context" and "reference" if any.
 
+        Of multiple choice "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first.
+
         ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each; a pair
         is asked in both orders. An item's field "criterion" names what to rate; without it, a judge of several
         criteria gives one rating per criterion, side by side.
@@ -153,14 +156,23 @@ class Judge:
         chunk: list[Case] = []
         size = self.chunk(plan)
         columns = names.columns_of(self.card)
-        for item in names.items_of(items, pair=self.task.pair):
+        needed = names.needed_of(self.task)
+        for item in names.items_of(items, needed):
             criteria = questions.chosen(self.task, [str(item["criterion"])] if item.get("criterion") else None)
-            known = names.rename(item, columns, pair=self.task.pair)
-            chunk += questions.cases(known, criteria, self.card, self.task, self.engine)
+            known = names.rename(item, columns, needed)
+            chunk += self._cases(known, columns, criteria)
             if len(chunk) >= size:
                 ratings += self.decide(chunk, plan)
                 chunk = []
         return ratings + self.decide(chunk, plan)
+
+    def _cases(self, item: Mapping[str, Any], columns: Columns | None, criteria: Sequence[str]) -> list[Case]:
+        if self.task.choice:
+            try:
+                item = names.with_choices(item, columns)
+            except ValueError as error:
+                return questions.unusable(criteria, str(error))
+        return questions.cases(item, criteria, self.card, self.task, self.engine)
 
     def plan(self, *, draws: int | None = None, fast: bool = False, seed: int | None = None) -> Plan:
         """Return how items are asked, defaults filled in; a calibration that does not fit is left out, and it says so.

@@ -11,20 +11,30 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.card import Card
+from rationem.choices import field_of
+from rationem.data import Row, read_choices
 from rationem.data.columns import Columns
 from rationem.errors import ConfigError, DataError
-from rationem.tasks.judge import PAIR, SINGLE
+from rationem.tasks.judge import PAIR, JudgeTask
 
 _OPTIONAL = ("reference", "context")
+_DOTS = '"..."'
+#: The inputs of multiple choice as a caller names them: its choices are one list, or fields of their own.
+CHOICE = ("prompt", "choices")
 
 
-def items_of(items: Iterable[Mapping[str, Any]], *, pair: bool) -> Iterator[Mapping[str, Any]]:
+def needed_of(task: JudgeTask) -> tuple[str, ...]:
+    """Return the names of the inputs that an item must have."""
+    return CHOICE if task.choice else task.inputs
+
+
+def items_of(items: Iterable[Mapping[str, Any]], needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
     """Yield the items; a list is looked through before its first item is asked.
 
     Raises:
         ConfigError: these are no items, one of them is no mapping; with the call that would do.
     """
-    inside = ", ".join(f'"{name}": "..."' for name in (PAIR if pair else SINGLE))
+    inside = ", ".join(f'"{name}": {"[...]" if name == "choices" else _DOTS}' for name in needed)
     call = f"judge.rate([{{{inside}}}])"
     _check_whole(items, call)
     if isinstance(items, Sequence):
@@ -62,10 +72,12 @@ def _check_item(number: int, item: object, call: str) -> None:
         )
 
 
-def trained(columns: Columns, *, pair: bool) -> dict[str, str | None]:
+def trained(columns: Columns, needed: Sequence[str]) -> dict[str, str | None]:
     """Return field -> its column in the training files, None where it had none of its own."""
+    if tuple(needed) == CHOICE:
+        return {"prompt": columns.prompt, "choices": columns.choices, "context": columns.context}
     responses: dict[str, str | None] = {"response": columns.response}
-    if pair:
+    if tuple(needed) == PAIR:
         parts = [part.strip() for part in columns.response.split(",")]
         responses = dict(zip(PAIR[1:], parts if len(parts) == 2 else (None, None), strict=True))
     return {"prompt": columns.prompt, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
@@ -110,18 +122,18 @@ def match(
     return found
 
 
-def rename(item: Mapping[str, Any], columns: Columns | None, *, pair: bool) -> Mapping[str, Any]:
+def rename(item: Mapping[str, Any], columns: Columns | None, needed: Sequence[str]) -> Mapping[str, Any]:
     """Return an item under the names of the fields; what has none of their names stays as it is.
 
     Raises:
         DataError: two of its names could stand for one field.
     """
-    names = trained(columns, pair=pair) if columns else _plain(pair=pair)
+    names = trained(columns, needed) if columns else _plain(needed)
     never = hidden(columns) if columns else frozenset()
-    needed = PAIR if pair else SINGLE
+    optional = [name for name in _OPTIONAL if name in names]
     by_field = all(field in item and _folded(field) not in never for field in needed)
     by_training = all(names[field] in item for field in needed)
-    for field in (*(needed if by_training and by_field else ()), *_OPTIONAL):
+    for field in (*(needed if by_training and by_field else ()), *optional):
         if (name := names[field]) is not None and field in item and name in item:
             _only(sorted({field, name}), field)
     wanted = {field: name for field, name in names.items() if field not in needed} if by_field else names
@@ -135,9 +147,31 @@ def _allowed(key: object, fields: Collection[str], never: Collection[str]) -> bo
     return key not in fields or _folded(key) not in never
 
 
-def _plain(*, pair: bool) -> dict[str, str | None]:
+def _plain(needed: Sequence[str]) -> dict[str, str | None]:
     """The embedded world has no columns: the fields are their own names."""
-    return {field: field for field in (*(PAIR if pair else SINGLE), *_OPTIONAL)}
+    return {field: field for field in (*needed, *_OPTIONAL)}
+
+
+def with_choices(item: Mapping[str, Any], columns: Columns | None) -> Mapping[str, Any]:
+    """Return an item of multiple choice with a field for each choice, whatever form the caller gave them.
+
+    Raises:
+        ValueError: its choices are no choices; the message says why.
+    """
+    if field_of("A") in item:
+        return item
+    several = [name.strip() for name in ((columns.choices if columns else None) or "").split(",")]
+    if "choices" in item:
+        read = Columns(choices="choices")
+    elif len(several) > 1 and set(several[:2]) <= set(item):
+        read = Columns(choices=",".join(name for name in several if name in item))
+    else:
+        return item
+    try:
+        found = read_choices(Row(dict(item), "the item", 1), read)
+    except DataError as error:
+        raise ValueError(str(error).removeprefix("the item: ")) from error
+    return {**item, **found.fields}
 
 
 def columns_of(card: Card) -> Columns | None:

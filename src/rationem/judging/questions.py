@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from rationem import choices
 from rationem.card import Card
 from rationem.elide import elide, longest_response
 from rationem.errors import ConfigError, DataError, closest
 from rationem.pairs import swapped
-from rationem.tasks.judge import OPTIONAL, PAIR, SINGLE, JudgeTask
+from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Fields, Prompt
 
 
@@ -23,6 +24,7 @@ class Case:
         problem: why it cannot be used.
         too_long: whether the prompts do not fit; then they are not sent.
         elided: characters left out of the responses so that the prompts fit.
+        offered: which levels the item offers; None for all.
     """
 
     criterion: str
@@ -30,6 +32,7 @@ class Case:
     problem: str = ""
     too_long: bool = False
     elided: int = 0
+    offered: tuple[bool, ...] | None = None
 
 
 def chosen(task: JudgeTask, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -75,14 +78,18 @@ def read(item: Mapping[str, str], task: JudgeTask) -> dict[str, str]:
         DataError: an input is missing.
         ValueError: an input is empty, no text, or half a character; the message says so.
     """
-    needed = PAIR if task.pair else SINGLE
+    needed, optional = task.inputs, [name for name in task.optional if name != "criterion"]
     for name in needed:
         if name not in item:
             raise DataError(
                 f"An item has no {name!r}.{closest(name, item)} The judge reads {list(needed)} and, where there is "
-                f"one, {list(OPTIONAL[:-1])}; found {list(item)}."
+                f"one, {optional}; found {list(item)}."
             )
-    given = {name: item[name] for name in (*needed, *OPTIONAL[:-1]) if name in item}
+    if task.choice:
+        if len(own := choices.letters(item)) > len(task.levels):
+            raise ValueError(f"it has {len(own)} choices, and the run had {len(task.levels)} at most")
+        needed = ("prompt", *map(choices.field_of, own))
+    given = {name: item[name] for name in (*needed, *optional) if name in item}
     for name, text in given.items():
         _check(name, text, needed)
     return {name: text for name, text in given.items() if name in needed or (text and text.strip())}
@@ -110,7 +117,8 @@ def _case(fields: Fields, criterion: str, card: Card, task: JudgeTask, engine: E
         prompts.append(task.prompt(swapped(example, task.scale).fields))
     longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
     if longest <= card.max_prompt_tokens:
-        return Case(criterion, tuple(prompts), elided=example.elided)
+        offered = choices.offered(example.fields, task.levels)
+        return Case(criterion, tuple(prompts), elided=example.elided, offered=offered)
     problem = f"the prompt has {longest} tokens, the judge reads {card.max_prompt_tokens}"
     return Case(criterion, (), problem, too_long=True)
 

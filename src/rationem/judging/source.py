@@ -16,6 +16,7 @@ from rationem.data.presets import named
 from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
+from rationem.tasks.judge import JudgeTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,12 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         if named(card.preset).can_be_judged(first.cells):
             return Reading(trained, named(card.preset))
     columns = data.Columns.from_dict(
-        {**trained.to_dict(), **_found(source, trained, given, pair=card.task["pair"]), **given}
+        {
+            **trained.to_dict(),
+            **_found(source, trained, given, JudgeTask.from_description(card.task)),
+            **given,
+            "subject": None,
+        }
     )
     optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.inputs(source.paths), *optional):
@@ -111,9 +117,11 @@ def _trained(card: Card, names: Collection[str]) -> data.Columns:
     return columns
 
 
-def _found(source: Source, columns: data.Columns, given: Mapping[str, str], *, pair: bool) -> dict[str, str]:
+def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: JudgeTask) -> dict[str, str]:
     """Return role -> column where the file calls it otherwise than the training files did, and say so."""
-    names = naming.trained(columns, pair=pair)
+    names = naming.trained(columns, naming.needed_of(task))
+    if columns.choices is not None and columns.choice_columns(source.paths) != (columns.choices,):
+        names.pop("choices")  # a column each: those of training, or those that are named
     wanted = {field: name for field, name in names.items() if _role(field) not in given}
     taken = [part for name in given.values() for part in (name, *(part.strip() for part in name.split(",")))]
     try:
@@ -146,11 +154,15 @@ def _both(source: Source, names: Sequence[str]) -> str:
     return ",".join(names)
 
 
-def check_pair(read: Reading, names: Collection[str], *, pair: bool) -> None:
-    """Raise ConfigError where one response is read and the judge compares two, or the other way round."""
+def check_inputs(read: Reading, names: Collection[str], task: JudgeTask) -> None:
+    """Raise ConfigError where what is read is of another task: one response, two to compare, or choices."""
+    if task.choice != (read.columns.choices is not None):
+        wanted = "answers multiple choice" if task.choice else "rates responses"
+        read_from = f"the preset {read.preset.name}" if read.preset else "these columns"
+        raise ConfigError(f"This judge {wanted}; {read_from} holds something else. Name another --preset, or columns.")
     found = read.columns.responses(names)
-    if (len(found) == 2) != pair:
-        wanted = "compares two responses" if pair else "rates one response"
+    if not task.choice and (len(found) == 2) != task.pair:
+        wanted = "compares two responses" if task.pair else "rates one response"
         raise ConfigError(f"This judge {wanted}; the response is read from {list(found)}. Name it: --response-col.")
 
 

@@ -16,7 +16,7 @@ from rationem.judging import job as jobs
 from rationem.judging import questions
 from rationem.judging.asking import Plan
 from rationem.judging.judge import Judge
-from rationem.judging.source import Reading, Source, check_pair, chunks, look, reading
+from rationem.judging.source import Reading, Source, check_inputs, chunks, look, reading
 from rationem.judging.table import CLASH, Format, Layout, format_of, layout
 from rationem.judging.totals import Count, Totals, counts_of
 
@@ -163,7 +163,7 @@ def _prepared(
     names = questions.chosen(judge.task, criteria)
     found = look(source)
     read = reading(found, judge.card, columns or {}, preset)
-    check_pair(read, found.paths, pair=judge.task.pair)
+    check_inputs(read, found.paths, judge.task)
     table = layout(found.names, judge.task, names, fast=plan.fast)
     if any(name.startswith(CLASH) for columns in table.added for name, _ in columns[:1]):
         progress.say(f"{source} has columns called like the judge's: those begin with {CLASH!r} in {output}.")

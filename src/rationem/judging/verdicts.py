@@ -90,7 +90,7 @@ def verdict(
         return nothing
     if plan.fast:
         return _greedy(nothing, said, orders, scale)
-    tables = [_predictive(order, scale, marginal, swapped=n > 0) for n, order in enumerate(orders)]
+    tables = [_predictive(order, scale, marginal, case.offered, swapped=n > 0) for n, order in enumerate(orders)]
     mean_L = np.mean(tables, axis=0)
     probs_L = _calibrated(mean_L, plan.temperature)
     probabilities = dict(zip(scale.levels, probs_L.tolist(), strict=True))
@@ -122,9 +122,17 @@ def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
     return probs_L if temperature is None else metrics.tempered(probs_L, temperature)
 
 
-def _predictive(order: Sequence[Drawn], scale: Scale, marginal: Sequence[float], *, swapped: bool) -> Floats:
+def _predictive(
+    order: Sequence[Drawn],
+    scale: Scale,
+    marginal: Sequence[float],
+    offered: Sequence[bool] | None,
+    *,
+    swapped: bool,
+) -> Floats:
     logps_ML, scored_M = evidence.stack([drawn.level_logps for drawn in order], len(scale.levels))
-    probs_L = evidence.predictive(logps_ML, scored_M, marginal)
+    logps_ML, marginal_L = evidence.restricted(logps_ML, marginal, offered)
+    probs_L = evidence.predictive(logps_ML, scored_M, marginal_L)
     back = [scale.rank(swap_level(level, scale)) for level in scale.levels]
     return probs_L[back] if swapped else probs_L
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rationem import leaks
+from rationem.choices import own_levels
 from rationem.errors import ConfigError
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
 from rationem.measure.evidence import final, says
@@ -89,7 +90,7 @@ def wrong_hint(example: Example, levels: Sequence[str], seed: int) -> str:
     Raises:
         ConfigError: no other level is on offer.
     """
-    others = [level for level in levels if level != example.answer]
+    others = [level for level in own_levels(example.fields, levels) if level != example.answer]
     if not others:
         raise ConfigError(f"A wrong hint needs a second level; only {list(levels)} is on offer. Leave the control out.")
     return others[seed_for(seed, "wrong hint", example.id) % len(others)]

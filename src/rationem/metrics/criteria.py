@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from rationem.choices import SUBJECT
 from rationem.types import Example
 
 #: The numbers of an agreement that compare items with each other.
@@ -19,8 +20,8 @@ COMPARING = ("pearson", "spearman", "kendall", "pearson_unrounded", "kappa", "qu
 
 
 def criterion(example: Example) -> str:
-    """Return the name of what an example is rated for, "" where that has none."""
-    return example.fields.get("criterion", "")
+    """Return the name of what an example is rated for, or of its subject; "" where that has none."""
+    return example.fields.get("criterion") or example.fields.get(SUBJECT, "")
 
 
 def parts(examples: Iterable[Example]) -> dict[str, list[Example]]:

@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rationem import metrics
+from rationem import choices, metrics
+from rationem.evidence import restricted, stack
 from rationem.leaks import PHRASES
 from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.measure import cost, evidence_record, hint_record
@@ -88,16 +89,21 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
     said = {(t.example_id, t.attempt): t.parsed.answer for t in trials if t.outcome in _PARSED}
     scored = read_level_logps(run.db, k, Purpose.EVAL)
     marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(test))
-    items = [
-        metrics.Draws(
-            tuple(_rank(run, said.get((x.id, m))) for m in range(draws)),
-            tuple(scored.get(x.id, {}).get(m) for m in range(draws)),
-            run.scale.rank(x.answer),
-            tuple(marginals[metrics.criterion(x)]),
-            tuple(run.scale.rank(rating) for rating in x.ratings),
+    items = []
+    for x in test:
+        rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
+        offered = choices.offered(x.fields, run.scale.levels)
+        level_logps, is_scored = stack(rows, len(run.scale.levels))
+        level_logps, marginal = restricted(level_logps, marginals[metrics.criterion(x)], offered)
+        items.append(
+            metrics.Draws(
+                tuple(_rank(run, said.get((x.id, m))) for m in range(draws)),
+                tuple(tuple(row) if one else None for row, one in zip(level_logps.tolist(), is_scored, strict=True)),
+                run.scale.rank(x.answer),
+                tuple(marginal.tolist()),
+                tuple(run.scale.rank(rating) for rating in x.ratings),
+            )
         )
-        for x in test
-    ]
     return metrics.by_draws(items, seed=run.seed)
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater")
+#: Of multiple choice: role -> what it is called.
+_OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
 
 #: Note -> (what is said of one, of several).
 _COUNTED = {
@@ -77,7 +79,11 @@ def _columns(notes: Mapping[str, Any]) -> Iterator[str]:
     if not columns or notes.get("preset"):
         return
     roles = [role for role in _ROLES if columns.get(role) and not (role == "rating" and columns.get("criteria"))]
-    named = [f"{role} from {_shown(columns[role])}" for role in roles]
+    if columns.get("choices"):
+        others = [role for role in roles if role not in ("prompt", "response", "rating")]
+        roles = ["prompt", *(role for role in _OF_CHOICE if columns.get(role)), *others]
+    called = _OF_CHOICE if columns.get("choices") else {}
+    named = [f"{called.get(role, role)} from {_shown(columns[role])}" for role in roles]
     named += [f"criterion {_shown(name)} from {_shown(column)}" for name, column in columns.get("criteria") or ()]
     guesses = f" (guessed by name: {' and '.join(guessed)})" if guessed else ""
     yield f"Columns: {', '.join(named)}{guesses}."

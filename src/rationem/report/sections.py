@@ -197,7 +197,8 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     if not models:
         return []
     columns = _HEADLINES[summary["scale"]["ordered"]]
-    head = ["criterion", "items", "raters' alpha", "", *(title for title, _ in columns)]
+    subjects = summary["config"].get("task") == "choice"
+    head = ["subject" if subjects else "criterion", "items", "raters' alpha", "", *(title for title, _ in columns)]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [
         [name or "(none)", number(baselines["majority"]["count"]), number(alpha), *row]
@@ -205,7 +206,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
         for alpha in [summary["raters"]["alpha_by_criterion"][split].get(name)]
         for row in _beside(baselines, [(model, each[name]) for model, each in models], best.get(name), _keys(columns))
     ]
-    return ["## Each criterion", table([*head, "no verdict", "unparsed draws"], rows)]
+    return [f"## Each {'subject' if subjects else 'criterion'}", table([*head, "no verdict", "unparsed draws"], rows)]
 
 
 def _keys(columns: Sequence[tuple[str, str]]) -> list[str]:

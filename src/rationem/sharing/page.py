@@ -17,7 +17,7 @@ from rationem.report.tables import table
 from rationem.scale import MARKER
 from rationem.sharing.escape import escaped, fenced, literal
 from rationem.sharing.origin import Base
-from rationem.tasks.judge import PAIR, SINGLE, JudgeTask
+from rationem.tasks.judge import JudgeTask
 
 #: Settings that are told, in this order; of the others some name files and machines.
 _SETTINGS = (
@@ -92,12 +92,16 @@ def _front(facts: Facts) -> str:
 
 def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
     reads = "two responses and says which is better" if task.pair else "a response and rates it"
+    people = "as people rated. It was trained from ratings alone"
+    if task.choice:
+        reads = "a question with lettered choices and says which is right"
+        people = "a letter. It was trained from answers alone"
     form = (
         "a LoRA adapter" if facts.adapter else "a LoRA adapter, merged into its base" if facts.merged else "all weights"
     )
     yield (
         f"A judge: it reads {reads}. It writes a rationale, and then its verdict on a line of its own, "
-        f"`{MARKER} LEVEL`, as people rated. It was trained from ratings alone, without rationales, by filtered "
+        f"`{MARKER} LEVEL`, {people}, without rationales, by filtered "
         f"expectation-maximization ({_PAPER}) with rationem {facts.version}. These are {form}."
     )
     if facts.summary["best_iteration"] == 0:
@@ -145,7 +149,7 @@ def _use(facts: Facts, task: JudgeTask) -> Iterator[str]:
 
 def _fields(card: Card, task: JudgeTask) -> list[str]:
     columns = card.columns or {}
-    return [*(PAIR if task.pair else SINGLE), *(name for name in ("context", "reference") if columns.get(name))]
+    return [*task.inputs, *(name for name in ("context", "reference") if columns.get(name))]
 
 
 def _criterion(task: JudgeTask) -> dict[str, str]:

@@ -1,4 +1,7 @@
-"""LLM as a judge: what to rate goes in, a rationale and a rating come out (paper: LLM-as-a-judge calibration).
+"""A question goes in, a rationale and a verdict come out: a rating of a response, which of two, or which choice.
+
+The paper's two experiments: LLM-as-a-judge calibration (version 2) and multiple choice (version 1). They are one task:
+a scale owns the verdicts, and which inputs are read is all that differs (``docs/decisions/026-multiple-choice.md``).
 
 Instruction and levels stand last, so that a long response cannot push them out of sight. The rationale comes first,
 then the verdict on a line of its own behind one rare marker. The wording is a template (``prompts/``) that a user can
@@ -12,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from rationem import choices
 from rationem.errors import ConfigError, closest
 from rationem.rewards import parse_reward
 from rationem.rubric import Criterion
@@ -23,6 +27,11 @@ from rationem.types import Fields, Parsed, Prompt
 SINGLE = ("prompt", "response")
 PAIR = ("prompt", "response_a", "response_b")
 OPTIONAL = ("context", "reference", "criterion")
+#: The inputs of multiple choice: a question and two choices at least, more where an item has them.
+CHOICE = ("prompt", choices.field_of("A"), choices.field_of("B"))
+_BESIDE_CHOICES = ("context", choices.SUBJECT)
+#: The names of the tasks.
+NAMES = ("judge", "choice")
 
 #: Levels that can stand for neither response of a pair.
 _TIES = frozenset({"tie", "draw", "both", "neither", "same", "equal", "equally good", "no preference"})
@@ -32,16 +41,18 @@ _VARIABLES = ("scale", "instruction", "meanings", "marker")
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask:
-    """Rate a response, or say which of two is better.
+    """Rate a response, say which of two is better, or which choice is right.
 
     Args:
-        scale: the levels, worst first; for a pair the first two levels name its first and second response.
+        scale: the levels, worst first; for a pair the first two levels name its first and second response; of multiple
+            choice the letters, of which an item is asked for its own.
         criteria: what to rate; an example's field "criterion" names one of them. One without a name: no such field.
-        template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``, and
-            for a pair ``first`` and ``second``.
+        template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``, for
+            a pair ``first`` and ``second``, of multiple choice ``choices`` in the place of the single ones.
         hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
         rule: r(y_hat, y*): "exact", "within:TOLERANCE" or "ordinal".
         pair: whether two responses are compared.
+        name: "judge", or "choice" for multiple choice.
 
     Raises:
         ConfigError: a template, a criterion or the rule does not fit.
@@ -56,9 +67,16 @@ class JudgeTask:
     name: str = "judge"
 
     def __post_init__(self) -> None:
-        inputs = PAIR if self.pair else SINGLE
-        known = (*inputs, *OPTIONAL, *_VARIABLES, *(("first", "second") if self.pair else ()))
-        self.template.check(known, (*inputs, "scale"))
+        if self.name not in NAMES or (self.choice and (self.pair or self.scale.ordered)):
+            raise ConfigError(f"No task {self.name!r} on the scale {self.scale.sentence()!r}, pair: {self.pair}.")
+        if self.choice and (len(self.criteria) != 1 or self.criteria[0].name or self.criteria[0].meanings):
+            raise ConfigError(
+                "Multiple choice asks one thing, without a name, and its letters mean what an item's choices say: give "
+                "an instruction, but no criteria and no meanings of levels."
+            )
+        told = ("prompt", "choices") if self.choice else self.inputs
+        known = (*told, *self.optional, *_VARIABLES, *(("first", "second") if self.pair else ()))
+        self.template.check(known, (*told, "scale"))
         self.hint.check((*known, "answer"), ("answer",))
         probe = self.template.render(dict.fromkeys(known, "") | {"marker": MARKER})
         if MARKER not in probe:
@@ -79,12 +97,28 @@ class JudgeTask:
         for criterion in self.criteria:
             self.scale.with_meanings(criterion.meanings)
         parse_reward(self.rule, self.scale)
-        asked = {self.prompt({**dict.fromkeys(inputs, ""), "criterion": one.name}).text for one in self.criteria}
+        blank = dict.fromkeys(self.inputs, "")
+        asked = {self.prompt({**blank, "criterion": one.name}).text for one in self.criteria}
         if len(asked) < len(self.criteria):
             raise ConfigError(
                 f"{self.template.source or 'The template'} asks for {[one.name for one in self.criteria]} in the same "
                 "words. Use the variable criterion, instruction or meanings."
             )
+
+    @property
+    def choice(self) -> bool:
+        """Whether it is multiple choice."""
+        return self.name == "choice"
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """The fields that an item must have."""
+        return CHOICE if self.choice else PAIR if self.pair else SINGLE
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """The variables of a template that an item can be without."""
+        return _BESIDE_CHOICES if self.choice else OPTIONAL
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -148,27 +182,39 @@ class JudgeTask:
                 Template(description["hint"], "the run's hint"),
                 description["reward"],
                 description["pair"],
+                description["name"],
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"This is no description of a judge: {error}.") from error
 
     def _variables(self, fields: Fields) -> dict[str, str]:
-        missing = [name for name in (PAIR if self.pair else SINGLE) if name not in fields]
+        missing = [name for name in self.inputs if name not in fields]
         if missing:
             raise ConfigError(f"The judge reads {missing}, which this item has not; it has {sorted(fields)}.")
         criterion = self._criterion(fields.get("criterion", ""))
         scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
-        blank = dict.fromkeys(OPTIONAL, "")
+        blank = dict.fromkeys(self.optional, "")
         labels = {"first": scale.levels[0], "second": scale.levels[1]} if self.pair else {}
         return {
             **blank,
             **labels,
-            **fields,
-            "scale": scale.sentence(),
+            **(_shown(fields) if self.choice else fields),
+            "scale": " | ".join(self._own(fields)) if self.choice else scale.sentence(),
             "instruction": criterion.instruction,
             "meanings": scale.described(),
             "marker": MARKER,
         }
+
+    def _own(self, fields: Fields) -> tuple[str, ...]:
+        """Return the item's own letters.
+
+        Raises:
+            ConfigError: there is a choice that the scale has no letter for.
+        """
+        own = choices.letters(fields)
+        if len(own) > len(self.levels):
+            raise ConfigError(f"An item has {len(own)} choices; the task has letters for {len(self.levels)}.")
+        return own
 
     def _criterion(self, name: str) -> Criterion:
         for criterion in self.criteria:
@@ -176,6 +222,12 @@ class JudgeTask:
                 return criterion
         known = [criterion.name for criterion in self.criteria]
         raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {known}.")
+
+
+def _shown(fields: Fields) -> dict[str, str]:
+    """Return what a template may show of multiple choice: the choices as lines, and never what the file calls them."""
+    beside = {name: fields[name] for name in ("prompt", *_BESIDE_CHOICES) if name in fields}
+    return {**beside, "choices": choices.listed(fields)}
 
 
 @lru_cache(maxsize=256)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rationem.choices import LABELS, is_choice
 from rationem.scale import Scale
 from rationem.seeds import seed_for
 from rationem.types import Example, Fields, Parsed, Prompt, Task
@@ -101,5 +102,7 @@ def choose_shots(train: Sequence[Example], count: int, seed: int, asked: Sequenc
 
 
 def _inputs(x: Example) -> tuple[tuple[str, str], ...]:
-    """Return what was rated, without what it was rated on."""
-    return tuple(sorted((name, text) for name, text in x.fields.items() if name != "criterion"))
+    """Return what was rated, without what it was rated on; choices without their order."""
+    left_out = ("criterion", LABELS)
+    fields = [("choice" if is_choice(name) else name, text) for name, text in x.fields.items() if name not in left_out]
+    return tuple(sorted(fields))

@@ -24,7 +24,7 @@ class Preset:
     Args:
         name: what the user calls it.
         schema: one sentence on the keys that its rows have, for error messages.
-        scale: the levels of its ratings.
+        scale: the levels of its ratings; None for multiple choice, whose letters the items decide.
         columns: the names in the rows that ``flatten`` returns.
         inputs: the keys that a row must have to be judged.
         labels: the keys that it must have besides to be learned from.
@@ -41,7 +41,7 @@ class Preset:
 
     name: str
     schema: str
-    scale: Scale
+    scale: Scale | None
     columns: Columns
     inputs: tuple[str, ...]
     labels: tuple[str, ...]
@@ -53,6 +53,11 @@ class Preset:
     named_only: bool = False
     nullable: bool = False
     lenient: bool = False
+
+    @property
+    def choice(self) -> bool:
+        """Whether it is multiple choice."""
+        return self.columns.choices is not None
 
     @property
     def reads(self) -> tuple[str, ...]:

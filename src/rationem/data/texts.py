@@ -1,0 +1,35 @@
+"""One cell as text, or as nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from rationem.errors import DataError
+
+
+def text_of(value: object, source: str, column: str) -> str:
+    """Return a value as text, exactly as it stands; ``source`` and ``column`` say where it stands.
+
+    Raises:
+        DataError: it is empty or white, a list or an object, or not valid text.
+    """
+    if is_blank(value):
+        raise DataError(f"{source}: the text in column {column} is empty. Fill it in, or leave the row out.")
+    if isinstance(value, list | bytes | Mapping):
+        raise DataError(f"{source}: column {column} holds a {type(value).__name__}; a text is expected.")
+    text = str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{source}: column {column} holds half a character (a surrogate) at {error.start}.") from error
+    return text
+
+
+def is_blank(value: object) -> bool:
+    """Say whether a cell is empty: null, white, or the NaN that a data frame makes of a missing cell."""
+    return (
+        value is None
+        or (isinstance(value, float) and math.isnan(value))
+        or (isinstance(value, str) and not value.strip())
+    )
