@@ -21,7 +21,8 @@ LAYERS = (
     {"types", "errors"},
     {"seeds", "parse", "progress", "supervisor"},
     {"scale", "template"},
-    {"rewards", "rubric", "pairs", "choices", "card", "metrics", "evidence", "config", "chat", "elide", "leaks", "models"},
+    {"rewards", "rubric", "pairs", "choices", "card", "metrics", "evidence"}
+    | {"config", "chat", "elide", "leaks", "models"},
     {"selectors", "posterior"},
     {"data", "tasks", "schemes", "engines", "ledger", "world"},
     {"drawing", "sft"},

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import models
+from rationem.choices import own_levels
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.drawing import judge
 from rationem.em import Problem
@@ -215,12 +216,14 @@ def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: JudgeT
 
     Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.
     """
-    answers = {x.id: x.answer for x in origin.splits.train}
+    known = {x.id: x for x in origin.splits.train}
     phrases = config.leak_phrases if config.leak_filter == "drop" else ()
     again = []
     for trial in _drawn(origin, earlier=scheme.selector.remembers != "nothing"):
         shown = phrases if scheme.proposal(trial.proposal).hinted else ()
-        parsed, outcome, reward = judge(trial.draft, answers[trial.example_id], task, config.threshold, shown)
+        x = known[trial.example_id]
+        offered = own_levels(x.fields, task.levels)
+        parsed, outcome, reward = judge(trial.draft, x.answer, task, config.threshold, shown, offered)
         if outcome is Outcome.ACCEPTED or trial.iteration == origin.iteration:
             number = _renumbered(trial.iteration, origin)
             again.append(replace(trial, iteration=number, parsed=parsed, outcome=outcome, reward=reward))

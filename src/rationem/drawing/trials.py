@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rationem import leaks
+from rationem.choices import own_levels
 from rationem.ledger import Ledger
+from rationem.parse import UNOFFERED_LEVEL
 from rationem.schemes import Proposal, Scheme
 from rationem.seeds import seed_for
 from rationem.types import (
@@ -87,16 +89,24 @@ def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: D
 
 
 def judge(
-    draft: Draft, answer: str, task: Task, threshold: float, phrases: Sequence[str] = ()
+    draft: Draft,
+    answer: str,
+    task: Task,
+    threshold: float,
+    phrases: Sequence[str] = (),
+    offered: Sequence[str] | None = None,
 ) -> tuple[Parsed, Outcome, float]:
     """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
 
     Args:
+        offered: the levels that the item offers; None for all of the task's.
         phrases: what the rationale must not hold to be accepted; none where the answer was not in its prompt.
     """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
     parsed = task.parse(draft.text)
+    if parsed.answer is not None and parsed.answer not in (offered or task.levels):
+        parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
     if draft.finish is Finish.LENGTH:
         return parsed, Outcome.TRUNCATED, 0.0
     if parsed.answer is None:
@@ -126,7 +136,8 @@ def trial_of(
 ) -> Trial:
     """Return the trial that a draft makes."""
     phrases = run.leaks if proposal.hinted else ()
-    parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, phrases)
+    offered = own_levels(ticket.example.fields, run.task.levels)
+    parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, phrases, offered)
     return Trial(
         iteration,
         purpose,

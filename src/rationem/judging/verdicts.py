@@ -84,6 +84,7 @@ def verdict(
     if not case.prompts:
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
         return Rating(case.criterion, status, problem=case.problem)
+    orders = [[_on_offer(drawn, case.offered, scale) for drawn in order] for order in orders]
     said = [_mapped([drawn.said for drawn in order], scale, swapped=n > 0) for n, order in enumerate(orders)]
     nothing = _unparsed(case, [drawn for order in orders for drawn in order], plan.draws * len(orders))
     if nothing.unparsed == nothing.draws:
@@ -107,6 +108,13 @@ def verdict(
         consistent=_consistent(tables, said),
         problem="; ".join(filter(None, (nothing.problem, note))),
     )
+
+
+def _on_offer(drawn: Drawn, offered: Sequence[bool] | None, scale: Scale) -> Drawn:
+    """Return a draw that names a level which the item does not offer as one that names none."""
+    if offered is None or drawn.said is None or offered[scale.rank(drawn.said)]:
+        return drawn
+    return replace(drawn, said=None, level_logps=None)
 
 
 def _decided(probs_L: Floats, *, pair: bool) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rationem.metrics.criteria import criterion, parts
+from rationem.metrics.criteria import criterion, parts, rated_parts
 from rationem.metrics.levels import ranks
 from rationem.metrics.scores import Metrics, score, single_ratings
 from rationem.scale import Scale
@@ -50,18 +50,18 @@ def marginals(examples: Sequence[Example], scale: Scale, criteria: Iterable[str]
     Args:
         examples: the training set.
         scale: the levels.
-        criteria: more names; one without examples has the marginal of all of them.
+        criteria: more names; one without examples, or a subject, has the marginal of all of them.
     """
-    named = parts(examples)
+    named = rated_parts(examples)
     return {name: marginal(named.get(name, examples), scale) for name in dict.fromkeys((*named, *criteria))}
 
 
 def majority_levels(train: Sequence[Example], scale: Scale, criteria: Iterable[str]) -> dict[str, str]:
     """Return criterion -> its most frequent ``answer`` in the training set (ties: the lower rank).
 
-    A criterion without training examples has the most frequent of all.
+    A criterion without training examples, or a subject, has the most frequent of all.
     """
-    named = parts(train)
+    named = rated_parts(train)
     counts = {name: Counter(x.answer for x in named.get(name, train)) for name in criteria}
     return {name: max(scale.levels, key=lambda level: count[level]) for name, count in counts.items()}
 

@@ -24,6 +24,17 @@ def criterion(example: Example) -> str:
     return example.fields.get("criterion") or example.fields.get(SUBJECT, "")
 
 
+def rated_parts(examples: Iterable[Example]) -> dict[str, list[Example]]:
+    """Return criterion -> its examples, subjects aside: what people say depends on what they rate.
+
+    Which letter is right does not depend on the subject, and a subject of few examples would only seem to tell.
+    """
+    found: dict[str, list[Example]] = {}
+    for example in examples:
+        found.setdefault(example.fields.get("criterion", ""), []).append(example)
+    return found
+
+
 def parts(examples: Iterable[Example]) -> dict[str, list[Example]]:
     """Return criterion -> its examples, in order of appearance."""
     found: dict[str, list[Example]] = {}

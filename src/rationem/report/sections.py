@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table, within
-from rationem.report.trust import FEW_GROUPS, not_found, start_name
+from rationem.report.trust import FEW_GROUPS, is_choice, not_found, start_name
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
@@ -197,8 +197,8 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     if not models:
         return []
     columns = _HEADLINES[summary["scale"]["ordered"]]
-    subjects = summary["config"].get("task") == "choice"
-    head = ["subject" if subjects else "criterion", "items", "raters' alpha", "", *(title for title, _ in columns)]
+    part = "subject" if is_choice(summary) else "criterion"
+    head = [part, "items", "raters' alpha", "", *(title for title, _ in columns)]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [
         [name or "(none)", number(baselines["majority"]["count"]), number(alpha), *row]
@@ -206,7 +206,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
         for alpha in [summary["raters"]["alpha_by_criterion"][split].get(name)]
         for row in _beside(baselines, [(model, each[name]) for model, each in models], best.get(name), _keys(columns))
     ]
-    return [f"## Each {'subject' if subjects else 'criterion'}", table([*head, "no verdict", "unparsed draws"], rows)]
+    return [f"## Each {part}", table([*head, "no verdict", "unparsed draws"], rows)]
 
 
 def _keys(columns: Sequence[tuple[str, str]]) -> list[str]:

@@ -9,7 +9,7 @@ from rationem.report import sections
 from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
-from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
+from rationem.report.trust import FEW_GROUPS, compared, doubts, is_choice, start_name
 
 __all__ = ["doubts", "markdown", "number", "sentence", "table"]
 
@@ -42,6 +42,8 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
         "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
         "knowing which criterion is rated high. Everything else is over all items."
     )
+    if is_choice(summary):
+        averaged = "Kappas are means over the subjects of each subject's own number. Everything else is over all items."
     return [
         sections.explained(summary, split),
         *([averaged] if summary["criteria"] else []),
@@ -83,7 +85,8 @@ def sentence(summary: Mapping[str, Any]) -> str:
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
     baselines = summary["baselines"][split]
-    of_each = " of the criterion" if summary["criteria"] else ""
+    of_each = " of the criterion" if summary["criteria"] and not is_choice(summary) else ""
+    named = "the right letter" if is_choice(summary) else "the people's level"
     ends = interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
@@ -91,8 +94,8 @@ def sentence(summary: Mapping[str, Any]) -> str:
     untrained = f"{when} in {percent(before['accuracy'])}; " if trained else ""
     earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
     return (
-        f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names the "
-        f"people's level in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
+        f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names "
+        f"{named} in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
         f"{untrained}always saying the most frequent training label{of_each}, in "
         f"{percent(baselines['majority']['accuracy'])}."
         f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
@@ -108,6 +111,9 @@ def percent(share: float) -> str:
 
 def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) -> str:
     several = f" of {len(summary['criteria'])} criteria" if summary["criteria"] else ""
+    if is_choice(summary):
+        subjects = [name for name in summary["criteria"] if name]
+        several = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
     if scores["pairs"]:
         return f"On {scores['pairs']['pairs']} {split} pairs{several}, each asked in both orders,"
     return f"On {scores['count']} {split} items{several}"

@@ -41,6 +41,11 @@ def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
     return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
 
 
+def is_choice(summary: Mapping[str, Any]) -> bool:
+    """Say whether a run answers multiple choice; its items are parted by subject, where they have one."""
+    return bool(summary["config"].get("task") == "choice")
+
+
 def start_name(summary: Mapping[str, Any]) -> str:
     """Return what iteration 0 is called: the base model, or the weights that a refit starts from."""
     return "start of the refit" if summary["refit"] else "base model"
@@ -94,7 +99,8 @@ def _unparsed(after: Mapping[str, Any]) -> Iterator[str]:
 def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
     majority = summary["baselines"][split]["majority"]["accuracy"]
     if after["accuracy"] <= majority:
-        constant = "each criterion's most frequent level" if summary["criteria"] else "one level"
+        several = summary["criteria"] and not is_choice(summary)
+        constant = "each criterion's most frequent level" if several else "one level"
         yield f"The judge is right no more often than always saying {constant} ({100 * majority:.1f} %)."
 
 
