@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from rationem import FitConfig, choices
 from rationem.data import load, split
+from rationem.prepare import prepare
 
 pytestmark = pytest.mark.acceptance
 SHARED = Path(os.environ.get("RATIONEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))
@@ -76,6 +78,49 @@ def test_llmbar_is_read_whole():
     assert (found.preset, found.pair) == ("llmbar", True)
     assert Counter(x.answer for x in found.examples) == {"A": 206, "B": 213}
     assert len({x.id for x in found.examples}) == 419
+
+
+@pytest.mark.parametrize(
+    ("name", "letters", "counts"),
+    [
+        ("ARC-Challenge_train", 5, {"A": 239, "B": 296, "C": 291, "D": 293}),
+        ("ARC-Challenge_test", 5, {"A": 266, "B": 311, "C": 310, "D": 285}),
+        ("ARC-Easy_train", 5, {"A": 548, "B": 588, "C": 578, "D": 535, "E": 2}),
+        ("ARC-Easy_test", 5, {"A": 596, "B": 585, "C": 633, "D": 561, "E": 1}),
+        ("openbookqa_train", 4, {"A": 1378, "B": 1212, "C": 1146, "D": 1221}),
+        ("openbookqa_test", 4, {"A": 138, "B": 126, "C": 132, "D": 104}),
+    ],
+)
+def test_the_flattened_sets_of_llm_adapters_are_read_whole(name, letters, counts):
+    (path,) = files(f"arc_obqa/{name}.json")
+    rows = json.loads(path.read_text(encoding="utf-8"))
+    found = load([path])
+    assert (found.preset, found.choice) == ("llm-adapters", True)
+    assert len(found.examples) == found.notes["rows"] == len(rows) == sum(counts.values())
+    assert Counter(x.answer for x in found.examples) == counts == _by_letter(rows)
+    assert len(found.scale.levels) == letters
+    assert found.notes["empty_responses"] == 0
+    for x, row in zip(found.examples, rows, strict=True):
+        own, published = choices.letters(x.fields), json.loads(x.fields["labels"])
+        assert published == [f"answer{n}" for n in range(1, len(own) + 1)]
+        texts = [f"Answer{n}: {x.fields[choices.field_of(letter)]}" for n, letter in enumerate(own, 1)]
+        format_ = "/".join(published)
+        said = f"Please choose the correct answer to the question: {x.fields['prompt']}"
+        assert row["instruction"].strip() == f"{said}\n\n{' '.join(texts)}\n\nAnswer format: {format_}"
+
+
+def _by_letter(rows):
+    return Counter("ABCDE"[int(row["answer"].removeprefix("answer")) - 1] for row in rows)
+
+
+def test_arc_becomes_three_sets_in_which_the_place_of_the_answer_says_nothing():
+    train, test = (files(f"arc_obqa/ARC-Challenge_{part}.json") for part in ("train", "test"))
+    task, splits = prepare(FitConfig(data=tuple(map(str, train)), test=tuple(map(str, test))))
+    assert (task.name, task.levels) == ("choice", tuple("ABCDE"))
+    assert len(splits.train) + len(splits.validation) == 1119
+    assert len(splits.test) == 1172
+    counts = Counter(x.answer for x in splits.test)
+    assert all(abs(counts[letter] - 293) < 5 * (1172 * 3 / 16) ** 0.5 for letter in "ABCD")
 
 
 def test_feedbackqa_is_read_whole():

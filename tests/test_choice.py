@@ -10,53 +10,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rationem import Example, FitConfig, JudgeTask, Scale, choices
+from lettered import WORDS, arc, item, mmlu, rows_of, task
+from rationem import FitConfig, JudgeTask, Scale, choices
 from rationem.data import PRESETS, Columns, Row, flatten_row, load, read_choices, to_fields
 from rationem.errors import ConfigError, DataError
 from rationem.prepare import prepare
 from rationem.tasks.shots import choose_shots
-from rationem.template import Template, packaged
-
-WORDS = ("kind", "right", "rude", "long", "odd")
-
-
-def task(letters=4, **more):
-    words = {"template": packaged("choice"), "hint": packaged("choice_hint"), "name": "choice"} | more
-    return JudgeTask(choices.scale_of(letters), **words)
-
-
-def item(texts=("dry", "wet", "oily"), answer="B", name="x", labels=None, **more):
-    fields = {
-        "prompt": "Which palm?",
-        **choices.fields_of(texts, labels or [f"L{n}" for n in range(len(texts))]),
-        **more,
-    }
-    return Example(name, fields, answer, group="Which palm?")
+from rationem.template import Template
 
 
 def right(x):
     """The text that is right, and what the file calls it."""
     at = choices.letters(x.fields).index(x.answer)
     return x.fields[choices.field_of(x.answer)], json.loads(x.fields[choices.LABELS])[at]
-
-
-def rows_of(path, rows):
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    return path
-
-
-def arc(n, k=4, labels="ABCDE"):
-    return {
-        "id": f"Goat_{n}",
-        "question": f"Which goat is {n} ?",
-        "choices": {"text": [f"{n} {word}" for word in WORDS[:k]], "label": list(labels[:k])},
-        "answerKey": labels[n % k],
-    }
-
-
-def mmlu(n, subject="goat_keeping"):
-    texts = [f"{n} {word}" for word in WORDS[:4]]
-    return {"question": f"Which goat is {n} ?", "subject": subject, "choices": texts, "answer": n % 4}
 
 
 def everything(splits):

@@ -12,7 +12,7 @@ from rationem.cli import main
 from rationem.config import read_config
 
 FOLDER = Path(__file__).parents[1] / "configs" / "paper"
-CONFIGS = sorted(FOLDER.glob("*.toml"))
+CONFIGS = sorted(FOLDER.glob("judge-*.toml"))
 #: What the abstract of arXiv 2512.20169v2 settles, of all that a configuration can say.
 ABSTRACT = {"task"}
 CRITERIA = ("helpfulness", "correctness", "coherence", "complexity", "verbosity")
