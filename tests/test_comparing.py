@@ -1,4 +1,4 @@
-"""A comparison on the embedded world, through the command line: all else equal, resumable, recomputable."""
+"""A comparison of the embedded model on a file, through the command line: all else equal, resumable, recomputable."""
 
 import csv
 import io
@@ -8,29 +8,51 @@ import sqlite3
 
 import pytest
 
-from rationem import Ledger
+from rationem import Ledger, world
 from rationem.cli import main
 from rationem.comparing import page
 from rationem.comparing.tables import tables
+from rationem.data import write_csv
 
 pytestmark = pytest.mark.slow
 SMALL = (
-    *("--world-size", "60", "--iterations", "1", "--steps", "4", "--draws", "1", "--evidence-draws", "1"),
-    *("--wrong-hints", "4", "--difficulty-examples", "0", "--threads", "1", "--sampling-batch", "128", "--device", "cpu", "--exact-items", "3"),
-    *("--enumerate-above", "0.01"),
+    *("--model", "tiny-judge", "--scale", "1-5", "--validation-share", "0.2", "--test-share", "0.2"),
+    *("--iterations", "1", "--steps", "4", "--draws", "2", "--evidence-draws", "1"),
+    *(
+        "--wrong-hints",
+        "4",
+        "--difficulty-examples",
+        "0",
+        "--threads",
+        "1",
+        "--sampling-batch",
+        "128",
+        "--device",
+        "cpu",
+        "--exact-items",
+        "3",
+    ),
+    *("--enumerate-above", "0.01", "--workers", "1"),
 )
 TABLES = ("trials", "scores", "likelihoods", "kept", "states", "predictions", "examples")
 
 
-def compare(output, *more):
-    assert main(["compare", "world", "--output", str(output), *SMALL, *more]) == 0
+@pytest.fixture(scope="module")
+def items(tmp_path_factory):
+    path = tmp_path_factory.mktemp("items") / "items.csv"
+    write_csv(path, world.examples(100, seed=0))
+    return str(path)
+
+
+def compare(items, output, *more):
+    assert main(["compare", items, "--output", str(output), *SMALL, *more]) == 0
     return json.loads((output / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(items, tmp_path_factory):
     output = tmp_path_factory.mktemp("compared") / "c"
-    return output, compare(output, "--schemes", "rs:2,pps", "--seeds", "2")
+    return output, compare(items, output, "--schemes", "rs:2,pps", "--seeds", "2")
 
 
 def rows(run):
@@ -41,10 +63,10 @@ def rows(run):
         return found, phases, sorted(json.dumps({**json.loads(text), "seconds": 0}) for (text,) in records)
 
 
-def test_a_run_of_a_comparison_is_the_run_that_fit_makes(done, tmp_path):
+def test_a_run_of_a_comparison_is_the_run_that_fit_makes(items, done, tmp_path):
     """What is taken over from the base model's directory is what the run would have measured, to the bit."""
     more = ["--scheme", "pps", "--seed", "1", "--split-seed", "0"]
-    assert main(["fit", "world", "--output", str(tmp_path / "alone"), *SMALL, *more]) == 0
+    assert main(["fit", items, "--output", str(tmp_path / "alone"), *SMALL[:-2], *more]) == 0
     alone, within = rows(tmp_path / "alone"), rows(done[0] / "pps" / "seed-1")
     assert alone[0] == within[0]
     assert alone[1:] == within[1:]
@@ -158,9 +180,34 @@ def test_the_csv_has_every_number_and_the_tables_every_arm(done):
     assert "answer alone (control)" in tex
 
 
-def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(tmp_path):
+def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
+    output = tmp_path / "c"
+    results = compare(items, output, "--schemes", "rs:2,pps", "--seeds", "1", "--workers", "2")
+    for arm in ("rs-2", "pps", "answer-alone"):
+        assert rows(output / arm / "seed-0") == rows(done[0] / arm / "seed-0")
+    assert results["seeds"] == [0]
+    assert not (output / "logs").exists()
+
+
+def test_a_run_that_fails_beside_others_says_why_and_is_done_again(items, done, tmp_path, capsys):
+    output = tmp_path / "c"
+    shutil.copytree(done[0], output)
+    shutil.rmtree(output / "pps" / "seed-0")
+    (output / "pps" / "seed-0").write_text("in the way")
+    more = ("--schemes", "rs:2,pps", "--seeds", "2", "--workers", "2")
+    assert main(["compare", items, "--output", str(output), *SMALL[:-2], *more]) == 2
+    said = capsys.readouterr().err
+    assert "PPS, seed 0: " in said
+    assert "is a file" in said
+    assert "(exit code 2). Its log: " in said
+    (output / "pps" / "seed-0").unlink()
+    assert main(["compare", items, "--output", str(output), *SMALL[:-2], *more]) == 0
+    assert rows(output / "pps" / "seed-0") == rows(done[0] / "pps" / "seed-0")
+
+
+def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items, tmp_path):
     more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0", "--iterations", "2")
-    results = compare(tmp_path / "c", *more)
+    results = compare(items, tmp_path / "c", *more)
     rs4, rs1, control = results["arms"]
     budget, spent = rs4["last"]["generated_tokens"]["value"], rs1["last"]["generated_tokens"]["value"]
     per_iteration = spent / rs1["last"]["iterations"]["value"]

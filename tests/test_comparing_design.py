@@ -131,3 +131,14 @@ def test_the_recorded_design_is_json_for_others(tmp_path):
     found = json.loads((tmp_path / "comparison.json").read_text())
     assert found["arms"][0] == {"name": "RS(1)", "scheme": "rs:1", "selector": "first"}
     assert Arm(**found["arms"][1]).name == "PPS"
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [(["--workers", "0"], "--workers 0"), (["--engine", "vllm", "--workers", "2"], "one server serves")],
+)
+def test_workers_that_cannot_be_are_refused_before_anything_is_written(tmp_path, more, said, capsys):
+    output = tmp_path / "c"
+    assert main(["compare", "world", "--schemes", "star", "--exact-items", "0", "--output", str(output), *more]) == 2
+    assert said in capsys.readouterr().err
+    assert not output.exists()

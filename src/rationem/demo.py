@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rationem import models, report
-from rationem.comparing import Design, compare, parse_arms, write
+from rationem.comparing import Design, compare, default_workers, parse_arms, write
 from rationem.comparing.embedded import PAPER, embedded
 from rationem.comparing.page import headline
 from rationem.comparing.tables import tables
@@ -36,7 +36,7 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
     design = Design(embedded(config, exact=False), arms, arms[0].name, (seed,))
     models.resolve(models.TINY_JUDGE)
     built = time.perf_counter() - began
-    results = write(compare(design, output))
+    results = write(compare(design, output, workers=default_workers(config)))
     chosen, *_, cost = tables(results)
     run = design.run(output, design[_SPEAKS], seed)
     page = "\n\n".join(

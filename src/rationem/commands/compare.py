@@ -47,6 +47,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default=True,
         help="also train on the answer alone, without rationales (default: yes)",
     )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="runs at work at once, on a CPU (default: 1; of the world one per core, with one thread each)",
+    )
     parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
     names = [name for name in FitConfig.model_fields if name not in _DECIDED]
     add_settings(parser, names)
@@ -55,13 +61,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from rationem import progress
-    from rationem.comparing import compare, write
+    from rationem.comparing import compare, default_workers, write
 
     progress.show(progress.Rich())
     design = _design(options)
     if options.dry_run:
         return _show(design, options.output)
-    output = compare(design, options.output)
+    workers = default_workers(design.config) if options.workers is None else options.workers
+    output = compare(design, options.output, workers=workers)
     write(output)
     print((output / "report.md").read_text(encoding="utf-8"))
     print(f"Files in {output}: report.html, report.md, table.tex, results.csv, results.json, figures, and the runs")

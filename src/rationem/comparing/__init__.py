@@ -1,7 +1,7 @@
 """Schemes compared all else equal: the paper's experiment on any task and model, by one command.
 
 ``design``   what is compared: arms, seeds, the reference, and what is held equal; named before anything runs
-``running``  a run directory per arm and seed, what they have in common computed once
+``running``  a run directory per arm and seed, what they have in common computed once; ``workers``  several at once
 ``reading``  a run -> numbers per item
 ``results``  numbers per item -> means, intervals over seeds and items, paired differences
 ``tables``, ``figures``, ``page``  results -> Markdown, LaTeX, CSV; SVG; report.md and report.html
@@ -9,6 +9,6 @@
 
 from rationem.comparing.design import Arm, Design, parse_arms
 from rationem.comparing.page import write
-from rationem.comparing.running import check_design, compare
+from rationem.comparing.running import check_design, compare, default_workers
 
-__all__ = ["Arm", "Design", "check_design", "compare", "parse_arms", "write"]
+__all__ = ["Arm", "Design", "check_design", "compare", "default_workers", "parse_arms", "write"]

@@ -7,6 +7,7 @@ the scheme: it is measured once per seed and taken over.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,15 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from rationem import progress
 from rationem.comparing.design import Arm, Design, write_design
+from rationem.comparing.workers import Job, run_all
 from rationem.config import FitConfig
 from rationem.engines.opening import opening
 from rationem.errors import ConfigError
 from rationem.evaluate import SHOTS
-from rationem.launch import Resolved, carry_out, engine_choice, measure_base, resolve
+from rationem.launch import FINISHED, Resolved, carry_out, engine_choice, measure_base, resolve
 from rationem.ledger import read_only
 from rationem.ledger.reading import read_record
 from rationem.preflight import check_engine
-from rationem.prepare import split_seed
+from rationem.prepare import WORLD, split_seed
 from rationem.schemes import check_sampling, parse_scheme
 from rationem.types import Engine, Sampling
 
@@ -53,39 +55,113 @@ def check_design(design: Design) -> None:
         raise ConfigError("--teacher is named, and no arm asks it. Write one: --schemes ...,rationalize@teacher.")
 
 
-def compare(design: Design, output: Path) -> Path:
+def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
     """Run every arm with every seed, or go on with it; return the directory.
+
+    Args:
+        design: what is compared.
+        output: the directory.
+        workers: runs at work at once, each in a process of its own; on a CPU, where the threads are shared among them.
 
     Raises:
         RationemError: a setting, a file, a model or the directory cannot be used as asked.
     """
     output = Path(output).resolve()
     check_design(design)
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: give at least 1.")
+    if workers > 1:
+        _check_workers(design.config, workers)
+        threads = design.config.threads or max(1, (os.cpu_count() or 1) // workers)
+        design = replace(design, config=design.config.model_copy(update={"threads": threads}))
     first = design.in_order[0]
     run, _ = resolve(_settings(design, first, design.seeds[0]), design.base(output, design.seeds[0]))
     design = replace(design, config=_shared(design, run.config))
     write_design(design, output)
+    if workers > 1:
+        run_all(design, output, workers, partial(_finish_here, design, output))
+        return output
     with _engine(design, run) as open_engine:
         for number, seed in enumerate(design.seeds):
-            config = _settings(design, first, seed)
-            base = design.base(output, seed)
             progress.say(f"base model, seed {seed}")
-            measure_base(*_resolved(config, base), open_engine=open_engine)
+            run_base(design, seed, output, open_engine)
             for place, arm in enumerate(design.in_order):
                 count = number * len(design.arms) + place + 1
                 progress.say(f"{arm.name}, seed {seed} ({count} of {len(design.seeds) * len(design.arms)} runs)")
-                _run(design, arm, seed, output, open_engine)
+                run_arm(design, arm, seed, output, open_engine)
     return output
 
 
-def _run(design: Design, arm: Arm, seed: int, output: Path, open_engine: Callable[[str], Engine] | None) -> None:
+def default_workers(config: FitConfig) -> int:
+    """Return how many runs are at work at once where nobody says: the embedded model is too small for two threads."""
+    if config.data != (WORLD,) or config.engine != "transformers" or _on_gpu(config):
+        return 1
+    return max(1, (os.cpu_count() or 1) // (config.threads or 1))
+
+
+def _on_gpu(config: FitConfig) -> bool:
+    import torch
+
+    return config.device != "cpu" and torch.cuda.is_available()
+
+
+def _check_workers(config: FitConfig, workers: int) -> None:
+    if config.engine == "vllm":
+        raise ConfigError(f"--workers {workers}: with --engine vllm one server serves all runs, one after another.")
+    if _on_gpu(config):
+        raise ConfigError(f"--workers {workers}: they would share one GPU. Leave it out, or add --device cpu.")
+
+
+def _finish_here(design: Design, output: Path, job: Job) -> bool:
+    """Look after a run that is finished in this process: that its settings are those asked for; say whether it is."""
+    arm = design[job.arm] if job.arm else None
+    directory = design.run(output, arm, job.seed) if arm else design.base(output, job.seed)
+    if not is_finished(directory):
+        return False
+    if arm:
+        run_arm(design, arm, job.seed, output)
+    else:
+        run_base(design, job.seed, output)
+    return True
+
+
+def is_finished(directory: Path) -> bool:
+    """Say whether a run directory holds a finished run."""
+    if not (directory / "ledger.sqlite").is_file():
+        return False
+    db = read_only(directory)
+    try:
+        return db.execute("SELECT 1 FROM iterations WHERE phase=?", (FINISHED,)).fetchone() is not None
+    finally:
+        db.close()
+
+
+def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None) -> None:
+    """Measure the base model with one seed, or find it measured."""
+    config, directory = _settings(design, design.in_order[0], seed), design.base(output, seed)
+    run, recorded = resolve(config, directory)
+    measure_base(run, directory, recorded, open_engine=open_engine)
+
+
+def run_arm(
+    design: Design, arm: Arm, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None
+) -> None:
+    """Run one arm with one seed, or go on with it, or find it finished; its base model is measured.
+
+    Args:
+        design: as it is written in the directory, its settings filled in.
+        arm: which.
+        seed: which.
+        output: the comparison's directory.
+        open_engine: what opens engines, where all runs share it.
+    """
     config, directory = _settings(design, arm, seed), design.run(output, arm, seed)
     if design.equal == "tokens" and arm.name != design.reference and arm.generates:
         spent = generated_tokens(design.run(output, design[design.reference], seed))
         config = config.model_copy(
             update={"token_budget": max(spent, 1), "iterations": _MORE * design.config.iterations}
         )
-    run, directory, recorded = _resolved(config, directory)
+    run, recorded = resolve(config, directory)
     take_over = partial(_adopt, design.base(output, seed))
     carry_out(run, directory, recorded, before=take_over, open_engine=open_engine)
 
@@ -114,11 +190,6 @@ def _sum_of(db: sqlite3.Connection, name: str) -> int:
         "SELECT COALESCE(SUM(json_extract(record, '$.' || ?)), 0) FROM iterations WHERE phase='e_step'", (name,)
     )
     return int(rows.fetchone()[0])
-
-
-def _resolved(config: FitConfig, directory: Path) -> tuple[Resolved, Path, dict[str, Any]]:
-    run, recorded = resolve(config, directory)
-    return run, directory, recorded
 
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:
