@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lettered import WORDS, arc, item, mmlu, rows_of, task
 from rationem import FitConfig, JudgeTask, Scale, choices
 from rationem.data import PRESETS, Columns, Row, flatten_row, load, read_choices, to_fields
+from rationem.elide import longest_response
 from rationem.errors import ConfigError, DataError
 from rationem.prepare import prepare
 from rationem.tasks.shots import choose_shots
@@ -394,6 +395,11 @@ def test_a_question_is_not_shown_solved_because_its_choices_stand_in_another_ord
     train = [item(name="a"), item(("p", "q", "r"), "A", "b")]
     asked = [choices.shuffled(item(name="other"), n) for n in range(5)]
     assert [x.id for x in choose_shots(train, 2, 0, asked)] == ["b"]
+
+
+def test_an_over_long_item_is_shortened_in_its_question_and_never_in_a_choice():
+    assert longest_response(item(("a" * 50, "b")).fields) == "prompt"
+    assert longest_response({"prompt": "Q", "response": "r"}) == "response"
 
 
 def test_read_choices_takes_what_a_caller_hands_over():

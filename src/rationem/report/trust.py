@@ -43,7 +43,7 @@ def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
 
 def is_choice(summary: Mapping[str, Any]) -> bool:
     """Say whether a run answers multiple choice; its items are parted by subject, where they have one."""
-    return bool(summary["config"].get("task") == "choice")
+    return bool((summary.get("config") or {}).get("task") == "choice")
 
 
 def start_name(summary: Mapping[str, Any]) -> str:
