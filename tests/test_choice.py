@@ -155,6 +155,8 @@ def test_numbers_that_can_be_counted_in_two_ways_are_not_guessed(tmp_path):
 
 def test_columns_of_usual_names_are_found_where_the_task_is_named(tmp_path):
     rows = [{"Question": f"q{n}", "options": ["p", "q"], "answerKey": "AB"[n % 2]} for n in range(4)]
+    with pytest.raises(DataError, match="say so: `--task choice`"):
+        load([rows_of(tmp_path / "t.jsonl", rows)])
     found = load([rows_of(tmp_path / "t.jsonl", rows)], choice=True)
     assert found.notes["guessed"] == {"prompt": "Question", "choices": "options", "answer": "answerKey"}
     with pytest.raises(DataError, match=r"no column 'choices' for the choices.*--choices-col"):
@@ -304,6 +306,23 @@ def test_published_labels_become_letters_by_position(tmp_path):
         "prompt": "Which goat is 1 ?",
         **choices.fields_of(("1 kind", "1 right", "1 rude"), ("answer1", "answer2", "answer3")),
     }
+
+
+def test_published_files_of_parquet_are_read_and_letters_stand_for_mmlus_numbers(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name in ("arc", "mmlu", "commonsenseqa"):
+        rows = [row for row in PUBLISHED[name] if "train" not in row]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / f"{name}.parquet")
+        found, told = load([tmp_path / f"{name}.parquet"]), load([rows_of(tmp_path / f"{name}.jsonl", rows)])
+        assert found.preset == name
+        assert [(x.fields, x.answer) for x in found.examples] == [(x.fields, x.answer) for x in told.examples]
+    nested = [row for row in PUBLISHED["mmlu"] if "train" in row]
+    pq.write_table(pa.Table.from_pylist(nested), tmp_path / "auxiliary.parquet")
+    assert [x.answer for x in load([tmp_path / "auxiliary.parquet"]).examples] == list("ABCD")
+    lettered = [{**mmlu(n), "answer": "ABCD"[n % 4]} for n in range(4)]
+    assert [x.answer for x in load([rows_of(tmp_path / "l.jsonl", lettered)]).examples] == list("ABCD")
 
 
 def test_a_choice_without_text_in_a_published_set_is_marked_and_counted(tmp_path):

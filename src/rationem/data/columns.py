@@ -141,9 +141,12 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     told = " ".join(_lacking(row, role, name) for role, name in lacking)
     flags = dict.fromkeys("--criterion NAME" if role == "criterion" else f"--{role}-col NAME" for role, _ in lacking)
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
+    usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
+    asked = usual and ("response", "response") in lacking
+    choice = " If this is multiple choice, say so: `--task choice`." if asked else ""
     raise DataError(
         f"{row.source}: {told[0].lower()}{told[1:]} The columns are {list(row.cells)}. "
-        f"Name {which}: `{' '.join(flags)}`."
+        f"Name {which}: `{' '.join(flags)}`.{choice}"
     )
 
 

@@ -18,6 +18,8 @@ from rationem.data.texts import is_blank
 #: Stands for a choice without text, which can be the right one all the same.
 EMPTY = "(empty)"
 
+# The answer is a number; some copies say its letter.
+_LETTERS = {"A": 0, "B": 1, "C": 2, "D": 3}
 _COLUMNS = Columns("question", rating="answer", choices="choices")
 _WITH_ID = Columns("question", rating="answer", choices="choices", id="id")
 
@@ -62,7 +64,7 @@ def _flat_mmlu(cells: Cells) -> dict[str, object]:
     return {
         "question": row["question"],
         "choices": {"text": texts, "label": list(range(len(texts)))},
-        "answer": row.get("answer"),
+        "answer": _LETTERS.get(str(row.get("answer")), row.get("answer")),
         "subject": row["subject"],
     }
 
