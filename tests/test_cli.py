@@ -398,6 +398,21 @@ def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
             assert text[explained + len(field.description) :].startswith(f" (default: {field.default})")
 
 
+def test_a_reader_that_leaves_is_no_traceback(tmp_path):
+    """As in ``rationem ... | head -1``: the pipe is closed before all is written."""
+    code = "import sys\nfrom rationem.cli import main\nsys.exit(main(sys.argv[1:]))"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "fit", "world", "--dry-run", "--output", str(tmp_path / "run")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    process.stdout.close()
+    with process.stderr as said:
+        assert said.read().decode() == ""
+    assert process.wait() == 0
+
+
 def test_every_command_explains_itself(capsys):
     code, out, _ = run(["--help"], capsys)
     assert code == 0

@@ -36,10 +36,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(given[0] if given else "").parse_args(given)
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
-        return command(options) or 0
+        code = command(options) or 0
+        sys.stdout.flush()
+        return code
     except RationemError as error:
         print(f"rationem: {error}", file=sys.stderr)
         return error.exit_code
+    except BrokenPipeError:  # whoever read our output has had enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130

@@ -86,7 +86,7 @@ def markdown(results: Mapping[str, Any], several: list[Table], drawn: Mapping[st
     """Return the comparison as a Markdown page."""
     parts = [f"# {title(results)}", headline(results), _what(results), _METHOD]
     for one in several:
-        parts += [f"## {one.caption}", table(one.head, one.rows)]
+        parts += [f"## {one.title}", *([one.note] if one.note else []), table(one.head, one.rows)]
     parts.append("## Figures")
     parts += [f"![{figure.label}]({name}.svg)" for name, figure in drawn.items()]
     return "\n\n".join(parts) + "\n"
@@ -108,6 +108,6 @@ def _what(results: Mapping[str, Any]) -> str:
 def _sections(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> Iterator[Section]:
     first, *others = several
     yield Section("What was found", "\n\n".join((headline(results), _what(results), _METHOD)))
-    yield Section(first.caption, "", (first.head, first.rows), tuple(drawn.values()))
+    yield Section(first.title, first.note, (first.head, first.rows), tuple(drawn.values()))
     for one in others:
-        yield Section(one.caption, "", (one.head, one.rows))
+        yield Section(one.title, one.note, (one.head, one.rows))

@@ -31,7 +31,7 @@ COSTS = {
     "prompt_tokens": ("prompt tokens", 0),
     "seconds": ("seconds", 0),
 }
-DIFFERENCES = ("accuracy", "mae", "log_likelihood", "evidence", "length", "generated_tokens")
+DIFFERENCES = ("accuracy", "mae", "log_likelihood", "evidence")
 _ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
 
 _Results = Mapping[str, Any]
@@ -39,33 +39,43 @@ _Results = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a caption; cells are plain text."""
+    """A table with a title and, where it needs one, a sentence on what it holds; cells are plain text."""
 
-    caption: str
+    title: str
+    note: str
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
 def tables(results: _Results) -> list[Table]:
     """Return all tables of a comparison."""
-    held = _held(results)
+    held, against = _held(results), f"Differences from {results['reference']}"
     found = [
-        Table(f"On the test set, weights that validation chose; {held}", *_scores(results, "chosen")),
-        Table(f"Minus {results['reference']}, weights that validation chose", *_apart(results, "chosen")),
-        Table(f"On the test set, last weights; {held}", *_scores(results, "last")),
-        Table(f"Minus {results['reference']}, last weights", *_apart(results, "last")),
-        Table("What was drawn for training, and what it took until the last iteration", *_costs(results)),
+        Table(
+            "Test set, chosen weights", f"Of the iteration that validation chose. {held}", *_scores(results, "chosen")
+        ),
+        Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
+        Table("Test set, last weights", f"Of the last iteration. {held}", *_scores(results, "last")),
+        Table(f"{against}, last weights", "", *_apart(results, "last")),
+        Table(
+            "What it took",
+            "What was drawn for training, and what that took, until the last iteration.",
+            *_costs(results),
+        ),
     ]
-    exact = _exact(results)
-    return [*found, Table("Exact evidence: certified bounds of mean log p(y* | x), nats", *exact)] if exact else found
+    if exact := _exact(results):
+        items = results["base"]["exact"]["items"]
+        note = f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration."
+        found.append(Table("Exact evidence", note, *exact))
+    return found
 
 
 def _held(results: _Results) -> str:
     iterations, seeds = results["config"]["iterations"], len(results["seeds"])
-    runs = f"{seeds} seed{'s' * (seeds > 1)}"
+    runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
     if results["equal"] == "tokens":
-        return f"equal: generated tokens, those of {results['reference']} in {iterations} iterations; {runs}"
-    return f"equal: {iterations} iterations of as many gradient steps; {runs}"
+        return f"Held equal: generated tokens, about those of {results['reference']} in {iterations} iterations. {runs}"
+    return f"Held equal: {iterations} iterations of as many gradient steps. {runs}"
 
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
@@ -173,7 +183,7 @@ def _latex(one: Table) -> str:
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_escaped(one.caption)}}}",
+            rf"\caption{{{_escaped(f'{one.title}. {one.note}'.strip())}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             row(one.head),

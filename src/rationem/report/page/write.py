@@ -18,7 +18,7 @@ from rationem.report.summary import summarize
 from rationem.report.text import warnings
 
 _MODES = ("light", "dark")
-_BEHIND = re.compile(r"([-–\d.,]+) (\[[-–\d., ]+\]|\([\d.]+ %\))")
+_BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
 
 
 def write_page(
