@@ -4,15 +4,17 @@ import json
 
 import pytest
 
-from rationem import FitConfig
+from rationem import FitConfig, Ledger
 from rationem.cli import main
 from rationem.comparing import Arm, Design, parse_arms
 from rationem.comparing.design import read_design, write_design
+from rationem.comparing.reading import is_begun
+from rationem.comparing.running import check_alike
 from rationem.errors import ConfigError, RunError
 
 
 def design(arms="rs:1,pps", reference="RS(1)", seeds=(0, 1), equal="iterations", **config):
-    return Design(FitConfig(data=("world",), **config), parse_arms(arms), reference, seeds, equal)
+    return Design(FitConfig(**{"data": ("world",), **config}), parse_arms(arms), reference, seeds, equal)
 
 
 def test_arms_are_named_schemes_with_selectors():
@@ -142,3 +144,73 @@ def test_workers_that_cannot_be_are_refused_before_anything_is_written(tmp_path,
     assert main(["compare", "world", "--schemes", "star", "--exact-items", "0", "--output", str(output), *more]) == 2
     assert said in capsys.readouterr().err
     assert not output.exists()
+
+
+def test_a_comparison_goes_on_with_its_own_settings_only(tmp_path):
+    """Asked for others, it is refused before its own are overwritten."""
+    write_design(design(seed=0, split_seed=0), tmp_path)
+    before = (tmp_path / "comparison.json").read_text()
+    for changed, said in (
+        ({"steps": 80}, "steps = None; asked is 80"),
+        ({"iterations": 9}, "iterations = 5; asked is 9"),
+        ({"split_seed": 3}, "split_seed = 0; asked is 3"),
+        ({"model": "other"}, "model = None; asked is 'other'"),
+    ):
+        with pytest.raises(RunError, match=said):
+            write_design(design(**{"seed": 0, "split_seed": 0, **changed}), tmp_path)
+    assert (tmp_path / "comparison.json").read_text() == before
+    write_design(design(seeds=(0, 1, 2), seed=0, split_seed=0, data=("world",)), tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a}b", "=HYPERLINK(1)", "_hidden", "<b>", "a|b", "a\x1b[2J", "base model", "x" * 61, "[1]", "+1", "@x", "-1"],
+)
+def test_names_that_tables_formulas_or_pages_would_obey_are_refused(name, tmp_path):
+    with pytest.raises(ConfigError, match="cannot be an arm's name"):
+        Arm(name, "star")
+    write_design(design(), tmp_path)
+    found = json.loads((tmp_path / "comparison.json").read_text())
+    found["arms"][0]["name"] = name
+    (tmp_path / "comparison.json").write_text(json.dumps(found))
+    with pytest.raises((ConfigError, RunError)):
+        read_design(tmp_path)
+
+
+def test_what_is_in_the_way_of_the_first_write_of_a_killed_start_is_none(tmp_path):
+    (tmp_path / "comparison.json.partial").write_text("{")
+    write_design(design(), tmp_path)
+    assert read_design(tmp_path).reference == "RS(1)"
+
+
+def test_logs_is_no_arms_directory():
+    with pytest.raises(ConfigError, match="'logs' and the logs would share a directory"):
+        parse_arms("logs=rs:1")
+
+
+def test_a_ledger_without_a_manifest_is_no_run_yet(tmp_path):
+    assert not is_begun(tmp_path)
+    (tmp_path / "ledger.sqlite").touch()
+    assert not is_begun(tmp_path)
+    (tmp_path / "ledger.sqlite").unlink()
+    Ledger(tmp_path).close()
+    assert not is_begun(tmp_path)
+    ledger = Ledger(tmp_path)
+    ledger.start({"config": {}}, {})
+    ledger.close()
+    assert is_begun(tmp_path)
+
+
+def test_runs_of_other_data_or_settings_are_not_taken_for_alike(tmp_path):
+    one = {
+        "data_sha256": "a",
+        "base": "m",
+        "task": {},
+        "prompt_token_ids": [1],
+        "config": {"draws": 4, "scheme": "pps"},
+    }
+    check_alike(one, {**one, "config": {"draws": 4, "scheme": "star"}}, tmp_path)
+    with pytest.raises(RunError, match="made with another data_sha256 than"):
+        check_alike(one, {**one, "data_sha256": "b"}, tmp_path)
+    with pytest.raises(RunError, match="made with another draws than"):
+        check_alike(one, {**one, "config": {"draws": 8, "scheme": "pps"}}, tmp_path)

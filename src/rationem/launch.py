@@ -46,7 +46,7 @@ FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
-_WHERE = (
+WHERE = (
     *("vllm_python", "vllm_args", "concurrency", "handover", "teacher"),
     *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
 )
@@ -335,9 +335,13 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 
 def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
-    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in _by_name(run.splits).values() for x in part]
+    rows = [
+        [split, x.id, dict(x.fields), x.answer, x.ratings, x.group]
+        for split, part in _by_name(run.splits).items()
+        for x in part
+    ]
     return {
-        "config": run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *_WHERE}),
+        "config": run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
         "base": base_name(run.checkpoint),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rationem.config import FitConfig, read_config
+from rationem.defaults import FILES
 from rationem.errors import ConfigError, RunError, closest
+from rationem.launch import WHERE
 from rationem.ledger import write_text
 from rationem.schemes import DIRECT, parse_scheme
 
@@ -18,7 +20,12 @@ from rationem.schemes import DIRECT, parse_scheme
 NAME = "comparison.json"
 VERSION = 1
 #: What a directory cannot be called, and what the paper calls its schemes.
-_TAKEN = {"base"}
+_TAKEN = {"base", "logs"}
+_NAME = re.compile(r"(?![_=+\-@\[])[^{}<>|\x00-\x1f\x7f-\x9f]{1,60}")
+#: Rows of the tables that are no arms.
+_ROWS = {"base model", "majority label"}
+#: Settings that runs of one comparison do not share, and those that say only where and how fast.
+_OWN = {"data", "test", *FILES, *WHERE, "scheme", "selector", "seed", "iterations", "token_budget", "teacher_model"}
 _TITLES = {"star": "STaR", "pps": "PPS", "exact": "exact EM", "direct": "answer alone"}
 
 Equal = Literal["iterations", "tokens"]
@@ -37,6 +44,13 @@ class Arm:
     name: str
     scheme: str
     selector: str = "first"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in _ROWS:
+            raise ConfigError(
+                f"--schemes: {self.name!r} cannot be an arm's name. Use up to 60 letters, digits and blanks; nothing "
+                "that a table, a formula or a page could take for its own."
+            )
 
     @property
     def directory(self) -> str:
@@ -75,6 +89,10 @@ class Design:
 
     def __post_init__(self) -> None:
         names = [arm.name for arm in self.arms]
+        if len({arm.directory for arm in self.arms}) < len(names):
+            raise ConfigError(f"Two of the arms {', '.join(map(repr, names))} would share a directory.")
+        if not all(isinstance(seed, int) for seed in self.seeds):
+            raise ConfigError(f"Seeds are whole numbers; found {self.seeds!r}.")
         if self.reference not in names:
             raise ConfigError(
                 f"--reference {self.reference!r} is none of the arms.{closest(self.reference, names)} They are "
@@ -130,7 +148,7 @@ def parse_arms(text: str, *, control: bool = True) -> tuple[Arm, ...]:
     for n, arm in enumerate(arms):
         same = [other.name for other in arms[:n] if other.directory == arm.directory]
         if same or arm.directory in _TAKEN:
-            other = repr(same[0]) if same else "the base model"
+            other = repr(same[0]) if same else {"base": "the base model", "logs": "the logs"}[arm.directory]
             raise ConfigError(
                 f"--schemes {text!r}: {arm.name!r} and {other} would share a directory. Give it a name of its own: "
                 f"NAME={arm.scheme}"
@@ -164,7 +182,7 @@ def write_design(design: Design, output: Path) -> None:
     """
     if (output / NAME).is_file():
         _check_continues(design, read_design(output), output)
-    elif output.is_dir() and any(output.iterdir()):
+    elif output.is_dir() and any(path.name != f"{NAME}.partial" for path in output.iterdir()):
         raise RunError(f"{output} holds other files and no comparison. Give a new or empty directory as --output.")
     output.mkdir(parents=True, exist_ok=True)
     content = {
@@ -198,8 +216,13 @@ def read_design(output: Path) -> Design:
         )
     except FileNotFoundError as error:
         raise RunError(f"No comparison in {output}: there is no {NAME}. Start one with rationem compare.") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} does not describe a comparison: {error}.") from error
+
+
+def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return of a run's settings those that all runs of a comparison have in common."""
+    return {name: value for name, value in config.items() if name not in _OWN}
 
 
 def _check_continues(design: Design, found: Design, output: Path) -> None:
@@ -209,6 +232,12 @@ def _check_continues(design: Design, found: Design, output: Path) -> None:
             f"rationem compare --output {output}"
         )
 
+    recorded, wanted = (shared_settings(one.config.model_dump(mode="json")) for one in (found, design))
+    for name, value in recorded.items():
+        if value != wanted[name]:
+            raise differ(f"{name} =", repr(value), repr(wanted[name]))
+    if design.config.iterations != found.config.iterations:
+        raise differ("iterations =", found.config.iterations, design.config.iterations)
     if design.reference != found.reference:
         raise differ("the reference", repr(found.reference), repr(design.reference))
     if design.equal != found.equal:

@@ -17,9 +17,13 @@ from rationem.report.tables import number, table
 
 _METHOD = (
     "Numbers are means over seeds; in brackets 95 % intervals, by drawing seeds and groups of items again (2,000 "
-    "times, the pigeonhole bootstrap); tokens, steps and seconds have no items, and intervals over seeds alone. "
-    "Differences are resample by resample, so that both arms have the same items; p-values are two-sided, by the same "
-    "resamples, and adjusted for the number of arms (Holm). Two or three seeds say little about seeds."
+    "times, the pigeonhole bootstrap, with Student's tails for few seeds); tokens, steps and seconds have no items, "
+    "and intervals over seeds alone. Differences are resample by resample, so that both arms have the same items; "
+    "p-values are two-sided, by the same resamples, and adjusted for the number of arms (Holm)."
+)
+_ONE_SEED = (
+    "One seed: in brackets 95 % intervals over groups of items, drawn again 2,000 times. They are of these runs, and "
+    "say nothing of other runs of the same schemes; nothing is tested."
 )
 
 
@@ -67,14 +71,18 @@ def headline(results: Mapping[str, Any]) -> str:
     if best is reference:
         return f"{found}; it is the reference{before}."
     apart = best["chosen"][key]["difference"]
-    clear = (
-        "no clear difference" if apart["low"] is None or apart["low"] <= 0 <= apart["high"] else "a clear difference"
-    )
+    clear = "a clear difference" if apart.get("p_holm", 1.0) < 0.05 else "no clear difference"
+    if len(results["seeds"]) == 1:
+        clear = "of these two runs, with one seed; of the schemes it says little"
     p = f", p = {number(apart['p_holm'])} by Holm" if "p_holm" in apart else ""
     return (
         f"{found}; that is {apart['value']:+.3f} [{number(apart['low'])}, {number(apart['high'])}] from the reference, "
         f"{reference['name']}: {clear}{p}{before}."
     )
+
+
+def _method(results: Mapping[str, Any]) -> str:
+    return _METHOD if len(results["seeds"]) > 1 else _ONE_SEED
 
 
 def _told(one: Mapping[str, Any]) -> str:
@@ -84,7 +92,7 @@ def _told(one: Mapping[str, Any]) -> str:
 
 def markdown(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> str:
     """Return the comparison as a Markdown page."""
-    parts = [f"# {title(results)}", headline(results), _what(results), _METHOD]
+    parts = [f"# {title(results)}", headline(results), _what(results), _method(results)]
     for one in several:
         parts += [f"## {one.title}", *([one.note] if one.note else []), table(one.head, one.rows)]
     parts.append("## Figures")
@@ -107,7 +115,7 @@ def _what(results: Mapping[str, Any]) -> str:
 
 def _sections(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> Iterator[Section]:
     first, *others = several
-    yield Section("What was found", "\n\n".join((headline(results), _what(results), _METHOD)))
+    yield Section("What was found", "\n\n".join((headline(results), _what(results), _method(results))))
     yield Section(first.title, first.note, (first.head, first.rows), tuple(drawn.values()))
     for one in others:
         yield Section(one.title, one.note, (one.head, one.rows))

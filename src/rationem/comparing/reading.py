@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,9 @@ from rationem.measure.bounds import bounds_record
 from rationem.measure.cost import acceptance_by_label
 from rationem.report.run import Run, read_run
 from rationem.types import Example, Outcome, Prediction, Purpose, State
+
+#: First attempts that the engine served.
+_FIRST_ATTEMPTS = f"purpose='{Purpose.TRAIN}' AND attempt=0 AND outcome!='{Outcome.ENGINE_FAILED}'"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,7 @@ def read_reading(directory: Path) -> Reading | None:
     Raises:
         RunError: the ledger cannot be read.
     """
-    if not (directory / "ledger.sqlite").is_file():
+    if not is_begun(directory):
         return None
     db = read_only(directory)
     try:
@@ -94,7 +98,7 @@ def read_reading(directory: Path) -> Reading | None:
             chosen,
             last,
             {k: _at(run, k) for k in sorted({0, chosen, last})},
-            _shares(db, last, "outcome = 'accepted'", "trials", f"purpose='{Purpose.TRAIN}' AND attempt=0 AND retry=0"),
+            _shares(db, last, "outcome = 'accepted'", "trials", _FIRST_ATTEMPTS),
             _shares(db, last, f"state = '{State.KEPT}'", "states", "1"),
             _by_label(run, last),
             [_point(run, k) for k in range(last + 1)],
@@ -102,6 +106,18 @@ def read_reading(directory: Path) -> Reading | None:
         )
     finally:
         db.close()
+
+
+def is_begun(directory: Path) -> bool:
+    """Say whether a directory holds a run: a process may have ended between making the file and writing what it is."""
+    path = directory / "ledger.sqlite"
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
+        try:
+            return db.execute("SELECT 1 FROM manifest").fetchone() is not None
+        except sqlite3.OperationalError:  # there is no such table yet
+            return False
 
 
 def _at(run: Run, k: int) -> At:
@@ -198,6 +214,6 @@ def _point(run: Run, k: int) -> Point:
         k,
         int(_spent(run.db, k)["generated_tokens"]),
         scores.accuracy if scores else None,
-        scores.log_likelihood if scores else None,
+        scores.as_dict()["log_likelihood"] if scores else None,
         sum(evidence) / len(evidence) if evidence else None,
     )

@@ -12,8 +12,9 @@ import numpy as np
 from rationem import metrics
 from rationem.comparing.design import Arm, Design, read_design
 from rationem.comparing.reading import At, Reading, read_reading
+from rationem.comparing.running import check_alike
 from rationem.errors import RunError
-from rationem.ledger import read_only
+from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Resampled
 from rationem.report.run import Run, read_run
 from rationem.types import Example
@@ -48,6 +49,7 @@ def summarize(output: Path) -> dict[str, Any]:
         raise RunError(
             f"In {output} no seed is finished with every arm yet. Go on with it: rationem compare --output {output}"
         )
+    _check_runs(design, output, seeds)
     db = read_only(design.run(output, design.arms[0], seeds[0]))
     try:
         run = read_run(db)
@@ -57,14 +59,29 @@ def summarize(output: Path) -> dict[str, Any]:
         db.close()
 
 
+def _check_runs(design: Design, output: Path, seeds: Sequence[int]) -> None:
+    """Find that all runs are of the same data, base model, task and settings, whatever was done to them since."""
+    first: Mapping[str, Any] | None = None
+    for directory in (design.run(output, arm, seed) for arm in design.arms for seed in seeds):
+        db = read_only(directory)
+        try:
+            manifest = read_manifest(db)
+        finally:
+            db.close()
+        first = first or manifest
+        check_alike(manifest, first, directory)
+
+
 def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str, _Several]) -> dict[str, Any]:
     found = {
         name: {weights: _numbers(design[name], several, weights, run) for weights in WEIGHTS}
         for name, several in by_arm.items()
     }
     of_base = _numbers(None, by_arm[design.reference], "base", run)
+    # Of one seed nothing is known of other runs: its differences are of two runs, and nothing of the schemes is tested.
+    tested = TESTED if len(seeds) > 1 else ()
     p_values = {
-        (weights, number): _adjusted(design, found, weights, number) for weights in WEIGHTS for number in TESTED
+        (weights, number): _adjusted(design, found, weights, number) for weights in WEIGHTS for number in tested
     }
 
     def told(name: str, weights: str) -> dict[str, Any]:
@@ -159,8 +176,7 @@ def _told(one: Resampled | None, reference: Resampled | None, p: tuple[float, fl
 
 def _with_interval(one: Resampled) -> dict[str, Any]:
     ends = metrics.percentiles(one.drawn_R)
-    same = ends is not None and ends[0] == ends[1] and bool(np.all(one.drawn_R == one.drawn_R[0]))
-    low, high = ends if ends is not None and not same else (None, None)
+    low, high = ends if ends is not None and not _is_constant(one) else (None, None)
     return {"value": one.value, "low": low, "high": high}
 
 
@@ -174,12 +190,19 @@ def _adjusted(
         for name, numbers in found.items()
         if name != design.reference
     }
-    p = {
-        name: metrics.two_sided(one.drawn_R)
-        for name, one in apart.items()
-        if one is not None and bool(np.isfinite(one.drawn_R).all())
-    }
-    return dict(zip(p, zip(p.values(), metrics.holm(list(p.values())), strict=True), strict=True))
+    p = {name: metrics.two_sided(one.drawn_R) for name, one in apart.items() if one is not None and _tells(one)}
+    # An arm whose difference cannot be tested is one of the arms nevertheless.
+    adjusted = dict(zip(apart, metrics.holm([p.get(name, 1.0) for name in apart]), strict=True))
+    return {name: (value, adjusted[name]) for name, value in p.items()}
+
+
+def _tells(one: Resampled) -> bool:
+    """Say whether a difference can be tested: it exists in every resample, and they are not all the same."""
+    return bool(np.isfinite(one.drawn_R).all()) and not _is_constant(one)
+
+
+def _is_constant(one: Resampled) -> bool:
+    return bool(np.isfinite(one.drawn_R).all()) and float(np.ptp(one.drawn_R)) <= 1e-9 * max(1.0, abs(one.value))
 
 
 def _baselines(run: Run, several: _Several) -> dict[str, Any]:

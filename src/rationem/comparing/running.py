@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -17,14 +17,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem import progress
-from rationem.comparing.design import Arm, Design, write_design
+from rationem.comparing.design import Arm, Design, shared_settings, write_design
+from rationem.comparing.reading import is_begun
 from rationem.comparing.workers import Job, run_all
 from rationem.config import FitConfig
 from rationem.engines.opening import opening
-from rationem.errors import ConfigError
+from rationem.errors import ConfigError, RunError
 from rationem.evaluate import SHOTS
 from rationem.launch import FINISHED, Resolved, carry_out, engine_choice, measure_base, resolve
-from rationem.ledger import read_only
+from rationem.ledger import read_manifest, read_only
 from rationem.ledger.reading import read_record
 from rationem.preflight import check_engine
 from rationem.prepare import WORLD, split_seed
@@ -127,13 +128,34 @@ def _finish_here(design: Design, output: Path, job: Job) -> bool:
 
 def is_finished(directory: Path) -> bool:
     """Say whether a run directory holds a finished run."""
-    if not (directory / "ledger.sqlite").is_file():
+    if not is_begun(directory):
         return False
     db = read_only(directory)
     try:
         return db.execute("SELECT 1 FROM iterations WHERE phase=?", (FINISHED,)).fetchone() is not None
     finally:
         db.close()
+
+
+def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -> None:
+    """Find that two runs are of the same data, base model, task and shared settings.
+
+    Args:
+        one: a manifest.
+        other: another.
+        where: the directory of one of them.
+
+    Raises:
+        RunError: something differs, such as a data file that was changed between two runs.
+    """
+    different = [key for key in ("data_sha256", "base", "task", "prompt_token_ids") if one[key] != other[key]]
+    here, there = (shared_settings(manifest["config"]) for manifest in (one, other))
+    different += sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    if different:
+        raise RunError(
+            f"{where} was made with another {', '.join(different)} than other runs of this comparison: they cannot be "
+            "compared. Was a file or the model changed in between? Put it back, or begin anew with another --output."
+        )
 
 
 def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None) -> None:
@@ -170,6 +192,7 @@ def _adopt(base: Path, problem: Problem) -> None:
     """Take over what was measured of the base model with this seed."""
     db = read_only(base)
     try:
+        check_alike(read_manifest(db), problem.ledger.manifest(), base)
         measured = [phase for phase in _BASE if read_record(db, 0, phase) is not None]
         problem.ledger.adopt(db, 0, measured)
     finally:
@@ -200,6 +223,7 @@ def _shared(design: Design, resolved: FitConfig) -> FitConfig:
             "selector": design.config.selector,
             "seed": design.config.seed,
             "teacher": design.config.teacher,
+            "teacher_model": design.config.teacher_model or resolved.teacher_model,
             "split_seed": split_seed(design.config),
         }
     )

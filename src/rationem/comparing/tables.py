@@ -59,7 +59,7 @@ def tables(results: _Results) -> list[Table]:
         Table(f"{against}, last weights", "", *_apart(results, "last")),
         Table(
             "What it took",
-            "What was drawn for training, and what that took, until the last iteration.",
+            "What was drawn for training, and what that took, until the last iteration; seconds of the last process.",
             *_costs(results),
         ),
     ]
@@ -75,6 +75,9 @@ def _held(results: _Results) -> str:
     runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
     if results["equal"] == "tokens":
         return f"Held equal: generated tokens, about those of {results['reference']} in {iterations} iterations. {runs}"
+    steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
+    if len(steps) > 1:
+        return f"At most {iterations} iterations; iterations or steps differ between the arms (What it took). {runs}"
     return f"Held equal: {iterations} iterations of as many gradient steps. {runs}"
 
 
@@ -145,11 +148,13 @@ def _exact(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], .
 
 
 def _bounds(exact: Mapping[str, Any] | None) -> str:
-    """Return the bounds; where an item's is 0 the mean of the lower ones is of the others, and says so."""
+    """Return the bounds; where an item's lower one is 0 there is none of the mean, and the others' is told apart."""
     if exact is None:
         return "–"
-    missing = f" (lower: without {exact['without_lower']})" if exact["without_lower"] else ""
-    return f"{number(exact['lower'], 3)} .. {number(exact['upper'], 3)}{missing}"
+    upper, missing = number(exact["upper"], 3), exact["without_lower"]
+    if missing:
+        return f"-∞ .. {upper} (without {missing} items {number(exact['lower'], 3)})"
+    return f"{number(exact['lower'], 3)} .. {upper}"
 
 
 def _others(results: _Results) -> list[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +73,7 @@ def run_all(design: Design, output: Path, workers: int, finished: Callable[[Job]
             for job in [job for job, needs in waiting.items() if needs in done][: workers - len(running)]:
                 del waiting[job]
                 if finished(job):
+                    _log(job, logs).unlink(missing_ok=True)
                     done.add(job)
                     continue
                 running[job] = (_start(job, output, _log(job, logs), stack), time.perf_counter())
@@ -84,7 +85,8 @@ def run_all(design: Design, output: Path, workers: int, finished: Callable[[Job]
                     seconds = time.perf_counter() - started
                     progress.say(f"{job.name}: done in {seconds:.0f} s ({len(done) - 1} of {count})")
             time.sleep(_PAUSE)
-    logs.rmdir()
+    with suppress(OSError):  # logs of other runs are left in it
+        logs.rmdir()
 
 
 def _start(job: Job, output: Path, log: Path, stack: ExitStack) -> subprocess.Popen[bytes]:

@@ -4,7 +4,9 @@ Seeds and groups of items are crossed: every run has a score for every group. A 
 runs, ``bootstrap``) and, independently of them, seeds; its number is the mean over the drawn seeds of the number on the
 drawn groups (the pigeonhole bootstrap: Owen 2007, "The pigeonhole bootstrap", Annals of Applied Statistics 1(2)). Of S
 seeds S - 1 are drawn, so that the variance of a mean over seeds is not too small by (S - 1) / S (McCarthy and Snowden
-1985, Rao and Wu 1988). With two or three seeds an interval is still only as good as two or three numbers can make it.
+1985, Rao and Wu 1988). Percentiles of so few seeds would still be too near each other (of three, the smallest and the
+largest); so what the seeds add to a resample is stretched by how much wider Student's t with S - 1 degrees of freedom
+is than a normal distribution, at the ends of a 95 % interval.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.stats import norm, t
 
 from rationem.metrics.bootstrap import Resampled
 from rationem.metrics.correlation import Floats
@@ -34,7 +37,19 @@ def crossed(runs: Sequence[Resampled | None], *, seed: int) -> Resampled | None:
     drawn_SR = np.stack([one.drawn_R for one in known])
     shares_RS = _shares(len(known), drawn_SR.shape[1], seed)
     drawn_R = np.einsum("rs,sr->r", shares_RS, np.where(shares_RS.T > 0, drawn_SR, 0.0))
+    if len(known) > 1:
+        items_R = drawn_SR.mean(axis=0)
+        drawn_R = items_R + stretch(len(known)) * (drawn_R - items_R)
     return Resampled(float(np.mean([one.value for one in known])), drawn_R)
+
+
+def stretch(seeds: int) -> float:
+    """Return t / z: how much further the ends of a 95 % interval lie for so few seeds, at least two.
+
+    >>> round(stretch(3), 2), round(stretch(30), 2)
+    (2.2, 1.04)
+    """
+    return float(t.ppf(0.975, seeds - 1) / norm.ppf(0.975))
 
 
 def constant(value: float, resamples: int) -> Resampled:
