@@ -216,7 +216,7 @@ def test_a_dry_run_on_a_laptop_names_the_missing_engine(tmp_path, monkeypatch, c
 
 
 def test_losses_cannot_be_logged_to_what_is_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr("rationem.launch.find_spec", lambda name: None)
+    monkeypatch.setattr("rationem.preflight.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"--report-to wandb: not installed here. pip install wandb"):
         shared.run(tmp_path, "run", report_to=("wandb",))
     assert not (tmp_path / "run").exists()
