@@ -34,6 +34,7 @@ def test_unfiltered_keeps_the_first_verdict_right_or_wrong_and_never_a_text_with
         parse_scheme("unfiltered", "all")
 
 
+@pytest.mark.slow
 def test_what_the_unfiltered_control_keeps_follows_the_model_and_not_the_posterior(tmp_path):
     """Its expected gradient is sum pi(z, y | x) grad log pi(z, y | x) = 0: without the filter there is no teacher."""
     problem = toy.problem(tmp_path, UNFILTERED, copies=2000)

@@ -44,6 +44,7 @@ def test_exact_em_with_a_closed_form_m_step_never_lowers_the_likelihood(tmp_path
     assert likelihoods[-1] == pytest.approx(16 * (empirical @ np.log(empirical)), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_filtered_em_by_rejection_sampling_raises_the_likelihood(tmp_path):
     problem, _ = run(tmp_path, rejection_sampling(8), copies=400)
     before = toy.log_likelihood(toy.THETA, problem.data.train)
@@ -51,6 +52,7 @@ def test_filtered_em_by_rejection_sampling_raises_the_likelihood(tmp_path):
     assert after > before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["first", pytest.param("second", marks=pytest.mark.slow)])
 def test_what_rejection_sampling_accepts_follows_the_exact_posterior(tmp_path, name):
     problem, _ = run(tmp_path, rejection_sampling(6), copies=2000)
@@ -62,6 +64,7 @@ def test_what_rejection_sampling_accepts_follows_the_exact_posterior(tmp_path, n
     assert stats.chisquare(observed, expected).pvalue > 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 3, pytest.param(8, marks=pytest.mark.slow)])
 def test_acceptance_is_one_minus_the_failures_to_the_power_of_the_budget(tmp_path, budget):
     problem, _ = run(tmp_path, rejection_sampling(budget), copies=1500)

@@ -129,6 +129,7 @@ def test_budget_m_weighs_the_gradient_of_log_p_by_the_chance_of_acceptance(tmp_p
     np.testing.assert_allclose(found, (1 - (1 - p) ** budget) * grad_log_p(cells), atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_growing_budget_tends_to_the_gradient_of_the_log_likelihood(tmp_path):
     distances = [
         np.linalg.norm(

@@ -343,6 +343,7 @@ def test_the_totals_count_every_row_once(run):
     assert "rows per second" in told
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_rows(run):
     peaks = []
     for count in (200, 2000):

@@ -238,6 +238,7 @@ def rows(ledger, table):
     return ledger.db.execute(f"SELECT * FROM {table} ORDER BY 1, 2, 3, 4, 5").fetchall()
 
 
+@pytest.mark.slow
 def test_a_killed_measurement_goes_on_to_the_same_end(measured, tmp_path):
     """Killed at every third call of the engine, started again and again."""
 

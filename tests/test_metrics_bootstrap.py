@@ -58,6 +58,7 @@ def test_what_does_not_exist_in_a_resample_is_no_number():
     assert got["mae"][:2].tolist() == [0, 2]
 
 
+@pytest.mark.slow
 def test_intervals_are_percentiles_of_resampled_groups_by_brute_force():
     guesses, items = made_up(FOUR, 30, 5, groups=10)
     groups = len({x.group for x in items})

@@ -443,6 +443,7 @@ def test_a_run_of_ten_thousand_trials_opens_fast(large, capsys):
     assert unknown < 2
 
 
+@pytest.mark.slow
 def test_no_torch_is_imported(run):
     code = (
         "import sys\nfrom rationem.cli import main\n"

@@ -114,6 +114,7 @@ def test_words_are_many_and_plain():
     assert 1500 <= len(words()) == len(set(words())) <= 2500
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(st.text(alphabet=st.characters(exclude_categories=["Cs"])))
 def test_the_tokenizer_gives_any_text_back(text):
