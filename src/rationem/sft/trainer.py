@@ -145,7 +145,7 @@ def trainer(
 def half(settings: Training, device: torch.device) -> bool:
     """Say whether products are in bf16: where a GPU has it, unless something else is asked for.
 
-    On CPUs without matrix units for it bf16 takes twice the time of fp32 (measured; docs/log.md).
+    On CPUs without matrix units for it bf16 takes several times as long as fp32 (measured; docs/log.md).
     """
     if settings.precision != "auto":
         return settings.precision == "bf16"
