@@ -151,6 +151,20 @@ def test_a_finished_comparison_finds_itself_finished_by_its_directory_alone(done
     assert json.loads((output / "results.json").read_text()) == results
 
 
+def test_the_control_cannot_be_dropped_when_its_numbers_are_there(done, capsys):
+    assert main(["compare", "--output", str(done[0]), "--no-control"]) == 2
+    assert "without answer alone" in capsys.readouterr().err
+
+
+def test_a_runs_own_report_shows_its_exact_evidence(done):
+    directory = done[0] / "pps" / "seed-0"
+    exact = json.loads((directory / "metrics.json").read_text())["iterations"][0]["exact"]
+    for name in ("report.md", "report.html"):
+        page = (directory / name).read_text().casefold()
+        assert "exact evidence" in page
+        assert f"{exact['upper']:.3f}" in page
+
+
 def test_a_seed_that_one_arm_has_not_finished_is_left_out_and_said(done, tmp_path):
     output = tmp_path / "c"
     shutil.copytree(done[0], output)

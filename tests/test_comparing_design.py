@@ -1,16 +1,20 @@
 """What is compared, and what a comparison that goes on may change."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
-from rationem import FitConfig, Ledger
+from rationem import Example, FitConfig, JudgeTask, Ledger, Scale, Splits, metrics, rejection_sampling
 from rationem.cli import main
-from rationem.comparing import Arm, Design, parse_arms
+from rationem.comparing import Arm, Design, parse_arms, results
 from rationem.comparing.design import read_design, write_design
 from rationem.comparing.reading import is_begun
 from rationem.comparing.running import check_alike
+from rationem.comparing.tables import Table, latex
 from rationem.errors import ConfigError, RunError
+from rationem.launch import Resolved, manifest
+from rationem.types import Prediction
 
 
 def design(arms="rs:1,pps", reference="RS(1)", seeds=(0, 1), equal="iterations", **config):
@@ -214,3 +218,60 @@ def test_runs_of_other_data_or_settings_are_not_taken_for_alike(tmp_path):
         check_alike(one, {**one, "data_sha256": "b"}, tmp_path)
     with pytest.raises(RunError, match="made with another draws than"):
         check_alike(one, {**one, "config": {"draws": 8, "scheme": "pps"}}, tmp_path)
+
+
+def test_in_the_directory_of_a_comparison_what_is_not_said_is_as_it_is_there(tmp_path, capsys):
+    write_design(design(arms="rs:2,mine=star/all", reference="RS(2)", seeds=(5, 6), seed=5, steps=7), tmp_path)
+    assert main(["compare", "--output", str(tmp_path), "--seeds", "3", "--dry-run"]) == 0
+    said = capsys.readouterr().out
+    assert "9 runs: 3 arms with seeds 5, 6, 7; equal: iterations" in said
+    assert "mine: --scheme star --selector all" in said
+    assert "steps = 7" in said
+    assert main(["compare", "--output", str(tmp_path), "--schemes", "rs:2,mine=star/all,pps", "--dry-run"]) == 0
+    assert "8 runs: 4 arms with seeds 5, 6" in capsys.readouterr().out
+
+
+def test_latex_takes_every_text_as_text():
+    table = Table("50 % of {a}", "", ("a & b", "#1"), (("~^\\_$", "<x> | -∞ – 1"),))
+    text = latex([table])
+    assert r"\caption{50 \% of \{a\}.}" in text
+    assert r"a \& b & \#1 \\" in text
+    assert (
+        r"\textasciitilde{}\textasciicircum{}\textbackslash{}\_\$ & \textless{}x\textgreater{} \textbar{} "
+        r"-$\infty$ -- 1 \\"
+    ) in text
+
+
+def test_judges_stand_beside_people_on_the_same_targets():
+    """Means over seeds of the agreement with the other raters, which is what the ceiling of one person is."""
+    items = [
+        Example(f"i{n}", {}, str(1 + n % 3), f"g{n}", (str(1 + n % 3), str(1 + (n + 1) % 3), "2")) for n in range(12)
+    ]
+    scale = Scale.parse("1-3")
+
+    def run_of(shift):
+        said = [str(1 + (n + shift) % 3) for n in range(12)]
+        predictions = [Prediction(x.id, s, (0.2, 0.5, 0.3), 0.5, 1, 0) for x, s in zip(items, said, strict=True)]
+        return SimpleNamespace(chosen=1, at={1: SimpleNamespace(predictions=predictions)})
+
+    runs, run = [run_of(0), run_of(1)], SimpleNamespace(sets={"test": items}, scale=scale)
+    each = [metrics.beside_humans(one.at[1].predictions, items, scale).accuracy for one in runs]
+    assert each[0] != each[1]
+    assert results._beside_humans(runs, run)["accuracy"] == pytest.approx(sum(each) / 2)
+    alone = SimpleNamespace(sets={"test": [Example("i", {}, "1", "g")]}, scale=scale)
+    one = SimpleNamespace(chosen=0, at={0: SimpleNamespace(predictions=[Prediction("i", "1", (1, 0, 0), 1.0, 1, 0)])})
+    assert results._beside_humans([one], alone) is None
+
+
+def test_which_example_is_in_which_set_and_group_is_in_the_manifest():
+    def told(group, train):
+        items = [Example(f"i{n}", {"prompt": "p", "response": "r"}, "1", group) for n in range(4)]
+        task = JudgeTask(Scale.parse("1-3"))
+        chat = SimpleNamespace(encode=lambda prompt: [1])
+        splits = Splits(tuple(items[:train]), (), tuple(items[train:]), {})
+        found = manifest(Resolved(FitConfig(), rejection_sampling(1), task, splits, "m", None), chat)
+        return found["data_sha256"], found["splits_sha256"]
+
+    assert told("a", 3) == told("a", 3)
+    assert told("a", 3)[0] == told("b", 3)[0] == told("a", 2)[0]
+    assert len({told("a", 3)[1], told("b", 3)[1], told("a", 2)[1]}) == 3

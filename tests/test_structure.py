@@ -5,7 +5,7 @@ import json
 import subprocess
 import sys
 import tomllib
-from functools import cache
+from functools import cache, wraps
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -50,6 +50,21 @@ def module(path):
 
 
 MODULES = {module(path): path for path in FILES}
+
+
+def of_each(things):
+    """A test of every file or name as one test: hundreds of them would take longer to count than to run."""
+
+    def repeated(test):
+        @wraps(test)
+        def all_of_them():
+            for thing in things:
+                test(thing)
+
+        del all_of_them.__wrapped__  # pytest would ask for the argument
+        return all_of_them
+
+    return repeated
 
 
 def functions(path):
@@ -110,7 +125,7 @@ def test_every_module_has_its_layer():
     assert sum(map(len, LAYERS)) == len(known)
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if name])
+@of_each([name for name in MODULES if name])
 def test_imports_run_one_way(name):
     for imported in loaded_with(MODULES[name]):
         assert imported, f"{name} imports the package itself, which imports everything lazily"
@@ -170,12 +185,12 @@ def test_no_public_name_is_a_module_of_the_package():
     assert set(rationem.__all__) & {name.split(".")[0] for name in MODULES} == set()
 
 
-@pytest.mark.parametrize("name", rationem.__all__)
+@of_each(rationem.__all__)
 def test_every_public_name_is_where_the_table_says_and_has_a_docstring(name):
     path = MODULES[rationem._PUBLIC[name]]
     for node in tree(path).body:
         if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
-            assert ast.get_docstring(node)
+            assert ast.get_docstring(node), name
             return
         targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
         if any(isinstance(one, ast.Name) and one.id == name for one in targets):
@@ -200,20 +215,20 @@ def public(nodes, prefix=""):
                 yield from public(node.body, f"{node.name}.")
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
+@of_each(FILES)
 def test_everything_public_has_a_docstring(path):
     assert ast.get_docstring(tree(path)), path
-    assert [name for name, node in public(tree(path).body) if not ast.get_docstring(node)] == []
+    assert [name for name, node in public(tree(path).body) if not ast.get_docstring(node)] == [], path
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
+@of_each(FILES)
 def test_files_and_functions_are_of_a_size_to_be_read(path):
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_FILE, path
     sizes = {node.name: node.end_lineno - node.lineno + 1 for node in functions(path)}
-    assert {name: size for name, size in sizes.items() if size > MAX_FUNCTION} == {}
+    assert {name: size for name, size in sizes.items() if size > MAX_FUNCTION} == {}, path
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
+@of_each(FILES)
 def test_no_error_is_swallowed_whole(path):
     """A broad handler must raise again what it caught; ``suppress`` of everything is one as well."""
     broad = {"Exception", "BaseException"}
@@ -227,7 +242,7 @@ def test_no_error_is_swallowed_whole(path):
         assert not broad & {getattr(argument, "id", "") for argument in call.args}, f"{path}:{call.lineno}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
+@of_each(FILES)
 def test_a_model_is_data_and_never_a_program(path):
     for node in ast.walk(tree(path)):
         names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
@@ -253,7 +268,7 @@ def test_a_model_is_data_and_never_a_program(path):
             assert getattr(call.func, "id", "") not in {"eval", "exec"}, f"{path}:{call.lineno}"
 
 
-@pytest.mark.parametrize("path", FILES, ids=module)
+@of_each(FILES)
 def test_no_global_generator_is_consulted(path):
     """Draws come from named seeds: no ``random`` module functions, no ``numpy.random`` but generators of its own."""
     own = {"Generator", "Philox", "PCG64", "SeedSequence", "default_rng"}

@@ -335,11 +335,9 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 
 def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
-    rows = [
-        [split, x.id, dict(x.fields), x.answer, x.ratings, x.group]
-        for split, part in _by_name(run.splits).items()
-        for x in part
-    ]
+    sets = _by_name(run.splits)
+    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in sets.values() for x in part]
+    places = [[split, x.id, x.group] for split, part in sets.items() for x in part]
     return {
         "config": run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
         "base": base_name(run.checkpoint),
@@ -347,6 +345,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "task": run.task.describe(),
         "engine": {"name": run.config.engine, "honours_seeds": not run.scheme.uses_teacher},
         "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "splits_sha256": hashlib.sha256(json.dumps(places).encode()).hexdigest(),
         "notes": dict(run.splits.notes),
     }
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 #: Settings that belong to the arms, or that a comparison decides.
 _DECIDED = ("scheme", "selector", "token_budget")
 _SCHEMES = "rs:1,rs:4,star,pps"
+_SEEDS = 3
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="ARM,ARM",
         help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of the world {STUDY})",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help="runs of every arm, from --seed on (default: 3)")
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of every arm, from --seed on (default: {_SEEDS})")
     parser.add_argument("--reference", metavar="ARM", help="what all others are compared with (default: the first arm)")
     parser.add_argument(
         "--equal",
@@ -44,7 +45,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--control",
         action=argparse.BooleanOptionalAction,
-        default=True,
         help="also train on the answer alone, without rationales (default: yes)",
     )
     parser.add_argument(
@@ -76,6 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _design(options: argparse.Namespace) -> Design:
+    """Return what is asked for; in a directory that holds a comparison, what is not said is as it is there."""
     from rationem.commands.settings import given
     from rationem.comparing import Design, parse_arms
     from rationem.comparing.design import NAME, read_design
@@ -85,20 +86,25 @@ def _design(options: argparse.Namespace) -> Design:
     from rationem.prepare import WORLD
 
     asked = given(options)
-    named = any(value is not None for value in (options.schemes, options.seeds, options.reference, options.equal))
-    if not asked and options.config is None and not named and (options.output / NAME).is_file():
-        return read_design(options.output)
-    seeds = 3 if options.seeds is None else options.seeds
-    if seeds < 1:
-        raise ConfigError(f"--seeds {seeds}: give at least 1.")
-    config = read_config(options.config, asked)
-    is_world = config.data == (WORLD,)
-    if is_world:
-        config = embedded(config, exact=config.engine == "transformers")
-    text = options.schemes or (STUDY if is_world else _SCHEMES)
-    arms = parse_arms(text, control=options.control)
-    reference = _named(options.reference, arms) if options.reference else arms[0].name
-    return Design(config, arms, reference, tuple(config.seed + n for n in range(seeds)), options.equal or "iterations")
+    if options.seeds is not None and options.seeds < 1:
+        raise ConfigError(f"--seeds {options.seeds}: give at least 1.")
+    if not options.data and options.config is None and (options.output / NAME).is_file():
+        found = read_design(options.output)
+        config = read_config(None, {**found.config.model_dump(mode="json"), **asked})
+        arms, reference, equal, count = found.arms, found.reference, found.equal, len(found.seeds)
+    else:
+        config = read_config(options.config, asked)
+        is_world = config.data == (WORLD,)
+        config = embedded(config, exact=config.engine == "transformers") if is_world else config
+        arms = parse_arms(STUDY if is_world else _SCHEMES, control=options.control is not False)
+        reference, equal, count = "", "iterations", _SEEDS
+    if options.schemes:
+        arms = parse_arms(options.schemes, control=options.control is not False)
+    elif options.control is False:
+        arms = tuple(arm for arm in arms if not arm.control)
+    reference = _named(options.reference, arms) if options.reference else reference or arms[0].name
+    seeds = tuple(config.seed + n for n in range(options.seeds or count))
+    return Design(config, arms, reference, seeds, options.equal or equal)
 
 
 def _named(reference: str, arms: Sequence[Arm]) -> str:
@@ -115,7 +121,7 @@ def _show(design: Design, output: Path) -> int:
     from rationem.preflight import check_machine
 
     check_design(design)
-    config, _, task, splits = check(design.config, output.resolve())
+    config, _, task, splits = check(design.config, design.base(output.resolve(), design.seeds[0]))
     print(to_toml(config, f"rationem compare --output {output}"))
     print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
     for arm in design.arms:

@@ -63,7 +63,7 @@ def _lines(lines: Mapping[str, Sequence[_Point]], x: str, y: str, seeds: int) ->
                 axes.fill_between(xs, low, high, color=colour(n), alpha=0.14, linewidth=0)
 
     told = "; ".join(f"{name}: {', '.join(number(point[1], 2) for point in line)}" for name, line in shown.items())
-    spread = " Shaded: from the lowest to the highest seed." if seeds > 1 else ""
+    spread = " Means over seeds, of the iterations that all have; shaded: lowest to highest." if seeds > 1 else ""
     return Figure(*drawn(paint, x, y, entries=len(shown)), f"{y} against {x}. {told}.{spread}")
 
 

@@ -17,7 +17,7 @@ from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Resampled
 from rationem.report.run import Run, read_run
-from rationem.types import Example
+from rationem.types import Example, Prediction
 
 SCHEMA_VERSION = 1
 RESAMPLES = 2000
@@ -105,7 +105,8 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
             **{number: _told(one, None, None) for number, one in of_base.items()},
             "exact": _exact(by_arm[design.reference], lambda reading: reading.at[0]),
         },
-        "baselines": _baselines(run, by_arm[design.reference]),
+        "shots": _shots(run, by_arm[design.reference]),
+        "baselines": _baselines(run),
         "arms": [
             {
                 **asdict(arm),
@@ -117,6 +118,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
                     "chosen": _exact(by_arm[arm.name], lambda reading: reading.at[reading.chosen]),
                     "last": _exact(by_arm[arm.name], lambda reading: reading.at[reading.last]),
                 },
+                "beside_humans": _beside_humans(by_arm[arm.name], run),
                 "chosen_iterations": [reading.chosen for reading in by_arm[arm.name]],
                 "last_iterations": [reading.last for reading in by_arm[arm.name]],
                 "by_label": _by_label(by_arm[arm.name]) if arm.generates else [],
@@ -139,10 +141,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
     groups = {split: {x.id: x.group for x in examples} for split, examples in run.sets.items()}
     found: _Numbers = {}
     if run.sets["test"]:
-        scored = [
-            metrics.resampled(one.predictions, run.sets["test"], run.scale, seed=0, resamples=RESAMPLES) for one in at
-        ]
-        found |= {name: _crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
+        found |= _of_predictions([one.predictions for one in at], run)
         found["length"] = _mean([one.length for one in at], groups["test"])
     found["evidence"] = _mean([one.evidence for one in at], groups["validation"])
     if arm is not None:
@@ -151,6 +150,13 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
         found["kept"] = _mean([one.kept for one in several], groups["train"])
         found |= {name: _crossed([metrics.constant(float(one.spent[name]), RESAMPLES) for one in at]) for name in SPENT}
     return found
+
+
+def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbers:
+    """Return the headline numbers of predictions on the test set, one list per seed."""
+    test = run.sets["test"]
+    scored = [metrics.resampled(one, test, run.scale, seed=0, resamples=RESAMPLES) for one in several]
+    return {name: _crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
 
 
 def _mean(scores: Sequence[Mapping[str, float]], group_of: Mapping[str, str]) -> Resampled | None:
@@ -205,18 +211,34 @@ def _is_constant(one: Resampled) -> bool:
     return bool(np.isfinite(one.drawn_R).all()) and float(np.ptp(one.drawn_R)) <= 1e-9 * max(1.0, abs(one.value))
 
 
-def _baselines(run: Run, several: _Several) -> dict[str, Any]:
-    """Return what the numbers on the test set must be compared with."""
+def _baselines(run: Run) -> dict[str, Any]:
+    """Return what the numbers on the test set must be compared with, the same for all seeds."""
     test, train = run.sets["test"], run.sets["train"]
     if not test:
         return {}
     ceiling = metrics.human_ceiling(test, run.scale)
-    shots = [one.shots for one in several if one.shots]
     return {
         "majority": metrics.majority(train, test, run.scale).as_dict(),
         "human_ceiling": asdict(ceiling) if ceiling else None,
-        "shots": metrics.score(shots[0], test, run.scale).as_dict() if shots else None,
     }
+
+
+def _shots(run: Run, several: _Several) -> dict[str, Any] | None:
+    """Return the numbers of the base model with solved examples in its prompt; None without that control."""
+    if not all(one.shots for one in several):
+        return None
+    found = _of_predictions([one.shots for one in several], run)
+    return {name: _told(one, None, None) for name, one in found.items()}
+
+
+def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
+    """Return the chosen weights on the targets of the human ceiling, means over seeds; None without such targets."""
+    test = run.sets["test"]
+    each = [metrics.beside_humans(one.at[one.chosen].predictions, test, run.scale) for one in several] if test else []
+    if not each or any(one is None for one in each):
+        return None
+    told = [{name: value for name, value in asdict(one).items() if isinstance(value, float)} for one in each if one]
+    return {name: sum(one[name] for one in told) / len(told) for name in told[0] if all(name in one for one in told)}
 
 
 def _exact(several: _Several, at: Callable[[Reading], At]) -> dict[str, Any] | None:

@@ -8,7 +8,6 @@ the scheme: it is measured once per seed and taken over.
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
 #: What iteration 0 is measured by; see the phases in docs/run-directory.md.
 _BASE = ("validation", "evidence", "difficulty", "test", "exact", SHOTS)
+#: What of a manifest is the same in all runs of a comparison, beside the settings that they share.
+_SAME = ("data_sha256", "splits_sha256", "base", "task", "prompt_token_ids")
 #: With equal tokens an arm has at most so many times the iterations asked for.
 _MORE = 8
 
@@ -148,7 +149,7 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -
     Raises:
         RunError: something differs, such as a data file that was changed between two runs.
     """
-    different = [key for key in ("data_sha256", "base", "task", "prompt_token_ids") if one[key] != other[key]]
+    different = [key for key in _SAME if one.get(key) != other.get(key)]
     here, there = (shared_settings(manifest["config"]) for manifest in (one, other))
     different += sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
     if different:
@@ -203,16 +204,12 @@ def generated_tokens(run: Path) -> int:
     """Return how many tokens the E-steps of a run generated."""
     db = read_only(run)
     try:
-        return _sum_of(db, "generated_tokens")
+        (spent,) = db.execute(
+            "SELECT COALESCE(SUM(json_extract(record, '$.generated_tokens')), 0) FROM iterations WHERE phase='e_step'"
+        ).fetchone()
+        return int(spent)
     finally:
         db.close()
-
-
-def _sum_of(db: sqlite3.Connection, name: str) -> int:
-    rows = db.execute(
-        "SELECT COALESCE(SUM(json_extract(record, '$.' || ?)), 0) FROM iterations WHERE phase='e_step'", (name,)
-    )
-    return int(rows.fetchone()[0])
 
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:

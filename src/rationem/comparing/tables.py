@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +31,17 @@ COSTS = {
     "seconds": ("seconds", 0),
 }
 DIFFERENCES = ("accuracy", "mae", "log_likelihood", "evidence")
-_ESCAPED = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "∞": r"$\infty$",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
 
 _Results = Mapping[str, Any]
 
@@ -63,6 +72,9 @@ def tables(results: _Results) -> list[Table]:
             *_costs(results),
         ),
     ]
+    if beside := _beside(results):
+        note = "Each rating against what an item's other raters say, for judges and people alike; chosen weights."
+        found.append(Table("Beside people", note, *beside))
     if exact := _exact(results):
         items = results["base"]["exact"]["items"]
         note = f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration."
@@ -74,7 +86,10 @@ def _held(results: _Results) -> str:
     iterations, seeds = results["config"]["iterations"], len(results["seeds"])
     runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
     if results["equal"] == "tokens":
-        return f"Held equal: generated tokens, about those of {results['reference']} in {iterations} iterations. {runs}"
+        return (
+            f"Held equal: generated tokens, about those of {results['reference']} in {iterations} iterations; arms "
+            f"that generate none have {iterations} iterations (What it took). {runs}"
+        )
     steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
     if len(steps) > 1:
         return f"At most {iterations} iterations; iterations or steps differ between the arms (What it took). {runs}"
@@ -88,22 +103,14 @@ def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: s
 
 def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     shown = _shown(results, SCORES, weights)
-    rows: list[tuple[str, ...]] = []
-    for title, scores in _baselines(results):
-        rows.append((title, *(number(scores.get(name), SCORES[name][1]) for name in shown)))
-    rows.append(("base model", *(_cell(results["base"].get(name), SCORES[name][1]) for name in shown)))
+    majority = results["baselines"].get("majority")
+    rows = [("majority label", *(number(majority.get(name), SCORES[name][1]) for name in shown))] if majority else []
+    above = {"base model": results["base"]}
+    if results["shots"]:
+        above[f"base model, {results['config']['shots']} solved examples"] = results["shots"]
+    rows += [(title, *(_cell(one.get(name), SCORES[name][1]) for name in shown)) for title, one in above.items()]
     rows += [(_named(arm), *(_cell(arm[weights][name], SCORES[name][1]) for name in shown)) for arm in results["arms"]]
     return ("arm", *(SCORES[name][0] for name in shown)), tuple(rows)
-
-
-def _baselines(results: _Results) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    found = results["baselines"]
-    if found.get("majority"):
-        yield "majority label", found["majority"]
-    if found.get("human_ceiling"):
-        yield "one person, against the others", found["human_ceiling"]
-    if found.get("shots"):
-        yield f"base model, {results['config'].get('shots')} solved examples", found["shots"]
 
 
 def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -129,6 +136,17 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
                 cells.append(number((apart or {}).get("p_holm"), 3))
         rows.append((_named(arm), *cells))
     return ("arm", *head), tuple(rows)
+
+
+def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
+    """Return one person and the judges on the same targets; None where no item has several ratings."""
+    ceiling = results["baselines"].get("human_ceiling")
+    if not ceiling:
+        return None
+    shown = [name for name in SCORES if ceiling.get(name) is not None]
+    named = {"one person": ceiling, **{_named(arm): arm["beside_humans"] for arm in results["arms"]}}
+    rows = [(name, *(number(one.get(key), SCORES[key][1]) for key in shown)) for name, one in named.items() if one]
+    return ("", *(SCORES[name][0] for name in shown)), tuple(rows)
 
 
 def _costs(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -203,10 +221,7 @@ def _latex(one: Table) -> str:
 
 
 def _escaped(text: str) -> str:
-    plain = re.sub(r"[\\~^]", lambda match: _ESCAPED[match[0]], text)
-    return (
-        re.sub(r"(?<!\\)[&%$#_]", lambda match: f"\\{match[0]}", plain).replace("–", "--").replace("<", r"\textless{}")
-    )
+    return "".join(_LATEX.get(character, character) for character in text)
 
 
 def long_csv(results: _Results) -> str:
@@ -218,11 +233,10 @@ def long_csv(results: _Results) -> str:
     writer.writerow(head)
     blocks: list[tuple[str, str, Mapping[str, Any]]] = [("base model", "base", results["base"])]
     blocks += [(arm["name"], weights, arm[weights]) for arm in results["arms"] for weights in ("chosen", "last")]
-    get: Callable[[Mapping[str, Any], str], Any] = lambda one, name: "" if one.get(name) is None else one[name]  # noqa: E731
     for arm, weights, numbers in blocks:
         for name, one in numbers.items():
             if one is not None and name != "exact":
                 apart = one.get("difference") or {}
-                row = [get(one, key) for key in names] + [get(apart, key) for key in (*names, "p", "p_holm")]
-                writer.writerow([arm, weights, name, *row])
+                cells = [*(one.get(key) for key in names), *(apart.get(key) for key in (*names, "p", "p_holm"))]
+                writer.writerow([arm, weights, name, *("" if cell is None else cell for cell in cells)])
     return file.getvalue()

@@ -32,6 +32,7 @@ def inside(summary: Mapping[str, Any]) -> list[str]:
     """Return everything on how the learning went; nothing where none of it was measured."""
     parts = [
         *_evidence(summary),
+        *_exact(summary),
         *_hints(summary),
         *_cost(summary),
         *_by_label(summary),
@@ -65,6 +66,30 @@ def _evidence(summary: Mapping[str, Any]) -> list[str]:
     rows = [[_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
     said = _evidence_said(measured[0][1], chooses=summary["chosen_by"] == "validation evidence")
     return ["### Evidence on validation", " ".join(said), table(head, rows)]
+
+
+def _exact(summary: Mapping[str, Any]) -> list[str]:
+    found = exact_cells(summary)
+    return ["### Exact evidence on test", EXACT, table(*found)] if found else []
+
+
+#: What the table of exact evidence says.
+EXACT = (
+    "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
+    "mean log p of the people's level, in nats, lies between these bounds with certainty. Where no rationale led to an "
+    "item's level the mean has no lower bound; then that of the other items is given."
+)
+
+
+def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
+    """Return head and rows of the certified bounds; None where nothing was enumerated."""
+    found = [(entry["iteration"], entry["exact"]) for entry in summary["iterations"] if entry.get("exact")]
+    head = ["", "at least", "at most", "items", "of them without a lower bound"]
+    rows = [
+        [_name(summary, k), number(one["lower"]), number(one["upper"]), str(one["items"]), str(one["without_lower"])]
+        for k, one in found
+    ]
+    return (head, rows) if rows else None
 
 
 def _evidence_said(record: _Entry, *, chooses: bool) -> Iterator[str]:

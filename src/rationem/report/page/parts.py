@@ -10,6 +10,7 @@ from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
 from rationem.report import sections, text
+from rationem.report.inside import EXACT, exact_cells
 from rationem.report.page import figures
 from rationem.report.page.nouns import Matrix, Part, Plot, Table, Told
 from rationem.report.page.rationales import OUTCOMES
@@ -85,7 +86,9 @@ def numbers(summary: Mapping[str, Any]) -> Part:
     splits = [split for split in ("test", "validation") if split in summary["baselines"]]
     tables = tuple((f"{split} set", sections.headline_cells(summary, split)) for split in splits)
     told = (sections.explained(summary, splits[0]),) if splits else ("There is no validation and no test set.",)
-    return Part("numbers", "Headline numbers", told, tables)
+    exact = exact_cells(summary)
+    more = ((EXACT,), (("exact evidence, test set", exact),)) if exact else ((), ())
+    return Part("numbers", "Headline numbers", (*told, *more[0]), (*tables, *more[1]))
 
 
 def curves(runs: Sequence[Told]) -> Part:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,15 +88,14 @@ def rationales(runs: Sequence[Told], **limits: int) -> tuple[dict[str, Any], int
 
 
 def _open(told: Told) -> _Opened:
-    db = read_only(told.directory)
-    try:
+    with ExitStack() as until_opened:
+        db = read_only(told.directory)
+        until_opened.callback(db.close)
         manifest, config = read_manifest(db), told.summary["config"]
         sets = {split: read_examples(db, split) for split in ("train", "validation", "test")}
         put = wording(told.directory, manifest, sets["train"], sets["test"])
         there = candidates(db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"])
-    except BaseException:  # an interrupt, too, must leave no file open; re-raised
-        db.close()
-        raise
+        until_opened.pop_all()
     phrases = () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases", PHRASES))
     examples = {x.id: x for part in sets.values() for x in part}
     scale = Scale.from_description(manifest["task"]["scale"])
