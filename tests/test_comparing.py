@@ -113,6 +113,8 @@ def test_differences_are_from_the_reference_and_lie_in_their_intervals(done):
     reference, *others = done[1]["arms"]
     assert "difference" not in reference["chosen"]["accuracy"]
     for arm in others:
+        assert all(0 <= arm["last"][name]["low"] <= arm["last"][name]["high"] <= 1 for name in ("accuracy", "ece"))
+        assert arm["last"]["log_likelihood"]["high"] <= 0 <= arm["last"]["mae"]["low"]
         for name in ("accuracy", "log_likelihood", "evidence", "mae"):
             apart = arm["last"][name]["difference"]
             assert apart["value"] == pytest.approx(arm["last"][name]["value"] - reference["last"][name]["value"])

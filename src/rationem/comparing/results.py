@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +28,18 @@ WEIGHTS = ("chosen", "last")
 SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
 #: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
 TESTED = ("accuracy", "mae", "log_likelihood", "evidence")
+
+_SHARES = ("accuracy", "within_one", "macro_f1", "ece", "rps", "accepted", "kept")
+_AGREEMENTS = ("pearson", "spearman", "kendall", "kappa", "quadratic_kappa")
+_SIZES = ("mae", "rmse", "expected_mae", "brier", "length", *SPENT)
+_LOGS = ("log_likelihood", "evidence")
+#: What a number can be: an interval that few seeds make wide ends there.
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys(_SHARES, (0.0, 1.0)),
+    **dict.fromkeys(_AGREEMENTS, (-1.0, 1.0)),
+    **dict.fromkeys(_SIZES, (0.0, math.inf)),
+    **dict.fromkeys(_LOGS, (-math.inf, 0.0)),
+}
 
 _Several = Sequence[Reading]
 _Numbers = dict[str, Resampled | None]
@@ -87,7 +100,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
     def told(name: str, weights: str) -> dict[str, Any]:
         against: _Numbers = found[design.reference][weights] if name != design.reference else {}
         return {
-            number: _told(one, against.get(number), p_values.get((weights, number), {}).get(name))
+            number: _told(number, one, against.get(number), p_values.get((weights, number), {}).get(name))
             for number, one in found[name][weights].items()
         }
 
@@ -102,7 +115,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         "examples": {split: len(examples) for split, examples in run.sets.items()},
         "groups": {split: len({x.group for x in examples}) for split, examples in run.sets.items()},
         "base": {
-            **{number: _told(one, None, None) for number, one in of_base.items()},
+            **{number: _told(number, one) for number, one in of_base.items()},
             "exact": _exact(by_arm[design.reference], lambda reading: reading.at[0]),
         },
         "shots": _shots(run, by_arm[design.reference]),
@@ -167,23 +180,30 @@ def _crossed(runs: Sequence[Resampled | None]) -> Resampled | None:
     return metrics.crossed(runs, seed=0)
 
 
-def _told(one: Resampled | None, reference: Resampled | None, p: tuple[float, float] | None) -> dict[str, Any] | None:
+def _told(
+    name: str,
+    one: Resampled | None,
+    reference: Resampled | None = None,
+    p: tuple[float, float] | None = None,
+) -> dict[str, Any] | None:
     """Return a number with its interval and, of an arm that is not the reference, its difference from it."""
     if one is None:
         return None
-    told = _with_interval(one)
+    low, high = _RANGES.get(name, (-math.inf, math.inf))
+    told = _with_interval(one, low, high)
     apart = metrics.difference(one, reference)
     if apart is not None:
-        told["difference"] = _with_interval(apart)
+        told["difference"] = _with_interval(apart, low - high, high - low)
         if p is not None:
             told["difference"] |= {"p": p[0], "p_holm": p[1]}
     return told
 
 
-def _with_interval(one: Resampled) -> dict[str, Any]:
+def _with_interval(one: Resampled, lowest: float, highest: float) -> dict[str, Any]:
     ends = metrics.percentiles(one.drawn_R)
-    low, high = ends if ends is not None and not _is_constant(one) else (None, None)
-    return {"value": one.value, "low": low, "high": high}
+    if ends is None or _is_constant(one):
+        return {"value": one.value, "low": None, "high": None}
+    return {"value": one.value, "low": max(lowest, ends[0]), "high": min(highest, ends[1])}
 
 
 def _adjusted(
@@ -228,7 +248,7 @@ def _shots(run: Run, several: _Several) -> dict[str, Any] | None:
     if not all(one.shots for one in several):
         return None
     found = _of_predictions([one.shots for one in several], run)
-    return {name: _told(one, None, None) for name, one in found.items()}
+    return {name: _told(name, one) for name, one in found.items()}
 
 
 def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:

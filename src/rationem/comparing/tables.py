@@ -83,17 +83,18 @@ def tables(results: _Results) -> list[Table]:
 
 
 def _held(results: _Results) -> str:
-    iterations, seeds = results["config"]["iterations"], len(results["seeds"])
+    count, seeds = results["config"]["iterations"], len(results["seeds"])
+    iterations = f"{count} iteration{'s' * (count > 1)}"
     runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
     if results["equal"] == "tokens":
         return (
-            f"Held equal: generated tokens, about those of {results['reference']} in {iterations} iterations; arms "
-            f"that generate none have {iterations} iterations (What it took). {runs}"
+            f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms "
+            f"that generate none have {iterations} (What it took). {runs}"
         )
     steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
     if len(steps) > 1:
-        return f"At most {iterations} iterations; iterations or steps differ between the arms (What it took). {runs}"
-    return f"Held equal: {iterations} iterations of as many gradient steps. {runs}"
+        return f"At most {iterations}; iterations or steps differ between the arms (What it took). {runs}"
+    return f"Held equal: {iterations} of as many gradient steps. {runs}"
 
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
