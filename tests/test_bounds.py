@@ -9,29 +9,8 @@ import pytest
 import toy
 from rationem import PPS, Splits, fit, rejection_sampling
 from rationem.errors import ConfigError
-from rationem.evidence import Enumeration, Leaf
 from rationem.ledger import Ledger, read_only
 from rationem.measure.bounds import bounds_record, read_bounds
-
-
-def enumerating(theta_path):
-    """An engine of the toy that can also say all it could say, but for rationales less probable than the threshold."""
-    engine, theta = toy.open_engine(theta_path), toy.read(theta_path)
-
-    def enumerate_all(prompts, continuations, *, threshold, max_new_tokens):
-        found = []
-        for prompt in prompts:
-            table = toy.joint(theta, next(n for n in toy.THETA if f"Prompt: {n}" in prompt.text))
-            leaves = tuple(
-                Leaf((z,), toy.RATIONALES[z], math.log(row.sum()), tuple(np.log(row / row.sum())))
-                for z, row in enumerate(table)
-                if row.sum() > threshold
-            )
-            found.append(Enumeration(leaves, 1 - math.fsum(math.exp(leaf.log_prob) for leaf in leaves), 0.0))
-        return found
-
-    engine.enumerate = enumerate_all
-    return engine
 
 
 def truth(theta, x):
@@ -40,7 +19,7 @@ def truth(theta, x):
 
 @pytest.mark.parametrize("threshold", [1e-6, 0.15])
 def test_bounds_hold_the_truth_and_meet_it_where_all_is_enumerated(tmp_path, threshold):
-    problem = toy.problem(tmp_path, PPS, copies=5, engine=enumerating, exact=6, enumerate_above=threshold)
+    problem = toy.problem(tmp_path, PPS, copies=5, engine=toy.open_enumerating, exact=6, enumerate_above=threshold)
     fitted = fit(problem, 1)
     db = problem.ledger.db
     for k in sorted({0, fitted.best, fitted.last}):

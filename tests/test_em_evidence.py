@@ -9,35 +9,13 @@ from scipy import stats
 import toy
 from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
 from rationem.em import choose, e_step, evaluate_at
-from rationem.evidence import Enumeration, Leaf
 from rationem.measure.difficulty import read_difficulty
-from rationem.scale import MARKER
 from rationem.types import Purpose, State
-
-
-def open_enumerating(theta_path):
-    """The toy's engine, which can also write all of its table down."""
-    engine, theta = toy.open_scoring_engine(theta_path), toy.read(theta_path)
-
-    def enumerate_(prompts, continuations, *, threshold, max_new_tokens):
-        found = []
-        for prompt in prompts:
-            table = toy.joint(theta, next(n for n in toy.THETA if f"Prompt: {n}" in prompt.text))
-            texts = [f"{z}\n{MARKER}" for z in toy.RATIONALES]
-            leaves = tuple(
-                Leaf(tuple(map(ord, text)), text, float(np.log(row.sum())), tuple(np.log(row / row.sum())))
-                for text, row in zip(texts, table, strict=True)
-            )
-            found.append(Enumeration(leaves, unexplored=0.0, unscored=0.0))
-        return found
-
-    engine.enumerate = enumerate_
-    return engine
 
 
 @pytest.mark.slow
 def test_what_exact_em_keeps_follows_the_posterior_and_generates_nothing(tmp_path):
-    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=1000, engine=open_enumerating)
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=1000, engine=toy.open_enumerating)
     kept = e_step(1, EMState(0, problem.base), problem)
     assert len(kept) == 2000
     drawn = list(problem.ledger.trials(1, Purpose.TRAIN))
@@ -52,7 +30,7 @@ def test_what_exact_em_keeps_follows_the_posterior_and_generates_nothing(tmp_pat
 
 @pytest.mark.slow
 def test_exact_em_raises_the_likelihood_until_it_is_certain(tmp_path):
-    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=200, engine=open_enumerating)
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=200, engine=toy.open_enumerating)
     fit(problem, 2)
     thetas = [toy.THETA, *(toy.read(str(problem.ledger.checkpoint(k))) for k in (1, 2))]
     scores = [toy.log_likelihood(theta, problem.data.train) / len(problem.data.train) for theta in thetas]

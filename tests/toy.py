@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from rationem import Example, JudgeTask, Ledger, Problem, Scale, ScriptedEngine, Splits
+from rationem.evidence import Enumeration, Leaf
 from rationem.parse import parse_verdict
 from rationem.scale import MARKER
 from rationem.seeds import generator
@@ -101,6 +102,26 @@ def open_scoring_engine(theta_path: str, taste=(1.0, 1.0, 1.0, 1.0)) -> Scripted
         return logps
 
     return ScriptedEngine(say, levels, tokens=tokens)
+
+
+def open_enumerating(theta_path: str) -> ScriptedEngine:
+    """Can also write its table down, but for the rationales that are less probable than the threshold."""
+    engine, theta = open_scoring_engine(theta_path), read(theta_path)
+
+    def enumerate_all(prompts, continuations, *, threshold, max_new_tokens):
+        found = []
+        for prompt in prompts:
+            table = joint(theta, next(n for n in THETA if f"Prompt: {n}" in prompt.text))
+            leaves = tuple(
+                Leaf(tuple(map(ord, text)), text, float(np.log(row.sum())), tuple(np.log(row / row.sum())))
+                for text, row in zip((f"{z}\n{MARKER}" for z in RATIONALES), table, strict=True)
+                if row.sum() > threshold
+            )
+            found.append(Enumeration(leaves, 1 - sum(np.exp(leaf.log_prob) for leaf in leaves), 0.0))
+        return found
+
+    engine.enumerate = enumerate_all
+    return engine
 
 
 def closed_form_m_step(smoothing: float = 0.0):

@@ -31,6 +31,20 @@ class Enumerator(Protocol):
         ...
 
 
+def enumerator(engine: Engine, asked: str) -> Enumerator:
+    """Return the engine, which can enumerate.
+
+    Raises:
+        ConfigError: it cannot; ``asked`` is what needs it.
+    """
+    if not isinstance(engine, Enumerator):
+        raise ConfigError(
+            f"{asked} enumerates what a model could say, which {type(engine).__name__} cannot. Use the transformers "
+            "engine, or do without."
+        )
+    return engine
+
+
 def draw_posterior(
     examples: Sequence[Example],
     prompts: Sequence[Prompt],
@@ -51,12 +65,9 @@ def draw_posterior(
     Raises:
         ConfigError: the engine cannot enumerate.
     """
-    if not isinstance(engine, Enumerator):
-        raise ConfigError(
-            f"The scheme exact enumerates what a model could say, which {type(engine).__name__} cannot. Use the "
-            "transformers engine, or a scheme that samples."
-        )
-    found = engine.enumerate(prompts, task.continuations, threshold=threshold, max_new_tokens=max_new_tokens)
+    found = enumerator(engine, "The scheme exact").enumerate(
+        prompts, task.continuations, threshold=threshold, max_new_tokens=max_new_tokens
+    )
     unexplored = sum(enumeration.unexplored for enumeration in found) / len(found)
     if unexplored > _MUCH:
         progress.say(

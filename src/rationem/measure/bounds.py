@@ -15,10 +15,9 @@ from typing import Any
 
 from rationem import progress
 from rationem.drawing import Drawing, fits
-from rationem.errors import ConfigError
 from rationem.evidence import bounds
 from rationem.ledger.reading import read_record
-from rationem.posterior import Enumerator
+from rationem.posterior import enumerator
 from rationem.schemes import FORWARD
 from rationem.types import Engine, Example
 
@@ -36,18 +35,13 @@ def measure_bounds(examples: Sequence[Example], engine: Engine, run: Drawing, *,
     Raises:
         ConfigError: the engine cannot enumerate.
     """
-    if not isinstance(engine, Enumerator):
-        raise ConfigError(
-            f"--exact-items enumerates what a model could say, which {type(engine).__name__} cannot. Leave it out, or "
-            "use --engine transformers."
-        )
-    started = time.perf_counter()
+    started, able = time.perf_counter(), enumerator(engine, "--exact-items")
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     found: dict[str, tuple[float, float]] = {}
     with progress.track(f"iteration {iteration}, exact evidence", len(fitting)) as advance:
         for start in range(0, len(fitting), _TOGETHER):
             some = fitting[start : start + _TOGETHER]
-            enumerated = engine.enumerate(
+            enumerated = able.enumerate(
                 [run.task.prompt(x.fields) for x in some],
                 run.task.continuations,
                 threshold=run.enumerate_above,
