@@ -50,7 +50,11 @@ class StubServer:
         self.url = "http://localhost" if self.socket else "http://{}:{}".format(*runner.addresses[0])
         self._up.set()
         await self._down.wait()
+        transports = [connection.transport for connection in runner.server.connections]
         await runner.cleanup()
+        for transport in filter(None, transports):  # one whose client does not read any more waits to send for ever
+            transport.abort()
+        await asyncio.sleep(0.01)
 
     async def _handle(self, request):
         text = await request.text()
