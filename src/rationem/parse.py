@@ -13,7 +13,7 @@ completions, never prompts, and the marker counts only at the beginning of a lin
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rationem.types import Parsed
 
@@ -47,6 +47,25 @@ def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
     >>> parse_verdict("polite\nFinal rating: 45", "Final rating:", ["4", "5"]).problem
     'unoffered_level'
     """
+
+    def read(verdict: str) -> str | None:
+        return _offered(verdict, levels) or _offered(verdict.removesuffix(".").rstrip(_ORNAMENT), levels)
+
+    return parse_line(text, marker, read, UNOFFERED_LEVEL)
+
+
+def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread: str) -> Parsed:
+    r"""Split a completion at the first line that begins with the marker; what stands behind it is read.
+
+    Args:
+        text: the completion, without the end-of-turn token.
+        marker: the text that opens the line.
+        read: what stands behind the marker, without blanks and ornaments -> the answer, or None where it is none.
+        unread: the problem's name in that case.
+
+    >>> parse_line("3 + 4 is 7\nAnswer: 7", "Answer:", str, "no_number").answer
+    '7'
+    """
     match = marker_pattern(marker).search(text)
     if match is None:
         return Parsed(rationale=text.strip(), answer=None, problem=NO_MARKER)
@@ -54,8 +73,8 @@ def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
     verdict = match["verdict"].strip(_ORNAMENT)
     if not verdict:
         return Parsed(rationale, None, EMPTY_VERDICT, marker_end)
-    answer = _offered(verdict, levels) or _offered(verdict.removesuffix(".").rstrip(_ORNAMENT), levels)
-    return Parsed(rationale, answer, None if answer is not None else UNOFFERED_LEVEL, marker_end)
+    answer = read(verdict)
+    return Parsed(rationale, answer, None if answer is not None else unread, marker_end)
 
 
 def _offered(verdict: str, levels: Sequence[str]) -> str | None:
