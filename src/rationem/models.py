@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rationem.chat import Chat
+from rationem.chat import Chat, Conversation
 from rationem.errors import ModelError, closest
 
 #: The embedded model's name wherever a model is expected.
@@ -84,18 +84,23 @@ def weights_of(checkpoint: str) -> str:
     return _base_of(adapter) if adapter.is_file() else checkpoint
 
 
-def chat(name: str, checkpoint: str) -> Chat:
+def chat(name: str, checkpoint: str, conversation: Conversation | None = None) -> Chat:
     """Return the model's conversation format.
+
+    Args:
+        conversation: what is added to its template; None for what the checkpoint was saved with.
 
     Raises:
         ModelError: there is no tokenizer.
+        ConfigError: the template cannot be asked in this way.
     """
     from transformers import AutoTokenizer
 
     try:
-        return Chat(AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False))
+        tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(not_found(name, error)) from error
+    return Chat(tokenizer if conversation is None else conversation.carried_by(tokenizer))
 
 
 def not_found(name: str, error: Exception) -> str:
@@ -105,7 +110,9 @@ def not_found(name: str, error: Exception) -> str:
     return f"Cannot read {where}: {reason} {suggestion()}"
 
 
-def load(path: str, *, trainable: bool = False, device: str | None = None) -> Loaded:
+def load(
+    path: str, *, trainable: bool = False, device: str | None = None, conversation: Conversation | None = None
+) -> Loaded:
     """Load a checkpoint directory, a peft adapter directory or a hub id.
 
     Args:
@@ -114,6 +121,7 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
         device: "cpu", "cuda" or None for the GPU where there is one. Sampling runs in bf16 on a GPU and in fp32 on a
             CPU (by measurement: bf16 is slower on CPUs without AMX); what is trained is fp32, with bf16 autocast on a
             GPU.
+        conversation: what is added to the chat template; None for what the checkpoint was saved with.
 
     Raises:
         ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
@@ -133,6 +141,8 @@ def load(path: str, *, trainable: bool = False, device: str | None = None) -> Lo
         model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise ModelError(_not_loaded(path, error)) from error
+    if conversation is not None:
+        conversation.carried_by(tokenizer)
     stop_ids = _stop_ids(model.generation_config, tokenizer)
     # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
     # ends a turn stays, so that a saved checkpoint still stops for everybody.

@@ -8,12 +8,24 @@ A completion is a rationale z, then a line that holds the marker and the verdict
 z ends at the *first* line that begins with the marker (conditioning on a later one would look into the future of z).
 The verdict must be one of the offered levels; whatever else stands there is ``unoffered``. The parser reads only
 completions, never prompts, and the marker counts only at the beginning of a line ("No final rating: 5" is prose).
+
+Models that think before they answer begin with a block, which is part of z, tags included::
+
+    <think>
+    at first sight it looks fine; Final rating: 4? no, the sum is wrong
+    </think>
+
+    Final rating: 2
+
+A marker inside the block is a draft and counts nothing; in a block that is never closed there is no verdict at all.
+Whether a line counts is known when it is written: the rule looks at what stands before it, never at what follows.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from rationem.types import Parsed
 
@@ -21,12 +33,49 @@ NO_MARKER = "no_marker"
 EMPTY_VERDICT = "empty_verdict"
 UNOFFERED_LEVEL = "unoffered_level"
 
+#: The tags around a thinking block.
+THINK, THOUGHT = "<think>", "</think>"
+
 _ORNAMENT = " \t*_`"
+
+
+class VerdictLine(NamedTuple):
+    """Where the first verdict line stands in a completion: its begin, the offset behind the marker, its end."""
+
+    begin: int
+    marker_end: int
+    end: int
 
 
 def marker_pattern(marker: str) -> re.Pattern[str]:
     """Return the pattern of a verdict line: ornaments (``**``), the marker, the verdict up to the end of the line."""
     return re.compile(rf"^[ \t*_`#>]*{re.escape(marker)}(?P<verdict>[^\r\n]*)", re.MULTILINE | re.IGNORECASE)
+
+
+def behind_thinking(text: str) -> int:
+    """Return where the thinking block ends with which a text begins: 0 without one, the text's length while it is open.
+
+    >>> behind_thinking("<think>hm</think> 4"), behind_thinking("<think>hm"), behind_thinking("no <think> here")
+    (17, 9, 0)
+    """
+    if not text.lstrip().startswith(THINK):
+        return 0
+    end = text.find(THOUGHT)
+    return len(text) if end < 0 else end + len(THOUGHT)
+
+
+def find_verdict(pattern: re.Pattern[str], text: str) -> VerdictLine | None:
+    """Return the first verdict line behind the thinking block; it may begin right behind the closing tag.
+
+    Args:
+        pattern: what ``marker_pattern`` returned.
+        text: a completion, or its beginning: a line that is found stays the first, whatever follows.
+    """
+    before = behind_thinking(text)
+    match = pattern.search(text[before:])
+    if match is None:
+        return None
+    return VerdictLine(before + match.start(), before + match.start("verdict"), before + match.end())
 
 
 def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
@@ -66,11 +115,11 @@ def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread
     >>> parse_line("3 + 4 is 7\nAnswer: 7", "Answer:", str, "no_number").answer
     '7'
     """
-    match = marker_pattern(marker).search(text)
-    if match is None:
+    line = find_verdict(marker_pattern(marker), text)
+    if line is None:
         return Parsed(rationale=text.strip(), answer=None, problem=NO_MARKER)
-    rationale, marker_end = text[: match.start()].strip(), match.start("verdict")
-    verdict = match["verdict"].strip(_ORNAMENT)
+    rationale, marker_end = text[: line.begin].strip(), line.marker_end
+    verdict = text[marker_end : line.end].strip(_ORNAMENT)
     if not verdict:
         return Parsed(rationale, None, EMPTY_VERDICT, marker_end)
     answer = read(verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from rationem.chat import Chat
-from rationem.parse import marker_pattern
+from rationem.parse import THINK, THOUGHT, find_verdict, marker_pattern
 from rationem.types import Draft, Finish, LevelQuery
 
 
@@ -38,9 +38,9 @@ class Reader:
     def draft(
         self, ids: Sequence[int], finish: Finish, prompt_tokens: int, logps: Sequence[float], *, encoded: bool = False
     ) -> Draft:
-        """Return the draft of these tokens; see ``Draft``."""
+        """Return the draft of these tokens; see ``Draft``. A thinking block that the prompt opened begins its text."""
         ended = bool(ids) and ids[-1] in self.stop_ids
-        text = self.chat.decode(tuple(ids[:-1] if ended else ids))
+        text = self.chat.read(tuple(ids[:-1] if ended else ids))
         return Draft(text, tuple(ids), finish, prompt_tokens, tuple(logps), encoded)
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
@@ -48,7 +48,7 @@ class Reader:
         ids, low, high = draft.token_ids, 0, len(draft.token_ids)
         while low < high:
             middle = (low + high + 1) // 2
-            low, high = (middle, high) if len(self.chat.decode(ids[:middle])) <= characters else (low, middle - 1)
+            low, high = (middle, high) if len(self.chat.read(ids[:middle])) <= characters else (low, middle - 1)
         return low
 
     def rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
@@ -60,9 +60,21 @@ class Reader:
         text = query.draft.text[: query.upto]
         ids = query.draft.token_ids
         count = self.tokens_within(query.draft, len(text))
-        rest = text[len(self.chat.decode(ids[:count])) :]
+        rest = text[len(self.chat.read(ids[:count])) :]
         tails = (self.chat.encode_completion(rest + continuation) for continuation in query.continuations)
         return ids[:count], tuple(tails)
+
+    def adopted(self, text: str) -> str:
+        """Return another model's completion as this model is to write it.
+
+        Where the prompt of this model opens a thinking block, the other's rationale is what is thought.
+        """
+        if not self.chat.opened:
+            return text
+        if text.lstrip().startswith(THINK):
+            return text.lstrip().removeprefix(THINK).lstrip("\n")
+        line = find_verdict(self._pattern, text)
+        return text if line is None else f"{text[: line.begin].strip()}\n{THOUGHT}\n\n{text[line.begin :]}"
 
     def _breaks_line(self, token: int) -> bool:
         if token not in self._breaks:
@@ -70,6 +82,6 @@ class Reader:
         return self._breaks[token]
 
     def _verdict_is_closed(self, ids: tuple[int, ...]) -> bool:
-        text = self.chat.decode(ids)
-        match = self._pattern.search(text)
-        return match is not None and bool(match["verdict"].strip()) and match.end() < len(text)
+        text = self.chat.read(ids)
+        line = find_verdict(self._pattern, text)
+        return line is not None and bool(text[line.marker_end : line.end].strip()) and line.end < len(text)

@@ -31,7 +31,7 @@ from rationem.engines.transformers import positions
 from rationem.errors import ModelError
 from rationem.evidence.exact import Enumeration, Leaf
 from rationem.models import Loaded, pad_id
-from rationem.parse import marker_pattern
+from rationem.parse import find_verdict, marker_pattern
 from rationem.types import Prompt
 
 _ATTENTION = "rationem_shared_prompt"
@@ -258,12 +258,12 @@ class _Search:
         """Return the prefix with one token more, be it a leaf or not; nothing where it goes no further."""
         ids, log_prob = (*row.ids, token), row.log_prob + step
         if self._may_close_marker(token):
-            text = self._chat.decode(ids)
-            match = self._pattern.search(text)
-            if match is not None and match.start("verdict") < len(text):
+            text = self._chat.read(ids)
+            line = find_verdict(self._pattern, text)
+            if line is not None and line.marker_end < len(text):
                 found.unexplored += math.exp(log_prob)
                 return []
-            if match is not None:
+            if line is not None:
                 leaf = _Growing(ids, text, log_prob, [0.0] * len(self._tails))
                 found.leaves.append(leaf)
                 return [_Child(_Row(row.prompt, ids, log_prob, leaf), parent, token)]

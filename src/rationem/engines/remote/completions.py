@@ -84,7 +84,8 @@ class CompletionsEngine:
         self._client, self._chat, self._model = client, chat, model
         self._reader = Reader(chat, marker, stop_ids)
         self._tokens = max(chat.tokenizer.get_vocab().values()) + 1 + _PADDING
-        self._closings, self._processed = list(closings), processed
+        # Inside a thinking block a verdict line ends nothing, and a server cannot tell where it stands.
+        self._closings, self._processed = [] if chat.thinks else list(closings), processed
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
         self._scoring = asyncio.Semaphore(_SCORED_AT_ONCE)
@@ -336,7 +337,7 @@ def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens
         return Draft("", (), Finish.FAILED, prompt_tokens)
     for ending in (reader.chat.decode((token,)) for token in sorted(reader.stop_ids)):
         text = text.removesuffix(ending) if ending.strip() and finish_reason == "stop" else text
-    ids = reader.chat.encode_plain(text)
+    ids = reader.chat.encode_said(text)
     length = reader.length(ids)
     if length is not None:
         return reader.draft(ids[:length], Finish.STOP, prompt_tokens, (), encoded=True)

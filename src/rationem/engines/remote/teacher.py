@@ -99,7 +99,7 @@ class ChatEngine:
         # Many servers refuse a field that they do not know, and top_k is not one of the common ones.
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
         return {
-            "model": self._model, "messages": [{"role": "user", "content": request.prompt.text}],
+            "model": self._model, "messages": [{"role": "user", "content": self._chat.folded(request.prompt.text)}],
             "max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
             **top_k, "seed": request.seed, "n": 1, "stream": False,
         }  # fmt: skip
@@ -115,6 +115,7 @@ class ChatEngine:
                 f"{reprlib.repr(answer)}. See whether it speaks the common form of chat completions."
             )
         text = None if message.get("refusal") else message.get("content")
+        text = self._reader.adopted(text) if isinstance(text, str) else text
         return read_text(self._reader, text, choice.get("finish_reason"), self.prompt_tokens(request.prompt))
 
     def _cannot(self, what: str) -> RunError:
