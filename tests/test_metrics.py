@@ -148,7 +148,7 @@ def test_a_scale_without_order_has_probabilities_but_no_distances():
     for name, value in got.as_dict().items():
         needs_order = name.startswith("expected") or name in {
             "within_one", "mae", "mae_parsed", "rmse", "signed_error_parsed", "pearson", "spearman", "kendall", "rps",
-            "pearson_unrounded", "quadratic_kappa", "grouped_pearson", "length_bias",
+            "pearson_unrounded", "quadratic_kappa", "grouped_pearson", "length_bias", "reward", "draw_reward",
         }  # fmt: skip
         assert (value is None) == needs_order, name
     assert got.reliability_best == ()

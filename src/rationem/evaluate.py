@@ -53,9 +53,12 @@ def evaluate(
         label=f"iteration {iteration}, {split}",
         levels_under=FORWARD,
     )
-    scale = run.task.scale
-    marginals = metrics.marginals(train, scale, metrics.parts(examples))
-    predictions = predict(examples, {x.id for x in fitting}, run, marginals, iteration, draws, purpose)
+    scale, ids = run.task.scale, {x.id for x in fitting}
+    if scale.is_open:
+        predictions = predict_open(examples, ids, run, iteration, draws, purpose)
+    else:
+        marginals = metrics.marginals(train, scale, metrics.parts(examples))
+        predictions = predict(examples, ids, run, marginals, iteration, draws, purpose)
     run.ledger.finish(
         iteration,
         split,
@@ -105,6 +108,32 @@ def predict(
                 levels=run.task.levels,
             )
         )
+    return predictions
+
+
+def predict_open(
+    examples: Sequence[Example],
+    fitting: set[str],
+    run: Drawing,
+    iteration: int,
+    draws: int,
+    purpose: Purpose = Purpose.EVAL,
+) -> list[Prediction]:
+    """Return one prediction per example whose answer is open, as :func:`predict`."""
+    whole = run.ledger.level_logps(iteration, purpose, whole=True)
+    said = {
+        (trial.example_id, trial.attempt): trial.parsed.answer if trial.outcome in _PARSED else None
+        for trial in run.ledger.trials(iteration, purpose)
+    }
+    predictions = []
+    for x in examples:
+        if x.id not in fitting:
+            predictions.append(Prediction(x.id, None, (0.0,), 0.0, 0, 0, too_long=True, reward=0.0, draw_reward=0.0))
+            continue
+        rows = [whole.get(x.id, {}).get(m) for m in range(draws)]
+        logps = [None if row is None else row[0] for row in rows]
+        answers = [said.get((x.id, m)) for m in range(draws)]
+        predictions.append(evidence.predict_open(x.id, x.answer, answers, logps, run.task.reward))
     return predictions
 
 

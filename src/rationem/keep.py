@@ -150,7 +150,7 @@ def training_samples(
             one.example_id,
             task.prompt(examples[one.example_id].fields),
             drawn[one.drawn, one.example_id, one.attempt],
-            one.weight,
+            one.weight * examples[one.example_id].weight,
         )
         for one in kept
     ]

@@ -35,9 +35,11 @@ class Scale:
     """Levels, worst first; or without an order.
 
     Args:
-        levels: as the prompt shows them and the verdict line says them.
+        levels: as the prompt shows them and the verdict line says them; none where any text may be an answer.
         meanings: one description per level, "" for none; or empty.
         ordered: False for levels that cannot be compared ("A | B | tie"): then no metric uses ranks or distances.
+        two_sided: of a graded pair: level r of L is level L - 1 - r when the two responses change places. Half a step
+            is then rounded toward the middle and not up, so that the label of several raters changes places as well.
 
     >>> Scale.parse("1-5").levels
     ('1', '2', '3', '4', '5')
@@ -52,8 +54,13 @@ class Scale:
     levels: tuple[str, ...]
     meanings: tuple[str, ...] = ()
     ordered: bool = True
+    two_sided: bool = False
 
     def __post_init__(self) -> None:
+        if self.is_open:
+            if self.ordered or self.meanings:
+                raise ConfigError("Where any text may be an answer, levels have neither an order nor meanings.")
+            return
         if len(self.levels) < 2:
             raise ConfigError(f"A scale needs at least two levels; found {list(self.levels)}.")
         folded = [level.casefold() for level in self.levels]
@@ -68,6 +75,11 @@ class Scale:
                 )
         if len(self.meanings) not in (0, len(self.levels)):
             raise ConfigError(f"{len(self.meanings)} descriptions do not fit {len(self.levels)} levels.")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no levels: any text may be an answer (:data:`OPEN`)."""
+        return not self.levels
 
     @classmethod
     def parse(cls, text: str) -> Scale:
@@ -93,11 +105,13 @@ class Scale:
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> Scale:
         """Return the scale that ``describe`` described."""
-        return cls(tuple(description["levels"]), tuple(description["meanings"]), description["ordered"])
+        levels, meanings = tuple(description["levels"]), tuple(description["meanings"])
+        return cls(levels, meanings, description["ordered"], description.get("two_sided", False))
 
     def describe(self) -> dict[str, Any]:
         """Return the scale as JSON."""
-        return {"levels": list(self.levels), "meanings": list(self.meanings), "ordered": self.ordered}
+        described = {"levels": list(self.levels), "meanings": list(self.meanings), "ordered": self.ordered}
+        return described | ({"two_sided": True} if self.two_sided else {})
 
     def with_meanings(self, meanings: Mapping[str, str]) -> Scale:
         """Return the scale with descriptions of its levels.
@@ -161,11 +175,27 @@ class Scale:
             same = [level for level in self.levels if level.casefold() == text.casefold()]
         return same[0] if len(same) == 1 else None
 
-    def mean(self, levels: Sequence[str]) -> str:
+    def for_pair(self) -> Scale:
+        """Return the scale of a graded pair: the lowest level says that the first response is much better.
+
+        Raises:
+            ConfigError: the levels have no order, or do not lie evenly about their middle.
+        """
+        numbers = _exact(self.levels)
+        if not self.ordered or len({low + high for low, high in zip(numbers, reversed(numbers), strict=True)}) > 1:
+            raise ConfigError(
+                f"The scale {self.sentence()!r} does not compare: what is far on one side of its middle must be as far "
+                "on the other when two responses change places, as on '-3..3', '1-7' or 'A better < same < B better'."
+            )
+        return replace(self, two_sided=True)
+
+    def mean(self, levels: Sequence[str]) -> str | None:
         """Return the level nearest to the mean of several, the higher of two that are as near (rounded half up).
 
-        >>> Scale.parse("1-5").mean(["2", "3"])
-        '3'
+        On a two-sided scale it is the one nearer to the middle, and None where the mean is the middle and no level is.
+
+        >>> Scale.parse("1-5").mean(["2", "3"]), Scale.parse("-2..2").for_pair().mean(["-1", "0"])
+        ('3', '0')
         """
         return self._nearest(self._mean(levels))
 
@@ -177,13 +207,16 @@ class Scale:
         """
         return float(self._mean(levels))
 
-    def median(self, levels: Sequence[str]) -> str:
-        """Return the median level; between two middle ones the level nearest to their mean, rounded half up."""
+    def median(self, levels: Sequence[str]) -> str | None:
+        """Return the median level; between two middle ones the level nearest to their mean, rounded as :meth:`mean`."""
         ordered = sorted(levels, key=self.rank)
         return self.mean([ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]])
 
     def majority(self, levels: Sequence[str]) -> str | None:
         """Return the most frequent level; of several the one nearest to the mean, lower first; None without an order.
+
+        On a two-sided scale the one nearer to the middle comes first, and where two are as near on both sides of it the
+        middle level itself; None where there is none.
 
         >>> Scale.parse("A | B | tie").majority(["A", "B"]) is None
         True
@@ -195,13 +228,19 @@ class Scale:
         if not self.ordered:
             return None
         mean, numbers = self._mean(levels), dict(zip(self.levels, _exact(self.levels), strict=True))
+        if self.two_sided:
+            return self._centred(most, mean)
         return min(most, key=lambda level: abs(numbers[level] - mean))
 
     def pool(self, levels: Sequence[str], how: str) -> str | None:
-        """Return one label of several raters: "mean", "median" or "majority"; without an order always the majority."""
+        """Return one label of several raters: "mean", "median" or "majority"; without an order always the majority.
+
+        None where there is no majority. A two-sided mean or median of which no level is the nearest is the majority.
+        """
         if not self.ordered or how == "majority":
             return self.majority(levels)
-        return self.median(levels) if how == "median" else self.mean(levels)
+        label = self.median(levels) if how == "median" else self.mean(levels)
+        return self.majority(levels) if label is None else label
 
     def closeness(self, one: str, other: str) -> float:
         """Return 1 - |difference| / range, in [0, 1].
@@ -221,10 +260,26 @@ class Scale:
         numbers = _exact(self.levels)
         return sum((numbers[self.rank(level)] for level in levels), Fraction(0)) / len(levels)
 
-    def _nearest(self, value: Fraction) -> str:
+    def _nearest(self, value: Fraction) -> str | None:
+        if self.two_sided:
+            return self._centred(self.levels, value)
         distances = [abs(number - value) for number in _exact(self.levels)]
         rank = max(rank for rank, distance in enumerate(distances) if distance == min(distances))
         return self.levels[rank]
+
+    def _centred(self, levels: Sequence[str], value: Fraction) -> str | None:
+        """Return which level is nearest to the value, of two the one nearer to the middle; of its two sides itself."""
+        numbers = dict(zip(self.levels, _exact(self.levels), strict=True))
+        middle = (numbers[self.levels[0]] + numbers[self.levels[-1]]) / 2
+        away = {level: (abs(numbers[level] - value), abs(numbers[level] - middle)) for level in levels}
+        nearest = [level for level in levels if away[level] == min(away.values())]
+        if len(nearest) == 1:
+            return nearest[0]
+        return next((level for level, number in numbers.items() if number == middle), None)
+
+
+#: Where any text may be an answer: no levels, and so no ranks, distances or marginals.
+OPEN = Scale((), ordered=False)
 
 
 def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[str, ...]:

@@ -72,7 +72,7 @@ class Template:
         return self
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=32)
 def packaged(name: str) -> Template:
     """Return a template of the package, e.g. ``judge``."""
     text = (resources.files("rationem.tasks") / "prompts" / f"{name}.txt").read_text(encoding="utf-8")

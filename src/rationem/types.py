@@ -68,11 +68,12 @@ class Example:
     Args:
         id: unique within a run; stable across runs on the same file.
         fields: the named inputs x; nothing else of the row can reach a prompt.
-        answer: y*, one of the task's levels.
+        answer: y*, one of the task's levels; any text where it has none.
         group: examples of one group never fall into different splits.
         ratings: every single human rating behind ``answer``, when there are several.
         source: file and row, for error messages.
         elided: characters left out of the fields, by the user's own request, to fit the context.
+        weight: what its kept samples count in training, times their own weights; 1 unless the data says otherwise.
     """
 
     id: str
@@ -82,6 +83,7 @@ class Example:
     ratings: tuple[str, ...] = ()
     source: str = ""
     elided: int = 0
+    weight: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +257,10 @@ class Prediction:
     Args:
         probabilities: p~(level | x), predictive, summing to 1 over the task's levels.
         raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); a draw without a marker counts 0.
-        predicted: the most probable level, or None where not one draw named a level on offer.
+        predicted: the most probable level, or None where not one draw named a level on offer. Of an open answer the one
+            that the draws' answers agree with most; ``probabilities`` is then how much they do, one number.
+        reward: of an open answer, r(predicted, y*); None where there are levels.
+        draw_reward: of an open answer, the mean of r over ALL draws, an unparsed one counting 0.
     """
 
     example_id: str
@@ -265,6 +270,8 @@ class Prediction:
     draws: int
     unparsed: int
     too_long: bool = False
+    reward: float | None = None
+    draw_reward: float | None = None
 
 
 class Task(Protocol):
@@ -282,12 +289,17 @@ class Task(Protocol):
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The answers on offer."""
+        """The answers on offer; none where any text may be one."""
         ...
 
     @property
     def continuations(self) -> tuple[str, ...]:
         """What may follow the verdict marker, one text per level."""
+        ...
+
+    @property
+    def marker(self) -> str:
+        """The text that opens the line of the answer; z ends before it."""
         ...
 
     def prompt(self, fields: Fields) -> Prompt:

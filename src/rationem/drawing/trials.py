@@ -105,7 +105,7 @@ def judge(
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
     parsed = task.parse(draft.text)
-    if parsed.answer is not None and parsed.answer not in (offered or task.levels):
+    if parsed.answer is not None and task.levels and parsed.answer not in (offered or task.levels):
         parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
     if draft.finish is Finish.LENGTH:
         return parsed, Outcome.TRUNCATED, 0.0
@@ -160,11 +160,15 @@ def answer_draft(ticket: Ticket, prompt: Prompt, engine: Engine, task: Task) -> 
 
 
 def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
-    """Return what scores the levels behind a trial's rationale; None where there is no verdict marker."""
+    """Return what scores the levels behind a trial's rationale; None where there is no verdict marker.
+
+    An open answer has no levels: what is scored behind z is y* itself.
+    """
     end = trial.parsed.marker_end
     if end is None or trial.outcome is Outcome.ENGINE_FAILED:
         return None
-    return LevelQuery(prompt_for(under, example, task), trial.draft, end, task.continuations)
+    scored = task.continuations or (task.format("", example.answer).removeprefix(task.marker),)
+    return LevelQuery(prompt_for(under, example, task), trial.draft, end, scored)
 
 
 def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:

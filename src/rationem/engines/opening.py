@@ -10,6 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from rationem import models
+from rationem.chat import Chat, Conversation
 from rationem.errors import ConfigError, RunError, closest
 from rationem.scale import MARKER
 from rationem.types import Engine, Task
@@ -44,6 +45,7 @@ class Choice:
         models: how many are held at once, and share the GPU's memory: the current one, and the frozen base.
         urls: of running servers.
         model: the name by which these know the model; None where they serve but one.
+        conversation: what is added to the chat template; None for what a checkpoint was saved with.
     """
 
     marker: str
@@ -59,6 +61,7 @@ class Choice:
     models: int = 1
     urls: tuple[str, ...] = ()
     model: str | None = None
+    conversation: Conversation | None = None
 
     @property
     def held(self) -> int:
@@ -71,7 +74,7 @@ def closings(task: Task) -> tuple[str, ...]:
 
     The line break before the marker keeps a server from stopping at prose that only mentions it.
     """
-    return tuple(f"\n{MARKER}{continuation}\n" for continuation in task.continuations)
+    return tuple(f"\n{task.marker}{continuation}\n" for continuation in task.continuations)
 
 
 @contextmanager
@@ -85,7 +88,7 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
         from rationem.engines.vllm.pool import Pool, Reading
 
         launch = vllm_launch(choice)
-        reading = Reading(choice.marker, choice.closings, choice.concurrency)
+        reading = Reading(choice.marker, choice.closings, choice.concurrency, choice.conversation)
         with Pool(launch, reading, choice.handover, choice.models) as pool:
             yield pool.open
     elif choice.engine == "endpoint":
@@ -134,7 +137,7 @@ def open_teacher(choice: Choice, checkpoint: str) -> Engine:
 
     return ChatEngine(
         Client(choice.urls, key=os.environ.get(TEACHER_KEY), concurrency=choice.concurrency),
-        models.chat(checkpoint, checkpoint),
+        models.chat(checkpoint, checkpoint, choice.conversation),
         model=teacher_model(choice.urls, choice.model),
         marker=choice.marker,
         concurrency=choice.concurrency,
@@ -173,7 +176,7 @@ def open_transformers(choice: Choice, checkpoint: str) -> Engine:
     """Open the transformers engine on a checkpoint."""
     from rationem.engines.transformers import TransformersEngine
 
-    loaded = models.load(checkpoint, device=choice.device)
+    loaded = models.load(checkpoint, device=choice.device, conversation=choice.conversation)
     return TransformersEngine(loaded, marker=choice.marker, batch_size=choice.batch_size)
 
 
@@ -186,10 +189,10 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
     client = Client(choice.urls, key=os.environ.get(KEY), concurrency=2 * choice.concurrency)
     try:
         only = _only_model(client, "--url-model", choice.model)  # before any weight is loaded: is it there at all?
-        loaded = models.load(checkpoint, device="cpu")
+        loaded = models.load(checkpoint, device="cpu", conversation=choice.conversation)
         engine = CompletionsEngine(
             client,
-            models.chat(checkpoint, checkpoint),
+            Chat(loaded.tokenizer),
             model=only,
             marker=choice.marker,
             stop_ids=loaded.stop_ids,

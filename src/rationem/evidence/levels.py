@@ -14,7 +14,8 @@ reports. The two are never mixed. A draw that says no level on offer is *unparse
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -60,6 +61,15 @@ def restricted(
     is_offered_L = np.asarray(offered_L, dtype=np.bool_)
     kept_L = np.where(is_offered_L, marginal, 0.0)
     return np.where(is_offered_L, logps_ML, -math.inf), kept_L / kept_L.sum()
+
+
+def place(levels: Sequence[str], answer: str) -> int:
+    """Return where the score of y* stands in a row of scores: at its level, or alone where answers are open.
+
+    >>> place(("no", "yes"), "yes"), place((), "any text")
+    (1, 0)
+    """
+    return levels.index(answer) if levels else 0
 
 
 def raw(level_logps_ML: ArrayLike, scored_M: ArrayLike, answer_index: int) -> float:
@@ -143,6 +153,46 @@ def predict(
 def too_long(example_id: str, marginal_L: Sequence[float]) -> Prediction:
     """Return the prediction for an example whose prompt does not fit: the marginal, and no verdict."""
     return Prediction(example_id, None, tuple(marginal_L), raw=0.0, draws=0, unparsed=0, too_long=True)
+
+
+def predict_open(
+    example_id: str,
+    answer: str,
+    said_M: Sequence[str | None],
+    logps_M: Sequence[float | None],
+    reward: Callable[[str, str], float],
+) -> Prediction:
+    """Return what M sampled rationales say of one example whose answer is open.
+
+    The prediction is the answer that the draws' answers agree with most, argmax_y sum_m r(y_m, y), of equals the first:
+    with r = 1[y_m = y] the plurality vote, with a graded reward the minimum Bayes risk choice.
+
+    Args:
+        said_M: each draw's answer, None for an unparsed one.
+        logps_M: log pi(y*, end of turn | x, z_m), None where a draw could not be scored or counts 0.
+        reward: r(y_hat, y*) in [0, 1].
+
+    Raises:
+        ValueError: no draw.
+
+    Source: Kumar and Byrne, "Minimum Bayes-Risk Decoding for Statistical Machine Translation", 2004.
+    """
+    if not said_M:
+        raise ValueError("Evidence needs at least one draw.")
+    known = [said for said in said_M if said is not None]
+    counted = Counter(known)
+    agreed = {one: sum(n * reward(other, one) for other, n in counted.items()) / len(said_M) for one in counted}
+    predicted = max(agreed, key=agreed.__getitem__, default=None)
+    return Prediction(
+        example_id,
+        predicted,
+        (0.0 if predicted is None else agreed[predicted],),
+        raw=sum(math.exp(min(logp, 0.0)) for logp in logps_M if logp is not None) / len(said_M),
+        draws=len(said_M),
+        unparsed=len(said_M) - len(known),
+        reward=0.0 if predicted is None else reward(predicted, answer),
+        draw_reward=sum(n * reward(one, answer) for one, n in counted.items()) / len(said_M),
+    )
 
 
 def markov_lower_bound(log_p_hat_N: ArrayLike, delta: float = 0.05) -> float:

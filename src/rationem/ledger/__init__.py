@@ -119,12 +119,13 @@ class Ledger:
                 json.dumps(example.ratings),
                 example.source,
                 example.elided,
+                example.weight,
             )
             for split, examples in splits.items()
             for position, example in enumerate(examples)
         ]
         with self.transaction() as db:
-            db.executemany("INSERT INTO examples VALUES (?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany("INSERT INTO examples VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
             db.executemany(
                 "INSERT INTO manifest VALUES (?,?)",
                 [(key, json.dumps(value)) for key, value in wanted.items()],
@@ -213,7 +214,7 @@ class Ledger:
                 [(iteration, example_id, state) for example_id, state in (states or {}).items()],
             )
             db.executemany(
-                "INSERT INTO predictions VALUES (?,?,?,?,?,?,?,?,?)",
+                "INSERT INTO predictions VALUES (?,?,?,?,?,?,?,?,?,?,?)",
                 [
                     prediction_row(iteration, split, prediction)
                     for split, several in (predictions or {}).items()

@@ -30,12 +30,12 @@ def read_record(db: sqlite3.Connection, iteration: int, phase: str) -> dict[str,
 def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
     """Return the examples of a split, in order."""
     rows = db.execute(
-        "SELECT id, fields, answer, grp, ratings, source, elided FROM examples WHERE split=? ORDER BY position",
+        "SELECT id, fields, answer, grp, ratings, source, elided, weight FROM examples WHERE split=? ORDER BY position",
         (split,),
     )
     return tuple(
-        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided)
-        for i, fields, answer, group, ratings, source, elided in rows
+        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided, weight)
+        for i, fields, answer, group, ratings, source, elided, weight in rows
     )
 
 
@@ -104,11 +104,12 @@ def read_likelihoods(db: sqlite3.Connection, iteration: int, purpose: Purpose) -
 def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list[Prediction]:
     """Return the predictions of an iteration on a split, in the order of the examples."""
     rows = db.execute(
-        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long FROM predictions p "
+        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long, reward, "
+        "draw_reward FROM predictions p "
         "JOIN examples e ON e.id = p.example_id WHERE iteration=? AND p.split=? ORDER BY e.position",
         (iteration, split),
     )
     return [
-        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long))
-        for i, predicted, probabilities, raw, draws, unparsed, too_long in rows
+        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long), *rewards)
+        for i, predicted, probabilities, raw, draws, unparsed, too_long, *rewards in rows
     ]

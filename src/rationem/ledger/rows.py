@@ -8,14 +8,14 @@ from typing import Any
 
 from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS examples (
   id TEXT PRIMARY KEY, position INTEGER NOT NULL, split TEXT NOT NULL, grp TEXT NOT NULL, fields TEXT NOT NULL,
-  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL);
+  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL, weight REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
@@ -40,7 +40,7 @@ CREATE TABLE IF NOT EXISTS states (
 CREATE TABLE IF NOT EXISTS predictions (
   iteration INTEGER NOT NULL, split TEXT NOT NULL, example_id TEXT NOT NULL, predicted TEXT,
   probabilities TEXT NOT NULL, raw REAL NOT NULL, draws INTEGER NOT NULL, unparsed INTEGER NOT NULL,
-  too_long INTEGER NOT NULL, PRIMARY KEY (iteration, split, example_id)) WITHOUT ROWID;
+  too_long INTEGER NOT NULL, reward REAL, draw_reward REAL, PRIMARY KEY (iteration, split, example_id)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS iterations (
   iteration INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, record TEXT NOT NULL,
   PRIMARY KEY (iteration, phase)) WITHOUT ROWID;
@@ -110,4 +110,6 @@ def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[
         prediction.draws,
         prediction.unparsed,
         int(prediction.too_long),
+        prediction.reward,
+        prediction.draw_reward,
     )

@@ -55,5 +55,5 @@ def read_difficulty(db: sqlite3.Connection, levels: Sequence[str]) -> dict[str, 
     for x in read_examples(db, "train"):
         if x.id in drawn:
             rows = [scored.get(x.id, {}).get(m) for m in range(drawn[x.id])]
-            found[x.id] = evidence.raw(*evidence.stack(rows, len(levels)), levels.index(x.answer))
+            found[x.id] = evidence.raw(*evidence.stack(rows, len(levels) or 1), evidence.place(levels, x.answer))
     return found

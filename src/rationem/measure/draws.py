@@ -77,9 +77,9 @@ def measure(
     if hinted:
         _score(fitting, hinted, Purpose.EVIDENCE, engine, run, iteration)
         _score(fitting, forward, Purpose.EVAL, engine, run, iteration)
-    _draw_wrong(fitting, wrong, engine, run, iteration)
+    _draw_wrong(fitting, wrong, engine, run, iteration, examples)
     levels, db = run.task.levels, run.ledger.db
-    marginals = metrics.marginals(train, run.task.scale, metrics.parts(examples))
+    marginals = {} if run.task.scale.is_open else metrics.marginals(train, run.task.scale, metrics.parts(examples))
 
     def marginal_of(example: Example) -> Sequence[float]:
         return marginals[metrics.criterion(example)]
@@ -103,10 +103,19 @@ def _score(
         score(trials, by_id, under, engine, run, iteration=iteration, label=label)
 
 
-def _draw_wrong(examples: Sequence[Example], wrong: int, engine: Engine, run: Drawing, iteration: int) -> None:
-    """Draw once for each of the chosen items, as if a wrong level were its answer."""
-    chosen = sorted(examples, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
-    misled = [replace(x, answer=wrong_hint(x, run.task.levels, run.seed)) for x in chosen]
+def _draw_wrong(
+    fitting: Sequence[Example],
+    wrong: int,
+    engine: Engine,
+    run: Drawing,
+    iteration: int,
+    examples: Sequence[Example],
+) -> None:
+    """Draw once for each of the chosen items, as if a wrong level, or another item's answer, were its own."""
+    if run.task.scale.is_open and len({x.answer for x in examples}) < 2:
+        return
+    chosen = sorted(fitting, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
+    misled = [replace(x, answer=wrong_hint(x, run.task.levels, run.seed, examples)) for x in chosen]
     tickets = [Ticket(x, 0) for x in misled if fits(x, (RATIONALIZE,), engine, run)]
     draw(
         tickets,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rationem import evidence
+from rationem import answers, evidence
 from rationem.evidence import Floats
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
 from rationem.schemes import FORWARD, RATIONALIZE
@@ -76,8 +76,9 @@ def evidence_record(
     ``iwae_by_k``                          k -> mean IWAE_k over subsets of the draws: its rise with k
     ``mixture``, ``zero``                  mean log p_hat of the mixture; items where p_hat is 0
     ``score``, ``standard_error``          mean log((N p_hat + mu(y*)) / (N + 1)), p_hat the mixture's, mu the training
-                                           marginal: one more draw, which said nothing, so that no item is -inf. For
-                                           comparing iterations; the error is of the mean over items
+                                           marginal (of an open answer :func:`rationem.answers.unknown`): one more
+                                           draw, which said nothing, so that no item is -inf. For comparing iterations;
+                                           the error is of the mean over items
     ``lower_bound_95``                     Markov: at most the mean log p(y* | x) with probability >= .95
     ``ess``, ``ess_share``                 mean effective sample size of the hinted draws; its share of K
     ``divergence``, ``divergence_covered`` mean lower bound of KL(q accepted || posterior) over the share of items where
@@ -87,8 +88,8 @@ def evidence_record(
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        levels: the answers on offer, in the task's order.
-        marginal_of: example -> training marginal over the levels, all positive.
+        levels: the answers on offer, in the task's order; none where answers are open.
+        marginal_of: example -> training marginal over the levels, all positive; not asked where answers are open.
         forward: M; the first M evaluation draws are used.
         hinted: K; 0 where no hinted draws were made.
 
@@ -208,7 +209,12 @@ def _scores(
     marginal_of: Callable[[Example], Sequence[float]],
     draws: int,
 ) -> list[float]:
-    return [_score(one.mixture, marginal_of(x)[levels.index(x.answer)], draws) for x, one in estimated]
+    return [_score(one.mixture, _log_prior(x, levels, marginal_of), draws) for x, one in estimated]
+
+
+def _log_prior(x: Example, levels: Sequence[str], marginal_of: Callable[[Example], Sequence[float]]) -> float:
+    """Return log mu(y*): of the training marginal, or of who knows nothing of the text where answers are open."""
+    return math.log(marginal_of(x)[levels.index(x.answer)]) if levels else answers.unknown(x.answer)
 
 
 def _columns(draws: Draws) -> tuple[Floats, Floats, Floats]:
@@ -224,12 +230,12 @@ def _read(
     draws: int,
 ) -> dict[str, Draws]:
     """Return example id -> draws 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
-    answers = {x.id: x.answer for x in examples}
+    of = {x.id: x.answer for x in examples}
     scored = read_level_logps(db, iteration, purpose, whole=True)
     likelihoods = read_likelihoods(db, iteration, purpose)
     drawn: dict[str, list[Trial]] = {}
     for trial in final(list(read_trials(db, iteration, purpose))):
-        if trial.example_id in answers and trial.attempt < draws:
+        if trial.example_id in of and trial.attempt < draws:
             drawn.setdefault(trial.example_id, []).append(trial)
     for example_id, trials in drawn.items():
         if len(trials) != draws:
@@ -238,7 +244,7 @@ def _read(
                 "Likelihoods compare at one number of draws: ask for the number that was drawn."
             )
     return {
-        example_id: _align(trials, answers[example_id], levels, scored.get(example_id, {}), likelihoods)
+        example_id: _align(trials, of[example_id], levels, scored.get(example_id, {}), likelihoods)
         for example_id, trials in drawn.items()
     }
 
@@ -257,7 +263,7 @@ def _align(
         logps = scored.get(trial.attempt)
         forward.append(_rationale(under_forward))
         hinted.append(_rationale(under_hinted))
-        of_answer.append(-math.inf if logps is None else logps[levels.index(answer)])
+        of_answer.append(-math.inf if logps is None else logps[evidence.place(levels, answer)])
         if says(trial, answer) and under_forward is not None and under_hinted is not None:
             said.append((under_forward.completion, under_hinted.completion))
     return Draws(np.array(forward), np.array(hinted), np.array(of_answer), tuple(said))
@@ -267,9 +273,9 @@ def _rationale(of: Likelihood | None) -> float:
     return -math.inf if of is None or of.rationale is None else of.rationale
 
 
-def _score(log_p_hat: float, marginal: float, draws: int) -> float:
+def _score(log_p_hat: float, log_prior: float, draws: int) -> float:
     """Return log((N p_hat + mu) / (N + 1)): finite, and rising with p_hat."""
-    return float(np.logaddexp(math.log(draws) + log_p_hat, math.log(marginal))) - math.log(draws + 1)
+    return float(np.logaddexp(math.log(draws) + log_p_hat, log_prior)) - math.log(draws + 1)
 
 
 def _powers(hinted: int) -> tuple[int, ...]:

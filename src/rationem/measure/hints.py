@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from rationem import leaks
+from rationem import evidence, leaks
 from rationem.choices import own_levels
 from rationem.errors import ConfigError
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
@@ -57,14 +57,14 @@ def hint_record(
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        levels: the answers on offer, in the task's order.
+        levels: the answers on offer, in the task's order; none where answers are open.
         phrases: see ``rationem.leaks``.
         faithful: see :data:`Faithful`; ``rationem.world.faithful`` on the embedded world.
         seed: the run's, by which the wrong hints were chosen.
     """
     by_id = {x.id: x for x in examples}
     misled = _drawn(db, iteration, Purpose.PROBE, by_id)
-    justified = [says(t, wrong_hint(by_id[t.example_id], levels, seed)) for t in misled]
+    justified = [_says(t, wrong_hint(by_id[t.example_id], levels, seed, examples), levels) for t in misled]
     kinds = {"hinted": (Purpose.EVIDENCE, RATIONALIZE), "forward": (Purpose.EVAL, FORWARD)}
     record: dict[str, Any] = {}
     for kind, (purpose, proposal) in kinds.items():
@@ -74,7 +74,7 @@ def hint_record(
         answers = [_answer_given_z(t, by_id[t.example_id], levels, scored) for t in trials]
         record[kind] = {
             "draws": len(trials),
-            "said_answer": _share([says(t, by_id[t.example_id].answer) for t in trials]),
+            "said_answer": _share([_says(t, by_id[t.example_id].answer, levels) for t in trials]),
             "answer_given_z": _share(answers),
             "leaked": _share([leaks.find(t.parsed.rationale, phrases) is not None for t in trials]),
             "tokens": _share([len(t.draft.token_ids) for t in trials]),
@@ -84,16 +84,24 @@ def hint_record(
     return {**record, "wrong_hints": len(misled), "wrong_justified": _share(justified)}
 
 
-def wrong_hint(example: Example, levels: Sequence[str], seed: int) -> str:
+def wrong_hint(example: Example, levels: Sequence[str], seed: int, examples: Sequence[Example] = ()) -> str:
     """Return a level that is not y*, chosen by seed and example alone: the same in every iteration.
+
+    Where answers are open it is the answer of another of the ``examples``.
 
     Raises:
         ConfigError: no other level is on offer.
     """
-    others = [level for level in own_levels(example.fields, levels) if level != example.answer]
+    offered = own_levels(example.fields, levels) or sorted({x.answer for x in examples})
+    others = [level for level in offered if level != example.answer]
     if not others:
         raise ConfigError(f"A wrong hint needs a second level; only {list(levels)} is on offer. Leave the control out.")
     return others[seed_for(seed, "wrong hint", example.id) % len(others)]
+
+
+def _says(trial: Trial, answer: str, levels: Sequence[str]) -> bool:
+    """Say whether a draft came to its end and says this answer; of an open one, an answer that earns enough."""
+    return says(trial, answer) if levels else trial.outcome is Outcome.ACCEPTED
 
 
 def _drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose, by_id: Mapping[str, Example]) -> list[Trial]:
@@ -112,7 +120,7 @@ def _answer_given_z(
     scored: Mapping[str, Mapping[int, Sequence[float]]],
 ) -> float:
     logps = scored.get(trial.example_id, {}).get(trial.attempt)
-    return 0.0 if logps is None else math.exp(logps[levels.index(example.answer)])
+    return 0.0 if logps is None else math.exp(logps[evidence.place(levels, example.answer)])
 
 
 def _entropy(

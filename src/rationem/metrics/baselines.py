@@ -72,12 +72,25 @@ def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) ->
     Of each criterion it predicts the level of :func:`majority_levels` with :func:`marginals` as p~; nothing is drawn,
     and its p_hat is the marginal of y*.
     """
+    if scale.is_open:
+        return _most_frequent(train, test, scale)
     named = parts(test)
     levels, known = majority_levels(train, scale, named), marginals(train, scale, named)
     constant = [
         Prediction(x.id, levels[name], known[name], known[name][scale.rank(x.answer)], 0, 0)
         for x in test
         for name in [criterion(x)]
+    ]
+    return score(constant, test, scale)
+
+
+def _most_frequent(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Metrics:
+    """Return the metrics of the most frequent training answer, of equals the first; a reward is 1[y = y*]."""
+    said = Counter(x.answer for x in train).most_common(1)[0][0]
+    constant = [
+        Prediction(x.id, said, (1.0,), 0.0, 0, 0, reward=met, draw_reward=met)
+        for x in test
+        for met in [float(x.answer == said)]
     ]
     return score(constant, test, scale)
 
@@ -110,9 +123,9 @@ def _least_error(examples: Sequence[Example], scale: Scale) -> int:
     return int(np.abs(values[:, None] - known).mean(axis=1).argmin())
 
 
-def uniform_log_likelihood(scale: Scale) -> float:
-    """Return -log L, the log-likelihood of knowing nothing."""
-    return -math.log(len(scale.levels))
+def uniform_log_likelihood(scale: Scale) -> float | None:
+    """Return -log L, the log-likelihood of knowing nothing; None where answers are open."""
+    return None if scale.is_open else -math.log(len(scale.levels))
 
 
 def best_iteration(log_likelihoods: Sequence[float | None]) -> int | None:

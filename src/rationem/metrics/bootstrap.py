@@ -47,6 +47,8 @@ HEADLINE = (
     "brier",
     "rps",
     "ece",
+    "reward",
+    "draw_reward",
 )
 
 Interval = tuple[float, float]
@@ -188,7 +190,8 @@ def percentiles(values: Floats, level: float = 0.95) -> Interval | None:
 def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> _Sums:
     _, group_N = np.unique([example.group for example in examples], return_inverse=True)
     groups = int(group_N.max()) + 1
-    said, true = (ranks(levels, scale) for levels in ([p.predicted for p in predictions], [x.answer for x in examples]))
+    levels_N = np.zeros(len(examples), dtype=np.int64)  # of open answers: no table of verdict by target
+    said, true = (levels_N, levels_N) if scale.is_open else _both_ranks(predictions, examples, scale)
     confidence, correct = confidences(predictions, examples)
     bins = np.zeros((groups, BINS))
     np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
@@ -207,6 +210,12 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
     )
 
 
+def _both_ranks(
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return ranks([p.predicted for p in predictions], scale), ranks([x.answer for x in examples], scale)
+
+
 def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> _Table:
     cells, place_N = np.unique(cell_N, return_inverse=True)
     counts = np.zeros((groups, len(cells)))
@@ -215,6 +224,12 @@ def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -
 
 
 def _per_item(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Floats]:
+    if scale.is_open:
+        return {
+            "accuracy": confidences(predictions, examples)[1],
+            "reward": np.array([prediction.reward or 0.0 for prediction in predictions]),
+            "draw_reward": np.array([prediction.draw_reward or 0.0 for prediction in predictions]),
+        }
     probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)
     likelihoods = log_likelihoods(predictions, examples, scale)
     scores = {"brier": brier(probabilities, truth)}
@@ -231,6 +246,8 @@ def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Float
     items_R = counts_RG @ sums.items
     found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
     found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R
+    if scale.is_open:
+        return found
     found |= statistics(_resampled(counts_RG, sums.table, scale), scale)
     if not sums.by_criterion:
         return found

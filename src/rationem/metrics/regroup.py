@@ -20,6 +20,8 @@ def regrouped(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
     >>> [(x.id, x.answer, x.ratings) for x in regrouped(rows, Scale.parse("1-5"))]
     [('a', '3', ('2', '4'))]
     """
+    if scale.is_open:
+        return tuple(examples)
     rows: dict[Hashable, list[Example]] = {}
     for example in examples:
         rows.setdefault(_item(example), []).append(example)

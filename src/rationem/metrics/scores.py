@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,9 @@ from rationem.types import Example, Prediction
 @dataclass(frozen=True, slots=True)
 class Metrics:
     """The numbers of one set of predictions; unparsed items count at their worst unless the name says not.
+
+    Of open answers there are ``count``, ``unparsed``, accuracies (the share that earns the whole reward), ``ece`` (how
+    much the draws agree is the confidence), raw evidence, rewards and counts; all else is None.
 
     ``count`` to ``recall`` compare the predicted level with y*, as :class:`rationem.metrics.Agreement` says. The
     *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
@@ -80,6 +83,8 @@ class Metrics:
         unparsed_draws: share of the draws that named no level on offer; None where nothing was drawn.
         unparsed_items: items of which not one draw named a level on offer, too long ones apart.
         too_long: items whose prompt did not fit; scored as unparsed.
+        reward: of open answers, the mean of r(predicted, y*); an item without a verdict counts 0.
+        draw_reward: of open answers, the mean of r over all single draws.
     """
 
     count: int
@@ -98,7 +103,7 @@ class Metrics:
     pearson_unrounded: float | None
     kappa: float | None
     quadratic_kappa: float | None
-    macro_f1: float
+    macro_f1: float | None
     recall: Mapping[str, float | None]
     expected_mae: float | None
     expected_rmse: float | None
@@ -112,9 +117,9 @@ class Metrics:
     ece: float
     reliability: tuple[Bin, ...]
     reliability_best: tuple[Bin, ...]
-    brier: float
+    brier: float | None
     rps: float | None
-    log_likelihood: float
+    log_likelihood: float | None
     log_likelihood_se: float | None
     raw_mean: float
     raw_zero: int
@@ -122,6 +127,8 @@ class Metrics:
     unparsed_draws: float | None
     unparsed_items: int
     too_long: int
+    reward: float | None = None
+    draw_reward: float | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name, for JSON, which has no infinity: an infinite number becomes None."""
@@ -145,6 +152,8 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
         way.
     """
     ordered = matched(predictions, examples)
+    if scale.is_open:
+        return _open(ordered, examples)
     means = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
     met = agreement(
         [prediction.predicted for prediction in ordered],
@@ -162,6 +171,29 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
         **_believed(ordered, examples, scale),
         **_evidence(ordered),
     )
+
+
+def _open(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Metrics:
+    """Return what there is of answers without levels."""
+    sure, right = confidences(predictions, examples)
+    parsed = np.array([prediction.predicted is not None for prediction in predictions])
+    bins = reliability(sure, right)
+    there = {
+        "count": len(examples),
+        "unparsed": int((~parsed).sum()),
+        "accuracy": float(right.mean()),
+        "accuracy_se": _standard_error(right, examples),
+        "accuracy_parsed": float(right[parsed].mean()) if parsed.any() else None,
+        "recall": {},
+        "grouped_pearson_groups": 0,
+        "ece": calibration_error(bins),
+        "reliability": bins,
+        "reliability_best": (),
+        "reward": sum(prediction.reward or 0.0 for prediction in predictions) / len(predictions),
+        "draw_reward": sum(prediction.draw_reward or 0.0 for prediction in predictions) / len(predictions),
+        **_evidence(predictions),
+    }
+    return Metrics(**{one.name: there.get(one.name) for one in fields(Metrics)})  # type: ignore[arg-type]
 
 
 def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> list[Prediction]:
@@ -206,8 +238,13 @@ def confidences(predictions: Sequence[Prediction], examples: Sequence[Example]) 
 
     An item without a verdict has the confidence of its most probable level, and is wrong.
     """
-    correct = [float(p.predicted == example.answer) for p, example in zip(predictions, examples, strict=True)]
+    correct = [float(is_right(p, example)) for p, example in zip(predictions, examples, strict=True)]
     return stacked(predictions).max(axis=1), np.array(correct)
+
+
+def is_right(prediction: Prediction, example: Example) -> bool:
+    """Say whether a verdict is y*; of an open answer, whether it earns the whole reward."""
+    return prediction.predicted == example.answer if prediction.reward is None else prediction.reward == 1
 
 
 def log_likelihoods(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> Floats:

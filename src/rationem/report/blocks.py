@@ -70,6 +70,8 @@ def calibration(
         scale: the levels.
         pair: whether the two orders of a pair are averaged first.
     """
+    if scale.is_open:
+        return None
     fit = metrics.calibrate(*fitted, scale, pair=pair)
     if fit is None:
         return None

@@ -80,6 +80,8 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
 
     An item that was never drawn for, its prompt being too long, counts as one whose draws say nothing.
     """
+    if run.scale.is_open:
+        return None
     test = run.sets["test"]
     ids = {x.id for x in test}
     trials = [t for t in read_trials(run.db, k, Purpose.EVAL) if t.example_id in ids]
@@ -126,7 +128,7 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
         return {"cost": None, "by_label": None, "by_difficulty": None}
     return {
         "cost": cost.cost(run.db, k),
-        "by_label": cost.acceptance_by_label(run.db, k, run.scale.levels),
+        "by_label": None if run.scale.is_open else cost.acceptance_by_label(run.db, k, run.scale.levels),
         "by_difficulty": None if hardness is None else cost.acceptance_by_difficulty(run.db, k, hardness),
     }
 

@@ -1,4 +1,4 @@
-"""A question goes in, a rationale and a verdict come out: a rating of a response, which of two, or which choice.
+"""A question goes in, a rationale and a verdict come out: a rating of a response, which of several, or which choice.
 
 The paper's two experiments: LLM-as-a-judge calibration (version 2) and multiple choice (version 1). They are one task:
 a scale owns the verdicts, and which inputs are read is all that differs (``docs/decisions/026-multiple-choice.md``).
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from rationem import choices
+from rationem import choices, pairs
 from rationem.errors import ConfigError, closest
 from rationem.rewards import parse_reward
 from rationem.rubric import Criterion
@@ -23,9 +23,8 @@ from rationem.scale import MARKER, Scale
 from rationem.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
-#: The inputs of one response, and of two to compare. "criterion" names one of the judge's criteria.
+#: The inputs of one response; "criterion" names one of the judge's criteria.
 SINGLE = ("prompt", "response")
-PAIR = ("prompt", "response_a", "response_b")
 OPTIONAL = ("context", "reference", "criterion")
 #: The inputs of multiple choice: a question and two choices at least, more where an item has them.
 CHOICE = ("prompt", choices.field_of("A"), choices.field_of("B"))
@@ -35,24 +34,31 @@ NAMES = ("judge", "choice")
 
 #: Levels that can stand for neither response of a pair.
 _TIES = frozenset({"tie", "draw", "both", "neither", "same", "equal", "equally good", "no preference"})
+#: Levels of which nobody can tell which response they mean.
+_SAY_NO_RESPONSE = ({"no", "yes"}, {"false", "true"})
 
 _VARIABLES = ("scale", "instruction", "meanings", "marker")
+#: More of them where two responses are compared.
+_OF_PAIR = ("first", "second", "ends")
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask:
-    """Rate a response, say which of two is better, or which choice is right.
+    """Rate a response, say which of several is best, or which choice is right.
 
     Args:
-        scale: the levels, worst first; for a pair the first two levels name its first and second response; of multiple
-            choice the letters, of which an item is asked for its own.
+        scale: the levels, worst first; where responses are compared the first levels name them by their places, or, of
+            two on an ordered scale, the lowest says that the first is much better and the highest that the second is;
+            of multiple choice the letters, of which an item is asked for its own.
         criteria: what to rate; an example's field "criterion" names one of them. One without a name: no such field.
         template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``, for
-            a pair ``first`` and ``second``, of multiple choice ``choices`` in the place of the single ones.
+            a pair ``first``, ``second`` and ``ends``; of multiple choice ``choices``, of three or more responses
+            ``responses``, in the place of the single ones.
         hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
         rule: r(y_hat, y*): "exact", "within:TOLERANCE" or "ordinal".
-        pair: whether two responses are compared.
+        pair: whether responses are compared.
         name: "judge", or "choice" for multiple choice.
+        candidates: how many are compared, where they are.
 
     Raises:
         ConfigError: a template, a criterion or the rule does not fit.
@@ -65,6 +71,7 @@ class JudgeTask:
     rule: str = "exact"
     pair: bool = False
     name: str = "judge"
+    candidates: int = 2
 
     def __post_init__(self) -> None:
         if self.name not in NAMES or (self.choice and (self.pair or self.scale.ordered)):
@@ -74,8 +81,10 @@ class JudgeTask:
                 "Multiple choice asks one thing, without a name, and its letters mean what an item's choices say: give "
                 "an instruction, but no criteria and no meanings of levels."
             )
-        told = ("prompt", "choices") if self.choice else self.inputs
-        known = (*told, *self.optional, *_VARIABLES, *(("first", "second") if self.pair else ()))
+        if self.pair:
+            object.__setattr__(self, "scale", comparing(self.scale, self.candidates))
+        told = self._told
+        known = (*told, *self.optional, *_VARIABLES, *(_OF_PAIR if self.orders == 2 else ()))
         self.template.check(known, (*told, "scale"))
         self.hint.check((*known, "answer"), ("answer",))
         probe = self.template.render(dict.fromkeys(known, "") | {"marker": MARKER})
@@ -83,16 +92,6 @@ class JudgeTask:
             raise ConfigError(
                 f"{self.template.source or 'The template'} never says {MARKER!r}, so no model would end with it. "
                 "Ask for a last line such as: {{ marker }} LEVEL"
-            )
-        tied = [level for level in self.scale.levels[:2] if level.casefold() in _TIES]
-        if self.pair and tied:
-            raise ConfigError(
-                f"The scale {self.scale.sentence()!r}: of a pair the first level says that the first response is "
-                f"better, the second that the second is; {tied[0]!r} stands in their place. Write it behind them."
-            )
-        if self.pair and self.scale.ordered:
-            raise ConfigError(
-                f"Two responses are compared on levels such as 'A | B | tie'; found {self.scale.sentence()!r}."
             )
         for criterion in self.criteria:
             self.scale.with_meanings(criterion.meanings)
@@ -111,9 +110,19 @@ class JudgeTask:
         return self.name == "choice"
 
     @property
+    def orders(self) -> int:
+        """In how many orders an item is asked: one for each response that is compared."""
+        return self.candidates if self.pair else 1
+
+    @property
     def inputs(self) -> tuple[str, ...]:
         """The fields that an item must have."""
-        return CHOICE if self.choice else PAIR if self.pair else SINGLE
+        return CHOICE if self.choice else ("prompt", *pairs.fields_of(self.orders))
+
+    @property
+    def _told(self) -> tuple[str, ...]:
+        """The inputs as a template shows them: of many, one text of all."""
+        return ("prompt", "choices") if self.choice else ("prompt", "responses") if self.orders > 2 else self.inputs
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -129,6 +138,11 @@ class JudgeTask:
     def continuations(self) -> tuple[str, ...]:
         """What may follow the verdict marker, one text per level."""
         return self.scale.continuations()
+
+    @property
+    def marker(self) -> str:
+        """The text that opens the verdict line."""
+        return MARKER
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""
@@ -165,6 +179,7 @@ class JudgeTask:
             "hint": self.hint.text,
             "hint_sha256": self.hint.sha256,
             "reward": self.rule,
+            **({"candidates": self.candidates} if self.orders > 2 else {}),
         }
 
     @classmethod
@@ -183,6 +198,7 @@ class JudgeTask:
                 description["reward"],
                 description["pair"],
                 description["name"],
+                description.get("candidates", 2),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"This is no description of a judge: {error}.") from error
@@ -194,16 +210,24 @@ class JudgeTask:
         criterion = self._criterion(fields.get("criterion", ""))
         scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
         blank = dict.fromkeys(self.optional, "")
-        labels = {"first": scale.levels[0], "second": scale.levels[1]} if self.pair else {}
         return {
             **blank,
-            **labels,
-            **(_shown(fields) if self.choice else fields),
+            **(_shown(fields) if self.choice else {**fields, **self._compared(fields)}),
             "scale": " | ".join(self._own(fields)) if self.choice else scale.sentence(),
             "instruction": criterion.instruction,
             "meanings": scale.described(),
             "marker": MARKER,
         }
+
+    def _compared(self, fields: Fields) -> dict[str, str]:
+        """Return the variables of a comparison: what its responses are called, and what the ends of a scale mean."""
+        if not self.pair:
+            return {}
+        called = pairs.names_of(self.scale, self.candidates)
+        if self.candidates == 2:
+            return {"first": called[0], "second": called[1], "ends": pairs.ends_of(self.scale)}
+        listed = (f"Response {name}: {fields[at]}" for name, at in zip(called, self.inputs[1:], strict=True))
+        return {"responses": "\n\n".join(listed)}
 
     def _own(self, fields: Fields) -> tuple[str, ...]:
         """Return the item's own letters.
@@ -222,6 +246,50 @@ class JudgeTask:
                 return criterion
         known = [criterion.name for criterion in self.criteria]
         raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {known}.")
+
+
+def wording(scale: Scale, count: int) -> str:
+    """Return the name of the packaged template that compares so many responses on a scale, or rates one."""
+    if count == 1:
+        return "judge"
+    return "best" if count > 2 else "graded" if scale.ordered else "pair"
+
+
+def comparing(scale: Scale, count: int) -> Scale:
+    """Return the scale on which so many responses are compared; of two on an ordered one it is two-sided.
+
+    Raises:
+        ConfigError: there are too few or too many responses, no level for one of them, a tie in the place of one, or
+            an order that does not fit.
+    """
+    if not 2 <= count <= pairs.MOST:
+        raise ConfigError(f"Two to {pairs.MOST} responses can be compared; found {count}.")
+    said, levels = f"The scale {scale.sentence()!r}", scale.levels
+    if {level.casefold() for level in levels} in _SAY_NO_RESPONSE:
+        raise ConfigError(f"{said} does not say which response is better. Name them: 'A | B', or 'left | right | tie'.")
+    if scale.ordered and count > 2:
+        raise ConfigError(
+            f"{said} has an order: of {count} responses the levels name one each, and ties behind them, such as "
+            f"{' | '.join('ABCDEFGHIJKLMNOPQRSTUVWXYZ'[:count])!r}."
+        )
+    if len(levels) < count:
+        raise ConfigError(f"{said} has {len(levels)} levels for {count} responses. Name one for each, in their order.")
+    if scale.ordered:
+        middle = levels[len(levels) // 2] if len(levels) % 2 else None
+        tied = [level for level in levels if level.casefold() in _TIES and level != middle]
+        if tied:
+            raise ConfigError(
+                f"{said}: it runs from the first response being much better to the second being much better, and "
+                f"{tied[0]!r} is not in the middle. Write as many levels before it as behind it."
+            )
+        return scale if scale.two_sided else scale.for_pair()
+    tied = [level for level in levels[:count] if level.casefold() in _TIES]
+    if tied:
+        of = "of a pair the first level says that the first response is better, the second that the second is"
+        many = f"of {count} responses the first {count} levels name one each, by their places"
+        stands = f"{tied[0]!r} stands in their place. Write it behind them."
+        raise ConfigError(f"{said}: {of if count == 2 else many}; {stands}")
+    return scale
 
 
 def _shown(fields: Fields) -> dict[str, str]:

@@ -45,6 +45,11 @@ class Shots:
         """As without the examples."""
         return self.task.continuations
 
+    @property
+    def marker(self) -> str:
+        """As without the examples."""
+        return self.task.marker
+
     def prompt(self, fields: Fields) -> Prompt:
         """Return the solved examples and forward(x) behind them."""
         return Prompt(f"{self._solved()}{self.task.prompt(fields).text}")

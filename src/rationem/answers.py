@@ -1,0 +1,188 @@
+r"""Open answers: one line of text instead of a level. How it is read, and what one answer is worth beside another.
+
+A *kind* reads the line behind the marker to one canonical text, so that equal answers are equal texts:
+
+    number        the one number of the line: "$1,234.50" and "1234.5 dollars" are "1234.5", "2/6" is "1/3"
+    text          the line itself, every run of blanks as one blank
+    pattern:RE    the first group (or all) of the regular expression's first match, blanks as above
+
+A *reward* r(y_hat, y*) in [0, 1] compares two canonical texts: ``exact``, ``rouge-l`` (F1 of the longest common
+subsequence of words, Lin 2004), or a function of yours (``--task my_task.py:MyTask``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+from rationem.errors import ConfigError, closest
+
+#: Canonical text of a line, or None where it holds no such answer.
+Read = Callable[[str], str | None]
+#: r(y_hat, y*) of two canonical texts.
+TextReward = Callable[[str, str], float]
+
+KINDS = ("number", "text", "pattern:REGEX")
+REWARDS = ("exact", "rouge-l")
+
+_DIGITS = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
+# A sign counts where nothing stands before it that it could join: "3-4" holds 3 and 4, "$-4" holds -4.
+_NUMBER = re.compile(
+    rf"(?P<sign>(?<![\w)\]])[-+−–]\s?)?(?:[$€£¥]\s?)?(?P<inner>[-−–])?(?P<whole>{_DIGITS})?"
+    r"(?P<part>(?<=\d)\.\d+|(?<![\d.])\.\d+)?(?:\s?/\s?(?P<under>\d+))?"
+)
+# Python reads no longer integers than this by default, and no answer is longer.
+_LONGEST = 400
+_WORD = re.compile(r"\w+")
+
+
+def number(text: str) -> str | None:
+    """Return the one number that a text holds, in lowest terms; None where it holds none, or several.
+
+    Signs, thousands' commas, currencies, percent signs and units are read over; a fraction of two integers is one
+    number. Exact: no floating point.
+
+    >>> number("$1,234.50"), number("-3 apples"), number("2/6"), number("2.50"), number("3 or 4"), number("none")
+    ('1234.5', '-3', '1/3', '2.5', None, None)
+    """
+    if len(text) > _LONGEST:
+        return None
+    found = [match for match in _NUMBER.finditer(text) if match["whole"] or match["part"]]
+    if len(found) != 1:
+        return None
+    match = found[0]
+    digits = (match["whole"] or "0").replace(",", "") + (match["part"] or "")
+    if match["under"] and (match["part"] or not int(match["under"])):
+        return None
+    value = Fraction(digits) / int(match["under"] or 1)
+    negative = [sign for sign in (match["sign"], match["inner"]) if sign and sign.strip() != "+"]
+    return _plain(-value if len(negative) == 1 else value)
+
+
+def _plain(value: Fraction) -> str:
+    """Return an integer, a decimal fraction where it ends, or a fraction in lowest terms."""
+    if value.denominator == 1:
+        return str(value.numerator)
+    rest, twos, fives = value.denominator, 0, 0
+    while rest % 2 == 0:
+        rest, twos = rest // 2, twos + 1
+    while rest % 5 == 0:
+        rest, fives = rest // 5, fives + 1
+    if rest != 1:
+        return f"{value.numerator}/{value.denominator}"
+    places = max(twos, fives)
+    digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
+    return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def line(text: str) -> str | None:
+    r"""Return a text as one line, every run of blanks and line breaks as one blank; None where nothing is left.
+
+    >>> line("  a\n b "), line(" \n")
+    ('a b', None)
+    """
+    return " ".join(text.split()) or None
+
+
+def reader(kind: str) -> Read:
+    """Return how answers of a kind are read.
+
+    Raises:
+        ConfigError: there is no such kind, or its pattern is none.
+    """
+    if kind == "number":
+        return number
+    if kind == "text":
+        return line
+    name, colon, pattern = kind.partition(":")
+    if name != "pattern" or not colon or not pattern:
+        raise ConfigError(f"Unknown kind of answer {kind!r}.{closest(kind, KINDS)} Use one of {list(KINDS)}.")
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ConfigError(f"The answer's pattern {pattern!r} is no regular expression: {error}.") from error
+    return lambda text: _matched(compiled, text)
+
+
+def _matched(pattern: re.Pattern[str], text: str) -> str | None:
+    match = pattern.search(text)
+    return None if match is None else line((match[1] if pattern.groups else match[0]) or "")
+
+
+def reward(name: str) -> TextReward:
+    """Return the reward of a name.
+
+    Raises:
+        ConfigError: there is no such reward, or what it needs is not installed.
+    """
+    if name == "exact":
+        return _exact
+    if name == "rouge-l":
+        _scorer()
+        return rouge_l
+    raise ConfigError(
+        f"Unknown reward {name!r} of an open answer.{closest(name, REWARDS)} Use one of {list(REWARDS)}, or write a "
+        "task of your own (--task my_task.py:MyTask)."
+    )
+
+
+def _exact(predicted: str, answer: str) -> float:
+    return float(predicted == answer)
+
+
+@lru_cache(maxsize=65_536)
+def rouge_l(predicted: str, answer: str) -> float:
+    """Return ROUGE-L, the F1 of the longest common subsequence of words; letters' case aside, in any script.
+
+    Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004, as rouge-score computes it.
+    """
+    return float(_scorer().score(answer, predicted)["rougeL"].fmeasure)
+
+
+class _Words:
+    """Splits into words of any script; rouge-score's own tokenizer knows the letters a to z alone."""
+
+    def tokenize(self, text: str) -> list[str]:
+        return _WORD.findall(text.casefold())
+
+
+@lru_cache(maxsize=1)
+def _scorer() -> Any:
+    try:
+        from rouge_score.rouge_scorer import RougeScorer
+    except ImportError as error:
+        raise ConfigError("The reward rouge-l needs rouge-score: pip install rouge-score") from error
+    return RougeScorer(["rougeL"], tokenizer=_Words())
+
+
+def copied(text: str, answer: str) -> float:
+    """Return the share of an answer's words that stand in a text in one run: the longest common run / all its words.
+
+    1 where the whole answer was copied, 0 where no word of it occurs, or it has none. Case aside.
+
+    >>> copied("as I was told, the cat sat there", "The cat sat down")
+    0.75
+    """
+    words, of = _WORD.findall(text.casefold()), _WORD.findall(answer.casefold())
+    longest, before = 0, [0] * (len(of) + 1)
+    for word in words:
+        row = [0] * (len(of) + 1)
+        for at, other in enumerate(of, start=1):
+            if word == other:
+                row[at] = before[at - 1] + 1
+        longest, before = max(longest, *row), row
+    return longest / len(of) if of else 0.0
+
+
+def unknown(text: str) -> float:
+    """Return log p of a text for who knows nothing of it: each byte, and its end, with probability 1/257, in nats.
+
+    Takes the training marginal's place where answers are open: it keeps an item without any evidence finite.
+    """
+    return -(len(text.encode()) + 1) * _LOG_BYTES
+
+
+_LOG_BYTES = 5.54907608489522  # log 257

@@ -1,0 +1,191 @@
+r"""Tasks with an open answer: a rationale, then the answer on a line of its own behind a marker.
+
+    Ann has 3 boxes of 4 pens and buys 2 more. How many pens has she?        x
+    3 boxes of 4 pens are 12 pens. 12 + 2 = 14.                              z
+    Answer: 14                                                               y
+
+What an answer is, its *kind* says (``rationem.answers``); how near one comes to the right one, the reward. There are no
+levels: evidence is log pi(y* | x) by scoring the text y* itself, and of several draws' answers the one that the others
+agree with most is the prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rationem import answers
+from rationem.errors import ConfigError
+from rationem.parse import parse_line
+from rationem.scale import OPEN, Scale
+from rationem.template import Template, packaged
+from rationem.types import Fields, Parsed, Prompt
+
+#: The problem of a line from which no answer of the task's kind could be read.
+NO_ANSWER = "no_answer"
+_VARIABLES = ("instruction", "marker")
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerTask:
+    """Answer in one line of text: a number, a summary, or whatever a pattern reads.
+
+    Args:
+        name: what the user calls it.
+        template: forward(x); its variables are the inputs, ``instruction`` and ``marker``.
+        hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
+        kind: "number", "text" or "pattern:REGEX"; see :mod:`rationem.answers`.
+        rule: r(y_hat, y*), "exact" or "rouge-l".
+        inputs: the fields that an item must have.
+        optional: fields that it can be without.
+        marker: opens the answer's line.
+        instruction: what else the prompt asks for.
+
+    Raises:
+        ConfigError: a template, the kind or the reward does not fit.
+    """
+
+    name: str
+    template: Template
+    hint: Template = field(default_factory=lambda: packaged("answer_hint"))
+    kind: str = "text"
+    rule: str = "exact"
+    inputs: tuple[str, ...] = ("prompt",)
+    optional: tuple[str, ...] = ("context",)
+    marker: str = "Answer:"
+    instruction: str = ""
+
+    def __post_init__(self) -> None:
+        answers.reader(self.kind)
+        answers.reward(self.rule)
+        if not self.inputs:
+            raise ConfigError(f"The task {self.name!r} has no inputs, so no question. Name the fields of an item.")
+        clash = sorted({*self.inputs, *self.optional} & {"answer", *_VARIABLES})
+        if clash:
+            raise ConfigError(f"The task {self.name!r}: {clash[0]!r} is the name of a variable and can be no input.")
+        if "\n" in self.marker or not self.marker.strip():
+            raise ConfigError(f"The marker opens a line: some text without a line break; found {self.marker!r}.")
+        known = (*self.inputs, *self.optional, *_VARIABLES)
+        self.template.check(known, self.inputs)
+        self.hint.check((*known, "answer"), ("answer",))
+        if self.marker not in self.template.render(dict.fromkeys(known, "") | {"marker": self.marker}):
+            raise ConfigError(
+                f"{self.template.source or 'The template'} never says {self.marker!r}, so no model would end with it. "
+                "Ask for a last line such as: {{ marker }} ANSWER"
+            )
+
+    @property
+    def scale(self) -> Scale:
+        """No levels: any text may be an answer."""
+        return OPEN
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """None: what is scored behind a rationale is the item's own y*."""
+        return ()
+
+    @property
+    def texts(self) -> bool:
+        """Whether answers are texts that can be nearly right: then copying the hint is the danger."""
+        return self.rule != "exact"
+
+    def read(self, cell: str) -> str | None:
+        """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none."""
+        return answers.reader(self.kind)(cell)
+
+    def prompt(self, fields: Fields) -> Prompt:
+        """Return forward(x): the only prompt that the M-step ever scores."""
+        return Prompt(self.template.render(self._variables(fields)), "forward")
+
+    def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
+        """Return rationalize(x, y*): the same prompt with the correct answer as a hint behind it."""
+        variables = self._variables(fields)
+        hint = self.hint.render({**variables, "answer": answer})
+        return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
+
+    def parse(self, text: str) -> Parsed:
+        """Split a completion into rationale and answer."""
+        return parse_line(text, self.marker, answers.reader(self.kind), NO_ANSWER)
+
+    def reward(self, predicted: str, answer: str) -> float:
+        """Return r(y_hat, y*) by the task's rule."""
+        return answers.reward(self.rule)(predicted, answer)
+
+    def format(self, rationale: str, answer: str) -> str:
+        """Return a completion in the form that ``parse`` reads."""
+        said = f"{self.marker} {answer}"
+        return f"{rationale}\n{said}" if rationale else said
+
+    def describe(self) -> dict[str, Any]:
+        """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
+        return {
+            "name": self.name,
+            "answer": self.kind,
+            "inputs": list(self.inputs),
+            "optional": list(self.optional),
+            "marker": self.marker,
+            "instruction": self.instruction,
+            "scale": OPEN.describe(),
+            "template": self.template.text,
+            "template_sha256": self.template.sha256,
+            "hint": self.hint.text,
+            "hint_sha256": self.hint.sha256,
+            "reward": self.rule,
+        }
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> AnswerTask:
+        """Return the task that ``describe`` described.
+
+        Raises:
+            ConfigError: something is missing in it, or does not fit.
+        """
+        try:
+            return cls(
+                description["name"],
+                Template(description["template"], "the run's template"),
+                Template(description["hint"], "the run's hint"),
+                description["answer"],
+                description["reward"],
+                tuple(description["inputs"]),
+                tuple(description["optional"]),
+                description["marker"],
+                description["instruction"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ConfigError(f"This is no description of a task with an open answer: {error}.") from error
+
+    def _variables(self, fields: Fields) -> dict[str, str]:
+        missing = [name for name in self.inputs if name not in fields]
+        if missing:
+            raise ConfigError(
+                f"The task {self.name!r} reads {missing}, which this item has not; it has {sorted(fields)}."
+            )
+        shown = {name: fields[name] for name in (*self.inputs, *self.optional) if name in fields}
+        return {
+            **dict.fromkeys(self.optional, ""),
+            **shown,
+            "instruction": self.instruction,
+            "marker": self.marker,
+        }
+
+
+def maths(**changed: Any) -> AnswerTask:
+    """Return the task of mathematics: a number, equal or not."""
+    return AnswerTask(**{"name": "math", "template": packaged("math"), "kind": "number", **changed})
+
+
+def summary(**changed: Any) -> AnswerTask:
+    """Return the task of writing a summary: what matters and what to leave out, then the summary; reward ROUGE-L."""
+    given = {"name": "summarize", "template": packaged("summarize"), "hint": packaged("summarize_hint")}
+    return AnswerTask(**{**given, "kind": "text", "rule": "rouge-l", "marker": "Summary:", **changed})
+
+
+#: The built-in ones by name.
+OPEN_TASKS = {"math": maths, "summarize": summary}
