@@ -20,7 +20,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 LAYERS = (
     {"types", "errors"},
     {"seeds", "parse", "progress", "supervisor"},
-    {"scale", "template"},
+    {"scale", "template", "answers"},
     {"rewards", "rubric", "pairs", "choices", "card", "metrics", "evidence"}
     | {"config", "chat", "elide", "leaks", "models"},
     {"selectors", "posterior"},
