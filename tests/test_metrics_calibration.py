@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rated import FOUR, TIE, guess, item, made_up
 from rationem import metrics
 from rationem.metrics.calibration import HIGHEST, LOWEST
-from rationem.pairs import both_orders
+from rationem.pairs import every_order
 from rationem.types import Example
 
 relaxed = settings(deadline=None, max_examples=40)
@@ -142,7 +142,7 @@ def test_overconfidence_is_softened_and_its_error_shrinks():
 
 def test_the_orders_of_a_pair_are_averaged_before_the_fit():
     pairs = [Example(str(n), {"response_a": "x", "response_b": "y"}, "AB"[n % 2], str(n)) for n in range(20)]
-    examples = both_orders(pairs, TIE)
+    examples = every_order(pairs, TIE)
     rng = np.random.default_rng(7)
     guesses = [guess(x.id, None, rng.dirichlet(np.ones(3))) for x in examples]
     got = metrics.calibrate(guesses, examples, TIE, pair=True)

@@ -12,7 +12,7 @@ from rationem import metrics
 from rationem.evaluate import predict
 from rationem.metrics.bootstrap import _statistics, _sums
 from rationem.metrics.criteria import COMPARING
-from rationem.pairs import both_orders
+from rationem.pairs import every_order
 from rationem.types import Example, Outcome
 
 ACROSS = {*COMPARING, "expected_pearson", "expected_pearson_unrounded", "length_bias"}
@@ -236,7 +236,7 @@ def test_asking_both_orders_of_a_pair_makes_no_number_surer():
     guesses, examples = made_up(TIE, 80, 6, lost=0)
     fields = {"prompt": "p", "response_a": "x", "response_b": "y"}
     given = [Example(x.id, fields, x.answer, x.group) for x in examples]
-    both = both_orders(given, TIE)
+    both = every_order(given, TIE)
     twice = [one for g in guesses for one in (g, replace(
         g, example_id=f"{g.example_id}~swapped", predicted={"A": "B", "B": "A"}.get(g.predicted, g.predicted),
         probabilities=(g.probabilities[1], g.probabilities[0], g.probabilities[2]),

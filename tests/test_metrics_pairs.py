@@ -4,7 +4,7 @@ import pytest
 
 from rated import TIE, guess
 from rationem import metrics
-from rationem.pairs import both_orders
+from rationem.pairs import every_order
 from rationem.types import Example
 
 
@@ -12,7 +12,7 @@ def pair(name, answer, ratings=()):
     return Example(name, {"prompt": name, "response_a": "x", "response_b": "y"}, answer, name, ratings)
 
 
-EXAMPLES = both_orders([pair("p", "A"), pair("q", "B"), pair("r", "tie"), pair("s", "A"), pair("t", "A")], TIE)
+EXAMPLES = every_order([pair("p", "A"), pair("q", "B"), pair("r", "tie"), pair("s", "A"), pair("t", "A")], TIE)
 #: In the given order, and swapped: right both times; always the first; a tie in one order only; none; wrong twice.
 SAID = ["A", "B", "A", "A", "tie", "B", "A", None, "B", "A"]
 GUESSES = [guess(x.id, said, (0.5, 0.25, 0.25)) for x, said in zip(EXAMPLES, SAID, strict=True)]
@@ -31,7 +31,7 @@ def test_every_number_by_hand():
 
 
 def test_two_lost_verdicts_are_not_consistent_and_a_tie_is():
-    examples = both_orders([pair("p", "tie")], TIE)
+    examples = every_order([pair("p", "tie")], TIE)
     lost = metrics.score_pairs([guess(x.id, None) for x in examples], examples, TIE)
     assert (lost.consistency, lost.strict, lost.first_position_rate, lost.unparsed) == (0, 0, None, 1)
     ties = metrics.score_pairs([guess(x.id, "tie") for x in examples], examples, TIE)
@@ -39,7 +39,7 @@ def test_two_lost_verdicts_are_not_consistent_and_a_tie_is():
 
 
 def test_a_judge_that_always_says_the_first_is_half_right_and_never_consistent():
-    examples = both_orders([pair(str(n), "AB"[n % 2]) for n in range(10)], TIE)
+    examples = every_order([pair(str(n), "AB"[n % 2]) for n in range(10)], TIE)
     got = metrics.score_pairs([guess(x.id, "A") for x in examples], examples, TIE)
     assert (got.strict, got.lenient, got.consistency, got.first_position_rate) == (0, 0.5, 0, 1)
 
@@ -52,7 +52,7 @@ def test_an_order_that_is_missing_is_an_error(kept):
 
 
 def test_orders_are_averaged_in_the_terms_of_the_given_one():
-    examples = both_orders([pair("p", "A"), pair("q", "B"), pair("r", "tie")], TIE)[:5]  # r in one order only
+    examples = every_order([pair("p", "A"), pair("q", "B"), pair("r", "tie")], TIE)[:5]  # r in one order only
     guesses = [
         guess("p", "A", (0.6, 0.3, 0.1), raw=0.5, draws=2, unparsed=1),
         guess("p~swapped", "A", (0.5, 0.2, 0.3), raw=0.3, draws=2),

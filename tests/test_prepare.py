@@ -114,8 +114,8 @@ def test_pairs_come_in_both_orders_in_every_set_and_stay_together():
             assert turned[name].fields["response_b"] == x.fields["response_a"]
             assert turned[name].answer == swap_level(x.answer, task.scale)
             assert turned[name].group == x.group
-    with pytest.raises(ConfigError, match="compared on levels"):
-        prepare(FitConfig(data=comparisons("12"), scale="1-2", response_col="left,right"))
+    with pytest.raises(ConfigError, match="'tie' is not in the middle"):
+        prepare(FitConfig(data=comparisons(["A", "B"]), scale="A < B < tie", response_col="left,right"))
 
 
 @pytest.mark.parametrize(

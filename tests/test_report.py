@@ -11,7 +11,7 @@ import pytest
 from rationem import metrics, report
 from rationem.data import expand_raters
 from rationem.ledger import Ledger
-from rationem.pairs import both_orders, swap_level
+from rationem.pairs import every_order, swap_level
 from rationem.report.sections import scored
 from rationem.report.tables import number, table, within
 from rationem.scale import Scale
@@ -211,7 +211,7 @@ def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
         fields = {"prompt": str(n), "response_a": "a", "response_b": "b"}
         return Example(f"p-{n}", fields, level, f"g{n}", (level, level, PAIRS.levels[(n + n // 3) % 3]))
 
-    given = {split: both_orders([pair(n) for n in range(start, start + 12)], PAIRS) for split, start in
+    given = {split: every_order([pair(n) for n in range(start, start + 12)], PAIRS) for split, start in
              (("train", 0), ("validation", 20), ("test", 40))}  # fmt: skip
     summary = write(tmp_path / "run", PAIRS, given, pair=True)
     block = summary["iterations"][1]["test"]

@@ -114,8 +114,8 @@ def test_a_pair_names_its_responses_by_the_levels():
     task = JudgeTask(Scale.parse("1 | 2 | same"), template=packaged("pair"), pair=True)
     text = task.prompt({"prompt": "Why?", "response_a": "first", "response_b": "second"}).text
     assert "Response 1: first\n\nResponse 2: second\n\nWhich response is better? Choose one of 1 | 2 | same." in text
-    with pytest.raises(ConfigError, match="compared on levels"):
-        JudgeTask(FIVE, template=packaged("pair"), pair=True)
+    with pytest.raises(ConfigError, match="does not compare"):
+        JudgeTask(Scale.parse("1 < 2 < 4"), template=packaged("pair"), pair=True)
 
 
 @given(text=st.text())

@@ -9,11 +9,11 @@ from typing import Any
 from rationem import choices, data
 from rationem.config import FitConfig
 from rationem.errors import BrokenFile, ConfigError, DataError
-from rationem.pairs import both_orders
+from rationem.pairs import every_order
 from rationem.rubric import Criterion, Rubric, read_rubric
 from rationem.scale import Scale
 from rationem.seeds import seed_for
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks.judge import JudgeTask, wording
 from rationem.template import Template, packaged, read_template
 from rationem.types import Example, Splits
 
@@ -28,7 +28,7 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
     """Return the task and the three sets that the configuration names.
 
     Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
-    all their ratings beside one label. Pairs come in both orders, in every set; a pair is never parted.
+    all their ratings beside one label. Comparisons come in every order, in every set; one is never parted.
 
     Raises:
         DataError: a file, column, level or text cannot be used.
@@ -57,13 +57,11 @@ def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
     """Refuse a test set that asks for something else than the data.
 
     Raises:
-        DataError: one holds pairs and the other single responses, or their criteria differ.
+        DataError: one holds more responses to compare than the other, or their criteria differ.
     """
     if tested is None:
         return
-    kinds = [
-        "multiple choice" if one.choice else "pairs" if one.pair else "single responses" for one in (loaded, tested)
-    ]
+    kinds = [_kind(one) for one in (loaded, tested)]
     if kinds[0] != kinds[1]:
         raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: what learns the one cannot be tested on the other.")
     names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
@@ -72,6 +70,14 @@ def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
             f"DATA is rated on {names[0]}, --test on {names[1]} ('' is a criterion without a name). Choose criteria "
             "that both have (--criterion NAME)."
         )
+
+
+def _kind(loaded: data.Loaded) -> str:
+    """Return what a set holds, in words."""
+    if loaded.choice:
+        return "multiple choice"
+    count = loaded.candidates
+    return "single responses" if count == 1 else "pairs" if count == 2 else f"{count} responses to compare"
 
 
 def lettered_alike(loaded: data.Loaded, tested: data.Loaded | None) -> tuple[data.Loaded, data.Loaded | None]:
@@ -106,7 +112,7 @@ def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) 
     validation, test = labelled(validation, loaded.scale), labelled(test, loaded.scale)
     notes["not_scored_without_majority"] = count - len(validation) - len(test)
     if loaded.pair:
-        train, validation, test = (both_orders(part, loaded.scale) for part in (train, validation, test))
+        train, validation, test = (every_order(part, loaded.scale) for part in (train, validation, test))
     return Splits(train, validation, test, notes)
 
 
@@ -155,13 +161,14 @@ def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> 
     Raises:
         ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
     """
-    usual = "choice" if loaded.choice else "pair" if loaded.pair else "judge"
-    wording = read_template(Path(config.template)) if config.template else packaged(usual)
+    usual = "choice" if loaded.choice else wording(loaded.scale, loaded.candidates)
+    template = read_template(Path(config.template)) if config.template else packaged(usual)
     usual = "choice_hint" if loaded.choice else "hint"
     hint = read_template(Path(config.hint_template)) if config.hint_template else packaged(usual)
     criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
     name = "choice" if loaded.choice else "judge"
-    return JudgeTask(loaded.scale, criteria, wording, hint, config.reward, loaded.pair, name)
+    count = max(loaded.candidates, 2)
+    return JudgeTask(loaded.scale, criteria, template, hint, config.reward, loaded.pair, name, count)
 
 
 def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
@@ -259,7 +266,8 @@ def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
     """Return the items that have a label to be scored against: without an order, those with a majority."""
-    return tuple(x for x in examples if scale.ordered or scale.majority(x.ratings or (x.answer,)) is not None)
+    always = scale.ordered and not scale.two_sided
+    return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
 
 
 def split_seed(config: FitConfig) -> int:

@@ -13,7 +13,7 @@ from rationem.scale import MARKER
 
 _ROLES = {
     "prompt": "the prompt (the question)",
-    "response": "the response to rate, or of two to compare: 'a,b'",
+    "response": "the response to rate, or of several to compare: 'a,b'",
     "choices": "the choices, or one each: 'a,b,c,d'",
     "reference": "a reference answer",
     "context": "a context",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rationem.choices import SUBJECT
 from rationem.data.columns import Columns, check_columns
@@ -11,6 +11,7 @@ from rationem.data.nested import opened
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank, text_of
 from rationem.errors import DataError
+from rationem.pairs import fields_of
 from rationem.scale import Scale
 
 
@@ -31,7 +32,7 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
         criterion: what to rate, "" where that has no name.
 
     Returns:
-        "prompt", and "response" or "response_a" and "response_b"; "reference", "context" and "criterion" where the
+        "prompt", and "response" or "response_a", "response_b", ...; "reference", "context" and "criterion" where the
         row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject" where it has one.
 
     Raises:
@@ -49,12 +50,11 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
 
 
 def _answers(row: Row, columns: Columns) -> dict[str, str]:
-    """Return the response, the two that are compared, or the choices."""
+    """Return the response, those that are compared, or the choices."""
     if columns.choices is not None:
         return read_choices(row, columns).fields
     names = columns.responses(row.cells)
-    roles = ("response",) if len(names) == 1 else ("response_a", "response_b")
-    return {role: read_text(row, name) for role, name in zip(roles, names, strict=True)}
+    return {role: read_text(row, name) for role, name in zip(fields_of(len(names)), names, strict=True)}
 
 
 def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object]:
@@ -85,6 +85,8 @@ def read_ratings(
             continue
         level = scale.level(cell)
         if level is None:
+            level = _by_column(cell, columns.responses(row.cells), scale)
+        if level is None:
             message = f"{row.source}: in column {name!r}, {scale.unknown(cell)}"
             raise UnknownRating(message, str(cell).strip())
         levels.append(level)
@@ -94,6 +96,13 @@ def read_ratings(
             f"{scale.sentence()!r}, or leave it out."
         )
     return tuple(levels)
+
+
+def _by_column(cell: object, responses: Sequence[str], scale: Scale) -> str | None:
+    """Return the level of the response whose column a cell names, where the levels call it otherwise."""
+    same = [at for at, name in enumerate(responses) if name.casefold() == str(cell).strip().casefold()]
+    by_place = len(responses) > 1 and not scale.ordered and len(same) == 1
+    return scale.levels[same[0]] if by_place and same[0] < len(scale.levels) else None
 
 
 def read_text(row: Row, column: str) -> str:

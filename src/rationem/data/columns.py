@@ -33,7 +33,7 @@ class Columns:
 
     Args:
         prompt: the question, or what the response answers.
-        response: the text that is rated; or the two that are compared, "a,b".
+        response: the text that is rated; or those that are compared, "a,b" or "a,b,c".
         rating: the human rating; a cell may hold a list of ratings, or several columns are named "r1,r2,r3".
         id: a unique name for the row; None numbers the rows.
         group: rows of one group never fall into different splits; None groups by the prompt.
@@ -70,6 +70,8 @@ class Columns:
         inputs = {self.prompt, asked, *_split(asked), self.reference, self.context}
         rated = {self.rating, *(column for _, column in self.criteria)}
         hidden = {self.rater, *rated, *(part for column in rated for part in _split(column))} - {None}
+        if len(set(_split(self.response))) < len(_split(self.response)):
+            raise ConfigError(f"Of the responses {self.response!r} two are one column. Name each column once.")
         if leaked := sorted(str(name) for name in inputs & hidden):
             what = "rating" if self.choices is None else "answer"
             raise ConfigError(f"The {what} column {leaked[0]!r} is also named as an input: a model would read it.")
@@ -80,9 +82,9 @@ class Columns:
         return (name,) if name in available else _split(name)
 
     def responses(self, available: Collection[str]) -> tuple[str, ...]:
-        """Return the column of the response, or a pair's two: "a,b" where no column has that whole name."""
+        """Return the column of the response, or those of several: "a,b" where no column has that whole name."""
         parts = _split(self.response)
-        return parts if self.response not in available and len(parts) == 2 else (self.response,)
+        return parts if self.response not in available and len(parts) > 1 else (self.response,)
 
     def choice_columns(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the one column of the choices, or theirs: split at commas where no column has that whole name."""

@@ -12,6 +12,7 @@ from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
+from rationem.pairs import candidates
 from rationem.scale import Scale
 from rationem.types import Example, Fields
 
@@ -136,10 +137,10 @@ def unique(examples: Iterable[Example], report: Report, counts: Counter[str]) ->
 
 
 def unify(examples: Sequence[Example], report: Report) -> tuple[Example, ...]:
-    """Return the examples that are of the first one's kind, pairs or single responses; report the others."""
+    """Return the examples that are of the first one's kind, as many responses compared or one; report the others."""
     kept = []
     for example in examples:
-        if ("response" in example.fields) == ("response" in examples[0].fields):
+        if candidates(example.fields) == candidates(examples[0].fields):
             kept.append(example)
         else:
             report(DataError(f"{example.source}: single responses and pairs in one set. Read them apart."))

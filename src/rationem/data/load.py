@@ -18,9 +18,10 @@ from rationem.data.presets import flatten_row
 from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sources import labels, scan_rows
 from rationem.data.suggest import suggest, typed
-from rationem.data.suggest_pair import suggest_pair, unclear
+from rationem.data.suggest_pair import meant, suggest_pair, unclear
 from rationem.data.unusable import notations, tally
 from rationem.errors import BrokenFile, ConfigError, DataError
+from rationem.pairs import candidates
 from rationem.rubric import Criterion
 from rationem.scale import POOLS, Scale
 from rationem.types import Example
@@ -56,7 +57,7 @@ class Loaded:
             ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no
             comma).
         criteria: what was rated; one without a name where there is only one.
-        pair: whether two responses are compared.
+        candidates: how many responses are compared; 1 where none are.
         choice: whether it is multiple choice.
     """
 
@@ -66,8 +67,13 @@ class Loaded:
     preset: str | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     criteria: tuple[Criterion, ...] = (Criterion(),)
-    pair: bool = False
+    candidates: int = 1
     choice: bool = False
+
+    @property
+    def pair(self) -> bool:
+        """Whether responses are compared."""
+        return self.candidates > 1
 
 
 def load(
@@ -123,6 +129,8 @@ def load(
             for _, row in rows:
                 check_columns(row, reading.columns.needed(row.cells))
         raise _no_scale(rows, reading.columns)
+    if scale.ordered and _compared(rows, reading.columns):
+        scale = _two_sided(scale)
     try:
         items = list(_rated(rows, reading, scale, report, counts))
     except UnknownRating as error:
@@ -139,7 +147,7 @@ def load(
         reading.preset.name if reading.preset else None,
         _notes(counts, examples, unused, reading) | _delimiters(tables),
         reading.criteria,
-        "response_a" in examples[0].fields,
+        candidates(examples[0].fields),
         reading.columns.choices is not None,
     )
 
@@ -269,7 +277,7 @@ def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
     asked = f"{rows[0][1].source}: what are the levels of the rating? The column {name!r} holds"
     shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
     held = f"{asked} {len(found)} different values: {shown}."
-    responses = next((pair for _, row in rows if len(pair := columns.responses(row.cells)) == 2), None)
+    responses = _compared(rows, columns)
     if responses is None:
         scale = suggest(found.elements())
         form = typed(scale or _ANY)
@@ -277,7 +285,20 @@ def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
         return NoScale(f"{held} {notations(found)}{told}", scale)
     scale = suggest_pair(found, responses)
     if scale is None:
-        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found)}", None)
-    first, second = responses
-    told = f"The first level means that {first!r} is better, the second that {second!r} is: `--scale {typed(scale)}`."
-    return NoScale(f"{held} {told}", scale)
+        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found, len(responses))}", None)
+    return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
+
+
+def _compared(rows: Iterable[tuple[str, Row]], columns: Columns) -> tuple[str, ...] | None:
+    """Return the columns of the responses that are compared, of the first row that has them; None where none are."""
+    if columns.choices is not None:
+        return None
+    return next((names for _, row in rows if len(names := columns.responses(row.cells)) > 1), None)
+
+
+def _two_sided(scale: Scale) -> Scale:
+    """Return the scale of a graded pair; one that cannot compare as it is, for the task to refuse it in full."""
+    try:
+        return scale.for_pair()
+    except ConfigError:
+        return scale

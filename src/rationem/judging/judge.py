@@ -129,13 +129,13 @@ class Judge:
         fast: bool = False,
         seed: int | None = None,
     ) -> list[Rating]:
-        """Rate items: fields "prompt" and "response" ("response_a", "response_b"), "context" and "reference" if any.
+        """Rate items: fields "prompt", "response" ("response_a", "response_b", ...), "context" and "reference" if any.
 
         Of multiple choice "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first.
 
-        ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each; a pair
-        is asked in both orders. An item's field "criterion" names what to rate; without it, a judge of several
-        criteria gives one rating per criterion, side by side.
+        ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each;
+        responses that are compared are asked in every order. An item's field "criterion" names what to rate; without
+        it, a judge of several criteria gives one rating per criterion, side by side.
 
         Args:
             items: mappings of field names to texts, or of the columns' names in training; others are not looked at.
@@ -199,7 +199,7 @@ class Judge:
 
     def chunk(self, plan: Plan) -> int:
         """Return how many cases to ask at once: a few batches, so that rows of like length can share one."""
-        return max(1, _BATCHES * self.batch_size // (plan.draws * (2 if self.task.pair else 1)))
+        return max(1, _BATCHES * self.batch_size // (plan.draws * self.task.orders))
 
     def decide(self, cases: Sequence[Case], plan: Plan, tick: Callable[[], None] = nothing) -> list[Rating]:
         """Return one rating per case; ``tick`` is called after every batch.

@@ -15,7 +15,8 @@ from rationem.choices import field_of
 from rationem.data import Row, read_choices
 from rationem.data.columns import Columns
 from rationem.errors import ConfigError, DataError
-from rationem.tasks.judge import PAIR, JudgeTask
+from rationem.pairs import fields_of as response_fields
+from rationem.tasks.judge import JudgeTask
 
 _OPTIONAL = ("reference", "context")
 _DOTS = '"..."'
@@ -77,9 +78,10 @@ def trained(columns: Columns, needed: Sequence[str]) -> dict[str, str | None]:
     if tuple(needed) == CHOICE:
         return {"prompt": columns.prompt, "choices": columns.choices, "context": columns.context}
     responses: dict[str, str | None] = {"response": columns.response}
-    if tuple(needed) == PAIR:
+    fields = response_fields(len(needed) - 1)
+    if len(fields) > 1:
         parts = [part.strip() for part in columns.response.split(",")]
-        responses = dict(zip(PAIR[1:], parts if len(parts) == 2 else (None, None), strict=True))
+        responses = dict(zip(fields, parts if len(parts) == len(fields) else [None] * len(fields), strict=True))
     return {"prompt": columns.prompt, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
 
 

@@ -9,7 +9,7 @@ from rationem import choices
 from rationem.card import Card
 from rationem.elide import elide, longest_response
 from rationem.errors import ConfigError, DataError, closest
-from rationem.pairs import swapped
+from rationem.pairs import turned
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Fields, Prompt
 
@@ -20,7 +20,7 @@ class Case:
 
     Args:
         criterion: its name, "" where the judge has one without a name.
-        prompts: what to ask: one prompt, or a pair in both orders; none where the item cannot be used.
+        prompts: what to ask: one prompt, or one for each order of a comparison; none where the item cannot be used.
         problem: why it cannot be used.
         too_long: whether the prompts do not fit; then they are not sent.
         elided: characters left out of the responses so that the prompts fit.
@@ -112,9 +112,7 @@ def _case(fields: Fields, criterion: str, card: Card, task: JudgeTask, engine: E
     example = Example("", {**fields, "criterion": criterion} if criterion else fields, task.levels[0], "")
     if card.elide:
         example = _shortened(example, card.max_prompt_tokens, task, engine)
-    prompts = [task.prompt(example.fields)]
-    if task.pair:
-        prompts.append(task.prompt(swapped(example, task.scale).fields))
+    prompts = [task.prompt(turned(example, task.scale, turn).fields) for turn in range(task.orders)]
     longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
     if longest <= card.max_prompt_tokens:
         offered = choices.offered(example.fields, task.levels)

@@ -136,33 +136,34 @@ def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task
         )
         progress.say(f"Reading {', '.join(told)}.")
     roles = {field: name for field, name in found.items() if _role(field) == field}
-    two = [found[field] for field in names if field in found and field not in roles]
-    return roles | ({"response": _both(source, two)} if len(two) == 2 else {})
+    several = [found[field] for field in names if field in found and field not in roles]
+    return roles | ({"response": _together(source, several)} if len(several) == task.orders > 1 else {})
 
 
 def _role(field: str) -> str:
     return "response" if field.startswith("response") else field
 
 
-def _both(source: Source, names: Sequence[str]) -> str:
+def _together(source: Source, names: Sequence[str]) -> str:
     for name in names:
         if "," in name or name != name.strip():
             raise DataError(
-                f"{source.path}: rename the column {name!r}: of two responses, none may hold a comma or "
+                f"{source.path}: rename the column {name!r}: of several responses, none may hold a comma or "
                 "begin or end with a blank."
             )
     return ",".join(names)
 
 
 def check_inputs(read: Reading, names: Collection[str], task: JudgeTask) -> None:
-    """Raise ConfigError where what is read is of another task: one response, two to compare, or choices."""
+    """Raise ConfigError where what is read is of another task: one response, several to compare, or choices."""
     if task.choice != (read.columns.choices is not None):
         wanted = "answers multiple choice" if task.choice else "rates responses"
         read_from = f"the preset {read.preset.name}" if read.preset else "these columns"
         raise ConfigError(f"This judge {wanted}; {read_from} holds something else. Name another --preset, or columns.")
     found = read.columns.responses(names)
-    if not task.choice and (len(found) == 2) != task.pair:
-        wanted = "compares two responses" if task.pair else "rates one response"
+    if not task.choice and len(found) != task.orders:
+        count = "two" if task.orders == 2 else task.orders
+        wanted = f"compares {count} responses" if task.pair else "rates one response"
         raise ConfigError(f"This judge {wanted}; the response is read from {list(found)}. Name it: --response-col.")
 
 

@@ -1,4 +1,4 @@
-"""Drawn rationales -> a rating: p~(level | x), calibrated, averaged over both orders of a pair (pure)."""
+"""Drawn rationales -> a rating: p~(level | x), calibrated, averaged over every order of a comparison (pure)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from rationem import evidence, metrics
 from rationem.evidence import Floats
 from rationem.judging.asking import Drawn, Plan
 from rationem.judging.questions import Case
-from rationem.pairs import swap_level
+from rationem.pairs import ranks_back, side, turned_level
 from rationem.scale import Scale
 
-#: The note on a pair without a third level whose responses are exactly as probable.
+#: The note on a pair without a tie whose responses are exactly as probable, and on three or more.
 EVEN = "both responses are equally probable"
+EVEN_OF_MANY = "several responses are equally probable"
 
 _EVEN = 1e-9
 
@@ -24,8 +25,8 @@ _EVEN = 1e-9
 class Status(StrEnum):
     """What became of one item and criterion.
 
-    ``UNPARSED``: not one draw named a level on offer. ``INCONSISTENT``: of a pair's two greedy verdicts (``fast``) each
-    says something else. ``UNUSABLE``: the item itself is empty or no text; it was not asked.
+    ``UNPARSED``: not one draw named a level on offer. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders
+    of a comparison say different things. ``UNUSABLE``: the item itself is empty or no text; it was not asked.
     """
 
     RATED = "rated"
@@ -42,17 +43,17 @@ class Rating:
     Args:
         criterion: what was rated, "" where the judge has one criterion without a name.
         status: why there is a rating, or none.
-        rating: the most probable level; of a pair whose first two are exactly as probable the third (a tie), if there
-            is one; None unless ``status`` is "rated".
+        rating: the most probable level; where two levels are exactly as probable that differ in who is best, the tie,
+            if there is one; None unless ``status`` is "rated".
         expected: sum over levels of p times the level's value, in the units of the scale; None without probabilities
             or without an order.
         probabilities: level -> p~(level | x), calibrated where the judge is; None without a rating and when fast.
         entropy: of the probabilities, nats; None without them.
-        rationale: z of the first draw, of a pair in its given order, that said the rating; where none did, of the one
-            behind which it is most probable; "" where the given order of a pair said nothing.
-        draws: rationales drawn; of a pair over both orders.
+        rationale: z of the first draw, of a comparison in its given order, that said the rating; where none did, of the
+            one behind which it is most probable; "" where the given order said nothing.
+        draws: rationales drawn; of a comparison over every order.
         unparsed: of these, how many named no level on offer.
-        consistent: whether both orders of a pair say the same; None where one says nothing, and without a pair.
+        consistent: whether all orders say the same; None where one says nothing, and without a comparison.
         problem: what is wrong with the item, or was done to it, in words.
         elided: characters left out of the responses to make the prompt fit.
     """
@@ -85,18 +86,21 @@ def verdict(
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
         return Rating(case.criterion, status, problem=case.problem)
     orders = [[_on_offer(drawn, case.offered, scale) for drawn in order] for order in orders]
-    said = [_mapped([drawn.said for drawn in order], scale, swapped=n > 0) for n, order in enumerate(orders)]
+    count = len(orders)
+    said = [_mapped([drawn.said for drawn in order], scale, turn, count) for turn, order in enumerate(orders)]
     nothing = _unparsed(case, [drawn for order in orders for drawn in order], plan.draws * len(orders))
     if nothing.unparsed == nothing.draws:
         return nothing
     if plan.fast:
         return _greedy(nothing, said, orders, scale)
-    tables = [_predictive(order, scale, marginal, case.offered, swapped=n > 0) for n, order in enumerate(orders)]
+    tables = [
+        _predictive(order, scale, marginal, case.offered)[ranks_back(scale, turn, count)]
+        for turn, order in enumerate(orders)
+    ]
     mean_L = np.mean(tables, axis=0)
     probs_L = _calibrated(mean_L, plan.temperature)
     probabilities = dict(zip(scale.levels, probs_L.tolist(), strict=True))
-    level, note = _decided(mean_L, pair=len(orders) > 1)
-    rating = scale.levels[level]
+    rating, note = _decided(mean_L, scale, count)
     return replace(
         nothing,
         status=Status.RATED,
@@ -117,12 +121,16 @@ def _on_offer(drawn: Drawn, offered: Sequence[bool] | None, scale: Scale) -> Dra
     return replace(drawn, said=None, level_logps=None)
 
 
-def _decided(probs_L: Floats, *, pair: bool) -> tuple[int, str]:
-    """Return the rank of the rating and a note on it; who stands first must not win a pair that is even."""
-    best = int(probs_L.argmax())
-    if not pair or abs(probs_L[0] - probs_L[1]) > _EVEN or probs_L[:2].max() < probs_L[best] - _EVEN:
+def _decided(probs_L: Floats, scale: Scale, count: int) -> tuple[str, str]:
+    """Return the rating and a note on it; who stands first must not win a comparison that is even."""
+    best = scale.levels[int(probs_L.argmax())]
+    if count == 1:
         return best, ""
-    return (2, "") if len(probs_L) > 2 else (0, EVEN)
+    most = [scale.levels[at] for at in np.flatnonzero(probs_L >= probs_L.max() - _EVEN)]
+    if len({side(level, scale, count) for level in most} - {None}) < 2:
+        return best, ""
+    tie = next((level for level in scale.levels if side(level, scale, count) is None), None)
+    return (tie, "") if tie is not None else (best, EVEN if count == 2 else EVEN_OF_MANY)
 
 
 def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
@@ -131,23 +139,17 @@ def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
 
 
 def _predictive(
-    order: Sequence[Drawn],
-    scale: Scale,
-    marginal: Sequence[float],
-    offered: Sequence[bool] | None,
-    *,
-    swapped: bool,
+    order: Sequence[Drawn], scale: Scale, marginal: Sequence[float], offered: Sequence[bool] | None
 ) -> Floats:
     logps_ML, scored_M = evidence.stack([drawn.level_logps for drawn in order], len(scale.levels))
     logps_ML, marginal_L = evidence.restricted(logps_ML, marginal, offered)
-    probs_L = evidence.predictive(logps_ML, scored_M, marginal_L)
-    back = [scale.rank(swap_level(level, scale)) for level in scale.levels]
-    return probs_L[back] if swapped else probs_L
+    return evidence.predictive(logps_ML, scored_M, marginal_L)
 
 
-def _mapped(levels: Sequence[str | None], scale: Scale, *, swapped: bool) -> list[str | None]:
+def _mapped(levels: Sequence[str | None], scale: Scale, turn: int, count: int) -> list[str | None]:
     """Return what was said, in the terms of the given order."""
-    return [swap_level(level, scale) if swapped and level is not None else level for level in levels]
+    back = (count - turn) % count
+    return [None if level is None else turned_level(level, scale, back, count) for level in levels]
 
 
 def _unparsed(case: Case, draws: Sequence[Drawn], asked: int) -> Rating:
@@ -171,7 +173,7 @@ def _greedy(
     named = [level for level in verdicts if level is not None]
     if len(set(named)) > 1:
         return replace(nothing, status=Status.INCONSISTENT, consistent=False)
-    consistent = True if len(named) == 2 else None
+    consistent = True if len(named) == len(orders) > 1 else None
     rationale = _rationale(named[0], said, orders, scale)
     return replace(nothing, status=Status.RATED, rating=named[0], rationale=rationale, consistent=consistent)
 
@@ -200,5 +202,4 @@ def _log_share(level_logps: Sequence[float], rank: int) -> float:
 def _consistent(tables: Sequence[Floats], said: Sequence[Sequence[str | None]]) -> bool | None:
     if len(tables) < 2 or any(all(level is None for level in order) for order in said):
         return None
-    first, second = (int(table.argmax()) for table in tables)
-    return first == second
+    return len({int(table.argmax()) for table in tables}) == 1

@@ -1,4 +1,4 @@
-"""Two responses compared in both orders: is the verdict right, and is it the same when they change places?"""
+"""Responses compared in every order: is the verdict right, and is it the same when they change places?"""
 
 from __future__ import annotations
 
@@ -9,30 +9,44 @@ from typing import Any
 import numpy as np
 
 from rationem.metrics.scores import matched
-from rationem.pairs import is_swapped, original_id, swap_level
+from rationem.pairs import candidates, is_swapped, original_id, ranks_back, side, turn_of, turned_level
 from rationem.scale import Scale
 from rationem.types import Example, Prediction
 
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """What both orders of each pair say together; no verdict is wrong, and never consistent.
+    """What all orders of each comparison say together; no verdict is wrong, and never consistent.
+
+    A verdict's *side* is the response that it says is best, a tie being a side of its own; without degrees of
+    preference it is the verdict itself.
 
     Args:
-        pairs: the number of pairs, each asked in both orders.
-        strict: share of pairs with the right verdict in both orders.
+        pairs: the number of comparisons, each asked in every order.
+        candidates: how many responses are compared, and so in how many orders.
+        strict: share of comparisons with the right verdict in all orders.
         lenient: share of right verdicts, all orders counted.
-        consistency: share of pairs whose verdicts agree once the swapped one is swapped back.
-        first_position_rate: share of the verdicts for one response that are for the first; 0.5 has no favourite
-            where both orders are asked; None where there is no such verdict.
+        consistency: share of comparisons whose verdicts agree once all are turned back to the given order.
+        side: share of verdicts for the right side, all orders counted.
+        side_consistency: share of comparisons whose verdicts are for the same side once all are turned back.
+        winner: share of the orders whose label is no tie in which the verdict names the better response; None where
+            every label is a tie.
+        preferred: how many orders that is a share of.
+        first_position_rate: share of the verdicts for one response that are for the first; 1 / candidates has no
+            favourite where every order is asked; None where there is no such verdict.
         decisive: verdicts for one response, all orders counted.
         unparsed: share of orders without a verdict.
     """
 
     pairs: int
+    candidates: int
     strict: float
     lenient: float
     consistency: float
+    side: float
+    side_consistency: float
+    winner: float | None
+    preferred: int
     first_position_rate: float | None
     decisive: int
     unparsed: float
@@ -43,25 +57,37 @@ class PairScores:
 
 
 def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> PairScores:
-    """Score pairs of which both orders are among the examples (:func:`rationem.pairs.both_orders`).
+    """Score comparisons of which every order is among the examples (:func:`rationem.pairs.every_order`).
 
     Raises:
-        ValueError: no pair, an order is missing, or predictions that are not one per example.
+        ValueError: no comparison, an order is missing, or predictions that are not one per example.
     """
     ordered = matched(predictions, examples)
     verdicts = [prediction.predicted for prediction in ordered]
     right = [verdict == example.answer for verdict, example in zip(verdicts, examples, strict=True)]
-    orders = _orders(examples)
-    same = [_same(verdicts[one], verdicts[other], scale) for one, other in orders]
-    first, second = scale.levels[:2]
-    decisive = verdicts.count(first) + verdicts.count(second)
+    together, count = _orders(examples)
+    # Turned back: order t was made by t turns, so count - t more make it whole.
+    back = [
+        None if verdict is None else turned_level(verdict, scale, count - turn_of(example.id), count)
+        for verdict, example in zip(verdicts, examples, strict=True)
+    ]
+    sides = [None if verdict is None else _Side(side(verdict, scale, count)) for verdict in verdicts]
+    sides_back = [None if verdict is None else _Side(side(verdict, scale, count)) for verdict in back]
+    true = [_Side(side(example.answer, scale, count)) for example in examples]
+    preferred = [at for at, one in enumerate(true) if one.of is not None]
+    said = [one.of for one in sides if one is not None and one.of is not None]
     return PairScores(
-        pairs=len(orders),
-        strict=sum(right[one] and right[other] for one, other in orders) / len(orders),
+        pairs=len(together),
+        candidates=count,
+        strict=sum(all(right[at] for at in orders) for orders in together) / len(together),
         lenient=sum(right) / len(right),
-        consistency=sum(same) / len(orders),
-        first_position_rate=verdicts.count(first) / decisive if decisive else None,
-        decisive=decisive,
+        consistency=sum(_same([back[at] for at in orders]) for orders in together) / len(together),
+        side=sum(one == other for one, other in zip(sides, true, strict=True)) / len(true),
+        side_consistency=sum(_same([sides_back[at] for at in orders]) for orders in together) / len(together),
+        winner=sum(sides[at] == true[at] for at in preferred) / len(preferred) if preferred else None,
+        preferred=len(preferred),
+        first_position_rate=said.count(0) / len(said) if said else None,
+        decisive=len(said),
         unparsed=verdicts.count(None) / len(verdicts),
     )
 
@@ -69,49 +95,66 @@ def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], 
 def merged(
     predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale
 ) -> tuple[list[Prediction], list[Example]]:
-    """Return one prediction per pair, p~ the mean of its orders in the terms of the given one, and the given examples.
+    """Return one prediction per comparison, p~ the mean of its orders in the given one's terms, and these examples.
 
-    A pair that is there in one order keeps what that order says. No verdict only where no order has one; ties go to
-    the lower rank.
+    What is there in fewer orders keeps what those say. No verdict only where no order has one; ties go to the lower
+    rank.
 
     Raises:
-        ValueError: predictions that are not one per example, or a swapped copy without its original.
+        ValueError: predictions that are not one per example, or a copy without its original.
     """
     by_id = {prediction.example_id: prediction for prediction in matched(predictions, examples)}
     given = [example for example in examples if not is_swapped(example.id)]
-    swapped = {original_id(example.id): by_id[example.id] for example in examples if is_swapped(example.id)}
-    if not given or swapped.keys() - {example.id for example in given}:
+    copies: dict[str, list[tuple[int, Prediction]]] = {example.id: [] for example in given}
+    for example in examples:
+        if is_swapped(example.id):
+            copies.setdefault(original_id(example.id), []).append((turn_of(example.id), by_id[example.id]))
+    if not given or len(copies) > len(given):
         raise ValueError("Every pair must be there in its given order.")
-    found = [_mean(by_id[example.id], swapped.get(example.id), scale) for example in given]
+    found = [_mean(by_id[x.id], copies[x.id], scale, candidates(x.fields)) for x in given]
     return found, given
 
 
-def _mean(one: Prediction, other: Prediction | None, scale: Scale) -> Prediction:
-    if other is None:
-        return one
-    back = [scale.rank(swap_level(level, scale)) for level in scale.levels]
-    mean_L = (np.array(one.probabilities) + np.array(other.probabilities)[back]) / 2
-    parsed = one.predicted is not None or other.predicted is not None
+def _mean(given: Prediction, copies: Sequence[tuple[int, Prediction]], scale: Scale, count: int) -> Prediction:
+    if not copies:
+        return given
+    together = [given, *(one for _, one in copies)]
+    tables = [np.array(one.probabilities)[ranks_back(scale, turn, count)] for turn, one in ((0, given), *copies)]
+    mean_L = np.mean(tables, axis=0)
+    parsed = any(one.predicted is not None for one in together)
     return replace(
-        one,
+        given,
         predicted=scale.levels[int(mean_L.argmax())] if parsed else None,
         probabilities=tuple(mean_L.tolist()),
-        raw=(one.raw + other.raw) / 2,
-        draws=one.draws + other.draws,
-        unparsed=one.unparsed + other.unparsed,
-        too_long=one.too_long and other.too_long,
+        raw=sum(one.raw for one in together) / len(together),
+        draws=sum(one.draws for one in together),
+        unparsed=sum(one.unparsed for one in together),
+        too_long=all(one.too_long for one in together),
     )
 
 
-def _orders(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Return (place of the given order, place of the swapped one) per pair."""
-    given = {x.id: at for at, x in enumerate(examples) if not is_swapped(x.id)}
-    swapped = {original_id(x.id): at for at, x in enumerate(examples) if is_swapped(x.id)}
-    if not given or given.keys() != swapped.keys():
-        alone = sorted(given.keys() ^ swapped.keys())[:3]
-        raise ValueError(f"Every pair must be there in both orders; {len(given)} as given, one order only: {alone}.")
-    return [(at, swapped[name]) for name, at in given.items()]
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """A response by its place, or a tie: a side of its own, and not the same as no verdict."""
+
+    of: int | None
 
 
-def _same(one: str | None, other: str | None, scale: Scale) -> bool:
-    return one is not None and other is not None and one == swap_level(other, scale)
+def _orders(examples: Sequence[Example]) -> tuple[list[list[int]], int]:
+    """Return the places of each comparison's orders, the given one first, and how many orders there are."""
+    counts = {candidates(x.fields) for x in examples}
+    if len(counts) > 1:
+        raise ValueError(f"Comparisons of {sorted(counts)} responses cannot be scored together.")
+    count = max(counts, default=1)
+    places: dict[str, dict[int, int]] = {}
+    for at, x in enumerate(examples):
+        places.setdefault(original_id(x.id), {})[turn_of(x.id)] = at
+    lacking = sorted(name for name, turns in places.items() if set(turns) != set(range(count)))
+    if lacking or not places or count < 2:
+        orders = "both orders" if count <= 2 else f"all {count} orders"
+        raise ValueError(f"Every pair must be there in {orders}; {len(places)} found, of these not: {lacking[:3]}.")
+    return [[turns[turn] for turn in range(count)] for turns in places.values()], count
+
+
+def _same(verdicts: Sequence[object]) -> bool:
+    return verdicts[0] is not None and all(one == verdicts[0] for one in verdicts)

@@ -129,7 +129,8 @@ def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale, each
 
 def _labels(examples: Sequence[Example], scale: Scale) -> list[str]:
     """Return the pooled labels; without an order only those of items with a majority, as they are scored."""
-    return [x.answer for x in examples if scale.ordered or scale.majority(single_ratings(x)) is not None]
+    always = scale.ordered and not scale.two_sided
+    return [x.answer for x in examples if always or scale.majority(single_ratings(x)) is not None]
 
 
 def _advice(train: Sequence[Example], each: bool) -> str:
