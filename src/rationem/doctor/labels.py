@@ -57,13 +57,13 @@ def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -
     }
 
 
-def sets(splits: Splits, scale: Scale, *, pair: bool = False) -> dict[str, Any]:
-    """Return rows, pairs (None where none are compared; each has two rows), groups and label shares of each set."""
+def sets(splits: Splits, scale: Scale, *, orders: int = 1) -> dict[str, Any]:
+    """Return rows, pairs (None where none are compared; each has a row per order), groups and labels of each set."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         name: {
             "rows": len(part),
-            "pairs": len(part) // 2 if pair else None,
+            "pairs": len(part) // orders if orders > 1 else None,
             "groups": len({x.group for x in part}),
             "labels": shares(part, scale),
         }

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from rationem.doctor.columns import Evidence
 from rationem.doctor.findings import Finding, error, note, warning
 from rationem.doctor.plain import plain
+from rationem.pairs import MOST, fields_of
 
 #: What is rated may well be called "comment"; what stands beside it has no business to be.
-_RATED = ("prompt", "response", "response_a", "response_b")
+_RATED = ("prompt", "response", *fields_of(MOST))
 
 
 def leaks(columns: Sequence[Evidence]) -> list[Finding]:

@@ -12,10 +12,10 @@ from rationem import choices, data
 from rationem.config import FitConfig
 from rationem.data.sources import scan_rows
 from rationem.errors import ConfigError, DataError
+from rationem.pairs import fields_of
 from rationem.prepare import WORLD, alike, columns_of, labelled, lettered_alike, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
-from rationem.tasks.judge import JudgeTask
-from rationem.template import packaged
+from rationem.tasks.judge import JudgeTask, comparing
 from rationem.types import Example, Splits
 
 #: Where a run directory is asked for and there is none.
@@ -124,6 +124,7 @@ def describe(material: Material) -> dict[str, Any]:
         "unused_columns": list(material.unused),
         "criteria": [criterion.name for criterion in material.task.criteria],
         "pair": material.task.pair,
+        "candidates": material.task.orders,
         "choice": material.task.choice,
         "train_rows_by": _rows_by(material),
         "notes": notes,
@@ -152,7 +153,7 @@ def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) ->
 def _check_pair_scale(loaded: data.Loaded) -> None:
     """Raise Unfit where no judge can compare on the scale; a mistake in the user's template is another matter."""
     try:
-        JudgeTask(loaded.scale, template=packaged("pair"), pair=True)
+        comparing(loaded.scale, loaded.candidates)
     except ConfigError as problem:
         raise Unfit("pair_scale", str(problem)) from problem
 
@@ -181,10 +182,10 @@ def _world(config: FitConfig) -> Material:
 
 
 def _inputs(loaded: data.Loaded) -> dict[str, str]:
-    """Return field -> column; of a pair both responses."""
-    columns, pair = loaded.columns, loaded.pair
-    responses = [name.strip() for name in columns.response.split(",")] if pair else [columns.response]
-    fields = ("response_a", "response_b") if pair else ("response",)
+    """Return field -> column; of a comparison each response."""
+    columns = loaded.columns
+    responses = [name.strip() for name in columns.response.split(",")] if loaded.pair else [columns.response]
+    fields = fields_of(loaded.candidates)
     others = {"reference": columns.reference, "context": columns.context}
     named = {"prompt": columns.prompt, **dict(zip(fields, responses, strict=True))}
     if loaded.choice:

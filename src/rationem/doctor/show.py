@@ -79,7 +79,8 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     lines += _table([(f"  {role}", plain(name)) for role, name in data["columns"].items()])
     if data["unused_columns"]:
         lines.append(f"not read: {', '.join(map(short, data['unused_columns']))}")
-    kind = "two responses are compared" if data["pair"] else "one response is rated"
+    count = "two" if data["candidates"] == 2 else str(data["candidates"])
+    kind = f"{count} responses are compared" if data["pair"] else "one response is rated"
     kind = "one of several choices is right" if data["choice"] else kind
     named = [name for name in data["criteria"] if name]
     lines.append(f"{kind}{', for ' + ', '.join(map(short, named)) if named else ''}")
@@ -164,7 +165,9 @@ def _sets(found: Mapping[str, Any], by: str) -> list[str]:
         rows.append((name, str(part["pairs" if pairs else "rows"]), str(part["groups"]), *shares))
     width = max(map(len, rows))
     more = ["(the first six levels)"] if len(levels) > 6 else []
-    more += ["pairs, each in both orders: a row for either"] if pairs else []
+    orders = found["train"]["rows"] // (found["train"]["pairs"] or 1)
+    each = "in both orders: a row for either" if orders == 2 else f"in {orders} orders: a row for each"
+    more += [f"pairs, each {each}" if orders == 2 else f"comparisons, each {each}"] if pairs else []
     more += [f"train: {'pairs' if pairs else 'rows'} (one per rating); else one per item"] if by == "rating" else []
     return _table([row + ("",) * (width - len(row)) for row in rows]) + more
 

@@ -23,7 +23,8 @@ class Run:
 
     Args:
         sets: split -> its examples.
-        pair: whether two responses are compared.
+        pair: whether responses are compared.
+        candidates: how many are; 1 where none are.
         config: the settings.
         faithful: says whether a rationale is true of the inputs; None where that cannot be known.
     """
@@ -32,6 +33,7 @@ class Run:
     sets: Mapping[str, tuple[Example, ...]]
     scale: Scale
     pair: bool
+    candidates: int
     config: Mapping[str, Any]
     faithful: Faithful | None
 
@@ -55,6 +57,7 @@ def read_run(db: sqlite3.Connection) -> Run:
         sets,
         Scale.from_description(task["scale"]),
         bool(task.get("pair")),
+        task.get("candidates", 2) if task.get("pair") else 1,
         manifest["config"],
         world.faithful if manifest["notes"].get("world") else None,
     )

@@ -57,9 +57,12 @@ _FULL = (
 )
 
 _PAIRS = (
-    ("strict (both orders right)", "strict"),
+    ("strict ({orders} right)", "strict"),
     ("lenient (mean of orders)", "lenient"),
     ("consistent", "consistency"),
+    ("right side", "side"),
+    ("side consistent", "side_consistency"),
+    ("winner, ties apart", "winner"),
     ("says the first", "first_position_rate"),
     ("no verdict", "unparsed"),
 )
@@ -218,12 +221,19 @@ def pairs(summary: Mapping[str, Any], split: str) -> list[str]:
     blocks = [(name, scores["pairs"]) for name, scores in scored(summary, split) if scores["pairs"]]
     if not blocks:
         return []
-    rows = [[name, *(number(scores[key]) for _, key in _PAIRS)] for name, scores in blocks]
+    count, all_of = blocks[0][1]["pairs"], blocks[0][1]["candidates"]
+    graded = summary["scale"]["ordered"]
+    shown = [(title, key) for title, key in _PAIRS if graded or key not in ("side", "side_consistency")]
+    rows = [[name, *(number(scores[key]) for _, key in shown)] for name, scores in blocks]
+    orders, first = ("both orders", "half") if all_of == 2 else (f"all {all_of} orders", f"one in {all_of}")
+    side = (
+        " The side of a verdict is which response it says is better, whatever the degree; a tie is a side of its own."
+    )
     return [
-        f"## Both orders of {blocks[0][1]['pairs']} pairs",
-        "Every number above counts each order of a pair as an item. A verdict without a favourite place says the first "
-        "in half of the cases.",
-        table(["", *(title for title, _ in _PAIRS)], rows),
+        f"## {orders.capitalize()} of {count} {'pairs' if all_of == 2 else 'comparisons'}",
+        "Every number above counts each order of a comparison as an item. A verdict without a favourite place says the "
+        f"first in {first} of the cases.{side if graded else ''} The winner is looked at where the label is no tie.",
+        table(["", *(title.format(orders=orders) for title, _ in shown)], rows),
     ]
 
 

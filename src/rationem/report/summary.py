@@ -48,6 +48,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "examples": {split: len(examples) for split, examples in sets.items()},
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.pair,
+            "candidates": run.candidates,
             "criteria": list(by_criterion([x for examples in sets.values() for x in examples])),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,

@@ -115,7 +115,9 @@ def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) ->
         subjects = [name for name in summary["criteria"] if name]
         several = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
     if scores["pairs"]:
-        return f"On {scores['pairs']['pairs']} {split} pairs{several}, each asked in both orders,"
+        count = scores["pairs"]["candidates"]
+        noun, orders = ("pairs", "both orders") if count == 2 else ("comparisons", f"all {count} orders")
+        return f"On {scores['pairs']['pairs']} {split} {noun}{several}, each asked in {orders},"
     return f"On {scores['count']} {split} items{several}"
 
 
@@ -143,9 +145,11 @@ def sizes(summary: Mapping[str, Any]) -> str:
     counts = ", ".join(f"{count} {split}" for split, count in summary["examples"].items())
     elided = f" {summary['elided']} responses were shortened, as asked." if summary["elided"] else ""
     engine = summary["engine"]
-    two = " Each pair is two of them, one for each order." if summary["pair"] else ""
+    count = summary["candidates"]
+    told = {1: "", 2: " Each pair is two of them, one for each order."}
+    orders = told.get(count, f" Each comparison is {count} of them, one for each order.")
     seeds = "honours" if engine["honours_seeds"] else "does not honour"
-    return f"Examples: {counts}.{two}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
+    return f"Examples: {counts}.{orders}{elided} Engine: {engine['name']}, which {seeds} a seed per request."
 
 
 def chosen(summary: Mapping[str, Any]) -> str:

@@ -72,7 +72,7 @@ def _few(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> It
     groups = summary["groups"][split]
     if groups >= FEW_GROUPS:
         return
-    items, unit = (after["pairs"]["pairs"], "pair") if after["pairs"] else (after["count"], "item")
+    items, unit = (after["pairs"]["pairs"], "comparison") if after["pairs"] else (after["count"], "item")
     if items == groups:
         yield f"Only {items} {split} {unit}{'s' * (items != 1)}: no number about this judge is to be relied on."
     else:
