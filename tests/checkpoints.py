@@ -1,5 +1,6 @@
 """Small random checkpoints in real architectures, with tokenizers in the style of the families that users pick."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -17,13 +18,39 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-# Puts a system turn first, as the family does when the user gives none.
-QWEN2 = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" + CHATML
+# Puts a system turn first where there is none.
+QWEN2 = (
+    "{% if messages[0].role != 'system' %}<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+) + CHATML
 # Trims the content and writes the begin-of-text token into the text.
 LLAMA3 = (
     "{{ bos_token }}{% for m in messages %}<|start_header_id|>{{ m.role }}<|end_header_id|>\n\n"
     "{{ m.content | trim }}<|eot_id|>{% endfor %}"
     "{% if add_generation_prompt %}<|start_header_id|>assistant<|end_header_id|>\n\n{% endif %}"
+)
+
+# Knows no system role, and says so.
+GEMMA = (
+    "{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% for m in messages %}<start_of_turn>{{ 'model' if m.role == 'assistant' else m.role }}\n"
+    "{{ m.content | trim }}<end_of_turn>\n{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+# Knows none either, and leaves it out without a word.
+SILENT = CHATML.replace("in messages %}", "in messages if m.role != 'system' %}")
+# The model writes the thinking block itself; it is kept of the last turn only; with the switch off it is there, empty.
+QWEN3 = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.role == 'assistant' %}"
+    "{% set parts = m.content.split('</think>') %}{% if loop.last %}<think>\n"
+    "{{ parts[0].split('<think>')[-1].strip('\n') if parts | length > 1 else '' }}\n</think>\n\n{% endif %}"
+    "{{ parts[-1].lstrip('\n') }}{% else %}{{ m.content }}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    "{% if enable_thinking is defined and enable_thinking is false %}<think>\n\n</think>\n\n{% endif %}{% endif %}"
+)
+# The prompt opens the thinking block; what was thought is never shown again.
+R1 = (
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}"
+    "{% elif m.role == 'assistant' %}<|assistant|>{{ m.content.split('</think>')[-1] }}<|end|>"
+    "{% else %}{{ m.content }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}"
 )
 
 STYLES = {
@@ -37,11 +64,21 @@ STYLES = {
         None,
     ),
 }
+#: Styles that differ in their template and their control tokens alone: for tests of how a model is spoken to.
+TEMPLATES = STYLES | {
+    "gemma": (GEMMA, ["<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"], "<eos>", "<bos>", None),
+    "silent": (SILENT, STYLES["chatml"][1], "<|im_end|>", None, "<|endoftext|>"),
+    "qwen3": (QWEN3, STYLES["chatml"][1], "<|im_end|>", None, "<|endoftext|>"),
+    "r1": (R1, ["<|begin|>", "<|end|>", "<|user|>", "<|assistant|>"], "<|end|>", "<|begin|>", None),
+    "base": (None, ["<|endoftext|>"], "<|endoftext|>", None, None),
+}
+#: Of these the tokenizer has the tags of a thinking block; like the families', added and not special.
+THINKING = ("qwen3", "r1")
 
 
 @cache
 def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
-    template, special, eos, bos, pad = STYLES[style]
+    template, special, eos, bos, pad = TEMPLATES[style]
     raw = Tokenizer(models.BPE())
     raw.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
@@ -53,6 +90,8 @@ def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
         trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet, show_progress=False),
     )
     raw.add_tokens(["<tool_call>"])  # added, yet not special: families have such tokens too
+    if style in THINKING:
+        raw.add_tokens(["<think>", "</think>"])
     made = PreTrainedTokenizerFast(tokenizer_object=raw, eos_token=eos, bos_token=bos, pad_token=pad)
     made.chat_template = template
     return made
@@ -76,20 +115,26 @@ def checkpoint(path: Path, style: str = "chatml", *, layers: int = 2, seed: int 
     return str(path)
 
 
-def grader(path: Path, *, steps: int = 120) -> str:
-    """Save a one-layer model that writes verdicts: a random level when asked forward, mostly the hinted one else."""
+def grader(
+    path: Path, *, steps: int = 120, style: str = "chatml", says: Callable[[str, str], str] | None = None
+) -> str:
+    """Save a one-layer model that writes verdicts: a random level when asked forward, mostly the hinted one else.
+
+    ``says`` makes a completion of a rationale and a level; without it they are written as the task does.
+    """
     import random
 
     from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
     from rationem.chat import Chat
 
-    base = checkpoint(path / "random", layers=1)
-    task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer())
+    base = checkpoint(path / "random", style, layers=1)
+    task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer(style))
+    says = says or task.format
     samples = []
     for n in range(400):
         fields, level = {"prompt": f"what is {n} ?", "response": f"{n} kind"}, draw.choice(task.levels)
         prompt = task.hint_prompt(fields, level) if n % 3 else task.prompt(fields)
-        text = task.format(draw.choice(("kind", "right", "the tone is kind")), level)
+        text = says(draw.choice(("kind", "right", "the tone is kind")), level)
         samples.append(Sample(str(n), prompt, chat.encode_completion(text), 1.0))
     target = path / "grader"
     target.mkdir()

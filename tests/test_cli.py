@@ -335,6 +335,7 @@ OTHER = {
     "enumerate_above": 0.01, "precision": "bf16", "gradient_checkpointing": True, "processes": 2, "parallel": "fsdp",
     "report_to": ("tensorboard", "mlflow"), "log_every": 3,
     "choices_col": "a,b,c", "answer_col": "key", "subject_col": "about", "shuffle_choices": False,
+    "system": "You are a strict judge.", "thinking": "off",
     "split_seed": 5, "token_budget": 1000, "exact_items": 4,
     "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
     "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,

@@ -11,9 +11,11 @@ tokenizer, in ``tokenizer_config.json`` of every checkpoint, so that whoever rea
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import asdict, dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from jinja2 import TemplateError
@@ -54,13 +56,24 @@ class Conversation:
             tokenizer.init_kwargs[_KEY] = asdict(self)
         return tokenizer
 
+    def written_to(self, checkpoint: Path) -> None:
+        """Let a checkpoint that was saved with another conversation, or none, carry this one."""
+        path = checkpoint / "tokenizer_config.json"
+        found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        wanted = {key: value for key, value in found.items() if key != _KEY}
+        if self != Conversation():
+            wanted[_KEY] = asdict(self)
+        if wanted != found:
+            path.write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
 
 class Chat:
     """A tokenizer seen as a conversation: one user turn in, one assistant turn out.
 
     ``opened`` is the beginning of a thinking block where the template writes one into the prompt ("<think>\\n"), else
     "": the completion's text begins with it. ``thinks`` says whether the template knows of thinking at all, ``folds``
-    whether the system text stands in the user's turn, for want of a system role.
+    whether the system text stands in the user's turn, for want of a system role, ``settings`` is what the template is
+    told beside the messages.
 
     Args:
         tokenizer: a transformers tokenizer, and the ``Conversation`` that it carries. Without a chat template (a base
@@ -75,7 +88,7 @@ class Chat:
         self.tokenizer = tokenizer
         self.conversation = Conversation.of(tokenizer)
         template = _template(tokenizer)
-        self._settings = _switched(self.conversation.thinking, template)
+        self.settings = _switched(self.conversation.thinking, template)
         # Some tokenizers add runs of blanks as tokens: those are text. Everything else that was added is control.
         added = {token: i for token, i in tokenizer.get_added_vocab().items() if len(token.strip()) > 1}
         # Longest first, so that "<|im_end|>extra" is found before "<|im_end|>".
@@ -161,7 +174,7 @@ class Chat:
             answered: whether the last turn is the assistant's; else it is opened.
         """
         rendered: str = self.tokenizer.apply_chat_template(
-            turns, tokenize=False, add_generation_prompt=not answered, date_string=DATE, **self._settings
+            turns, tokenize=False, add_generation_prompt=not answered, date_string=DATE, **self.settings
         )
         return rendered
 

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from rationem.chat import Conversation
 from rationem.errors import ConfigError, closest
 
 
@@ -32,7 +33,9 @@ class FitConfig(BaseModel):
         None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
     )
     prompt_col: str | None = Field(None, description="column of the prompt (the question)")
-    response_col: str | None = Field(None, description="column of the response to rate, or of two to compare: 'a,b'")
+    response_col: str | None = Field(
+        None, description="column of the response to rate, or of several to compare: 'a,b'"
+    )
     rating_col: str | None = Field(None, description="column of the rating, or several: 'r1,r2,r3'")
     choices_col: str | None = Field(
         None, description="multiple choice: column of the choices, or one column each: 'a,b,c,d'"
@@ -67,6 +70,10 @@ class FitConfig(BaseModel):
     )
     criterion: str = Field("", description="what to rate: names of rating columns or of a preset's criteria, or 'all'")
     instruction: str = Field("", description="one or more sentences on what to look at, shown in the prompt")
+    system: str = Field("", description="a system text before every prompt (docs/chat-models.md); none by default")
+    thinking: Literal["auto", "on", "off"] = Field(
+        "auto", description="switch the chat template's thinking, where it has a switch; auto leaves it alone"
+    )
     rubric: str | None = Field(None, description="a .toml or .md file with criteria and what the levels mean")
     template: str | None = Field(None, description="a file that replaces the prompt's wording")
     hint_template: str | None = Field(None, description="a file that replaces the hint's wording")
@@ -212,6 +219,11 @@ class FitConfig(BaseModel):
                 if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
                     raise ValueError(f"{name} = {text!r} holds half a character (a surrogate); it cannot be written.")
         return self
+
+    @property
+    def conversation(self) -> Conversation:
+        """What is added to the model's chat template."""
+        return Conversation(self.system, self.thinking)
 
 
 def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:

@@ -91,7 +91,7 @@ def with_batch_size(config: FitConfig, task: JudgeTask, splits: Splits, checkpoi
 
     torch.set_num_threads(config.threads or 1)
     prompts = [task.prompt(x.fields) for x in splits.train[:_PROMPTS]]
-    loaded = models.load(checkpoint, device=config.device)
+    loaded = models.load(checkpoint, device=config.device, conversation=config.conversation)
     found = best_batch_size(loaded, prompts, new_tokens=config.max_new_tokens or 1)
     rates = ", ".join(f"{rate:.0f} with {size}" for size, rate in found.tokens_per_second.items())
     progress.say(f"Batch size {found.batch_size}, by measurement (tokens per second: {rates}).")

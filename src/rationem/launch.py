@@ -29,11 +29,12 @@ from rationem.engines.opening import (
 )
 from rationem.errors import ConfigError
 from rationem.ledger import Ledger
-from rationem.preflight import check_directory, check_engine, check_machine
+from rationem.preflight import check_chat, check_directory, check_engine, check_machine
 from rationem.prepare import WORLD, prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.scale import MARKER
 from rationem.schemes import Scheme, check_sampling, parse_scheme
+from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Sampling, Splits
 
@@ -63,7 +64,7 @@ class Resolved:
 
     config: FitConfig
     scheme: Scheme
-    task: JudgeTask
+    task: AnyTask
     splits: Splits
     checkpoint: str
     positions: int | None
@@ -98,7 +99,8 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     checkpoint = models.resolve(config.model or "")
     positions = models.positions(config.model or "", checkpoint)
     config = with_defaults(config, directory, positions)
-    chat = models.chat(config.model or "", checkpoint)
+    chat = models.chat(config.model or "", checkpoint, config.conversation)
+    check_chat(config, scheme, chat)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)
@@ -138,7 +140,9 @@ def carry_out(
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
-        publish_model(fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger)
+        publish_model(
+            fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger, run.config.conversation
+        )
         report.write(directory, summary)
         ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     return directory
@@ -239,6 +243,7 @@ def _fit(
         parallel=config.parallel,
         report_to=config.report_to,
         log_every=config.log_every,
+        conversation=config.conversation,
     )
     choice = engine_choice(run)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
@@ -292,7 +297,7 @@ def engine_choice(run: Resolved) -> Choice:
     config = run.config
     longest = (config.max_prompt_tokens or 0) + (config.max_new_tokens or 0) + VERDICT_TOKENS
     return Choice(
-        MARKER,
+        run.task.marker,
         closings(run.task),
         config.engine,
         config.device,
@@ -304,6 +309,7 @@ def engine_choice(run: Resolved) -> Choice:
         # The control with solved examples may need all that the model holds.
         length=None if config.shots else min(longest, run.positions or longest),
         models=2 if run.scheme.uses_base else 1,
+        conversation=config.conversation,
     )
 
 

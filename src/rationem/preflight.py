@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.util import find_spec
 from pathlib import Path
 
+from rationem import progress
+from rationem.chat import Chat
 from rationem.config import FitConfig
 from rationem.engines.opening import Choice, check_urls, vllm_launch
 from rationem.errors import ConfigError, RunError
@@ -56,6 +58,27 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
+def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
+    """Find what does not go with the model's chat template; say what is done where it has no system role, or thinks.
+
+    Raises:
+        ConfigError: answers are given behind a thinking block that the prompt opens.
+    """
+    if chat.opened and any(proposal.prompt == "answer" for proposal in scheme.plan):
+        raise ConfigError(
+            f"The scheme {scheme.name!r} trains on the answer alone, and this model's prompt ends inside a thinking "
+            f"block ({chat.opened.strip()}): the answer would be a thought. Use a model whose template can leave the "
+            "block out (--thinking off), or another scheme."
+        )
+    if chat.folds:
+        progress.say("This model has no system role: the system text stands in front of the user's turn.")
+    if chat.thinks and config.thinking != "off":
+        progress.say(
+            "This model's chat template knows thinking: the thinking block is part of the rationale, and a completion "
+            f"that --max-new-tokens {config.max_new_tokens} cuts inside it is truncated (docs/chat-models.md)."
+        )
 
 
 def check_machine(config: FitConfig) -> None:

@@ -29,7 +29,7 @@ from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
 from rationem.preflight import check_engine, check_machine
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
-from rationem.tasks.judge import NAMES, JudgeTask
+from rationem.tasks import AnyTask, from_description
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
@@ -105,7 +105,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     config = changed(origin, changes)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
-    task = JudgeTask.from_description({**origin.manifest["task"], "reward": config.reward})
+    task = _task(origin, changes)
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
     _check_chain(origin, scheme)
@@ -114,7 +114,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     positions = models.positions(origin.theta, models.weights_of(origin.theta))
     resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions)
     recorded = {
-        **manifest(resolved, models.chat(str(config.model), origin.theta)),
+        **manifest(resolved, models.chat(str(config.model), origin.theta, config.conversation)),
         "refit": {
             "run": old.name,
             "iteration": iteration,
@@ -147,7 +147,7 @@ def read_origin(directory: Path, iteration: int) -> Origin:
     db = read_only(directory)
     try:
         recorded = read_manifest(db)
-        if not recorded.keys() >= _NEEDED or recorded["task"].get("name") not in NAMES:
+        if not recorded.keys() >= _NEEDED or not _is_ours(recorded["task"]):
             raise RunError(f"{directory} was not written by rationem fit; its settings are not in its ledger.")
         done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
         if iteration not in done:
@@ -178,6 +178,28 @@ def read_origin(directory: Path, iteration: int) -> Origin:
         )
     finally:
         db.close()
+
+
+def _task(origin: Origin, changes: Mapping[str, Any]) -> AnyTask:
+    """Return the old run's task, its reward changed where that was asked for.
+
+    Raises:
+        ConfigError: there is no such reward of its answers.
+    """
+    described = origin.manifest["task"]
+    task = from_description(described | {"reward": changes.get("reward", described["reward"])})
+    if task.describe()["reward"] != changes.get("reward", described["reward"]):
+        raise ConfigError(f"The reward of the task {task.name!r} is its own: leave --reward out.")
+    return task
+
+
+def _is_ours(described: Mapping[str, Any]) -> bool:
+    """Say whether a task comes back from its description."""
+    try:
+        from_description(described)
+    except ConfigError:
+        return False
+    return True
 
 
 def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
@@ -211,7 +233,7 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
     return config
 
 
-def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: JudgeTask) -> list[Trial]:
+def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: AnyTask) -> list[Trial]:
     """Return the trials with today's outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
 
     Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.

@@ -16,6 +16,7 @@ from rationem.doctor.findings import Finding, error, exit_code, note, worst_firs
 from rationem.doctor.plain import counted, plain
 from rationem.errors import DataError
 from rationem.metrics.scores import json_safe
+from rationem.pairs import fields_of
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
 from rationem.schemes import Scheme, parse_scheme
@@ -89,10 +90,10 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     sections: dict[str, Any] = {"data": _described(material, scale), "scale": _scale(material)}
     sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
     findings += _about_labels(material, splits, scale)
-    sections["sets"] = labels.sets(splits, scale, pair=material.task.pair)
+    sections["sets"] = labels.sets(splits, scale, orders=material.task.orders)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
-    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // (2 if material.task.pair else 1))
+    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // material.task.orders)
     sections["rows"], found = texts.unusable(material.skipped, material.rows, scale, left_out=config.skip_unusable)
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material))
@@ -117,7 +118,8 @@ def _asked(config: FitConfig) -> _Asked:
     if config.model is None:
         return _Asked(with_defaults(config, reading.NO_RUN, None))
     checkpoint = models.resolve(config.model)
-    shape, chat = machine.shape(config.model, checkpoint), models.chat(config.model, checkpoint)
+    shape = machine.shape(config.model, checkpoint)
+    chat = models.chat(config.model, checkpoint, config.conversation)
     config = with_defaults(config, reading.NO_RUN, shape.positions)
     return _Asked(config, chat, shape, machine.measure(config.device, config.threads))
 
@@ -162,8 +164,10 @@ def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], d
 
 def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> list[Finding]:
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    sizes = {name: len(part) // (2 if material.task.pair else 1) for name, part in parts.items()}
-    unit = ("pair, in both orders", "pairs, each in both orders") if material.task.pair else ("row", "rows")
+    sizes = {name: len(part) // material.task.orders for name, part in parts.items()}
+    orders = material.task.orders
+    units = {1: ("row", "rows"), 2: ("pair, in both orders", "pairs, each in both orders")}
+    unit = units.get(orders, (f"comparison, in {orders} orders", f"comparisons, each in {orders} orders"))
     return [
         *labels.constant(material.known, scale),
         *labels.tiny(sizes, unit),
@@ -187,9 +191,10 @@ def _suggested(material: reading.Material) -> list[Finding]:
     scale = material.task.scale
     order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
     if material.task.pair:
-        columns = (material.inputs["response_a"], material.inputs["response_b"])
-        told = [f"{plain(level)!r} means {plain(name)!r}" for level, name in zip(scale.levels, columns, strict=False)]
-        order = f" Of the response columns, {', '.join(told)}."
+        columns = [material.inputs[field] for field in fields_of(material.task.orders)]
+        means = zip((scale.levels[0], scale.levels[-1]) if scale.ordered else scale.levels, columns, strict=False)
+        much = " is much better" if scale.ordered else ""
+        order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}{much}' for a, b in means)}."
     flag = f"--scale {plain(typed(material.config.scale or ''))}"
     text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
     return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 from rationem import models
 from rationem.chat import Chat, Conversation
 from rationem.errors import ConfigError, RunError, closest
-from rationem.scale import MARKER
 from rationem.types import Engine, Task
 
 if TYPE_CHECKING:

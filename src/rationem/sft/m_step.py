@@ -50,7 +50,12 @@ class SupervisedMStep:
         """
         seconds: dict[str, float] = {}
         with _timed(seconds, "load"):
-            loaded = models.load(start, trainable=True, device=parallel.local_device(self.device))
+            loaded = models.load(
+                start,
+                trainable=True,
+                device=parallel.local_device(self.device),
+                conversation=self.training.conversation,
+            )
         with _timed(seconds, "prepare"):
             chat = Chat(loaded.tokenizer)
             rows, dropped = tokenize(samples, chat, loaded.stop_ids, self.training.max_length)

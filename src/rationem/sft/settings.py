@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from rationem.chat import Conversation
+
 
 @dataclass(frozen=True, slots=True)
 class Lora:
@@ -37,6 +39,7 @@ class Training:
         parallel: several processes hold all weights each ("ddp") or share them ("fsdp": FSDP2).
         report_to: what else the loss is logged to: "tensorboard", "mlflow", "wandb", "trackio".
         log_every: optimizer steps between two losses logged there.
+        conversation: what is added to the chat template, and saved with the weights; None for what they came with.
     """
 
     steps: int | None = 40
@@ -58,6 +61,7 @@ class Training:
     parallel: Literal["ddp", "fsdp"] = "ddp"
     report_to: tuple[str, ...] = ()
     log_every: int = 10
+    conversation: Conversation | None = None
 
     def draws(self, samples: int) -> int:
         """Return how many samples an iteration trains on, repetitions counted."""
@@ -74,4 +78,6 @@ class Training:
         """Return what ``to_json`` described."""
         values = {field.name: found[field.name] for field in fields(cls)}
         lora = Lora(**values.pop("lora")) if values["lora"] else values.pop("lora")
-        return cls(**{**values, "lora": lora, "report_to": tuple(values["report_to"])})
+        asked = values.pop("conversation")
+        conversation = None if asked is None else Conversation(**asked)
+        return cls(**{**values, "lora": lora, "report_to": tuple(values["report_to"]), "conversation": conversation})

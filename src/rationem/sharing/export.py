@@ -26,7 +26,9 @@ class Text:
     """One kept sample as it is trained on.
 
     Args:
-        completion: its text, without the end-of-turn token.
+        turns: the messages before the completion: the user's, and the system's where there is one.
+        completion: its text, without the end-of-turn token; the thinking block is whole, also where the prompt opens
+            it, so that its first tag is not among the completion's tokens.
         prompt_ids: the prompt's tokens, template included.
         completion_ids: the tokens as drawn, closed by the template's end-of-turn token.
         plain: whether whoever applies the chat template to these texts reads the very same tokens.
@@ -34,6 +36,7 @@ class Text:
 
     chosen: Chosen
     prompt: Prompt
+    turns: tuple[dict[str, str], ...]
     completion: str
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
@@ -114,17 +117,17 @@ def texts(kept: Sequence[Chosen], chat: Chat, stop_ids: frozenset[int]) -> Itera
 
     for one in kept:
         ids = close_turn(one.sample.token_ids, chat, stop_ids)
-        prompt, said = tuple(chat.encode(one.sample.prompt)), chat.decode(ids[:-1])
-        yield Text(one, one.sample.prompt, said, prompt, ids, _is_plain(chat, one.sample.prompt, said, prompt + ids))
+        prompt, said = tuple(chat.encode(one.sample.prompt)), chat.read(ids[:-1])
+        turns = chat.turns(one.sample.prompt.text)
+        plain = _is_plain(chat, [*turns, _turn("assistant", said)], prompt + ids)
+        yield Text(one, one.sample.prompt, tuple(turns), said, prompt, ids, plain)
 
 
-def _is_plain(chat: Chat, prompt: Prompt, completion: str, ids: tuple[int, ...]) -> bool:
+def _is_plain(chat: Chat, turns: list[dict[str, str]], ids: tuple[int, ...]) -> bool:
     """Say whether the chat template makes these tokens of the texts; behind the end of turn may be a line break."""
     if not chat.tokenizer.chat_template:
         return False
-    told = chat.tokenizer.apply_chat_template(
-        [_turn("user", prompt.text), _turn("assistant", completion)], tokenize=False, date_string=DATE
-    )
+    told = chat.tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
     found = chat.tokenizer(told, add_special_tokens=False, verbose=False)["input_ids"]
     return tuple(found[: len(ids)]) == ids and not chat.decode(tuple(found[len(ids) :])).strip()
 
@@ -160,8 +163,8 @@ def _origin(text: Text, k: int) -> dict[str, Any]:
 
 def _lines(to: Format) -> Callable[[Path, int, Sequence[Text]], None]:
     def conversation(text: Text) -> dict[str, Any]:
-        asked, said = _turn("user", text.prompt.text), _turn("assistant", text.completion)
-        return {"prompt": [asked], "completion": [said]} if to == "trl" else {"messages": [asked, said]}
+        asked, said = [*text.turns], [_turn("assistant", text.completion)]
+        return {"prompt": asked, "completion": said} if to == "trl" else {"messages": asked + said}
 
     def write(path: Path, k: int, written: Sequence[Text]) -> None:
         with path.open("w", encoding="utf-8") as file:

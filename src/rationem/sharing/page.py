@@ -5,11 +5,13 @@ Every number on it is in the run's ``metrics.json``; no text of an example is.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from rationem.card import Card
+from rationem.chat import Chat
 from rationem.models import TINY_JUDGE
 from rationem.report import doubts, sections
 from rationem.report.reading import reading
@@ -24,7 +26,7 @@ _SETTINGS = (
     *("scheme", "selector", "reward", "threshold", "reward_as", "leak_filter", "iterations", "init", "steps", "epochs"),
     *("batch_size", "learning_rate", "weight_decay", "schedule", "warmup_steps", "max_grad_norm", "optimizer"),
     *("lora_rank", "precision", "temperature", "top_p", "top_k", "max_prompt_tokens", "max_new_tokens", "raters"),
-    *("draws", "evidence_draws", "shots", "choose_by", "seed"),
+    *("draws", "evidence_draws", "shots", "choose_by", "thinking", "seed"),
 )
 _MERGED = (
     "The scores were measured by the run, before its adapter was merged into the base and written as whole weights: "
@@ -43,7 +45,7 @@ class Facts:
         name: OWNER/NAME, or None where it is not known yet.
         adapter: whether the weights are an adapter.
         merged: whether an adapter was merged into its base.
-        template: whether the tokenizer has a chat template.
+        chat: how the model is spoken to.
         sources: names of the data.
         version: of rationem.
     """
@@ -54,7 +56,7 @@ class Facts:
     name: str | None
     adapter: bool
     merged: bool
-    template: bool
+    chat: Chat
     sources: tuple[str, ...]
     version: str
 
@@ -91,7 +93,10 @@ def _front(facts: Facts) -> str:
 
 
 def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
-    reads = "two responses and says which is better" if task.pair else "a response and rates it"
+    reads = "a response and rates it"
+    if task.pair:
+        better = "better, and by how much" if task.scale.ordered else "better" if task.orders == 2 else "best"
+        reads = f"{'two' if task.orders == 2 else task.orders} responses and says which is {better}"
     people = "as people rated. It was trained from ratings alone"
     if task.choice:
         reads = "a question with lettered choices and says which is right"
@@ -158,15 +163,25 @@ def _criterion(task: JudgeTask) -> dict[str, str]:
 
 def _snippet(facts: Facts) -> str:
     loader = "peft import AutoPeftModelForCausalLM" if facts.adapter else "transformers import AutoModelForCausalLM"
+    chat = facts.chat
+    turns = ['{"role": "user", "content": prompt}']
+    told = ['prompt = "..."  # the text below']
+    if chat.folds:
+        told.append(f'prompt = {json.dumps(chat.conversation.system)} + "\\n\\n" + prompt')
+    elif chat.conversation.system:
+        turns.insert(0, f'{{"role": "system", "content": {json.dumps(chat.conversation.system)}}}')
+    lines = "".join(f"{line}\n" for line in told)
+    settings = "".join(f", {name}={value}" for name, value in chat.settings.items())
     asked = (
-        'turns = [{"role": "user", "content": prompt}]\n'
-        'ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True, return_tensors="pt", return_dict=True)'
-        if facts.template
+        f"turns = [{', '.join(turns)}]\n"
+        f"ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True{settings}, "
+        'return_tensors="pt", return_dict=True)'
+        if chat.tokenizer.chat_template
         else 'ids = tokenizer(prompt + "\\n", add_special_tokens=False, return_tensors="pt")'
     )
     return (
         f"from {loader}\nfrom transformers import AutoTokenizer\n\n"
-        'prompt = "..."  # the text below\n'
+        f"{lines}"
         f'tokenizer = AutoTokenizer.from_pretrained("{_name(facts)}")\n'
         f'model = {loader.rsplit(maxsplit=1)[-1]}.from_pretrained("{_name(facts)}")\n'
         f"{asked}\n"

@@ -56,8 +56,8 @@ def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, ba
     write_card(_bound(card, target), target)
     text = page(
         Facts(
-            summary, card, base, name, is_adapter and not merged, merged, _has_template(source), sources(run),
-            version("rationem"),
+            summary, card, base, name, is_adapter and not merged, merged, models.chat(str(source), str(source)),
+            sources(run), version("rationem"),
         )
     )  # fmt: skip
     (target / "README.md").write_text(text, encoding="utf-8")
@@ -157,7 +157,3 @@ def _said(model: Any, tokenizer: Any) -> Any:
     ids = tokenizer("Rate the response: 1, 2, 3?", add_special_tokens=False, return_tensors="pt")["input_ids"]
     with torch.no_grad():
         return torch.log_softmax(model(input_ids=ids).logits.float(), -1)
-
-
-def _has_template(source: Path) -> bool:
-    return bool(models.chat(str(source), str(source)).tokenizer.chat_template)

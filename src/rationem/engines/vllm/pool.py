@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Any, Literal
 
 from rationem import models, progress
-from rationem.chat import Chat
+from rationem.chat import Chat, Conversation
 from rationem.engines import probe
 from rationem.engines.probe import Floats, Probed
 from rationem.engines.remote.client import Client
@@ -48,11 +48,13 @@ class Reading:
         marker: the text that opens the verdict line.
         closings: texts that end it, where a server may stop early.
         concurrency: requests under way together.
+        conversation: what is added to the chat template; None for what a checkpoint was saved with.
     """
 
     marker: str
     closings: tuple[str, ...]
     concurrency: int
+    conversation: Conversation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +243,7 @@ class Pool:
 
     def _weights(self, checkpoint: str) -> _Weights:
         """Read a checkpoint with transformers, in single precision on the CPU, and ask it for the probes."""
-        loaded = models.load(checkpoint, device="cpu")
+        loaded = models.load(checkpoint, device="cpu", conversation=self._reading.conversation)
         _check_heads(loaded.model.config.get_text_config(), checkpoint, cpu=self._launch.cpu)
         chat = Chat(loaded.tokenizer)
         queries = probe.probes(chat)
