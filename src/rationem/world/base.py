@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
-import os
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
+from typing import Any
 
+from rationem.world import cache as caching
+from rationem.world.cache import Report, built, save
 from rationem.world.rubrics import TASK
 
 #: The modules whose code or constants decide the weights; any change to them names another cached model.
 _PARTS = ("questions", "rubrics", "prose", "corpus", "tokens", "recipe", "batches", "pretrain")
 _RECIPE = ("words.txt", *(f"{part}.py" for part in _PARTS))
-
-Report = Callable[[str, int, int], None]
 
 
 def tiny_judge(
@@ -27,7 +21,7 @@ def tiny_judge(
     """Return the directory of the base model, pretraining it the first time (minutes, on the CPU).
 
     The checkpoint is a stock ``LlamaForCausalLM`` with a ``PreTrainedTokenizerFast`` and a chat template. It appears
-    in the cache complete or not at all: it is written beside its place and renamed.
+    in the cache complete or not at all.
 
     Args:
         seed: of the initial weights and of the corpus.
@@ -35,21 +29,14 @@ def tiny_judge(
         cache: its directory; ``$RATIONEM_CACHE`` or ``~/.cache/rationem`` by default.
         report: called as ``report(phase, done, total)`` for a progress bar.
     """
-    place = _cache(cache) / f"tiny-judge-{seed}-{recipe_hash()}"
-    if not rebuild and _is_complete(place):
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(place), tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
-        if rebuild or not _is_complete(place):
-            from rationem.world.pretrain import train
-            from rationem.world.recipe import TINY
 
-            fresh = Path(temporary) / "model"
-            _save(train(TINY, seed, report), fresh)
-            if place.exists():
-                place.rename(Path(temporary) / "old")
-            fresh.rename(place)
-    return place
+    def build(path: Path) -> None:
+        from rationem.world.pretrain import train
+        from rationem.world.recipe import TINY
+
+        _save(train(TINY, seed, report), path)
+
+    return built(f"tiny-judge-{seed}-{recipe_hash()}", build, rebuild=rebuild, cache=cache)
 
 
 def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
@@ -64,38 +51,10 @@ def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
 def recipe_hash() -> str:
     """Return twelve hex digits that name the recipe: a hash over the wording and all files that decide the weights."""
     asked = TASK.hint_prompt({"prompt": "PROMPT", "response": "RESPONSE"}, TASK.levels[0]).text
-    digest = hashlib.blake2b(asked.encode(), digest_size=6)
-    for name in _RECIPE:
-        digest.update((resources.files(__package__) / name).read_bytes())
-    return digest.hexdigest()
+    return caching.recipe_hash(asked, [(str(__package__), name) for name in _RECIPE])
 
 
-def _is_complete(place: Path) -> bool:
-    return (place / "config.json").is_file()
-
-
-@contextmanager
-def _turn(place: Path) -> Iterator[None]:
-    """Let one process build and the others wait for what it builds."""
-    with (place.parent / f".{place.name}.lock").open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _cache(cache: Path | None) -> Path:
-    return cache or Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem")
-
-
-def _save(model: object, path: Path) -> None:
-    from transformers.utils import logging
-
+def _save(model: Any, path: Path) -> None:
     from rationem.world.tokens import tokenizer
 
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # its bar would break ours
-    try:
-        model.save_pretrained(path)  # type: ignore[attr-defined]
-        tokenizer().save_pretrained(path)
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    save(model, tokenizer(), path)
