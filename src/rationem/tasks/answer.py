@@ -90,11 +90,6 @@ class AnswerTask:
         """None: what is scored behind a rationale is the item's own y*."""
         return ()
 
-    @property
-    def texts(self) -> bool:
-        """Whether answers are texts that can be nearly right: then copying the hint is the danger."""
-        return self.rule != "exact"
-
     def read(self, cell: str) -> str | None:
         """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none."""
         return answers.reader(self.kind)(cell)

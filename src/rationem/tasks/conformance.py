@@ -1,0 +1,168 @@
+"""What every task must keep to, whoever wrote it: ``rationem task check``, and ``check_task`` in anybody's tests.
+
+no leak       forward(x) is the same whatever answer was asked about before, and holds no answer that x does not hold
+the hint      rationalize(x, y*) is forward(x) and something behind it that says y*
+parse         total: no text makes it fail, and what it answers it answers again
+round trip    parse(format(z, y)) = (z, y), and a canonical answer is read as itself
+reward        in [0, 1] for any two answers, 1 for equal ones
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rationem.errors import ConfigError
+from rationem.types import Example, Fields, Task
+
+#: Texts that readers fail on: empty, blank, cut, long, of another script, half an answer, an answer twice.
+_TEXTS = (
+    "",
+    " ",
+    "\n",
+    "\n\n\n",
+    "\x00",
+    "\r\n\t",
+    "{MARKER}",
+    "{MARKER} ",
+    "{MARKER}\n",
+    "{MARKER}{MARKER}",
+    "{MARKER} -",
+    "{MARKER} **",
+    "{MARKER} 1e999999999",
+    "{MARKER} 1/0",
+    "{MARKER} " + "9" * 5000,
+    "{MARKER} " + "(" * 300,
+    "{MARKER} ٣ or ３",
+    "{MARKER} 🙂\u202e",
+    "{MARKER} <script>alert(1)</script>",
+    "{MARKER} {{ prompt }} {% raw %}",
+    "no {MARKER} here",
+    "why\n{MARKER} a\n{MARKER} b",
+    "why\n**{MARKER}** 1",
+    "a" * 10_000,
+)
+#: Answers to ask with where the examples have none of the task's.
+_ANSWERS = ("12", "-3", "yes", "A", "the cat sat on the mat", "0")
+_RATIONALES = ("", "first this, then that", "two\nlines", "with 12 in it")
+_MANY = 20
+
+
+def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
+    """Return what a task does not keep to, one sentence each; nothing where all is well.
+
+    Args:
+        task: any task.
+        examples: some of its items; without any the inputs are made up.
+
+    >>> from rationem.tasks.answer import maths
+    >>> check_task(maths())
+    []
+    """
+    answers = _answers(task, examples)
+    items = [x.fields for x in examples[:_MANY]] or [_made_up(task)]
+    if not answers:
+        return ["No answer is known that this task reads: read() returns None for all of the examples' answers."]
+    checks: tuple[Callable[[], Iterator[str]], ...] = (
+        lambda: _prompts(task, items, answers),
+        lambda: _inputs(task, items[0]),
+        lambda: _parse(task),
+        lambda: _round_trip(task, answers),
+        lambda: _rewards(task, answers),
+    )
+    return list(dict.fromkeys(sentence for check in checks for sentence in _told(check)))
+
+
+def _told(check: Callable[[], Iterator[str]]) -> Iterator[str]:
+    """Yield what a check finds; what a task raises is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:  # noqa: BLE001, any failure of a user's code is what this is looking for
+        yield str(error) if isinstance(error, ConfigError) else f"It raises {type(error).__name__}: {error}."
+
+
+def _prompts(task: Task, items: Sequence[Fields], answers: Sequence[str]) -> Iterator[str]:
+    for fields in items:
+        before = task.prompt(fields).text
+        if not before.strip():
+            yield "prompt() returns no text."
+        if task.prompt(fields).text != before:
+            yield "prompt() returns another text when it is asked again; a prompt is a function of the fields alone."
+        given = " ".join(fields.values())
+        for answer in answers[:_MANY]:
+            hinted = task.hint_prompt(fields, answer).text
+            if not hinted.startswith(before):
+                yield "hint_prompt() does not begin with prompt(): the hint stands behind the same question."
+            elif answer not in hinted[len(before) :]:
+                yield f"hint_prompt() does not say the answer {answer!r} behind the question."
+            after = task.prompt(fields).text
+            if after != before:
+                yield "prompt() changes once hint_prompt() was shown an answer: the answer leaks into training."
+                return
+        secret = _secret(given + before)
+        task.hint_prompt(fields, secret)
+        if secret in task.prompt(fields).text:
+            yield "prompt() shows an answer that hint_prompt() was given: the answer leaks into training."
+        if task.marker not in before:
+            yield f"prompt() never says {task.marker!r}, so no model would end with it."
+
+
+def _secret(text: str) -> str:
+    secret = "SECRET"
+    while secret in text:
+        secret += "X"
+    return secret
+
+
+def _inputs(task: Task, fields: Fields) -> Iterator[str]:
+    for name in getattr(task, "inputs", ()):
+        changed = {**fields, name: f"{fields.get(name, '')} something else"}
+        if task.prompt(changed).text == task.prompt(fields).text:
+            yield f"prompt() does not change with the input {name!r}: the model is not asked about it."
+
+
+def _parse(task: Task) -> Iterator[str]:
+    for text in (text.replace("{MARKER}", task.marker) for text in _TEXTS):
+        parsed = task.parse(text)
+        if parsed != task.parse(text):
+            yield f"parse() reads {text[:40]!r} in two ways."
+        if (parsed.answer is None) != (parsed.problem is not None):
+            yield f"parse() of {text[:40]!r} gives neither an answer nor a reason why there is none."
+        if task.marker not in text and parsed.answer is not None:
+            yield f"parse() finds {parsed.answer!r} in {text[:40]!r}, where no line begins with {task.marker!r}."
+
+
+def _round_trip(task: Task, answers: Sequence[str]) -> Iterator[str]:
+    for answer in answers:
+        for rationale in _RATIONALES:
+            text = task.format(rationale, answer)
+            parsed = task.parse(text)
+            if parsed.answer != answer:
+                yield f"parse(format(z, {answer!r})) reads {parsed.answer!r}: an answer must be read as it is written."
+            elif parsed.rationale != rationale:
+                yield f"parse(format({rationale!r}, y)) gives the rationale {parsed.rationale!r}."
+
+
+def _rewards(task: Task, answers: Sequence[str]) -> Iterator[str]:
+    for one in answers[:_MANY]:
+        for other in answers[:_MANY]:
+            reward = task.reward(one, other)
+            if not isinstance(reward, float) or math.isnan(reward) or not 0 <= reward <= 1:
+                yield f"reward({one!r}, {other!r}) is {reward!r}; a reward is a number in [0, 1]."
+            elif one == other and reward != 1:
+                yield f"reward({one!r}, {one!r}) is {reward}; the right answer earns 1."
+
+
+def _answers(task: Task, examples: Sequence[Example]) -> list[str]:
+    """Return canonical answers: levels, or what the task reads in the examples' answers, or in some of our own."""
+    if task.levels:
+        return list(task.levels)
+    read: Any = getattr(task, "read", None)
+    given = [x.answer for x in examples[:_MANY]] or list(_ANSWERS)
+    found = [read(text) if read else text for text in given]
+    return list(dict.fromkeys(one for one in found if one is not None))
+
+
+def _made_up(task: Task) -> dict[str, str]:
+    return {name: f"some {name} to look at" for name in getattr(task, "inputs", ("prompt",))}

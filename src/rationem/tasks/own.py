@@ -1,0 +1,317 @@
+r"""Your own task: a class of twenty lines, or a TOML file.
+
+A Python file, ``--task my_task.py:Units``::
+
+    class Units:
+        name = "units"
+        inputs = ("question",)                       # columns of the file; nothing else of a row can reach a prompt
+
+        def prompt(self, fields):                    # x -> text; ask for a last line that begins with the marker
+            return f"{fields['question']}\nReason first, then end with one line: Answer: NUMBER UNIT"
+
+        def hint(self, fields, answer):              # what stands behind the prompt when y* is shown
+            return f"The answer is {answer}. Explain why."
+
+        def read(self, line):                        # the line behind the marker -> canonical answer, or None
+            return " ".join(line.lower().split()) or None
+
+        def reward(self, predicted, answer):         # r(y_hat, y*) in [0, 1]
+            return float(predicted == answer)
+
+Only ``inputs`` and ``prompt`` are needed. Without the others the hint says the answer, a line is read as it stands, and
+the reward is 1 for equal answers. ``optional = ("context",)`` names inputs that a row can be without, ``marker =
+"Answer:"`` what opens the answer's line.
+
+A TOML file, ``--task my_task.toml``, has the keys ``prompt`` (or ``template``, a file), ``inputs``, and where they are
+needed ``name``, ``optional``, ``hint``, ``answer`` (number, text or pattern:REGEX), ``reward`` (exact or rouge-l),
+``marker`` and ``instruction``.
+
+A task from a Python file is a program: it is run only where it is named in a command or a configuration, never because
+a run directory mentions it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from rationem import answers
+from rationem.errors import ConfigError, closest
+from rationem.parse import parse_line
+from rationem.scale import OPEN, Scale
+from rationem.tasks.answer import NO_ANSWER, AnswerTask
+from rationem.template import Template, packaged, read_template
+from rationem.types import Fields, Parsed, Prompt
+
+_KEYS = ("name", "inputs", "optional", "prompt", "template", "hint", "answer", "reward", "marker", "instruction")
+_SHOWN = 80
+
+#: Tasks of Python files that this process was told to run: sha256 of the file and class -> task.
+_NAMED: dict[str, OwnTask] = {}
+
+
+def is_own(name: str | None) -> bool:
+    """Say whether ``--task`` names a file of the user's."""
+    return name is not None and (name.endswith(".toml") or _parts(name) is not None)
+
+
+def read_task(name: str) -> AnswerTask | OwnTask:
+    """Return the task of a file: ``my_task.toml`` or ``my_task.py:MyTask``; the latter runs that file.
+
+    Raises:
+        ConfigError: the file cannot be read, or what it says is no task; the message says what is missing.
+    """
+    parts = _parts(name)
+    if parts is None:
+        return _from_toml(Path(name))
+    path, cls = parts
+    content = _bytes(path)
+    task = _made(_module(path), path, cls, hashlib.sha256(content).hexdigest())
+    _NAMED[task.sha256 + cls] = task
+    return task
+
+
+def named_before(description: Mapping[str, Any]) -> OwnTask:
+    """Return the task of a Python file that a run was made with, if this process was told to run that very file.
+
+    Raises:
+        ConfigError: it was not.
+    """
+    known = _NAMED.get(f"{description['sha256']}{description['own']}")
+    if known is None:
+        raise ConfigError(
+            f"The task {description['name']!r} is a program, class {description['own']} of a file with sha256 "
+            f"{description['sha256'][:12]}..., which is not run because a run directory mentions it. Name it: "
+            f"--task my_task.py:{description['own']}"
+        )
+    return known
+
+
+@dataclass(frozen=True, slots=True)
+class OwnTask:
+    """A task of the user's own class; what it leaves out is as :class:`AnswerTask` has it.
+
+    Args:
+        given: an instance of the class.
+        own: the name of the class.
+        sha256: of its file: another file is another task.
+    """
+
+    given: Any
+    own: str
+    sha256: str
+    name: str = field(init=False)
+    inputs: tuple[str, ...] = field(init=False)
+    optional: tuple[str, ...] = field(init=False)
+    marker: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        for key, value in {
+            "name": getattr(self.given, "name", self.own),
+            "inputs": _names(self.given, "inputs", self.own),
+            "optional": _names(self.given, "optional", self.own),
+            "marker": getattr(self.given, "marker", "Answer:"),
+        }.items():
+            object.__setattr__(self, key, value)
+        if not self.inputs:
+            raise ConfigError(
+                f"The task {self.own} needs inputs: the columns that it reads, as in inputs = ('question',)."
+            )
+        if not callable(getattr(self.given, "prompt", None)):
+            raise ConfigError(
+                f"The task {self.own} needs a method prompt(self, fields) that returns the question's text."
+            )
+        for what, value in (("name", self.name), ("marker", self.marker)):
+            if not isinstance(value, str) or not value.strip() or "\n" in value:
+                raise ConfigError(f"The task {self.own}: {what} must be a line of text; found {value!r}.")
+
+    @property
+    def scale(self) -> Scale:
+        """No levels: any text may be an answer."""
+        return OPEN
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """None: what is scored behind a rationale is the item's own y*."""
+        return ()
+
+    def read(self, cell: str) -> str | None:
+        """Return the canonical answer of a line or cell, or None.
+
+        Raises:
+            ConfigError: the class's ``read`` fails, or returns something else than a line of text or None.
+        """
+        if not hasattr(self.given, "read"):
+            return answers.line(cell)
+        found = self._ask("read", cell)
+        if found is None:
+            return None
+        if not isinstance(found, str) or not found.strip() or found.splitlines() != [found]:
+            raise self._wrong("read", cell, f"returns {found!r}; an answer is one line of text, or None")
+        return found
+
+    def prompt(self, fields: Fields) -> Prompt:
+        """Return forward(x): the class is handed the task's own inputs, and nothing else of the item."""
+        return Prompt(self._text("prompt", self._shown(fields)), "forward")
+
+    def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
+        """Return rationalize(x, y*): the prompt, and the hint on a line of its own behind it."""
+        asked = self.prompt(fields).text
+        if hasattr(self.given, "hint"):
+            hint = self._text("hint", self._shown(fields), answer)
+        else:
+            hint = packaged("answer_hint").render({"answer": answer})
+        return Prompt(f"{asked}\n{hint}", "rationalize")
+
+    def parse(self, text: str) -> Parsed:
+        """Split a completion into rationale and answer."""
+        return parse_line(text, self.marker, self.read, NO_ANSWER)
+
+    def reward(self, predicted: str, answer: str) -> float:
+        """Return r(y_hat, y*).
+
+        Raises:
+            ConfigError: the class's ``reward`` fails, or returns something else than a number in [0, 1].
+        """
+        if not hasattr(self.given, "reward"):
+            return float(predicted == answer)
+        found = self._ask("reward", predicted, answer)
+        if not isinstance(found, int | float) or not 0 <= found <= 1:
+            raise self._wrong("reward", predicted, f"returns {found!r}; a reward is a number in [0, 1]")
+        return float(found)
+
+    def format(self, rationale: str, answer: str) -> str:
+        """Return a completion in the form that ``parse`` reads."""
+        said = f"{self.marker} {answer}"
+        return f"{rationale}\n{said}" if rationale else said
+
+    def describe(self) -> dict[str, Any]:
+        """Return what tells this task from another, as JSON; see :func:`named_before`."""
+        return {
+            "name": self.name,
+            "own": self.own,
+            "sha256": self.sha256,
+            "inputs": list(self.inputs),
+            "optional": list(self.optional),
+            "marker": self.marker,
+            "scale": OPEN.describe(),
+            "reward": "own" if hasattr(self.given, "reward") else "exact",
+        }
+
+    def _shown(self, fields: Fields) -> dict[str, str]:
+        missing = [name for name in self.inputs if name not in fields]
+        if missing:
+            raise ConfigError(
+                f"The task {self.name!r} reads {missing}, which this item has not; it has {sorted(fields)}."
+            )
+        shown = {name: fields[name] for name in (*self.inputs, *self.optional) if name in fields}
+        return {**dict.fromkeys(self.optional, ""), **shown}
+
+    def _text(self, method: str, *given: Any) -> str:
+        found = self._ask(method, *given)
+        if not isinstance(found, str):
+            raise self._wrong(method, given[0], f"returns {found!r}; it must be text")
+        return found
+
+    def _ask(self, method: str, *given: Any) -> Any:
+        try:
+            return getattr(self.given, method)(*given)
+        except Exception as error:  # whatever a user's program raises is told in one sentence, and ends the run
+            raise self._wrong(method, given[0], f"raises {type(error).__name__}: {error}") from error
+
+    def _wrong(self, method: str, given: object, what: str) -> ConfigError:
+        text = str(given)
+        shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+        return ConfigError(
+            f"The task {self.own}: {method} {what}. Asked with {shown}. Try: rationem task check FILE:CLASS"
+        )
+
+
+def _parts(name: str) -> tuple[Path, str] | None:
+    """Return the file and the class of ``path/my_task.py:MyTask``."""
+    path, colon, cls = name.rpartition(":")
+    return (Path(path), cls) if colon and path.endswith(".py") and cls.isidentifier() else None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read the task {path}: {error.strerror}. `rationem task new {path}` writes one."
+        ) from error
+
+
+def _module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file.")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # a user's program may fail in any way; its sentence and place are what helps
+        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _made(module: ModuleType, path: Path, cls: str, sha256: str) -> OwnTask:
+    made = getattr(module, cls, None)
+    if not isinstance(made, type):
+        known = [name for name, value in vars(module).items() if isinstance(value, type)]
+        raise ConfigError(f"{path} has no class {cls!r}.{closest(cls, known)} It has {known}.")
+    try:
+        given = made()
+    except Exception as error:
+        raise ConfigError(f"{path}: {cls}() fails: {type(error).__name__}: {error}") from error
+    return OwnTask(given, cls, sha256)
+
+
+def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
+    found = getattr(given, what, ())
+    if isinstance(found, str) or not all(isinstance(name, str) and name for name in found):
+        raise ConfigError(f"The task {own}: {what} is a tuple of names, such as ('question',); found {found!r}.")
+    return tuple(found)
+
+
+def _from_toml(path: Path) -> AnswerTask:
+    try:
+        content = tomllib.loads(_bytes(path).decode())
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is no TOML: {error}") from error
+    for key in content:
+        if key not in _KEYS:
+            raise ConfigError(f"{path}: unknown key {key!r}.{closest(key, _KEYS)} Known: {list(_KEYS)}.")
+    lists = {key: content.get(key, []) for key in ("inputs", "optional")}
+    for key, value in content.items():
+        right = isinstance(value, list) and all(isinstance(one, str) for one in value) if key in lists else None
+        if not (isinstance(value, str) if right is None else right):
+            raise ConfigError(f"{path}: {key} = {value!r}: {'a list of names' if key in lists else 'text'} is needed.")
+    if ("prompt" in content) == ("template" in content):
+        raise ConfigError(f'{path}: give the question\'s wording, as prompt = """...""" or as template = "FILE".')
+    if "prompt" in content:
+        wording = Template(content["prompt"].strip("\n"), f"{path}, prompt")
+    else:
+        wording = read_template(path.parent / content["template"])
+    hint = Template(content["hint"].strip("\n"), f"{path}, hint") if "hint" in content else packaged("answer_hint")
+    return AnswerTask(
+        content.get("name", path.stem),
+        wording,
+        hint,
+        content.get("answer", "text"),
+        content.get("reward", "exact"),
+        tuple(lists["inputs"]) or ("prompt",),
+        tuple(lists["optional"]),
+        content.get("marker", "Answer:"),
+        content.get("instruction", ""),
+    )
