@@ -395,7 +395,7 @@ def test_a_task_that_cannot_be_made_again_hides_the_prompts_alone(tmp_path, caps
     ledger.append(story())
     ledger.close()
     _, out, _ = show(capsys, tmp_path / "run", "--example", "a")
-    assert "Its prompts cannot be made again: This is no description of a judge" in out
+    assert "Its prompts cannot be made again: There is no task" in out
     assert "mark-a-0-probe-0-0" in out
 
 

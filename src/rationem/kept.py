@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rationem.errors import RunError
+from rationem.errors import ConfigError, RunError
 from rationem.keep import training_samples
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_kept, read_trials
-from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.types import Kept, Outcome, Purpose, Sample, Trial
+from rationem.tasks import from_description
+from rationem.types import Kept, Outcome, Purpose, Sample, Task, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ def kept_samples(directory: Path, iteration: int) -> list[Sample]:
     """Return the samples that the M-step of an iteration trains on, in its order; empty where nothing was kept.
 
     Raises:
-        RunError: there is no such run, its task is no judge, or it has no finished E-step of that iteration.
+        RunError: there is no such run, its task is none of ours, or it has no finished E-step of that iteration.
     """
     with closing(read_only(directory)) as db:
         return _samples(db, directory, iteration)
@@ -96,9 +96,12 @@ def _samples(db: sqlite3.Connection, directory: Path, iteration: int) -> list[Sa
     return training_samples(iteration, read_kept(db, iteration), read_examples(db, "train"), task, Reader(db))
 
 
-def _task(manifest: dict[str, Any], directory: Path) -> JudgeTask:
+def _task(manifest: dict[str, Any], directory: Path) -> Task:
     """Return the task that the run was started with, to the letter of its template."""
     described = manifest.get("task", {})
-    if described.get("name") not in NAMES:
-        raise RunError(f"{directory} was not written by rationem fit: its task is not in its ledger.")
-    return JudgeTask.from_description(described)
+    try:
+        return from_description(described)
+    except ConfigError as error:
+        if "own" in described:  # its program was not named
+            raise
+        raise RunError(f"{directory} was not written by rationem fit: its task is not in its ledger.") from error

@@ -18,8 +18,8 @@ from rationem.evaluate import SHOTS
 from rationem.leaks import PHRASES
 from rationem.ledger import read_manifest, read_only
 from rationem.ledger.rows import read_trial
-from rationem.tasks.judge import JudgeTask
-from rationem.types import Example, Kept, Prediction, Purpose, Trial
+from rationem.tasks import from_description
+from rationem.types import Example, Kept, Prediction, Purpose, Task, Trial
 
 _LISTED = 5
 
@@ -70,7 +70,7 @@ class Life:
     example: Example
     split: str
     levels: tuple[str, ...]
-    task: JudgeTask | None
+    task: Task | None
     taskless: str
     phrases: tuple[str, ...]
     seed: int
@@ -149,9 +149,9 @@ def _unknown(db: sqlite3.Connection, directory: Path, example_id: str) -> str:
     return f"{directory} has no example {example_id!r}.{near} It holds {len(ids)} examples ({told})."
 
 
-def _task(manifest: Mapping[str, Any]) -> tuple[JudgeTask | None, str]:
+def _task(manifest: Mapping[str, Any]) -> tuple[Task | None, str]:
     try:
-        return JudgeTask.from_description(manifest["task"]), ""
+        return from_description(manifest["task"]), ""
     except ConfigError as error:
         return None, str(error)
 

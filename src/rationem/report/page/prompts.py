@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem.errors import ConfigError, ModelError
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import from_description
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Prompt
+from rationem.types import Example, Prompt, Task
 
 if TYPE_CHECKING:
     from rationem.chat import Chat
@@ -40,14 +40,14 @@ class Wording:
     """How a run puts its questions.
 
     Args:
-        task: None where the manifest's task is not a judge's in full, such as one written by hand.
+        task: None where the manifest's task is none of ours in full, such as one written by hand.
         chat: the tokenizer as a conversation; None where the run directory holds none.
         around: what the chat template writes before and behind a prompt; None without a tokenizer.
         common: with what the forward prompts begin and end, most of them: said once on the page.
         solved: the solved examples in front of the control's prompts; empty without that control.
     """
 
-    task: JudgeTask | None
+    task: Task | None
     chat: Chat | None
     around: tuple[str, str] | None
     common: tuple[str, str]
@@ -84,7 +84,7 @@ def wording(
         test: what the control was asked.
     """
     try:
-        task = JudgeTask.from_description(manifest["task"])
+        task = from_description(manifest["task"])
     except ConfigError:
         return Wording(None, None, None, ("", ""), "")
     config = manifest["config"]
