@@ -1,0 +1,30 @@
+"""The embedded summaries: posts, hidden readers, and the recipe of their tiny base model ``tiny-summarizer``.
+
+Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
+"""
+
+from rationem.world.summaries.base import tiny_summarizer
+from rationem.world.summaries.posts import faithful
+from rationem.world.summaries.readers import (
+    DEFAULT_AUDIENCE,
+    PREFER,
+    TASKS,
+    WRITE,
+    Audience,
+    Reader,
+    audience,
+    examples,
+)
+
+__all__ = [
+    "DEFAULT_AUDIENCE",
+    "PREFER",
+    "TASKS",
+    "WRITE",
+    "Audience",
+    "Reader",
+    "audience",
+    "examples",
+    "faithful",
+    "tiny_summarizer",
+]

@@ -1,0 +1,147 @@
+"""What is read: short posts that state five facts, each of another kind, in no order, with words of no weight between.
+
+    trip. well spent five, in rome, with ann, honestly was sad, owing to rain.
+
+A post has two wordings for most kinds; a summary has one, so that what it says is settled by which facts it keeps::
+
+    paid five because of rain
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rationem.types import Fields
+
+TOPICS = ("trip", "party", "job", "storm")
+
+#: Of each kind of fact the wordings, the first of them the one that summaries use.
+WORDINGS = {
+    "cost": ("paid", "spent"),
+    "place": ("in", "around"),
+    "time": ("on", "last"),
+    "who": ("with", "beside"),
+    "reason": ("because of", "owing to"),
+    "feeling": ("felt", "was"),
+}
+KINDS = tuple(WORDINGS)
+
+VALUES = {
+    "cost": ("two", "three", "four", "five", "six", "seven", "eight", "nine"),
+    "place": ("rome", "paris", "oslo", "cairo", "lima", "delhi", "tokyo", "dublin"),
+    "time": ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday", "easter"),
+    "who": ("ann", "bob", "carl", "dora", "emil", "fred", "gina", "hugo"),
+    "reason": ("rain", "work", "snow", "noise", "fever", "debt", "luck", "fog"),
+    "feeling": ("sad", "glad", "tired", "angry", "calm", "proud", "bored", "scared"),
+}
+FILLERS = ("well", "honestly", "anyway", "frankly", "sadly", "today")
+STATED = 5
+_FILLED = 0.3
+
+_FACTS = {
+    f"{wording} {value}": (kind, value)
+    for kind, wordings in WORDINGS.items()
+    for wording in wordings
+    for value in VALUES[kind]
+}
+_POST = re.compile(r"(?P<topic>\w+)\. (?P<facts>[^.]+)\.")
+_FILLER = re.compile(rf"(?:{'|'.join(FILLERS)}) ")
+_SAID = re.compile("|".join(f"{re.escape(wordings[0])} \\w+" for wordings in WORDINGS.values()))
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """A post, and what is true of it: its topic, and value by kind of what it states, in its order."""
+
+    text: str
+    topic: str
+    facts: dict[str, str]
+
+    def stated(self, kinds: Collection[str]) -> tuple[str, ...]:
+        """Return those of some kinds that the post states, in its order."""
+        return tuple(kind for kind in self.facts if kind in kinds)
+
+    @property
+    def unstated(self) -> tuple[str, ...]:
+        """The kinds that the post says nothing of."""
+        return tuple(kind for kind in KINDS if kind not in self.facts)
+
+
+def post(rng: np.random.Generator) -> Post:
+    """Draw a post."""
+    topic = pick(rng, TOPICS)
+    kinds = [KINDS[int(i)] for i in rng.permutation(len(KINDS))[:STATED]]
+    facts = {kind: pick(rng, VALUES[kind]) for kind in kinds}
+    said = [
+        (f"{pick(rng, FILLERS)} " if rng.random() < _FILLED else "") + f"{pick(rng, WORDINGS[kind])} {value}"
+        for kind, value in facts.items()
+    ]
+    return Post(f"{topic}. {', '.join(said)}.", topic, facts)
+
+
+def read(text: str) -> Post | None:
+    """Read a post of this world back from its text, or return None where it is not one.
+
+    >>> read("trip. well spent five, in rome.").facts
+    {'cost': 'five', 'place': 'rome'}
+    """
+    whole = _POST.fullmatch(text)
+    if whole is None:
+        return None
+    found = [_FACTS.get(_FILLER.sub("", fact, count=1)) for fact in whole["facts"].split(", ")]
+    known = [one for one in found if one is not None]
+    return Post(text, whole["topic"], dict(known)) if len(known) == len(found) else None
+
+
+def summary(said: Post, kinds: Collection[str]) -> str:
+    """Return the summary that keeps some of the facts: in the post's order, in the fixed wording.
+
+    >>> summary(read("trip. well spent five, in rome, with ann."), ("who", "cost"))
+    'paid five with ann'
+    """
+    return " ".join(f"{WORDINGS[kind][0]} {said.facts[kind]}" for kind in said.stated(kinds))
+
+
+def kept(text: str) -> tuple[str, ...]:
+    """Return the kinds of fact that a summary states, in its order.
+
+    >>> kept("paid five because of rain")
+    ('cost', 'reason')
+    """
+    return tuple(_FACTS[fact][0] for fact in _SAID.findall(text) if fact in _FACTS)
+
+
+def faithful(fields: Fields, rationale: str) -> bool | None:
+    """Say whether what a rationale claims is stated is stated; None where it claims nothing that can be checked.
+
+    Of a summary to write the claim is ``keep KINDS; drop KINDS``: together they are what the post states. Of two to
+    compare it is ``A KINDS B KINDS``: what either of them states.
+
+    >>> faithful({"prompt": "trip. well spent five, in rome."}, "keep place; drop cost")
+    True
+    >>> faithful({"prompt": "trip. well spent five, in rome."}, "paid five in rome") is None
+    True
+    """
+    said = read(fields["prompt"])
+    if said is None:
+        return None
+    if "response_a" not in fields:
+        found = re.fullmatch(r"keep (?P<keep>[a-z ]+); drop (?P<drop>[a-z ]+)", rationale.strip())
+        return None if found is None else _same(f"{found['keep']} {found['drop']}".split(), said.facts)
+    compared = re.match(r"A (?P<a>[a-z ]+) B (?P<b>[a-z ]+);", rationale)
+    if compared is None:
+        return None
+    return all(_same(compared[name].split(), kept(fields[f"response_{name}"])) for name in "ab")
+
+
+def _same(claimed: Sequence[str], true: Collection[str]) -> bool:
+    return sorted(claimed) == sorted(true)
+
+
+def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
+    """Draw one of some texts evenly."""
+    return options[int(rng.integers(0, len(options)))]
