@@ -11,15 +11,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rationem.errors import ConfigError
-from rationem.tasks.answer import AnswerTask
+from rationem import choices
+from rationem.errors import ConfigError, closest
+from rationem.scale import Scale
+from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.tasks.own import OwnTask, named_before
+from rationem.tasks.own import OwnTask, is_own, named_before, read_task
+from rationem.template import packaged
 
-__all__ = ["AnyTask", "from_description"]
+__all__ = ["AnyTask", "from_description", "named"]
 
 #: Every kind of task that a run can have.
 AnyTask = JudgeTask | AnswerTask | OwnTask
+
+
+def named(name: str) -> AnyTask:
+    """Return a task by its name as it is without any data, or a user's own from its file.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if is_own(name):
+        return read_task(name)
+    if name in OPEN_TASKS:
+        return OPEN_TASKS[name]()
+    usual = {
+        "judge": lambda: JudgeTask(Scale.parse("1-5")),
+        "choice": lambda: JudgeTask(choices.scale_of(4), template=packaged("choice"), name="choice"),
+    }
+    if name in usual:
+        return usual[name]()
+    known = [*NAMES, *OPEN_TASKS]
+    raise ConfigError(
+        f"There is no task {name!r}.{closest(name, known)} Use one of {known}, or your own: my_task.py:MyTask, "
+        "my_task.toml (rationem task new writes one)."
+    )
 
 
 def from_description(description: Mapping[str, Any]) -> AnyTask:

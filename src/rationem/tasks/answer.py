@@ -91,8 +91,12 @@ class AnswerTask:
         return ()
 
     def read(self, cell: str) -> str | None:
-        """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none."""
-        return answers.reader(self.kind)(cell)
+        """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
+
+        A number may stand at the end of a solution, which is not read: see :func:`rationem.answers.final`.
+        """
+        found = answers.final(cell) if self.kind == "number" else cell
+        return None if found is None else answers.reader(self.kind)(found)
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""

@@ -60,7 +60,10 @@ def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
     >>> check_task(maths())
     []
     """
-    answers = _answers(task, examples)
+    try:
+        answers = _answers(task, examples)
+    except ConfigError as error:
+        return [str(error)]
     items = [x.fields for x in examples[:_MANY]] or [_made_up(task)]
     if not answers:
         return ["No answer is known that this task reads: read() returns None for all of the examples' answers."]

@@ -1,0 +1,215 @@
+"""A user's own task: read from a class or a TOML file, held to what every task must keep to, run only when named."""
+
+import textwrap
+
+import pytest
+
+from rationem import Example, JudgeTask, Scale, choices
+from rationem.cli import main
+from rationem.errors import ConfigError
+from rationem.tasks import from_description, named
+from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks.conformance import check_task
+from rationem.tasks.own import OwnTask, is_own, read_task
+from rationem.template import packaged
+
+GOOD = """
+class Units:
+    name = "units"
+    inputs = ("question",)
+
+    def prompt(self, fields):
+        return f"{fields['question']}\\nEnd with one line: Answer: NUMBER UNIT"
+
+    def read(self, line):
+        return " ".join(line.lower().split()) or None
+
+    def reward(self, predicted, answer):
+        return 1.0 if predicted == answer else 0.5 * (predicted.split()[-1] == answer.split()[-1])
+"""
+
+TOML = """
+name = "colour"
+inputs = ["text"]
+answer = "pattern:(red|green)"
+prompt = '''
+{{ text }}
+Which colour? End with: {{ marker }} COLOUR
+'''
+"""
+
+
+def written(tmp_path, text, name="my_task.py"):
+    path = tmp_path / name
+    path.write_text(textwrap.dedent(text))
+    return path
+
+
+@pytest.fixture
+def good(tmp_path):
+    return read_task(f"{written(tmp_path, GOOD)}:Units")
+
+
+def test_a_class_of_few_lines_is_a_task(good):
+    assert check_task(good) == []
+    assert good.prompt({"question": "How far?", "answer": "5 km"}).text.startswith("How far?")
+    assert good.hint_prompt({"question": "How far?"}, "5 km").text.endswith("The correct answer is 5 km. Explain why.")
+    assert good.parse("far\nAnswer: 5  KM").answer == "5 km"
+    assert (good.reward("4 km", "5 km"), good.reward("4 m", "5 km")) == (0.5, 0.0)
+
+
+def test_the_class_sees_its_inputs_and_nothing_else_of_an_item(tmp_path):
+    spy = written(
+        tmp_path, "class Spy:\n    inputs = ('a',)\n    def prompt(self, fields):\n        return f'{fields} Answer:'"
+    )
+    shown = read_task(f"{spy}:Spy").prompt({"a": "1", "answer": "secret", "rationale": "secret"}).text
+    assert shown == "{'a': '1'} Answer:"
+
+
+def test_a_toml_file_is_a_task(tmp_path):
+    task = read_task(str(written(tmp_path, TOML, "my_task.toml")))
+    assert task.name == "colour"
+    assert task.parse("it glows\nAnswer: bright red!").answer == "red"
+    assert task.parse("it glows\nAnswer: blue").problem == "no_answer"
+    assert from_description(task.describe()).describe() == task.describe()
+    assert (
+        check_task(task, [Example(str(n), {"text": "t"}, answer, str(n)) for n, answer in enumerate(("red", "green"))])
+        == []
+    )
+
+
+BROKEN = {
+    "leaks what it was shown": (
+        "def hint(self, fields, answer):\n        self.seen = answer\n        return f'It is {answer}.'",
+        "def prompt(self, fields):\n        return f\"{fields['question']} {getattr(self, 'seen', '')} Answer:\"",
+        "the answer leaks into training",
+    ),
+    "reads nothing": ("def read(self, line):\n        return None", None, "No answer is known"),
+    "reads another answer than it wrote": (
+        "def read(self, line):\n        return line[1:] or None", None, "an answer must be read as it is written"
+    ),
+    "fails on a text": (
+        "def read(self, line):\n        return str(int(line))", None, "read raises ValueError: invalid literal for int"
+    ),
+    "earns too much": ("def reward(self, predicted, answer):\n        return 2.0", None, "a reward is a number in"),
+    "earns nothing": ("def reward(self, predicted, answer):\n        return 0.0", None, "the right answer earns 1"),
+    "is no number": (
+        "def reward(self, predicted, answer):\n        return float('nan')", None, "a reward is a number in [0, 1]"
+    ),
+    "does not ask": (
+        "marker = 'Answer:'", "def prompt(self, fields):\n        return 'Answer:'", "does not change with the input"
+    ),
+    "never says the marker": (
+        "marker = 'Result:'", None, "never says 'Result:'"
+    ),
+    "is not the same twice": (
+        "count = 0",
+        "def prompt(self, fields):\n        self.count += 1\n        return f\"{self.count} {fields} Answer:\"",
+        "another text when it is asked again",
+    ),
+    "hints at nothing": ("def hint(self, fields, answer):\n        return 'Think!'", None, "does not say the answer"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_what_a_task_does_not_keep_to_is_found(tmp_path, fault):
+    part, prompt, sentence = BROKEN[fault]
+    prompt = prompt or "def prompt(self, fields):\n        return f\"{fields['question']} Answer:\""
+    path = written(tmp_path, f"class Mine:\n    inputs = ('question',)\n\n    {part}\n\n    {prompt}\n")
+    found = check_task(read_task(f"{path}:Mine"))
+    assert any(sentence in one for one in found), found
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        *(make() for make in OPEN_TASKS.values()),
+        JudgeTask(Scale.parse("1-5")),
+        JudgeTask(Scale.parse("A | B | tie"), template=packaged("pair"), pair=True),
+        JudgeTask(choices.scale_of(5), template=packaged("choice"), name="choice"),
+    ],
+    ids=lambda task: task.name,
+)
+def test_every_task_of_our_own_keeps_to_it(task):
+    fields = {name: f"some {name}" for name in task.inputs}
+    answers = task.levels or ("12", "7")
+    assert check_task(task, [Example(str(n), fields, answer, str(n)) for n, answer in enumerate(answers)]) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("class Mine:\n    pass", "needs inputs"),
+        ("class Mine:\n    inputs = 'question'", "is a tuple of names"),
+        ("class Mine:\n    inputs = ('question',)", "needs a method prompt"),
+        ("class Other:\n    pass", "has no class 'Mine'. It has"),
+        ("1 / 0", "cannot be run: ZeroDivisionError"),
+        ("class Mine:\n    def __init__(self):\n        raise OSError('no')", "Mine() fails: OSError: no"),
+    ],
+)
+def test_a_file_that_holds_no_task_is_told_in_one_sentence(tmp_path, content, sentence):
+    with pytest.raises(ConfigError, match=sentence.replace("(", r"\(").replace(")", r"\)")):
+        read_task(f"{written(tmp_path, content)}:Mine")
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ("inputs = ['x']", "give the question's wording"),
+        ("propmt = 'x'", "unknown key 'propmt'. Did you mean 'prompt'"),
+        ("inputs = 'x'\nprompt = '{{ x }}'", "a list of names is needed"),
+        ("inputs = ['x']\nprompt = '{{ y }} {{ marker }}'", "unknown variable 'y'"),
+        ("inputs = ['x']\nprompt = '{{ x }}'", "never says 'Answer:'"),
+        ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nanswer = 'nmuber'", "Did you mean 'number'"),
+        ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nanswer = 'pattern:('", "is no regular expression"),
+        ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nreward = 'bleu'", "Unknown reward 'bleu'"),
+        ("inputs = [", "is no TOML"),
+    ],
+)
+def test_a_toml_file_that_is_no_task_is_told_in_one_sentence(tmp_path, content, sentence):
+    with pytest.raises(ConfigError) as caught:
+        read_task(str(written(tmp_path, content, "mine.toml")))
+    assert sentence in str(caught.value)
+
+
+def test_a_program_that_a_run_mentions_is_not_run(tmp_path, good):
+    """Only what this very process was told to run comes back; another file of the same name does not."""
+    assert from_description(good.describe()) is good
+    described = {**good.describe(), "sha256": "0" * 64}
+    with pytest.raises(ConfigError, match="is not run because a run directory mentions it"):
+        from_description(described)
+
+
+def test_names():
+    assert is_own("a/b.py:C")
+    assert is_own("c.toml")
+    assert not any(map(is_own, ("judge", "math", None, "a.py", "a.py:not a class")))
+    assert named("math").name == "math"
+    with pytest.raises(ConfigError, match="Did you mean 'summarize'"):
+        named("sumarize")
+
+
+def test_what_task_new_writes_passes_task_check(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for file, spec in (("my_task.py", "my_task.py:MyTask"), ("my_task.toml", "my_task.toml")):
+        assert main(["task", "new", file]) == 0
+        assert main(["task", "check", spec]) == 0
+        assert main(["task", "new", file]) == 2  # never overwritten
+    assert main(["task", "new", "my-task.py"]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_task_check_ends_with_status_1_where_something_is_to_be_mended(tmp_path, capsys):
+    path = written(
+        tmp_path, "class Mine:\n    inputs = ('q',)\n    def prompt(self, fields):\n        return fields['q']"
+    )
+    assert main(["task", "check", f"{path}:Mine"]) == 1
+    assert "never says 'Answer:'" in capsys.readouterr().out
+
+
+def test_what_read_returns_must_be_one_line(tmp_path):
+    path = written(tmp_path, "class Mine:\n    inputs = ('q',)\n    def prompt(self, fields):\n        return ''\n"
+                   "    def read(self, line):\n        return 'a\\nb'")  # fmt: skip
+    with pytest.raises(ConfigError, match="an answer is one line of text, or None"):
+        read_task(f"{path}:Mine").read("x")
+    assert isinstance(read_task(f"{path}:Mine"), OwnTask)
