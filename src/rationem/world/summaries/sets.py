@@ -1,0 +1,52 @@
+"""The sets of ``rationem fit summaries``: to write (``--task summarize``, the default) or compare (``--task judge``)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rationem.config import FitConfig
+from rationem.errors import ConfigError, closest
+from rationem.pairs import every_order
+from rationem.tasks.answer import AnswerTask
+from rationem.tasks.judge import JudgeTask
+from rationem.template import read_template
+from rationem.types import Example, Splits
+from rationem.world.summaries.readers import PREFER, TASKS, WRITE, examples
+
+NAME = "summaries"
+_VALIDATION, _TEST = 128, 256
+_FOREIGN = ("test", "rubric", "instruction")
+
+
+def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
+    """Return the task and the three sets; no post is in two of them.
+
+    Of summaries to compare each set has as many items as of summaries to write: half the posts, each in both orders.
+
+    Raises:
+        ConfigError: a setting is of other data, or a template does not fit.
+    """
+    for name in _FOREIGN:
+        if getattr(config, name):
+            raise ConfigError(f"'{NAME}' brings its own sets and words; leave --{name.replace('_', '-')} out.")
+    if (named := config.task or WRITE.name) not in TASKS:
+        raise ConfigError(
+            f"'{NAME}' has no task {named!r}.{closest(named, TASKS)} Write summaries with --task {WRITE.name}, or "
+            f"compare two with --task {PREFER.name}."
+        )
+    task = TASKS[named]
+    if config.template:
+        task = replace(task, template=read_template(Path(config.template)))
+    if config.hint_template:
+        task = replace(task, hint=read_template(Path(config.hint_template)))
+    train = _items(named, config.world_size, 0)
+    validation = _items(named, _VALIDATION, config.world_size)
+    test = _items(named, _TEST, config.world_size + _VALIDATION)
+    return task, Splits(train[: config.limit], validation, test, {NAME: True})
+
+
+def _items(task: str, count: int, start: int) -> tuple[Example, ...]:
+    if task != PREFER.name:
+        return examples(count, seed=0, start=start, task=task)
+    return every_order(examples(-(-count // 2), seed=0, start=start, task=task), PREFER.scale)[:count]
