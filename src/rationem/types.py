@@ -129,7 +129,8 @@ class Draft:
 
     ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. Empty where
     the engine does not say; then nothing can be weighted. ``encoded`` marks ids that the engine did not send: its text
-    was encoded here, once, so they may not be the tokens that were drawn.
+    was encoded here, once, so they may not be the tokens that were drawn. Where the prompt ends with the beginning of
+    a thinking block, the text begins with it and the ids do not.
     """
 
     text: str
