@@ -1,4 +1,4 @@
-"""The sets of ``rationem fit summaries``: to write (``--task summarize``, the default) or compare (``--task judge``)."""
+"""The sets of ``rationem fit summaries``: to write (``--task summarize``, the default) or compare (``judge``)."""
 
 from __future__ import annotations
 
