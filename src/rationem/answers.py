@@ -25,6 +25,8 @@ Read = Callable[[str], str | None]
 #: r(y_hat, y*) of two canonical texts.
 TextReward = Callable[[str, str], float]
 
+#: What parts a published solution from its answer.
+SOLVED = "####"
 KINDS = ("number", "text", "pattern:REGEX")
 REWARDS = ("exact", "rouge-l")
 
@@ -37,6 +39,7 @@ _NUMBER = re.compile(
 # Python reads no longer integers than this by default, and no answer is longer.
 _LONGEST = 400
 _WORD = re.compile(r"\w+")
+_COPYABLE = 4  # words
 
 
 def number(text: str) -> str | None:
@@ -76,6 +79,47 @@ def _plain(value: Fraction) -> str:
     places = max(twos, fives)
     digits = str(abs(value.numerator) * 10**places // value.denominator).rjust(places + 1, "0")
     return f"{'-' if value < 0 else ''}{digits[:-places]}.{digits[-places:]}"
+
+
+def final(cell: str) -> str | None:
+    r"""Return what a published solution gives as its answer: behind the last ``####``, or in the last ``\boxed{...}``.
+
+    A cell without either is its own answer. LaTeX is read where it writes one number (``\frac{a}{b}``, a currency, a
+    percent sign, degrees, a unit in ``\text``); None where it writes anything else, such as a root or a power.
+
+    >>> final("2 + 2 = 4 eggs\n#### 4"), final("7"), final(r"So $x = \boxed{\dfrac{3}{4}}$."), final(r"$2\sqrt{3}$")
+    ('4', '7', '3/4', None)
+    """
+    _, mark, behind = cell.rpartition(SOLVED)
+    if mark:
+        return behind.strip()
+    opened = max((cell.rfind(word) for word in ("\\boxed{", "\\fbox{")), default=-1)
+    if opened >= 0:
+        return _of_latex(_braced(cell, cell.index("{", opened)))
+    return _of_latex(cell) if "\\" in cell or "^" in cell else cell
+
+
+def _braced(text: str, start: int) -> str:
+    """Return what stands between the brace at ``start`` and the one that closes it; "" where none does."""
+    depth = 0
+    for at in range(start, len(text)):
+        depth += {"{": 1, "}": -1}.get(text[at], 0)
+        if not depth:
+            return text[start + 1 : at]
+    return ""
+
+
+_FRACTION = re.compile(r"(?<![\d.}])\\[dt]?frac(?:\{\s*(-?\d+)\s*\}\{\s*(\d+)\s*\}|\s?(\d)(\d)(?!\d))")
+_UNIT = re.compile(r"\\(?:text|mbox|mathrm|textrm)\s*\{[^{}\d]*\}|\^\s*(?:\\circ|\{\s*\\circ\s*\})")
+_SPACE = re.compile(r"\\[,!;: ]\s*|\\q?quad\b|\\left\b|\\right\b|\\\(|\\\)|(?<!\\)\$")
+
+
+def _of_latex(text: str) -> str | None:
+    """Return the number that LaTeX writes, as plain text; None where anything else is left."""
+    text = text.replace("{,}", ",")
+    text = _FRACTION.sub(lambda found: f"{found[1] or found[3]}/{found[2] or found[4]}", text)
+    text = _SPACE.sub("", _UNIT.sub("", text)).replace("\\$", "$").replace("\\%", "%").strip()
+    return text if re.fullmatch(r"(?:[a-z]\s*=\s*)?[-+$%\d.,/\s]+", text) else None
 
 
 def line(text: str) -> str | None:
@@ -158,15 +202,18 @@ def _scorer() -> Any:
     return RougeScorer(["rougeL"], tokenizer=_Words())
 
 
-def copied(text: str, answer: str) -> float:
+def copied(text: str, answer: str) -> float | None:
     """Return the share of an answer's words that stand in a text in one run: the longest common run / all its words.
 
-    1 where the whole answer was copied, 0 where no word of it occurs, or it has none. Case aside.
+    1 where the whole answer was copied, 0 where no word of it occurs. Case aside. None for an answer of fewer than four
+    words: saying it is no copying.
 
-    >>> copied("as I was told, the cat sat there", "The cat sat down")
-    0.75
+    >>> copied("as I was told, the cat sat there", "The cat sat down"), copied("so it is 14", "14")
+    (0.75, None)
     """
     words, of = _WORD.findall(text.casefold()), _WORD.findall(answer.casefold())
+    if len(of) < _COPYABLE:
+        return None
     longest, before = 0, [0] * (len(of) + 1)
     for word in words:
         row = [0] * (len(of) + 1)
@@ -174,7 +221,7 @@ def copied(text: str, answer: str) -> float:
             if word == other:
                 row[at] = before[at - 1] + 1
         longest, before = max(longest, *row), row
-    return longest / len(of) if of else 0.0
+    return longest / len(of)
 
 
 def unknown(text: str) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 
 from rationem.choices import SUBJECT
@@ -13,6 +14,9 @@ from rationem.data.texts import is_blank, text_of
 from rationem.errors import DataError
 from rationem.pairs import fields_of
 from rationem.scale import Scale
+
+#: Characters of a cell that an error shows.
+_LONG = 80
 
 
 class UnknownRating(DataError):
@@ -33,20 +37,54 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
 
     Returns:
         "prompt", and "response" or "response_a", "response_b", ...; "reference", "context" and "criterion" where the
-        row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject" where it has one.
+        row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject" where it has one. Of
+        a task with open answers its own inputs, and the optional ones that the row has.
 
     Raises:
         DataError: a named column is missing, or a text is empty or no text.
     """
     row = opened(row, columns.dotted)
+    if columns.inputs:
+        return _open_fields(row, columns)
     optional = (("reference", columns.reference), ("context", columns.context), (SUBJECT, columns.subject))
     more = [(role, name) for role, name in optional if name]
-    check_columns(row, [*columns.inputs(row.cells), *more])
+    check_columns(row, [*columns.asks(row.cells), *more])
     fields = {"prompt": read_text(row, columns.prompt), **_answers(row, columns)}
     for role, name in more:
         if not is_blank(row.cells[name]):
             fields[role] = read_text(row, name)
     return fields | ({"criterion": criterion} if criterion else {})
+
+
+def _open_fields(row: Row, columns: Columns) -> dict[str, str]:
+    check_columns(row, columns.inputs)
+    there = [(field, name) for field, name in columns.optional if not is_blank(row.cells.get(name))]
+    return {field: read_text(row, name) for field, name in (*columns.inputs, *there)}
+
+
+def weight_of(row: Row, column: str) -> float:
+    """Return what a row counts in training.
+
+    Raises:
+        DataError: the cell is no positive, finite number.
+    """
+    cell = row.cells[column]
+    try:
+        weight = math.nan if isinstance(cell, bool) else float(str(cell).strip())
+    except ValueError:
+        weight = math.nan
+    if not (0 < weight < math.inf):
+        raise DataError(
+            f"{row.source}: the weight (column {column!r}) is no positive number. Found: {shortened(cell)}. Give what "
+            "the row counts beside the others, such as 0.5 or 2, or leave the row out."
+        )
+    return weight
+
+
+def shortened(cell: object) -> str:
+    """Return a cell as an error shows it."""
+    text = str(cell)
+    return repr(text if len(text) <= _LONG else f"{text[: _LONG // 2]} ... {text[-_LONG // 2 :]}")
 
 
 def _answers(row: Row, columns: Columns) -> dict[str, str]:

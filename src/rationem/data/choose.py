@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rationem.data.answered import Asks, found, unnamed
 from rationem.data.columns import Columns, guess, guess_choice
-from rationem.data.presets import named, recognised
+from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
 from rationem.rubric import Criterion
+from rationem.tasks.answer import OPEN_TASKS
 
 #: A criterion by its name, or its name and its rating column.
 Asked = str | tuple[str, str]
@@ -27,12 +29,14 @@ class Reading:
         criteria: in the order of ``columns.criteria``; one without a name where there is only one.
         preset: the published set, or None.
         guessed: role -> column, where the user named none and the name is not the role's own.
+        task: reads the answers, where they are open; else None.
     """
 
     columns: Columns
     criteria: tuple[Criterion, ...]
     preset: Preset | None = None
     guessed: Mapping[str, str] = field(default_factory=dict)
+    task: Asks | None = None
 
 
 def choose(
@@ -42,6 +46,8 @@ def choose(
     tables: Sequence[Sequence[Row]],
     *,
     choice: bool | None = None,
+    task: Asks | None = None,
+    weight: str | None = None,
 ) -> Reading:
     """Return how to read the tables, none of which is empty.
 
@@ -49,6 +55,8 @@ def choose(
 
     Args:
         choice: whether they are multiple choice; None follows preset or columns.
+        task: with open answers; None where it is none, or the preset tells.
+        weight: the column of the weights, or what a preset calls them.
 
     Raises:
         ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or the preset is
@@ -56,11 +64,35 @@ def choose(
     """
     if preset is not None and columns is not None:
         raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
+    reading = _reading(preset, columns, asked, tables, choice, task)
+    if weight is None:
+        return reading
+    known = reading.preset.weights if reading.preset else {weight: weight}
+    if weight not in known:
+        has = f"Its weights are called {list(known)}." if known else "It has none: leave --weight-col out."
+        name = reading.preset and reading.preset.name
+        raise ConfigError(f"There is no weight {weight!r} in the published set {name}. {has}")
+    return replace(reading, columns=replace(reading.columns, weight=weight))
+
+
+def _reading(
+    preset: str | None,
+    columns: Columns | None,
+    asked: Sequence[Asked],
+    tables: Sequence[Sequence[Row]],
+    choice: bool | None,
+    task: Asks | None,
+) -> Reading:
     first = [table[0] for table in tables]
-    found = named(preset) if preset is not None else (recognised(first) if columns is None else None)
-    if found is not None:
-        _check_task(found, choice)
-        return _of_preset(found, asked)
+    published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
+    if published is not None and not (preset is None and _has_other_inputs(task, published)):
+        _check_task(published, choice, task)
+        reading = _of_preset(published, asked)
+        return replace(reading, task=task or OPEN_TASKS[published.task]()) if published.task else reading
+    if task is not None:
+        names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
+        columns, guessed = found(columns or unnamed(task), task, names)
+        return Reading(columns, (Criterion(),), guessed=guessed, task=task)
     if columns is not None:
         columns = _with_criteria(columns, asked)
         return Reading(columns, _criteria(columns))
@@ -72,13 +104,23 @@ def choose(
     return Reading(columns, _criteria(columns), guessed=guessed)
 
 
-def _check_task(preset: Preset, choice: bool | None) -> None:
-    if choice is not None and choice != preset.choice:
-        is_task, asked = ("choice", "judge") if preset.choice else ("judge", "choice")
-        raise ConfigError(
-            f"These are rows of the published set {preset.name}, whose task is {is_task}, and the task is "
-            f"{asked} (by --task, or because DATA is). Leave --task out, or name the columns to read them otherwise."
-        )
+def _has_other_inputs(task: Asks | None, preset: Preset) -> bool:
+    """Say whether a task of the user's own reads other fields than the preset has: its columns have their names."""
+    return task is not None and task.name not in OPEN_TASKS and set(task.inputs) != set(dict(preset.columns.inputs))
+
+
+def _check_task(preset: Preset, choice: bool | None, task: Asks | None) -> None:
+    asked = task.name if task else None if choice is None else "choice" if choice else "judge"
+    is_task = preset.task or ("choice" if preset.choice else "judge")
+    fits = task is not None and bool(preset.task) and set(task.inputs) == set(dict(preset.columns.inputs))
+    if asked is None or asked == is_task or (fits and asked not in OPEN_TASKS):
+        return
+    others = [other.name for other in PRESETS.values() if other.named_only and (other.task or "judge") == asked]
+    more = f" --preset {' or '.join(others)} reads published rows for {asked}." if others else ""
+    raise ConfigError(
+        f"These are rows of the published set {preset.name}, whose task is {is_task}, and the task is {asked} (by "
+        f"--task, or because DATA is). Leave --task out, or name the columns to read them otherwise.{more}"
+    )
 
 
 def _of_preset(preset: Preset, asked: Sequence[Asked]) -> Reading:

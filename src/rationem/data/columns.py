@@ -25,6 +25,15 @@ CHOICE_NAMES = {
 }
 
 
+#: Roles of several columns, (what it is for, column).
+_PAIRS = ("criteria", "inputs", "optional")
+#: Roles that a flag of their own names.
+_FLAGS = (
+    *("prompt", "response", "rating", "choices", "answer", "subject", "reference", "context", "id", "group", "rater"),
+    "weight",
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The names of the user's columns. No other column is looked at, and no rating can be an input.
@@ -44,6 +53,10 @@ class Columns:
             no response, and ``rating`` is the correct answer.
         subject: of multiple choice, what an item is about.
         criteria: (criterion, its rating column); empty for one criterion without a name, read from ``rating``.
+        inputs: of a task with open answers, (field, column) of what it reads; then ``prompt``, ``response`` and
+            ``context`` are not looked at, and ``rating`` is the correct answer.
+        optional: the same of the fields that a row can be without.
+        weight: what the row counts in training, a positive number.
 
     Raises:
         ConfigError: a rating, criterion or rater column is also named as an input, which would show the model its
@@ -61,6 +74,9 @@ class Columns:
     choices: str | None = None
     subject: str | None = None
     criteria: tuple[tuple[str, str], ...] = ()
+    inputs: tuple[tuple[str, str], ...] = ()
+    optional: tuple[tuple[str, str], ...] = ()
+    weight: str | None = None
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.criteria]
@@ -68,12 +84,16 @@ class Columns:
             raise ConfigError(f"A criterion is named twice: {names}.")
         asked = self.response if self.choices is None else self.choices
         inputs = {self.prompt, asked, *_split(asked), self.reference, self.context}
+        if self.inputs:
+            inputs = {column for _, column in (*self.inputs, *self.optional)}
         rated = {self.rating, *(column for _, column in self.criteria)}
-        hidden = {self.rater, *rated, *(part for column in rated for part in _split(column))} - {None}
+        apart = {self.rater, self.weight}
+        hidden = {*apart, *rated, *(part for column in rated for part in _split(column))} - {None, ""}
         if len(set(_split(self.response))) < len(_split(self.response)):
             raise ConfigError(f"Of the responses {self.response!r} two are one column. Name each column once.")
         if leaked := sorted(str(name) for name in inputs & hidden):
-            what = "rating" if self.choices is None else "answer"
+            what = "answer" if self.inputs or self.choices else "rating"
+            what = "weight" if leaked[0] == self.weight else what
             raise ConfigError(f"The {what} column {leaked[0]!r} is also named as an input: a model would read it.")
 
     def ratings(self, available: Collection[str], criterion: str = "") -> tuple[str, ...]:
@@ -95,22 +115,26 @@ class Columns:
     def dotted(self) -> tuple[str, ...]:
         """The names with a dot in them, a list at commas apart and as one: they may lead into an object."""
         roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
-        more = (self.choices, self.subject)
+        more = (self.choices, self.subject, self.weight, *(column for _, column in (*self.inputs, *self.optional)))
         whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and "." in name]
         return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if "." in part)]))
 
-    def inputs(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
+    def asks(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of everything that a row must have to be judged."""
+        if self.inputs:
+            return self.inputs
         if self.choices is not None:
             return (("prompt", self.prompt), *(("choices", name) for name in self.choice_columns(available)))
         return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
 
     def needed(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of everything that a row must have to be learned from."""
-        role = "criterion" if self.criteria else "rating" if self.choices is None else "answer"
+        role = "criterion" if self.criteria else "answer" if self.inputs or self.choices else "rating"
         rated = [(role, name) for criterion in self.criterion_names for name in self.ratings(available, criterion)]
-        others = [(role, getattr(self, role)) for role in ("reference", "context", "id", "group", "rater", "subject")]
-        return (*self.inputs(available), *rated, *((role, name) for role, name in others if name is not None))
+        roles = ("reference", "context", "id", "group", "rater", "subject", "weight")
+        others = [(role, getattr(self, role)) for role in roles]
+        named = ((role, name) for role, name in others if name is not None)
+        return (*self.asks(available), *self.optional, *rated, *named)
 
     @property
     def criterion_names(self) -> tuple[str, ...]:
@@ -119,7 +143,7 @@ class Columns:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the columns as JSON; :meth:`from_dict` reads it."""
-        return asdict(self) | {"criteria": [list(pair) for pair in self.criteria]}
+        return asdict(self) | {name: [list(pair) for pair in getattr(self, name)] for name in _PAIRS}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Columns:
@@ -132,7 +156,8 @@ class Columns:
         for role in content:
             if role not in known:
                 raise ConfigError(f"There is no column role {role!r}.{closest(role, known)} Known: {known}.")
-        return cls(**{**content, "criteria": tuple((name, column) for name, column in content.get("criteria", ()))})
+        pairs = {name: tuple((one, column) for one, column in content.get(name, ())) for name in _PAIRS}
+        return cls(**{**content, **pairs})
 
 
 def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
@@ -141,7 +166,7 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     if not lacking:
         return
     told = " ".join(_lacking(row, role, name) for role, name in lacking)
-    flags = dict.fromkeys("--criterion NAME" if role == "criterion" else f"--{role}-col NAME" for role, _ in lacking)
+    flags = dict.fromkeys(_flag(role) for role, _ in lacking)
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and ("response", "response") in lacking
@@ -150,6 +175,13 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
         f"{row.source}: {told[0].lower()}{told[1:]} The columns are {list(row.cells)}. "
         f"Name {which}: `{' '.join(flags)}`.{choice}"
     )
+
+
+def _flag(role: str) -> str:
+    """Return the flag that names a role's column."""
+    if role == "criterion":
+        return "--criterion NAME"
+    return f"--{role}-col NAME" if role in _FLAGS else f"--inputs-col {role}=NAME"
 
 
 def _lacking(row: Row, role: str, name: str) -> str:

@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from statistics import fmean
 
-from rationem.data.cells import conversation, rating_cells, read_ratings, read_text, to_fields
+from rationem.data.cells import conversation, rating_cells, read_ratings, read_text, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
@@ -19,6 +20,11 @@ from rationem.types import Example, Fields
 #: What is done with an error: it is raised, or noted and its row left out.
 Report = Callable[[DataError], None]
 
+_SEVERAL_RATERS = (
+    "Where each row is one rater's view of the same item, name the column of the rater (`--rater-col NAME`), or name "
+    "the id's column as the group (`--group-col NAME`) instead of the id."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Rated:
@@ -27,6 +33,7 @@ class Rated:
     Args:
         key: the same for the rows of one item.
         raters: who rated, one per rating, in the long format; else empty.
+        weights: what each row counts in training; the item counts their mean.
     """
 
     id: str
@@ -36,6 +43,7 @@ class Rated:
     ratings: tuple[str, ...]
     raters: tuple[str, ...]
     source: str
+    weights: tuple[float, ...] = (1.0,)
 
 
 def to_rated(
@@ -51,6 +59,7 @@ def to_rated(
     check_columns(row, columns.needed(row.cells))
     noted: Counter[str] = Counter()
     name = default_id if columns.id is None else read_text(row, columns.id)
+    weight = 1.0 if columns.weight is None else weight_of(row, columns.weight)
     items = []
     for criterion in columns.criterion_names:
         fields = to_fields(row, columns, criterion)
@@ -64,9 +73,9 @@ def to_rated(
         raters = () if columns.rater is None else (read_text(row, columns.rater),) * len(ratings)
         key = (group, *fields.items()) if columns.id is None else (name, criterion)
         full = f"{name}/{criterion}" if criterion else name
-        items.append(Rated(full, key, fields, group, ratings, raters, row.source))
+        items.append(Rated(full, key, fields, group, ratings, raters, row.source, (weight,)))
     optional = (("reference", columns.reference), ("context", columns.context))
-    texts = {column for _, column in (*columns.inputs(row.cells), *optional) if column is not None}
+    texts = {column for _, column in (*columns.asks(row.cells), *optional) if column is not None}
     noted["conversations"] = sum(conversation(row.cells[column]) is not None for column in texts)
     counts.update(noted)  # of a row that can be used
     return items
@@ -95,8 +104,12 @@ def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: 
             if not lenient:
                 report(_twice(item, before[0]))
         else:
-            both = replace(first, ratings=first.ratings + item.ratings, raters=first.raters + item.raters)
-            merged[item.key] = both
+            merged[item.key] = replace(
+                first,
+                ratings=first.ratings + item.ratings,
+                raters=first.raters + item.raters,
+                weights=first.weights + item.weights,
+            )
     return list(merged.values())
 
 
@@ -116,12 +129,18 @@ def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str])
                 continue
             answer = item.ratings[0]
         ratings = item.ratings if len(item.ratings) > 1 else ()
-        examples.append(Example(item.id, item.fields, answer, item.group, ratings, item.source))
+        weight = fmean(item.weights)
+        examples.append(Example(item.id, item.fields, answer, item.group, ratings, item.source, weight=weight))
     return examples
 
 
-def unique(examples: Iterable[Example], report: Report, counts: Counter[str]) -> tuple[Example, ...]:
-    """Return the examples with every id once; count the identical ones left out, and report the others."""
+def unique(
+    examples: Iterable[Example], report: Report, counts: Counter[str], advice: str = _SEVERAL_RATERS
+) -> tuple[Example, ...]:
+    """Return the examples with every id once; count the identical ones left out, and report the others.
+
+    ``advice`` says what to do about one id with two contents.
+    """
     seen: dict[str, Example] = {}
     for example in examples:
         first = seen.setdefault(example.id, example)
@@ -132,7 +151,7 @@ def unique(examples: Iterable[Example], report: Report, counts: Counter[str]) ->
             continue
         ratings = [list(one.ratings) or [one.answer] for one in (first, example)]
         what = f"with two labels, {ratings[0]} and {ratings[1]}" if ratings[0] != ratings[1] else "with two contents"
-        report(DataError(_conflict(first, example, what)))
+        report(DataError(_conflict(first, example, what, advice)))
     return tuple(seen.values())
 
 
@@ -154,11 +173,9 @@ def with_id(row: Row, columns: Columns, default_id: str) -> Row:
     return replace(row, cells={**row.cells, columns.id: default_id})
 
 
-def _conflict(first: Rated | Example, second: Rated | Example, what: str) -> str:
+def _conflict(first: Rated | Example, second: Rated | Example, what: str, advice: str = _SEVERAL_RATERS) -> str:
     return (
-        f"{second.source}: the id {second.id!r} stands there and in {first.source} {what}. Ids must be "
-        "unique. Where each row is one rater's view of the same item, name the column of the rater "
-        "(`--rater-col NAME`), or name the id's column as the group (`--group-col NAME`) instead of the id."
+        f"{second.source}: the id {second.id!r} stands there and in {first.source} {what}. Ids must be unique. {advice}"
     )
 
 

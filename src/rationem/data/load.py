@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from rationem.data.answered import Asks, to_examples
 from rationem.data.cells import UnknownRating, rating_cells
 from rationem.data.choose import Asked, Reading, choose
 from rationem.data.columns import Columns, check_columns
@@ -15,6 +16,7 @@ from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated
 from rationem.data.lettered import lettered, read_choices
 from rationem.data.nested import opened
 from rationem.data.presets import flatten_row
+from rationem.data.published.preset import Preset
 from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sources import labels, scan_rows
 from rationem.data.suggest import suggest, typed
@@ -23,7 +25,7 @@ from rationem.data.unusable import notations, tally
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.pairs import candidates
 from rationem.rubric import Criterion
-from rationem.scale import POOLS, Scale
+from rationem.scale import OPEN, POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
@@ -75,6 +77,11 @@ class Loaded:
         """Whether responses are compared."""
         return self.candidates > 1
 
+    @property
+    def open(self) -> bool:
+        """Whether answers are open: there are no levels."""
+        return self.scale.is_open
+
 
 def load(
     paths: Sequence[str | Path],
@@ -86,6 +93,8 @@ def load(
     raters: str = "mean",
     skipped: list[DataError] | None = None,
     choice: bool | None = None,
+    task: Asks | None = None,
+    weight: str | None = None,
 ) -> Loaded:
     """Read the examples of all files.
 
@@ -101,6 +110,8 @@ def load(
             others stay what they are.
         choice: whether it is multiple choice; None where preset or columns tell. Its scale is of as many letters as
             the item with the most choices has, where none is given.
+        task: with open answers, which reads them; None where it is none, or the preset tells.
+        weight: the column of what a row counts in training, or what a preset calls it.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
@@ -117,10 +128,17 @@ def load(
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
     tables = _read(paths, report)
-    reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice)
+    reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice, task=task, weight=weight)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
     rows = _flat(tables, reading, report, counts)
+    if reading.task is not None:
+        once, nullable = (reading.preset.once, reading.preset.nullable) if reading.preset else (False, False)
+        answered = to_examples(rows, reading.columns, reading.task, report, counts, once=once, nullable=nullable)
+        if not answered:
+            raise _nothing(paths, counts, (skipped or [])[before:])
+        notes = _notes(counts, answered, unused, reading) | _delimiters(tables)
+        return Loaded(answered, OPEN, reading.columns, reading.preset and reading.preset.name, notes)
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
@@ -209,9 +227,20 @@ def _flat(
             flat.append((name, with_id(flatten_row(row, preset, rated=True), reading.columns, name)))
         except DataError as error:
             report(error)
+    if reading.columns.weight is not None:
+        flat = _weighed(flat, reading.columns.weight, preset)
     if preset.empty:
         counts["empty_responses"] = sum(_texts(row, reading.columns).count(preset.empty) for _, row in flat)
     return flat
+
+
+def _weighed(rows: list[tuple[str, Row]], name: str, preset: Preset) -> list[tuple[str, Row]]:
+    """Return published rows with their weight in the place of what it is made from."""
+    weights = preset.weigh([row.cells[name] for _, row in rows])
+    return [
+        (default_id, replace(row, cells={**row.cells, name: weight}))
+        for (default_id, row), weight in zip(rows, weights, strict=True)
+    ]
 
 
 def _texts(row: Row, columns: Columns) -> list[object]:
@@ -242,6 +271,8 @@ def _unused(tables: Sequence[tuple[str, list[Row]]], reading: Reading) -> list[s
     seen = dict.fromkeys(name for _, table in tables for row in table for name in row.cells)
     preset = reading.preset
     used = set(preset.reads) if preset else {name for _, name in reading.columns.needed(list(seen))}
+    if preset and reading.columns.weight is not None:
+        used.add(preset.weights[reading.columns.weight])
     into = tuple(name for name in used if name not in seen)
     return [name for name in seen if name not in used and not any(way.startswith(f"{name}.") for way in into)]
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from rationem.data.published.choice import ARC, COMMONSENSEQA, LLM_ADAPTERS, MMLU, OPENBOOKQA
 from rationem.data.published.feedbackqa import FEEDBACKQA
+from rationem.data.published.gsm8k import GSM8K
 from rationem.data.published.helpsteer2 import HELPSTEER2
 from rationem.data.published.llmbar import LLMBAR
 from rationem.data.published.pandalm import PANDALM
 from rationem.data.published.preset import Preset
 from rationem.data.published.saf import SAF, SAF_SCORE
-from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS
+from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS, SUMMARIZE_WRITE
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
 from rationem.errors import ConfigError, DataError, closest
@@ -34,6 +35,8 @@ PRESETS: dict[str, Preset] = {
         OPENBOOKQA,
         COMMONSENSEQA,
         LLM_ADAPTERS,
+        GSM8K,
+        SUMMARIZE_WRITE,
     )
 }
 
@@ -74,6 +77,6 @@ def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
             f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
         )
     cells = preset.flatten(row.cells)
-    if preset.empty and not preset.choice:
+    if preset.empty and not preset.choice and not preset.task:
         cells |= {name: preset.empty for name in preset.columns.responses(cells) if is_blank(cells[name])}
     return replace(row, cells=cells)

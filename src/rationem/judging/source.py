@@ -97,7 +97,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         }
     )
     optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
-    for role, name in (*columns.inputs(source.paths), *optional):
+    for role, name in (*columns.asks(source.paths), *optional):
         if name not in source.paths:
             raise DataError(
                 f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.data.columns import Columns
@@ -17,6 +17,10 @@ def _any_shape(_: Cells) -> bool:
     return True
 
 
+def _as_they_are(cells: Sequence[object]) -> list[float]:
+    return [float(str(cell)) for cell in cells]
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """How to read the rows of one published set.
@@ -24,7 +28,7 @@ class Preset:
     Args:
         name: what the user calls it.
         schema: one sentence on the keys that its rows have, for error messages.
-        scale: the levels of its ratings; None for multiple choice, whose letters the items decide.
+        scale: the levels of its ratings; None for multiple choice, whose letters the items decide, and open answers.
         columns: the names in the rows that ``flatten`` returns.
         inputs: the keys that a row must have to be judged.
         labels: the keys that it must have besides to be learned from.
@@ -37,6 +41,10 @@ class Preset:
         named_only: it is never recognised, for another preset reads the same rows.
         nullable: a rating may be missing; such an item is left out and counted, also where one criterion is asked.
         lenient: the same rater's second rating of an item is left out and counted: nobody can mend published data.
+        task: the task with open answers that it is for; "" for judging and multiple choice.
+        once: of a task with open answers, items that say the same are kept once and counted.
+        weights: what ``--weight-col`` can name -> the key that it is read from.
+        weigh: the cells of all rows of a weight -> the weights.
     """
 
     name: str
@@ -53,6 +61,10 @@ class Preset:
     named_only: bool = False
     nullable: bool = False
     lenient: bool = False
+    task: str = ""
+    once: bool = False
+    weights: Mapping[str, str] = field(default_factory=dict)
+    weigh: Callable[[Sequence[object]], list[float]] = _as_they_are
 
     @property
     def choice(self) -> bool:

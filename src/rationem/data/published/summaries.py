@@ -1,10 +1,18 @@
 """openai/summarize_from_feedback (Stiennon et al. 2020, arXiv 2009.01325): summaries rated, and compared.
 
 "axis": four axes from 1 to 7, any of which may be null. "comparisons": which of two summaries is better. Several
-workers see the same summaries; they become the raters of one item. The workers' notes are never read.
+workers see the same summaries; they become the raters of one item. "write": of the same rows, the post and the summary
+that was preferred. The workers' notes are never read.
+
+A comparison's ``extra.confidence`` can weigh it. The data's own page shows one number from 1 to 9 and does not say
+whether 9 means "certain" or "certainly the second": the rows decide, see :func:`strengths`.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import cast
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, coded, inner
@@ -69,7 +77,50 @@ def _flat_comparison(cells: Cells) -> dict[str, object]:
         "summary_b": second["text"],
         "choice": coded(cells.get("choice"), {"0": "A", "1": "B"}),
         "worker": cells.get("worker"),
+        "confidence": _confidence(cells),
     }
+
+
+def _flat_write(cells: Cells) -> dict[str, object]:
+    said = coded(cells.get("choice"), {"0": 0, "1": 1})
+    return {
+        "group": inner(cells, "info")["id"],
+        "text": _text(inner(cells, "info")),
+        "summary": cells["summaries"][said]["text"] if isinstance(said, int) else None,
+        "confidence": _confidence(cells),
+    }
+
+
+def _confidence(cells: Cells) -> tuple[int | None, float | None]:
+    """Return the choice, 0 or 1, and the number that says how sure it is; None for either that is not there."""
+    said = coded(cells.get("choice"), {"0": 0, "1": 1})
+    number = inner(cells, "extra").get("confidence")
+    known = isinstance(number, int | float) and not isinstance(number, bool) and -9 <= number <= 9
+    return said if isinstance(said, int) else None, float(cast("float", number)) if known else None
+
+
+def strengths(cells: Sequence[object]) -> list[float]:
+    """Return how sure each comparison is, positive, from (choice, confidence) of all of them.
+
+    Three readings: from -4 to 4 the sign says which summary, so that |c| + 1 counts. From 1 to 9 it does as well where
+    nine of ten comparisons lie on their choice's side of 5: |c - 5| + 1. Else c itself says how sure. A comparison
+    without a number counts as much as the others on average, and 1 where none has one.
+    """
+    pairs = [cast("tuple[int | None, float | None]", cell) for cell in cells]
+    known = [(choice, number) for choice, number in pairs if number is not None]
+    middle = _middle(known)
+    weighed = [None if c is None else max(c, 1.0) if middle is None else abs(c - middle) + 1 for _, c in pairs]
+    usual = fmean([one for one in weighed if one is not None]) if known else 1.0
+    return [usual if one is None else one for one in weighed]
+
+
+def _middle(known: Sequence[tuple[int | None, float]]) -> float | None:
+    """Return the number that is sure of neither summary; None where numbers say how sure, and not of which."""
+    if any(number < 1 for _, number in known):
+        return 0.0
+    sided = [(choice, number) for choice, number in known if choice is not None and number != 5]
+    agreeing = sum((number > 5) == (choice == 1) for choice, number in sided)
+    return 5.0 if sided and agreeing >= 0.9 * len(sided) else None
 
 
 _INFO = '"info": {"id", "title", "subreddit", "post", "article"}'
@@ -101,4 +152,23 @@ SUMMARIZE_COMPARISONS = Preset(
     criteria=(Criterion(instruction="Which summary says better what matters in the text?"),),
     empty="(empty)",
     lenient=True,
+    weights={"confidence": "extra"},
+    weigh=strengths,
+)
+
+SUMMARIZE_WRITE = Preset(
+    name="summarize-write",
+    schema=f'{{{_INFO}, "summaries": [{{"text"}}, {{"text"}}], "choice"}}',
+    scale=None,
+    columns=Columns(rating="summary", group="group", inputs=(("prompt", "text"),)),
+    inputs=("info", "summaries"),
+    labels=("choice",),
+    flatten=_flat_write,
+    shaped=_is_comparison,
+    named_only=True,
+    nullable=True,
+    task="summarize",
+    once=True,
+    weights={"confidence": "extra"},
+    weigh=strengths,
 )
