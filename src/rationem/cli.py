@@ -75,8 +75,9 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
     report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
     report.add_argument("run", nargs="+", help="directories of runs or comparisons")
-    world = _command(commands, "world", _world, "build the embedded model, or write examples of the embedded world")
-    world.add_argument("--rebuild", action="store_true", help="train the tiny judge again, also if it is cached")
+    world = _command(commands, "world", _world, "build embedded models, or write examples of the embedded world")
+    world.add_argument("model", nargs="*", default=["tiny-judge"], help="which ones (default: tiny-judge)")
+    world.add_argument("--rebuild", action="store_true", help="train them again, also if they are cached")
     world.add_argument("--examples", type=int, metavar="N", help="write N examples as a CSV file to --output")
     world.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     world.add_argument("--output", type=Path, help="the CSV file")
@@ -145,7 +146,7 @@ def _report(options: argparse.Namespace) -> None:
 
 
 def _world(options: argparse.Namespace) -> None:
-    from rationem import data, progress, world
+    from rationem import data, models, progress, world
     from rationem.errors import ConfigError
 
     progress.show(progress.Rich())
@@ -159,8 +160,10 @@ def _world(options: argparse.Namespace) -> None:
         data.write_csv(options.output, world.examples(options.examples, seed=options.seed))
         print(f"{options.examples} examples in {options.output}")
         return
-    with progress.phases("building the tiny judge") as tell:
-        print(world.tiny_judge(seed=options.seed, rebuild=options.rebuild, report=tell))
+    for name in options.model:
+        if name not in models.EMBEDDED:
+            raise ConfigError(f"No embedded model is called {name!r}; there are {', '.join(models.EMBEDDED)}.")
+        print(models.EMBEDDED[name].build(name, seed=options.seed, rebuild=options.rebuild))
 
 
 if __name__ == "__main__":

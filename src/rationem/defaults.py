@@ -11,8 +11,8 @@ from rationem.config import FitConfig, read_config
 from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
 from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
-from rationem.prepare import WORLD
-from rationem.tasks.judge import JudgeTask
+from rationem.prepare import EMBEDDED, embedded
+from rationem.tasks import AnyTask
 from rationem.types import Splits
 
 #: Settings that name files; the manifest holds what they say instead.
@@ -24,10 +24,10 @@ _PROMPTS = 512
 
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
     """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
-    tiny = config.model == models.TINY_JUDGE
+    tiny = models.EMBEDDED.get(config.model or "")
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
     recorded = _recorded(directory)
-    new_tokens = config.max_new_tokens or (48 if tiny else 256)
+    new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else 256)
     filled = {
         "learning_rate": config.learning_rate or rate,
         "max_new_tokens": new_tokens,
@@ -48,7 +48,7 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
 def _absolute(name: str) -> str:
     """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
     path, mark, split = name.partition("#")
-    if name == WORLD or not Path(path).exists():
+    if name in EMBEDDED or not Path(path).exists():
         return name
     return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
 
@@ -81,7 +81,7 @@ def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Lite
     return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
 
 
-def with_batch_size(config: FitConfig, task: JudgeTask, splits: Splits, checkpoint: str) -> FitConfig:
+def with_batch_size(config: FitConfig, task: AnyTask, splits: Splits, checkpoint: str) -> FitConfig:
     """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
     if config.sampling_batch != "auto" or config.engine != "transformers":
         return config
@@ -122,13 +122,13 @@ def with_teacher(config: FitConfig) -> FitConfig:
 
 
 def with_model(config: FitConfig) -> FitConfig:
-    """Return the settings with a model: on the world its own.
+    """Return the settings with a model: on embedded data its own.
 
     Raises:
         ConfigError: none is named.
     """
     if config.model is not None:
         return config
-    if config.data == (WORLD,):
-        return config.model_copy(update={"model": models.TINY_JUDGE})
+    if (own := embedded(config)) is not None:
+        return config.model_copy(update={"model": own.model})
     raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")

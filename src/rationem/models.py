@@ -1,4 +1,4 @@
-"""A name -> weights and tokenizer: the embedded model, a local checkpoint, a peft adapter, or a hub id.
+"""A name -> weights and tokenizer: an embedded model, a local checkpoint, a peft adapter, or a hub id.
 
 Safetensors only and ``trust_remote_code`` off, always: a model is data, not a program.
 """
@@ -12,14 +12,15 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from rationem.chat import Chat, Conversation
 from rationem.errors import ModelError, closest
 
-#: The embedded model's name wherever a model is expected.
-TINY_JUDGE = "tiny-judge"
+#: The embedded models' names wherever a model is expected.
+TINY_JUDGE, TINY_ADDER = "tiny-judge", "tiny-adder"
 
 #: (hub id, GB needed for LoRA, GB needed for full weights with AdamW), for suggestions only.
 SUGGESTED = (
@@ -39,16 +40,40 @@ class Loaded:
     stop_ids: frozenset[int]
 
 
-def resolve(name: str) -> str:
-    """Return what ``load`` takes: the embedded model's path (built the first time), or the name as it is."""
-    if name == TINY_JUDGE:
-        from rationem import progress
-        from rationem.world import tiny_judge
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """A tiny model that is built from its recipe the first time.
 
-        with progress.phases("building the tiny judge (once)") as report:
-            return str(tiny_judge(report=report))
-    if not Path(name).exists() and "/" not in name and closest(name, [TINY_JUDGE]):
-        raise ModelError(f"There is no model {name!r}.{closest(name, [TINY_JUDGE])}")
+    Args:
+        builder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
+        new_tokens: how long its completions can be, where nobody says.
+    """
+
+    builder: str
+    new_tokens: int
+
+    def build(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
+        """Return the directory, building the model where the cache has none, or ``rebuild`` says so."""
+        from rationem import progress
+
+        module, _, function = self.builder.partition(":")
+        with progress.phases(f"building the {name.replace('-', ' ')} (once)") as report:
+            return Path(getattr(import_module(module), function)(seed=seed, rebuild=rebuild, report=report))
+
+
+#: The embedded models.
+EMBEDDED = {
+    TINY_JUDGE: Embedded("rationem.world:tiny_judge", 48),
+    TINY_ADDER: Embedded("rationem.world.addition:tiny_adder", 72),
+}
+
+
+def resolve(name: str) -> str:
+    """Return what ``load`` takes: an embedded model's path (built the first time), or the name as it is."""
+    if name in EMBEDDED:
+        return str(EMBEDDED[name].build(name))
+    if not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
+        raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
     return str(Path(name).resolve()) if Path(name).is_dir() else name
 
 
@@ -225,6 +250,6 @@ def _stop_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
 def _not_loaded(path: str, error: Exception) -> str:
     reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
     return (
-        f"Cannot load the model {path!r}: {reason} Give the name {TINY_JUDGE!r}, a directory with config.json and "
+        f"Cannot load the model {path!r}: {reason} Give a name of {list(EMBEDDED)}, a directory with config.json and "
         "*.safetensors, or a hub id that is reachable or already downloaded."
     )

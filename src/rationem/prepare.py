@@ -2,29 +2,48 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rationem import choices, data
+from rationem import choices, data, models
 from rationem.config import FitConfig
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.pairs import every_order
 from rationem.rubric import Criterion, Rubric, read_rubric
 from rationem.scale import Scale
 from rationem.seeds import seed_for
+from rationem.tasks import AnyTask
+from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask, wording
 from rationem.template import Template, packaged, read_template
 from rationem.types import Example, Splits
 
-#: The embedded data's name wherever a data file is expected.
+#: The embedded judge world's name wherever a data file is expected.
 WORLD = "world"
 _WORLD_VALIDATION, _WORLD_TEST = 128, 256
 #: Rows that were skipped and are listed with their reason.
 _LISTED = 20
 
 
-def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
+@dataclass(frozen=True, slots=True)
+class Embedded:
+    """Data that the package brings: how its task and sets are made, and the model that is trained where none is named.
+
+    Its name is a key of the splits' notes; :data:`rationem.world.FAITHFUL` knows it where rationales can be checked.
+    """
+
+    prepare: Callable[[FitConfig], tuple[AnyTask, Splits]]
+    model: str
+
+
+def embedded(config: FitConfig) -> Embedded | None:
+    """Return the embedded data that the configuration names, None where it names files."""
+    return EMBEDDED.get(config.data[0]) if len(config.data) == 1 else None
+
+
+def prepare(config: FitConfig) -> tuple[AnyTask, Splits]:
     """Return the task and the three sets that the configuration names.
 
     Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
@@ -35,9 +54,9 @@ def prepare(config: FitConfig) -> tuple[JudgeTask, Splits]:
         ConfigError: no data is named, or rubric, template and data do not fit.
     """
     if not config.data:
-        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
-    if config.data == (WORLD,):
-        return _world(config)
+        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+    if (own := embedded(config)) is not None:
+        return own.prepare(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     skipped: list[DataError] | None = [] if config.skip_unusable else None
     loaded = load(config, config.data, rubric, skipped=skipped)
@@ -256,6 +275,16 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
     task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
     return task, Splits(train[: config.limit], validation, test, {WORLD: True})
+
+
+def _addition(config: FitConfig) -> tuple[AnswerTask, Splits]:
+    from rationem.world.addition.sets import sets
+
+    return sets(config)
+
+
+#: Names that stand where a data file is expected.
+EMBEDDED = {WORLD: Embedded(_world, models.TINY_JUDGE), "addition": Embedded(_addition, models.TINY_ADDER)}
 
 
 def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rationem.comparing import Arm, Design
     from rationem.config import FitConfig
-    from rationem.tasks.judge import JudgeTask
+    from rationem.tasks import AnyTask
     from rationem.types import Splits
 
 #: Settings that belong to the arms, or that a comparison decides.
@@ -22,7 +22,7 @@ _SEEDS = 3
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the comparison, and those of ``fit`` that its runs share."""
     from rationem.commands.settings import add_settings
-    from rationem.comparing.embedded import STUDY
+    from rationem.comparing.embedded import STUDIES
     from rationem.config import FitConfig
 
     parser.description = (
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--schemes",
         metavar="ARM,ARM",
-        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of the world {STUDY})",
+        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of embedded data other ones: {STUDIES})",
     )
     parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of every arm, from --seed on (default: {_SEEDS})")
     parser.add_argument("--reference", metavar="ARM", help="what all others are compared with (default: the first arm)")
@@ -51,7 +51,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="runs at work at once, on a CPU (default: 1; of the world one per core, with one thread each)",
+        help="runs at work at once, on a CPU (default: 1; of embedded data one per core, with one thread each)",
     )
     parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
     names = [name for name in FitConfig.model_fields if name not in _DECIDED]
@@ -80,7 +80,7 @@ def _design(options: argparse.Namespace) -> Design:
     from rationem.commands.settings import given
     from rationem.comparing import Design, parse_arms
     from rationem.comparing.design import NAME, read_design
-    from rationem.comparing.embedded import STUDY, embedded
+    from rationem.comparing.embedded import STUDIES, embedded
     from rationem.config import read_config
     from rationem.errors import ConfigError
     from rationem.prepare import WORLD
@@ -94,9 +94,10 @@ def _design(options: argparse.Namespace) -> Design:
         arms, reference, equal, count = found.arms, found.reference, found.equal, len(found.seeds)
     else:
         config = read_config(options.config, asked)
-        is_world = config.data == (WORLD,)
-        config = embedded(config, exact=config.engine == "transformers") if is_world else config
-        arms = parse_arms(STUDY if is_world else _SCHEMES, control=options.control is not False)
+        own = config.data[0] if len(config.data) == 1 and config.data[0] in STUDIES else None
+        exact = own == WORLD and config.engine == "transformers"
+        config = embedded(config, exact=exact) if own else config
+        arms = parse_arms(STUDIES[own] if own else _SCHEMES, control=options.control is not False)
         reference, equal, count = "", "iterations", _SEEDS
     if options.schemes:
         arms = parse_arms(options.schemes, control=options.control is not False)
@@ -139,7 +140,7 @@ def _show(design: Design, output: Path) -> int:
     return 0
 
 
-def _costs(design: Design, config: FitConfig, task: JudgeTask, splits: Splits) -> Iterator[str]:
+def _costs(design: Design, config: FitConfig, task: AnyTask, splits: Splits) -> Iterator[str]:
     """Yield what the arms will cost, all seeds together: each as a run alone would, which shares nothing."""
     from rationem.doctor.estimate import H100, estimate
     from rationem.schemes import parse_scheme

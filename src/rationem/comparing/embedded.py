@@ -1,4 +1,4 @@
-"""The comparison on the embedded world: which arms, and what is measured, so that it fits two cores."""
+"""The comparison on embedded data: which arms, and what is measured, so that it fits two cores."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from rationem.config import FitConfig
 PAPER = "rs:4,star,pps,frozen PPS resampled=rationalize@base*2/resample"
 #: The embedded study adds exact EM.
 STUDY = f"{PAPER},exact"
+#: Embedded data -> the arms of its comparison. On sums a rejection sampler has as many tries as STaR.
+STUDIES = {"world": STUDY, "addition": "rs:2,star,pps"}
 #: What is measured of every iteration, and how it is trained.
 _MEASURED = {
     "draws": 4,
@@ -21,7 +23,7 @@ _EXACT_ITEMS = 64
 
 
 def embedded(config: FitConfig, *, exact: bool) -> FitConfig:
-    """Return settings for the embedded world: what is not set otherwise is sized for two cores.
+    """Return settings for embedded data: what is not set otherwise is sized for two cores.
 
     Args:
         config: the settings; what is set in them stays.

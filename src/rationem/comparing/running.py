@@ -27,7 +27,7 @@ from rationem.launch import FINISHED, Resolved, carry_out, engine_choice, measur
 from rationem.ledger import read_manifest, read_only
 from rationem.ledger.reading import read_record
 from rationem.preflight import check_engine
-from rationem.prepare import WORLD, split_seed
+from rationem.prepare import embedded, split_seed
 from rationem.schemes import check_sampling, parse_scheme
 from rationem.types import Engine, Sampling
 
@@ -96,7 +96,7 @@ def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
 
 def default_workers(config: FitConfig) -> int:
     """Return how many runs are at work at once where nobody says: the embedded model is too small for two threads."""
-    if config.data != (WORLD,) or config.engine != "transformers" or _on_gpu(config):
+    if embedded(config) is None or config.engine != "transformers" or _on_gpu(config):
         return 1
     return max(1, (os.cpu_count() or 1) // (config.threads or 1))
 

@@ -30,7 +30,7 @@ from rationem.doctor.reading import NO_RUN
 from rationem.engines.opening import BATCH
 from rationem.errors import ModelError
 from rationem.schemes import Scheme
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
 from rationem.types import Example, Splits
 
 #: Examples of a set by whose prompts the mean length is measured.
@@ -122,7 +122,7 @@ class Estimate:
     disk: Mapping[str, float] | None
 
 
-def estimate(config: FitConfig, scheme: Scheme, task: JudgeTask, splits: Splits) -> Estimate:
+def estimate(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits) -> Estimate:
     """Return what a fit will cost.
 
     Args:
@@ -157,10 +157,10 @@ def look_up(name: str) -> Known:
     """Return a model's sizes: from its directory, the hub's cache on this machine, or what is published.
 
     Args:
-        name: a checkpoint directory, a hub id, or "tiny-judge", which is not built.
+        name: a checkpoint directory, a hub id, or an embedded model, which is not built.
     """
-    if name == models.TINY_JUDGE:
-        return _tiny_judge()
+    if name in models.EMBEDDED:
+        return Known(_configured(name, _by_recipe(name)), "by its recipe")
     place = _place(name)
     if place is not None:
         try:
@@ -177,7 +177,7 @@ def published(name: str) -> machine.Shape:
     return _configured(name, PUBLISHED[name])
 
 
-def measured(splits: Splits, task: JudgeTask, scheme: Scheme, chat: Chat | None, config: FitConfig) -> cost.Sizes:
+def measured(splits: Splits, task: AnyTask, scheme: Scheme, chat: Chat | None, config: FitConfig) -> cost.Sizes:
     """Return the sizes that the tokens are counted from; prompts are measured on some examples of each set."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     some = {name: _spread(part) for name, part in parts.items()}
@@ -275,23 +275,22 @@ def _configured(name: str, settings: Mapping[str, object]) -> machine.Shape:
         return machine.shape(name, place)
 
 
-def _tiny_judge() -> Known:
-    """Return the embedded model's sizes from its recipe: a dry run does not build it."""
-    from rationem.world.recipe import TINY
-    from rationem.world.tokens import VOCABULARY
+def _by_recipe(name: str) -> dict[str, object]:
+    """Return an embedded model's sizes from its recipe: a dry run does not build it."""
+    from rationem.world import shape_of
 
-    settings: dict[str, object] = {
+    shape, vocabulary = shape_of(name)
+    return {
         "model_type": "llama",
-        "vocab_size": VOCABULARY,
-        "hidden_size": TINY.hidden,
-        "intermediate_size": TINY.inner,
-        "num_hidden_layers": TINY.layers,
-        "num_attention_heads": TINY.heads,
-        "num_key_value_heads": TINY.heads,
-        "max_position_embeddings": 2048,
+        "vocab_size": vocabulary,
+        "hidden_size": shape.hidden,
+        "intermediate_size": shape.inner,
+        "num_hidden_layers": shape.layers,
+        "num_attention_heads": shape.heads,
+        "num_key_value_heads": shape.heads,
+        "max_position_embeddings": shape.positions,
         "tie_word_embeddings": True,
     }
-    return Known(_configured(models.TINY_JUDGE, settings), "by its recipe")
 
 
 def _place(name: str) -> str | None:

@@ -13,7 +13,8 @@ from rationem.doctor.plain import plain
 from rationem.errors import ConfigError
 from rationem.prepare import prepare
 from rationem.seeds import seed_for
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
+from rationem.tasks.own import OwnTask
 from rationem.tasks.shots import Shots
 from rationem.types import Example, Prompt
 
@@ -39,7 +40,7 @@ class Seen:
 class Shown:
     """The prompts, forward and hinted in turn, and the judge that they were made by."""
 
-    judge: JudgeTask
+    judge: AnyTask
     shots: tuple[Example, ...]
     prompts: tuple[Seen, ...]
 
@@ -67,7 +68,9 @@ def prompts(config: FitConfig, count: int) -> Shown:
 
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
     """Yield the lines to print: the templates and their hashes, then every prompt between two rules."""
-    for name, template in (("template", shown.judge.template), ("hint", shown.judge.hint)):
+    task = shown.judge
+    said = () if isinstance(task, OwnTask) else (("template", task.template), ("hint", task.hint))
+    for name, template in said:
         yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"
     if shown.shots:
         yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
@@ -82,9 +85,7 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
         yield plain(seen.text, breaks=True)
 
 
-def _all(
-    examples: Sequence[Example], judge: JudgeTask, solved: tuple[Example, ...], chat: Chat | None
-) -> Iterator[Seen]:
+def _all(examples: Sequence[Example], judge: AnyTask, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:
     for x in examples:
         yield _seen(x, judge.prompt(x.fields), chat)
         yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)

@@ -13,7 +13,7 @@ from rationem.config import FitConfig
 from rationem.data.sources import scan_rows
 from rationem.errors import ConfigError, DataError
 from rationem.pairs import fields_of
-from rationem.prepare import WORLD, alike, columns_of, labelled, lettered_alike, load, make_task, prepare
+from rationem.prepare import EMBEDDED, alike, columns_of, embedded, labelled, lettered_alike, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
 from rationem.tasks.judge import JudgeTask, comparing
 from rationem.types import Example, Splits
@@ -75,8 +75,8 @@ def read(config: FitConfig) -> Material:
             test set asks for something else than DATA.
     """
     if not config.data:
-        raise ConfigError("No data. Name one or more files, or 'world' for the embedded judge world.")
-    if config.data == (WORLD,):
+        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+    if embedded(config) is not None:
         return _world(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     skipped: list[DataError] = []
@@ -174,6 +174,8 @@ def _table(names: Sequence[str]) -> tuple[list[tuple[str, Mapping[str, object]]]
 
 def _world(config: FitConfig) -> Material:
     task, splits = prepare(config)
+    if not isinstance(task, JudgeTask):
+        raise ConfigError(f"{config.data[0]!r} has open answers; the check looks at labels, and made-up data is sound.")
     known = (*splits.train, *splits.validation)
     fields = {name: name for name in known[0].fields}
     return Material(

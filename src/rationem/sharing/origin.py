@@ -30,7 +30,7 @@ def base_of(model: str) -> Base:
     Base(name='mine', on_hub=False)
     """
     path = Path(model)
-    is_hub = model != models.TINY_JUDGE and not path.exists() and _HUB.fullmatch(model) is not None
+    is_hub = model not in models.EMBEDDED and not path.exists() and _HUB.fullmatch(model) is not None
     return Base(model, True) if is_hub else Base(path.name or model, False)
 
 

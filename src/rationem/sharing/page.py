@@ -12,7 +12,7 @@ from typing import Any
 
 from rationem.card import Card
 from rationem.chat import Chat
-from rationem.models import TINY_JUDGE
+from rationem.models import EMBEDDED
 from rationem.report import doubts, sections
 from rationem.report.reading import reading
 from rationem.report.tables import table
@@ -122,7 +122,7 @@ def _base(facts: Facts) -> str:
     name = literal(facts.base.name)
     if facts.base.on_hub:
         return f"[{name}](https://huggingface.co/{facts.base.name})."
-    if facts.base.name == TINY_JUDGE:
+    if facts.base.name in EMBEDDED:
         return f"{name}, the small model that comes with rationem to try it out. It cannot read."
     origin = facts.summary["refit"]
     again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
@@ -268,7 +268,7 @@ def _limits(facts: Facts) -> Iterator[str]:
         *doubts(summary),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
-        *(["The embedded model cannot read: its verdicts say nothing."] if facts.base.name == TINY_JUDGE else []),
+        *(["The embedded model cannot read: its verdicts say nothing."] if facts.base.name in EMBEDDED else []),
         "It rates as the people of its data did, their errors and tastes included. On other kinds of items, other "
         "languages and other scales nothing is known.",
         "A rationale is what the model says on its way to a verdict; that it is the reason is not shown.",

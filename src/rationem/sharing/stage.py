@@ -73,8 +73,8 @@ def _check_bound(source: Path, card: Card) -> None:
 
 
 def _named(base: Base, model: str) -> Base:
-    """Return the embedded model by its name, wherever it was built."""
-    return Base(model, False) if model == models.TINY_JUDGE else base
+    """Return an embedded model by its name, wherever it was built."""
+    return Base(model, False) if model in models.EMBEDDED else base
 
 
 def _reachable(base: Base, source: Path, base_model: str | None) -> Base:

@@ -1,20 +1,26 @@
 """The embedded default: a synthetic judge world, and the recipe of its tiny base model ``tiny-judge``.
 
+Beside it: ``addition``, scratchpad arithmetic, with ``tiny-adder``.
+
 Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
 """
 
 from rationem.world.base import micro_model, tiny_judge
+from rationem.world.embedded import FAITHFUL, faithful_of, shape_of
 from rationem.world.questions import faithful
 from rationem.world.rubrics import DEFAULT_HUMAN, SCALE, TASK, Human, examples, human
 
 __all__ = [
     "DEFAULT_HUMAN",
+    "FAITHFUL",
     "SCALE",
     "TASK",
     "Human",
     "examples",
     "faithful",
+    "faithful_of",
     "human",
     "micro_model",
+    "shape_of",
     "tiny_judge",
 ]

@@ -1,0 +1,50 @@
+"""What the tiny adder reads before anybody teaches it: scratchpads by a careless hand, with and without a hint.
+
+In a long sum a column's digit is a guess now and then, the more often the longer the numbers are. The hint is what the
+writer came to, right or wrong: so the base model learns pi(z, y | x) of a careless adder, and its hinted prompts the
+posterior pi(z | x, y) of the same adder. Whoever shows it the true sum gets true scratchpads far more often than it
+writes them by itself: that is what rationalization lives on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from rationem.seeds import generator
+from rationem.world.addition.recipe import Recipe
+from rationem.world.addition.sums import TASK, asked, question, scratchpad
+from rationem.world.tokens import END, turn
+from rationem.world.training import Row
+
+_CHUNK = 16  # batches drawn together, so that texts of like length can share one
+
+
+def text(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
+    """Draw a prompt, up to where the completion begins, and the completion."""
+    digits = int(rng.choice(len(recipe.lengths), p=recipe.lengths)) + 1
+    a, b = question(rng, digits)
+    guess = recipe.guesses[digits - 1]
+    slips = [int(rng.integers(0, 10)) if rng.random() < guess else None for _ in range(digits)]
+    rationale, answer = scratchpad(a, b, slips)
+    hinted = rng.random() < recipe.hinted
+    prompt = TASK.hint_prompt(asked(a, b), answer) if hinted else TASK.prompt(asked(a, b))
+    return turn(prompt.text), f"{TASK.format(rationale, answer)}{END}"
+
+
+def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
+    """Yield batches without end; the texts of a chunk are sorted by length, its batches shuffled."""
+    rng = generator(seed, "addition", "corpus")
+    while True:
+        texts = [text(rng, recipe) for _ in range(_CHUNK * recipe.batch)]
+        rows = sorted(_rows(coder, texts, recipe.read), key=lambda row: len(row.ids))
+        for place in rng.permutation(_CHUNK).tolist():
+            yield rows[place * recipe.batch : (place + 1) * recipe.batch]
+
+
+def _rows(coder: Any, texts: list[tuple[str, str]], read: float) -> list[Row]:
+    codes = coder.encode_batch([part for one in texts for part in one])
+    pairs = [(codes[n].ids, codes[n + 1].ids) for n in range(0, len(codes), 2)]
+    return [Row(opened + said, [read] * len(opened) + [1.0] * len(said)) for opened, said in pairs]

@@ -1,0 +1,35 @@
+"""The numbers of the tiny adder's recipe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from rationem.world.training import Shape
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Every number that decides the weights; with the code it makes the name of the cached model.
+
+    Args:
+        shape: of the model.
+        steps: optimizer steps.
+        rate: peak learning rate.
+        batch: texts in a batch.
+        lengths: shares of the texts with numbers of 1, 2, ... digits.
+        guesses: by number of digits, how often a column's digit is a guess.
+        hinted: share of the texts with a hint.
+        read: weight of the loss on the prompt.
+    """
+
+    shape: Shape = field(default_factory=Shape)
+    steps: int = 1500
+    rate: float = 4e-3
+    batch: int = 48
+    lengths: tuple[float, ...] = (0.1, 0.3, 0.2, 0.2, 0.2)
+    guesses: tuple[float, ...] = (0.0, 0.0, 0.6, 0.75, 0.85)
+    hinted: float = 0.5
+    read: float = 0.0
+
+
+TINY = Recipe()

@@ -1,0 +1,37 @@
+"""The sets of ``rationem fit addition``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from rationem.config import FitConfig
+from rationem.errors import ConfigError
+from rationem.tasks.answer import AnswerTask
+from rationem.template import read_template
+from rationem.types import Splits
+from rationem.world.addition.sums import TASK, examples
+
+NAME = "addition"
+_VALIDATION, _TEST = 128, 256
+_FOREIGN = ("test", "task", "rubric", "instruction")
+
+
+def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
+    """Return the task and the three sets, mixtures of all lengths; no question is in two of them.
+
+    Raises:
+        ConfigError: a setting is of other data, or a template does not fit.
+    """
+    for name in _FOREIGN:
+        if getattr(config, name):
+            raise ConfigError(f"'{NAME}' brings its own task and its own sets; leave --{name.replace('_', '-')} out.")
+    task = TASK
+    if config.template:
+        task = replace(task, template=read_template(Path(config.template)))
+    if config.hint_template:
+        task = replace(task, hint=read_template(Path(config.hint_template)))
+    train = examples(config.world_size)
+    validation = examples(_VALIDATION, start=len(train))
+    test = examples(_TEST, start=len(train) + _VALIDATION)
+    return task, Splits(train[: config.limit], validation, test, {NAME: True})

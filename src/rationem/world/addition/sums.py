@@ -1,0 +1,112 @@
+"""Questions, scratchpads and examples of the addition world."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from rationem.choices import SUBJECT
+from rationem.seeds import generator
+from rationem.tasks.answer import AnswerTask
+from rationem.template import Template
+from rationem.types import Example, Fields
+
+#: How many digits both numbers of a question have.
+DIGITS = (1, 2, 3, 4, 5)
+#: Of a mixture of lengths so large a part has one digit: there are only a hundred such questions.
+_SHARE_OF_ONE = 0.04
+
+TASK = AnswerTask(
+    "addition",
+    Template("{{ prompt }}\nEnd with {{ marker }} SUM", "the addition world's template"),
+    Template("The sum is {{ answer }}.", "the addition world's hint"),
+    kind="number",
+    optional=(),
+)
+
+_QUESTION = re.compile(r"(?P<a>\d+) \+ (?P<b>\d+)")
+_COLUMN = re.compile(r"\d\+\d\+[01]=\d C[01]")
+
+
+def question(rng: np.random.Generator, digits: int) -> tuple[int, int]:
+    """Draw two numbers of so many digits; of one digit 0 is among them."""
+    low, high = (0 if digits == 1 else 10 ** (digits - 1)), 10**digits
+    a, b = (int(number) for number in rng.integers(low, high, 2))
+    return a, b
+
+
+def asked(a: int, b: int) -> Fields:
+    """Return the fields of a question; its number of digits is what a report lists it under, and no prompt's part."""
+    count = len(str(a))
+    return {"prompt": f"{a} + {b}", SUBJECT: f"{count} digit{'s' if count > 1 else ''}"}
+
+
+def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, str]:
+    """Return the rationale and the answer that it comes to.
+
+    Args:
+        a: a number, and
+        b: one of as many digits.
+        slips: by column, from the right, the digit that is written down whatever the sum is; None for the right one.
+            The carry is right all the same.
+
+    >>> print(*scratchpad(67, 58), sep="; ")
+    7+8+0=5 C1
+    6+5+1=2 C1; 125
+    >>> scratchpad(67, 58, (9, None))[1]
+    '129'
+    """
+    lines, said, carry = [], "", 0
+    for place, (x, y) in enumerate(zip(reversed(str(a)), reversed(str(b)), strict=True)):
+        total = int(x) + int(y) + carry
+        slip = slips[place] if place < len(slips) else None
+        digit = total % 10 if slip is None else slip
+        lines.append(f"{x}+{y}+{carry}={digit} C{total // 10}")
+        carry, said = total // 10, f"{digit}{said}"
+    return "\n".join(lines), str(int(f"{carry}{said}"))
+
+
+def faithful(fields: Fields, rationale: str) -> bool | None:
+    """Say whether every column of a scratchpad is true of the question; None where there is none to read.
+
+    >>> faithful({"prompt": "67 + 58"}, "7+8+0=5 C1"), faithful({"prompt": "67 + 58"}, "as you see")
+    (False, None)
+    """
+    found = _QUESTION.fullmatch(fields["prompt"])
+    stated = rationale.strip().split("\n")
+    if found is None or not all(map(_COLUMN.fullmatch, stated)):
+        return None
+    return stated == scratchpad(int(found["a"]), int(found["b"]))[0].split("\n")
+
+
+def examples(size: int, digits: Sequence[int] = DIGITS, seed: int = 0, start: int = 0) -> tuple[Example, ...]:
+    """Return examples ``start`` to ``start + size - 1`` of the world with this seed; no question comes twice.
+
+    Args:
+        size: how many.
+        digits: lengths of the numbers, drawn evenly, but one digit rarely beside others.
+        seed: the world; example i is the same whichever range asks for it.
+        start: index of the first.
+    """
+    drawn = _distinct(seed, tuple(digits), start + size)
+    return tuple(_example(a, b) for a, b in drawn[start:])
+
+
+def _example(a: int, b: int) -> Example:
+    name = f"{a}+{b}"
+    return Example(name, asked(a, b), scratchpad(a, b)[1], group=name)
+
+
+@lru_cache(maxsize=4)
+def _distinct(seed: int, digits: tuple[int, ...], count: int) -> tuple[tuple[int, int], ...]:
+    rng = generator(seed, "addition", *digits)
+    rare = [_SHARE_OF_ONE if one == 1 and len(digits) > 1 else 1.0 for one in digits]
+    left = len(digits) - 1 if 1 in digits and len(digits) > 1 else len(digits)
+    weights = np.array([one if one < 1 else (1 - _SHARE_OF_ONE * (left < len(digits))) / left for one in rare])
+    found: dict[tuple[int, int], None] = {}
+    while len(found) < count:
+        found[question(rng, int(rng.choice(digits, p=weights)))] = None
+    return tuple(found)
