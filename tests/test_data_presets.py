@@ -18,6 +18,7 @@ FILES = {
     "pandalm": "pandalm_like.json",
     "llmbar": "llmbar_like.json",
     "helpsteer2": "helpsteer2_like.jsonl",
+    "helpsteer3": "helpsteer3_like.jsonl",
     "summarize-axis": "summarize_axis_like.jsonl",
     "summarize-comparisons": "summarize_comparisons_like.jsonl",
 }
@@ -118,6 +119,19 @@ def test_pandalm_is_pairs_with_three_raters_and_a_label_only_where_two_agree():
     assert (each.examples[2].answer, each.examples[2].ratings) == ("tie", ("tie", "A", "B"))
     assert each.examples[2].fields == {"prompt": "Name a goat.", "response_a": "Ada", "response_b": "False"}
     assert [x.answer for x in expand_raters(each.examples, "each")] == ["B", "B", "tie", "A", "A", "A", "tie", "A", "B"]
+
+
+def test_helpsteer3_compares_in_degrees_by_the_scores_of_its_people():
+    found = loaded("helpsteer3")
+    assert (found.candidates, found.scale.two_sided) == (2, True)
+    several, talk, halved, alone = found.examples
+    assert (several.answer, several.ratings) == ("-2", ("-3", "-2", "-2"))
+    assert (talk.answer, talk.ratings) == ("3", ())
+    assert "It is.\n\nUser: And 8?" in talk.fields["prompt"]
+    # -1 and 0 are rounded toward the tie, as 1 and 0 would be
+    assert (halved.answer, halved.fields["response_b"]) == ("0", "(empty)")
+    assert alone.answer == "0"
+    assert {"domain", "language"} <= set(found.notes["unused_columns"])
 
 
 def test_llmbar_says_which_of_two_outputs():

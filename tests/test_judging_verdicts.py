@@ -161,7 +161,7 @@ def test_what_differs_from_the_job_that_began_is_said_in_words(changes, told):
 def test_the_totals_are_in_plain_english():
     pair = Count(Counter(rated=1), Counter(A=1), draws=16, unparsed=1, compared=1, consistent=1)
     assert pair.sentence(PAIR.scale) == (
-        "1 rated; 1 of 16 rationales names no level; the two orders agree on 1 of 1 pair; "
+        "1 rated; 1 of 16 rationales names no level; all orders agree on 1 of 1 comparison; "
         "ratings: A (1), B (0), tie (0)"
     )
     single = Count(Counter(rated=2, too_long=1), Counter({"3": 2}), 5.0, 2, draws=16, elided=1)

@@ -9,6 +9,7 @@ from rationem.data.published.choice import ARC, COMMONSENSEQA, LLM_ADAPTERS, MML
 from rationem.data.published.feedbackqa import FEEDBACKQA
 from rationem.data.published.gsm8k import GSM8K
 from rationem.data.published.helpsteer2 import HELPSTEER2
+from rationem.data.published.helpsteer3 import HELPSTEER3
 from rationem.data.published.llmbar import LLMBAR
 from rationem.data.published.pandalm import PANDALM
 from rationem.data.published.preset import Preset
@@ -28,6 +29,7 @@ PRESETS: dict[str, Preset] = {
         PANDALM,
         LLMBAR,
         HELPSTEER2,
+        HELPSTEER3,
         SUMMARIZE_AXIS,
         SUMMARIZE_COMPARISONS,
         ARC,

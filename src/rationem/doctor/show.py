@@ -85,6 +85,10 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     named = [name for name in data["criteria"] if name]
     lines.append(f"{kind}{', for ' + ', '.join(map(short, named)) if named else ''}")
     lines.append(f"scale: {plain(scale['text'])} ({_KNOWN_BY[scale['from']]})")
+    if data["candidates"] == 2 and scale["ordered"]:
+        first, second = (plain(name.strip()) for name in data["columns"]["response"].split(","))
+        low, high = plain(scale["levels"][0]), plain(scale["levels"][-1])
+        lines.append(f"  so {low} means that {first} is better, {high} that {second} is")
     if told["unusable"]:
         lines.append(f"{counted(told['unusable'], 'row', 'rows')} cannot be used:")
         lines += [f"  {count} x {plain(reason)}" for reason, count in list(told["reasons"].items())[:_REASONS]]

@@ -31,7 +31,7 @@ class Count:
         draws: rationales drawn.
         unparsed: of these, how many named no level on offer.
         elided: items whose responses were shortened.
-        compared: pairs of which both orders said something.
+        compared: comparisons of which every order said something.
         consistent: of these, how many said the same twice.
     """
 
@@ -75,8 +75,8 @@ class Count:
         parts = [f"{self.statuses[status]} {_STATUSES[status]}" for status in Status if _shown(self, status)]
         parts += [f"{many(self.elided, 'item')} with shortened responses"] if self.elided else []
         parts += [self._draws()] if self.draws else []
-        agree = f"{self.consistent} of {many(self.compared, 'pair')}"
-        parts += [f"the two orders agree on {agree}"] if self.compared else []
+        agree = f"{self.consistent} of {many(self.compared, 'comparison')}"
+        parts += [f"all orders agree on {agree}"] if self.compared else []
         parts += ["ratings: " + ", ".join(f"{level} ({self.levels[level]})" for level in scale.levels)]
         parts += [f"mean expected rating {self.expected / self.with_expected:.3f}"] if self.with_expected else []
         return "; ".join(parts)
