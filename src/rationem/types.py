@@ -125,12 +125,10 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One completion as the engine drew it: its text without the end-of-turn token, and its exact token ids.
+    """One completion as drawn: its text, without end of turn, with the thinking block that its prompt opened; its ids.
 
-    ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. Empty where
-    the engine does not say; then nothing can be weighted. ``encoded`` marks ids that the engine did not send: its text
-    was encoded here, once, so they may not be the tokens that were drawn. Where the prompt ends with the beginning of
-    a thinking block, the text begins with it and the ids do not.
+    ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p; empty where
+    the engine does not say, and nothing can be weighted. ``encoded`` ids were made of the text here, not drawn.
     """
 
     text: str
