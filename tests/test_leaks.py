@@ -2,7 +2,9 @@
 
 import pytest
 
-from rationem.leaks import PHRASES, find
+from rationem.answers import copied
+from rationem.leaks import PHRASES, Leaks, find
+from rationem.types import Parsed
 
 
 @pytest.mark.parametrize(
@@ -51,3 +53,25 @@ def test_the_phrases_are_in_the_form_that_is_searched():
 def test_phrases_are_found_in_whatever_case_and_spacing_they_are_given():
     assert find("As The Hint\n says", ("THE  hint",)) == "THE  hint"
     assert find("nothing of the kind", ("", "  ")) is None
+
+
+def test_how_much_is_copied_is_the_longest_run_of_words_by_brute_force():
+    """Every run of words of y* is sought in the text; the longest that stands there counts."""
+    answer = "Ann sold her old car, and her old boat"
+    texts = ["", answer, "she SOLD her old boat", "old her sold", "and her old car", "an old car and her old boat is"]
+    words = ["ann", "sold", "her", "old", "car", "and", "her", "old", "boat"]
+    for text in texts:
+        said = f" {' '.join(text.casefold().replace(',', '').split())} "
+        runs = [words[i:j] for i in range(9) for j in range(i + 1, 10) if f" {' '.join(words[i:j])} " in said]
+        assert copied(text, answer) == max(map(len, runs), default=0) / 9
+    assert copied("it is 14", "14") is None
+
+
+def test_a_draw_that_copies_too_much_of_its_hint_is_a_leak():
+    answer = "the cat sat on the mat"
+    bound = Leaks("off", max_copied=0.5)
+    assert bound.in_draw(Parsed("he wants: the cat sat on it", "a cat"), answer, graded=False)
+    assert not bound.in_draw(Parsed("who sat, and where: the mat", answer), answer, graded=False)  # y* must be said
+    assert bound.in_draw(Parsed("who sat, and where: the mat", answer), answer, graded=True)  # here it need not be
+    assert not Leaks("off").in_draw(Parsed(answer, answer), answer, graded=True)
+    assert Leaks("drop").in_draw(Parsed("the hint says so", "x"), answer, graded=False)

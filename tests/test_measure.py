@@ -11,7 +11,7 @@ from rationem import Ledger, ScriptedEngine, metrics
 from rationem.drawing import Drawing
 from rationem.errors import ConfigError, RunError
 from rationem.evaluate import evaluate
-from rationem.leaks import PHRASES
+from rationem.leaks import PHRASES, Leaks
 from rationem.ledger import read_only
 from rationem.measure import evidence_record, hint_record, measure, wrong_hint
 from rationem.types import Outcome, Purpose, Sampling
@@ -318,7 +318,7 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
 
 def test_the_runs_own_sampling_and_leak_filter_do_not_reach_the_measurement(measured, tmp_path):
     engine = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
-    run = start(tmp_path / "run", sampling=Sampling(temperature=0.5, top_k=3), leaks=("alpha",), threshold=0.5)
+    run = start(tmp_path / "run", sampling=Sampling(temperature=0.5, top_k=3), leaks=Leaks("drop", ("alpha",)), threshold=0.5)
     run_both(run, engine)
     assert {t.outcome for t in run.ledger.trials(1, Purpose.EVIDENCE)} == {Outcome.ACCEPTED, Outcome.WRONG}
     assert evidence_of(run) == evidence_of(measured)

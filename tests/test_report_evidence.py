@@ -14,6 +14,7 @@ import pytest
 
 import toy
 from rationem import STAR, Ledger, ScriptedEngine, fit, report, world
+from rationem.leaks import Leaks
 from rationem.ledger import read_only
 from rationem.measure import cost
 from rationem.measure.difficulty import read_difficulty
@@ -26,20 +27,20 @@ DRAWS, HINTED, WRONG, PROBED, COPIES, SEED = 4, 4, 6, 30, 20, 1
 PHRASES = ("alpha",)  # a rationale of the toy, for the sake of one that leaks
 
 
-def problem(directory, engine=toy.open_scoring_engine, **changes):
+def problem(directory, engine=toy.open_scoring_engine, leak_filter="flag", **changes):
     asked = {
         "draws": DRAWS,
         "hinted": HINTED,
         "wrong": WRONG,
         "probed": PROBED,
-        "leak_phrases": PHRASES,
+        "leaks": Leaks(leak_filter, PHRASES),
         "seed": SEED,
         **changes,
     }
     made = toy.problem(directory / "toy", STAR, copies=COPIES, engine=engine, **asked)
     made.ledger.close()
     settings = {"leak_phrases": list(PHRASES), "choose_by": "evidence", "seed": SEED}
-    config = {"scheme": "star", "model": "toy", **settings, **changes}
+    config = {"scheme": "star", "model": "toy", **settings, "leak_filter": leak_filter, **changes}
     ledger = Ledger(directory / "run")
     sets = {"train": made.data.train, "validation": made.data.validation, "test": made.data.test}
     engine_told = {"name": "by hand", "honours_seeds": True}

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from rationem.chat import Conversation
 from rationem.errors import ConfigError, closest
+from rationem.leaks import Leaks
 
 
 class FitConfig(BaseModel):
@@ -40,10 +41,16 @@ class FitConfig(BaseModel):
     choices_col: str | None = Field(
         None, description="multiple choice: column of the choices, or one column each: 'a,b,c,d'"
     )
-    answer_col: str | None = Field(None, description="multiple choice: column of the correct answer")
+    answer_col: str | None = Field(None, description="multiple choice, open answers: column of the correct answer")
     subject_col: str | None = Field(None, description="multiple choice: column of what the report has rows for")
     shuffle_choices: bool = Field(
         True, description="multiple choice: draw the order of each item's choices (by the seed of the split)"
+    )
+    inputs_col: tuple[str, ...] = Field(
+        (), description="open answers: columns of a task's further inputs, as INPUT=COLUMN, where names differ"
+    )
+    weight_col: str | None = Field(
+        None, description="column of what a training row counts beside the others, a positive number"
     )
     reference_col: str | None = Field(None, description="column of a reference answer, shown to the judge")
     context_col: str | None = Field(None, description="column of a context, shown to the judge")
@@ -65,8 +72,10 @@ class FitConfig(BaseModel):
 
     # Which model, which task, which scheme
     model: str | None = Field(None, description="'tiny-judge', a checkpoint directory, or a hub id")
-    task: Literal["judge", "choice"] | None = Field(
-        None, description="rate or compare responses, or answer multiple choice (default: what the data is)"
+    task: str | None = Field(
+        None,
+        description="judge (rate or compare responses), choice, math, summarize, or your own: my_task.toml, "
+        "my_task.py:MyTask (default: what the data is)",
     )
     criterion: str = Field("", description="what to rate: names of rating columns or of a preset's criteria, or 'all'")
     instruction: str = Field("", description="one or more sentences on what to look at, shown in the prompt")
@@ -77,8 +86,14 @@ class FitConfig(BaseModel):
     rubric: str | None = Field(None, description="a .toml or .md file with criteria and what the levels mean")
     template: str | None = Field(None, description="a file that replaces the prompt's wording")
     hint_template: str | None = Field(None, description="a file that replaces the hint's wording")
-    reward: str = Field("exact", description="exact, within:TOLERANCE or ordinal (1 - |difference| / range)")
-    threshold: float = Field(1.0, gt=0, le=1, description="a draw is accepted if its reward reaches this")
+    reward: str | None = Field(
+        None,
+        description="exact, on levels within:TOLERANCE or ordinal (1 - |difference| / range), of open answers rouge-l "
+        "(default: the task's own; exact but for summarize)",
+    )
+    threshold: float | None = Field(
+        None, gt=0, le=1, description="a draw is accepted if its reward reaches this (default: 1; for rouge-l 0.3)"
+    )
     reward_as: Literal["weight", "filter"] = Field(
         "weight", description="what the reward of an accepted draw is: its weight, or only a filter"
     )
@@ -98,6 +113,13 @@ class FitConfig(BaseModel):
         (),
         description="phrases sought in a hinted rationale, before its verdict: whole words, any case (default: a short "
         "English list, which yours replaces)",
+    )
+    max_copied: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="hinted draws are not accepted that copy a longer run of a correct answer of four words or more, as "
+        "a share of its words; 1 accepts them",
     )
     shots: int = Field(
         0,
@@ -224,6 +246,11 @@ class FitConfig(BaseModel):
     def conversation(self) -> Conversation:
         """What is added to the model's chat template."""
         return Conversation(self.system, self.thinking)
+
+    @property
+    def leaks(self) -> Leaks:
+        """What tells of the hint, and whether hinted draws that do are accepted."""
+        return Leaks(self.leak_filter, self.leak_phrases, self.max_copied)
 
 
 def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:

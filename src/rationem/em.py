@@ -24,7 +24,7 @@ from rationem.drawing import Drawing, attempt, fits
 from rationem.engines.held import Engines
 from rationem.evaluate import SHOTS, evaluate, validation_score
 from rationem.keep import settle, training_samples
-from rationem.leaks import PHRASES
+from rationem.leaks import Leaks
 from rationem.ledger import Ledger
 from rationem.measure.bounds import measure_bounds
 from rationem.measure.difficulty import measure_difficulty
@@ -107,7 +107,7 @@ class Problem:
         token_budget: end after the iteration with which the E-steps come nearest to so many generated tokens.
         exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty.
         enumerate_above: where rationales are enumerated, prefixes less probable than this are not followed.
-        leak_filter: "drop" does not accept hinted rationales that hold one of ``leak_phrases``; "flag" counts them.
+        leaks: what tells of the hint, and whether hinted draws that do are accepted.
         faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
         shots: solved examples in the prompt of the control that is tested beside the base model; 0 is no control.
         shots_tokens: the longest prompt of that control; whatever the model holds.
@@ -133,8 +133,7 @@ class Problem:
     probed: int = 0
     choose_by: Literal["evidence", "log_likelihood"] = "evidence"
     patience: int | None = None
-    leak_filter: Literal["off", "flag", "drop"] = "flag"
-    leak_phrases: tuple[str, ...] = PHRASES
+    leaks: Leaks = field(default_factory=Leaks)
     faithful: Faithful | None = None
     token_budget: int | None = None
     exact: int = 0
@@ -158,7 +157,7 @@ class Problem:
             self.threshold,
             self.retries,
             self.max_prompt_tokens,
-            self.leak_phrases if self.leak_filter == "drop" else (),
+            self.leaks,
             self.enumerate_above,
         )
 
@@ -286,7 +285,7 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
             forward=problem.draws,
             hinted=problem.hinted,
             wrong=problem.wrong,
-            phrases=problem.leak_phrases if problem.leak_filter != "off" else (),
+            phrases=problem.leaks.counted,
             faithful=problem.faithful,
         )
 

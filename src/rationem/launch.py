@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem import models, progress, report
+from rationem.answering import with_reward
 from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
 from rationem.defaults import FILES, with_batch_size, with_defaults, with_model, with_teacher
@@ -29,13 +30,11 @@ from rationem.engines.opening import (
 )
 from rationem.errors import ConfigError
 from rationem.ledger import Ledger
-from rationem.preflight import check_chat, check_directory, check_engine, check_machine
-from rationem.prepare import WORLD, prepare
+from rationem.preflight import check_chat, check_directory, check_engine, check_levels, check_machine
+from rationem.prepare import prepare
 from rationem.publish import calibration_of, judge_card, publish_model
-from rationem.scale import MARKER
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask
-from rationem.tasks.judge import JudgeTask
 from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
@@ -184,7 +183,7 @@ def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], sett
         ledger.close()
 
 
-def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeTask, Splits]:
+def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, AnyTask, Splits]:
     """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
 
     Raises:
@@ -196,7 +195,8 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, JudgeT
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     check_engine(config, scheme)
     task, splits = prepare(config)
-    config = config.model_copy(update={"task": task.name})
+    config = with_reward(config, task)
+    check_levels(config, scheme, task)
     if config.patience and not splits.validation:
         raise ConfigError(
             f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "
@@ -258,16 +258,15 @@ def _fit(
             ledger=ledger,
             seed=config.seed,
             sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
-            threshold=config.threshold,
+            threshold=config.threshold or 1.0,
             draws=config.draws,
             hinted=config.evidence_draws,
             wrong=config.wrong_hints,
             probed=config.difficulty_examples,
             choose_by=config.choose_by,
             patience=config.patience,
-            leak_filter=config.leak_filter,
-            leak_phrases=config.leak_phrases,
-            faithful=world.faithful if run.splits.notes.get(WORLD) else None,
+            leaks=config.leaks,
+            faithful=world.faithful_of(run.splits.notes),
             token_budget=config.token_budget,
             exact=config.exact_items,
             enumerate_above=config.enumerate_above,
@@ -324,15 +323,21 @@ def _tell(splits: Splits) -> None:
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
 
 
-def _elided(splits: Splits, task: JudgeTask, chat: Chat, limit: int) -> Splits:
+def _elided(splits: Splits, task: AnyTask, chat: Chat, limit: int) -> Splits:
     def length(x: Example) -> int:
-        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
+        hints = task.levels or (x.answer,)
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in hints))
         return max(len(chat.encode(prompt)) for prompt in prompts)
 
     def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(elide(x, longest_response(x.fields), length, limit) for x in examples)
+        return tuple(elide(x, _longest(x, task), length, limit) for x in examples)
 
     return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
+
+
+def _longest(x: Example, task: AnyTask) -> str:
+    """Return the name of the field that may be shortened: the response, or the longest input of open answers."""
+    return longest_response(x.fields) if task.levels else max(task.inputs, key=lambda name: len(x.fields[name]))
 
 
 def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
@@ -342,10 +347,17 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     sets = _by_name(run.splits)
-    rows = [[x.id, dict(x.fields), x.answer, x.ratings] for part in sets.values() for x in part]
+    rows = [
+        [x.id, dict(x.fields), x.answer, x.ratings, *([] if x.weight == 1 else [x.weight])]
+        for part in sets.values()
+        for x in part
+    ]
     places = [[split, x.id, x.group] for split, part in sets.items() for x in part]
     return {
-        "config": run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
+        "config": {
+            **run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
+            "task": run.task.name,
+        },
         "base": base_name(run.checkpoint),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),

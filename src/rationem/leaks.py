@@ -1,9 +1,14 @@
-"""Phrases with which a rationale speaks of the hint that it was shown."""
+"""What tells of the hint in a rationale: phrases that speak of it, and runs of words copied from it."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from rationem.answers import copied
+from rationem.types import Parsed
 
 #: Lower case, single blanks. Left out is what honest graders write as well: of 2,112 English feedbacks by people (SAF),
 #: 7 hold "the correct answer is", one "as stated above"; of them, and of FeedbackQA's 9,843, none holds any of these.
@@ -24,6 +29,39 @@ PHRASES = (
     "asked to justify",
     "explain why the rating is",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Leaks:
+    """What is looked for in hinted draws, and what is done with it.
+
+    Args:
+        filter: "drop" does not accept draws whose rationale holds a phrase; "flag" counts them, "off" neither.
+        phrases: see :func:`find`.
+        max_copied: draws are not accepted that copy a longer run of y*, as a share of its words (see
+            :func:`rationem.answers.copied`): in the rationale, and where a reward below 1 is enough in the answer too.
+    """
+
+    filter: Literal["off", "flag", "drop"] = "flag"
+    phrases: tuple[str, ...] = PHRASES
+    max_copied: float = 1.0
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The phrases that are counted."""
+        return () if self.filter == "off" else self.phrases
+
+    def in_draw(self, parsed: Parsed, answer: str, *, graded: bool) -> bool:
+        """Say whether a hinted draw is not to be accepted.
+
+        Args:
+            answer: y*, which its prompt showed.
+            graded: whether an answer that is not y* can be accepted.
+        """
+        if self.filter == "drop" and find(parsed.rationale, self.phrases) is not None:
+            return True
+        texts = (parsed.rationale, parsed.answer or "") if graded else (parsed.rationale,)
+        return self.max_copied < 1 and any((copied(text, answer) or 0) > self.max_copied for text in texts)
 
 
 def find(text: str, phrases: Sequence[str]) -> str | None:

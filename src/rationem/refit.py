@@ -25,6 +25,7 @@ from rationem.em import Problem
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
 from rationem.launch import Resolved, base_name, carry_out, manifest
+from rationem.leaks import Leaks
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
 from rationem.preflight import check_engine, check_machine
@@ -34,7 +35,7 @@ from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, Sta
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
 CHANGEABLE = (
-    *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "choose_by", "seed"),
+    *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "max_copied", "choose_by", "seed"),
     *("draws", "evidence_draws", "wrong_hints", "exact_items", "sampling_batch"),
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
     *("warmup_steps", "max_grad_norm", "optimizer", "lora_rank", "device", "threads"),
@@ -239,13 +240,12 @@ def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: AnyTas
     Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.
     """
     known = {x.id: x for x in origin.splits.train}
-    phrases = config.leak_phrases if config.leak_filter == "drop" else ()
     again = []
     for trial in _drawn(origin, earlier=scheme.selector.remembers != "nothing"):
-        shown = phrases if scheme.proposal(trial.proposal).hinted else ()
+        shown = config.leaks if scheme.proposal(trial.proposal).hinted else Leaks("off")
         x = known[trial.example_id]
         offered = own_levels(x.fields, task.levels)
-        parsed, outcome, reward = judge(trial.draft, x.answer, task, config.threshold, shown, offered)
+        parsed, outcome, reward = judge(trial.draft, x.answer, task, config.threshold or 1.0, shown, offered)
         if outcome is Outcome.ACCEPTED or trial.iteration == origin.iteration:
             number = _renumbered(trial.iteration, origin)
             again.append(replace(trial, iteration=number, parsed=parsed, outcome=outcome, reward=reward))

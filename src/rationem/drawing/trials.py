@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from rationem import leaks
 from rationem.choices import own_levels
+from rationem.leaks import Leaks
 from rationem.ledger import Ledger
 from rationem.parse import UNOFFERED_LEVEL
 from rationem.schemes import Proposal, Scheme
@@ -28,6 +28,9 @@ from rationem.types import (
     Trial,
 )
 
+#: Looks for nothing: of draws that were shown no answer, and of what is measured as it is.
+_NOTHING = Leaks("off")
+
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
@@ -39,7 +42,7 @@ class Drawing:
         retries: how often a draw that the engine failed is owed again before its example is set aside.
         max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
         enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
-        leaks: phrases that a hinted rationale must not hold; one that does is ``leaked``, not accepted.
+        leaks: what a hinted draw must not tell of its hint; one that does is ``leaked``, not accepted.
     """
 
     task: Task
@@ -49,12 +52,12 @@ class Drawing:
     threshold: float = 1.0
     retries: int = 2
     max_prompt_tokens: int = 1024
-    leaks: tuple[str, ...] = ()
+    leaks: Leaks = _NOTHING
     enumerate_above: float = 1e-3
 
     def as_it_is(self) -> Drawing:
         """Return the same without anything that warps or filters draws: what measures a model, not what trains it."""
-        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=())
+        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=_NOTHING)
 
     def exact(self, scheme: Scheme) -> list[bool]:
         """Say of each attempt of a plan whether what is accepted of it follows the posterior, weights included."""
@@ -93,14 +96,14 @@ def judge(
     answer: str,
     task: Task,
     threshold: float,
-    phrases: Sequence[str] = (),
+    leaks: Leaks = _NOTHING,
     offered: Sequence[str] | None = None,
 ) -> tuple[Parsed, Outcome, float]:
     """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
 
     Args:
         offered: the levels that the item offers; None for all of the task's.
-        phrases: what the rationale must not hold to be accepted; none where the answer was not in its prompt.
+        leaks: what the draft must not tell to be accepted; nothing where the answer was not in its prompt.
     """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
@@ -114,7 +117,8 @@ def judge(
     reward = task.reward(parsed.answer, answer)
     if reward < threshold:
         return parsed, Outcome.WRONG, reward
-    return parsed, Outcome.LEAKED if leaks.find(parsed.rationale, phrases) else Outcome.ACCEPTED, reward
+    leaked = leaks.in_draw(parsed, answer, graded=threshold < 1)
+    return parsed, Outcome.LEAKED if leaked else Outcome.ACCEPTED, reward
 
 
 def request_for(ticket: Ticket, proposal: Proposal, run: Drawing, iteration: int, purpose: Purpose) -> Request:
@@ -135,9 +139,9 @@ def trial_of(
     retry: int,
 ) -> Trial:
     """Return the trial that a draft makes."""
-    phrases = run.leaks if proposal.hinted else ()
+    leaks = run.leaks if proposal.hinted else _NOTHING
     offered = own_levels(ticket.example.fields, run.task.levels)
-    parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, phrases, offered)
+    parsed, outcome, reward = judge(draft, ticket.example.answer, run.task, run.threshold, leaks, offered)
     return Trial(
         iteration,
         purpose,

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rationem import evidence, leaks
+from rationem.answers import copied
 from rationem.choices import own_levels
 from rationem.errors import ConfigError
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
@@ -44,6 +45,9 @@ def hint_record(
         ``said_answer``        share that says y*; of the hinted ones: the hint is met
         ``answer_given_z``     mean pi(y* | x, z) under the *forward* prompt; a draw without a verdict marker counts 0
         ``leaked``             share of rationales that hold a phrase
+        ``copied``             mean share of y*'s words that the rationale holds in one run (an answer of four words or
+                               more; see ``rationem.answers``)
+        ``answer_copied``      the same of the answer that the draw gives
         ``tokens``             mean length of a completion, verdict line and end of turn included
         ``entropy``            mean of -log q(completion) under the prompt that drew it, nats per completion; one cut at
                                the token limit counts as far as it goes
@@ -77,6 +81,8 @@ def hint_record(
             "said_answer": _share([_says(t, by_id[t.example_id].answer, levels) for t in trials]),
             "answer_given_z": _share(answers),
             "leaked": _share([leaks.find(t.parsed.rationale, phrases) is not None for t in trials]),
+            "copied": _share(_copied((t.parsed.rationale, by_id[t.example_id].answer) for t in trials)),
+            "answer_copied": _share(_copied((t.parsed.answer or "", by_id[t.example_id].answer) for t in trials)),
             "tokens": _share([len(t.draft.token_ids) for t in trials]),
             **_entropy(trials, str(proposal), likelihoods),
             **_faithfulness(trials, by_id, faithful),
@@ -97,6 +103,10 @@ def wrong_hint(example: Example, levels: Sequence[str], seed: int, examples: Seq
     if not others:
         raise ConfigError(f"A wrong hint needs a second level; only {list(levels)} is on offer. Leave the control out.")
     return others[seed_for(seed, "wrong hint", example.id) % len(others)]
+
+
+def _copied(pairs: Iterable[tuple[str, str]]) -> list[float]:
+    return [share for text, answer in pairs if (share := copied(text, answer)) is not None]
 
 
 def _says(trial: Trial, answer: str, levels: Sequence[str]) -> bool:
