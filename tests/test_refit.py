@@ -340,7 +340,7 @@ def test_every_setting_can_be_changed_or_is_refused():
         *("hint_template", "scheme", "shots", "iterations", "patience", "init", "temperature", "top_p", "top_k"),
         *("max_new_tokens", "max_prompt_tokens", "difficulty_examples", "enumerate_above", "teacher", "teacher_model"),
         *("split_seed", "token_budget", "choices_col", "answer_col", "subject_col", "shuffle_choices"),
-        *("system", "thinking"),
+        *("system", "thinking", "inputs_col", "weight_col"),
     }
     assert set(CHANGEABLE) | decides_draws == set(FitConfig.model_fields)
     assert not set(CHANGEABLE) & decides_draws

@@ -12,6 +12,7 @@ from rationem.engines.opening import Choice, check_urls, vllm_launch
 from rationem.errors import ConfigError, RunError
 from rationem.scale import MARKER
 from rationem.schemes import Scheme
+from rationem.tasks import AnyTask
 
 
 def check_directory(directory: Path) -> None:
@@ -58,6 +59,24 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
+def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
+    """Find what needs levels where there are none.
+
+    Raises:
+        ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer.
+    """
+    if task.levels:
+        return
+    asked = "--exact-items" if config.exact_items else ""
+    if any(proposal.prompt == "posterior" for proposal in scheme.plan):
+        asked = f"The scheme {scheme.name!r}"
+    if asked:
+        raise ConfigError(
+            f"{asked} enumerates rationales with every answer behind them, and the task {task.name!r} has open "
+            "answers: there are no levels to enumerate. Leave it out; the evidence is then bounded by sampled draws."
+        )
 
 
 def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:

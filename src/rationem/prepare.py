@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rationem import choices, data, models
+from rationem import answering, choices, data, models
 from rationem.config import FitConfig
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.pairs import every_order
@@ -93,6 +93,8 @@ def alike(loaded: data.Loaded, tested: data.Loaded | None) -> None:
 
 def _kind(loaded: data.Loaded) -> str:
     """Return what a set holds, in words."""
+    if loaded.open:
+        return f"open answers to {', '.join(field for field, _ in loaded.columns.inputs)}"
     if loaded.choice:
         return "multiple choice"
     count = loaded.candidates
@@ -126,7 +128,8 @@ def arrange(config: FitConfig, loaded: data.Loaded, tested: data.Loaded | None) 
         test = data.distinct_ids((*train, *validation), tested.examples)
         notes["test"] = dict(tested.notes)
     notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
-    train = _limited(data.expand_raters(train, config.raters), config)
+    train = data.weighed(_limited(data.expand_raters(train, config.raters), config))
+    validation, test = data.unweighed(validation), data.unweighed(test)
     count = len(validation) + len(test)
     validation, test = labelled(validation, loaded.scale), labelled(test, loaded.scale)
     notes["not_scored_without_majority"] = count - len(validation) - len(test)
@@ -152,6 +155,9 @@ def load(
         like: what was loaded before: the test set is read with the same scale, letters aside.
         skipped: where given, rows that cannot be used are left out and their errors appended.
     """
+    task = answering.asked(config)
+    if task is None and like is not None and like.open:
+        task = answering.of_preset(like.preset)
     scale = Scale.parse(config.scale) if config.scale else (rubric.scale if rubric else None)
     return data.load(
         names,
@@ -161,7 +167,9 @@ def load(
         criteria=criteria_of(config, rubric),
         raters=config.raters,
         skipped=skipped,
-        choice=_is_choice(config, like),
+        choice=None if task else _is_choice(config, like),
+        task=task,
+        weight=config.weight_col,
     )
 
 
@@ -174,12 +182,14 @@ def _is_choice(config: FitConfig, like: data.Loaded | None) -> bool | None:
     return like.choice if like is not None else None
 
 
-def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> JudgeTask:
+def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> AnyTask:
     """Return the task that asks for what was loaded, in the words of the rubric and the templates.
 
     Raises:
         ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
     """
+    if loaded.open:
+        return answering.worded(config, loaded)
     usual = "choice" if loaded.choice else wording(loaded.scale, loaded.candidates)
     template = read_template(Path(config.template)) if config.template else packaged(usual)
     usual = "choice_hint" if loaded.choice else "hint"
@@ -187,7 +197,7 @@ def make_task(config: FitConfig, loaded: data.Loaded, rubric: Rubric | None) -> 
     criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
     name = "choice" if loaded.choice else "judge"
     count = max(loaded.candidates, 2)
-    return JudgeTask(loaded.scale, criteria, template, hint, config.reward, loaded.pair, name, count)
+    return JudgeTask(loaded.scale, criteria, template, hint, config.reward or "exact", loaded.pair, name, count)
 
 
 def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
@@ -216,6 +226,8 @@ def columns_of(config: FitConfig) -> data.Columns | None:
     Raises:
         ConfigError: columns of different tasks are named together.
     """
+    if (task := answering.asked(config)) is not None:
+        return answering.columns_of(config, task)
     choice = config.task == "choice" or config.choices_col is not None
     _check_columns(config, choice=choice)
     named: dict[str, Any] = {
@@ -240,27 +252,34 @@ def columns_of(config: FitConfig) -> data.Columns | None:
 #: Flags of each task's own columns.
 _OF_JUDGE = ("response_col", "rating_col", "reference_col", "rater_col", "criterion")
 _OF_CHOICE = ("choices_col", "answer_col", "subject_col")
+_OF_OPEN = ("inputs_col",)
 
 
 def _check_columns(config: FitConfig, *, choice: bool) -> None:
     """Refuse columns of the other task, rather than leave them unread."""
-    foreign = [name for name in (_OF_JUDGE if choice else _OF_CHOICE) if getattr(config, name)]
+    others = _OF_JUDGE if choice else _OF_CHOICE
+    foreign = [name for name in (*others, *_OF_OPEN) if getattr(config, name)]
     if not foreign:
         return
     flag = f"--{foreign[0].replace('_', '-')}"
+    if foreign[0] in _OF_OPEN:
+        raise ConfigError(f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml).")
     if choice:
         raise ConfigError(
             f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, --answer-col "
             "and, where there is one, --context-col and --subject-col."
         )
-    raise ConfigError(f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice.")
+    more = " Of open answers the task says it: --task math." if foreign[0] == "answer_col" else ""
+    raise ConfigError(
+        f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice.{more}"
+    )
 
 
 def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     from rationem import world
 
-    if config.task == "choice":
-        raise ConfigError("'world' is rated responses: its task is judge. Leave --task choice out.")
+    if config.task not in (None, "judge"):
+        raise ConfigError(f"'world' is rated responses: its task is judge. Leave --task {config.task} out.")
     if config.test:
         raise ConfigError("'world' brings its own test set; leave --test out.")
     sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
@@ -273,7 +292,7 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     criteria = (Criterion(instruction=config.instruction),)
     if config.rubric:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
-    task = JudgeTask(world.SCALE, criteria, template, hint, config.reward)
+    task = JudgeTask(world.SCALE, criteria, template, hint, config.reward or "exact")
     return task, Splits(train[: config.limit], validation, test, {WORLD: True})
 
 
@@ -283,8 +302,18 @@ def _addition(config: FitConfig) -> tuple[AnswerTask, Splits]:
     return sets(config)
 
 
+def _summaries(config: FitConfig) -> tuple[AnyTask, Splits]:
+    from rationem.world.summaries.sets import sets
+
+    return sets(config)
+
+
 #: Names that stand where a data file is expected.
-EMBEDDED = {WORLD: Embedded(_world, models.TINY_JUDGE), "addition": Embedded(_addition, models.TINY_ADDER)}
+EMBEDDED = {
+    WORLD: Embedded(_world, models.TINY_JUDGE),
+    "addition": Embedded(_addition, models.TINY_ADDER),
+    "summaries": Embedded(_summaries, models.TINY_SUMMARIZER),
+}
 
 
 def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:
@@ -295,7 +324,7 @@ def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
     """Return the items that have a label to be scored against: without an order, those with a majority."""
-    always = scale.ordered and not scale.two_sided
+    always = scale.is_open or (scale.ordered and not scale.two_sided)
     return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
 
 

@@ -20,12 +20,13 @@ _GROUPS = {
     "device": "machine",
 }
 #: Settings that take several values behind one flag.
-_SEVERAL = ("test", "leak_phrases", "teacher", "report_to")
+_SEVERAL = ("test", "inputs_col", "leak_phrases", "teacher", "report_to")
 #: What decides how a file is read and what is asked of it: the settings of ``check`` and ``prompt`` beside the model.
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
     *("id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit", "world_size", "elide"),
     *("skip_unusable", "task", "choices_col", "answer_col", "subject_col", "shuffle_choices", "split_seed"),
+    *("inputs_col", "weight_col"),
     *("criterion", "instruction", "rubric", "template", "hint_template", "reward", "shots", "seed"),
 )
 

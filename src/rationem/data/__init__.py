@@ -18,7 +18,7 @@ from rationem.data.nested import column_names
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import READERS, Row
-from rationem.data.sets import distinct_ids, expand_raters, overlap, split
+from rationem.data.sets import distinct_ids, expand_raters, overlap, split, unweighed, weighed
 from rationem.data.sources import iter_rows, read_rows
 from rationem.data.writers import write_csv
 
@@ -45,5 +45,7 @@ __all__ = [
     "read_rows",
     "split",
     "to_fields",
+    "unweighed",
+    "weighed",
     "write_csv",
 ]

@@ -138,7 +138,8 @@ def load(
         if not answered:
             raise _nothing(paths, counts, (skipped or [])[before:])
         notes = _notes(counts, answered, unused, reading) | _delimiters(tables)
-        return Loaded(answered, OPEN, reading.columns, reading.preset and reading.preset.name, notes)
+        name = reading.preset.name if reading.preset else None
+        return Loaded(answered, OPEN, reading.columns, name, notes)
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)

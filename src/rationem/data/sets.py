@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Literal
 
 from rationem.errors import ConfigError, DataError
@@ -37,6 +38,17 @@ def expand_raters(examples: Sequence[Example], how: Literal["each", "mean", "med
     )
     _check_unique(expanded)
     return expanded
+
+
+def weighed(examples: Sequence[Example]) -> Examples:
+    """Return a training set with its weights divided by their mean, so that they say what counts more, and no more."""
+    mean = fmean(x.weight for x in examples) if examples else 1.0
+    return tuple(x if x.weight == mean == 1 else replace(x, weight=x.weight / mean) for x in examples)
+
+
+def unweighed(examples: Sequence[Example]) -> Examples:
+    """Return examples that all count 1: what is measured weighs nothing."""
+    return tuple(x if x.weight == 1 else replace(x, weight=1.0) for x in examples)
 
 
 def distinct_ids(train: Sequence[Example], test: Sequence[Example]) -> Examples:

@@ -82,21 +82,27 @@ def _flat_comparison(cells: Cells) -> dict[str, object]:
 
 
 def _flat_write(cells: Cells) -> dict[str, object]:
-    said = coded(cells.get("choice"), {"0": 0, "1": 1})
+    said = _said(cells)
     return {
         "group": inner(cells, "info")["id"],
         "text": _text(inner(cells, "info")),
-        "summary": cells["summaries"][said]["text"] if isinstance(said, int) else None,
+        "summary": None if said is None else cells["summaries"][said]["text"],
         "confidence": _confidence(cells),
     }
 
 
+def _said(cells: Cells) -> int | None:
+    """Return which summary was preferred, 0 or 1; None where the row does not say."""
+    said = coded(cells.get("choice"), {"0": "0", "1": "1"})
+    return int(str(said)) if said in ("0", "1") else None
+
+
 def _confidence(cells: Cells) -> tuple[int | None, float | None]:
     """Return the choice, 0 or 1, and the number that says how sure it is; None for either that is not there."""
-    said = coded(cells.get("choice"), {"0": 0, "1": 1})
+    said = _said(cells)
     number = inner(cells, "extra").get("confidence")
     known = isinstance(number, int | float) and not isinstance(number, bool) and -9 <= number <= 9
-    return said if isinstance(said, int) else None, float(cast("float", number)) if known else None
+    return said, float(cast("float", number)) if known else None
 
 
 def strengths(cells: Sequence[object]) -> list[float]:
