@@ -18,7 +18,8 @@ from typing import Any
 from rationem import answers
 from rationem.errors import ConfigError
 from rationem.parse import parse_line
-from rationem.scale import OPEN, Scale
+from rationem.scale import OPEN
+from rationem.tasks.open import Open
 from rationem.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
@@ -28,7 +29,7 @@ _VARIABLES = ("instruction", "marker")
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerTask:
+class AnswerTask(Open):
     """Answer in one line of text: a number, a summary, or whatever a pattern reads.
 
     Args:
@@ -75,21 +76,6 @@ class AnswerTask:
                 "Ask for a last line such as: {{ marker }} ANSWER"
             )
 
-    @property
-    def scale(self) -> Scale:
-        """No levels: any text may be an answer."""
-        return OPEN
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def continuations(self) -> tuple[str, ...]:
-        """None: what is scored behind a rationale is the item's own y*."""
-        return ()
-
     def read(self, cell: str) -> str | None:
         """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
 
@@ -115,11 +101,6 @@ class AnswerTask:
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*) by the task's rule."""
         return answers.reward(self.rule)(predicted, answer)
-
-    def format(self, rationale: str, answer: str) -> str:
-        """Return a completion in the form that ``parse`` reads."""
-        said = f"{self.marker} {answer}"
-        return f"{rationale}\n{said}" if rationale else said
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
@@ -161,18 +142,7 @@ class AnswerTask:
             raise ConfigError(f"This is no description of a task with an open answer: {error}.") from error
 
     def _variables(self, fields: Fields) -> dict[str, str]:
-        missing = [name for name in self.inputs if name not in fields]
-        if missing:
-            raise ConfigError(
-                f"The task {self.name!r} reads {missing}, which this item has not; it has {sorted(fields)}."
-            )
-        shown = {name: fields[name] for name in (*self.inputs, *self.optional) if name in fields}
-        return {
-            **dict.fromkeys(self.optional, ""),
-            **shown,
-            "instruction": self.instruction,
-            "marker": self.marker,
-        }
+        return {**self.shown(fields), "instruction": self.instruction, "marker": self.marker}
 
 
 def maths(**changed: Any) -> AnswerTask:

@@ -44,8 +44,9 @@ from typing import Any
 from rationem import answers
 from rationem.errors import ConfigError, closest
 from rationem.parse import parse_line
-from rationem.scale import OPEN, Scale
+from rationem.scale import OPEN
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
+from rationem.tasks.open import Open
 from rationem.template import Template, packaged, read_template
 from rationem.types import Fields, Parsed, Prompt
 
@@ -94,7 +95,7 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTask:
+class OwnTask(Open):
     """A task of the user's own class; what it leaves out is as :class:`AnswerTask` has it.
 
     Args:
@@ -131,21 +132,6 @@ class OwnTask:
             if not isinstance(value, str) or not value.strip() or "\n" in value:
                 raise ConfigError(f"The task {self.own}: {what} must be a line of text; found {value!r}.")
 
-    @property
-    def scale(self) -> Scale:
-        """No levels: any text may be an answer."""
-        return OPEN
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """None."""
-        return ()
-
-    @property
-    def continuations(self) -> tuple[str, ...]:
-        """None: what is scored behind a rationale is the item's own y*."""
-        return ()
-
     def read(self, cell: str) -> str | None:
         """Return the canonical answer of a line or cell, or None.
 
@@ -163,13 +149,13 @@ class OwnTask:
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the class is handed the task's own inputs, and nothing else of the item."""
-        return Prompt(self._text("prompt", self._shown(fields)), "forward")
+        return Prompt(self._text("prompt", self.shown(fields)), "forward")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
         """Return rationalize(x, y*): the prompt, and the hint on a line of its own behind it."""
         asked = self.prompt(fields).text
         if hasattr(self.given, "hint"):
-            hint = self._text("hint", self._shown(fields), answer)
+            hint = self._text("hint", self.shown(fields), answer)
         else:
             hint = packaged("answer_hint").render({"answer": answer})
         return Prompt(f"{asked}\n{hint}", "rationalize")
@@ -191,11 +177,6 @@ class OwnTask:
             raise self._wrong("reward", predicted, f"returns {found!r}; a reward is a number in [0, 1]")
         return float(found)
 
-    def format(self, rationale: str, answer: str) -> str:
-        """Return a completion in the form that ``parse`` reads."""
-        said = f"{self.marker} {answer}"
-        return f"{rationale}\n{said}" if rationale else said
-
     def describe(self) -> dict[str, Any]:
         """Return what tells this task from another, as JSON; see :func:`named_before`."""
         return {
@@ -208,15 +189,6 @@ class OwnTask:
             "scale": OPEN.describe(),
             "reward": "own" if hasattr(self.given, "reward") else "exact",
         }
-
-    def _shown(self, fields: Fields) -> dict[str, str]:
-        missing = [name for name in self.inputs if name not in fields]
-        if missing:
-            raise ConfigError(
-                f"The task {self.name!r} reads {missing}, which this item has not; it has {sorted(fields)}."
-            )
-        shown = {name: fields[name] for name in (*self.inputs, *self.optional) if name in fields}
-        return {**dict.fromkeys(self.optional, ""), **shown}
 
     def _text(self, method: str, *given: Any) -> str:
         found = self._ask(method, *given)
