@@ -20,7 +20,7 @@ from rationem.chat import Chat, Conversation
 from rationem.errors import ModelError, closest
 
 #: The embedded models' names wherever a model is expected.
-TINY_JUDGE, TINY_ADDER = "tiny-judge", "tiny-adder"
+TINY_JUDGE, TINY_ADDER, TINY_SUMMARIZER = "tiny-judge", "tiny-adder", "tiny-summarizer"
 
 #: (hub id, GB needed for LoRA, GB needed for full weights with AdamW), for suggestions only.
 SUGGESTED = (
@@ -65,6 +65,7 @@ class Embedded:
 EMBEDDED = {
     TINY_JUDGE: Embedded("rationem.world:tiny_judge", 48),
     TINY_ADDER: Embedded("rationem.world.addition:tiny_adder", 72),
+    TINY_SUMMARIZER: Embedded("rationem.world.summaries:tiny_summarizer", 48),
 }
 
 

@@ -9,7 +9,7 @@ PAPER = "rs:4,star,pps,frozen PPS resampled=rationalize@base*2/resample"
 #: The embedded study adds exact EM.
 STUDY = f"{PAPER},exact"
 #: Embedded data -> the arms of its comparison. On sums a rejection sampler has as many tries as STaR.
-STUDIES = {"world": STUDY, "addition": "rs:2,star,pps"}
+STUDIES = {"world": STUDY, "addition": "rs:2,star,pps", "summaries": "rs:4,star,pps"}
 #: What is measured of every iteration, and how it is trained.
 _MEASURED = {
     "draws": 4,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from rationem import metrics
 from rationem.evaluate import SHOTS
 from rationem.launch import FINISHED
 from rationem.ledger import read_only, read_predictions
-from rationem.ledger.reading import GENERATED, read_record
+from rationem.ledger.reading import GENERATED, read_record, read_trials
 from rationem.measure import evidence_scores
 from rationem.measure.bounds import bounds_record
 from rationem.measure.cost import acceptance_by_label
@@ -32,6 +33,7 @@ class At:
         predictions: on the test set.
         evidence: validation example -> score of its evidence, nats; empty where it was not measured.
         length: test example -> mean tokens of its completions.
+        faithful: test example -> share of its rationales that are true of it, of those that can be checked.
         exact: means of certified bounds (``measure.bounds``), None where nothing was enumerated.
         spent: iterations, gradient steps, prompt and generated tokens, and the seconds of E- and M-steps.
     """
@@ -39,6 +41,7 @@ class At:
     predictions: Sequence[Prediction]
     evidence: Mapping[str, float]
     length: Mapping[str, float]
+    faithful: Mapping[str, float]
     exact: Mapping[str, Any] | None
     spent: Mapping[str, float]
 
@@ -121,8 +124,14 @@ def is_begun(directory: Path) -> bool:
 
 
 def _at(run: Run, k: int) -> At:
-    return At(read_predictions(run.db, k, "test"), _evidence(run, k), _lengths(run.db, k), bounds_record(run.db, k),
-              _spent(run.db, k))  # fmt: skip
+    return At(
+        read_predictions(run.db, k, "test"),
+        _evidence(run, k),
+        _lengths(run.db, k),
+        _faithful(run, k),
+        bounds_record(run.db, k),
+        _spent(run.db, k),
+    )
 
 
 def _evidence(run: Run, k: int) -> dict[str, float]:
@@ -154,6 +163,17 @@ def _lengths(db: sqlite3.Connection, k: int) -> dict[str, float]:
             (k, Purpose.EVAL, Outcome.ENGINE_FAILED),
         )
     )
+
+
+def _faithful(run: Run, k: int) -> dict[str, float]:
+    if run.faithful is None:
+        return {}
+    test, said = {x.id: x for x in run.sets["test"]}, defaultdict(list)
+    for trial in read_trials(run.db, k, Purpose.EVAL):
+        if trial.example_id in test and trial.outcome is not Outcome.ENGINE_FAILED:
+            said[trial.example_id].append(run.faithful(test[trial.example_id].fields, trial.parsed.rationale))
+    checked = {name: [one for one in each if one is not None] for name, each in said.items()}
+    return {name: sum(each) / len(each) for name, each in checked.items() if each}
 
 
 def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:

@@ -27,9 +27,9 @@ WEIGHTS = ("chosen", "last")
 #: What a run has spent, which has no items: its intervals are over seeds alone.
 SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
 #: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
-TESTED = ("accuracy", "mae", "log_likelihood", "evidence")
+TESTED = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
 
-_SHARES = ("accuracy", "within_one", "macro_f1", "ece", "rps", "accepted", "kept")
+_SHARES = ("accuracy", "reward", "draw_reward", "within_one", "macro_f1", "ece", "rps", "accepted", "kept", "faithful")
 _AGREEMENTS = ("pearson", "spearman", "kendall", "kappa", "quadratic_kappa")
 _SIZES = ("mae", "rmse", "expected_mae", "brier", "length", *SPENT)
 _LOGS = ("log_likelihood", "evidence")
@@ -108,6 +108,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         "schema_version": SCHEMA_VERSION,
         "reference": design.reference,
         "equal": design.equal,
+        "rule": run.rule,
         "seeds": list(seeds),
         "seeds_unfinished": [seed for seed in design.seeds if seed not in seeds],
         "resamples": RESAMPLES,
@@ -156,6 +157,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
     if run.sets["test"]:
         found |= _of_predictions([one.predictions for one in at], run)
         found["length"] = _mean([one.length for one in at], groups["test"])
+        found["faithful"] = _mean([one.faithful for one in at], groups["test"])
     found["evidence"] = _mean([one.evidence for one in at], groups["validation"])
     if arm is not None:
         generates = arm.generates
@@ -238,7 +240,7 @@ def _baselines(run: Run) -> dict[str, Any]:
         return {}
     ceiling = metrics.human_ceiling(test, run.scale)
     return {
-        "majority": metrics.majority(train, test, run.scale).as_dict(),
+        "majority": metrics.majority(train, test, run.scale, run.reward).as_dict(),
         "human_ceiling": asdict(ceiling) if ceiling else None,
     }
 

@@ -13,13 +13,18 @@ from rationem.report.tables import number, within
 #: Number -> (title, digits): how well, what was drawn, and what it took.
 SCORES = {
     "accuracy": ("accuracy", 3),
+    "reward": ("reward", 3),
+    "draw_reward": ("reward of one draw", 3),
     "within_one": ("within one", 3),
     "mae": ("MAE", 3),
     "quadratic_kappa": ("quadratic kappa", 3),
     "log_likelihood": ("log-likelihood", 3),
     "ece": ("ECE", 3),
     "evidence": ("evidence", 3),
+    "faithful": ("faithful", 3),
 }
+#: Of an open answer that is right or wrong the reward is the accuracy.
+_REWARDS = ("reward", "draw_reward")
 COSTS = {
     "accepted": ("first attempts accepted", 3),
     "kept": ("kept", 3),
@@ -30,7 +35,7 @@ COSTS = {
     "prompt_tokens": ("prompt tokens", 0),
     "seconds": ("seconds", 0),
 }
-DIFFERENCES = ("accuracy", "mae", "log_likelihood", "evidence")
+DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -99,7 +104,8 @@ def _held(results: _Results) -> str:
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
     """Return the columns that some arm has."""
-    return [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
+    known = [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
+    return [name for name in known if name not in _REWARDS or results.get("rule") != "exact"]
 
 
 def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:

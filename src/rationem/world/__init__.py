@@ -1,6 +1,7 @@
 """The embedded default: a synthetic judge world, and the recipe of its tiny base model ``tiny-judge``.
 
-Beside it: ``addition``, scratchpad arithmetic, with ``tiny-adder``.
+Beside it: ``addition``, scratchpad arithmetic, with ``tiny-adder``; ``summaries``, posts for hidden readers, with
+``tiny-summarizer``.
 
 Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
 """

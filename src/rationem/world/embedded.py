@@ -6,14 +6,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rationem.types import Fields
-from rationem.world import addition, questions
+from rationem.world import addition, questions, summaries
 from rationem.world.training import Shape
 
 #: Says whether what a rationale claims is true of the fields; None where that cannot be read.
 Faithful = Callable[[Fields, str], bool | None]
 
 #: Embedded data -> how its rationales are checked.
-FAITHFUL: dict[str, Faithful] = {"world": questions.faithful, "addition": addition.faithful}
+FAITHFUL: dict[str, Faithful] = {
+    "world": questions.faithful,
+    "addition": addition.faithful,
+    "summaries": summaries.faithful,
+}
 
 
 def faithful_of(notes: Mapping[str, Any]) -> Faithful | None:
@@ -28,6 +32,10 @@ def shape_of(model: str) -> tuple[Shape, int]:
         from rationem.world.addition.recipe import TINY as ADDER
 
         return ADDER.shape, base.VOCABULARY
+    if model == "tiny-summarizer":
+        from rationem.world.summaries import base as summarizer
+
+        return summarizer.SHAPE, summarizer.VOCABULARY
     from rationem.world.recipe import TINY
     from rationem.world.tokens import VOCABULARY
 

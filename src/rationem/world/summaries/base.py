@@ -16,7 +16,7 @@ from rationem.world.vocabulary import tokenizer as tokenizer_of
 
 SHAPE = Shape(hidden=64, layers=4)
 STEPS, BATCH, RATE = 1600, 32, 4e-3
-VOCABULARY = 1024
+VOCABULARY = 540
 #: Words and single digits with the blank before them, runs of punctuation, white space.
 _PIECES = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LEARNED_FROM = 4000
