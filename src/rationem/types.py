@@ -167,9 +167,8 @@ class LevelScores:
 
     Args:
         logps: log pi(level, end of turn | x, z) in the order of the task's levels.
-        whole: whether z ends where one of its tokens does. A token that reaches beyond the marker (":\n") was cut for
-            the levels' sake; the same z with its marker in a token of its own is another draw, so that counting both
-            would overestimate the evidence. Such a draw counts 0 there.
+        whole: whether z ends where a token does. One that reaches beyond the marker (":\n") was cut for the levels'
+            sake; the same z with the marker a token of its own is another draw. Lest both count, this counts 0.
     """
 
     logps: tuple[float, ...]
