@@ -182,7 +182,7 @@ def test_many_subsets_are_sampled_by_the_seed_and_come_close():
 
 
 def test_sampled_subsets_are_of_the_size_asked_and_hold_every_draw_alike():
-    chosen_SM = votes._subsets(40, 10, 0)
+    chosen_SM = votes.subsets(40, 10, 0)
     assert chosen_SM.shape == (votes.SAMPLED, 40)
     assert (chosen_SM.sum(axis=1) == 10).all()
     # A draw is in a quarter of 200 subsets: 50, give or take 6.1.

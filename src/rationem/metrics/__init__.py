@@ -29,6 +29,7 @@ from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_mat
 from rationem.metrics.pairs import PairScores, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
+from rationem.metrics.said import Said, best_of, by_open_draws
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 from rationem.metrics.votes import (
@@ -57,6 +58,7 @@ __all__ = [
     "Metrics",
     "PairScores",
     "Resampled",
+    "Said",
     "accuracy_at_matched_length",
     "agreement",
     "alpha",
@@ -67,7 +69,9 @@ __all__ = [
     "beside_humans",
     "best_constant",
     "best_iteration",
+    "best_of",
     "by_draws",
+    "by_open_draws",
     "calibrate",
     "constant",
     "criterion",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,14 +66,17 @@ def majority_levels(train: Sequence[Example], scale: Scale, criteria: Iterable[s
     return {name: max(scale.levels, key=lambda level: count[level]) for name, count in counts.items()}
 
 
-def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Metrics:
+def majority(
+    train: Sequence[Example], test: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None = None
+) -> Metrics:
     """Return the metrics of knowing the training labels alone, reading nothing.
 
     Of each criterion it predicts the level of :func:`majority_levels` with :func:`marginals` as p~; nothing is drawn,
-    and its p_hat is the marginal of y*.
+    and its p_hat is the marginal of y*. Of open answers it says the most frequent one; ``reward`` is theirs, and where
+    it is None nothing is known of it but which answers are the same.
     """
     if scale.is_open:
-        return _most_frequent(train, test, scale)
+        return _most_frequent(train, test, scale, reward)
     named = parts(test)
     levels, known = majority_levels(train, scale, named), marginals(train, scale, named)
     constant = [
@@ -84,15 +87,18 @@ def majority(train: Sequence[Example], test: Sequence[Example], scale: Scale) ->
     return score(constant, test, scale)
 
 
-def _most_frequent(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Metrics:
-    """Return the metrics of the most frequent training answer, of equals the first; a reward is 1[y = y*]."""
+def _most_frequent(
+    train: Sequence[Example], test: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None
+) -> Metrics:
+    """Return the metrics of the most frequent training answer, of equals the first."""
     said = Counter(x.answer for x in train).most_common(1)[0][0]
     constant = [
         Prediction(x.id, said, (1.0,), 0.0, 0, 0, reward=met, draw_reward=met)
         for x in test
-        for met in [float(x.answer == said)]
+        for met in [float(x.answer == said) if reward is None else reward(said, x.answer)]
     ]
-    return score(constant, test, scale)
+    found = score(constant, test, scale)
+    return found if reward else replace(found, reward=None, draw_reward=None)
 
 
 def best_constant(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Constant | None:

@@ -17,7 +17,7 @@ from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion, places
 from rationem.metrics.distributions import BINS, bin_of, brier, ranked_probability
 from rationem.metrics.levels import ranks
-from rationem.metrics.scores import answers, confidences, log_likelihoods, matched, stacked
+from rationem.metrics.scores import answers, confidences, earned, log_likelihoods, matched, stacked
 from rationem.metrics.tables import comparisons, mean_over_existing, statistics
 from rationem.scale import Scale
 from rationem.seeds import generator
@@ -193,6 +193,8 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
     levels_N = np.zeros(len(examples), dtype=np.int64)  # of open answers: no table of verdict by target
     said, true = (levels_N, levels_N) if scale.is_open else _both_ranks(predictions, examples, scale)
     confidence, correct = confidences(predictions, examples)
+    if scale.is_open:
+        correct = earned(predictions)
     bins = np.zeros((groups, BINS))
     np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
     cell_N = true * (len(scale.levels) + 1) + said
@@ -227,7 +229,7 @@ def _per_item(predictions: Sequence[Prediction], examples: Sequence[Example], sc
     if scale.is_open:
         return {
             "accuracy": confidences(predictions, examples)[1],
-            "reward": np.array([prediction.reward or 0.0 for prediction in predictions]),
+            "reward": earned(predictions),
             "draw_reward": np.array([prediction.draw_reward or 0.0 for prediction in predictions]),
         }
     probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)

@@ -63,14 +63,14 @@ def accuracy_at_matched_length(
     Args:
         base_lengths_M: length of each of the base model's rationales, in tokens, shape (M0,).
         lengths_M: of each draw of the iteration, shape (M,).
-        correct_M: whether its verdict is y*, shape (M,).
+        correct_M: whether its verdict is y*, or its reward, shape (M,).
         bins: so many, of equally many base rationales; fewer where equal lengths cannot be parted.
 
     Raises:
         ValueError: no base rationale, shapes that differ, or no bin.
     """
     base, lengths = np.asarray(base_lengths_M, dtype=np.float64), np.asarray(lengths_M, dtype=np.float64)
-    correct = np.asarray(correct_M, dtype=np.bool_)
+    correct = np.asarray(correct_M, dtype=np.float64)
     if lengths.ndim != 1 or lengths.shape != correct.shape:
         raise ValueError(f"Every draw needs a length and whether it is right; found {lengths.shape}, {correct.shape}.")
     edges = quantile_edges(base, bins)

@@ -22,7 +22,7 @@ class Metrics:
     """The numbers of one set of predictions; unparsed items count at their worst unless the name says not.
 
     Of open answers there are ``count``, ``unparsed``, accuracies (the share that earns the whole reward), ``ece`` (how
-    much the draws agree is the confidence), raw evidence, rewards and counts; all else is None.
+    much the draws agree is the confidence, the reward what it is compared with), raw evidence, rewards and counts; all else is None.
 
     ``count`` to ``recall`` compare the predicted level with y*, as :class:`rationem.metrics.Agreement` says. The
     *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
@@ -177,7 +177,7 @@ def _open(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Met
     """Return what there is of answers without levels."""
     sure, right = confidences(predictions, examples)
     parsed = np.array([prediction.predicted is not None for prediction in predictions])
-    bins = reliability(sure, right)
+    bins = reliability(sure, earned(predictions))
     there = {
         "count": len(examples),
         "unparsed": int((~parsed).sum()),
@@ -189,7 +189,7 @@ def _open(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Met
         "ece": calibration_error(bins),
         "reliability": bins,
         "reliability_best": (),
-        "reward": sum(prediction.reward or 0.0 for prediction in predictions) / len(predictions),
+        "reward": float(earned(predictions).mean()),
         "draw_reward": sum(prediction.draw_reward or 0.0 for prediction in predictions) / len(predictions),
         **_evidence(predictions),
     }
@@ -240,6 +240,11 @@ def confidences(predictions: Sequence[Prediction], examples: Sequence[Example]) 
     """
     correct = [float(is_right(p, example)) for p, example in zip(predictions, examples, strict=True)]
     return stacked(predictions).max(axis=1), np.array(correct)
+
+
+def earned(predictions: Sequence[Prediction]) -> Floats:
+    """Return the rewards of open answers, shape (N,)."""
+    return np.array([prediction.reward or 0.0 for prediction in predictions])
 
 
 def is_right(prediction: Prediction, example: Example) -> bool:

@@ -131,7 +131,7 @@ def vote_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> float
     Raises:
         ValueError: no item, numbers of draws that differ, or N out of range.
     """
-    chosen_SM = _subsets(_checked(items, draws), draws, seed)
+    chosen_SM = subsets(_checked(items, draws), draws, seed)
     return _vote([_arrays(item) for item in items], chosen_SM)
 
 
@@ -142,7 +142,7 @@ def averaged_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> A
     those of :func:`vote_accuracy`; also a ValueError for scores that are not log-probabilities, or a marginal that is
     not a distribution.
     """
-    chosen_SM = _subsets(_checked(items, draws), draws, seed)
+    chosen_SM = subsets(_checked(items, draws), draws, seed)
     return _average([_arrays(item) for item in items], chosen_SM)
 
 
@@ -194,11 +194,11 @@ def by_draws(items: Sequence[Draws], counts: Sequence[int] | None = None, *, see
         ValueError: see :func:`vote_accuracy` and :func:`averaged_accuracy`.
     """
     most = _checked(items, 1)
-    wanted = _powers(most) if counts is None else counts
+    wanted = powers(most) if counts is None else counts
     arrays = [_arrays(item) for item in items]
     rows = []
     for draws in wanted:
-        chosen_SM = _subsets(_checked(items, draws), draws, seed)
+        chosen_SM = subsets(_checked(items, draws), draws, seed)
         averaged = _average(arrays, chosen_SM)
         rows.append(
             {
@@ -212,16 +212,30 @@ def by_draws(items: Sequence[Draws], counts: Sequence[int] | None = None, *, see
     return rows
 
 
-def _powers(most: int) -> list[int]:
+def powers(most: int) -> list[int]:
+    """Return the powers of two below a number, and the number."""
     return [*(2**power for power in range((most - 1).bit_length())), most]
 
 
 def _checked(items: Sequence[Draws], draws: int) -> int:
     """Return n, the number of draws that every item has."""
-    found = sorted({len(item.verdicts) for item in items})
+    return equal_draws([len(item.verdicts) for item in items], draws)
+
+
+def equal_draws(counts: Sequence[int], draws: int) -> int:
+    """Return the number of draws that every item has.
+
+    Args:
+        counts: draws of each item.
+        draws: how many of them are asked for.
+
+    Raises:
+        ValueError: no item, numbers that differ, or more asked for than there are.
+    """
+    found = sorted(set(counts))
     if len(found) != 1:
         raise ValueError(
-            f"Numbers against the number of draws need items, all with equally many draws; found {len(items)} items "
+            f"Numbers against the number of draws need items, all with equally many draws; found {len(counts)} items "
             f"with {found} draws. Draw a fixed number for each, and give those that were never drawn for as unparsed."
         )
     if not 1 <= draws <= found[0]:
@@ -229,7 +243,7 @@ def _checked(items: Sequence[Draws], draws: int) -> int:
     return found[0]
 
 
-def _subsets(draws: int, size: int, seed: int) -> Floats:
+def subsets(draws: int, size: int, seed: int) -> Floats:
     """Return which draws each subset holds, 1 or 0, shape (S, n)."""
     if math.comb(draws, size) <= EXACT:
         members = np.array(list(combinations(range(draws), size)), dtype=np.int64)

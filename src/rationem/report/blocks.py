@@ -30,7 +30,7 @@ def details(predictions: Sequence[Prediction], examples: Sequence[Example], scal
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
         "by_criterion": {
             name: _scores([p for p in predictions if p.example_id in ids], part, scale)
-            for name, part in by_criterion(examples).items()
+            for name, part in by_criterion(examples, scale).items()
             for ids in [{x.id for x in part}]
         },
     }
@@ -44,9 +44,12 @@ def _scores(predictions: Sequence[Prediction], examples: Sequence[Example], scal
     }
 
 
-def by_criterion(examples: Sequence[Example]) -> dict[str, list[Example]]:
-    """Return criterion -> its examples, in order of appearance; empty where there are not two or more."""
-    parts = metrics.parts(examples)
+def by_criterion(examples: Sequence[Example], scale: Scale) -> dict[str, list[Example]]:
+    """Return criterion -> its examples, in order of appearance; empty where there are not two or more.
+
+    Of open answers there are none: the fields of an item are what the user calls them, a mail's "subject" too.
+    """
+    parts = {} if scale.is_open else metrics.parts(examples)
     return parts if len(parts) > 1 else {}
 
 

@@ -54,7 +54,8 @@ def _hints(run: Run, k: int) -> dict[str, Any]:
 
 
 def matched_length(run: Run, k: int) -> dict[str, Any] | None:
-    """Return the accuracy of single validation draws at the lengths that the base model writes.
+    """Return the accuracy of single validation draws at the lengths that the base model writes; of open answers their
+    mean reward.
 
     Lengths are of completions, in tokens, verdict line and end of turn included. What the engine failed is left out.
     """
@@ -64,24 +65,24 @@ def matched_length(run: Run, k: int) -> dict[str, Any] | None:
     return asdict(metrics.accuracy_at_matched_length(base, lengths, correct)) if base else None
 
 
-def _single_draws(run: Run, k: int) -> tuple[list[int], list[bool]]:
-    """Return length, and whether it says y*, of every validation draw that the engine served."""
+def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
+    """Return length, and whether it says y* (or its reward), of every validation draw that the engine served."""
+    earned = "reward * (outcome IN (?, ?))" if run.scale.is_open else "predicted = answer AND outcome IN (?, ?)"
     rows = run.db.execute(
-        "SELECT new_tokens, COALESCE(predicted = answer AND outcome IN (?, ?), 0) FROM trials "
+        f"SELECT new_tokens, COALESCE({earned}, 0) FROM trials "
         "JOIN examples ON id = example_id WHERE iteration=? AND purpose=? AND split='validation' AND outcome!=? "
         "ORDER BY position, attempt",
         (*_PARSED, k, Purpose.EVAL, Outcome.ENGINE_FAILED),
     ).fetchall()
-    return [length for length, _ in rows], [bool(right) for _, right in rows]
+    return [length for length, _ in rows], [float(right) for _, right in rows]
 
 
 def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
     """Return what more rationales per test item are worth, :func:`rationem.metrics.by_draws`; None without draws.
 
-    An item that was never drawn for, its prompt being too long, counts as one whose draws say nothing.
+    An item that was never drawn for, its prompt being too long, counts as one whose draws say nothing. Of open answers
+    it is :func:`rationem.metrics.by_open_draws`; None where their reward cannot be asked.
     """
-    if run.scale.is_open:
-        return None
     test = run.sets["test"]
     ids = {x.id for x in test}
     trials = [t for t in read_trials(run.db, k, Purpose.EVAL) if t.example_id in ids]
@@ -89,6 +90,8 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
         return None
     draws = 1 + max(trial.attempt for trial in trials)
     said = {(t.example_id, t.attempt): t.parsed.answer for t in trials if t.outcome in _PARSED}
+    if run.scale.is_open:
+        return _by_open_draws(run, test, said, draws)
     scored = read_level_logps(run.db, k, Purpose.EVAL)
     marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(test))
     items = []
@@ -107,6 +110,17 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
             )
         )
     return metrics.by_draws(items, seed=run.seed)
+
+
+def _by_open_draws(
+    run: Run, test: Sequence[Example], said: Mapping[tuple[str, int], str | None], draws: int
+) -> list[dict[str, Any]] | None:
+    if run.reward is None:
+        return None
+    items = [metrics.Said(tuple(said.get((x.id, m)) for m in range(draws)), x.answer) for x in test]
+    nothing: dict[str, Any] = {"averaged": None, "averaged_log_likelihood": None}
+    rows = metrics.by_open_draws(items, run.reward, exact=run.rule == "exact", seed=run.seed)
+    return [{**row, **nothing} for row in rows]
 
 
 def _rank(run: Run, answer: str | None) -> int | None:

@@ -7,13 +7,14 @@ from typing import Any
 
 from rationem.report.tables import number, table
 from rationem.report.trust import start_name
+from rationem.report.words import is_graded, is_open, words
 
 #: Title, kind of draws, key.
 _HINTS = (
-    ("says the people's level, shown it", "hinted", "said_answer"),
-    ("says the people's level, not shown it", "forward", "said_answer"),
-    ("p(people's level), hint taken away, after a rationale that saw it", "hinted", "answer_given_z"),
-    ("p(people's level) after a rationale that did not", "forward", "answer_given_z"),
+    ("{says}, shown it", "hinted", "said_answer"),
+    ("{says}, not shown it", "forward", "said_answer"),
+    ("p({right}), hint taken away, after a rationale that saw it", "hinted", "answer_given_z"),
+    ("p({right}) after a rationale that did not", "forward", "answer_given_z"),
     ("speaks of the hint, shown it", "hinted", "leaked"),
     ("tokens per completion, shown it", "hinted", "tokens"),
     ("tokens per completion, not shown it", "forward", "tokens"),
@@ -45,7 +46,8 @@ def inside(summary: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "## How the learning went: evidence, hints and cost",
-        "Nothing below is needed to use the judge; it is for those who want to know why it learned what it learned.",
+        f"Nothing below is needed to use the {words(summary).who}; it is for those who want to know why it learned "
+        "what it learned.",
         *parts,
     ]
 
@@ -64,21 +66,23 @@ def _evidence(summary: Mapping[str, Any]) -> list[str]:
     head += ["score", "standard error", "truth at least (95 % sure)"]
     head += ["effective share of hinted draws", "distance from the posterior, at least", "covered"] if hinted else []
     rows = [[_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
-    said = _evidence_said(measured[0][1], chooses=summary["chosen_by"] == "validation evidence")
+    said = _evidence_said(measured[0][1], summary)
     return ["### Evidence on validation", " ".join(said), table(head, rows)]
 
 
 def _exact(summary: Mapping[str, Any]) -> list[str]:
     found = exact_cells(summary)
-    return ["### Exact evidence on test", EXACT, table(*found)] if found else []
+    return ["### Exact evidence on test", exact_said(summary), table(*found)] if found else []
 
 
-#: What the table of exact evidence says.
-EXACT = (
-    "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
-    "mean log p of the people's level, in nats, lies between these bounds with certainty. Where no rationale led to an "
-    "item's level the mean has no lower bound; then that of the other items is given."
-)
+def exact_said(summary: Mapping[str, Any]) -> str:
+    """Return what the table of exact evidence says."""
+    called = words(summary)
+    return (
+        "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
+        f"mean log p of {called.right}, in nats, lies between these bounds with certainty. Where no rationale led to "
+        f"an item's {called.said} the mean has no lower bound; then that of the other items is given."
+    )
 
 
 def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
@@ -92,30 +96,35 @@ def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
     return (head, rows) if rows else None
 
 
-def _evidence_said(record: _Entry, *, chooses: bool) -> Iterator[str]:
-    forward, hinted = record["forward_draws"], record["hinted_draws"]
+def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
+    forward, hinted, called = record["forward_draws"], record["hinted_draws"], words(summary)
+    chooses = summary["chosen_by"] == "validation evidence"
     yield (
-        "How probable the model finds the people's level, whatever rationale it writes before it: the mean log p over "
+        f"How probable the model finds {called.right}, whatever rationale it writes before it: the mean log p over "
         f"{record['items']} items, in nats; nearer 0 is better."
     )
     if record["too_long"]:
         yield f"Left out, as a prompt did not fit: {record['too_long']}."
     weighted = (
-        f"; importance-weighted from {hinted} that were shown the level, each weighted by how probable it is unshown"
+        f"; importance-weighted from {hinted} that were shown the {called.said}, each weighted by how probable it is "
+        "unshown"
         if hinted
         else ""
     )
-    yield f"Raw is from {forward} rationale{'s' * (forward != 1)} per item, written as the judge writes them{weighted}."
+    drawn = f"{forward} rationale{'s' * (forward != 1)}"
+    yield f"Raw is from {drawn} per item, written as the {called.who} writes them{weighted}."
     yield "On average these estimates are below the truth, and more draws bring them nearer."
     yield (
-        f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says the training "
-        "marginal to all draws of every item, so that an item which no draw explains has one too; it is no bound."
+        f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says "
+        f"{'any text, byte by byte at random,' if is_open(summary) else 'the training marginal'} to all draws of "
+        "every item, so that an item which no draw explains has one too; it is no bound."
     )
     if hinted:
         yield (
-            "The effective share is 1 where showing the level makes the model write what it would have written unshown "
-            "in the cases that end there (the posterior). The distance from the posterior (Kullback-Leibler, nats; a "
-            "bound below 0 says nothing) is that of accepted hinted draws, on the share of items that is covered."
+            f"The effective share is 1 where showing the {called.said} makes the model write what it would have "
+            "written unshown in the cases that end there (the posterior). The distance from the posterior "
+            "(Kullback-Leibler, nats; a bound below 0 says nothing) is that of accepted hinted draws, on the share of "
+            "items that is covered."
         )
 
 
@@ -142,24 +151,32 @@ def _hints(summary: Mapping[str, Any]) -> list[str]:
     if not found:
         return []
     looked_for = summary["config"].get("leak_filter") != "off"
+    called = words(summary)
+    says = "earns enough to be accepted" if is_graded(summary) else f"says {called.right}"
     rows = [
-        [title, *(number(entry["hints"][kind][key]) for entry in found)]
+        [title.format(right=called.right, says=says), *(number(entry["hints"][kind][key]) for entry in found)]
         for title, kind, key in _HINTS
         if (looked_for or key != "leaked") and any(entry["hints"][kind][key] is not None for entry in found)
     ]
     wrong = max(entry["hints"]["wrong_hints"] for entry in found)
     if wrong:
         cells = [number(entry["hints"]["wrong_justified"]) for entry in found]
-        rows.insert(2, [f"justifies a wrong level, shown that ({wrong} items)", *cells])
+        rows.insert(2, [f"justifies a wrong {called.said}, shown that ({wrong} items)", *cells])
     matched = [entry["matched_length"] or {} for entry in found]
     if any(one.get("accuracy") is not None for one in matched):
-        title = "says the people's level at the base model's lengths"
+        title = f"says {called.right} at the base model's lengths"
+        if is_graded(summary):
+            title = "reward at the base model's lengths"
         rows.append([title, *(number(one.get("accuracy")) for one in matched)])
     said = (
-        "What becomes of the rationales where the model is shown a level. One that reasons justifies a wrong level "
-        "rarely, one that explains whatever it is told nearly always."
+        f"What becomes of the rationales where the model is shown {_a(called.said)}. One that reasons justifies a "
+        f"wrong {called.said} rarely, one that explains whatever it is told nearly always."
     )
-    return ["### What showing the level does, on validation", said, table(["", *(_of(summary, found))], rows)]
+    return [f"### What showing the {called.said} does, on validation", said, table(["", *(_of(summary, found))], rows)]
+
+
+def _a(noun: str) -> str:
+    return f"a{'n' * (noun[0] in 'aeiou')} {noun}"
 
 
 def _of(summary: Mapping[str, Any], entries: Sequence[_Entry]) -> list[str]:
@@ -212,9 +229,10 @@ def _price_cells(price: _Entry) -> Iterator[str]:
 
 
 def _by_label(summary: Mapping[str, Any]) -> list[str]:
-    found = _first_and_last(summary)
+    found = [entry for entry in _first_and_last(summary) if entry["e_step"]["by_label"]]
     if not found:
         return []
+    called = words(summary)
     each = [entry["e_step"]["by_label"] for entry in found]
     rows = [
         [
@@ -224,11 +242,12 @@ def _by_label(summary: Mapping[str, Any]) -> list[str]:
         ]
         for one in zip(*each, strict=True)
     ]
-    head, titles = ["level", "training examples"], ("first draw accepted", "kept", "draws per kept")
+    head, titles = [called.said, "training examples"], ("first draw accepted", "kept", "draws per kept")
     for entry in found:
         head += [f"{title}, iteration {entry['iteration']}" for title in titles]
     said = (
-        "Which levels are lost: of the training examples with each, the share whose first draw was accepted, and kept."
+        f"Which {called.said}s are lost: of the training examples with each, the share whose first draw was accepted, "
+        "and kept."
     )
     return ["### Acceptance by label", said, table(head, rows)]
 
@@ -249,12 +268,13 @@ def _by_difficulty(summary: Mapping[str, Any]) -> list[str]:
     ]
     of = [f"kept in iteration {entry['iteration']}" for entry in found]
     unmeasured = found[0]["e_step"]["by_difficulty"]["unmeasured"]
+    called = words(summary)
     rest = f" {unmeasured} training examples were not looked at." if unmeasured else ""
     said = (
         "Whether hard examples are ever learned from: in quarters, from hard to easy, by how probable the base model "
-        f"finds the people's level.{rest}"
+        f"finds {called.right}.{rest}"
     )
-    head = ["p(people's level), base model", "training examples", *of, "never kept so far"]
+    head = [f"p({called.right}), base model", "training examples", *of, "never kept so far"]
     return ["### Acceptance by difficulty", said, table(head, rows)]
 
 
@@ -265,26 +285,39 @@ def _first_and_last(summary: Mapping[str, Any]) -> list[_Entry]:
 
 def _by_draws(summary: Mapping[str, Any]) -> list[str]:
     wanted = {0, summary["best_iteration"]}
-    rows = [
-        [_name(summary, entry["iteration"]), *_draws_cells(row)]
+    found = [
+        (_name(summary, entry["iteration"]), row)
         for entry in summary["iterations"]
         if entry["iteration"] in wanted and entry.get("test")
         for row in entry["test"]["by_draws"] or ()
     ]
-    if not rows:
+    if not found:
         return []
-    head = ["", "rationales N", "majority vote", "averaged", "averaged: log-likelihood", "one of N is right (pass@N)"]
-    said = (
-        "What more rationales per test item are worth: the accuracy of the level that most of N say; of the most "
-        "probable one after averaging over N, which is what the judge does; and how often at least one of N is right, "
-        "which only somebody who knows the answer can choose."
+    columns, said = _more_draws(summary)
+    rows = [[name, *(number(row[key]) for _, key in columns)] for name, row in found]
+    return ["### More rationales at test time", said, table(["", *(title for title, _ in columns)], rows)]
+
+
+def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
+    """Return title and key of the columns, and what they say."""
+    chosen = "which only somebody who knows the answer can choose."
+    what, first = "What more rationales per test item are worth:", ("rationales N", "draws")
+    vote, met = ("majority vote", "majority_vote"), ("one of N is right (pass@N)", "pass")
+    if is_graded(summary):
+        return (
+            (first, ("agreed on: mean reward", "consensus"), ("best of N: mean reward", "best")),
+            f"{what} the mean reward of the answer that N of them agree with most; and of the best of N, {chosen}",
+        )
+    of_one = f"and how often at least one of N is right, {chosen}"
+    if is_open(summary):
+        return (first, vote, met), f"{what} the accuracy of the answer that most of N say; {of_one}"
+    averaged = (("averaged", "averaged"), ("averaged: log-likelihood", "averaged_log_likelihood"))
+    called = words(summary)
+    return (
+        (first, vote, *averaged, met),
+        f"{what} the accuracy of the {called.said} that most of N say; of the most probable one after averaging over "
+        f"N, which is what the {called.who} does; {of_one}",
     )
-    return ["### More rationales at test time", said, table(head, rows)]
-
-
-def _draws_cells(row: _Entry) -> Iterator[str]:
-    for key in ("draws", "majority_vote", "averaged", "averaged_log_likelihood", "pass"):
-        yield number(row[key])
 
 
 def _handovers(summary: Mapping[str, Any]) -> list[str]:

@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from rationem import world
+from rationem.errors import ConfigError
 from rationem.ledger import read_examples, read_manifest
 from rationem.ledger.reading import read_record
 from rationem.measure.hints import Faithful
+from rationem.metrics.said import Reward
 from rationem.scale import Scale
+from rationem.tasks import from_description
 from rationem.types import Example
 
 SPLITS = ("train", "validation", "test")
@@ -25,6 +28,9 @@ class Run:
         sets: split -> its examples.
         pair: whether responses are compared.
         candidates: how many are; 1 where none are.
+        rule: name of the task's reward; None where the manifest does not say.
+        reward: r(y_hat, y*) of open answers; None where there are levels, or it cannot be asked: a task of the
+            user's own is a program that is not run here.
         config: the settings.
         faithful: says whether a rationale is true of the inputs; None where that cannot be known.
     """
@@ -34,6 +40,8 @@ class Run:
     scale: Scale
     pair: bool
     candidates: int
+    rule: str | None
+    reward: Reward | None
     config: Mapping[str, Any]
     faithful: Faithful | None
 
@@ -47,6 +55,17 @@ class Run:
         return read_record(self.db, iteration, phase)
 
 
+def _reward(task: Mapping[str, Any]) -> Reward | None:
+    if task["scale"]["levels"]:
+        return None
+    if task.get("reward") == "exact":
+        return lambda predicted, answer: float(predicted == answer)
+    try:
+        return from_description(task).reward
+    except ConfigError:
+        return None
+
+
 def read_run(db: sqlite3.Connection) -> Run:
     """Return the run of a ledger."""
     manifest = read_manifest(db)
@@ -58,6 +77,8 @@ def read_run(db: sqlite3.Connection) -> Run:
         Scale.from_description(task["scale"]),
         bool(task.get("pair")),
         task.get("candidates", 2) if task.get("pair") else 1,
+        task.get("reward"),
+        _reward(task),
         manifest["config"],
-        world.faithful if manifest["notes"].get("world") else None,
+        world.faithful_of(manifest["notes"]),
     )

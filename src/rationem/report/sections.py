@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.tables import number, table, within
-from rationem.report.trust import FEW_GROUPS, is_choice, not_found, start_name
+from rationem.report.trust import FEW_GROUPS, not_found, start_name
+from rationem.report.words import is_choice, is_graded, is_open, words
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
@@ -24,6 +25,17 @@ _HEADLINES = {
         ("kappa", "kappa"),
         ("log-likelihood", "log_likelihood"),
     ),
+}
+
+#: The same of open answers, by whether they can be nearly right.
+_OPEN_HEADLINES = {
+    True: (
+        ("mean reward", "reward"),
+        ("one draw", "draw_reward"),
+        ("whole reward", "accuracy"),
+        ("p(given answer)", "raw_mean"),
+    ),
+    False: (("accuracy", "accuracy"), ("one draw", "draw_reward"), ("p(right answer)", "raw_mean")),
 }
 
 #: Title, key, whether it needs an order.
@@ -67,6 +79,9 @@ _PAIRS = (
     ("no verdict", "unparsed"),
 )
 
+#: What always saying the same has of the numbers of open answers; it has no probabilities.
+_CONSTANT = ("count", "unparsed", "accuracy", "reward", "draw_reward")
+
 Column = tuple[str, Mapping[str, Any]]
 
 
@@ -92,9 +107,13 @@ def headline(summary: Mapping[str, Any], split: str) -> str:
 
 def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of that table, for whoever draws it otherwise than as Markdown."""
-    columns = _HEADLINES[summary["scale"]["ordered"]]
-    head = ["", *(title for title, _ in columns), "no verdict", "unparsed draws"]
+    columns = _headlines(summary)
+    head = ["", *(title for title, _ in columns), words(summary).none, "unparsed draws"]
     return head, list(_headline_rows(summary, split, _keys(columns)))
+
+
+def _headlines(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    return _OPEN_HEADLINES[is_graded(summary)] if is_open(summary) else _HEADLINES[summary["scale"]["ordered"]]
 
 
 def explained(summary: Mapping[str, Any], split: str) -> str:
@@ -107,6 +126,7 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
             if split == "test"
             else []
         ),
+        *(_explained_open(summary) if is_open(summary) else []),
         *(
             [
                 "Within one level: at most one step of the scale off, whatever its size. MAE, the mean distance, is in "
@@ -116,14 +136,42 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
             if summary["scale"]["ordered"]
             else []
         ),
-        "The log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and as far "
-        "off as its label allows; correlations leave it out.",
+        *(
+            []
+            if is_open(summary)
+            else [
+                "The log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and "
+                "as far off as its label allows; correlations leave it out."
+            ]
+        ),
     ]
     return " ".join(sentences)
 
 
+def _explained_open(summary: Mapping[str, Any]) -> list[str]:
+    asked = f"An item is asked {summary['config'].get('draws', 'several')} times"
+    if is_graded(summary):
+        return [
+            f"{asked}; its answer is the one that all of its draws' answers agree with most, by the reward "
+            f"({summary['reward']}, 0 to 1) itself. Mean reward: of that answer. One draw: of a single draw, so of a "
+            "model that is asked once. Whole reward: the share of items that earn all of it. An item without an "
+            "answer earns 0."
+        ]
+    return [
+        f"{asked}; its answer is the one that most of its draws say. Accuracy: the share of items whose answer is "
+        "right. One draw: the share of single draws that are right, so of a model that is asked once. An item "
+        "without an answer counts as wrong."
+    ]
+
+
 def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
     baselines = summary["baselines"][split]
+    if is_open(summary):
+        said = {key: value for key, value in baselines["majority"].items() if key in _CONSTANT}
+        yield _row(words(summary).constant, said, keys)
+        for name, scores in scored(summary, split):
+            yield _row(name, scores, keys)
+        return
     yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
     yield from _beside(baselines, scored(summary, split), _best(summary, split), keys)
 
@@ -164,11 +212,14 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
         columns += [("one human", ceiling), ("best, on the humans' targets", best["beside_humans"])]
-    ordered = summary["scale"]["ordered"]
+    ordered, unread = summary["scale"]["ordered"], "an answer" if is_open(summary) else "a verdict"
+    left_out = {"grouped_pearson_groups", *(key for _, key in _headlines(summary))} if is_open(summary) else ()
     rows = [
-        [title, *(number(scores.get(key)) for _, scores in columns)]
+        [title.replace("a verdict", unread), *(number(scores.get(key)) for _, scores in columns)]
         for title, key, needs_order in _FULL
-        if (ordered or not needs_order) and any(scores.get(key) is not None for _, scores in columns)
+        if (ordered or not needs_order)
+        and key not in left_out
+        and any(scores.get(key) is not None for _, scores in columns)
     ]
     for level in summary["scale"]["levels"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
@@ -190,6 +241,10 @@ def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
         for one in best["reliability"]
         if one["count"]
     ]
+    if is_open(summary):
+        earned = "mean reward" if is_graded(summary) else "accuracy"
+        head = ("agreement", "items", "mean agreement", earned)
+        return [f"How far an item's draws agree with its answer, and what that earns ({earned}):", table(head, rows)]
     head = ("probability of the predicted level", "items", "mean probability", "accuracy")
     return ["How sure the best iteration is, and how often it is right:", table(head, rows)]
 
@@ -199,7 +254,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
     if not models:
         return []
-    columns = _HEADLINES[summary["scale"]["ordered"]]
+    columns = _headlines(summary)
     part = "subject" if is_choice(summary) else "criterion"
     head = [part, "items", "raters' alpha", "", *(title for title, _ in columns)]
     best = (_best(summary, split) or {}).get("by_criterion") or {}

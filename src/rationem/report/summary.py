@@ -16,15 +16,12 @@ from rationem.measure.bounds import bounds_record
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
-from rationem.scale import Scale
 from rationem.types import Example, Purpose
 
 _SCORED = ("validation", "test")
 
 #: Setting ``choose_by`` -> what the report calls it.
 _CHOSEN_BY = {"evidence": "validation evidence", "log_likelihood": "validation log-likelihood"}
-
-_Sets = Mapping[str, tuple[Example, ...]]
 
 
 def summarize(directory: Path) -> dict[str, Any]:
@@ -45,11 +42,12 @@ def summarize(directory: Path) -> dict[str, Any]:
             "engine": manifest["engine"],
             "notes": manifest["notes"],
             "scale": manifest["task"]["scale"],
+            "reward": run.rule,
             "examples": {split: len(examples) for split, examples in sets.items()},
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.pair,
             "candidates": run.candidates,
-            "criteria": list(by_criterion([x for examples in sets.values() for x in examples])),
+            "criteria": list(by_criterion([x for examples in sets.values() for x in examples], scale)),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
             "best_iteration": best,
@@ -60,7 +58,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "per_nat": evidence.per_nat(iterations),
             "shots": _shots(run, manifest["config"]),
             "calibration": _calibration(run, best),
-            "baselines": {split: _baselines(sets, split, scale) for split in _SCORED if sets[split]},
+            "baselines": {split: _baselines(run, split) for split in _SCORED if sets[split]},
             "raters": _raters(run, manifest["config"]),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
         }
@@ -140,7 +138,7 @@ def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "alpha": {split: metrics.alpha(examples, run.scale) for split, examples in given.items()},
         "alpha_by_criterion": {
-            split: metrics.alphas(examples, run.scale) if by_criterion(examples) else {}
+            split: metrics.alphas(examples, run.scale) if by_criterion(examples, run.scale) else {}
             for split, examples in given.items()
         },
         "warnings": metrics.rater_warnings(() if parted else given["train"], scored, run.scale, each=each),
@@ -188,29 +186,29 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
     return {phase: round(seconds, 2) for phase, seconds in rows}
 
 
-def _baselines(sets: _Sets, split: str, scale: Scale) -> dict[str, Any]:
+def _baselines(run: Run, split: str) -> dict[str, Any]:
     """Return what a number must be compared with, of all items and of those of each criterion."""
-    parts = by_criterion(sets[split])
+    scored = run.sets[split]
     return {
-        **_compared_with(sets, sets[split], scale),
-        "by_criterion": {name: _compared_with(sets, part, scale) for name, part in parts.items()},
+        **_compared_with(run, scored),
+        "by_criterion": {name: _compared_with(run, part) for name, part in by_criterion(scored, run.scale).items()},
     }
 
 
-def _compared_with(sets: _Sets, scored: Sequence[Example], scale: Scale) -> dict[str, Any]:
+def _compared_with(run: Run, scored: Sequence[Example]) -> dict[str, Any]:
     """Return the numbers of nobody reading anything, and of the humans themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
     validation items, which are not the ones scored where those are of the test.
     """
-    train = sets["train"]
-    marginals = metrics.marginals(train, scale, metrics.parts((*scored, *sets["validation"])))
-    alpha = metrics.fit_alpha(sets["validation"], scale, marginals)
+    train, validation, scale = run.sets["train"], run.sets["validation"], run.scale
+    marginals = metrics.marginals(train, scale, metrics.parts((*scored, *validation)))
+    alpha = metrics.fit_alpha(validation, scale, marginals)
     ceiling = metrics.human_ceiling(scored, scale)
     constant = metrics.best_constant(train, scored, scale)
     return {
         "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
-        "majority": metrics.majority(train, scored, scale).as_dict(),
+        "majority": metrics.majority(train, scored, scale, run.reward).as_dict(),
         "best_constant": asdict(constant) if constant else None,
         "human_ceiling": asdict(ceiling) if ceiling else None,
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,

@@ -9,7 +9,8 @@ from rationem.report import sections
 from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
-from rationem.report.trust import FEW_GROUPS, compared, doubts, is_choice, start_name
+from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
+from rationem.report.words import is_choice, is_graded, is_open, leading, words
 
 __all__ = ["doubts", "markdown", "number", "sentence", "table"]
 
@@ -84,9 +85,11 @@ def sentence(summary: Mapping[str, Any]) -> str:
         return "The run is not finished; these are its numbers so far."
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
+    if is_open(summary):
+        return _answered(summary, split, before, after)
     baselines = summary["baselines"][split]
+    who = words(summary).who
     of_each = " of the criterion" if summary["criteria"] and not is_choice(summary) else ""
-    named = "the right letter" if is_choice(summary) else "the people's level"
     ends = interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
@@ -94,13 +97,40 @@ def sentence(summary: Mapping[str, Any]) -> str:
     untrained = f"{when} in {percent(before['accuracy'])}; " if trained else ""
     earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
     return (
-        f"{_asked(after, split, summary)} the judge{'' if trained else f', the {untouched},'} names "
-        f"{named} in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
+        f"{_asked(after, split, summary)} the {who}{'' if trained else f', the {untouched},'} names "
+        f"{words(summary).right} in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
         f"{untrained}always saying the most frequent training label{of_each}, in "
         f"{percent(baselines['majority']['accuracy'])}."
-        f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the judge, "
+        f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {who}, "
         f"{number(baselines['majority']['log_likelihood'])} of the training marginal, the shares of the levels in "
         "training (nats per rating; nearer 0 is better)."
+    )
+
+
+def _answered(summary: Mapping[str, Any], split: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return what was learned where answers are open: the share of right ones, or what they earn where that is graded.
+
+    A baseline whose reward could not be computed is left out.
+    """
+    key, constant = leading(summary), summary["baselines"][split]["majority"]
+    ends, trained = interval(after, summary["groups"][split], key), summary["best_iteration"] > 0
+    untouched = start_name(summary) if summary["refit"] else "untrained base model"
+    when = "before this refit" if summary["refit"] else "before training"
+    graded, draws = is_graded(summary), summary["config"].get("draws") or "several"
+
+    def told(scores: Mapping[str, Any], which: str) -> str:
+        return number(scores[which]) if graded else f"in {percent(scores[which])}"
+
+    def earlier(which: str) -> str:
+        return f", {when} {told(before, which)}" if trained else ""
+
+    chosen_by = f"that its {draws} draws agree with most" if graded else f"that most of its {draws} draws say"
+    earns = f"earns a mean reward ({summary['reward']}, 0 to 1) of" if graded else "is right"
+    always = "" if constant[key] is None else f", always saying the {words(summary).constant} {told(constant, key)}"
+    return (
+        f"{_asked(after, split, summary)} the answer of the {'model' if trained else untouched}, the one {chosen_by}, "
+        f"{earns} {told(after, key)}{f' ({ends})' if ends else ''}{earlier(key)}{always}. A single draw "
+        f"{'earns' if graded else 'is right'} {told(after, 'draw_reward')}{earlier('draw_reward')}."
     )
 
 
@@ -132,12 +162,13 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     )
 
 
-def interval(scores: Mapping[str, Any], groups: int) -> str:
-    """Return the interval of the accuracy; nothing where resampling so few groups, or no spread, would mislead."""
-    found = (scores.get("intervals") or {}).get("accuracy")
+def interval(scores: Mapping[str, Any], groups: int, key: str = "accuracy") -> str:
+    """Return the interval of a number; nothing where resampling so few groups, or no spread, would mislead."""
+    found = (scores.get("intervals") or {}).get(key)
     if not found or groups < FEW_GROUPS or found[0] == found[1]:
         return ""
-    return f"95 % interval {percent(found[0])} to {percent(found[1])}"
+    low, high = (percent(one) if key == "accuracy" else number(one) for one in found)
+    return f"95 % interval {low} to {high}"
 
 
 def sizes(summary: Mapping[str, Any]) -> str:
@@ -187,7 +218,8 @@ def accounted(summary: Mapping[str, Any]) -> str:
     """Return what one must know to read :func:`accounts`."""
     steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
     leaked = any("leaked" in step["outcomes"] for step in steps)
-    told = " Of a leaked one the level was accepted, and the rationale speaks of the hint." if leaked else ""
+    said = words(summary).said
+    told = f" Of a leaked one the {said} was accepted, and the rationale speaks of the hint." if leaked else ""
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
         f"the selector may keep one of several accepted.{told} Seconds are of the whole iteration, evaluation included."

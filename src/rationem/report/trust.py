@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rationem.metrics.calibration import HIGHEST, LOWEST
+from rationem.report.words import is_choice, is_graded, is_open, leading, words
 
 #: A judge with more draws that name no level is warned of.
 MANY_UNPARSED = 0.2
@@ -27,7 +28,7 @@ def doubts(summary: Mapping[str, Any]) -> list[str]:
     return [
         *_few(summary, split, after),
         *_untrained(summary),
-        *_unparsed(after),
+        *_unparsed(summary, after),
         *_constant(summary, split, after),
         *_marginal(summary, split, after),
         *_temperature(summary),
@@ -39,11 +40,6 @@ def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
     split = "test" if summary["examples"]["test"] else "validation"
     by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
     return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
-
-
-def is_choice(summary: Mapping[str, Any]) -> bool:
-    """Say whether a run answers multiple choice; its items are parted by subject, where they have one."""
-    return bool((summary.get("config") or {}).get("task") == "choice")
 
 
 def start_name(summary: Mapping[str, Any]) -> str:
@@ -73,12 +69,13 @@ def _few(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> It
     if groups >= FEW_GROUPS:
         return
     items, unit = (after["pairs"]["pairs"], "comparison") if after["pairs"] else (after["count"], "item")
+    who = words(summary).who
     if items == groups:
-        yield f"Only {items} {split} {unit}{'s' * (items != 1)}: no number about this judge is to be relied on."
+        yield f"Only {items} {split} {unit}{'s' * (items != 1)}: no number about this {who} is to be relied on."
     else:
         yield (
             f"The {items} {split} {unit}s belong to only {groups} group{'s' * (groups != 1)} (such as prompts): no "
-            "number about this judge is to be relied on for other groups."
+            f"number about this {who} is to be relied on for other groups."
         )
 
 
@@ -87,25 +84,33 @@ def _untrained(summary: Mapping[str, Any]) -> Iterator[str]:
         yield f"No iteration was better on validation than the {start_name(summary)}: training did not help."
 
 
-def _unparsed(after: Mapping[str, Any]) -> Iterator[str]:
-    share = after["unparsed_draws"] or 0
-    if share > MANY_UNPARSED:
-        yield (
-            f"{100 * share:.0f} % of the judge's draws name no level: its log-likelihood is mostly the training "
-            "marginal's."
-        )
+def _unparsed(summary: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[str]:
+    share, called = after["unparsed_draws"] or 0, words(summary)
+    if share <= MANY_UNPARSED:
+        return
+    named = f"{100 * share:.0f} % of the {called.who}'s draws name no {called.said}"
+    yield f"{named}." if is_open(summary) else f"{named}: its log-likelihood is mostly the training marginal's."
 
 
 def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
-    majority = summary["baselines"][split]["majority"]["accuracy"]
-    if after["accuracy"] <= majority:
+    key, called = leading(summary), words(summary)
+    majority = summary["baselines"][split]["majority"][key]
+    if majority is None or after[key] > majority:
+        return
+    if is_graded(summary):
+        yield f"The model earns no more than always saying the {called.constant} ({majority:.3f})."
+    elif is_open(summary):
+        yield (f"The model is right no more often than always saying the {called.constant} ({100 * majority:.1f} %).")
+    else:
         several = summary["criteria"] and not is_choice(summary)
-        constant = "each criterion's most frequent level" if several else "one level"
-        yield f"The judge is right no more often than always saying {constant} ({100 * majority:.1f} %)."
+        constant = "each criterion's most frequent level" if several else f"one {called.said}"
+        yield f"The {called.who} is right no more often than always saying {constant} ({100 * majority:.1f} %)."
 
 
 def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
     """Compare what the judge will say, calibrated where it can be, with the training marginal; None is infinite."""
+    if is_open(summary):
+        return
     marginal = _finite(summary["baselines"][split]["majority"]["log_likelihood"])
     raw, calibrated = _finite(after["log_likelihood"]), ((summary["calibration"] or {}).get(split) or {}).get("after")
     said = _finite(calibrated["log_likelihood"]) if calibrated else raw

@@ -93,11 +93,22 @@ def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float
     return Plot(title, Figure(*figure, label), (["iteration", *(line.name for line in shown)], rows))
 
 
-def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Plot | None:
-    """Return how sure the judge is against how often it is right; None where it was not scored.
+def reliability(
+    title: str,
+    bins: Sequence[Mapping[str, Any]],
+    *,
+    sure: str = "probability of the predicted level",
+    right: str = "share that is right",
+    who: str = "model",
+) -> Plot | None:
+    """Return how sure a model is against how often it is right; None where it was not scored.
 
     Args:
+        title: what is shown.
         bins: the block ``reliability`` of the scores.
+        sure: what its confidence is.
+        right: what that is compared with.
+        who: what the model is called.
     """
     filled = [one for one in bins if one["count"]]
     if not filled:
@@ -112,18 +123,17 @@ def reliability(title: str, bins: Sequence[Mapping[str, Any]]) -> Plot | None:
         axes.scatter(x, y, s=sizes, color=_COLOURS[0], label="a bin; larger: more items", zorder=3)
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03))
 
-    figure = drawn(paint, "probability of the predicted level", "share that is right", entries=2)
+    figure = drawn(paint, sure, right, entries=2)
     told = [
-        f"{one['count']} items with a mean probability of {number(one['confidence'], 2)}: "
-        f"{number(one['accuracy'], 2)} right"
+        f"{one['count']} items with a mean of {number(one['confidence'], 2)}: {number(one['accuracy'], 2)} {right}"
         for one in filled
     ]
     rows = [
         [f"{one['low']:.1f}–{one['high']:.1f}", *(number(one[key]) for key in ("count", "confidence", "accuracy"))]
         for one in filled
     ]
-    head = ["probability of the predicted level", "items", "mean probability", "share right"]
-    label = f"{title}. {'; '.join(told)}. A judge as sure as it is right lies on the diagonal."
+    head = [sure, "items", "mean", right]
+    label = f"{title}: {sure}. {'; '.join(told)}. A {who} as sure as it is right lies on the diagonal."
     return Plot(title, Figure(*figure, label), (head, rows))
 
 

@@ -3,11 +3,13 @@
 (() => {
   const data = JSON.parse(document.getElementById("trials").textContent);
   const PAGE = 50;
-  // A trial's columns, as rationales.py writes them.
+  // A trial's columns, as rationales.py writes them; where answers are open GAP is the reward.
   const [RUN, ITERATION, PURPOSE, EXAMPLE, ATTEMPT, RETRY, OUTCOME, PREDICTED, TOKENS, PROMPT_TOKENS, GAP, TEXT, MARKS] =
     Array(13).keys();
   const [ID, ANSWER, FORWARD, HINT, SEEN_FORWARD, SEEN_HINTED] = Array(6).keys();
-  const NONE = "no verdict";
+  const { label: LABEL, none: NONE } = data.words;
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+  const SHORT = 24; // an answer in the list; whole where a row is opened
   const trials = data.trials;
   const bare = (one, run) => (Array.isArray(one[FORWARD]) ? run.common[0] + one[FORWARD][0] + run.common[1] : one[FORWARD]);
   const CONTROL = data.purposes.findIndex((name) => name.startsWith("test, solved"));
@@ -26,6 +28,7 @@
   const visible = (text) =>
     text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (c) => (c === "\u007f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))));
 
+  const short = (text) => (data.open && text.length > SHORT ? `${text.slice(0, SHORT - 1)}\u2026` : text);
   const level = (number) => (number < 0 ? NONE : data.levels[number]);
   const example = (row) => data.examples[row[EXAMPLE]];
   const firstLine = (row) => {
@@ -43,9 +46,9 @@
     { name: "iteration", label: "Iteration", value: (row) => row[ITERATION], say: (n) => (n === 0 ? `0 (${data.runs[0].start})` : String(n)) },
     { name: "purpose", label: "Drawn for", value: (row) => row[PURPOSE], say: (n) => data.purposes[n] },
     { name: "outcome", label: "Outcome", value: (row) => row[OUTCOME], say: (n) => data.outcomes[n][1] },
-    { name: "label", label: "People's label", value: (row) => example(row)[ANSWER], say: level },
+    { name: "label", label: LABEL === "label" ? "People's label" : capital(LABEL), value: (row) => example(row)[ANSWER], say: level },
     { name: "gap", label: "Beside people", value: (row) => row[GAP], say: (n) => data.gaps[n] },
-  ].filter((one) => one.name !== "run" || data.runs.length > 1);
+  ].filter((one) => (one.name !== "run" || data.runs.length > 1) && !(data.open && ["label", "gap"].includes(one.name)));
 
   const filters = make("form", { class: "filters", "aria-label": "Filter the rationales" });
   for (const one of FILTERS) {
@@ -65,7 +68,7 @@
   const next = make("button", { type: "button" }, "Next");
   const where = make("span", { id: "where" });
   const paging = make("nav", { class: "paging", "aria-label": "Pages of rationales" }, count, previous, where, next);
-  const TITLES = ["Scheme", "Iteration", "Drawn for", "Outcome", "Label", "Predicted", "Tokens", "Rationale"];
+  const TITLES = ["Scheme", "Iteration", "Drawn for", "Outcome", capital(LABEL), data.open ? "Answer" : "Predicted", "Tokens", "Rationale"];
   const columns = make("div", { class: "columns", "aria-hidden": "true" });
   TITLES.forEach((title, n) => columns.append(make("span", n ? {} : { class: "run-cell" }, title)));
   const list = make("ul", { class: "rows", "aria-label": "Rationales" });
@@ -123,8 +126,8 @@
       cell("iteration ", String(row[ITERATION])),
       make("span", {}, data.purposes[row[PURPOSE]]),
       make("span", { class: outcome[0] }, outcome[1]),
-      cell("label ", visible(level(example(row)[ANSWER]))),
-      cell("predicted ", visible(level(row[PREDICTED]))),
+      cell(`${LABEL} `, visible(short(level(example(row)[ANSWER])))),
+      cell(data.open ? "answer " : "predicted ", visible(short(level(row[PREDICTED])))),
       cell("tokens ", String(row[TOKENS])),
       make("span", { class: "first" }, firstLine(row)),
     );
@@ -162,7 +165,10 @@
     return make("details", {}, make("summary", {}, `${title} (${how})`), block);
   };
 
-  const verdict = (row) => `${data.outcomes[row[OUTCOME]][1]}, predicted ${level(row[PREDICTED])}, people ${level(example(row)[ANSWER])}`;
+  const verdict = (row) => {
+    const [outcome, said, right] = [data.outcomes[row[OUTCOME]][1], level(row[PREDICTED]), level(example(row)[ANSWER])];
+    return data.open ? `${outcome}, reward ${row[GAP]}. Answer: ${said}` : `${outcome}, predicted ${said}, people ${right}`;
+  };
 
   const block = (title, row) => make("div", {}, make("h3", {}, title), make("p", { class: "facts" }, visible(verdict(row))), completion(row));
 
@@ -193,14 +199,15 @@
     const [forward, hint] = [bare(one, run), data.hints[one[HINT]]];
     const marked = (row[MARKS] || []).length ? " Marked: it speaks of the hint." : "";
     const facts = `Example ${one[ID]}, attempt ${row[ATTEMPT]}${row[RETRY] ? `, retry ${row[RETRY]}` : ""}; ` +
-      `${row[PROMPT_TOKENS]} prompt tokens, ${row[TOKENS]} generated; ${data.gaps[row[GAP]]}.${marked}`;
-    const nodes = [make("p", { class: "facts" }, visible(facts)), ...told(row), make("h3", {}, "Prompts")];
+      `${row[PROMPT_TOKENS]} prompt tokens, ${row[TOKENS]} generated; ${data.open ? `reward ${row[GAP]}` : data.gaps[row[GAP]]}.${marked}`;
+    const right = data.open ? [make("p", { class: "facts" }, visible(`${capital(LABEL)}: ${level(one[ANSWER])}`))] : [];
+    const nodes = [make("p", { class: "facts" }, visible(facts)), ...right, ...told(row), make("h3", {}, "Prompts")];
     if (row[PURPOSE] === CONTROL) {
       const whole = { ...run, around: one[SEEN_FORWARD] === undefined ? run.around : null };
       nodes.push(prompt("With solved examples", whole, run.solved + forward));
     }
     nodes.push(prompt("Forward: the question alone", run, forward, one[SEEN_FORWARD]));
-    if (hint) nodes.push(prompt("Hinted: the label shown", run, forward + hint, one[SEEN_HINTED]));
+    if (hint) nodes.push(prompt(`Hinted: the ${LABEL} shown`, run, forward + hint, one[SEEN_HINTED]));
     return nodes;
   };
 

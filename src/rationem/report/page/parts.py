@@ -10,13 +10,14 @@ from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
 from rationem.report import sections, text
-from rationem.report.inside import EXACT, exact_cells
+from rationem.report.inside import exact_cells, exact_said
 from rationem.report.page import figures
 from rationem.report.page.nouns import Matrix, Part, Plot, Table, Told
-from rationem.report.page.rationales import OUTCOMES
+from rationem.report.page.rationales import outcome_names
 from rationem.report.reading import reading
 from rationem.report.tables import number, within
 from rationem.report.trust import compared, start_name
+from rationem.report.words import is_graded, is_open, leading, words
 from rationem.scale import Scale
 from rationem.types import State
 
@@ -51,26 +52,28 @@ def learned(summary: Mapping[str, Any]) -> Part:
 
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what the accuracy must be compared with: name, number, and interval or remark; empty before any score."""
+    """Return what the leading number must be compared with: name, number, remark; empty before any score."""
     split, before, after = scored(summary)
     if not before or not after:
         return []
-    baselines = summary["baselines"][split]
-    best, ends = summary["best_iteration"], text.interval(after, summary["groups"][split])
+    baselines, key, called = summary["baselines"][split], leading(summary), words(summary)
+    best, ends = summary["best_iteration"], text.interval(after, summary["groups"][split], key)
+    constant = baselines["majority"][key]
     found = [
-        (
-            f"judge, iteration {best}, {split}",
-            text.percent(after["accuracy"]),
-            ends,
-        ),
-        (start_name(summary), text.percent(before["accuracy"]), ""),
-        ("most frequent label", text.percent(baselines["majority"]["accuracy"]), ""),
+        (f"{called.who}, iteration {best}, {split}", _told(after[key], key), ends),
+        (start_name(summary), _told(before[key], key), ""),
+        *([] if constant is None else [(called.constant, _told(constant, key), "")]),
+        *([("a single draw", _told(after["draw_reward"], key), "")] if is_open(summary) else []),
     ]
     ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
     if ceiling and beside:
         same = f"the judge against the same raters: {text.percent(beside['accuracy'])}"
         found.append(("one person against the other raters", text.percent(ceiling["accuracy"]), same))
     return found
+
+
+def _told(value: float, key: str) -> str:
+    return text.percent(value) if key == "accuracy" else number(value)
 
 
 def data(summary: Mapping[str, Any]) -> Part:
@@ -87,15 +90,18 @@ def numbers(summary: Mapping[str, Any]) -> Part:
     tables = tuple((f"{split} set", sections.headline_cells(summary, split)) for split in splits)
     told = (sections.explained(summary, splits[0]),) if splits else ("There is no validation and no test set.",)
     exact = exact_cells(summary)
-    more = ((EXACT,), (("exact evidence, test set", exact),)) if exact else ((), ())
+    more = ((exact_said(summary),), (("exact evidence, test set", exact),)) if exact else ((), ())
     return Part("numbers", "Headline numbers", (*told, *more[0]), (*tables, *more[1]))
 
 
 def curves(runs: Sequence[Told]) -> Part:
-    """Return accuracy, log-likelihood and evidence by iteration; of several runs a line for each."""
+    """Return accuracy (or reward), log-likelihood and evidence by iteration; of several runs a line for each."""
     split = "validation" if any(_series(told, "validation", "accuracy") for told in runs) else "test"
+    key = leading(runs[0].summary)
+    name = "Mean reward" if key == "reward" else "Accuracy"
     plots = [
-        figures.curves(f"Accuracy, {split}", "accuracy", _lines(runs, split, "accuracy"), _majority(runs, split)),
+        figures.curves(f"{name}, {split}", name.lower(), _lines(runs, split, key), _majority(runs, split, key)),
+        figures.curves(f"A single draw, {split}", name.lower(), _lines(runs, split, "draw_reward")),
         figures.curves(
             f"Log-likelihood, {split}",
             "nats per rating",
@@ -117,13 +123,13 @@ def _lines(runs: Sequence[Told], split: str, key: str) -> list[figures.Line]:
 
 
 def _series(told: Told, split: str, key: str) -> tuple[tuple[float, float | None], ...]:
-    return tuple((entry["iteration"], entry[split][key]) for entry in told.summary["iterations"] if split in entry)
+    return tuple((entry["iteration"], entry[split].get(key)) for entry in told.summary["iterations"] if split in entry)
 
 
 def _majority(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
     """Return the line to compare with, where all runs have the same."""
     found = {told.summary["baselines"].get(split, {}).get("majority", {}).get(key) for told in runs}
-    name = "most frequent label" if key == "accuracy" else "training marginal"
+    name = "training marginal" if key == "log_likelihood" else words(runs[0].summary).constant
     return (name, found.pop()) if len(found) == 1 and None not in found else None
 
 
@@ -178,10 +184,19 @@ def reliability(summary: Mapping[str, Any]) -> Part:
     """Return how sure the chosen iteration is against how often it is right."""
     split, _, after = scored(summary)
     title = f"Reliability, {split}, iteration {summary['best_iteration']}"
-    plot = figures.reliability(title, after["reliability"]) if after else None
+    if not after:
+        plot = None
+    elif is_open(summary):
+        earned = "mean reward" if is_graded(summary) else "share that is right"
+        plot = figures.reliability(title, after["reliability"], sure="agreement of the draws", right=earned)
+    else:
+        sure, who = f"probability of the predicted {words(summary).said}", words(summary).who
+        plot = figures.reliability(title, after["reliability"], sure=sure, who=who)
     if plot is None:
         return Part("reliability", title, (f"The {split} set is not scored in that iteration yet.",))
     said = [f"Expected calibration error {number(after['ece'])} (10 bins)."]
+    if is_open(summary):
+        said.append("How sure the model is of an item's answer is how far its draws agree with it.")
     if fit := summary["calibration"]:
         said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
     return Part("reliability", title, (" ".join(said),), plots=(plot,))
@@ -193,11 +208,12 @@ def outcomes(summary: Mapping[str, Any]) -> Part:
     title = "Every example of every iteration"
     if not steps:
         return Part("outcomes", title, ("There is no E-step yet.",))
+    names = outcome_names(words(summary))
     plots: list[Plot | None] = [
         figures.stacks(
             "How the training examples ended", "examples", {k: one["states"] for k, one in steps.items()}, STATES
         ),
-        figures.stacks("What became of the tries", "tries", {k: one["outcomes"] for k, one in steps.items()}, OUTCOMES),
+        figures.stacks("What became of the tries", "tries", {k: one["outcomes"] for k, one in steps.items()}, names),
     ]
     return Part(
         "outcomes", title, (text.accounted(summary),), (("", text.accounts(summary)),), plots=tuple(filter(None, plots))
@@ -255,8 +271,12 @@ def _value(value: Any) -> str:
 
 def arms(runs: Sequence[Told]) -> Table:
     """Return one row per run: what its chosen iteration reaches, beside what it must be compared with."""
-    head = ["", "chosen iteration", "set", "accuracy", "log-likelihood", "before training", "most frequent label"]
-    head += ["one person against the others", "on the same raters", "generated tokens"]
+    first = runs[0].summary
+    key, opened = leading(first), is_open(first)
+    second = ("a single draw", "draw_reward") if opened else ("log-likelihood", "log_likelihood")
+    head = ["", "chosen iteration", "set", "mean reward" if key == "reward" else "accuracy", second[0]]
+    head += ["before training", words(first).constant]
+    head += [] if opened else ["one person against the others", "on the same raters"]
     rows = []
     for told in runs:
         summary = told.summary
@@ -264,21 +284,20 @@ def arms(runs: Sequence[Told]) -> Table:
         before, after, baselines = before or {}, after or {}, summary["baselines"].get(split) or {}
         ends = after.get("intervals") or {}
         drawn = [entry["e_step"]["generated_tokens"] for entry in summary["iterations"] if entry.get("e_step")]
+        people = [(baselines.get("human_ceiling") or {}), (after.get("beside_humans") or {})]
         rows.append(
             [
                 told.name,
                 f"{summary['best_iteration']} of {summary['last_iteration']}",
                 split,
-                within(after.get("accuracy"), ends.get("accuracy")),
-                within(after.get("log_likelihood"), ends.get("log_likelihood")),
-                number(before.get("accuracy")),
-                number((baselines.get("majority") or {}).get("accuracy")),
-                number((baselines.get("human_ceiling") or {}).get("accuracy")),
-                number((after.get("beside_humans") or {}).get("accuracy")),
+                *(within(after.get(one), ends.get(one)) for one in (key, second[1])),
+                number(before.get(key)),
+                number((baselines.get("majority") or {}).get(key)),
+                *([] if opened else (number(one.get("accuracy")) for one in people)),
                 f"{sum(drawn):,}",
             ]
         )
-    return head, rows
+    return [*head, "generated tokens"], rows
 
 
 def anchor(name: str) -> str:

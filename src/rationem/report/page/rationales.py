@@ -15,18 +15,10 @@ from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
 from rationem.report.page.sample import Candidates, Choice, Key, candidates, choose
 from rationem.report.trust import start_name
+from rationem.report.words import Words, is_open, words
 from rationem.scale import Scale
 from rationem.types import Example, Outcome, Purpose
 
-#: Outcome -> what the page calls it.
-OUTCOMES: dict[str, str] = {
-    Outcome.ACCEPTED: "accepted",
-    Outcome.WRONG: "another level",
-    Outcome.UNPARSEABLE: "no verdict",
-    Outcome.TRUNCATED: "cut at the limit",
-    Outcome.LEAKED: "speaks of the hint",
-    Outcome.ENGINE_FAILED: "failed by the engine",
-}
 #: How far a verdict is from the label; the last is of those without one.
 GAPS = ("agrees", "off by one level", "off by more", "differs", "no verdict")
 _AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
@@ -34,13 +26,19 @@ _AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
 #: The order of purposes within an iteration.
 _ORDER = (Purpose.TRAIN, Purpose.EVAL, Purpose.CONTROL)
 
-_HOW = {
-    "forward": "from the question alone",
-    "rationalize": "shown the label",
-    "answer": "the label as it is, nothing drawn",
-    "posterior": "from the enumerated posterior",
-}
 _WHO = {"base": "by the base model", "teacher": "by the teacher"}
+
+
+def outcome_names(called: Words) -> dict[str, str]:
+    """Return outcome -> what the page calls it."""
+    return {
+        Outcome.ACCEPTED: "accepted",
+        Outcome.WRONG: called.wrong,
+        Outcome.UNPARSEABLE: called.none,
+        Outcome.TRUNCATED: "cut at the limit",
+        Outcome.LEAKED: "speaks of the hint",
+        Outcome.ENGINE_FAILED: "failed by the engine",
+    }
 
 
 @dataclass(slots=True)
@@ -104,6 +102,7 @@ def _open(told: Told) -> _Opened:
 
 def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any]:
     levels, purposes, hints, examples = _Names(), _Names(), _Names(), _Names()
+    called = words(opened[0].told.summary)
     for one in opened:
         for level in one.scale.levels:
             levels.number(level)
@@ -114,8 +113,10 @@ def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any
         "runs": [_run(one, choice) for one, choice in zip(opened, choices, strict=True)],
         "levels": list(levels),
         "purposes": list(purposes),
-        "outcomes": [[outcome, said] for outcome, said in OUTCOMES.items()],
+        "outcomes": [[outcome, said] for outcome, said in outcome_names(called).items()],
         "gaps": list(GAPS),
+        "open": is_open(opened[0].told.summary),
+        "words": {"label": called.label, "none": called.none, "shown": called.shown},
         "hints": list(hints),
         "examples": list(examples),
         "trials": rows,
@@ -139,17 +140,19 @@ def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, ...]) -> It
     """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry."""
     levels, purposes, hints, examples = names
     numbers: dict[str, int] = {}
-    pattern = finder(one.phrases)
-    for key, proposal, tokens, prompt_tokens, text, predicted, end, outcome in _chosen(one.db, choice.keys):
+    pattern, called = finder(one.phrases), words(one.told.summary)
+    outcomes = list(outcome_names(called))
+    for key, proposal, tokens, prompt_tokens, text, predicted, end, outcome, earned in _chosen(one.db, choice.keys):
         iteration, purpose, example_id, attempt, retry = key
         x = one.examples[example_id]
         if example_id not in numbers:
             numbers[example_id] = examples.number(_example(x, one.wording, levels, hints))
         row = [
-            *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split)), numbers[example_id]),
-            *(attempt, retry, list(OUTCOMES).index(outcome)),
+            *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split, called)), numbers[example_id]),
+            *(attempt, retry, outcomes.index(outcome)),
             -1 if predicted is None else levels.number(predicted),
-            *(tokens, prompt_tokens, _gap(outcome, predicted, x.answer, one.scale), text),
+            *(tokens, prompt_tokens, earned if one.scale.is_open else _gap(outcome, predicted, x.answer, one.scale)),
+            text,
         ]
         marked = spans(text, end, one.phrases, pattern)
         yield [*row, marked] if marked else row
@@ -158,7 +161,7 @@ def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, ...]) -> It
 def _chosen(db: sqlite3.Connection, keys: frozenset[Key]) -> list[tuple[Any, ...]]:
     found = db.execute(
         "SELECT position, iteration, purpose, example_id, attempt, retry, proposal, new_tokens, prompt_tokens, text, "
-        "predicted, marker_end, outcome FROM trials JOIN examples ON id = example_id"
+        "predicted, marker_end, outcome, ROUND(reward, 4) FROM trials JOIN examples ON id = example_id"
     )
     rows = [(row[0], row[1:6], *row[6:]) for row in found if row[1:6] in keys]
     rows.sort(key=lambda row: (row[1][0], _ORDER.index(row[1][1]), row[0], row[1][3:]))
@@ -170,10 +173,10 @@ def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[A
     return (x.id, levels.number(x.answer), put.short(asked.forward), hints.number(asked.hint), *(asked.seen or ()))
 
 
-def _purpose(purpose: str, proposal: str, split: str) -> str:
+def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
     """Return why and how a trial was drawn, in words.
 
-    >>> _purpose("train", "rationalize@base", "test")
+    >>> _purpose("train", "rationalize@base", "test", words({}))
     'for training, shown the label, by the base model'
     """
     if purpose == Purpose.CONTROL:
@@ -181,7 +184,13 @@ def _purpose(purpose: str, proposal: str, split: str) -> str:
     if purpose == Purpose.EVAL:
         return split
     how, _, who = proposal.partition("@")
-    return ", ".join(["for training", _HOW.get(how, how), *([_WHO.get(who, who)] if who else [])])
+    hows = {
+        "forward": "from the question alone",
+        "rationalize": called.shown,
+        "answer": f"the {called.label} as it is, nothing drawn",
+        "posterior": "from the enumerated posterior",
+    }
+    return ", ".join(["for training", hows.get(how, how), *([_WHO.get(who, who)] if who else [])])
 
 
 def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale) -> int:

@@ -16,6 +16,7 @@ from rationem.report.page.rationales import rationales
 from rationem.report.page.safe import clean, data_url, policy, script_json
 from rationem.report.summary import summarize
 from rationem.report.text import warnings
+from rationem.report.words import is_open
 
 _MODES = ("light", "dark")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
@@ -87,7 +88,9 @@ def _run(told: Told, anchor: str) -> dict[str, Any]:
     """Return what the template shows of one run; ``anchor`` tells its anchors from those of others."""
     summary = told.summary
     above: list[Part] = [parts.data(summary), parts.numbers(summary)]
-    below = [parts.confusion(told), parts.reliability(summary), parts.outcomes(summary), parts.cost(summary)]
+    below = [parts.reliability(summary), parts.outcomes(summary), parts.cost(summary)]
+    if not is_open(summary):
+        below.insert(0, parts.confusion(told))
     return {
         "name": told.name,
         "anchor": anchor,
