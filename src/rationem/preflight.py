@@ -65,10 +65,16 @@ def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
     """Find what needs levels where there are none.
 
     Raises:
-        ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer.
+        ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer. Or
+            an iteration is to be chosen by the log-likelihood of levels.
     """
     if task.levels:
         return
+    if config.choose_by == "log_likelihood":
+        raise ConfigError(
+            f"--choose-by log_likelihood is the log-likelihood of levels, and the task {task.name!r} has open answers. "
+            "Leave it out: the evidence, the probability of the right answer, then chooses the iteration."
+        )
     asked = "--exact-items" if config.exact_items else ""
     if any(proposal.prompt == "posterior" for proposal in scheme.plan):
         asked = f"The scheme {scheme.name!r}"

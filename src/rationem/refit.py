@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import models
+from rationem.answering import with_reward
 from rationem.choices import own_levels
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.drawing import judge
@@ -28,7 +29,7 @@ from rationem.launch import Resolved, base_name, carry_out, manifest
 from rationem.leaks import Leaks
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_trials
-from rationem.preflight import check_engine, check_machine
+from rationem.preflight import check_engine, check_levels, check_machine
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask, from_description
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
@@ -107,6 +108,11 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     task = _task(origin, changes)
+    if not task.levels:
+        # Another reward of open answers has another threshold of its own.
+        forgets = "reward" in changes and "threshold" not in changes
+        config = with_reward(config.model_copy(update={"threshold": None}) if forgets else config, task)
+    check_levels(config, scheme, task)
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
     _check_chain(origin, scheme)
