@@ -12,7 +12,7 @@ from rationem import leaks
 from rationem.doctor.plain import counted, plain
 from rationem.errors import ConfigError
 from rationem.evaluate import SHOTS
-from rationem.measure.hints import wrong_hint
+from rationem.evidence import place
 from rationem.report.trust import start_name
 from rationem.schemes import RATIONALIZE
 from rationem.showing.life import Chapter, Life
@@ -27,6 +27,7 @@ _TOLD = {
     "no_marker": "no verdict line",
     "empty_verdict": "an empty verdict",
     "unoffered_level": "a level that is not on offer",
+    "no_answer": "no answer that could be read",
 }
 
 
@@ -57,9 +58,16 @@ def leaked(life: Life, trial: Trial) -> list[str]:
 def _origin(life: Life, console: Console, whole: bool) -> None:
     x = life.example
     line(console, (x.id, "bold"), f", {life.split} example")
-    line(console, "label: ", (x.answer, "bold"), *([f", of the ratings {', '.join(x.ratings)}"] if x.ratings else []))
+    line(
+        console,
+        f"{life.called.label}: ",
+        (x.answer, "bold"),
+        *([f", of the ratings {', '.join(x.ratings)}"] if x.ratings else []),
+    )
     line(console, f"group: {x.group}")
     line(console, f"source: {x.source or 'not recorded'}")
+    if x.weight != 1:
+        line(console, f"weight: {x.weight:g}")
     if x.elided:
         line(console, f"shortened on request (--elide): {counted(x.elided, 'character', 'characters')} left out")
     for name, text in x.fields.items():
@@ -109,12 +117,12 @@ def _heading(life: Life, k: int, purpose: Purpose) -> str:
             return "Drawn by the old run, before the iteration that was taken"
         return f"Drawn to learn from, by the weights of iteration {k - 1}"
     if purpose is Purpose.PROBE and life.split != "train":
-        shown = wrong_hint(life.example, life.levels, life.seed)
-        return f"Probe: shown the wrong level {plain(shown)}; accepted means that it was said"
+        shown = shortened(plain(life.wrong or "?"), SHORT)
+        return f"Probe: shown the wrong {life.called.said} {shown}; accepted means that it was said"
     return {
         Purpose.EVAL: f"Drawn from the question alone, for {life.split}",
         Purpose.CONTROL: "Control: drawn with solved examples in front of the question",
-        Purpose.EVIDENCE: "Drawn with the label shown, for the evidence",
+        Purpose.EVIDENCE: f"Drawn with the {life.called.label} shown, for the evidence",
         Purpose.PROBE: "Drawn from the question alone, for its difficulty",
     }[purpose]
 
@@ -140,14 +148,15 @@ def _trial(life: Life, chapter: Chapter, trial: Trial, console: Console, whole: 
 def _said(life: Life, chapter: Chapter, trial: Trial) -> Iterator[str]:
     draft, parsed = trial.draft, trial.parsed
     if parsed.answer is not None:
-        yield f"says {plain(parsed.answer)}, reward {trial.reward:.2f}"
+        yield f"says {shortened(plain(parsed.answer), SHORT)}, reward {trial.reward:.2f}"
     elif parsed.problem:
         yield _TOLD.get(parsed.problem, parsed.problem)
     tokens = counted(len(draft.token_ids), "token", "tokens")
     yield f"{tokens} after a prompt of {draft.prompt_tokens}, finish {draft.finish}"
     logps = chapter.scored.get((trial.purpose, trial.attempt))
-    if logps is not None and life.example.answer in life.levels:
-        yield f"p(label | rationale) {math.exp(logps[life.levels.index(life.example.answer)]):.2f}"
+    if logps is not None and (not life.levels or life.example.answer in life.levels):
+        logp = logps[place(life.levels, life.example.answer)]
+        yield f"p({life.called.label} | rationale) {math.exp(logp):.2f}"
     if draft.encoded:
         yield "its text was encoded here"
 
@@ -167,6 +176,9 @@ def _prediction(life: Life, split: str, found: Prediction, console: Console) -> 
     if found.too_long:
         line(console, f"Prediction, {name}: the prompt was too long, nothing was drawn", indent=2)
         return
+    if not life.levels:
+        _open_prediction(life, name, found, console)
+        return
     right = found.predicted == life.example.answer
     said = "nothing on offer" if found.predicted is None else found.predicted
     drawn = f"{counted(found.draws, 'draw', 'draws')}, {found.unparsed} unparsed; raw p(label) {found.raw:.3f}"
@@ -176,3 +188,16 @@ def _prediction(life: Life, split: str, found: Prediction, console: Console) -> 
     width = max(map(len, names))
     for level, share in zip(names, found.probabilities, strict=True):
         line(console, f"{level:<{width}}  {share:.3f} {'#' * round(_BAR * share)}".rstrip(), indent=4)
+
+
+def _open_prediction(life: Life, name: str, found: Prediction, console: Console) -> None:
+    """Print what the draws agree on, how far, and what it earns."""
+    said = life.called.none if found.predicted is None else shortened(found.predicted, SHORT)
+    style = "green" if found.reward == 1 else "red" if not found.reward else "yellow"
+    line(console, f"Prediction, {name}: ", (said, style), indent=2)
+    told = (
+        f"reward {found.reward or 0.0:.2f}, of a single draw {found.draw_reward or 0.0:.2f} in the mean; its "
+        f"{counted(found.draws, 'draw', 'draws')} agree with it by {found.probabilities[0]:.2f}, {found.unparsed} "
+        f"unparsed; raw p({life.called.label}) {found.raw:.3f}"
+    )
+    line(console, told, indent=4)

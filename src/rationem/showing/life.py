@@ -16,8 +16,10 @@ from typing import Any
 from rationem.errors import ConfigError, RunError, closest
 from rationem.evaluate import SHOTS
 from rationem.leaks import PHRASES
-from rationem.ledger import read_manifest, read_only
+from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.rows import read_trial
+from rationem.measure.hints import wrong_hint
+from rationem.report.words import Words, words
 from rationem.tasks import from_description
 from rationem.types import Example, Kept, Prediction, Purpose, Task, Trial
 
@@ -58,7 +60,9 @@ class Life:
 
     Args:
         split: the set that it belongs to.
-        levels: the answers on offer, in the task's order.
+        levels: the answers on offer, in the task's order; none where any text may be one.
+        called: what its label and what a draw says are called.
+        wrong: what a probe showed it; None of a training example.
         task: makes its prompts; None where the run's task is none that can be made from its description.
         taskless: why there is none.
         phrases: what speaks of the hint; none where the run does not look for it.
@@ -70,6 +74,8 @@ class Life:
     example: Example
     split: str
     levels: tuple[str, ...]
+    called: Words
+    wrong: str | None
     task: Task | None
     taskless: str
     phrases: tuple[str, ...]
@@ -98,11 +104,14 @@ def read_life(directory: Path, example_id: str, iteration: int | None = None) ->
             raise RunError(no_iteration(directory, iteration, known))
         asked = known if iteration is None else (iteration,)
         task, why = _task(manifest)
-        config = manifest["config"]
+        config, levels = manifest["config"], tuple(manifest["task"]["scale"]["levels"])
+        described = {"config": config, "scale": manifest["task"]["scale"], "reward": manifest["task"].get("reward")}
         return Life(
             example,
             split,
-            tuple(manifest["task"]["scale"]["levels"]),
+            levels,
+            words(described),
+            _wrong(db, example, split, levels, int(config.get("seed", 0))),
             task,
             why,
             () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases") or PHRASES),
@@ -129,12 +138,22 @@ def no_iteration(directory: Path, iteration: int, known: Sequence[int]) -> str:
 
 def _example(db: sqlite3.Connection, directory: Path, example_id: str) -> tuple[Example, str]:
     row = db.execute(
-        "SELECT id, fields, answer, grp, ratings, source, elided, split FROM examples WHERE id=?", (example_id,)
+        "SELECT id, fields, answer, grp, ratings, source, elided, weight, split FROM examples WHERE id=?", (example_id,)
     ).fetchone()
     if row is None:
         raise RunError(_unknown(db, directory, example_id))
-    found, fields, answer, group, ratings, source, elided, split = row
-    return Example(found, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided), split
+    found, fields, answer, group, ratings, *rest, split = row
+    return Example(found, json.loads(fields), answer, group, tuple(json.loads(ratings)), *rest), split
+
+
+def _wrong(db: sqlite3.Connection, example: Example, split: str, levels: tuple[str, ...], seed: int) -> str | None:
+    """Return the wrong hint of an example's probes, as the run chose it; None where it was shown none."""
+    probed = "SELECT 1 FROM trials WHERE iteration=? AND purpose=? AND example_id=?"
+    if split == "train" or not any(
+        db.execute(probed, (k, Purpose.PROBE, example.id)).fetchone() for k in iterations(db)
+    ):
+        return None
+    return wrong_hint(example, levels, seed, () if levels else read_examples(db, split))
 
 
 def _unknown(db: sqlite3.Connection, directory: Path, example_id: str) -> str:
@@ -191,15 +210,11 @@ def _trials(db: sqlite3.Connection, example_id: str, k: int) -> Iterator[Trial]:
 def _predictions(db: sqlite3.Connection, example_id: str, k: int) -> Iterator[tuple[str, Prediction]]:
     for split in ("validation", "test", SHOTS):
         row = db.execute(
-            "SELECT predicted, probabilities, raw, draws, unparsed, too_long FROM predictions "
+            "SELECT predicted, probabilities, raw, draws, unparsed, too_long, reward, draw_reward FROM predictions "
             "WHERE iteration=? AND split=? AND example_id=?",
             (k, split, example_id),
         ).fetchone()
         if row is not None:
-            predicted, probabilities, raw, draws, unparsed, too_long = row
-            yield (
-                split,
-                Prediction(
-                    example_id, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long)
-                ),
-            )
+            predicted, probabilities, raw, draws, unparsed, too_long, *rewards = row
+            shares = tuple(json.loads(probabilities))
+            yield split, Prediction(example_id, predicted, shares, raw, draws, unparsed, bool(too_long), *rewards)

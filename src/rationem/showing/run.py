@@ -21,10 +21,13 @@ from rationem.report.sections import headline_cells
 from rationem.report.tables import number
 from rationem.report.text import sentence, warnings
 from rationem.report.trust import start_name
+from rationem.report.words import is_graded, is_open, leading, words
 from rationem.showing.life import iterations, no_iteration
 from rationem.showing.terminal import SHORT, block, line, shortened, table, title
 from rationem.types import Outcome, Purpose, Trial
 
+#: Where an answer is shortened, in characters.
+_ANSWER = 100
 #: Outcomes of which one trial each is shown.
 _SHOWN = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.UNPARSEABLE)
 
@@ -73,7 +76,7 @@ def show_run(directory: Path, console: Console, *, iteration: int | None = None,
             title(console, f"{split.capitalize()}{', with 95 % intervals' if split == 'test' else ''}")
             table(console, *headline_cells(summary, split))
             break
-    _trials(glimpse, console, whole)
+    _trials(glimpse, summary, console, whole)
     title(console, "Next")
     for text in _next(directory, summary, glimpse):
         line(console, text, indent=2)
@@ -134,11 +137,18 @@ def _iterations(summary: Mapping[str, Any], console: Console) -> None:
         return
     steps = [entry["e_step"] for entry in entries if "e_step" in entry]
     outcomes = [one for one in Outcome if any(step["outcomes"].get(one) for step in steps)]
-    head = ["iteration", "kept", *outcomes, "evidence", "accuracy", "log-likelihood", "tokens", "seconds"]
+    head = ["iteration", "kept", *outcomes, "evidence", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
     rows = [_row(entry, outcomes, summary) for entry in entries]
     best = [place for place, entry in enumerate(entries) if entry["iteration"] == summary["best_iteration"]]
     title(console, "Iterations (scores on validation)")
     table(console, head, rows, bold=best[0] if best else None)
+
+
+def _columns(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return title and key of what is shown of every iteration's scores."""
+    if not is_open(summary):
+        return ("accuracy", "accuracy"), ("log-likelihood", "log_likelihood")
+    return ("mean reward" if is_graded(summary) else "accuracy", leading(summary)), ("one draw", "draw_reward")
 
 
 def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: Mapping[str, Any]) -> list[str]:
@@ -150,21 +160,21 @@ def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: Mapping[str
         str(step["states"].get("kept", 0)) if step else "",
         *(str(step["outcomes"].get(one, 0)) if step else "" for one in outcomes),
         number((entry.get("evidence") or {}).get("score")),
-        number(scores.get("accuracy")),
-        number(scores.get("log_likelihood")),
+        *(number(scores.get(key)) for _, key in _columns(summary)),
         f"{step['generated_tokens']:,}" if step else "",
         number(float(sum(entry["seconds"].values())), 1),
     ]
 
 
-def _trials(glimpse: Glimpse, console: Console, whole: bool) -> None:
+def _trials(glimpse: Glimpse, summary: Mapping[str, Any], console: Console, whole: bool) -> None:
     if glimpse.iteration is None:
         return
     title(console, f"Trials of iteration {glimpse.iteration}")
+    nothing = "nothing that could be read" if is_open(summary) else "nothing on offer"
     for trial in glimpse.trials:
-        said = "nothing on offer" if trial.parsed.answer is None else trial.parsed.answer
-        label = glimpse.labels[trial.example_id]
-        told = f"{trial.outcome}: {trial.example_id}, {trial.proposal}, says {said}, label {label}"
+        said = nothing if trial.parsed.answer is None else shortened(trial.parsed.answer, _ANSWER)
+        label = shortened(glimpse.labels[trial.example_id], _ANSWER)
+        told = f"{trial.outcome}: {trial.example_id}, {trial.proposal}, says {said}, {words(summary).label} {label}"
         line(console, told, indent=2)
         block(console, shortened(trial.draft.text, None if whole else SHORT), style="dim")
     missing = [str(one) for one in _SHOWN if one not in {trial.outcome for trial in glimpse.trials}]
@@ -180,7 +190,8 @@ def _next(directory: Path, summary: Mapping[str, Any], glimpse: Glimpse) -> Iter
         else:
             yield f"rationem fit --output {run}    goes on, where no process is at work"
     elif (directory / "model").is_dir():
-        yield f"rationem judge {run} new.csv -o rated.csv    rate new items"
+        asks = "answered.csv    answer" if is_open(summary) else "rated.csv    rate"
+        yield f"rationem judge {run} new.csv -o {asks} new items"
     if glimpse.trials:
         named = shlex.quote(plain(glimpse.trials[0].example_id))
         flag = f"--example={named}" if named.startswith("-") else f"--example {named}"
