@@ -18,6 +18,7 @@ from rationem.preflight import check_chat
 from rationem.scale import MARKER
 from rationem.schemes import parse_scheme
 from rationem.sft.rows import tokenize
+from rationem.sft.settings import Training
 from rationem.types import Finish, LevelQuery, Prompt, Request, Sample, Sampling
 from stub_server import StubServer
 
@@ -114,6 +115,13 @@ def test_weights_that_no_iteration_trained_are_published_with_it_too(tmp_path):
     assert models.chat("m", str(tmp_path)).conversation == Conversation(SYSTEM)
     Conversation().written_to(tmp_path)
     assert json.loads((tmp_path / "tokenizer_config.json").read_text()) == json.loads(before)
+
+
+def test_processes_of_their_own_are_told():
+    """As JSON, on their way into another process."""
+    for asked in (None, Conversation(), Conversation(SYSTEM, "on")):
+        training = Training(conversation=asked)
+        assert Training.from_json(json.loads(json.dumps(training.to_json()))) == training
 
 
 # The switch
