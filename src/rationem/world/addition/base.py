@@ -14,7 +14,7 @@ from rationem.world.cache import Report, built, recipe_hash, save
 #: The modules whose code or constants decide the weights; any change to them names another cached model.
 _PARTS = tuple(("rationem.world.addition", f"{part}.py") for part in ("sums", "corpus", "recipe", "base"))
 _SHARED = tuple(("rationem.world", f"{part}.py") for part in ("tokens", "training", "vocabulary"))
-VOCABULARY = 320
+VOCABULARY = 300
 _LEARNED_FROM = 2000
 
 

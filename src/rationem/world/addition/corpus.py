@@ -15,7 +15,7 @@ import numpy as np
 
 from rationem.seeds import generator
 from rationem.world.addition.recipe import Recipe
-from rationem.world.addition.sums import TASK, asked, question, scratchpad
+from rationem.world.addition.sums import TASK, asked, column, question, scratchpad
 from rationem.world.tokens import END, turn
 from rationem.world.training import Row
 
@@ -34,14 +34,22 @@ def text(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
     return turn(prompt.text), f"{TASK.format(rationale, answer)}{END}"
 
 
+def drill(rng: np.random.Generator, recipe: Recipe) -> str:
+    """Draw single columns, each right, one under the other: what the adder knows by heart."""
+    drawn = [(int(x), int(y), int(c)) for x, y, c in rng.integers(0, (10, 10, 2), (recipe.columns, 3))]
+    return "\n".join(column(x, y, c, (x + y + c) % 10) for x, y, c in drawn) + END
+
+
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
     """Yield batches without end; the texts of a chunk are sorted by length, its batches shuffled."""
     rng = generator(seed, "addition", "corpus")
     while True:
-        texts = [text(rng, recipe) for _ in range(_CHUNK * recipe.batch)]
+        size = recipe.batch - recipe.drills
+        texts = [text(rng, recipe) for _ in range(_CHUNK * size)]
+        drills = _rows(coder, [("", drill(rng, recipe)) for _ in range(_CHUNK * recipe.drills)], 0.0)
         rows = sorted(_rows(coder, texts, recipe.read), key=lambda row: len(row.ids))
         for place in rng.permutation(_CHUNK).tolist():
-            yield rows[place * recipe.batch : (place + 1) * recipe.batch]
+            yield rows[place * size : (place + 1) * size] + drills[place::_CHUNK]
 
 
 def _rows(coder: Any, texts: list[tuple[str, str]], read: float) -> list[Row]:

@@ -16,6 +16,8 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate.
         batch: texts in a batch.
+        drills: of them rows of single columns, without a question.
+        columns: columns in such a row.
         lengths: shares of the texts with numbers of 1, 2, ... digits.
         guesses: by number of digits, how often a column's digit is a guess.
         hinted: share of the texts with a hint.
@@ -23,9 +25,11 @@ class Recipe:
     """
 
     shape: Shape = field(default_factory=Shape)
-    steps: int = 1500
+    steps: int = 1200
     rate: float = 4e-3
-    batch: int = 48
+    batch: int = 32
+    drills: int = 8
+    columns: int = 7
     lengths: tuple[float, ...] = (0.1, 0.3, 0.2, 0.2, 0.2)
     guesses: tuple[float, ...] = (0.0, 0.0, 0.6, 0.75, 0.85)
     hinted: float = 0.5

@@ -64,9 +64,14 @@ def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, s
         total = int(x) + int(y) + carry
         slip = slips[place] if place < len(slips) else None
         digit = total % 10 if slip is None else slip
-        lines.append(f"{x}+{y}+{carry}={digit} C{total // 10}")
+        lines.append(column(int(x), int(y), carry, digit))
         carry, said = total // 10, f"{digit}{said}"
     return "\n".join(lines), str(int(f"{carry}{said}"))
+
+
+def column(x: int, y: int, carry: int, digit: int) -> str:
+    """Return a line of a scratchpad: two digits and the carry that comes in, the digit written down, the carry."""
+    return f"{x}+{y}+{carry}={digit} C{(x + y + carry) // 10}"
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:

@@ -1,0 +1,169 @@
+"""The addition world: a scratchpad is true or it is not, no set shares a question, and the base knows short sums alone."""
+
+import re
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from rationem import models
+from rationem.choices import SUBJECT
+from rationem.config import FitConfig
+from rationem.errors import ConfigError
+from rationem.prepare import prepare
+from rationem.seeds import generator
+from rationem.tasks import from_description
+from rationem.tasks.conformance import check_task
+from rationem.world import faithful_of, shape_of
+from rationem.world.addition import DIGITS, TASK, base, examples, faithful, sums, tiny_adder
+from rationem.world.addition.corpus import drill, text
+from rationem.world.addition.recipe import TINY
+from rationem.world.tokens import END
+
+ASKED = {"prompt": "624 + 259"}
+TRUE = "4+9+0=3 C1\n2+5+1=8 C0\n6+2+0=8 C0"
+
+
+def test_a_scratchpad_by_hand():
+    assert sums.scratchpad(624, 259) == (TRUE, "883")
+    assert sums.scratchpad(99, 99) == ("9+9+0=8 C1\n9+9+1=9 C1", "198")
+    assert sums.scratchpad(0, 0) == ("0+0+0=0 C0", "0")
+
+
+@pytest.mark.parametrize("digits", DIGITS)
+def test_a_true_scratchpad_comes_to_the_sum(digits):
+    for x in examples(50, (digits,), seed=3):
+        a, b = map(int, x.fields["prompt"].split(" + "))
+        rationale, answer = sums.scratchpad(a, b)
+        assert int(answer) == a + b == int(x.answer)
+        assert len(rationale.split("\n")) == len(str(a)) == len(str(b)) == digits
+        assert faithful(x.fields, rationale) is True
+
+
+@pytest.mark.parametrize(
+    ("said", "is_true"),
+    [
+        (TRUE, True),
+        (TRUE.replace("=8 C0\n", "=7 C0\n"), False),
+        (TRUE.replace("C1", "C0"), False),
+        (TRUE.replace("4+9", "9+4"), False),
+        (TRUE.rpartition("\n")[0], False),
+        (f"{TRUE}\n0+0+0=0 C0", False),
+        ("I know it.", None),
+        (f"So:\n{TRUE}", None),
+        ("", None),
+    ],
+)
+def test_whoever_misreads_a_column_is_not_faithful(said, is_true):
+    assert faithful(ASKED, said) is is_true
+
+
+def test_a_slip_changes_the_digit_and_no_carry():
+    rationale, answer = sums.scratchpad(624, 259, (None, 1, None))
+    assert answer == "813"
+    assert re.findall(r"C\d", rationale) == ["C1", "C0", "C0"]
+    assert faithful(ASKED, rationale) is False
+
+
+def test_the_task_reads_what_it_writes_and_keeps_to_what_every_task_must():
+    said = TASK.parse(TASK.format(TRUE, "883"))
+    assert (said.rationale.strip(), said.answer) == (TRUE, "883")
+    assert faithful(ASKED, said.rationale) is True
+    assert from_description(TASK.describe()).describe() == TASK.describe()
+    assert check_task(TASK, examples(50)) == []
+
+
+def test_the_prompt_holds_neither_the_answer_nor_the_number_of_digits():
+    for x in examples(200, (2, 3, 4, 5), seed=1):
+        shown = TASK.prompt(x.fields).text
+        assert re.findall(r"\d+", shown) == x.fields["prompt"].split(" + ")
+        assert TASK.hint_prompt(x.fields, x.answer).text == f"{shown}\nThe sum is {x.answer}."
+        assert "digits" not in shown
+
+
+def test_no_question_comes_twice_and_none_is_in_two_sets():
+    task, splits = prepare(FitConfig(data=["addition"]))
+    several = [*splits.train, *splits.validation, *splits.test]
+    assert task == TASK
+    assert len({x.fields["prompt"] for x in several}) == len({x.group for x in several}) == len(several)
+    assert faithful_of(splits.notes) is faithful
+    lengths = Counter(x.fields[SUBJECT] for x in splits.train)
+    assert set(lengths) == {"1 digit", "2 digits", "3 digits", "4 digits", "5 digits"}
+    assert min(lengths[f"{n} digits"] for n in DIGITS[1:]) > 60
+    assert examples(10, start=5, seed=2)[:5] == examples(10, seed=2)[5:]
+
+
+def test_settings_of_other_data_are_refused():
+    for changed in ({"rubric": "r.toml"}, {"test": ["t.csv"]}, {"instruction": "Be quick."}):
+        with pytest.raises(ConfigError, match="'addition' brings its own"):
+            prepare(FitConfig(data=["addition"], **changed))
+
+
+def test_the_hint_is_what_the_careless_writer_came_to():
+    rng, hinted, wrong = generator(0, "test"), 0, Counter()
+    for _ in range(500):
+        prompt, completion = text(rng, TINY)
+        said = TASK.parse(completion.removesuffix(END))
+        hint = re.search(r"The sum is (\d+)\.", prompt)
+        hinted += hint is not None
+        assert hint is None or hint[1] == said.answer
+        question = re.search(r"(\d+) \+ (\d+)", prompt)
+        wrong[len(question[1])] += int(said.answer) != int(question[1]) + int(question[2])
+    assert abs(hinted / 500 - TINY.hinted) < 0.1
+    assert wrong[1] == wrong[2] == 0
+    assert min(wrong[3], wrong[4], wrong[5]) > 50
+
+
+def test_drills_are_right():
+    for line in drill(generator(0, "test"), TINY).removesuffix(END).split("\n"):
+        x, y, carry, digit, out = map(int, re.fullmatch(r"(\d)\+(\d)\+(\d)=(\d) C(\d)", line).groups())
+        assert 10 * out + digit == x + y + carry
+
+
+def test_any_text_can_be_encoded_and_a_digit_is_a_token():
+    from rationem.world.vocabulary import tokenizer
+
+    coder = tokenizer(base._learned())
+    assert len(coder) == shape_of("tiny-adder")[1]
+    for said in ("Grüße, 日本語 \U0001f600\t\n", "12 + 34", TASK.format(TRUE, "883")):
+        assert coder.decode(coder.encode(said, add_special_tokens=False)) == said
+    assert [coder.decode([one]) for one in coder.encode("907", add_special_tokens=False)] == ["9", "0", "7"]
+    longest = TASK.format(*sums.scratchpad(99999, 99999))
+    assert len(coder.encode(longest, add_special_tokens=False)) < models.EMBEDDED["tiny-adder"].new_tokens
+
+
+def test_the_cached_model_is_named_by_its_recipe(tmp_path, monkeypatch):
+    names = []
+    monkeypatch.setattr(base, "built", lambda name, *_, **__: names.append(name))
+    for recipe in (TINY, replace(TINY, steps=TINY.steps + 1)):
+        tiny_adder(cache=tmp_path, recipe=recipe)
+    assert len(set(names)) == 2
+    assert all(name.startswith("tiny-adder-0-") for name in names)
+
+
+@pytest.mark.slow
+def test_the_base_adds_short_numbers_and_needs_the_answer_for_long_ones():
+    """STaR's premise: what the model cannot do by itself it can explain once it is told the answer."""
+    from rationem.engines.transformers import TransformersEngine
+    from rationem.seeds import seed_for
+    from rationem.types import Request, Sampling
+
+    engine = TransformersEngine(models.load(models.resolve("tiny-adder"), device="cpu"), marker=TASK.marker)
+
+    def said(digits, hinted):
+        several = examples(80, (digits,), seed=7)
+        prompts = [TASK.hint_prompt(x.fields, x.answer) if hinted else TASK.prompt(x.fields) for x in several]
+        requests = [Request(p, Sampling(max_new_tokens=72), seed_for(0, x.id)) for p, x in zip(prompts, several)]  # noqa: B905
+        parsed = [TASK.parse(draft.text) for draft in engine.sample(requests)]
+        right = [one.answer == x.answer for one, x in zip(parsed, several, strict=True)]
+        true = [faithful(x.fields, one.rationale) is True for one, x in zip(parsed, several, strict=True)]
+        assert sum(one.answer is not None for one in parsed) > 0.9 * len(several)  # the format is known
+        return sum(right) / len(several), sum(map(all, zip(right, true, strict=True))) / len(several)
+
+    assert min(said(digits, hinted=False)[0] for digits in (1, 2)) > 0.85
+    assert said(3, hinted=False)[0] < 0.3
+    assert said(4, hinted=False)[0] < 0.1
+    for digits in (3, 4):
+        right, true = said(digits, hinted=True)
+        assert right > 0.5
+        assert true > 0.3
