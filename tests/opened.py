@@ -92,7 +92,7 @@ def run(directory, rule="exact", *, odd="", threshold=1.0, scheme=STAR, iteratio
     from dataclasses import replace
 
     asked = task(rule)
-    problem = toy.problem(directory, scheme, engine=engine_of(asked, odd), draws=6, hinted=4, wrong=4, probed=10,
+    problem = toy.problem(directory, scheme, engine=engine_of(asked, odd), draws=6, hinted=4, wrong=4, probed=10, seed=config.get("seed", 0),
                           m_step=m_step, threshold=threshold)  # fmt: skip
     data = Splits(examples(20, 0), examples(10, 10_000), examples(16, 20_000))
     ledger = Ledger(directory / "open")
@@ -107,3 +107,21 @@ def run(directory, rule="exact", *, odd="", threshold=1.0, scheme=STAR, iteratio
     ledger.finish(fitted.last, "finished", seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     ledger.close()
     return problem
+
+
+def comparison(output, rule="exact", *, threshold=1.0, seeds=2, schemes="rs:2,star"):
+    """The directory of a comparison whose runs are finished; nothing of its results is written."""
+    from rationem import FitConfig
+    from rationem.comparing.design import Design, parse_arms, write_design
+    from rationem.schemes import parse_scheme
+
+    arms = parse_arms(schemes, control=False)
+    config = FitConfig(data=("items.csv",), model="toy", scheme=arms[0].scheme, iterations=2, threshold=threshold)
+    design = Design(config, arms, arms[0].name, tuple(range(seeds)))
+    write_design(design, output)
+    for arm in arms:
+        for seed in design.seeds:
+            where = design.run(output, arm, seed)
+            run(where.parent / f"made-{seed}", rule, threshold=threshold, scheme=parse_scheme(arm.scheme), seed=seed)
+            (where.parent / f"made-{seed}" / "open").rename(where)
+    return design

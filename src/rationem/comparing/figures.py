@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rationem.comparing.kinds import called, is_graded, is_open
 from rationem.report.page import Figure
 from rationem.report.page.figures import colour, drawn, style
 from rationem.report.tables import number
@@ -12,6 +13,8 @@ from rationem.report.tables import number
 #: What is drawn of every iteration, on validation -> the axis.
 _CURVES = {
     "accuracy": "validation accuracy",
+    "reward": "mean reward on validation",
+    "draw_reward": "reward of one draw on validation",
     "log_likelihood": "validation log-likelihood, nats",
     "evidence": "validation evidence, nats",
 }
@@ -24,6 +27,8 @@ def figures(results: _Results) -> dict[str, Figure]:
     """Return file name, without its ending -> figure; what was not measured is left out."""
     found: dict[str, Figure | None] = {}
     for key, axis in _CURVES.items():
+        if key == ("accuracy" if is_graded(results) else "reward"):  # of these two the one that says how good it is
+            continue
         found[f"{key}-by-iteration"] = _curves(results, key, axis, by_tokens=False)
         found[f"{key}-by-tokens"] = _curves(results, key, axis, by_tokens=True)
     found["acceptance-by-label"] = _by_label(results)
@@ -42,7 +47,7 @@ def _line(curves: Sequence[Sequence[Mapping[str, Any]]], key: str, *, by_tokens:
     """Return the means over seeds, with their range, of the iterations that every seed has."""
     points = []
     for several in zip(*curves, strict=False):
-        values = [point[key] for point in several]
+        values = [point.get(key) for point in several]
         if any(value is None for value in values):
             continue
         x = [point["generated_tokens"] / 1000 if by_tokens else point["iteration"] for point in several]
@@ -112,7 +117,10 @@ def _reliability(results: _Results) -> Figure | None:
         f"{name}: {', '.join(f'{sure:.2f} sure, {right:.2f} right' for sure, right in line)}"
         for name, line in shown.items()
     )
+    sure, right = f"probability of the predicted {called(results).said}", "share that is right"
+    if is_open(results):
+        sure, right = "agreement of the draws", "mean reward" if is_graded(results) else right
     return Figure(
-        *drawn(paint, "probability of the predicted level", "share that is right", entries=len(shown) + 1),
-        f"How sure the judges are and how often they are right, on test. {told}.",
+        *drawn(paint, sure, right, entries=len(shown) + 1),
+        f"How sure the {called(results).who}s are ({sure}) and how often they are right ({right}), on test. {told}.",
     )

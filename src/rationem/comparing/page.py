@@ -9,6 +9,7 @@ from typing import Any
 
 from rationem.comparing.design import read_design
 from rationem.comparing.figures import figures
+from rationem.comparing.kinds import leading
 from rationem.comparing.results import summarize
 from rationem.comparing.tables import SCORES, Table, latex, long_csv, tables
 from rationem.ledger import write_text
@@ -58,8 +59,8 @@ def title(results: Mapping[str, Any]) -> str:
 
 
 def headline(results: Mapping[str, Any]) -> str:
-    """Return in one or two sentences what was found about accuracy, or evidence where there is no test set."""
-    key = "accuracy" if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else "evidence"
+    """Return in one or two sentences what was found about accuracy (or mean reward), or evidence without a test set."""
+    key = leading(results) if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else "evidence"
     arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
     if not arms:
         return "Nothing was measured: there is no validation and no test set."

@@ -53,6 +53,8 @@ class Point:
     iteration: int
     generated_tokens: int
     accuracy: float | None
+    reward: float | None
+    draw_reward: float | None
     log_likelihood: float | None
     evidence: float | None
 
@@ -67,7 +69,8 @@ class Reading:
         at: iteration -> what its weights are worth, of the base model (0), the chosen and the last.
         accepted: training example -> share of the iterations in which its first attempt was accepted.
         kept: training example -> share of the iterations in which it was kept.
-        by_label: level, examples, kept share and first attempts accepted, over all iterations.
+        by_label: level, examples, kept share and first attempts accepted, over all iterations; empty where answers
+            are open.
         curve: iteration by iteration.
         shots: predictions of the base model with solved examples in its prompt; empty without that control.
     """
@@ -208,7 +211,9 @@ def _shares(db: sqlite3.Connection, last: int, what: str, table: str, where: str
 
 
 def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
-    """Return the rows of ``measure.cost.acceptance_by_label``, iterations pooled."""
+    """Return the rows of ``measure.cost.acceptance_by_label``, iterations pooled; none where answers are open."""
+    if run.scale.is_open:
+        return []
     each = [acceptance_by_label(run.db, k, run.scale.levels) for k in range(1, last + 1)]
     pooled = []
     for rows in zip(*each, strict=True):
@@ -234,6 +239,8 @@ def _point(run: Run, k: int) -> Point:
         k,
         int(_spent(run.db, k)["generated_tokens"]),
         scores.accuracy if scores else None,
+        scores.reward if scores else None,
+        scores.draw_reward if scores else None,
         scores.as_dict()["log_likelihood"] if scores else None,
         sum(evidence) / len(evidence) if evidence else None,
     )

@@ -108,6 +108,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         "schema_version": SCHEMA_VERSION,
         "reference": design.reference,
         "equal": design.equal,
+        "scale": run.scale.describe(),
         "rule": run.rule,
         "seeds": list(seeds),
         "seeds_unfinished": [seed for seed in design.seeds if seed not in seeds],

@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rationem.comparing.kinds import called, is_graded, is_open, leading
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): how well, what was drawn, and what it took.
 SCORES = {
     "accuracy": ("accuracy", 3),
-    "reward": ("reward", 3),
+    "reward": ("mean reward", 3),
     "draw_reward": ("reward of one draw", 3),
     "within_one": ("within one", 3),
     "mae": ("MAE", 3),
@@ -23,8 +24,6 @@ SCORES = {
     "evidence": ("evidence", 3),
     "faithful": ("faithful", 3),
 }
-#: Of an open answer that is right or wrong the reward is the accuracy.
-_REWARDS = ("reward", "draw_reward")
 COSTS = {
     "accepted": ("first attempts accepted", 3),
     "kept": ("kept", 3),
@@ -103,29 +102,42 @@ def _held(results: _Results) -> str:
 
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
-    """Return the columns that some arm has."""
+    """Return the columns that some arm has, the one that says how good it is in front.
+
+    Of an open answer that is right or wrong the mean reward is the accuracy, and not shown again.
+    """
     known = [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
-    return [name for name in known if name not in _REWARDS or results.get("rule") != "exact"]
+    known = [name for name in known if name != "reward" or is_graded(results)]
+    return sorted(known, key=lambda name: name != leading(results))
 
 
 def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     shown = _shown(results, SCORES, weights)
     majority = results["baselines"].get("majority")
-    rows = [("majority label", *(number(majority.get(name), SCORES[name][1]) for name in shown))] if majority else []
+    constant = called(results).constant if is_open(results) else "majority label"
+    if majority and is_open(results):  # it has no probabilities
+        majority = {**majority, "ece": None}
+    rows = [(constant, *(number(majority.get(name), SCORES[name][1]) for name in shown))] if majority else []
     above = {"base model": results["base"]}
     if results["shots"]:
         above[f"base model, {results['config']['shots']} solved examples"] = results["shots"]
     rows += [(title, *(_cell(one.get(name), SCORES[name][1]) for name in shown)) for title, one in above.items()]
     rows += [(_named(arm), *(_cell(arm[weights][name], SCORES[name][1]) for name in shown)) for arm in results["arms"]]
-    return ("arm", *(SCORES[name][0] for name in shown)), tuple(rows)
+    return ("arm", *(_title(results, name) for name in shown)), tuple(rows)
+
+
+def _title(results: _Results, name: str) -> str:
+    """Return what stands over a column: where rewards are graded, the accuracy is the share of whole ones."""
+    return "whole reward" if name == "accuracy" and is_graded(results) else {**SCORES, **COSTS}[name][0]
 
 
 def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     columns = {**SCORES, **COSTS}
     shown = [
         name
-        for name in DIFFERENCES
+        for name in _shown(results, {name: columns[name] for name in DIFFERENCES}, weights)
         if any((arm[weights].get(name) or {}).get("difference") for arm in _others(results))
+        and not (name == "accuracy" and is_graded(results))
     ]
     tested = [
         name
