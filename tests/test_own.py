@@ -1,10 +1,12 @@
 """A user's own task: read from a class or a TOML file, held to what every task must keep to, run only when named."""
 
+import csv
 import textwrap
 
 import pytest
 
-from rationem import Example, JudgeTask, Scale, choices
+from rationem import Example, Judge, JudgeTask, Scale, ScriptedEngine, choices, rate_file
+from rationem.card import Card, write_card
 from rationem.cli import main
 from rationem.errors import ConfigError
 from rationem.tasks import from_description, named
@@ -213,3 +215,30 @@ def test_what_read_returns_must_be_one_line(tmp_path):
     with pytest.raises(ConfigError, match="an answer is one line of text, or None"):
         read_task(f"{path}:Mine").read("x")
     assert isinstance(read_task(f"{path}:Mine"), OwnTask)
+
+
+def test_a_trained_task_answers_a_file_and_says_how_much_its_draws_agree(tmp_path, good):
+    """The consensus, its agreement and a rationale that came to it, from draws that a script says."""
+    directory = tmp_path / "model"
+    directory.mkdir()
+    columns = {"rating": "answer", "inputs": [["question", "q"]]}
+    write_card(Card(good.describe(), columns, None, {"": ()}, 3, 100, 20, False, 0, None), directory)
+    said = {"near": ["a\nAnswer: 5 km", "b\nAnswer: 3 m", "c\nAnswer: 4 km"], "lost": ["?", "?", "?"]}
+
+    def say(request):
+        name = next(name for name in said if name in request.prompt.text)
+        asked.append(name)
+        return said[name][asked.count(name) - 1]
+
+    asked = []
+    rows = tmp_path / "rows.csv"
+    rows.write_text("q,answer,more\nnear,5 km,kept\nlost,,\n")
+    with Judge.load(directory, engine=ScriptedEngine(say, lambda query: [])) as judge:
+        totals = rate_file(judge, rows, tmp_path / "out.csv", draws=3)
+    with (tmp_path / "out.csv").open(newline="") as file:
+        first, second = csv.DictReader(file)
+    assert first["judge_answer"] == "5 km"  # of 5 km and 4 km, which agree equally, the first
+    assert float(first["judge_agreement"]) == pytest.approx((1 + 0 + 0.5) / 3)
+    assert (first["judge_rationale"], first["judge_status"], first["more"]) == ("a", "answered", "kept")
+    assert (second["judge_answer"], second["judge_status"], second["judge_unparsed_draws"]) == ("", "unparsed", "3")
+    assert "1 answered; 1 unparsed (no rationale names an answer)" in totals.lines(good.scale)[1]

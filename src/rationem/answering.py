@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rationem import data
+from rationem import data, progress
 from rationem.config import FitConfig
 from rationem.errors import ConfigError, closest
 from rationem.tasks import AnyTask
@@ -135,8 +135,17 @@ def columns_of(config: FitConfig, task: OpenTask) -> data.Columns | None:
 def _inputs(config: FitConfig) -> dict[str, str]:
     """Return input -> column, as the flags name them."""
     flags = {"prompt": config.prompt_col, "context": config.context_col}
-    named = {field: name for field, name in flags.items() if name is not None}
-    for text in config.inputs_col:
+    return inputs_of(config.inputs_col, {field: name for field, name in flags.items() if name is not None})
+
+
+def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
+    """Return input -> column, as ``--inputs-col INPUT=COLUMN ...`` and other flags before it name them.
+
+    Raises:
+        ConfigError: one is written otherwise, or an input has two columns.
+    """
+    named = dict(before)
+    for text in texts:
         field, equals, column = (part.strip() for part in text.partition("="))
         if not (field and equals and column):
             raise ConfigError(f"--inputs-col {text!r}: write INPUT=COLUMN, as in topic=about.")
@@ -149,9 +158,14 @@ def _inputs(config: FitConfig) -> dict[str, str]:
 def with_reward(config: FitConfig, task: AnyTask) -> FitConfig:
     """Return the settings with the task's reward and threshold, where they were left open, and its name.
 
-    A task of the user's own keeps the name of its file, by which it is found again.
+    A task of the user's own keeps the name of its file, the whole path, by which it is found again.
     """
     rule = str(task.describe()["reward"])
     threshold = config.threshold or (ROUGE_THRESHOLD if rule == "rouge-l" else 1.0)
-    name = config.task if is_own(config.task) else task.name
+    if config.threshold is None and threshold < 1:
+        progress.say(
+            f"A draw is accepted from a ROUGE-L of {threshold} with the answer on: a chosen value, no finding. Choose "
+            "another with --threshold."
+        )
+    name = str(Path(config.task).resolve()) if config.task and is_own(config.task) else task.name
     return config.model_copy(update={"task": name, "reward": rule, "threshold": threshold})

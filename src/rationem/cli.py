@@ -29,6 +29,11 @@ _MODULES = {
 }
 
 
+#: Commands that read a run back, whose task may be a user's program.
+_READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
+_OWN = "the file of the run's task, where that is a Python class of yours: it is run only if you say so"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
     # Threads that wait by spinning are ten times slower wherever another program wants the core; a short spin is not.
@@ -37,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser(given[0] if given else "").parse_args(given)
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
+        if getattr(options, "own_task", None):
+            import_module("rationem.tasks.own").read_task(options.own_task)
         code = command(options) or 0
         sys.stdout.flush()
         return code
@@ -69,12 +76,15 @@ def _parser(asked: str) -> argparse.ArgumentParser:
         command = _command(commands, name, partial(_module, name), text)
         if asked == name:
             import_module(f"rationem.commands.{name}").arguments(command)
+        if name in _READS_RUNS:
+            command.add_argument("--own-task", metavar="FILE:CLASS", help=_OWN)
     demo = _command(commands, "demo", _demo, "RS, STaR and PPS side by side on the embedded world, in minutes")
     demo.add_argument("--output", default="runs/demo", help="directory of the runs (default: %(default)s)")
     demo.add_argument("--iterations", type=int, default=6, help="EM iterations (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
     report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
     report.add_argument("run", nargs="+", help="directories of runs or comparisons")
+    report.add_argument("--own-task", metavar="FILE:CLASS", help=_OWN)
     world = _command(commands, "world", _world, "build embedded models, or write examples of the embedded world")
     world.add_argument("model", nargs="*", default=["tiny-judge"], help="which ones (default: tiny-judge)")
     world.add_argument("--rebuild", action="store_true", help="train them again, also if they are cached")

@@ -35,6 +35,7 @@ from rationem.prepare import prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask
+from rationem.tasks.own import is_own
 from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
@@ -288,7 +289,8 @@ def _m_step(config: FitConfig, training: Training, directory: Path) -> MStep:
 
     if config.processes is None:
         return SupervisedMStep(training, config.device)
-    return Apart(training, config.device, config.processes, config.threads or 1, directory)
+    own = config.task if is_own(config.task) else None
+    return Apart(training, config.device, config.processes, config.threads or 1, directory, own)
 
 
 def engine_choice(run: Resolved) -> Choice:

@@ -38,6 +38,7 @@ class Job:
         kept: the fingerprint of the samples, which a child must find the same.
         threads: of one process.
         answer: the file for the record, or for the reason why there is none.
+        task: the file of the user's own task, as the run's command named it; None for a task of rationem's.
     """
 
     directory: str
@@ -50,6 +51,7 @@ class Job:
     threads: int
     kept: str
     answer: str
+    task: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Apart:
         processes: how many; on GPUs, one on each.
         threads: CPU threads of all together.
         directory: the run directory, whose ledger holds the kept set.
+        task: see :class:`Job`.
     """
 
     training: Training
@@ -69,6 +72,7 @@ class Apart:
     processes: int
     threads: int
     directory: Path
+    task: str | None = None
 
     def __call__(
         self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
@@ -84,7 +88,7 @@ class Apart:
             answer = Path(scratch) / "answer.json"
             job = Job(
                 str(self.directory), iteration, start, seed, str(output), self.training.to_json(), self.device,
-                max(1, self.threads // self.processes), fingerprint(samples), str(answer),
+                max(1, self.threads // self.processes), fingerprint(samples), str(answer), self.task,
             )  # fmt: skip
             (Path(scratch) / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
             log = output.with_suffix(".log")

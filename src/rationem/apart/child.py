@@ -17,6 +17,7 @@ from rationem import progress
 from rationem.apart import Job, fingerprint
 from rationem.errors import RationemError, RunError
 from rationem.kept import kept_samples
+from rationem.tasks.own import read_task
 
 
 class Lines:
@@ -58,6 +59,8 @@ def _train(job: Job, *, leads: bool) -> dict[str, Any]:
         PartialState(cpu=not on_gpu)
     if leads:
         progress.show(Lines())
+    if job.task is not None:
+        read_task(job.task)
     samples = kept_samples(Path(job.directory), job.iteration)
     if fingerprint(samples) != job.kept:
         raise RunError(

@@ -36,6 +36,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--criterion", action="append", metavar="NAME", help="rate this one only (may be repeated)")
     for role, text in _ROLES.items():
         parser.add_argument(f"--{role}-col", metavar="NAME", help=f"column of {text} (default: as in training)")
+    parser.add_argument(
+        "--inputs-col",
+        nargs="+",
+        default=[],
+        metavar="INPUT=COLUMN",
+        help="columns of the inputs of a task of your own",
+    )
     parser.add_argument("--preset", help="name of the published data set that the file comes from")
     parser.add_argument("--no-calibration", action="store_true", help="leave the probabilities as they were drawn")
     parser.add_argument(
@@ -64,11 +71,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from rationem import progress
+    from rationem.answering import inputs_of
     from rationem.judging.judge import Judge
     from rationem.judging.stream import rate_file
 
     progress.show(progress.Rich())
     given = {role: name for role in _ROLES if (name := getattr(options, f"{role}_col")) is not None}
+    given = inputs_of(options.inputs_col, given)
     with Judge.load(
         options.run,
         device=options.device,

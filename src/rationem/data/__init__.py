@@ -10,7 +10,7 @@ the row cannot reach a prompt (the first invariant).
 from __future__ import annotations
 
 from rationem.data.cells import to_fields
-from rationem.data.columns import CHOICE_NAMES, Columns, guess
+from rationem.data.columns import CHOICE_NAMES, Columns, flag_of, guess
 from rationem.data.hub import is_hub_name
 from rationem.data.lettered import read_choices
 from rationem.data.load import Loaded, NoScale, load, load_feedbackqa
@@ -34,6 +34,7 @@ __all__ = [
     "column_names",
     "distinct_ids",
     "expand_raters",
+    "flag_of",
     "flatten_row",
     "guess",
     "is_hub_name",

@@ -166,7 +166,7 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     if not lacking:
         return
     told = " ".join(_lacking(row, role, name) for role, name in lacking)
-    flags = dict.fromkeys(_flag(role) for role, _ in lacking)
+    flags = dict.fromkeys(flag_of(role) for role, _ in lacking)
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and ("response", "response") in lacking
@@ -177,7 +177,7 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def _flag(role: str) -> str:
+def flag_of(role: str) -> str:
     """Return the flag that names a role's column."""
     if role == "criterion":
         return "--criterion NAME"

@@ -30,6 +30,7 @@ from rationem.evidence.importance import (
 from rationem.evidence.levels import (
     Flags,
     Floats,
+    consensus,
     markov_lower_bound,
     place,
     predict,
@@ -50,6 +51,7 @@ __all__ = [
     "Table",
     "accepted",
     "bounds",
+    "consensus",
     "divergence",
     "divergence_bound",
     "effective_sample_size",

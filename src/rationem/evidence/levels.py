@@ -155,6 +155,24 @@ def too_long(example_id: str, marginal_L: Sequence[float]) -> Prediction:
     return Prediction(example_id, None, tuple(marginal_L), raw=0.0, draws=0, unparsed=0, too_long=True)
 
 
+def consensus(said_M: Sequence[str | None], reward: Callable[[str, str], float]) -> tuple[str | None, float]:
+    """Return the answer that the draws' answers agree with most, argmax_y sum_m r(y_m, y), and that sum / M.
+
+    Of equals it is the first; without any answer there is none, and nothing agrees. With r = 1[y_m = y] it is the
+    plurality vote, with a graded reward the minimum Bayes risk choice.
+
+    Args:
+        said_M: each draw's answer, None for an unparsed one; one draw at least.
+        reward: r(y_hat, y*) in [0, 1].
+
+    Source: Kumar and Byrne, "Minimum Bayes-Risk Decoding for Statistical Machine Translation", 2004.
+    """
+    counted = Counter(said for said in said_M if said is not None)
+    agreed = {one: sum(n * reward(other, one) for other, n in counted.items()) / len(said_M) for one in counted}
+    best = max(agreed, key=agreed.__getitem__, default=None)
+    return best, 0.0 if best is None else agreed[best]
+
+
 def predict_open(
     example_id: str,
     answer: str,
@@ -162,36 +180,30 @@ def predict_open(
     logps_M: Sequence[float | None],
     reward: Callable[[str, str], float],
 ) -> Prediction:
-    """Return what M sampled rationales say of one example whose answer is open.
-
-    The prediction is the answer that the draws' answers agree with most, argmax_y sum_m r(y_m, y), of equals the first:
-    with r = 1[y_m = y] the plurality vote, with a graded reward the minimum Bayes risk choice.
+    """Return what M sampled rationales say of one example whose answer is open: their :func:`consensus`.
 
     Args:
+        answer: y*.
         said_M: each draw's answer, None for an unparsed one.
         logps_M: log pi(y*, end of turn | x, z_m), None where a draw could not be scored or counts 0.
         reward: r(y_hat, y*) in [0, 1].
 
     Raises:
         ValueError: no draw.
-
-    Source: Kumar and Byrne, "Minimum Bayes-Risk Decoding for Statistical Machine Translation", 2004.
     """
     if not said_M:
         raise ValueError("Evidence needs at least one draw.")
-    known = [said for said in said_M if said is not None]
-    counted = Counter(known)
-    agreed = {one: sum(n * reward(other, one) for other, n in counted.items()) / len(said_M) for one in counted}
-    predicted = max(agreed, key=agreed.__getitem__, default=None)
+    predicted, agreement = consensus(said_M, reward)
+    rewards = [0.0 if said is None else reward(said, answer) for said in said_M]
     return Prediction(
         example_id,
         predicted,
-        (0.0 if predicted is None else agreed[predicted],),
+        (agreement,),
         raw=sum(math.exp(min(logp, 0.0)) for logp in logps_M if logp is not None) / len(said_M),
         draws=len(said_M),
-        unparsed=len(said_M) - len(known),
+        unparsed=sum(said is None for said in said_M),
         reward=0.0 if predicted is None else reward(predicted, answer),
-        draw_reward=sum(n * reward(one, answer) for one, n in counted.items()) / len(said_M),
+        draw_reward=sum(rewards) / len(said_M),
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rationem.errors import RunError
 from rationem.seeds import seed_for
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
 from rationem.types import Draft, Engine, Finish, LevelQuery, Parsed, Prompt, Request, Sampling
 
 #: How often a draw that the engine failed is asked again.
@@ -50,8 +50,9 @@ class Drawn:
 
     Args:
         rationale: z.
-        said: the level on its verdict line; None where it names none on offer, or was cut off before its end.
-        level_logps: log pi(level | x, z) of every level, nats; None where nothing was said or asked.
+        said: the level, or the open answer, on its verdict line; None where it names none on offer, or was cut off
+            before its end.
+        level_logps: log pi(level | x, z) of every level, nats; None where nothing was said or asked, or there are none.
     """
 
     rationale: str
@@ -69,7 +70,7 @@ def nothing() -> None:
 
 
 def ask(
-    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: JudgeTask, tick: Callable[[], None] = nothing
+    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: AnyTask, tick: Callable[[], None] = nothing
 ) -> dict[Prompt, list[Drawn]]:
     """Return the draws of every distinct prompt, in the order of their numbers.
 
@@ -89,7 +90,7 @@ def ask(
         )
     parsed = {ticket: _parse(draft, task) for ticket, draft in drafts.items()}
     said = [ticket for ticket in tickets if ticket in parsed and parsed[ticket].answer is not None]
-    logps = {} if plan.fast else _score(said, drafts, parsed, engine, task, tick)
+    logps = {} if plan.fast or not task.levels else _score(said, drafts, parsed, engine, task, tick)
     answers: dict[Prompt, list[Drawn]] = {}
     for ticket in sorted(parsed, key=lambda t: t.number):
         z = parsed[ticket]
@@ -120,7 +121,7 @@ def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine, tick: Callab
     return drafts
 
 
-def _parse(draft: Draft, task: JudgeTask) -> Parsed:
+def _parse(draft: Draft, task: AnyTask) -> Parsed:
     """What a completion that was cut off says is no verdict."""
     parsed = task.parse(draft.text)
     return parsed if draft.finish is Finish.STOP else replace(parsed, answer=None)
@@ -131,7 +132,7 @@ def _score(
     drafts: Mapping[_Ticket, Draft],
     parsed: Mapping[_Ticket, Parsed],
     engine: Engine,
-    task: JudgeTask,
+    task: AnyTask,
     tick: Callable[[], None],
 ) -> dict[_Ticket, tuple[float, ...]]:
     scored: dict[_Ticket, tuple[float, ...]] = {}

@@ -18,9 +18,10 @@ from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
 from rationem.judging.asking import Plan, ask, nothing
 from rationem.judging.questions import Case
-from rationem.judging.verdicts import Rating, verdict
+from rationem.judging.verdicts import Rating, answer, verdict
 from rationem.scale import MARKER
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask, from_description
+from rationem.tasks.open import Open
 from rationem.types import Engine, Prompt
 
 #: Rationales per item where no calibration says how many.
@@ -57,10 +58,10 @@ class Judge:
     ) -> None:
         self.directory = directory
         self.card = cards.read_card(directory)
-        self.task = JudgeTask.from_description(self.card.task)
+        self.task: AnyTask = from_description(self.card.task)
         for criterion in self.task.criteria:
             found = len(self.card.marginals.get(criterion.name, ()))
-            if found != len(self.task.levels):
+            if found != len(self.task.levels):  # of an open answer there are none of either
                 what = f"{found} marginals for {len(self.task.levels)} levels"
                 of = f" of {criterion.name!r}" if criterion.name else ""
                 raise RunError(f"{directory / cards.NAME}: {what}{of}.")
@@ -69,7 +70,7 @@ class Judge:
         self._opened = ExitStack()
         self.device = device
         self.threads = threads
-        self.choice = choice or Choice(MARKER, device=device, batch_size=batch_size)
+        self.choice = replace(choice or Choice(MARKER, device=device, batch_size=batch_size), marker=self.task.marker)
         self.batch_size = self.choice.held if engine is None else engine.batch_size
         self._warned = False
         if self.calibration is not None:
@@ -131,7 +132,8 @@ class Judge:
     ) -> list[Rating]:
         """Rate items: fields "prompt", "response" ("response_a", "response_b", ...), "context" and "reference" if any.
 
-        Of multiple choice "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first.
+        Of multiple choice "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first. Of a task
+        with an open answer its own inputs; the rating is the answer that the draws agree with most.
 
         ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each;
         responses that are compared are asked in every order. An item's field "criterion" names what to rate; without
@@ -187,7 +189,7 @@ class Judge:
         if count < 1:
             raise ConfigError(f"{count} draws: give at least 1.")
         applies = fitted is not None and count == fitted.draws and not fast
-        if not applies and not fast:
+        if not applies and not fast and self.task.levels:
             self._say_uncalibrated(count)
         return Plan(
             draws=count,
@@ -208,6 +210,9 @@ class Judge:
             RunError: the engine failed everything it was asked.
         """
         drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task, tick)
+        if isinstance(self.task, Open):
+            reward = self.task.reward
+            return [answer(case, [drawn[prompt] for prompt in case.prompts], plan, reward) for case in cases]
         marginals = self.card.marginals
         return [
             verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, marginals[case.criterion])

@@ -16,7 +16,7 @@ from rationem.data import Row, read_choices
 from rationem.data.columns import Columns
 from rationem.errors import ConfigError, DataError
 from rationem.pairs import fields_of as response_fields
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
 
 _OPTIONAL = ("reference", "context")
 _DOTS = '"..."'
@@ -24,7 +24,7 @@ _DOTS = '"..."'
 CHOICE = ("prompt", "choices")
 
 
-def needed_of(task: JudgeTask) -> tuple[str, ...]:
+def needed_of(task: AnyTask) -> tuple[str, ...]:
     """Return the names of the inputs that an item must have."""
     return CHOICE if task.choice else task.inputs
 
@@ -75,6 +75,8 @@ def _check_item(number: int, item: object, call: str) -> None:
 
 def trained(columns: Columns, needed: Sequence[str]) -> dict[str, str | None]:
     """Return field -> its column in the training files, None where it had none of its own."""
+    if columns.inputs:
+        return dict((*columns.inputs, *columns.optional))
     if tuple(needed) == CHOICE:
         return {"prompt": columns.prompt, "choices": columns.choices, "context": columns.context}
     responses: dict[str, str | None] = {"response": columns.response}

@@ -10,7 +10,7 @@ from rationem.card import Card
 from rationem.elide import elide, longest_response
 from rationem.errors import ConfigError, DataError, closest
 from rationem.pairs import turned
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
 from rationem.types import Engine, Example, Fields, Prompt
 
 
@@ -35,7 +35,7 @@ class Case:
     offered: tuple[bool, ...] | None = None
 
 
-def chosen(task: JudgeTask, names: Sequence[str] | None) -> tuple[str, ...]:
+def chosen(task: AnyTask, names: Sequence[str] | None) -> tuple[str, ...]:
     """Return the criteria to rate: the named ones, or all of the judge's.
 
     Raises:
@@ -53,7 +53,7 @@ def chosen(task: JudgeTask, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: JudgeTask, engine: Engine) -> list[Case]:
+def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: AnyTask, engine: Engine) -> list[Case]:
     """Return one case per criterion of an item, prompts that fit the judge included.
 
     Raises:
@@ -71,7 +71,7 @@ def unusable(criteria: Sequence[str], problem: str) -> list[Case]:
     return [Case(criterion, (), problem) for criterion in criteria]
 
 
-def read(item: Mapping[str, str], task: JudgeTask) -> dict[str, str]:
+def read(item: Mapping[str, str], task: AnyTask) -> dict[str, str]:
     """Return the inputs of an item and nothing else of it; optional ones that are empty are left out.
 
     Raises:
@@ -108,11 +108,12 @@ def _check(name: str, text: object, needed: Sequence[str]) -> None:
         raise ValueError(f"the {name} holds half a character (a surrogate) at {error.start}") from error
 
 
-def _case(fields: Fields, criterion: str, card: Card, task: JudgeTask, engine: Engine) -> Case:
-    example = Example("", {**fields, "criterion": criterion} if criterion else fields, task.levels[0], "")
+def _case(fields: Fields, criterion: str, card: Card, task: AnyTask, engine: Engine) -> Case:
+    example = Example("", {**fields, "criterion": criterion} if criterion else fields, (*task.levels, "")[0], "")
     if card.elide:
         example = _shortened(example, card.max_prompt_tokens, task, engine)
-    prompts = [task.prompt(turned(example, task.scale, turn).fields) for turn in range(task.orders)]
+    turns = range(1, task.orders)
+    prompts = [task.prompt(x.fields) for x in (example, *(turned(example, task.scale, turn) for turn in turns))]
     longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
     if longest <= card.max_prompt_tokens:
         offered = choices.offered(example.fields, task.levels)
@@ -121,7 +122,7 @@ def _case(fields: Fields, criterion: str, card: Card, task: JudgeTask, engine: E
     return Case(criterion, (), problem, too_long=True)
 
 
-def _shortened(example: Example, limit: int, task: JudgeTask, engine: Engine) -> Example:
+def _shortened(example: Example, limit: int, task: AnyTask, engine: Engine) -> Example:
     """Shorten as in training, where room was left for the hint: the judge then sees the texts that it learned from."""
 
     def length(x: Example) -> int:

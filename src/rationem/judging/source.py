@@ -16,7 +16,10 @@ from rationem.data.presets import named
 from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask, from_description
+from rationem.tasks.answer import AnswerTask
+from rationem.tasks.open import Open
+from rationem.tasks.own import OwnTask
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,33 +86,35 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         if given:
             raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
         return Reading(named(preset).columns, named(preset))
-    trained = _trained(card, source.paths)
+    task = from_description(card.task)
+    trained = _trained(card, source.paths, task)
     if card.preset is not None and not given:
         (first,) = islice(_rows(source.path), 1)
         if named(card.preset).can_be_judged(first.cells):
             return Reading(trained, named(card.preset))
-    columns = data.Columns.from_dict(
-        {
-            **trained.to_dict(),
-            **_found(source, trained, given, JudgeTask.from_description(card.task)),
-            **given,
-            "subject": None,
-        }
-    )
-    optional = ((role, name) for role in ("reference", "context") if (name := getattr(columns, role)) is not None)
+    if isinstance(task, Open):
+        columns = _open(source, trained, given, task)
+    else:
+        found = _found(source, trained, given, task)
+        columns = data.Columns.from_dict({**trained.to_dict(), **found, **given, "subject": None})
+    more = () if columns.inputs else ("reference", "context")
+    optional = ((role, name) for role in more if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.asks(source.paths), *optional):
         if name not in source.paths:
             raise DataError(
                 f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "
-                f"are {list(source.paths)}. Name the one that holds the {role}: --{role}-col NAME."
+                f"are {list(source.paths)}. Name the one that holds the {role}: {data.flag_of(role)}."
             )
     return Reading(columns, None)
 
 
-def _trained(card: Card, names: Collection[str]) -> data.Columns:
+def _trained(card: Card, names: Collection[str], task: AnyTask) -> data.Columns:
     """Return the columns of the training files; the embedded world has none, then they are guessed."""
     if card.columns is not None:
         return data.Columns.from_dict(card.columns)
+    if isinstance(task, Open):
+        inputs, optional = (tuple((name, name) for name in names) for names in (task.inputs, task.optional))
+        return data.Columns(rating="answer", inputs=inputs, optional=optional)
     columns, guessed = data.guess(names)
     told = ", ".join(f"the {role} from {name!r}" for role, name in guessed.items() if role != "rating")
     if told:
@@ -117,8 +122,23 @@ def _trained(card: Card, names: Collection[str]) -> data.Columns:
     return columns
 
 
-def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: JudgeTask) -> dict[str, str]:
-    """Return role -> column where the file calls it otherwise than the training files did, and say so."""
+def _open(source: Source, trained: data.Columns, given: Mapping[str, str], task: AnswerTask | OwnTask) -> data.Columns:
+    """Return the columns of a task with an open answer: as named, else as the file seems to call them."""
+    unknown = sorted(set(given) - {*task.inputs, *task.optional})
+    if unknown:
+        known = [*task.inputs, *task.optional]
+        raise ConfigError(
+            f"The task {task.name!r} has no input {unknown[0]!r}.{closest(unknown[0], known)} It has {known}."
+        )
+    found = {**_matched(source, trained, given, task), **given}
+    names = naming.trained(trained, task.inputs)
+    inputs = tuple((field, found.get(field) or names.get(field) or field) for field in task.inputs)
+    optional = tuple((field, found[field]) for field in task.optional if field in found)
+    return data.Columns(rating=trained.rating, inputs=inputs, optional=optional)
+
+
+def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], task: AnyTask) -> dict[str, str]:
+    """Return field -> column of what the user did not name; say where the file calls it otherwise than in training."""
     names = naming.trained(columns, naming.needed_of(task))
     if columns.choices is not None and columns.choice_columns(source.paths) != (columns.choices,):
         names.pop("choices")  # a column each: those of training, or those that are named
@@ -135,6 +155,12 @@ def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task
             for field, name in other.items()
         )
         progress.say(f"Reading {', '.join(told)}.")
+    return found
+
+
+def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: AnyTask) -> dict[str, str]:
+    """Return role -> column where the file calls it otherwise than the training files did, and say so."""
+    found, names = _matched(source, columns, given, task), naming.trained(columns, naming.needed_of(task))
     roles = {field: name for field, name in found.items() if _role(field) == field}
     several = [found[field] for field in names if field in found and field not in roles]
     return roles | ({"response": _together(source, several)} if len(several) == task.orders > 1 else {})
@@ -154,8 +180,13 @@ def _together(source: Source, names: Sequence[str]) -> str:
     return ",".join(names)
 
 
-def check_inputs(read: Reading, names: Collection[str], task: JudgeTask) -> None:
+def check_inputs(read: Reading, names: Collection[str], task: AnyTask) -> None:
     """Raise ConfigError where what is read is of another task: one response, several to compare, or choices."""
+    if task.scale.is_open != bool(read.columns.inputs):
+        wanted = "answers openly" if task.scale.is_open else "rates or chooses"
+        raise ConfigError(f"This run's task {task.name!r} {wanted}; what is read is of another task. Name columns.")
+    if task.scale.is_open:
+        return
     if task.choice != (read.columns.choices is not None):
         wanted = "answers multiple choice" if task.choice else "rates responses"
         read_from = f"the preset {read.preset.name}" if read.preset else "these columns"

@@ -12,14 +12,14 @@ from pathlib import Path
 
 from rationem.errors import ConfigError, DataError
 from rationem.judging.verdicts import Rating
-from rationem.tasks.judge import JudgeTask
+from rationem.tasks import AnyTask
 
 #: Goes before every added column where one of them is a column of the input already.
 CLASH = "judge_"
 
 #: A cell that begins so is run as a formula by spreadsheets.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-_WORDS = ("rationale", "problem")
+_WORDS = ("answer", "rationale", "problem")
 _DIGITS = 6
 
 
@@ -54,7 +54,7 @@ class Layout:
         return frozenset(name for columns in self.added for name, kind in columns if kind in _WORDS)
 
 
-def layout(given: Sequence[str], task: JudgeTask, criteria: Sequence[str], *, fast: bool) -> Layout:
+def layout(given: Sequence[str], task: AnyTask, criteria: Sequence[str], *, fast: bool) -> Layout:
     """Return the output's columns; with several criteria the added ones begin with ``<criterion>_``.
 
     Raises:
@@ -73,7 +73,10 @@ def layout(given: Sequence[str], task: JudgeTask, criteria: Sequence[str], *, fa
     return Layout(tuple(given), tuple(tuple((f"{front}{prefix}{kind}", kind) for kind in kinds) for prefix in prefixes))
 
 
-def _kinds(task: JudgeTask, *, fast: bool) -> tuple[str, ...]:
+def _kinds(task: AnyTask, *, fast: bool) -> tuple[str, ...]:
+    if task.scale.is_open:
+        agreement = () if fast else ("agreement",)
+        return ("answer", *agreement, "rationale", "status", "draws", "unparsed_draws", "problem")
     expected = ("expected_rating",) if task.scale.ordered else ()
     probabilities = () if fast else (*expected, *(f"p_{level}" for level in task.levels), "entropy")
     pair = ("consistent",) if task.pair else ()
@@ -83,6 +86,8 @@ def _kinds(task: JudgeTask, *, fast: bool) -> tuple[str, ...]:
 def _values(rating: Rating, kinds: Sequence[str]) -> list[object]:
     known: dict[str, object] = {
         "rating": rating.rating,
+        "answer": rating.rating,
+        "agreement": _rounded(rating.agreement),
         "expected_rating": _rounded(rating.expected),
         "entropy": _rounded(rating.entropy),
         "rationale": rating.rationale,

@@ -12,7 +12,8 @@ from rationem.scale import Scale
 
 _STATUSES = {
     Status.RATED: "rated",
-    Status.UNPARSED: "unparsed (no rationale names a level)",
+    Status.ANSWERED: "answered",
+    Status.UNPARSED: "unparsed (no rationale names {what})",
     Status.INCONSISTENT: "inconsistent (each order says something else)",
     Status.TOO_LONG: "too long for the judge",
     Status.UNUSABLE: "unusable (the column problem says why)",
@@ -72,21 +73,28 @@ class Count:
 
     def sentence(self, scale: Scale) -> str:
         """Return the counts as one line."""
-        parts = [f"{self.statuses[status]} {_STATUSES[status]}" for status in Status if _shown(self, status)]
+        first = Status.ANSWERED if scale.is_open else Status.RATED
+        what = "an answer" if scale.is_open else "a level"
+        shown = [one for one in Status if one is first or self.statuses[one]]
+        parts = [f"{self.statuses[one]} {_STATUSES[one].format(what=what)}" for one in shown]
         parts += [f"{many(self.elided, 'item')} with shortened responses"] if self.elided else []
-        parts += [self._draws()] if self.draws else []
+        parts += [self._draws(what)] if self.draws else []
         agree = f"{self.consistent} of {many(self.compared, 'comparison')}"
         parts += [f"all orders agree on {agree}"] if self.compared else []
-        parts += ["ratings: " + ", ".join(f"{level} ({self.levels[level]})" for level in scale.levels)]
+        parts += [self._levels(scale)]
         parts += [f"mean expected rating {self.expected / self.with_expected:.3f}"] if self.with_expected else []
         return "; ".join(parts)
 
-    def _draws(self) -> str:
+    def _levels(self, scale: Scale) -> str:
+        if scale.is_open:
+            return many(len(self.levels), "different answer")
+        return "ratings: " + ", ".join(f"{level} ({self.levels[level]})" for level in scale.levels)
+
+    def _draws(self, what: str) -> str:
         if not self.unparsed:
-            return "every rationale names a level"
-        return (
-            f"{self.unparsed} of {many(self.draws, 'rationale')} {'names' if self.unparsed == 1 else 'name'} no level"
-        )
+            return f"every rationale names {what}"
+        verb = "names" if self.unparsed == 1 else "name"
+        return f"{self.unparsed} of {many(self.draws, 'rationale')} {verb} no {what.split()[1]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +134,3 @@ def many(count: int, thing: str) -> str:
     ('1 row', '0 rows')
     """
     return f"{count} {thing}{'' if count == 1 else 's'}"
-
-
-def _shown(count: Count, status: Status) -> bool:
-    return status is Status.RATED or count.statuses[status] > 0

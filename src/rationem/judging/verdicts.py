@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
@@ -23,13 +23,14 @@ _EVEN = 1e-9
 
 
 class Status(StrEnum):
-    """What became of one item and criterion.
+    """What became of one item and criterion; ``ANSWERED`` is said of open answers.
 
     ``UNPARSED``: not one draw named a level on offer. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders
     of a comparison say different things. ``UNUSABLE``: the item itself is empty or no text; it was not asked.
     """
 
     RATED = "rated"
+    ANSWERED = "answered"
     UNPARSED = "unparsed"
     INCONSISTENT = "inconsistent"
     TOO_LONG = "too_long"
@@ -44,7 +45,8 @@ class Rating:
         criterion: what was rated, "" where the judge has one criterion without a name.
         status: why there is a rating, or none.
         rating: the most probable level; where two levels are exactly as probable that differ in who is best, the tie,
-            if there is one; None unless ``status`` is "rated".
+            if there is one. Of an open answer the one that the draws agree with most. None unless ``status`` is
+            "rated" or "answered".
         expected: sum over levels of p times the level's value, in the units of the scale; None without probabilities
             or without an order.
         probabilities: level -> p~(level | x), calibrated where the judge is; None without a rating and when fast.
@@ -54,6 +56,7 @@ class Rating:
         draws: rationales drawn; of a comparison over every order.
         unparsed: of these, how many named no level on offer.
         consistent: whether all orders say the same; None where one says nothing, and without a comparison.
+        agreement: of an open answer, how much the draws agree with it: their mean reward beside it, 1 for all the same.
         problem: what is wrong with the item, or was done to it, in words.
         elided: characters left out of the responses to make the prompt fit.
     """
@@ -68,6 +71,7 @@ class Rating:
     draws: int = 0
     unparsed: int = 0
     consistent: bool | None = None
+    agreement: float | None = None
     problem: str = ""
     elided: int = 0
 
@@ -111,6 +115,30 @@ def verdict(
         rationale=_rationale(rating, said, orders, scale),
         consistent=_consistent(tables, said),
         problem="; ".join(filter(None, (nothing.problem, note))),
+    )
+
+
+def answer(case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, reward: Callable[[str, str], float]) -> Rating:
+    """Return the answer of a case whose task has no levels; arguments as of :func:`verdict`.
+
+    Args:
+        reward: r(y_hat, y*), by which answers agree.
+    """
+    if not case.prompts:
+        status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
+        return Rating(case.criterion, status, problem=case.problem)
+    (draws,) = orders
+    nothing = _unparsed(case, draws, plan.draws)
+    said, agreement = evidence.consensus([drawn.said for drawn in draws], reward) if draws else (None, 0.0)
+    if said is None:
+        return nothing
+    rationale = next(drawn.rationale for drawn in draws if drawn.said == said)
+    return replace(
+        nothing,
+        status=Status.ANSWERED,
+        rating=said,
+        rationale=rationale,
+        agreement=None if plan.fast else agreement,
     )
 
 

@@ -89,7 +89,7 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
         raise ConfigError(
             f"The task {description['name']!r} is a program, class {description['own']} of a file with sha256 "
             f"{description['sha256'][:12]}..., which is not run because a run directory mentions it. Name it: "
-            f"--task my_task.py:{description['own']}"
+            f"--own-task my_task.py:{description['own']}"
         )
     return known
 
