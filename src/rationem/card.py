@@ -49,17 +49,17 @@ class Card:
     """What ``rationem.json`` holds.
 
     Args:
-        task: ``JudgeTask.describe()``.
+        task: the task's ``describe()``.
         columns: the columns of the training files by role, None for the embedded world's.
         preset: the published set that was recognised or named, or None.
         marginals: criterion ("" where it has no name) -> its training marginal over the levels, which an unparsed draw
-            contributes.
+            contributes; empty where answers are open.
         draws: rationales per item in the run's evaluation.
         max_prompt_tokens: longer prompts are not judged.
         max_new_tokens: the length cut of a completion.
         elide: whether over-long responses are shortened instead.
         seed: the run's seed.
-        calibration: None where there was no validation set.
+        calibration: None where there was no validation set, or answers are open.
         doubts: sentences why this judge should not be used yet; see the run's report.
     """
 

@@ -9,6 +9,9 @@ _ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group",
 #: Of multiple choice: role -> what it is called.
 _OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
 
+#: The same of open answers; what is read has the names of its fields.
+_OF_OPEN = {"rating": "answer"}
+
 #: Note -> (what is said of one, of several).
 _COUNTED = {
     "skipped": (
@@ -83,10 +86,19 @@ def _columns(notes: Mapping[str, Any]) -> Iterator[str]:
         others = [role for role in roles if role not in ("prompt", "response", "rating")]
         roles = ["prompt", *(role for role in _OF_CHOICE if columns.get(role)), *others]
     called = _OF_CHOICE if columns.get("choices") else {}
+    if columns.get("inputs"):
+        others = [role for role in ("rating", "id", "group", "weight") if columns.get(role)]
+        read = [f"{field} from {_shown(column)}" for field, column in (*columns["inputs"], *columns["optional"])]
+        named = [*read, *(f"{_OF_OPEN.get(role, role)} from {_shown(columns[role])}" for role in others)]
+        yield f"Columns: {', '.join(named)}{_guessed(guessed)}."
+        return
     named = [f"{called.get(role, role)} from {_shown(columns[role])}" for role in roles]
     named += [f"criterion {_shown(name)} from {_shown(column)}" for name, column in columns.get("criteria") or ()]
-    guesses = f" (guessed by name: {' and '.join(guessed)})" if guessed else ""
-    yield f"Columns: {', '.join(named)}{guesses}."
+    yield f"Columns: {', '.join(named)}{_guessed(guessed)}."
+
+
+def _guessed(guessed: Mapping[str, str]) -> str:
+    return f" (guessed by name: {' and '.join(guessed)})" if guessed else ""
 
 
 def _shown(name: str) -> str:

@@ -1,4 +1,4 @@
-"""The model card: what a judge is, how it was made, and how good it is beside what it must be compared with.
+"""The model card: what a model is, how it was made, and how good it is beside what it must be compared with.
 
 Every number on it is in the run's ``metrics.json``; no text of an example is.
 """
@@ -16,9 +16,11 @@ from rationem.models import EMBEDDED
 from rationem.report import doubts, sections
 from rationem.report.reading import reading
 from rationem.report.tables import table
+from rationem.report.words import is_open, words
 from rationem.scale import MARKER
 from rationem.sharing.escape import escaped, fenced, literal
 from rationem.sharing.origin import Base
+from rationem.tasks import AnyTask, from_description
 from rationem.tasks.judge import JudgeTask
 
 #: Settings that are told, in this order; of the others some name files and machines.
@@ -63,10 +65,11 @@ class Facts:
 
 def page(facts: Facts) -> str:
     """Return the model card, front matter and Markdown."""
-    task = JudgeTask.from_description(facts.card.task)
+    task = from_description(facts.card.task)
+    named = facts.name.split("/")[-1] if facts.name else "A judge" if task.levels else "A model that reasons"
     parts = [
         f"---\n{_front(facts)}\n---",
-        f"# {literal(facts.name.split('/')[-1]) if facts.name else 'A judge'}",
+        f"# {literal(named)}",
         *_what(facts, task),
         *_use(facts, task),
         *_data(facts, task),
@@ -81,7 +84,8 @@ def page(facts: Facts) -> str:
 def _front(facts: Facts) -> str:
     from huggingface_hub import ModelCardData
 
-    tags = ["rationem", "llm-as-a-judge", *(["lora"] if facts.adapter else [])]
+    kind = "llm-as-a-judge" if words(facts.summary).who == "judge" else "reasoning"
+    tags = ["rationem", kind, *(["lora"] if facts.adapter else [])]
     data = ModelCardData(
         library_name="peft" if facts.adapter else "transformers",
         # The hub refuses a value that is none of its models, and takes a plain name for another one of that name.
@@ -92,7 +96,13 @@ def _front(facts: Facts) -> str:
     return str(data.to_yaml())
 
 
-def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
+def _does(task: AnyTask) -> str:
+    """Return what the model reads, says, and learned from."""
+    if not isinstance(task, JudgeTask):
+        return (
+            f"A model that answers: it reads {' and '.join(map(literal, task.inputs))}. It writes a rationale, and "
+            f"then its answer on a line of its own, {literal(task.marker)} ANSWER. It was trained from answers alone"
+        )
     reads = "a response and rates it"
     if task.pair:
         better = "better, and by how much" if task.scale.ordered else "better" if task.orders == 2 else "best"
@@ -101,13 +111,19 @@ def _what(facts: Facts, task: JudgeTask) -> Iterator[str]:
     if task.choice:
         reads = "a question with lettered choices and says which is right"
         people = "a letter. It was trained from answers alone"
+    return (
+        f"A {'model that chooses' if task.choice else 'judge'}: it reads {reads}. It writes a rationale, and then its "
+        f"verdict on a line of its own, `{MARKER} LEVEL`, {people}"
+    )
+
+
+def _what(facts: Facts, task: AnyTask) -> Iterator[str]:
     form = (
         "a LoRA adapter" if facts.adapter else "a LoRA adapter, merged into its base" if facts.merged else "all weights"
     )
     yield (
-        f"A judge: it reads {reads}. It writes a rationale, and then its verdict on a line of its own, "
-        f"`{MARKER} LEVEL`, {people}, without rationales, by filtered "
-        f"expectation-maximization ({_PAPER}) with rationem {facts.version}. These are {form}."
+        f"{_does(task)}, without rationales, by filtered expectation-maximization ({_PAPER}) with rationem "
+        f"{facts.version}. These are {form}."
     )
     if facts.summary["best_iteration"] == 0:
         yield "**No iteration of its training was better than none: these are the weights that it began with.**"
@@ -126,39 +142,47 @@ def _base(facts: Facts) -> str:
         return f"{name}, the small model that comes with rationem to try it out. It cannot read."
     origin = facts.summary["refit"]
     again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
-    return f"{name}, a local directory of whoever trained this judge; the hub does not have it by this name.{again}"
+    return f"{name}, a local directory of whoever trained this model; the hub does not have it by this name.{again}"
 
 
-def _use(facts: Facts, task: JudgeTask) -> Iterator[str]:
+def _use(facts: Facts, task: AnyTask) -> Iterator[str]:
     yield "## Use"
     item = ", ".join(f'"{field}": "..."' for field in _fields(facts.card, task))
-    yield "With rationem, which asks as in training, averages over several rationales and calibrates:"
+    asks, told = "averages over several rationales and calibrates", "rating.rating, rating.probabilities"
+    if not task.levels:
+        asks = "gives the answer that several draws agree with most"
+        told = "rating.rating, rating.agreement"
+    yield f"With rationem, which asks as in training and {asks}:"
     yield fenced(
         "from huggingface_hub import snapshot_download\n"
         "from rationem import Judge\n\n"
         f'judge = Judge.load(snapshot_download("{_name(facts)}"))\n'
         f"rating = judge.rate([{{{item}}}])[0]\n"
-        "print(rating.rating, rating.probabilities, rating.rationale)",
+        f"print({told}, rating.rationale)",
         "python",
     )
-    yield f"Without it, by {'peft' if facts.adapter else 'transformers'} alone: one rationale and its verdict."
+    alone, said = "peft" if facts.adapter else "transformers", "verdict" if task.levels else "answer"
+    yield f"Without it, by {alone} alone: one rationale and its {said}."
     yield fenced(_snippet(facts), "python")
     yield "The prompt, with the names in capitals replaced by the item's texts:"
     yield fenced(task.prompt({name: name.upper() for name in _fields(facts.card, task)} | _criterion(task)).text)
-    if len(task.criteria) > 1:
+    if isinstance(task, JudgeTask) and len(task.criteria) > 1:
         yield (
             f"This one asks for {literal(task.criteria[0].name)}; for another criterion its name and its words, which "
             "are below, stand in their place."
         )
 
 
-def _fields(card: Card, task: JudgeTask) -> list[str]:
+def _fields(card: Card, task: AnyTask) -> list[str]:
     columns = card.columns or {}
+    if not isinstance(task, JudgeTask):
+        return [*task.inputs, *(name for name, _ in columns.get("optional") or ())]
     return [*task.inputs, *(name for name in ("context", "reference") if columns.get(name))]
 
 
-def _criterion(task: JudgeTask) -> dict[str, str]:
-    return {"criterion": task.criteria[0].name} if task.criteria[0].name else {}
+def _criterion(task: AnyTask) -> dict[str, str]:
+    named = isinstance(task, JudgeTask) and task.criteria[0].name
+    return {"criterion": named} if named else {}
 
 
 def _snippet(facts: Facts) -> str:
@@ -195,7 +219,7 @@ def _name(facts: Facts) -> str:
     return facts.name or "OWNER/NAME"
 
 
-def _data(facts: Facts, task: JudgeTask) -> Iterator[str]:
+def _data(facts: Facts, task: AnyTask) -> Iterator[str]:
     summary = facts.summary
     yield "## Data"
     if summary["notes"].get("world"):
@@ -206,12 +230,27 @@ def _data(facts: Facts, task: JudgeTask) -> Iterator[str]:
     rows = [[split, str(count), str(summary["groups"][split])] for split, count in summary["examples"].items()]
     yield table(("set", "examples", "groups"), rows)
     told = ["Sets that were cut from one file share no group (such as a prompt)."]
-    told += ["Validation chose the iteration, and fitted the calibration."] if summary["examples"]["validation"] else []
+    if summary["examples"]["validation"]:
+        fitted = ", and fitted the calibration" if task.levels else ""
+        told.append(f"Validation chose the iteration{fitted}.")
     yield " ".join(told)
     yield from sections.raters(escaped(summary))
+    if not isinstance(task, JudgeTask):
+        yield from _answers(facts)
+        return
     order = "from worst to best" if task.scale.ordered else "without an order"
     yield f"Levels, {order}: {', '.join(map(literal, task.scale.levels))}."
     yield from _described(task)
+
+
+def _answers(facts: Facts) -> Iterator[str]:
+    """Yield what an answer is, and what it is worth."""
+    kind = str(facts.card.task.get("answer", "text"))
+    pattern = literal(kind.removeprefix("pattern:"))
+    read = {"number": "a number", "text": "a line of text"}.get(kind, f"what the pattern {pattern} reads")
+    if "own" in facts.card.task:
+        read = f"what {literal(facts.card.task['own'])}, a class of whoever trained this model, reads"
+    yield f"Answers: {read}. Reward: {literal(facts.card.task['reward'])}."
 
 
 def _described(task: JudgeTask) -> Iterator[str]:
@@ -246,7 +285,7 @@ def _scores(facts: Facts) -> Iterator[str]:
     split = "test" if facts.summary["examples"]["test"] else "validation"
     yield "## Scores"
     if split not in summary["baselines"]:
-        yield "There was no validation and no test set: nothing says how well this judge does."
+        yield "There was no validation and no test set: nothing says how well this model does."
         return
     if split == "validation":
         yield "**There was no test set. These are on the validation set, which chose the iteration: they flatter.**"
@@ -256,24 +295,32 @@ def _scores(facts: Facts) -> Iterator[str]:
     yield sections.explained(summary, split)
     for part in (*sections.pairs(summary, split), *sections.criteria(summary, split), *sections.calibration(summary)):
         yield f"#{part}" if part.startswith("## ") else part
-    if not facts.summary["calibration"]:
+    if not facts.summary["calibration"] and not is_open(facts.summary):
         yield "There is no calibration: there was no validation set to fit one on."
 
 
 def _limits(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield "## Limits"
+    opened = is_open(summary)
+    asked = "answered" if opened else "judged"
     shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     found = [
         *doubts(summary),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
         *(["The embedded model cannot read: its verdicts say nothing."] if facts.base.name in EMBEDDED else []),
-        "It rates as the people of its data did, their errors and tastes included. On other kinds of items, other "
-        "languages and other scales nothing is known.",
-        "A rationale is what the model says on its way to a verdict; that it is the reason is not shown.",
+        (
+            "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
+            "languages nothing is known."
+            if opened
+            else "It rates as the people of its data did, their errors and tastes included. On other kinds of items, "
+            "other languages and other scales nothing is known."
+        ),
+        f"A rationale is what the model says on its way to {'an answer' if opened else 'a verdict'}; that it is the "
+        "reason is not shown.",
         f"Prompts of more than {facts.card.max_prompt_tokens} tokens were "
-        f"{'shortened' if facts.card.elide else 'neither trained on nor judged'}.",
+        f"{'shortened' if facts.card.elide else f'neither trained on nor {asked}'}.",
         *([_MERGED] if facts.merged else []),
     ]
     yield "\n".join(f"- {sentence}" for sentence in found)
@@ -281,9 +328,14 @@ def _limits(facts: Facts) -> Iterator[str]:
 
 def _again(facts: Facts) -> Iterator[str]:
     yield "## Numbers again"
+    how = (
+        "how the model must be asked: the wording, what an answer is, and what it is worth."
+        if is_open(facts.summary)
+        else "how the judge must be asked: the wording, the levels, the marginals and the calibration, which holds for "
+        "these weights and this wording alone."
+    )
     yield (
         "Every number on this page is in `metrics.json` of the run directory, and `rationem report RUN` computes it "
         "again from the run's ledger. That directory holds the texts and labels of the data and is not part of this "
-        "repository; who trained this judge has it. `rationem.json` is how the judge must be asked: the wording, the "
-        "levels, the marginals and the calibration, which holds for these weights and this wording alone."
+        f"repository; who trained this model has it. `rationem.json` is {how}"
     )

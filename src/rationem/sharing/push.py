@@ -98,7 +98,7 @@ def _commit(api: object, name: str, directory: Path, revision: str | None) -> No
             *(CommitOperationDelete(old) for old in sorted(stale)),
             *(CommitOperationAdd(one, directory / one) for one in sorted(new)),
         ],
-        commit_message="A judge trained by rationem",
+        commit_message="Trained by rationem",
         revision=revision,
     )
 
