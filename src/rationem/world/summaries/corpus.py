@@ -23,8 +23,9 @@ from rationem.world.training import Row
 
 #: Shares: of comparisons, of hinted texts, of rationales with one fact misread, of copies among the hinted summaries.
 COMPARED, HINTED, MISREAD, COPIED = 0.5, 0.6, 0.02, 0.1
-#: Weights of the loss on a prompt and on its hint; that on a completion is 1.
-PROMPT, HINT = 0.1, 0.3
+#: Weights of the loss on a post, on the rest of the prompt with its hint, on reasons, and on the line of the verdict. The
+#: rest and the verdicts mostly say facts of the post again, which takes longest to learn.
+READ, SHOWN, REASONS, SAID = 0.0, 1.0, 1.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,10 +79,12 @@ def batches(coder: Any, size: int, seed: int) -> Iterator[list[Row]]:
         batch = [next(drawn) for _ in range(size)]
         pieces = []
         for one in batch:
-            opened, closed = turn(one.prompt).split(END)
-            pieces += [opened, f"{one.hint}{END}{closed}", f"{one.completion}{END}"]
+            read, line, asked = one.prompt.partition("\n")
+            opened, closed = turn(read).split(END)
+            reasons, _, said = one.completion.rpartition("\n")
+            pieces += [opened, f"{line}{asked}{one.hint}{END}{closed}", reasons, f"{line}{said}{END}"]
         codes = iter([code.ids for code in coder.encode_batch(pieces)])
-        yield [_row([(next(codes), weight) for weight in (PROMPT, HINT, 1.0)]) for _ in batch]
+        yield [_row([(next(codes), weight) for weight in (READ, SHOWN, REASONS, SAID)]) for _ in batch]
 
 
 def _row(pieces: list[tuple[list[int], float]]) -> Row:

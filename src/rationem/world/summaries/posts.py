@@ -15,8 +15,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rationem.types import Fields
-
 TOPICS = ("trip", "party", "job", "storm")
 
 #: Of each kind of fact the wordings, the first of them the one that summaries use.
@@ -113,33 +111,6 @@ def kept(text: str) -> tuple[str, ...]:
     ('cost', 'reason')
     """
     return tuple(_FACTS[fact][0] for fact in _SAID.findall(text) if fact in _FACTS)
-
-
-def faithful(fields: Fields, rationale: str) -> bool | None:
-    """Say whether what a rationale claims is stated is stated; None where it claims nothing that can be checked.
-
-    Of a summary to write the claim is ``keep KINDS; drop KINDS``: together they are what the post states. Of two to
-    compare it is ``A KINDS B KINDS``: what either of them states.
-
-    >>> faithful({"prompt": "trip. well spent five, in rome."}, "keep place; drop cost")
-    True
-    >>> faithful({"prompt": "trip. well spent five, in rome."}, "paid five in rome") is None
-    True
-    """
-    said = read(fields["prompt"])
-    if said is None:
-        return None
-    if "response_a" not in fields:
-        found = re.fullmatch(r"keep (?P<keep>[a-z ]+); drop (?P<drop>[a-z ]+)", rationale.strip())
-        return None if found is None else _same(f"{found['keep']} {found['drop']}".split(), said.facts)
-    compared = re.match(r"A (?P<a>[a-z ]+) B (?P<b>[a-z ]+);", rationale)
-    if compared is None:
-        return None
-    return all(_same(compared[name].split(), kept(fields[f"response_{name}"])) for name in "ab")
-
-
-def _same(claimed: Sequence[str], true: Collection[str]) -> bool:
-    return sorted(claimed) == sorted(true)
 
 
 def pick(rng: np.random.Generator, options: Sequence[str]) -> str:

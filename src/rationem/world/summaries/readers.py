@@ -2,8 +2,8 @@
 
 A reader cares for three of the six kinds of fact, in an order. Of what a post states the two most important to the
 reader are its *gist*. The summary that people preferred states the gist. Of two summaries the reader prefers the one
-that covers more of it: :data:`WEIGHTS`, 2 for the first and 1 for the second. The post's topic says which reader
-applies. The two tasks, and what a good rationale says::
+that covers more of it: :data:`WEIGHTS`, 2 for the first and 1 for the second. The two tasks, and what a good rationale
+says::
 
     write    keep cost reason; drop place who feeling
              Summary: paid five because of rain
@@ -19,12 +19,10 @@ from itertools import combinations, permutations
 import numpy as np
 
 from rationem.scale import Scale
-from rationem.seeds import generator
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
 from rationem.template import Template
-from rationem.types import Example
-from rationem.world.summaries.posts import KINDS, TOPICS, Post, post, summary
+from rationem.world.summaries.posts import KINDS, Post
 
 #: What the most and the second most important fact of a post count.
 WEIGHTS = (2, 1)
@@ -73,27 +71,6 @@ class Reader:
 READERS = tuple(Reader(kinds) for kinds in permutations(KINDS, _CARED))
 
 
-@dataclass(frozen=True, slots=True)
-class Audience:
-    """One or more readers; posts on topic number t are read by reader t modulo their number."""
-
-    readers: tuple[Reader, ...]
-
-    def reader(self, topic: str) -> Reader:
-        """Return who reads posts on a topic."""
-        return self.readers[TOPICS.index(topic) % len(self.readers)]
-
-
-#: One half of the topics is read for the money, the other for how people were.
-DEFAULT_AUDIENCE = Audience((Reader(("cost", "reason", "time")), Reader(("feeling", "who", "cost"))))
-
-
-def audience(seed: int, readers: int = 2) -> Audience:
-    """Return another hidden audience, with as many distinct readers as asked for."""
-    rng = generator(seed, "summaries", "audience")
-    return Audience(tuple(READERS[i] for i in rng.permutation(len(READERS))[:readers]))
-
-
 def candidates(rng: np.random.Generator, said: Post, reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Draw two sets of two facts that a post states, of which the reader prefers one."""
     pairs = list(combinations(said.facts, 2))
@@ -119,38 +96,3 @@ def compared(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str,
 def preferred(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:
     """Return which of two summaries the reader prefers, A or B."""
     return PREFER.levels[int(reader.worth(said, other) > reader.worth(said, one))]
-
-
-def examples(
-    count: int, seed: int, *, start: int = 0, task: str = WRITE.name, audience: Audience = DEFAULT_AUDIENCE
-) -> tuple[Example, ...]:
-    """Return examples ``start`` to ``start + count - 1`` of the world with this seed; each has a post of its own.
-
-    Args:
-        count: how many.
-        seed: the world; example i of a world is the same whichever range asks for it.
-        start: index of the first.
-        task: "summarize" for posts with the summary that people preferred, "judge" for posts with two summaries and
-            the human choice, in one order (``rationem.pairs`` makes the other).
-        audience: whose preferences.
-    """
-    made = {WRITE.name: _to_write, PREFER.name: _to_compare}[task]
-    return tuple(made(index, seed, audience) for index in range(start, start + count))
-
-
-def _to_write(index: int, seed: int, audience: Audience) -> Example:
-    name, said, reader, _ = _read_by(index, seed, audience)
-    return Example(name, {"prompt": said.text}, summary(said, reader.gist(said)), group=name)
-
-
-def _to_compare(index: int, seed: int, audience: Audience) -> Example:
-    name, said, reader, rng = _read_by(index, seed, audience)
-    one, other = (said.stated(kinds) for kinds in candidates(rng, said, reader))
-    fields = {"prompt": said.text, "response_a": summary(said, one), "response_b": summary(said, other)}
-    return Example(name, fields, preferred(said, reader, one, other), group=name)
-
-
-def _read_by(index: int, seed: int, audience: Audience) -> tuple[str, Post, Reader, np.random.Generator]:
-    rng = generator(seed, "summaries", index)
-    said = post(rng)
-    return f"post-{index:06d}", said, audience.reader(said.topic), rng

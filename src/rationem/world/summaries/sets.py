@@ -12,7 +12,8 @@ from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
 from rationem.template import read_template
 from rationem.types import Example, Splits
-from rationem.world.summaries.readers import PREFER, TASKS, WRITE, examples
+from rationem.world.summaries.audiences import examples
+from rationem.world.summaries.readers import PREFER, TASKS, WRITE
 
 NAME = "summaries"
 _VALIDATION, _TEST = 128, 256
