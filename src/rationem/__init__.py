@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import Any
 
 _PUBLIC = {
+    "AnswerTask": "tasks.answer",
     "DIRECT": "schemes",
     "Draft": "types",
     "EMInfo": "em",
@@ -37,6 +38,7 @@ _PUBLIC = {
     "Task": "types",
     "Training": "sft.settings",
     "TransformersEngine": "engines.transformers",
+    "check_task": "tasks.conformance",
     "em_step": "em",
     "fit": "em",
     "start": "launch",
