@@ -18,6 +18,7 @@ from rationem.data.suggest_pair import suggest_pair
 from rationem.errors import ConfigError, DataError
 from rationem.pairs import every_order, is_swapped, original_id, side, swap_level, turn_of, turned, turned_level
 from rationem.prepare import alike, prepare
+from rationem.report import sections
 from rationem.scale import POOLS
 
 # What changes places ------------------------------------------------------------------------------------------------
@@ -347,3 +348,22 @@ def test_orders_are_averaged_in_the_terms_of_the_given_one():
     assert [x.id for x in given] == ["p"]
     assert np.allclose(found.probabilities, [0.6, (0.1 + 0.1 + 0.3) / 3, (0.1 + 0.2 + 0.1) / 3, 0.1])
     assert found.predicted == "A"
+
+
+def test_a_report_tells_the_side_only_of_degrees_and_the_orders_by_their_number():
+    def told(scale, example):
+        examples = every_order([example], scale)
+        flat = (1 / len(scale.levels),) * len(scale.levels)
+        found = metrics.score_pairs([guess(x.id, x.answer, flat) for x in examples], examples, scale).as_dict()
+        test = {"pairs": found}
+        summary = {"scale": {"ordered": scale.ordered}, "iterations": [{"iteration": 0, "test": test}]}
+        return "\n".join(
+            sections.pairs({**summary, "shots": None, "best_iteration": 0, "config": {}, "refit": None}, "test")
+        )
+
+    graded, three_of = told(SEVEN, pair("p", "-2")), told(BEST, three("p", "B"))
+    assert "## Both orders of 1 pairs" in graded
+    assert "| right side | side consistent |" in graded
+    assert "## All 3 orders of 1 comparisons" in three_of
+    assert "the first in one in 3 of the cases" in three_of
+    assert "side" not in three_of

@@ -37,7 +37,8 @@ class Agreement:
         mae: mean absolute difference; without a verdict the largest that the target allows.
         mae_parsed: the same over the pairs with a verdict.
         rmse: root of the mean squared difference, the unparsed as in ``mae``.
-        signed_error_parsed: mean of verdict minus target over the pairs with a verdict; positive is too kind.
+        signed_error_parsed: mean of verdict minus target over the pairs with a verdict; positive is too kind, and of
+            a comparison in degrees too kind to the second response.
         pearson: correlation of the values over the pairs with a verdict: no verdict has no place among them.
         spearman: rank correlation over the same pairs.
         kendall: tau-b over the same pairs.

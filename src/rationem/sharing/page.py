@@ -239,6 +239,7 @@ def _data(facts: Facts, task: AnyTask) -> Iterator[str]:
         yield from _answers(facts)
         return
     order = "from worst to best" if task.scale.ordered else "without an order"
+    order = "from the first response to the second" if task.scale.two_sided else order
     yield f"Levels, {order}: {', '.join(map(literal, task.scale.levels))}."
     yield from _described(task)
 
