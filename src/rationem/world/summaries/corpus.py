@@ -23,8 +23,8 @@ from rationem.world.training import Row
 
 #: Shares: of comparisons, of hinted texts, of rationales with one fact misread, of copies among the hinted summaries.
 COMPARED, HINTED, MISREAD, COPIED = 0.5, 0.6, 0.02, 0.1
-#: Weights of the loss on a post, on the rest of the prompt with its hint, on reasons, and on the verdict's line. What is
-#: shown and what is said are mostly facts of the post told again: that takes longest to learn.
+#: Weights of the loss on a post, on the rest of the prompt with its hint, on reasons, and on the verdict's line. What
+#: is shown and what is said are mostly facts of the post told again: that takes longest to learn.
 READ, SHOWN, REASONS, SAID = 0.0, 1.0, 1.0, 3.0
 
 
