@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import checkpoints
 from rationem import FitConfig, progress
 from rationem.chat import DATE, Chat, Conversation
+from rationem.cli import main
 from rationem.engines.completion import Reader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
@@ -288,3 +289,14 @@ def test_an_answer_alone_cannot_be_trained_behind_an_open_block():
     with pytest.raises(ConfigError, match="inside a thinking block"):
         check_chat(FitConfig(), parse_scheme("direct"), chat("r1"))
     check_chat(FitConfig(thinking="off"), parse_scheme("direct"), chat("qwen3", thinking="off"))
+
+
+def test_what_the_model_sees_is_shown_with_the_system_text(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "say", lambda text: None)
+    model = checkpoints.checkpoint(tmp_path / "model", "r1")
+    rows = [{"prompt": f"what is {n} ?", "response": f"{n}", "rating": 1 + n % 5} for n in range(20)]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    asked = [str(tmp_path / "data.jsonl"), "--scale", "1-5", "--model", model, "--system", SYSTEM, "--show", "1"]
+    assert main(["prompt", *asked]) == 0
+    out = capsys.readouterr().out
+    assert out.count(SYSTEM) == out.count("<|assistant|><think>") == 2  # forward and hinted

@@ -26,7 +26,7 @@ DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
     *("id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit", "world_size", "elide"),
     *("skip_unusable", "task", "choices_col", "answer_col", "subject_col", "shuffle_choices", "split_seed"),
-    *("inputs_col", "weight_col"),
+    *("inputs_col", "weight_col", "system", "thinking"),
     *("criterion", "instruction", "rubric", "template", "hint_template", "reward", "shots", "seed"),
 )
 
