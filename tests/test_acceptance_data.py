@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -121,6 +122,22 @@ def test_arc_becomes_three_sets_in_which_the_place_of_the_answer_says_nothing():
     assert len(splits.test) == 1172
     counts = Counter(x.answer for x in splits.test)
     assert all(abs(counts[letter] - 293) < 5 * (1172 * 3 / 16) ** 0.5 for letter in "ABCD")
+
+
+@pytest.mark.parametrize(("name", "rows", "distinct"), [("train", 7473, 866), ("test", 1319, 351)])
+def test_gsm8k_is_read_whole(name, rows, distinct):
+    (path,) = files(f"gsm8k/{name}.jsonl")
+    published = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    skipped = []
+    found = load([path], skipped=skipped)
+    assert (found.preset, found.open, skipped) == ("gsm8k", True, [])
+    assert len(found.examples) == found.notes["rows"] == len(published) == rows
+    assert len({x.answer for x in found.examples}) == distinct
+    for x, row in zip(found.examples, published, strict=True):
+        solution, _, final = row["answer"].rpartition("####")
+        assert dict(x.fields) == {"prompt": row["question"]}
+        assert Fraction(x.answer) == Fraction(final.strip().replace(",", "").replace("$", ""))
+        assert solution.strip() not in x.fields["prompt"]
 
 
 def test_feedbackqa_is_read_whole():

@@ -11,7 +11,7 @@ from rationem.chat import Chat
 from rationem.config import FitConfig
 from rationem.data.suggest import typed
 from rationem.defaults import with_defaults
-from rationem.doctor import columns, cost, labels, leaks, machine, raters, reading, repeats, shots, texts
+from rationem.doctor import columns, cost, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
 from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
 from rationem.doctor.plain import counted, plain
 from rationem.errors import DataError
@@ -20,14 +20,15 @@ from rationem.pairs import fields_of
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
 from rationem.schemes import Scheme, parse_scheme
-from rationem.types import Splits
+from rationem.types import Example, Splits
 
 #: Of the JSON that ``rationem check --json`` prints.
 VERSION = 1
-#: Of the JSON; each is null where the ratings have no scale that fits them.
+#: Of the JSON; each is null where the ratings have no scale that fits them. Where answers are open, those of levels and
+#: raters are null; ``answers`` is null elsewhere.
 SECTIONS = (
     *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
-    *("control", "prompts", "cost"),
+    *("control", "prompts", "cost", "answers"),
 )
 
 
@@ -87,21 +88,29 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     scale, everything = material.task.scale, (*material.known, *material.tested)
     examples = labelled(everything, scale)
     splits, findings = _splits(material)
-    sections: dict[str, Any] = {"data": _described(material, scale), "scale": _scale(material)}
-    sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
+    sections: dict[str, Any] = {**dict.fromkeys(SECTIONS), "data": _described(material, scale)}
+    if scale.is_open:
+        sections["answers"] = opened.answers(_parts(material), material.task)
+        findings += opened.constant(material.known)
+    else:
+        sections["scale"] = _scale(material)
+        sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
     findings += _about_labels(material, splits, scale)
-    sections["sets"] = labels.sets(splits, scale, orders=material.task.orders)
+    sections["sets"] = labels.sets(splits, scale, orders=material.orders)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
-    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // material.task.orders)
+    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // material.orders)
     sections["rows"], found = texts.unusable(material.skipped, material.rows, scale, left_out=config.skip_unusable)
     findings += found
-    sections["repeats"], found = repeats.repeats(examples, _identical(material))
+    sections["repeats"], found = repeats.repeats(examples, _identical(material), several=_several(material))
     findings += found
-    evidence = columns.look(examples, material.inputs, material.unused, scale)
+    if scale.is_open:
+        evidence = opened.look(examples, material.inputs, material.unused)
+    else:
+        evidence = columns.look(examples, material.inputs, material.unused, scale)
     sections["columns"] = [column.as_dict() for column in evidence]
     findings += leaks.leaks(evidence)
-    sections["control"], found = texts.control(everything, asked.chat)
+    sections["control"], found = texts.control(everything, asked.chat, material.task.marker)
     findings += found
     room = texts.Room(asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0, config.elide)
     sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, room)
@@ -122,6 +131,18 @@ def _asked(config: FitConfig) -> _Asked:
     chat = models.chat(config.model, checkpoint, config.conversation)
     config = with_defaults(config, reading.NO_RUN, shape.positions)
     return _Asked(config, chat, shape, machine.measure(config.device, config.threads))
+
+
+def _parts(material: reading.Material) -> dict[str, tuple[Example, ...]]:
+    """Return DATA, and the test set where it is one of its own."""
+    return {"data": material.known} | ({"test": material.tested} if material.tested else {})
+
+
+def _several(material: reading.Material) -> str:
+    """Return how the same inputs can come with two answers: by "raters", by "mistake", or because many are "right"."""
+    if not material.task.scale.is_open:
+        return "raters"
+    return "mistake" if material.task.describe()["reward"] == "exact" else "right"
 
 
 def _identical(material: reading.Material) -> int:
@@ -149,7 +170,7 @@ def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
 
 def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
-    parts = {"data": material.known} | ({"test": material.tested} if material.tested else {})
+    parts = _parts(material)
     known = labelled(material.known, scale)
     baselines = {name: labels.baselines(known, labelled(part, scale), scale) for name, part in parts.items()}
     return (
@@ -164,10 +185,12 @@ def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], d
 
 def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> list[Finding]:
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    sizes = {name: len(part) // material.task.orders for name, part in parts.items()}
-    orders = material.task.orders
+    orders = material.orders
+    sizes = {name: len(part) // orders for name, part in parts.items()}
     units = {1: ("row", "rows"), 2: ("pair, in both orders", "pairs, each in both orders")}
     unit = units.get(orders, (f"comparison, in {orders} orders", f"comparisons, each in {orders} orders"))
+    if scale.is_open:
+        return labels.tiny(sizes, unit)
     return [
         *labels.constant(material.known, scale),
         *labels.tiny(sizes, unit),
@@ -190,8 +213,8 @@ def _suggested(material: reading.Material) -> list[Finding]:
         return []
     scale = material.task.scale
     order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
-    if material.task.pair:
-        columns = [material.inputs[field] for field in fields_of(material.task.orders)]
+    if material.orders > 1:
+        columns = [material.inputs[field] for field in fields_of(material.orders)]
         means = zip((scale.levels[0], scale.levels[-1]) if scale.ordered else scale.levels, columns, strict=False)
         much = " is much better" if scale.ordered else ""
         order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}{much}' for a, b in means)}."

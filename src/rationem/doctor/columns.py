@@ -114,9 +114,7 @@ def look(
         unused: column -> (source of a row -> its cell).
         scale: the levels.
     """
-    seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
-    fields = {name for example in seen for name in example.fields} - {"criterion", SUBJECT, LABELS}
-    order = [name for name in inputs if name in fields] + sorted(fields - set(inputs))
+    seen, order = read_in_order(examples, inputs)
     read = [
         _weigh(inputs.get(field, field), field, [example.fields.get(field, "") for example in seen], seen, scale)
         for field in order
@@ -125,6 +123,13 @@ def look(
         _weigh(column, None, [as_text(cells.get(example.source)) for example in seen], seen, scale)
         for column, cells in unused.items()
     ]
+
+
+def read_in_order(examples: Sequence[Example], inputs: Mapping[str, str]) -> tuple[Sequence[Example], list[str]]:
+    """Return the items that are looked at, evenly spaced, and the fields that they have, in the inputs' order."""
+    seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
+    fields = {name for example in seen for name in example.fields} - {"criterion", SUBJECT, LABELS}
+    return seen, [name for name in inputs if name in fields] + sorted(fields - set(inputs))
 
 
 def as_text(cell: object) -> str:
@@ -154,6 +159,18 @@ def _weigh(column: str, role: str | None, texts: Sequence[str], examples: Sequen
     names = _naming(scale)
     named = [{level for match in names.finditer(text) if (level := scale.level(match[0]))} for text, _ in pairs]
     levels, labels = Counter(level for one in named for level in one), Counter(x.answer for _, x in pairs)
+    return evidence_of(
+        column,
+        role,
+        pairs,
+        is_label=sum(scale.level(text) in (x.answer, *x.ratings) for text, x in pairs) / count,
+        names_label=sum(x.answer in one for one, (_, x) in zip(named, pairs, strict=True)) / count,
+        names_by_chance=sum(levels[level] * labels[level] for level in scale.levels) / count**2,
+    )
+
+
+def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Example]], **shares: float) -> Evidence:
+    """Return the evidence of one column, of (cell, item) of its filled cells and what the cells say of the labels."""
     values = {text.strip() for text, _ in pairs}
     return Evidence(
         column=column,
@@ -161,10 +178,8 @@ def _weigh(column: str, role: str | None, texts: Sequence[str], examples: Sequen
         filled=len(pairs),
         distinct=len(values),
         name_suggests=name_suggests(column),
-        is_label=sum(scale.level(text) in (x.answer, *x.ratings) for text, x in pairs) / count,
-        names_label=sum(x.answer in one for one, (_, x) in zip(named, pairs, strict=True)) / count,
-        names_by_chance=sum(levels[level] * labels[level] for level in scale.levels) / count**2,
         looks_like_id=len(values) == len(pairs) >= _FEW and all(map(_ID.fullmatch, values)),
+        **shares,
         **_repetition(pairs),
     )
 

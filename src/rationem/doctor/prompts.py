@@ -79,7 +79,8 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     else:
         yield f"The prompts as {plain(model)} reads them: through its chat template, decoded from the token ids."
     for seen in shown.prompts:
-        named = f"{seen.kind}, {plain(seen.example.id)}, label {plain(seen.example.answer)}"
+        called = "answer" if task.scale.is_open else "label"
+        named = f"{seen.kind}, {plain(seen.example.id)}, {called} {plain(seen.example.answer)}"
         counted = "" if seen.tokens is None else f", {seen.tokens} tokens"
         yield f"----- {named}{counted} -----"
         yield plain(seen.text, breaks=True)

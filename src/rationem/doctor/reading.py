@@ -15,6 +15,7 @@ from rationem.errors import ConfigError, DataError
 from rationem.pairs import fields_of
 from rationem.prepare import EMBEDDED, alike, columns_of, embedded, labelled, lettered_alike, load, make_task, prepare
 from rationem.rubric import Rubric, read_rubric
+from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask, comparing
 from rationem.types import Example, Splits
 
@@ -53,7 +54,7 @@ class Material:
     """
 
     config: FitConfig
-    task: JudgeTask
+    task: AnyTask
     known: tuple[Example, ...]
     tested: tuple[Example, ...]
     scale_from: str
@@ -64,6 +65,11 @@ class Material:
     loaded: data.Loaded | None = None
     test_loaded: data.Loaded | None = None
     splits: Splits | None = None
+
+    @property
+    def orders(self) -> int:
+        """In how many orders an item is asked."""
+        return self.task.orders if isinstance(self.task, JudgeTask) else 1
 
 
 def read(config: FitConfig) -> Material:
@@ -122,10 +128,11 @@ def describe(material: Material) -> dict[str, Any]:
         "columns_by": _columns_by(material),
         "columns": _named(loaded.columns) if loaded else dict(material.inputs),
         "unused_columns": list(material.unused),
-        "criteria": [criterion.name for criterion in material.task.criteria],
-        "pair": material.task.pair,
-        "candidates": material.task.orders,
-        "choice": material.task.choice,
+        "task": material.task.name,
+        "criteria": [one.name for one in material.task.criteria] if isinstance(material.task, JudgeTask) else [],
+        "pair": material.orders > 1,
+        "candidates": material.orders,
+        "choice": isinstance(material.task, JudgeTask) and material.task.choice,
         "train_rows_by": _rows_by(material),
         "notes": notes,
     }
@@ -186,6 +193,8 @@ def _world(config: FitConfig) -> Material:
 def _inputs(loaded: data.Loaded) -> dict[str, str]:
     """Return field -> column; of a comparison each response."""
     columns = loaded.columns
+    if loaded.open:
+        return dict((*columns.inputs, *columns.optional))
     responses = [name.strip() for name in columns.response.split(",")] if loaded.pair else [columns.response]
     fields = fields_of(loaded.candidates)
     others = {"reference": columns.reference, "context": columns.context}
@@ -201,6 +210,9 @@ def _inputs(loaded: data.Loaded) -> dict[str, str]:
 def _named(columns: data.Columns) -> dict[str, str]:
     """Return role -> column of what is read, a criterion as ``rating of NAME``."""
     told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
+    if columns.inputs:
+        read = {**dict((*columns.inputs, *columns.optional)), "answer": columns.rating}
+        return read | {role: name for role, name in told.items() if role in ("id", "group", "weight")}
     if columns.choices is not None:
         told.pop("response")
         told["answer"] = told.pop("rating")

@@ -13,12 +13,15 @@ from rationem.types import Example
 _MANY = 0.05
 
 
-def repeats(examples: Sequence[Example], ids_repeated: int = 0) -> tuple[dict[str, Any], list[Finding]]:
+def repeats(
+    examples: Sequence[Example], ids_repeated: int = 0, *, several: str = "raters"
+) -> tuple[dict[str, Any], list[Finding]]:
     """Count duplicates and contradictions among examples with identical inputs.
 
     Args:
         examples: all items, test items too.
         ids_repeated: rows that were read once only, because id and content repeat an earlier row.
+        several: how identical inputs can come with two answers: "raters", "mistake", or many can be "right".
 
     Returns:
         ``duplicates`` (items beyond the first of each set of identical inputs and label), ``contradictions`` (sets of
@@ -38,7 +41,7 @@ def repeats(examples: Sequence[Example], ids_repeated: int = 0) -> tuple[dict[st
         "contradicting_items": sum(map(len, against)),
         "first_contradictions": [[_place(example) for example in several[:SHOWN]] for several in against[:SHOWN]],
     }
-    return section, [*_duplicates(sets, duplicates, len(examples)), *_contradictions(against, len(examples))]
+    return section, [*_duplicates(sets, duplicates, len(examples)), *_contradictions(against, len(examples), several)]
 
 
 def _duplicates(sets: Sequence[Sequence[Example]], count: int, total: int) -> list[Finding]:
@@ -50,17 +53,24 @@ def _duplicates(sets: Sequence[Sequence[Example]], count: int, total: int) -> li
     return [tell("duplicates", text, count, places)]
 
 
-def _contradictions(against: Sequence[Sequence[Example]], total: int) -> list[Finding]:
+def _contradictions(against: Sequence[Sequence[Example]], total: int, several: str) -> list[Finding]:
     if not against:
         return []
     items = sum(map(len, against))
     places = [" but ".join(_told(example) for example in _differing(several)) for several in against]
+    advice = {
+        "raters": "If several people rated the same item, name the column that says who (--rater-col NAME): their "
+        "ratings become one item.",
+        "mistake": "Of two answers to one question one at least is wrong: mend or leave out such rows.",
+        "right": "Each is an answer of its own; a draw is compared with that of its item alone.",
+    }
+    what = "labels" if several == "raters" else "answers"
     text = (
-        f"{counted(len(against), 'set', 'sets')} of identical inputs ({items} of {total} items) with different labels. "
-        "If several people "
-        "rated the same item, name the column that says who (--rater-col NAME): their ratings become one item."
+        f"{counted(len(against), 'set', 'sets')} of identical inputs ({items} of {total} items) with different {what}. "
+        f"{advice[several]}"
     )
-    return [warning("contradictions", text, len(against), places)]
+    tell = note if several == "right" else warning
+    return [tell("contradictions", text, len(against), places)]
 
 
 def _differing(several: Sequence[Example]) -> list[Example]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
+from rationem.doctor import opened
 from rationem.doctor.checkup import Checkup
 from rationem.doctor.findings import Severity
 from rationem.doctor.plain import counted, plain, short
@@ -61,11 +62,16 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "Data", _data(found)
-    yield "Labels (pooled, then single ratings)", _histograms(found)
-    yield "Knowing the labels alone", _baselines(found["baselines"])
-    yield "Raters", [line for name, part in found["raters"].items() for line in _raters(name, part)]
+    if found["answers"] is not None:
+        yield "Answers", opened.shown(found["answers"])
+    else:
+        yield "Labels (pooled, then single ratings)", _histograms(found)
+        yield "Knowing the labels alone", _baselines(found["baselines"])
+        yield "Raters", [line for name, part in found["raters"].items() for line in _raters(name, part)]
     yield "Sets, as a fit makes them", _sets(found["sets"], found["data"]["train_rows_by"])
     yield "Prompts", _prompts(found["prompts"])
+    if found["answers"] is not None:
+        yield "The prompts of the first item", opened.prompts(found["answers"])
     yield "A fit, at most", _cost(found["cost"])
 
 
@@ -79,6 +85,8 @@ def _data(found: Mapping[str, Any]) -> list[str]:
     lines += _table([(f"  {role}", plain(name)) for role, name in data["columns"].items()])
     if data["unused_columns"]:
         lines.append(f"not read: {', '.join(map(short, data['unused_columns']))}")
+    if scale is None:
+        return [*lines, f"task {plain(data['task'])}: open answers", *_unusable(told)]
     count = "two" if data["candidates"] == 2 else str(data["candidates"])
     kind = f"{count} responses are compared" if data["pair"] else "one response is rated"
     kind = "one of several choices is right" if data["choice"] else kind
@@ -89,10 +97,15 @@ def _data(found: Mapping[str, Any]) -> list[str]:
         first, second = (plain(name.strip()) for name in data["columns"]["response"].split(","))
         low, high = plain(scale["levels"][0]), plain(scale["levels"][-1])
         lines.append(f"  so {low} means that {first} is better, {high} that {second} is")
-    if told["unusable"]:
-        lines.append(f"{counted(told['unusable'], 'row', 'rows')} cannot be used:")
-        lines += [f"  {count} x {plain(reason)}" for reason, count in list(told["reasons"].items())[:_REASONS]]
-    return lines
+    return [*lines, *_unusable(told)]
+
+
+def _unusable(told: Mapping[str, Any]) -> list[str]:
+    if not told["unusable"]:
+        return []
+    first = list(told["reasons"].items())[:_REASONS]
+    reasons = [f"  {count} x {plain(reason)}" for reason, count in first]
+    return [f"{counted(told['unusable'], 'row', 'rows')} cannot be used:", *reasons]
 
 
 def _names(sources: Sequence[str]) -> str:

@@ -117,7 +117,9 @@ def lengths(
     return section, sizes, _too_long(parts, longest, room, chat is not None)
 
 
-def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, Any], list[Finding]]:
+def control(
+    examples: Sequence[Example], chat: Chat | None, marker: str = MARKER
+) -> tuple[dict[str, Any], list[Finding]]:
     """Count texts that hold a chat template's tokens, or the marker of the verdict line.
 
     Without a model the usual families' tokens are looked for; with one, its own.
@@ -129,7 +131,7 @@ def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, A
         strings = {match[0] for text in x.fields.values() for match in (pattern.finditer(text) if pattern else ())}
         found.update(strings)
         held += [x] if strings else []
-        marked += [x] if any(MARKER.casefold() in text.casefold() for text in x.fields.values()) else []
+        marked += [x] if any(marker.casefold() in text.casefold() for text in x.fields.values()) else []
     section = {"texts": len(held), "strings": dict(found.most_common()), "verdict_marker": len(marked)}
     findings = []
     if held:
@@ -138,7 +140,7 @@ def control(examples: Sequence[Example], chat: Chat | None) -> tuple[dict[str, A
         told = f"{text} They stay text: rationem encodes them as plain characters."
         findings.append(note("control_strings", told, len(held), _places(held)))
     if marked:
-        text = f"{counted(len(marked), 'item holds', 'items hold')} the verdict marker {MARKER!r} in a text."
+        text = f"{counted(len(marked), 'item holds', 'items hold')} the verdict marker {marker!r} in a text."
         told = f"{text} Only completions are read for it; check that the text does not give a verdict away."
         findings.append(warning("verdict_marker", told, len(marked), _places(marked)))
     return section, findings

@@ -109,8 +109,12 @@ def _table(item: Said, reward: Reward) -> _Table:
     met = {one: reward(one, item.answer) for one in distinct}
     rewards = [0.0 if said is None else met[said] for said in item.answers]
     return _Table(
-        np.array([[float(said == one) for one in distinct] for said in item.answers]).reshape(len(item.answers), len(distinct)),
-        np.array([[reward(other, one) for one in distinct] for other in distinct]).reshape(len(distinct), len(distinct)),
+        np.array([[float(said == one) for one in distinct] for said in item.answers]).reshape(
+            len(item.answers), len(distinct)
+        ),
+        np.array([[reward(other, one) for one in distinct] for other in distinct]).reshape(
+            len(distinct), len(distinct)
+        ),
         np.array([met[one] for one in distinct]),
         rewards,
         sum(one == 1 for one in rewards),
