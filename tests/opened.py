@@ -1,5 +1,7 @@
 """Runs whose answers are open, on the toy's tables: right or wrong, and graded. No model and no torch."""
 
+from dataclasses import replace
+
 import numpy as np
 
 import toy
@@ -89,11 +91,19 @@ def m_step(start, samples, *, iteration, seed, output):
 
 def run(directory, rule="exact", *, odd="", threshold=1.0, scheme=STAR, iterations=2, **config):
     """A whole run; returns its problem, its ledger closed."""
-    from dataclasses import replace
-
     asked = task(rule)
-    problem = toy.problem(directory, scheme, engine=engine_of(asked, odd), draws=6, hinted=4, wrong=4, probed=10, seed=config.get("seed", 0),
-                          m_step=m_step, threshold=threshold)  # fmt: skip
+    problem = toy.problem(
+        directory,
+        scheme,
+        engine=engine_of(asked, odd),
+        draws=6,
+        hinted=4,
+        wrong=4,
+        probed=10,
+        seed=config.get("seed", 0),
+        m_step=m_step,
+        threshold=threshold,
+    )
     data = Splits(examples(20, 0), examples(10, 10_000), examples(16, 20_000))
     ledger = Ledger(directory / "open")
     named = {"scheme": "star", "model": "toy", "seed": 0, "draws": 6, "task": "toy", "threshold": threshold, **config}

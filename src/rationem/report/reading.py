@@ -88,7 +88,8 @@ def _columns(notes: Mapping[str, Any]) -> Iterator[str]:
     called = _OF_CHOICE if columns.get("choices") else {}
     if columns.get("inputs"):
         others = [role for role in ("rating", "id", "group", "weight") if columns.get(role)]
-        read = [f"{field} from {_shown(column)}" for field, column in (*columns["inputs"], *columns["optional"])]
+        fields = (*columns["inputs"], *(columns.get("optional") or ()))
+        read = [f"{name if name.isidentifier() else _shown(name)} from {_shown(column)}" for name, column in fields]
         named = [*read, *(f"{_OF_OPEN.get(role, role)} from {_shown(columns[role])}" for role in others)]
         yield f"Columns: {', '.join(named)}{_guessed(guessed)}."
         return

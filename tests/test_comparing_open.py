@@ -1,0 +1,92 @@
+"""A comparison of arms whose answers are open: numbers per item, the leading one in front, nothing of levels."""
+
+import json
+import re
+from statistics import mean
+
+import pytest
+
+import opened
+from rationem.comparing import page
+from rationem.comparing.figures import figures
+from rationem.comparing.tables import tables
+from rationem.ledger import read_only, read_predictions
+
+
+@pytest.fixture(scope="module", params=["exact", "rouge-l"])
+def done(request, tmp_path_factory):
+    output = tmp_path_factory.mktemp("compared") / "c"
+    design = opened.comparison(output, request.param, threshold=1.0 if request.param == "exact" else 0.3)
+    return output, request.param, design, page.write(output)
+
+
+def predictions(run, k):
+    db = read_only(run)
+    try:
+        return read_predictions(db, k, "test")
+    finally:
+        db.close()
+
+
+def test_every_number_is_the_mean_over_seeds_and_items(done):
+    output, _, design, results = done
+    for arm in results["arms"]:
+        runs = [design.run(output, design[arm["name"]], seed) for seed in (0, 1)]
+        each = [predictions(run, k) for run, k in zip(runs, arm["chosen_iterations"], strict=True)]
+        for name in ("reward", "draw_reward"):
+            by_hand = mean(mean(getattr(one, name) for one in several) for several in each)
+            assert arm["chosen"][name]["value"] == pytest.approx(by_hand, abs=1e-12)
+        accuracy = mean(mean(one.reward == 1 for one in several) for several in each)
+        assert arm["chosen"]["accuracy"]["value"] == pytest.approx(accuracy, abs=1e-12)
+        assert arm["chosen"]["log_likelihood"] is None
+        assert arm["by_label"] == []
+        assert sum(one["count"] for one in arm["reliability"]) == 64
+        for curve in arm["curves"]:
+            assert [point["iteration"] for point in curve] == [0, 1, 2]
+            assert all(point["reward"] is not None and point["log_likelihood"] is None for point in curve)
+
+
+def test_the_difference_is_taken_item_by_item(done):
+    _, _, _, results = done
+    one, other = (arm["chosen"]["reward"] for arm in results["arms"])
+    assert other["difference"]["value"] == pytest.approx(other["value"] - one["value"], abs=1e-12)
+    evidence = results["arms"][1]["chosen"]["evidence"]["difference"]
+    assert evidence["low"] <= evidence["value"] <= evidence["high"]
+    assert 0 < evidence["p"] <= evidence["p_holm"] <= 1
+
+
+def test_what_counts_stands_in_front(done):
+    _, rule, _, results = done
+    first, apart = tables(results)[:2]
+    shown = list(first.head[1:4])
+    if rule == "exact":
+        assert shown == ["accuracy", "reward of one draw", "ECE"]
+        assert "highest accuracy" in page.headline(results)
+    else:
+        assert shown == ["mean reward", "whole reward", "reward of one draw"]
+        assert "highest mean reward" in page.headline(results)
+    assert apart.head[1] == shown[0]
+    assert [row[0] for row in first.rows] == ["most frequent training answer", "base model", "RS(2)", "STaR"]
+    assert first.rows[0][first.head.index("ECE")] == "–"
+
+
+def test_the_figures_are_of_what_there_is(done):
+    _, rule, _, results = done
+    shown = {name.removesuffix("-by-iteration") for name in figures(results) if name.endswith("-by-iteration")}
+    assert shown == {"accuracy" if rule == "exact" else "reward", "draw_reward", "evidence"}
+    assert "acceptance-by-label" not in figures(results)
+    assert "agreement of the draws" in figures(results)["reliability"].label
+
+
+def test_no_page_speaks_of_levels(done):
+    output, _, _, results = done
+    told = (
+        (output / "report.md").read_text() + (output / "table.tex").read_text() + (output / "results.csv").read_text()
+    )
+    assert not re.findall(r"\blevels?\b|\bjudges?\b|verdict|\blabels?\b|kappa|log.likelihood", told)
+    whole = (output / "report.html").read_text()
+    outside = re.sub(r"<(script|style)\b.*?</\1>", "", whole, flags=re.S)
+    assert not re.findall(
+        r"\blevels?\b|\bjudges?\b|\blabels?\b(?!=)|kappa|log-likelihood", re.sub(r"<[^>]+>", " ", outside)
+    )
+    json.dumps(results, allow_nan=False)
