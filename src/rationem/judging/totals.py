@@ -82,7 +82,9 @@ class Count:
         agree = f"{self.consistent} of {many(self.compared, 'comparison')}"
         parts += [f"all orders agree on {agree}"] if self.compared else []
         parts += [self._levels(scale)]
-        parts += [f"mean expected rating {self.expected / self.with_expected:.3f}"] if self.with_expected else []
+        if self.with_expected:
+            mean = round(self.expected / self.with_expected, 3) + 0.0  # and no -0.000
+            parts.append(f"mean expected rating {mean:.3f}")
         return "; ".join(parts)
 
     def _levels(self, scale: Scale) -> str:
