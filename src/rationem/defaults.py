@@ -122,13 +122,16 @@ def with_teacher(config: FitConfig) -> FitConfig:
 
 
 def with_model(config: FitConfig) -> FitConfig:
-    """Return the settings with a model: on embedded data its own.
+    """Return the settings with a model, on embedded data its own; and with that data's own threshold, if it has one.
 
     Raises:
         ConfigError: none is named.
     """
+    own = embedded(config)
+    if own is not None and config.threshold is None:
+        config = config.model_copy(update={"threshold": own.threshold})
     if config.model is not None:
         return config
-    if (own := embedded(config)) is not None:
+    if own is not None:
         return config.model_copy(update={"model": own.model})
     raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")

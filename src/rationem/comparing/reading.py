@@ -34,6 +34,7 @@ class At:
         evidence: validation example -> score of its evidence, nats; empty where it was not measured.
         length: test example -> mean tokens of its completions.
         faithful: test example -> share of its rationales that are true of it, of those that can be checked.
+        hints: what showing the answer does to rationales (``measure.hints``), None where it was not measured.
         exact: means of certified bounds (``measure.bounds``), None where nothing was enumerated.
         spent: iterations, gradient steps, prompt and generated tokens, and the seconds of E- and M-steps.
     """
@@ -42,6 +43,7 @@ class At:
     evidence: Mapping[str, float]
     length: Mapping[str, float]
     faithful: Mapping[str, float]
+    hints: Mapping[str, Any] | None
     exact: Mapping[str, Any] | None
     spent: Mapping[str, float]
 
@@ -132,6 +134,7 @@ def _at(run: Run, k: int) -> At:
         _evidence(run, k),
         _lengths(run.db, k),
         _faithful(run, k),
+        (run.record(k, "evidence") or {}).get("hints"),
         bounds_record(run.db, k),
         _spent(run.db, k),
     )

@@ -119,6 +119,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         "base": {
             **{number: _told(number, one) for number, one in of_base.items()},
             "exact": _exact(by_arm[design.reference], lambda reading: reading.at[0]),
+            "hints": _hints(by_arm[design.reference], lambda reading: reading.at[0]),
         },
         "shots": _shots(run, by_arm[design.reference]),
         "baselines": _baselines(run),
@@ -132,6 +133,10 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
                 "exact": {
                     "chosen": _exact(by_arm[arm.name], lambda reading: reading.at[reading.chosen]),
                     "last": _exact(by_arm[arm.name], lambda reading: reading.at[reading.last]),
+                },
+                "hints": {
+                    "chosen": _hints(by_arm[arm.name], lambda reading: reading.at[reading.chosen]),
+                    "last": _hints(by_arm[arm.name], lambda reading: reading.at[reading.last]),
                 },
                 "beside_humans": _beside_humans(by_arm[arm.name], run),
                 "chosen_iterations": [reading.chosen for reading in by_arm[arm.name]],
@@ -276,6 +281,19 @@ def _exact(several: _Several, at: Callable[[Reading], At]) -> dict[str, Any] | N
         "without_lower": sum(one["without_lower"] for one in found),
         "upper": sum(one["upper"] for one in found) / len(found),
     }
+
+
+def _hints(several: _Several, at: Callable[[Reading], At]) -> dict[str, float | None] | None:
+    """Return what showing the answer does on validation, means over seeds; None where no hinted draw was made."""
+    found = [one.hints for one in map(at, several) if one.hints is not None and one.hints["hinted"]["draws"]]
+    if not found:
+        return None
+    told = {
+        f"{name}_{kind}": _mean_of([one[kind].get(name) for one in found])
+        for kind in ("hinted", "forward")
+        for name in ("said_answer", "copied", "faithful")
+    }
+    return {**told, "wrong_justified": _mean_of([one["wrong_justified"] for one in found])}
 
 
 def _by_label(several: _Several) -> list[dict[str, Any]]:

@@ -34,6 +34,16 @@ COSTS = {
     "prompt_tokens": ("prompt tokens", 0),
     "seconds": ("seconds", 0),
 }
+#: What the hint does, by name in ``results``.
+HINTS = {
+    "said_answer_hinted": "right, shown it",
+    "said_answer_forward": "right, not shown it",
+    "copied_hinted": "answer's words copied, shown it",
+    "copied_forward": "copied, not shown it",
+    "faithful_hinted": "faithful, shown it",
+    "faithful_forward": "faithful, not shown it",
+    "wrong_justified": "wrong hints justified",
+}
 DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -70,6 +80,7 @@ def tables(results: _Results) -> list[Table]:
         Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
         Table("Test set, last weights", f"Of the last iteration. {held}", *_scores(results, "last")),
         Table(f"{against}, last weights", "", *_apart(results, "last")),
+        *_hinted(results),
         Table(
             "What it took",
             "What was drawn for training, and what that took, until the last iteration; seconds of the last process.",
@@ -155,6 +166,17 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
                 cells.append(number((apart or {}).get("p_holm"), 3))
         rows.append((_named(arm), *cells))
     return ("arm", *head), tuple(rows)
+
+
+def _hinted(results: _Results) -> list[Table]:
+    """Return what showing the answer does; nothing where no hinted draw was measured."""
+    named = {"base model": results["base"]["hints"], **{_named(arm): arm["hints"]["last"] for arm in results["arms"]}}
+    shown = [name for name in HINTS if any(one and one[name] is not None for one in named.values())]
+    if not shown:
+        return []
+    rows = tuple((name, *(number((one or {}).get(key), 3) for key in shown)) for name, one in named.items())
+    note = "Rationales on validation, of draws that were shown the answer and of others; last weights."
+    return [Table("What showing the answer does", note, ("arm", *(HINTS[name] for name in shown)), rows)]
 
 
 def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
@@ -254,7 +276,7 @@ def long_csv(results: _Results) -> str:
     blocks += [(arm["name"], weights, arm[weights]) for arm in results["arms"] for weights in ("chosen", "last")]
     for arm, weights, numbers in blocks:
         for name, one in numbers.items():
-            if one is not None and name != "exact":
+            if one is not None and name not in ("exact", "hints"):
                 apart = one.get("difference") or {}
                 cells = [*(one.get(key) for key in names), *(apart.get(key) for key in (*names, "p", "p_holm"))]
                 writer.writerow([arm, weights, name, *("" if cell is None else cell for cell in cells)])

@@ -41,6 +41,8 @@ def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
         task = replace(task, template=read_template(Path(config.template)))
     if config.hint_template:
         task = replace(task, hint=read_template(Path(config.hint_template)))
+    if config.reward:
+        task = replace(task, rule=config.reward)
     train = _items(named, config.world_size, 0)
     validation = _items(named, _VALIDATION, config.world_size)
     test = _items(named, _TEST, config.world_size + _VALIDATION)
