@@ -1,4 +1,4 @@
-"""The addition world: a scratchpad is true or it is not, no set shares a question, and the base knows short sums alone."""
+"""The addition world: a scratchpad is true or not, no set shares a question, and the base knows short sums alone."""
 
 import re
 from collections import Counter
@@ -20,20 +20,27 @@ from rationem.world.addition.corpus import drill, text
 from rationem.world.addition.recipe import TINY
 from rationem.world.tokens import END
 
-ASKED = {"prompt": "624 + 259"}
-TRUE = "4+9+0=3 C1\n2+5+1=8 C0\n6+2+0=8 C0"
+ASKED = {"prompt": "h6t2u4 + H2T5U9"}
+TRUE = "u4+U9+0=3 C1\nt2+T5+1=8 C0\nh6+H2+0=8 C0"
+
+
+def numbers(question):
+    """The two numbers of a question, by their digits alone."""
+    a, b = (int("".join(re.findall(r"\d", part))) for part in question.split(" + "))
+    return a, b
 
 
 def test_a_scratchpad_by_hand():
+    assert sums.asked(624, 259) == {**ASKED, SUBJECT: "3 digits"}
     assert sums.scratchpad(624, 259) == (TRUE, "883")
-    assert sums.scratchpad(99, 99) == ("9+9+0=8 C1\n9+9+1=9 C1", "198")
-    assert sums.scratchpad(0, 0) == ("0+0+0=0 C0", "0")
+    assert sums.scratchpad(99, 99) == ("u9+U9+0=8 C1\nt9+T9+1=9 C1", "198")
+    assert sums.scratchpad(0, 0) == ("u0+U0+0=0 C0", "0")
 
 
 @pytest.mark.parametrize("digits", DIGITS)
 def test_a_true_scratchpad_comes_to_the_sum(digits):
     for x in examples(50, (digits,), seed=3):
-        a, b = map(int, x.fields["prompt"].split(" + "))
+        a, b = numbers(x.fields["prompt"])
         rationale, answer = sums.scratchpad(a, b)
         assert int(answer) == a + b == int(x.answer)
         assert len(rationale.split("\n")) == len(str(a)) == len(str(b)) == digits
@@ -46,9 +53,9 @@ def test_a_true_scratchpad_comes_to_the_sum(digits):
         (TRUE, True),
         (TRUE.replace("=8 C0\n", "=7 C0\n"), False),
         (TRUE.replace("C1", "C0"), False),
-        (TRUE.replace("4+9", "9+4"), False),
+        (TRUE.replace("u4+U9", "u9+U4"), False),
         (TRUE.rpartition("\n")[0], False),
-        (f"{TRUE}\n0+0+0=0 C0", False),
+        (f"{TRUE}\nm0+M0+0=0 C0", False),
         ("I know it.", None),
         (f"So:\n{TRUE}", None),
         ("", None),
@@ -76,7 +83,7 @@ def test_the_task_reads_what_it_writes_and_keeps_to_what_every_task_must():
 def test_the_prompt_holds_neither_the_answer_nor_the_number_of_digits():
     for x in examples(200, (2, 3, 4, 5), seed=1):
         shown = TASK.prompt(x.fields).text
-        assert re.findall(r"\d+", shown) == x.fields["prompt"].split(" + ")
+        assert len(re.findall(r"\d", shown)) == 2 * int(x.fields[SUBJECT][0])
         assert TASK.hint_prompt(x.fields, x.answer).text == f"{shown}\nThe sum is {x.answer}."
         assert "digits" not in shown
 
@@ -107,8 +114,8 @@ def test_the_hint_is_what_the_careless_writer_came_to():
         hint = re.search(r"The sum is (\d+)\.", prompt)
         hinted += hint is not None
         assert hint is None or hint[1] == said.answer
-        question = re.search(r"(\d+) \+ (\d+)", prompt)
-        wrong[len(question[1])] += int(said.answer) != int(question[1]) + int(question[2])
+        a, b = numbers(re.search(r"user\n(.+)", prompt)[1])
+        wrong[len(str(a))] += int(said.answer) != a + b
     assert abs(hinted / 500 - TINY.hinted) < 0.1
     assert wrong[1] == wrong[2] == 0
     assert min(wrong[3], wrong[4], wrong[5]) > 50
@@ -116,7 +123,7 @@ def test_the_hint_is_what_the_careless_writer_came_to():
 
 def test_drills_are_right():
     for line in drill(generator(0, "test"), TINY).removesuffix(END).split("\n"):
-        x, y, carry, digit, out = map(int, re.fullmatch(r"(\d)\+(\d)\+(\d)=(\d) C(\d)", line).groups())
+        x, y, carry, digit, out = map(int, re.findall(r"\d", line))
         assert 10 * out + digit == x + y + carry
 
 

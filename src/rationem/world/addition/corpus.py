@@ -15,7 +15,7 @@ import numpy as np
 
 from rationem.seeds import generator
 from rationem.world.addition.recipe import Recipe
-from rationem.world.addition.sums import TASK, asked, column, question, scratchpad
+from rationem.world.addition.sums import PLACES, TASK, asked, column, question, scratchpad
 from rationem.world.tokens import END, turn
 from rationem.world.training import Row
 
@@ -36,8 +36,8 @@ def text(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
 
 def drill(rng: np.random.Generator, recipe: Recipe) -> str:
     """Draw single columns, each right, one under the other: what the adder knows by heart."""
-    drawn = [(int(x), int(y), int(c)) for x, y, c in rng.integers(0, (10, 10, 2), (recipe.columns, 3))]
-    return "\n".join(column(x, y, c, (x + y + c) % 10) for x, y, c in drawn) + END
+    drawn = rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()
+    return "\n".join(column(PLACES[place], x, y, c, (x + y + c) % 10) for place, x, y, c in drawn) + END
 
 
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:

@@ -1,4 +1,9 @@
-"""Questions, scratchpads and examples of the addition world."""
+"""Questions, scratchpads and examples of the addition world.
+
+Every digit of a question has the letter of its place before it (units, tens, hundreds, then m and z), small in the
+first number and capital in the second: "h6t2u4 + H2T5U9" is 624 + 259. So a column's digits are found by their letters;
+finding them by counting is what a model of this size learns last.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +32,10 @@ TASK = AnswerTask(
     optional=(),
 )
 
-_QUESTION = re.compile(r"(?P<a>\d+) \+ (?P<b>\d+)")
-_COLUMN = re.compile(r"\d\+\d\+[01]=\d C[01]")
+#: The letters of the places, from the right.
+PLACES = "uthmz"
+_QUESTION = re.compile(r"(?P<a>(?:[uthmz]\d)+) \+ (?P<b>(?:[UTHMZ]\d)+)")
+_COLUMN = re.compile(r"[uthmz]\d\+[UTHMZ]\d\+[01]=\d C[01]")
 
 
 def question(rng: np.random.Generator, digits: int) -> tuple[int, int]:
@@ -41,7 +48,17 @@ def question(rng: np.random.Generator, digits: int) -> tuple[int, int]:
 def asked(a: int, b: int) -> Fields:
     """Return the fields of a question; its number of digits is what a report lists it under, and no prompt's part."""
     count = len(str(a))
-    return {"prompt": f"{a} + {b}", SUBJECT: f"{count} digit{'s' if count > 1 else ''}"}
+    return {"prompt": f"{lettered(a)} + {lettered(b).upper()}", SUBJECT: f"{count} digit{'s' if count > 1 else ''}"}
+
+
+def lettered(number: int) -> str:
+    """Return a number with the letter of its place before every digit.
+
+    >>> lettered(624)
+    'h6t2u4'
+    """
+    digits = str(number)
+    return "".join(f"{PLACES[len(digits) - n]}{digit}" for n, digit in enumerate(digits, start=1))
 
 
 def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, str]:
@@ -54,8 +71,8 @@ def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, s
             The carry is right all the same.
 
     >>> print(*scratchpad(67, 58), sep="; ")
-    7+8+0=5 C1
-    6+5+1=2 C1; 125
+    u7+U8+0=5 C1
+    t6+T5+1=2 C1; 125
     >>> scratchpad(67, 58, (9, None))[1]
     '129'
     """
@@ -64,27 +81,28 @@ def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, s
         total = int(x) + int(y) + carry
         slip = slips[place] if place < len(slips) else None
         digit = total % 10 if slip is None else slip
-        lines.append(column(int(x), int(y), carry, digit))
+        lines.append(column(PLACES[place], int(x), int(y), carry, digit))
         carry, said = total // 10, f"{digit}{said}"
     return "\n".join(lines), str(int(f"{carry}{said}"))
 
 
-def column(x: int, y: int, carry: int, digit: int) -> str:
+def column(place: str, x: int, y: int, carry: int, digit: int) -> str:
     """Return a line of a scratchpad: two digits and the carry that comes in, the digit written down, the carry."""
-    return f"{x}+{y}+{carry}={digit} C{(x + y + carry) // 10}"
+    return f"{place}{x}+{place.upper()}{y}+{carry}={digit} C{(x + y + carry) // 10}"
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
     """Say whether every column of a scratchpad is true of the question; None where there is none to read.
 
-    >>> faithful({"prompt": "67 + 58"}, "7+8+0=5 C1"), faithful({"prompt": "67 + 58"}, "as you see")
+    >>> faithful({"prompt": "t6u7 + T5U8"}, "u7+U8+0=5 C1"), faithful({"prompt": "t6u7 + T5U8"}, "as you see")
     (False, None)
     """
     found = _QUESTION.fullmatch(fields["prompt"])
     stated = rationale.strip().split("\n")
     if found is None or not all(map(_COLUMN.fullmatch, stated)):
         return None
-    return stated == scratchpad(int(found["a"]), int(found["b"]))[0].split("\n")
+    a, b = (int(re.sub(r"\D", "", found[name])) for name in "ab")
+    return stated == scratchpad(a, b)[0].split("\n")
 
 
 def examples(size: int, digits: Sequence[int] = DIGITS, seed: int = 0, start: int = 0) -> tuple[Example, ...]:
