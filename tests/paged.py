@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from rationem.drawing import judge
-from rationem.leaks import PHRASES
+from rationem.leaks import Leaks
 from rationem.ledger import Ledger
 from rationem.scale import Scale
 from rationem.seeds import seed_for
@@ -54,7 +54,7 @@ def examples(kind: str, count: int, tricky: tuple[str, ...] = ()) -> tuple[Examp
 
 def trial(k: int, purpose: Purpose, x: Example, attempt: int, proposal: str, text: str, finish=Finish.STOP) -> Trial:
     draft = Draft(text, tuple(range(len(text) // 4 + 1)), finish, 30)
-    parsed, outcome, reward = judge(draft, x.answer, TASK, 1.0, PHRASES if "rationalize" in proposal else ())
+    parsed, outcome, reward = judge(draft, x.answer, TASK, 1.0, Leaks("drop" if "rationalize" in proposal else "off"))
     return Trial(k, purpose, x.id, attempt, 0, proposal, attempt, draft, parsed, outcome, reward)
 
 
