@@ -318,7 +318,9 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
 
 def test_the_runs_own_sampling_and_leak_filter_do_not_reach_the_measurement(measured, tmp_path):
     engine = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
-    run = start(tmp_path / "run", sampling=Sampling(temperature=0.5, top_k=3), leaks=Leaks("drop", ("alpha",)), threshold=0.5)
+    run = start(
+        tmp_path / "run", sampling=Sampling(temperature=0.5, top_k=3), leaks=Leaks("drop", ("alpha",)), threshold=0.5
+    )
     run_both(run, engine)
     assert {t.outcome for t in run.ledger.trials(1, Purpose.EVIDENCE)} == {Outcome.ACCEPTED, Outcome.WRONG}
     assert evidence_of(run) == evidence_of(measured)

@@ -118,8 +118,8 @@ class FitConfig(BaseModel):
         1.0,
         gt=0,
         le=1,
-        description="hinted draws are not accepted that copy a longer run of a correct answer of four words or more, as "
-        "a share of its words; 1 accepts them",
+        description="hinted draws that copy a longer run of the correct answer (of four words or more), as a share of "
+        "its words, are not accepted; 1 accepts them",
     )
     shots: int = Field(
         0,

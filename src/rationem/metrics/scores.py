@@ -22,7 +22,8 @@ class Metrics:
     """The numbers of one set of predictions; unparsed items count at their worst unless the name says not.
 
     Of open answers there are ``count``, ``unparsed``, accuracies (the share that earns the whole reward), ``ece`` (how
-    much the draws agree is the confidence, the reward what it is compared with), raw evidence, rewards and counts; all else is None.
+    much the draws agree is the confidence, the reward what it is compared with), raw evidence, rewards and counts; all
+    else is None.
 
     ``count`` to ``recall`` compare the predicted level with y*, as :class:`rationem.metrics.Agreement` says. The
     *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
