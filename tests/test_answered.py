@@ -15,7 +15,7 @@ from rationem.data import Columns, load, split
 from rationem.data.published.summaries import strengths
 from rationem.doctor.checkup import examine
 from rationem.errors import ConfigError, DataError
-from rationem.launch import check
+from rationem.launch import check, resolve
 from rationem.prepare import prepare
 from rationem.scale import Scale
 from rationem.tasks.answer import maths, summary
@@ -262,6 +262,14 @@ def test_wording_and_reward_can_be_changed(tmp_path):
     assert task.describe()["reward"] == "rouge-l"
 
 
+def test_what_is_shortened_is_the_longest_input(tmp_path):
+    rows = [{"question": "why " * 30, "context": "so " * 400, "answer": n} for n in range(30)]
+    config = FitConfig(data=(str(rows_of(tmp_path / "long.jsonl", rows)),), task="math", model="tiny-judge", elide=True)
+    run, _ = resolve(config.model_copy(update={"max_prompt_tokens": 200, "group_col": "answer"}), tmp_path / "run")
+    assert all(x.elided > 0 for x in run.splits.train)
+    assert {x.fields["prompt"] for x in run.splits.train} == {"why " * 30}
+
+
 @pytest.mark.parametrize("settings", [{"exact_items": 2}, {"scheme": "exact"}])
 def test_what_enumerates_needs_levels(tmp_path, settings):
     with pytest.raises(ConfigError, match="there are no levels to enumerate"):
@@ -423,3 +431,34 @@ def test_a_fit_accounts_for_every_example_and_never_sees_a_solution(tmp_path):
             str(row) for table in ("examples", "manifest", "trials") for row in db.execute(f"SELECT * FROM {table}")
         ]
     assert not [row for row in held if "EXPLANATION" in row or "<<" in row]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("fixture", "more", "states"),
+    [
+        (COMPARISONS, ("--preset", "summarize-write", "--weight-col", "confidence"), 3),
+        (COMPARISONS, (), 8),  # three ratings of one pair and one of another, each in both orders
+        (FIXTURES / "summarize_axis_like.jsonl", ("--criterion", "all"), None),
+    ],
+)
+def test_preferred_compared_and_rated_summaries_can_be_fitted(tmp_path, fixture, more, states):
+    output = tmp_path / "run"
+    whole = ("--validation-share", "0", "--test-share", "0", "--shots", "0", "--scheme", "pps")
+    assert main(["fit", str(fixture), *SMALL, *more, *whole, "--output", str(output)]) == 0
+    summary_ = json.loads((output / "metrics.json").read_text())
+    found = sum(summary_["iterations"][1]["e_step"]["states"].values())
+    assert found == summary_["examples"]["train"] == (states or found)
+    with sqlite3.connect(output / "ledger.sqlite") as db:
+        rows = db.execute("SELECT fields, answer, weight FROM examples").fetchall()
+    assert "EXPLANATION" not in str(rows)
+    assert sum(weight for _, _, weight in rows) == pytest.approx(len(rows))
+
+
+def test_an_axis_that_nobody_rated_is_no_example():
+    rows = [json.loads(line) for line in (FIXTURES / "summarize_axis_like.jsonl").read_text().splitlines()]
+    given = [row["summary"]["axes"]["coverage"] for row in rows]
+    found = load([FIXTURES / "summarize_axis_like.jsonl"], criteria=("coverage",))
+    ratings = [rating for x in found.examples for rating in (x.ratings or (x.answer,))]
+    assert len(ratings) + found.notes["unrated"] + found.notes["repeated_ratings"] == len(rows)
+    assert found.notes["unrated"] == given.count(None) > 0

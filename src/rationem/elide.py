@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from rationem.choices import is_choice
 from rationem.types import Example, Fields
 
 
@@ -32,9 +33,14 @@ def elide(example: Example, field: str, length: Callable[[Example], int], limit:
 
 
 def longest_response(fields: Fields) -> str:
-    """Return the name of the response, or of the longer of two; of multiple choice that of the question."""
+    """Return the name of the response, or of the longest of several; of multiple choice that of the question.
+
+    Of open answers, which have no response, that of the longest input.
+    """
+    if any(map(is_choice, fields)):
+        return "prompt"
     responses = [name for name in fields if name.startswith("response")]
-    return max(responses, key=lambda name: len(fields[name])) if responses else "prompt"
+    return max(responses or fields, key=lambda name: len(fields[name]))
 
 
 def _cut(example: Example, field: str, keep: int) -> Example:

@@ -332,14 +332,9 @@ def _elided(splits: Splits, task: AnyTask, chat: Chat, limit: int) -> Splits:
         return max(len(chat.encode(prompt)) for prompt in prompts)
 
     def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(elide(x, _longest(x, task), length, limit) for x in examples)
+        return tuple(elide(x, longest_response(x.fields), length, limit) for x in examples)
 
     return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
-
-
-def _longest(x: Example, task: AnyTask) -> str:
-    """Return the name of the field that may be shortened: the response, or the longest input of open answers."""
-    return longest_response(x.fields) if task.levels else max(task.inputs, key=lambda name: len(x.fields[name]))
 
 
 def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
