@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 
+import opened
 import paged
 from rationem.report.page import write_page
 
@@ -415,3 +416,28 @@ def test_without_scripts_the_numbers_are_there(look, small, browser):
     assert "The list needs JavaScript" in page.inner_text("#rationales")
     assert page.locator("img").count() >= 5
     context.close()
+
+
+def test_open_answers_are_short_in_the_list_and_whole_where_a_row_is_opened_always_as_text(look, tmp_path):
+    odd = " ".join(" ".join(paged.HOSTILE[:4]).split()) + " and so on"
+    opened.run(tmp_path, odd=odd, iterations=1)
+    write_page({"run": tmp_path / "open"}, tmp_path / "report.html")
+    seen = look(tmp_path / "report.html")
+    page = seen.page
+    labels = page.locator(".filters label").all_inner_texts()
+    assert [text.split("\n")[0] for text in labels] == [
+        *("Iteration", "Drawn for", "Outcome"),
+        "Words in the rationale, or an example's id",
+    ]
+    page.fill("#filter-text", "and so on")
+    seen.until(f"!document.querySelector('#count').textContent.startsWith('{seen.count.split()[0]} ')")
+    row = page.locator(".row").first
+    assert odd[:20] in row.inner_text()
+    assert odd[:30] not in row.inner_text()
+    row.click()
+    detail = page.locator(".detail:not([hidden])").inner_text()
+    assert f"reward 0. Answer: {odd}" in " ".join(detail.split())
+    assert "Right answer: " in detail
+    assert "Hinted: the right answer shown" in detail
+    assert page.evaluate("window.hacked === undefined")
+    seen.calm()

@@ -217,7 +217,8 @@
     event.preventDefault();
     filter();
   });
-  filters.addEventListener("change", filter);
+  // The search is followed as it is typed; that it loses the focus to a row must not make that row anew under the click.
+  filters.addEventListener("change", (event) => event.target === search || filter());
   filters.addEventListener("reset", () => setTimeout(filter));
   search.addEventListener("input", () => {
     clearTimeout(waiting);

@@ -60,7 +60,11 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     best, ends = summary["best_iteration"], text.interval(after, summary["groups"][split], key)
     constant = baselines["majority"][key]
     found = [
-        (f"{called.who}, iteration {best}, {split}", _told(after[key], key), ends),
+        (
+            f"{called.who}, iteration {best}, {split}{': mean reward' * is_graded(summary)}",
+            _told(after[key], key),
+            ends,
+        ),
         (start_name(summary), _told(before[key], key), ""),
         *([] if constant is None else [(called.constant, _told(constant, key), "")]),
         *([("a single draw", _told(after["draw_reward"], key), "")] if is_open(summary) else []),
