@@ -160,8 +160,8 @@ def test_true_rationales_are_faithful_and_false_ones_not(write, prefer):
         assert summaries.faithful(x.fields, why) is True
         assert PREFER.parse(PREFER.format(why, x.answer)).answer == x.answer
         assert summaries.faithful(x.fields, why.replace(one[0], said.unstated[0], 1)) is False
-        worth = why.rpartition("B ")[2]
-        assert summaries.faithful(x.fields, why.removesuffix(worth) + str((int(worth) + 1) % 4)) is False
+        last = why.rpartition(" ")[2]
+        assert summaries.faithful(x.fields, why.removesuffix(last) + ("A" if last == "B" else "B")) is False
         assert summaries.faithful(x.fields, f"I like {x.answer}") is None
     assert summaries.faithful({"prompt": "of another world"}, "keep cost; drop time") is None
 

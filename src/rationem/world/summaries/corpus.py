@@ -25,7 +25,7 @@ from rationem.world.training import Row
 COMPARED, HINTED, MISREAD, COPIED = 0.5, 0.6, 0.02, 0.1
 #: Weights of the loss on a post, on the rest of the prompt with its hint, on reasons, and on the verdict's line. What
 #: is shown and what is said are mostly facts of the post told again: that takes longest to learn.
-READ, SHOWN, REASONS, SAID = 0.0, 1.0, 1.0, 3.0
+READ, SHOWN, REASONS, SAID = 0.0, 0.5, 2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)

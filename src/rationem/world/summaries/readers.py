@@ -7,7 +7,7 @@ says::
 
     write    keep cost reason; drop place who feeling
              Summary: paid five because of rain
-    prefer   A cost who B place time; keep cost reason; A 2 B 0
+    prefer   says cost A who both time B; keep cost A reason none
              Final rating: A
 """
 
@@ -87,10 +87,19 @@ def written(said: Post, reader: Reader) -> str:
     return f"keep {' '.join(keep)}; drop {' '.join(drop)}"
 
 
+def owner(kind: str, one: tuple[str, ...], other: tuple[str, ...]) -> str:
+    """Return which of two summaries states a kind of fact: A, B, both or none.
+
+    >>> owner("cost", ("cost", "who"), ("place", "cost"))
+    'both'
+    """
+    return {(True, True): "both", (True, False): "A", (False, True): "B"}.get((kind in one, kind in other), "none")
+
+
 def compared(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:
-    """Return the rationale of a preference: what each summary states, what matters, and what each is worth."""
-    worth = " ".join(f"{name} {reader.worth(said, kinds)}" for name, kinds in (("A", one), ("B", other)))
-    return f"A {' '.join(one)} B {' '.join(other)}; keep {' '.join(reader.gist(said))}; {worth}"
+    """Return the rationale of a preference: which summary states what, and what of it matters, most of all first."""
+    stated = " ".join(f"{kind} {owner(kind, one, other)}" for kind in dict.fromkeys(one + other))
+    return f"says {stated}; keep {' '.join(f'{kind} {owner(kind, one, other)}' for kind in reader.gist(said))}"
 
 
 def preferred(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:

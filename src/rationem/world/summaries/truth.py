@@ -7,19 +7,20 @@ from collections.abc import Collection, Sequence
 
 from rationem.types import Fields
 from rationem.world.summaries.posts import kept, read
-from rationem.world.summaries.readers import WEIGHTS
+from rationem.world.summaries.readers import owner
 
 _KINDS = "[a-z]+(?: [a-z]+)*"
+_OWNED = "[a-z]+ (?:A|B|both|none)"
 _WRITTEN = re.compile(f"keep (?P<keep>{_KINDS}); drop (?P<drop>{_KINDS})")
-_COMPARED = re.compile(f"A (?P<a>{_KINDS}) B (?P<b>{_KINDS}); keep (?P<keep>{_KINDS}); A (?P<x>[0-9]) B (?P<y>[0-9])")
+_COMPARED = re.compile(f"says (?P<stated>{_OWNED}(?: {_OWNED})*); keep (?P<keep>{_OWNED}(?: {_OWNED})*)")
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
     """Say whether what a rationale claims holds; None where it claims nothing that can be checked.
 
     Of a summary to write the claim is ``keep KINDS; drop KINDS``: together they are what the post states. Of two to
-    compare it is ``A KINDS B KINDS; keep KINDS; A n B n``: what either states, and what it covers of the kept kinds.
-    Whether these are the kinds that matter is no claim about the texts, and not checked.
+    compare it is which of them states each kind of fact: first all that either states, then those that are kept.
+    Whether the kept ones are those that matter is no claim about the texts, and not checked.
 
     >>> faithful({"prompt": "trip. well spent five, in rome."}, "keep place; drop cost")
     True
@@ -35,14 +36,15 @@ def faithful(fields: Fields, rationale: str) -> bool | None:
     found = _COMPARED.fullmatch(rationale.strip())
     if found is None:
         return None
-    stated = {name: kept(fields[f"response_{name}"]) for name in "ab"}
-    return all(_same(found[name].split(), kinds) for name, kinds in stated.items()) and all(
-        int(found[claim]) == _worth(found["keep"].split(), stated[name]) for claim, name in ("xa", "yb")
-    )
+    one, other = (kept(fields[f"response_{name}"]) for name in "ab")
+    stated, keep = _pairs(found["stated"]), _pairs(found["keep"])
+    owned = all(owner(kind, one, other) == said_of for kind, said_of in stated + keep)
+    return owned and _same([kind for kind, _ in stated], {*one, *other})
 
 
-def _worth(keep: Sequence[str], stated: Collection[str]) -> int:
-    return sum(weight for weight, kind in zip(WEIGHTS, keep, strict=False) if kind in stated)
+def _pairs(text: str) -> list[tuple[str, str]]:
+    words = text.split()
+    return list(zip(words[::2], words[1::2], strict=True))
 
 
 def _same(claimed: Sequence[str], true: Collection[str]) -> bool:
