@@ -137,3 +137,43 @@ def test_what_needs_levels_is_refused_with_a_way_out():
     config = FitConfig(data=("q.csv",), choose_by="log_likelihood")
     with pytest.raises(ConfigError, match=r"open answers\. Leave it out: the evidence"):
         check_levels(config, STAR, opened.task())
+
+
+@pytest.mark.slow
+def test_a_run_of_a_real_model_is_refitted_by_another_reward_and_handed_on(tmp_path):
+    """exact becomes rouge-l with a threshold of its own; nothing is drawn; the card needs no calibration."""
+    import checkpoints
+    from rationem import FitConfig, start
+    from rationem.card import read_card
+    from rationem.refit import refit
+    from rationem.sharing.push import write
+
+    checkpoints.grader(tmp_path / "model")
+    rows = "".join(f"what is {n} ?,{n % 5 + 1}\n" for n in range(40))
+    (tmp_path / "q.csv").write_text(f"prompt,answer\n{rows}")
+    (tmp_path / "t.toml").write_text(
+        'prompt = "Question: {{ prompt }} End with {{ marker }} NUMBER"\ninputs = ["prompt"]\nanswer = "number"\n'
+        'marker = "Final rating:"\n'
+    )
+    start(
+        FitConfig(
+            data=(str(tmp_path / "q.csv"),), task=str(tmp_path / "t.toml"), model=str(tmp_path / "model" / "grader"),
+            scheme="star", iterations=1, steps=2, batch_size=8, micro_batch_size=4, max_new_tokens=24, draws=2,
+            max_prompt_tokens=600, learning_rate=1e-3, evidence_draws=1, wrong_hints=2, difficulty_examples=0,
+            sampling_batch=16, threads=1, validation_share=0.2, test_share=0.2,
+        ),
+        tmp_path / "run",
+    )  # fmt: skip
+    refit(tmp_path / "run", tmp_path / "again", {"reward": "rouge-l"})
+    summary = report.summarize(tmp_path / "again")
+    assert (summary["reward"], summary["config"]["reward"], summary["config"]["threshold"]) == (
+        "rouge-l",
+        "rouge-l",
+        0.3,
+    )
+    for run in ("run", "again"):
+        write(tmp_path / run, tmp_path / f"{run}-card", merged=False)
+        assert read_card(tmp_path / f"{run}-card").calibration is None
+    assert "Answers: a number. Reward: rouge-l." in (tmp_path / "again-card" / "README.md").read_text()
+    with pytest.raises(ConfigError, match="Unknown reward 'ordinal' of an open answer"):
+        refit(tmp_path / "run", tmp_path / "other", {"reward": "ordinal"})
