@@ -219,7 +219,7 @@ def accounted(summary: Mapping[str, Any]) -> str:
     steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
     leaked = any("leaked" in step["outcomes"] for step in steps)
     said = words(summary).said
-    told = f" Of a leaked one the {said} was accepted, and the rationale speaks of the hint." if leaked else ""
+    told = f" Of a leaked one the {said} was accepted, and the draw speaks of the hint or copies it." if leaked else ""
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
         f"the selector may keep one of several accepted.{told} Seconds are of the whole iteration, evaluation included."

@@ -36,7 +36,7 @@ def outcome_names(called: Words) -> dict[str, str]:
         Outcome.WRONG: called.wrong,
         Outcome.UNPARSEABLE: called.none,
         Outcome.TRUNCATED: "cut at the limit",
-        Outcome.LEAKED: "speaks of the hint",
+        Outcome.LEAKED: "tells of the hint",
         Outcome.ENGINE_FAILED: "failed by the engine",
     }
 
