@@ -21,9 +21,9 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
 
-TRAIN, ASKED = 400, 100
-ITERATIONS, STEPS, BATCH, RATE = 8, 40, 16, 1e-3
-NEW_TOKENS = 72
+TRAIN, ASKED = 400, 60
+ITERATIONS, STEPS, BATCH, RATE = 6, 60, 16, 5e-4
+NEW_TOKENS = 88
 
 #: name -> plan. Rejection sampling has as many tries as STaR, and none of them is shown the answer.
 ARMS = {"without hints: RS(2)": "rs:2", "STaR": "star", "PPS": "pps"}
@@ -58,7 +58,7 @@ def run(arm: str, seed: int, directory: Path) -> None:
     )
     fit(problem, ITERATIONS)
     held = held_out(train)
-    points = [asked(base, held, seed)]
+    points = [asked(base, held, seed, kinds=("forward", "hinted"))]
     points += [asked(str(ledger.checkpoint(k)), held, seed) for k in range(1, ITERATIONS + 1)]
     result = {
         "arm": arm,
@@ -86,8 +86,8 @@ def held_out(train: tuple) -> dict[str, list]:
     return found
 
 
-def asked(theta: str, held: dict[str, list], seed: int) -> dict[str, dict[str, float]]:
-    """Return length -> shares of one draw each: right without the hint, right with it, and by a true scratchpad."""
+def asked(theta: str, held: dict[str, list], seed: int, *, kinds: tuple[str, ...] = ("forward",)) -> dict[str, dict]:
+    """Return length -> shares of one draw each: right, and right by a true scratchpad, forward or hinted."""
     from rationem import models
     from rationem.engines.transformers import TransformersEngine
     from rationem.seeds import seed_for
@@ -95,22 +95,23 @@ def asked(theta: str, held: dict[str, list], seed: int) -> dict[str, dict[str, f
     from rationem.world.addition import TASK, faithful
 
     engine = TransformersEngine(models.load(theta, device="cpu"), marker=TASK.marker, batch_size=256)
-    found: dict[str, dict[str, float]] = {}
-    for digits, several in held.items():
-        row = found[digits] = {"count": len(several)}
-        for kind in ("forward", "hinted"):
-            prompts = [
-                TASK.prompt(x.fields) if kind == "forward" else TASK.hint_prompt(x.fields, x.answer) for x in several
-            ]
-            seeds = [seed_for(seed, "asked", x.id, kind) for x in several]
-            requests = [Request(p, Sampling(max_new_tokens=NEW_TOKENS), s) for p, s in zip(prompts, seeds, strict=True)]
-            said = [TASK.parse(draft.text) for draft in engine.sample(requests)]
-            right = [one.answer == x.answer for one, x in zip(said, several, strict=True)]
-            true = [
-                hit and faithful(x.fields, one.rationale or "") is True
-                for hit, one, x in zip(right, said, several, strict=True)
-            ]
-            row[kind], row[f"{kind}_true"] = sum(right) / len(several), sum(true) / len(several)
+    found: dict[str, dict] = {digits: {"count": len(several)} for digits, several in held.items()}
+    everything = [(digits, x) for digits, several in held.items() for x in several]
+    for kind in kinds:
+        requests = [
+            Request(
+                TASK.prompt(x.fields) if kind == "forward" else TASK.hint_prompt(x.fields, x.answer),
+                Sampling(max_new_tokens=NEW_TOKENS),
+                seed_for(seed, "asked", x.id, kind),
+            )
+            for _, x in everything
+        ]
+        said = [TASK.parse(draft.text) for draft in engine.sample(requests)]
+        for digits, row in found.items():
+            pairs = [(x, one) for (n, x), one in zip(everything, said, strict=True) if n == digits]
+            right = [x for x, one in pairs if one.answer == x.answer]
+            true = [x for x, one in pairs if one.answer == x.answer and faithful(x.fields, one.rationale) is True]
+            row[kind], row[f"{kind}_true"] = len(right) / len(pairs), len(true) / len(pairs)
     return found
 
 

@@ -107,24 +107,32 @@ def test_settings_of_other_data_are_refused():
 
 
 def test_the_hint_is_what_the_careless_writer_came_to():
-    rng, hinted, wrong = generator(0, "test"), 0, Counter()
-    for _ in range(500):
+    rng, wrong = generator(0, "test"), Counter()
+    for _ in range(1000):
         prompt, completion = text(rng, TINY)
         said = TASK.parse(completion.removesuffix(END))
         hint = re.search(r"The sum is (\d+)\.", prompt)
-        hinted += hint is not None
         assert hint is None or hint[1] == said.answer
         a, b = numbers(re.search(r"user\n(.+)", prompt)[1])
-        wrong[len(str(a))] += int(said.answer) != a + b
-    assert abs(hinted / 500 - TINY.hinted) < 0.1
-    assert wrong[1] == wrong[2] == 0
-    assert min(wrong[3], wrong[4], wrong[5]) > 50
+        wrong[len(str(a)), hint is not None, int(said.answer) != a + b] += 1
+    for hinted in (False, True):
+        assert wrong[1, hinted, True] == wrong[2, hinted, True] == 0
+        assert wrong[1, hinted, False] + wrong[2, hinted, False] > 100
+    for digits in (3, 4, 5):
+        assert wrong[digits, False, True] > 5 * wrong[digits, False, False]
+        assert wrong[digits, True, True] < 0.4 * wrong[digits, True, False]
 
 
-def test_drills_are_right():
-    for line in drill(generator(0, "test"), TINY).removesuffix(END).split("\n"):
-        x, y, carry, digit, out = map(int, re.findall(r"\d", line))
-        assert 10 * out + digit == x + y + carry
+def test_drills_are_right_and_of_their_question():
+    rng, with_question = generator(0, "test"), 0
+    for _ in range(50):
+        question, lines = drill(rng, TINY)
+        with_question += bool(question)
+        for line in lines.removesuffix(END).split("\n"):
+            x, y, carry, digit, out = map(int, re.findall(r"\d", line))
+            assert 10 * out + digit == x + y + carry
+            assert not question or all(said in question for said in line.split("+")[:2])
+    assert 10 < with_question < 40
 
 
 def test_any_text_can_be_encoded_and_a_digit_is_a_token():
@@ -160,7 +168,7 @@ def test_the_base_adds_short_numbers_and_needs_the_answer_for_long_ones():
     def said(digits, hinted):
         several = examples(80, (digits,), seed=7)
         prompts = [TASK.hint_prompt(x.fields, x.answer) if hinted else TASK.prompt(x.fields) for x in several]
-        requests = [Request(p, Sampling(max_new_tokens=72), seed_for(0, x.id)) for p, x in zip(prompts, several)]  # noqa: B905
+        requests = [Request(p, Sampling(max_new_tokens=88), seed_for(0, x.id)) for p, x in zip(prompts, several)]  # noqa: B905
         parsed = [TASK.parse(draft.text) for draft in engine.sample(requests)]
         right = [one.answer == x.answer for one, x in zip(parsed, several, strict=True)]
         true = [faithful(x.fields, one.rationale) is True for one, x in zip(parsed, several, strict=True)]

@@ -64,7 +64,7 @@ class Embedded:
 #: The embedded models.
 EMBEDDED = {
     TINY_JUDGE: Embedded("rationem.world:tiny_judge", 48),
-    TINY_ADDER: Embedded("rationem.world.addition:tiny_adder", 72),
+    TINY_ADDER: Embedded("rationem.world.addition:tiny_adder", 88),
     TINY_SUMMARIZER: Embedded("rationem.world.summaries:tiny_summarizer", 48),
 }
 

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from rationem.seeds import generator
 from rationem.world.addition.recipe import TINY, Recipe
-from rationem.world.addition.sums import PLACES, TASK
+from rationem.world.addition.sums import TASK
 from rationem.world.cache import Report, built, recipe_hash, save
-from rationem.world.vocabulary import PIECES
 
 #: The modules whose code or constants decide the weights; any change to them names another cached model.
 _PARTS = tuple(("rationem.world.addition", f"{part}.py") for part in ("sums", "corpus", "recipe", "base"))
 _SHARED = tuple(("rationem.world", f"{part}.py") for part in ("tokens", "training", "vocabulary"))
-VOCABULARY = 400
-#: A digit with the letter of its place, as one token; what else there is as elsewhere.
-_PIECES = rf"[{PLACES}{PLACES.upper()}]\p{{N}}|{PIECES}"
+VOCABULARY = 300
 _LEARNED_FROM = 2000
 
 
@@ -60,7 +57,7 @@ def tiny_adder(
 def _learned() -> str:
     from rationem.world.vocabulary import learned
 
-    return learned(_texts(), VOCABULARY, _PIECES)
+    return learned(_texts(), VOCABULARY)
 
 
 def _texts() -> Iterator[str]:

@@ -1,9 +1,8 @@
 """What the tiny adder reads before anybody teaches it: scratchpads by a careless hand, with and without a hint.
 
-In a long sum a column's digit is a guess now and then, the more often the longer the numbers are. The hint is what the
-writer came to, right or wrong: so the base model learns pi(z, y | x) of a careless adder, and its hinted prompts the
-posterior pi(z | x, y) of the same adder. Whoever shows it the true sum gets true scratchpads far more often than it
-writes them by itself: that is what rationalization lives on.
+In a long sum a column's digit is a guess now and then, the more often the longer the numbers are. Who has the sum at
+hand is mostly careful; where not, the hint is what the writer came to, right or wrong. So whoever shows the base model
+the true sum gets true scratchpads far more often than it writes them by itself: that is what rationalization lives on.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.world.addition.recipe import Recipe
+from rationem.world.addition.recipe import SHORT, Recipe
 from rationem.world.addition.sums import PLACES, TASK, asked, column, question, scratchpad
 from rationem.world.tokens import END, turn
 from rationem.world.training import Row
@@ -22,31 +21,49 @@ from rationem.world.training import Row
 _CHUNK = 16  # batches drawn together, so that texts of like length can share one
 
 
-def text(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
-    """Draw a prompt, up to where the completion begins, and the completion."""
-    digits = int(rng.choice(len(recipe.lengths), p=recipe.lengths)) + 1
+def text(rng: np.random.Generator, recipe: Recipe, longest: int = len(PLACES)) -> tuple[str, str]:
+    """Draw a prompt, up to where the completion begins, and the completion; numbers have ``longest`` digits at most."""
+    shares = np.array(recipe.lengths[:longest])
+    digits = int(rng.choice(len(shares), p=shares / shares.sum())) + 1
     a, b = question(rng, digits)
-    guess = recipe.guesses[digits - 1]
+    hinted = rng.random() < recipe.hinted[digits > SHORT]
+    careless = not hinted or rng.random() < recipe.misled
+    guess = recipe.guesses[digits - 1] if careless else 0.0
     slips = [int(rng.integers(0, 10)) if rng.random() < guess else None for _ in range(digits)]
     rationale, answer = scratchpad(a, b, slips)
-    hinted = rng.random() < recipe.hinted
     prompt = TASK.hint_prompt(asked(a, b), answer) if hinted else TASK.prompt(asked(a, b))
     return turn(prompt.text), f"{TASK.format(rationale, answer)}{END}"
 
 
-def drill(rng: np.random.Generator, recipe: Recipe) -> str:
-    """Draw single columns, each right, one under the other: what the adder knows by heart."""
-    drawn = rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()
-    return "\n".join(column(PLACES[place], x, y, c, (x + y + c) % 10) for place, x, y, c in drawn) + END
+def drill(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
+    """Draw right columns: of a question, in any order, with any carry; or, as often, without a question.
+
+    The former teach to find digits by their letters, the latter to add them.
+    """
+    x, y = rng.integers(0, 10, (2, len(PLACES))).tolist()
+    drawn = [(n // 2, x[n // 2], y[n // 2], n % 2) for n in rng.permutation(2 * len(PLACES)).tolist()]
+    opened = f"{_padded(x)} + {_padded(y).upper()}\n"
+    if rng.random() < 0.5:
+        drawn = [tuple(one) for one in rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()]
+        opened = ""
+    lines = [
+        column(PLACES[n], first, second, carry, (first + second + carry) % 10) for n, first, second, carry in drawn
+    ]
+    return opened, "\n".join(lines[: recipe.columns]) + END
+
+
+def _padded(digits: list[int]) -> str:
+    """Return digits, units first, as a question has them; zeros stay in front."""
+    return "".join(f"{place}{digit}" for place, digit in reversed(list(zip(PLACES, digits, strict=True))))
 
 
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
-    """Yield batches without end; the texts of a chunk are sorted by length, its batches shuffled."""
-    rng = generator(seed, "addition", "corpus")
-    while True:
-        size = recipe.batch - recipe.drills
-        texts = [text(rng, recipe) for _ in range(_CHUNK * size)]
-        drills = _rows(coder, [("", drill(rng, recipe)) for _ in range(_CHUNK * recipe.drills)], 0.0)
+    """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
+    rng, size = generator(seed, "addition", "corpus"), recipe.batch - recipe.drills
+    for start in range(0, recipe.steps, _CHUNK):
+        longest = SHORT if start < recipe.young * recipe.steps else len(PLACES)
+        texts = [text(rng, recipe, longest) for _ in range(_CHUNK * size)]
+        drills = _rows(coder, [drill(rng, recipe) for _ in range(_CHUNK * recipe.drills)], 0.0)
         rows = sorted(_rows(coder, texts, recipe.read), key=lambda row: len(row.ids))
         for place in rng.permutation(_CHUNK).tolist():
             yield rows[place * size : (place + 1) * size] + drills[place::_CHUNK]

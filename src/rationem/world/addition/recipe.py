@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 
 from rationem.world.training import Shape
 
+#: Numbers of so many digits are added with care.
+SHORT = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
@@ -16,23 +19,27 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate.
         batch: texts in a batch.
-        drills: of them rows of single columns, without a question.
-        columns: columns in such a row.
+        drills: of them single columns, of a question or without one.
+        columns: columns in such a text.
+        young: in this first share of the steps no number has more than ``SHORT`` digits.
         lengths: shares of the texts with numbers of 1, 2, ... digits.
         guesses: by number of digits, how often a column's digit is a guess.
-        hinted: share of the texts with a hint.
+        hinted: share of the texts with a hint, of short numbers and of long ones.
+        misled: share of the hinted texts in which digits are guesses all the same, and the hint what they come to.
         read: weight of the loss on the prompt.
     """
 
     shape: Shape = field(default_factory=Shape)
-    steps: int = 1200
+    steps: int = 1300
     rate: float = 4e-3
-    batch: int = 32
-    drills: int = 8
-    columns: int = 7
-    lengths: tuple[float, ...] = (0.1, 0.3, 0.2, 0.2, 0.2)
+    batch: int = 28
+    drills: int = 11
+    columns: int = 8
+    young: float = 0.35
+    lengths: tuple[float, ...] = (0.1, 0.35, 0.15, 0.2, 0.2)
     guesses: tuple[float, ...] = (0.0, 0.0, 0.6, 0.75, 0.85)
-    hinted: float = 0.5
+    hinted: tuple[float, float] = (0.4, 0.75)
+    misled: float = 0.2
     read: float = 0.0
 
 
