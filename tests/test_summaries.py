@@ -100,6 +100,7 @@ def test_the_preferred_candidate_covers_more_of_what_matters(prefer):
         a, b = (reader.worth(said, posts.kept(x.fields[name])) for name in ("response_a", "response_b"))
         assert a != b
         assert x.answer == ("A" if a > b else "B")
+        assert not set(posts.kept(x.fields["response_a"])) & set(posts.kept(x.fields["response_b"]))
         first, second = reader.gist(said)
         best = posts.kept(x.fields["response_a" if a > b else "response_b"])
         assert first in best or second in best

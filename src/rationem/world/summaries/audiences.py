@@ -60,7 +60,7 @@ def _to_write(index: int, seed: int, audience: Audience) -> Example:
 
 def _to_compare(index: int, seed: int, audience: Audience) -> Example:
     name, said, reader, rng = _read_by(index, seed, audience)
-    one, other = (said.stated(kinds) for kinds in candidates(rng, said, reader))
+    one, other = candidates(rng, said)
     fields = {"prompt": said.text, "response_a": summary(said, one), "response_b": summary(said, other)}
     return Example(name, fields, preferred(said, reader, one, other), group=name)
 

@@ -42,7 +42,7 @@ def text(rng: np.random.Generator) -> Text:
     said, reader = post(rng), READERS[int(rng.integers(0, len(READERS)))]
     hinted, fields = bool(rng.random() < HINTED), {"prompt": said.text}
     if rng.random() < COMPARED:
-        one, other = (said.stated(kinds) for kinds in candidates(rng, said, reader))
+        one, other = candidates(rng, said)
         fields |= {"response_a": summary(said, one), "response_b": summary(said, other)}
         reasons = _misread(rng, said, compared(said, reader, one, other))
         return _text(PREFER, fields, reasons, preferred(said, reader, one, other), hinted)

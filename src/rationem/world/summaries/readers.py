@@ -7,14 +7,14 @@ says::
 
     write    keep cost reason; drop place who feeling
              Summary: paid five because of rain
-    prefer   says cost A who both time B; keep cost A reason none
+    prefer   says cost A who A time B place B; keep cost A reason none
              Final rating: A
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import combinations, permutations
+from itertools import permutations
 
 import numpy as np
 
@@ -71,13 +71,10 @@ class Reader:
 READERS = tuple(Reader(kinds) for kinds in permutations(KINDS, _CARED))
 
 
-def candidates(rng: np.random.Generator, said: Post, reader: Reader) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Draw two sets of two facts that a post states, of which the reader prefers one."""
-    pairs = list(combinations(said.facts, 2))
-    while True:
-        one, other = (pairs[int(i)] for i in rng.integers(0, len(pairs), 2))
-        if reader.worth(said, one) != reader.worth(said, other):
-            return one, other
+def candidates(rng: np.random.Generator, said: Post) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Draw two sets of two facts that a post states, no fact in both: every reader prefers one of them."""
+    a, b, c, d = (tuple(said.facts)[int(i)] for i in rng.permutation(len(said.facts))[:4])
+    return said.stated((a, b)), said.stated((c, d))
 
 
 def written(said: Post, reader: Reader) -> str:
