@@ -164,7 +164,7 @@ def test_true_rationales_are_faithful_and_false_ones_not(write, prefer):
         last = why.rpartition(" ")[2]
         assert summaries.faithful(x.fields, why.removesuffix(last) + ("A" if last == "B" else "B")) is False
         assert summaries.faithful(x.fields, f"I like {x.answer}") is None
-    assert summaries.faithful({"prompt": "of another world"}, "keep cost; drop time") is None
+    assert summaries.faithful({"prompt": "of another world"}, "trip keep cost; drop time") is None
 
 
 def test_the_corpus_knows_no_reader_and_shows_both_formats():

@@ -15,7 +15,7 @@ from rationem.world.vocabulary import learned
 from rationem.world.vocabulary import tokenizer as tokenizer_of
 
 SHAPE = Shape(hidden=64, layers=3)
-STEPS, BATCH, RATE = 1200, 32, 4e-3
+STEPS, BATCH, RATE = 1000, 32, 4e-3
 VOCABULARY = 539
 #: Words and single digits with the blank before them, runs of punctuation, white space.
 _PIECES = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"

@@ -5,9 +5,9 @@ reader are its *gist*. The summary that people preferred states the gist. Of two
 that covers more of it: :data:`WEIGHTS`, 2 for the first and 1 for the second. The two tasks, and what a good rationale
 says::
 
-    write    keep cost reason; drop place who feeling
+    write    trip keep cost reason; drop place who feeling
              Summary: paid five because of rain
-    prefer   says cost A who A time B place B; keep cost A reason none
+    prefer   trip says cost A who A time B place B; keep cost A reason none
              Final rating: A
 """
 
@@ -81,7 +81,7 @@ def written(said: Post, reader: Reader) -> str:
     """Return the rationale of a summary: what matters, and what to leave out."""
     keep = said.stated(reader.gist(said))
     drop = tuple(kind for kind in said.facts if kind not in keep)
-    return f"keep {' '.join(keep)}; drop {' '.join(drop)}"
+    return f"{said.topic} keep {' '.join(keep)}; drop {' '.join(drop)}"
 
 
 def owner(kind: str, one: tuple[str, ...], other: tuple[str, ...]) -> str:
@@ -95,8 +95,10 @@ def owner(kind: str, one: tuple[str, ...], other: tuple[str, ...]) -> str:
 
 def compared(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:
     """Return the rationale of a preference: which summary states what, and what of it matters, most of all first."""
-    stated = " ".join(f"{kind} {owner(kind, one, other)}" for kind in dict.fromkeys(one + other))
-    return f"says {stated}; keep {' '.join(f'{kind} {owner(kind, one, other)}' for kind in reader.gist(said))}"
+    stated, keep = (
+        " ".join(f"{kind} {owner(kind, one, other)}" for kind in kinds) for kinds in (one + other, reader.gist(said))
+    )
+    return f"{said.topic} says {stated}; keep {keep}"
 
 
 def preferred(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:

@@ -11,18 +11,19 @@ from rationem.world.summaries.readers import owner
 
 _KINDS = "[a-z]+(?: [a-z]+)*"
 _OWNED = "[a-z]+ (?:A|B|both|none)"
-_WRITTEN = re.compile(f"keep (?P<keep>{_KINDS}); drop (?P<drop>{_KINDS})")
-_COMPARED = re.compile(f"says (?P<stated>{_OWNED}(?: {_OWNED})*); keep (?P<keep>{_OWNED}(?: {_OWNED})*)")
+_ALL_OWNED = f"{_OWNED}(?: {_OWNED})*"
+_WRITTEN = re.compile(f"(?P<topic>[a-z]+) keep (?P<keep>{_KINDS}); drop (?P<drop>{_KINDS})")
+_COMPARED = re.compile(f"(?P<topic>[a-z]+) says (?P<stated>{_ALL_OWNED}); keep (?P<keep>{_ALL_OWNED})")
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
     """Say whether what a rationale claims holds; None where it claims nothing that can be checked.
 
-    Of a summary to write the claim is ``keep KINDS; drop KINDS``: together they are what the post states. Of two to
-    compare it is which of them states each kind of fact: first all that either states, then those that are kept.
-    Whether the kept ones are those that matter is no claim about the texts, and not checked.
+    Every rationale begins with the topic. Of a summary to write it claims ``keep KINDS; drop KINDS``: together they are
+    what the post states. Of two to compare it says which of them states each kind of fact: first all that either
+    states, then those that are kept. Whether these are the ones that matter is no claim about the texts.
 
-    >>> faithful({"prompt": "trip. well spent five, in rome."}, "keep place; drop cost")
+    >>> faithful({"prompt": "trip. well spent five, in rome."}, "trip keep place; drop cost")
     True
     >>> faithful({"prompt": "trip. well spent five, in rome."}, "paid five in rome") is None
     True
@@ -32,14 +33,16 @@ def faithful(fields: Fields, rationale: str) -> bool | None:
         return None
     if "response_a" not in fields:
         found = _WRITTEN.fullmatch(rationale.strip())
-        return None if found is None else _same(f"{found['keep']} {found['drop']}".split(), said.facts)
+        if found is None:
+            return None
+        return found["topic"] == said.topic and _same(f"{found['keep']} {found['drop']}".split(), said.facts)
     found = _COMPARED.fullmatch(rationale.strip())
     if found is None:
         return None
     one, other = (kept(fields[f"response_{name}"]) for name in "ab")
     stated, keep = _pairs(found["stated"]), _pairs(found["keep"])
     owned = all(owner(kind, one, other) == said_of for kind, said_of in stated + keep)
-    return owned and _same([kind for kind, _ in stated], {*one, *other})
+    return found["topic"] == said.topic and owned and _same([kind for kind, _ in stated], {*one, *other})
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
