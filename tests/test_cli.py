@@ -226,6 +226,7 @@ def test_a_suggested_scale_can_be_typed_as_it_is_shown(folder, capsys):
     assert Scale.parse(tomllib.loads(out[: out.index("train ")])["scale"]).levels == ("-2", "-1", "0", "1", "2")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["fit", "good.csv", "--scale", "9-1"], ["report", "good.csv"], ["fit", "gone.csv"]]
 )
@@ -400,6 +401,7 @@ def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
             assert text[explained + len(field.description) :].startswith(f" (default: {field.default})")
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_traceback(tmp_path):
     """As in ``rationem ... | head -1``: the pipe is closed before all is written."""
     code = "import sys\nfrom rationem.cli import main\nsys.exit(main(sys.argv[1:]))"

@@ -12,6 +12,8 @@ from rationem.comparing.figures import figures
 from rationem.comparing.tables import tables
 from rationem.ledger import read_only, read_predictions
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", params=["exact", "rouge-l"])
 def done(request, tmp_path_factory):

@@ -214,6 +214,7 @@ def test_many_draws_are_sampled_by_the_seed():
     assert once[-1]["consensus"] == mean(exact(agreed(item.answers, exact), "a") for item in items)
 
 
+@pytest.mark.slow
 def test_hostile_answers_stay_text(tmp_path):
     """Of the model's draws some say what would act in a page; the data's own answers travel the same way."""
     odd = " ".join(" ".join(HOSTILE[:3]).split())
@@ -250,6 +251,7 @@ def test_the_browser_holds_rewards_where_a_judge_has_distances(ran):
     assert names["unparseable"] == "no answer"
 
 
+@pytest.mark.slow
 def test_a_reward_that_is_a_program_nobody_named_leaves_out_what_needs_it(ran):
     """The numbers that were measured stay; what would have to ask the program does not exist."""
     directory, rule, summary, _ = ran

@@ -324,6 +324,7 @@ def test_an_unfinished_run_shows_what_there_is(tmp_path):
     assert page(empty, tmp_path).data["trials"] == []
 
 
+@pytest.mark.slow
 def test_report_writes_the_page_beside_the_others(tmp_path):
     run = paged.write_run(tmp_path / "run")
     report.write(run)
@@ -365,6 +366,7 @@ def test_the_world_is_called_by_its_name(tmp_path):
     assert "The embedded judge world" in found.text("section", id="data")
 
 
+@pytest.mark.slow
 def test_several_runs_stand_side_by_side(tmp_path):
     runs = {
         "STaR, seed 0": paged.write_run(tmp_path / "a"),
@@ -394,6 +396,7 @@ def test_several_runs_stand_side_by_side(tmp_path):
     assert parts.anchor("RS(4), seed 0") == "rs-4-seed-0"
 
 
+@pytest.mark.slow
 def test_names_that_make_the_same_anchor_are_told_apart(tmp_path):
     run = paged.write_run(tmp_path / "run")
     found = page({"a b": run, "a-b": run, "日本": run}, tmp_path)

@@ -164,6 +164,7 @@ LIGHT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("code", LIGHT)
 def test_nothing_heavy_is_loaded_before_it_is_needed(code):
     command = [sys.executable, "-c", f"{code}\nimport sys, json\nprint()\nprint(json.dumps(sorted(sys.modules)))"]
