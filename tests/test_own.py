@@ -1,19 +1,23 @@
 """A user's own task: read from a class or a TOML file, held to what every task must keep to, run only when named."""
 
 import csv
+import os
 import textwrap
 
 import pytest
 
-from rationem import Example, Judge, JudgeTask, Scale, ScriptedEngine, choices, rate_file
+from rationem import Example, FitConfig, Judge, JudgeTask, Scale, ScriptedEngine, Splits, choices, rate_file
 from rationem.card import Card, write_card
 from rationem.cli import main
 from rationem.errors import ConfigError
+from rationem.launch import Resolved, _m_step
+from rationem.schemes import parse_scheme
+from rationem.sft import Training
 from rationem.tasks import from_description, named
-from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.conformance import check_task
 from rationem.tasks.own import OwnTask, is_own, read_task
-from rationem.template import packaged
+from rationem.template import Template, packaged
 
 GOOD = """
 class Units:
@@ -178,8 +182,86 @@ def test_a_program_that_a_run_mentions_is_not_run(tmp_path, good):
     """Only what this very process was told to run comes back; another file of the same name does not."""
     assert from_description(good.describe()) is good
     described = {**good.describe(), "sha256": "0" * 64}
-    with pytest.raises(ConfigError, match="is not run because a run directory mentions it"):
+    with pytest.raises(ConfigError, match="another file is another task"):
         from_description(described)
+    with pytest.raises(ConfigError, match="is not run because a run directory mentions it"):
+        from_description({**described, "own": "Others"})
+
+
+@pytest.mark.parametrize("described", [{"own": "X"}, {"own": 3, "sha256": None, "name": []}])
+def test_a_description_that_lacks_something_is_no_traceback(described):
+    with pytest.raises(ConfigError, match="is not run"):
+        from_description(described)
+
+
+@pytest.mark.parametrize("changed", [{"template": 5}, {"inputs": "prompt"}, {"inputs": [3]}, {"marker": None}])
+def test_a_description_of_other_types_is_no_traceback(changed):
+    with pytest.raises(ConfigError, match=f"{next(iter(changed))} is "):
+        from_description({**OPEN_TASKS["math"]().describe(), **changed})
+
+
+def test_what_a_run_directory_mentions_is_no_program_of_the_training_processes(tmp_path, good):
+    """Refit takes its settings from a run: a task's file that stands there is never handed on."""
+    told = FitConfig(data=("x",), task="from/the/run.py:Evil", processes=2)
+
+    def handed(task):
+        run = Resolved(told, parse_scheme("star", "first", "weight"), task, Splits((), (), ()), "", None)
+        return _m_step(run, Training(), tmp_path).task
+
+    assert handed(OPEN_TASKS["math"]()) is None
+    assert handed(good) == f"{tmp_path / 'my_task.py'}:Units"
+
+
+def test_the_bytes_that_run_are_those_that_were_hashed(tmp_path):
+    """Python's cache of bytecode goes by time and size, and both can be those of another file."""
+    shared = "class Mine:\n    inputs = ('q',)\n    name = 'ONE'\n    def prompt(self, f):\n        return f['q']"
+    path = written(tmp_path, shared)
+    before = path.stat()
+    assert read_task(f"{path}:Mine").name == "ONE"
+    path.write_text(shared.replace("ONE", "TWO"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert read_task(f"{path}:Mine").name == "TWO"
+    assert not (tmp_path / "__pycache__").exists()
+
+
+def test_a_dataclass_with_annotations_as_text_is_a_task(tmp_path):
+    path = written(
+        tmp_path,
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass
+
+        @dataclass
+        class Mine:
+            inputs: tuple[str, ...] = ("q",)
+
+            def prompt(self, fields):
+                return f"{fields['q']} Answer:"
+        """,
+    )
+    assert check_task(read_task(f"{path}:Mine")) == []
+
+
+@pytest.mark.parametrize("said", ["\u3000", "a\u2028b", "a\x0bb\x85c", "**", "\u00a0"])
+def test_no_text_of_a_model_ends_the_run_of_a_class_that_returns_the_line(tmp_path, said):
+    """What some reader takes for a line's end, or for blank, is no mistake of the class."""
+    path = written(
+        tmp_path,
+        "class Mine:\n    inputs = ('q',)\n    def prompt(self, f):\n        return f['q']\n"
+        "    def read(self, line):\n        return line",
+    )
+    parsed = read_task(f"{path}:Mine").parse(f"so\nAnswer: {said}")
+    assert (parsed.answer is None) == (parsed.problem is not None)
+    assert parsed.answer in (None, "a b", "a b c")
+
+
+@pytest.mark.parametrize("cell", ["**5 km**", "`5 km`", "_5 km_", " *5 km* \n"])
+def test_ornaments_around_an_answer_are_no_part_of_it_on_either_side(good, cell):
+    """Else y* could never be said: a completion's line is read without them."""
+    plain = AnswerTask("plain", Template("{{ prompt }} {{ marker }}"))
+    for task in (good, plain):
+        assert task.read(cell) == "5 km"
+        assert task.parse(task.format("so", cell.strip())).answer == "5 km"
 
 
 def test_names():

@@ -35,7 +35,7 @@ from rationem.prepare import prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask
-from rationem.tasks.own import is_own
+from rationem.tasks.own import OwnTask
 from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def _fit(
             scheme=run.scheme,
             base=run.checkpoint,
             open_engine=open_engine,
-            m_step=_m_step(config, training, ledger.directory),
+            m_step=_m_step(run, training, ledger.directory),
             ledger=ledger,
             seed=config.seed,
             sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
@@ -282,14 +282,16 @@ def _fit(
         return fit(problem, iterations)
 
 
-def _m_step(config: FitConfig, training: Training, directory: Path) -> MStep:
+def _m_step(run: Resolved, training: Training, directory: Path) -> MStep:
     """Return the M-step: in this process, or in processes of its own."""
     from rationem.apart import Apart
     from rationem.sft import SupervisedMStep
 
+    config = run.config
     if config.processes is None:
         return SupervisedMStep(training, config.device)
-    own = config.task if is_own(config.task) else None
+    # The program that this process was told to run, never one that a configuration read back from a run mentions.
+    own = f"{run.task.file}:{run.task.own}" if isinstance(run.task, OwnTask) else None
     return Apart(training, config.device, config.processes, config.threads or 1, directory, own)
 
 

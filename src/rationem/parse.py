@@ -126,6 +126,17 @@ def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread
     return Parsed(rationale, answer, None if answer is not None else unread, marker_end)
 
 
+def bare(text: str) -> str:
+    r"""Return a text without the blanks and ornaments (``**``) around it, as an answer's line is read.
+
+    >>> bare(" **4 km** \n"), bare("*")
+    ('4 km', '')
+    """
+    while (shorter := text.strip().strip(_ORNAMENT)) != text:
+        text = shorter
+    return text
+
+
 def _offered(verdict: str, levels: Sequence[str]) -> str | None:
     if verdict in levels:
         return verdict

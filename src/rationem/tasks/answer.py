@@ -17,7 +17,7 @@ from typing import Any
 
 from rationem import answers
 from rationem.errors import ConfigError
-from rationem.parse import parse_line
+from rationem.parse import bare, parse_line
 from rationem.scale import OPEN
 from rationem.tasks.open import Open
 from rationem.template import Template, packaged
@@ -79,10 +79,11 @@ class AnswerTask(Open):
     def read(self, cell: str) -> str | None:
         """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
 
-        A number may stand at the end of a solution, which is not read: see :func:`rationem.answers.final`.
+        A number may stand at the end of a solution, which is not read: see :func:`rationem.answers.final`. Ornaments
+        around an answer are no part of it, in a cell as in a completion.
         """
         found = answers.final(cell) if self.kind == "number" else cell
-        return None if found is None else answers.reader(self.kind)(found)
+        return None if found is None else self._read_line(found)
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""
@@ -96,7 +97,7 @@ class AnswerTask(Open):
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and answer."""
-        return parse_line(text, self.marker, answers.reader(self.kind), NO_ANSWER)
+        return parse_line(text, self.marker, self._read_line, NO_ANSWER)
 
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*) by the task's rule."""
@@ -126,20 +127,28 @@ class AnswerTask(Open):
         Raises:
             ConfigError: something is missing in it, or does not fit.
         """
-        try:
-            return cls(
-                description["name"],
-                Template(description["template"], "the run's template"),
-                Template(description["hint"], "the run's hint"),
-                description["answer"],
-                description["reward"],
-                tuple(description["inputs"]),
-                tuple(description["optional"]),
-                description["marker"],
-                description["instruction"],
-            )
-        except (KeyError, TypeError) as error:
-            raise ConfigError(f"This is no description of a task with an open answer: {error}.") from error
+        wrong = "This is no description of a task with an open answer: "
+        texts = ("name", "template", "hint", "answer", "reward", "marker", "instruction")
+        for key in (*texts, "inputs", "optional"):
+            found = description.get(key)
+            is_list = isinstance(found, list) and all(isinstance(one, str) for one in found)
+            if not (isinstance(found, str) if key in texts else is_list):
+                raise ConfigError(f"{wrong}{key} is {found!r}.")
+        name, template, hint, kind, rule, marker, instruction = (description[key] for key in texts)
+        return cls(
+            name,
+            Template(template, "the run's template"),
+            Template(hint, "the run's hint"),
+            kind,
+            rule,
+            tuple(description["inputs"]),
+            tuple(description["optional"]),
+            marker,
+            instruction,
+        )
+
+    def _read_line(self, text: str) -> str | None:
+        return answers.reader(self.kind)(bare(text))
 
     def _variables(self, fields: Fields) -> dict[str, str]:
         return {**self.shown(fields), "instruction": self.instruction, "marker": self.marker}

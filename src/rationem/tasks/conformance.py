@@ -36,6 +36,8 @@ _TEXTS = (
     "{MARKER} " + "(" * 300,
     "{MARKER} ٣ or ３",
     "{MARKER} 🙂\u202e",
+    "{MARKER} \u3000",
+    "{MARKER} a\u2028b\x0bc\x85d",
     "{MARKER} <script>alert(1)</script>",
     "{MARKER} {{ prompt }} {% raw %}",
     "no {MARKER} here",
@@ -163,7 +165,7 @@ def _answers(task: Task, examples: Sequence[Example]) -> list[str]:
         return list(task.levels)
     read: Any = getattr(task, "read", None)
     given = [x.answer for x in examples[:_MANY]] or list(_ANSWERS)
-    found = [read(text) if read else text for text in given]
+    found = [read(text) if read else text for text in (*given, *(f"**{text}**" for text in given[:2]))]
     return list(dict.fromkeys(one for one in found if one is not None))
 
 

@@ -33,7 +33,7 @@ a run directory mentions it.
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,7 +43,7 @@ from typing import Any
 
 from rationem import answers
 from rationem.errors import ConfigError, closest
-from rationem.parse import parse_line
+from rationem.parse import bare, parse_line
 from rationem.scale import OPEN
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
 from rationem.tasks.open import Open
@@ -73,7 +73,8 @@ def read_task(name: str) -> AnswerTask | OwnTask:
         return _from_toml(Path(name))
     path, cls = parts
     content = _bytes(path)
-    task = _made(_module(path), path, cls, hashlib.sha256(content).hexdigest())
+    sha256 = hashlib.sha256(content).hexdigest()
+    task = _made(_module(path, content, sha256), path, cls, sha256)
     _NAMED[task.sha256 + cls] = task
     return task
 
@@ -84,14 +85,20 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
     Raises:
         ConfigError: it was not.
     """
-    known = _NAMED.get(f"{description['sha256']}{description['own']}")
-    if known is None:
-        raise ConfigError(
-            f"The task {description['name']!r} is a program, class {description['own']} of a file with sha256 "
-            f"{description['sha256'][:12]}..., which is not run because a run directory mentions it. Name it: "
-            f"--own-task my_task.py:{description['own']}"
-        )
-    return known
+    name, own, sha256 = (str(description.get(key)) for key in ("name", "own", "sha256"))
+    known = _NAMED.get(sha256 + own)
+    if known is not None:
+        return known
+    what = f"The task {name!r} is a program, class {own} of a file with sha256 {sha256[:12]}..."
+    for other in _NAMED.values():
+        if other.own == own:
+            raise ConfigError(
+                f"{what}; the file that was named, {other.file}, has {other.sha256[:12]}...: another file is another "
+                "task. Name the file as it was when the run was made, or begin another run."
+            )
+    raise ConfigError(
+        f"{what}, which is not run because a run directory mentions it. Name it: --own-task my_task.py:{own}"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +109,13 @@ class OwnTask(Open):
         given: an instance of the class.
         own: the name of the class.
         sha256: of its file: another file is another task.
+        file: where it lies, as this process was told; another process that is to run it is told so too.
     """
 
     given: Any
     own: str
     sha256: str
+    file: Path = field(compare=False)
     name: str = field(init=False)
     inputs: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
@@ -133,12 +142,13 @@ class OwnTask(Open):
                 raise ConfigError(f"The task {self.own}: {what} must be a line of text; found {value!r}.")
 
     def read(self, cell: str) -> str | None:
-        """Return the canonical answer of a line or cell, or None.
+        """Return the canonical answer of a line or cell, or None; the class is not shown the ornaments around it.
 
         Raises:
             ConfigError: the class's ``read`` fails, or returns something else than a line of text or None.
         """
-        if not hasattr(self.given, "read"):
+        cell = bare(cell)
+        if not hasattr(self.given, "read") or not cell:
             return answers.line(cell)
         found = self._ask("read", cell)
         if found is None:
@@ -162,7 +172,11 @@ class OwnTask(Open):
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and answer."""
-        return parse_line(text, self.marker, self.read, NO_ANSWER)
+
+        def read(line: str) -> str | None:  # what some reader takes for a line's end is a blank: no draw ends a run
+            return self.read(" ".join(line.splitlines()))
+
+        return parse_line(text, self.marker, read, NO_ANSWER)
 
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*).
@@ -225,13 +239,13 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
+def _module(path: Path, content: bytes, sha256: str) -> ModuleType:
+    """Run the very bytes that were hashed: no cached bytecode of what the file was before."""
+    module = ModuleType(f"rationem_own_{sha256}")
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # where dataclasses look for the names in annotations
     try:
-        spec.loader.exec_module(module)
+        exec(compile(content, str(path), "exec"), module.__dict__)
     except Exception as error:  # a user's program may fail in any way; its sentence and place are what helps
         raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
@@ -246,7 +260,7 @@ def _made(module: ModuleType, path: Path, cls: str, sha256: str) -> OwnTask:
         given = made()
     except Exception as error:
         raise ConfigError(f"{path}: {cls}() fails: {type(error).__name__}: {error}") from error
-    return OwnTask(given, cls, sha256)
+    return OwnTask(given, cls, sha256, path.resolve())
 
 
 def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
