@@ -49,7 +49,6 @@ test-all: engine browser
 # The study of docs/schemes-study.md: more than an hour on two cores; finished arms are not run again.
 study: $(INSTALLED)
 	$(BIN)/python studies/schemes.py --page docs/schemes-study.md
-	$(BIN)/python studies/addition.py --page docs/addition-study.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -21,8 +21,8 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
 
-TRAIN, ASKED = 400, 60
-ITERATIONS, STEPS, BATCH, RATE = 6, 60, 16, 5e-4
+TRAIN, ASKED = 300, 50
+ITERATIONS, STEPS, BATCH, RATE = 5, 40, 16, 5e-4
 NEW_TOKENS = 88
 
 #: name -> plan. Rejection sampling has as many tries as STaR, and none of them is shown the answer.

@@ -123,16 +123,10 @@ def test_the_hint_is_what_the_careless_writer_came_to():
         assert wrong[digits, True, True] < 0.4 * wrong[digits, True, False]
 
 
-def test_drills_are_right_and_of_their_question():
-    rng, with_question = generator(0, "test"), 0
-    for _ in range(50):
-        question, lines = drill(rng, TINY)
-        with_question += bool(question)
-        for line in lines.removesuffix(END).split("\n"):
-            x, y, carry, digit, out = map(int, re.findall(r"\d", line))
-            assert 10 * out + digit == x + y + carry
-            assert not question or all(said in question for said in line.split("+")[:2])
-    assert 10 < with_question < 40
+def test_drills_are_right():
+    for line in drill(generator(0, "test"), TINY).removesuffix(END).split("\n"):
+        x, y, carry, digit, out = map(int, re.findall(r"\d", line))
+        assert 10 * out + digit == x + y + carry
 
 
 def test_any_text_can_be_encoded_and_a_digit_is_a_token():
@@ -157,28 +151,17 @@ def test_the_cached_model_is_named_by_its_recipe(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_base_adds_short_numbers_and_needs_the_answer_for_long_ones():
-    """STaR's premise: what the model cannot do by itself it can explain once it is told the answer."""
+def test_the_base_adds_short_numbers_and_no_long_ones():
+    """It does not explain long sums by the hint either (docs/log.md): what rationalization needs is still missing."""
     from rationem.engines.transformers import TransformersEngine
     from rationem.seeds import seed_for
     from rationem.types import Request, Sampling
 
     engine = TransformersEngine(models.load(models.resolve("tiny-adder"), device="cpu"), marker=TASK.marker)
-
-    def said(digits, hinted):
+    for digits in DIGITS:
         several = examples(80, (digits,), seed=7)
-        prompts = [TASK.hint_prompt(x.fields, x.answer) if hinted else TASK.prompt(x.fields) for x in several]
-        requests = [Request(p, Sampling(max_new_tokens=88), seed_for(0, x.id)) for p, x in zip(prompts, several)]  # noqa: B905
+        requests = [Request(TASK.prompt(x.fields), Sampling(max_new_tokens=88), seed_for(0, x.id)) for x in several]
         parsed = [TASK.parse(draft.text) for draft in engine.sample(requests)]
-        right = [one.answer == x.answer for one, x in zip(parsed, several, strict=True)]
-        true = [faithful(x.fields, one.rationale) is True for one, x in zip(parsed, several, strict=True)]
+        right = sum(one.answer == x.answer for one, x in zip(parsed, several, strict=True)) / len(several)
         assert sum(one.answer is not None for one in parsed) > 0.9 * len(several)  # the format is known
-        return sum(right) / len(several), sum(map(all, zip(right, true, strict=True))) / len(several)
-
-    assert min(said(digits, hinted=False)[0] for digits in (1, 2)) > 0.85
-    assert said(3, hinted=False)[0] < 0.3
-    assert said(4, hinted=False)[0] < 0.1
-    for digits in (3, 4):
-        right, true = said(digits, hinted=True)
-        assert right > 0.5
-        assert true > 0.3
+        assert right > 0.85 if digits <= 2 else right < 0.1, digits

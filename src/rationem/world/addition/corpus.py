@@ -35,26 +35,10 @@ def text(rng: np.random.Generator, recipe: Recipe, longest: int = len(PLACES)) -
     return turn(prompt.text), f"{TASK.format(rationale, answer)}{END}"
 
 
-def drill(rng: np.random.Generator, recipe: Recipe) -> tuple[str, str]:
-    """Draw right columns: of a question, in any order, with any carry; or, as often, without a question.
-
-    The former teach to find digits by their letters, the latter to add them.
-    """
-    x, y = rng.integers(0, 10, (2, len(PLACES))).tolist()
-    drawn = [(n // 2, x[n // 2], y[n // 2], n % 2) for n in rng.permutation(2 * len(PLACES)).tolist()]
-    opened = f"{_padded(x)} + {_padded(y).upper()}\n"
-    if rng.random() < 0.5:
-        drawn = [tuple(one) for one in rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()]
-        opened = ""
-    lines = [
-        column(PLACES[n], first, second, carry, (first + second + carry) % 10) for n, first, second, carry in drawn
-    ]
-    return opened, "\n".join(lines[: recipe.columns]) + END
-
-
-def _padded(digits: list[int]) -> str:
-    """Return digits, units first, as a question has them; zeros stay in front."""
-    return "".join(f"{place}{digit}" for place, digit in reversed(list(zip(PLACES, digits, strict=True))))
+def drill(rng: np.random.Generator, recipe: Recipe) -> str:
+    """Draw single columns, each right, one under the other: what the adder knows by heart."""
+    drawn = rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()
+    return "\n".join(column(PLACES[n], a, b, carry, (a + b + carry) % 10) for n, a, b, carry in drawn) + END
 
 
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
@@ -63,7 +47,7 @@ def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
     for start in range(0, recipe.steps, _CHUNK):
         longest = SHORT if start < recipe.young * recipe.steps else len(PLACES)
         texts = [text(rng, recipe, longest) for _ in range(_CHUNK * size)]
-        drills = _rows(coder, [drill(rng, recipe) for _ in range(_CHUNK * recipe.drills)], 0.0)
+        drills = _rows(coder, [("", drill(rng, recipe)) for _ in range(_CHUNK * recipe.drills)], 0.0)
         rows = sorted(_rows(coder, texts, recipe.read), key=lambda row: len(row.ids))
         for place in rng.permutation(_CHUNK).tolist():
             yield rows[place * size : (place + 1) * size] + drills[place::_CHUNK]

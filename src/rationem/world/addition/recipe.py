@@ -19,8 +19,8 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate.
         batch: texts in a batch.
-        drills: of them single columns, of a question or without one.
-        columns: columns in such a text.
+        drills: of them rows of single columns, without a question.
+        columns: columns in such a row.
         young: in this first share of the steps no number has more than ``SHORT`` digits.
         lengths: shares of the texts with numbers of 1, 2, ... digits.
         guesses: by number of digits, how often a column's digit is a guess.
@@ -30,12 +30,12 @@ class Recipe:
     """
 
     shape: Shape = field(default_factory=Shape)
-    steps: int = 1300
+    steps: int = 1000
     rate: float = 4e-3
     batch: int = 28
-    drills: int = 11
-    columns: int = 8
-    young: float = 0.35
+    drills: int = 6
+    columns: int = 7
+    young: float = 0.4
     lengths: tuple[float, ...] = (0.1, 0.35, 0.15, 0.2, 0.2)
     guesses: tuple[float, ...] = (0.0, 0.0, 0.6, 0.75, 0.85)
     hinted: tuple[float, float] = (0.4, 0.75)
