@@ -7,7 +7,10 @@ import pytest
 
 import toy
 from rationem import STAR, Ledger, ScriptedEngine, fit
+from rationem.answers import number
+from rationem.elide import longest_response
 from rationem.evidence import predict_open
+from rationem.judging import questions
 from rationem.report import summarize
 from rationem.tasks import from_description
 from rationem.tasks.answer import AnswerTask, maths, summary
@@ -132,3 +135,25 @@ def test_a_task_comes_back_from_its_description_and_reads_its_own_format(task):
     assert said[again.parse(said).marker_end :] == " 12"
     assert "12" not in again.prompt({"prompt": "what?"}).text
     assert "12" in again.hint_prompt({"prompt": "what?"}, "12").text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5²", None), ("2³ = 8", None), ("5½", None), ("5 ½ hours", None), ("12 m²", "12"), ("eggs – 7", None),
+        ("= - 7", "-7"), ("- 7", "-7"), ("a loss of -7", "-7"), ("1/" + str(2**1200), None),
+    ],
+)  # fmt: skip
+def test_what_would_be_read_as_another_number_than_was_meant_is_none(text, value):
+    assert number(text) == value
+    assert value is None or number(value) == value
+
+
+def test_inputs_may_have_the_names_of_a_judges_fields():
+    """A user's columns are called as they are: what is shortened is the longest, and each is asked."""
+    fields = {"choice_a": "a", "labels": "b", "criterion": "c", "response_time": "the longest of all"}
+    assert longest_response(fields, is_open=True) == "response_time"
+    assert longest_response({**fields, "choice_a": "longer than what was the longest"}, is_open=True) == "choice_a"
+    wording = Template("{{ labels }} {{ criterion }} {{ marker }}")
+    mine = AnswerTask("mine", wording, inputs=("labels",), optional=("criterion",))
+    assert questions.read({"labels": "b", "criterion": "c"}, mine) == {"labels": "b", "criterion": "c"}

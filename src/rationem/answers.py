@@ -36,6 +36,7 @@ _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w)\]])[-+−–]\s?)?(?:[$€£¥]\s?)?(?P<inner>[-−–])?(?P<whole>{_DIGITS})?"
     r"(?P<part>(?<=\d)\.\d+|(?<![\d.])\.\d+)?(?:\s?/\s?(?P<under>\d+))?"
 )
+_MISREAD = re.compile(r"\d[⁰¹²³⁴-⁹⁻]|[¼-¾⅐-⅞↉]")
 # Python reads no longer integers than this by default, and no answer is longer.
 _LONGEST = 400
 _WORD = re.compile(r"\w+")
@@ -46,7 +47,8 @@ def number(text: str) -> str | None:
     """Return the one number that a text holds, in lowest terms; None where it holds none, or several.
 
     Signs, thousands' commas, currencies, percent signs and units are read over; a fraction of two integers is one
-    number. Exact: no floating point.
+    number. Exact: no floating point. What would be read as another number than was meant is none: a power (``5²``), a
+    fraction in one character (``5½``), a dash between a word and a number (``eggs - 7``).
 
     >>> number("$1,234.50"), number("-3 apples"), number("2/6"), number("2.50"), number("3 or 4"), number("none")
     ('1234.5', '-3', '1/3', '2.5', None, None)
@@ -54,15 +56,18 @@ def number(text: str) -> str | None:
     if len(text) > _LONGEST:
         return None
     found = [match for match in _NUMBER.finditer(text) if match["whole"] or match["part"]]
-    if len(found) != 1:
+    if len(found) != 1 or _MISREAD.search(text):
         return None
     match = found[0]
+    if match["sign"] and match["sign"][-1].isspace() and text[: match.start()].rstrip()[-1:].isalnum():
+        return None
     digits = (match["whole"] or "0").replace(",", "") + (match["part"] or "")
     if match["under"] and (match["part"] or not int(match["under"])):
         return None
     value = Fraction(digits) / int(match["under"] or 1)
     negative = [sign for sign in (match["sign"], match["inner"]) if sign and sign.strip() != "+"]
-    return _plain(-value if len(negative) == 1 else value)
+    plain = _plain(-value if len(negative) == 1 else value)
+    return plain if len(plain) <= _LONGEST else None  # else it would not be read again
 
 
 def _plain(value: Fraction) -> str:

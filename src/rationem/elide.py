@@ -32,11 +32,15 @@ def elide(example: Example, field: str, length: Callable[[Example], int], limit:
     return _cut(example, field, low)
 
 
-def longest_response(fields: Fields) -> str:
+def longest_response(fields: Fields, *, is_open: bool = False) -> str:
     """Return the name of the response, or of the longest of several; of multiple choice that of the question.
 
-    Of open answers, which have no response, that of the longest input.
+    Args:
+        fields: of an item.
+        is_open: whether its answer is open: then it is the longest input, whatever the user calls his inputs.
     """
+    if is_open:
+        return max(fields, key=lambda name: len(fields[name]))
     if any(map(is_choice, fields)):
         return "prompt"
     responses = [name for name in fields if name.startswith("response")]

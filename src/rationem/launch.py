@@ -334,7 +334,8 @@ def _elided(splits: Splits, task: AnyTask, chat: Chat, limit: int) -> Splits:
         return max(len(chat.encode(prompt)) for prompt in prompts)
 
     def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        return tuple(elide(x, longest_response(x.fields), length, limit) for x in examples)
+        is_open = task.scale.is_open
+        return tuple(elide(x, longest_response(x.fields, is_open=is_open), length, limit) for x in examples)
 
     return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
 

@@ -160,7 +160,8 @@ class Judge:
         columns = names.columns_of(self.card)
         needed = names.needed_of(self.task)
         for item in names.items_of(items, needed):
-            criteria = questions.chosen(self.task, [str(item["criterion"])] if item.get("criterion") else None)
+            named = item.get("criterion") if self.task.levels else None  # of open answers it is an input like any other
+            criteria = questions.chosen(self.task, [str(named)] if named else None)
             known = names.rename(item, columns, needed)
             chunk += self._cases(known, columns, criteria)
             if len(chunk) >= size:

@@ -78,7 +78,8 @@ def read(item: Mapping[str, str], task: AnyTask) -> dict[str, str]:
         DataError: an input is missing.
         ValueError: an input is empty, no text, or half a character; the message says so.
     """
-    needed, optional = task.inputs, [name for name in task.optional if name != "criterion"]
+    # Of open answers "criterion" is an input like any other; a judge's is named by the case.
+    needed, optional = task.inputs, [name for name in task.optional if name != "criterion" or task.scale.is_open]
     for name in needed:
         if name not in item:
             raise DataError(
@@ -129,4 +130,4 @@ def _shortened(example: Example, limit: int, task: AnyTask, engine: Engine) -> E
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
         return max(engine.prompt_tokens(prompt) for prompt in prompts)
 
-    return elide(example, longest_response(example.fields), length, limit)
+    return elide(example, longest_response(example.fields, is_open=task.scale.is_open), length, limit)
