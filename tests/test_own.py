@@ -6,11 +6,12 @@ import textwrap
 
 import pytest
 
-from rationem import Example, FitConfig, Judge, JudgeTask, Scale, ScriptedEngine, Splits, choices, rate_file
+from rationem import Example, FitConfig, Judge, JudgeTask, Scale, ScriptedEngine, Splits, choices, progress, rate_file
 from rationem.card import Card, write_card
 from rationem.cli import main
 from rationem.errors import ConfigError
 from rationem.launch import Resolved, _m_step
+from rationem.preflight import check_own
 from rationem.schemes import parse_scheme
 from rationem.sft import Training
 from rationem.tasks import from_description, named
@@ -289,6 +290,21 @@ def test_task_check_ends_with_status_1_where_something_is_to_be_mended(tmp_path,
     )
     assert main(["task", "check", f"{path}:Mine"]) == 1
     assert "never says 'Answer:'" in capsys.readouterr().out
+
+
+def test_no_run_begins_with_a_class_that_shows_what_its_hint_was_given(tmp_path, monkeypatch):
+    """The first invariant holds for a program of the user's too, whether or not he has tried rationem task check."""
+    told = []
+    monkeypatch.setattr(progress, "say", told.append)
+    leak, prompt, _ = BROKEN["leaks what it was shown"]
+    items = [Example(str(n), {"question": f"how far, {n}?"}, f"{n} km", str(n)) for n in range(3)]
+    path = written(tmp_path, f"class Mine:\n    inputs = ('question',)\n\n    {leak}\n\n    {prompt}\n")
+    with pytest.raises(ConfigError, match="leaks into training"):
+        check_own(read_task(f"{path}:Mine"), items)
+    harmless = GOOD.replace("1.0 if predicted == answer else ", "")  # half for the right answer
+    check_own(read_task(f"{written(tmp_path, harmless)}:Units"), items)
+    assert len(told) == 3
+    assert "the right answer earns 1" in told[0]
 
 
 def test_what_read_returns_must_be_one_line(tmp_path):

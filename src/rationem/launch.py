@@ -30,7 +30,7 @@ from rationem.engines.opening import (
 )
 from rationem.errors import ConfigError
 from rationem.ledger import Ledger
-from rationem.preflight import check_chat, check_directory, check_engine, check_levels, check_machine
+from rationem.preflight import check_chat, check_directory, check_engine, check_levels, check_machine, check_own
 from rationem.prepare import prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.schemes import Scheme, check_sampling, parse_scheme
@@ -198,6 +198,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, AnyTas
     task, splits = prepare(config)
     config = with_reward(config, task)
     check_levels(config, scheme, task)
+    check_own(task, splits.train)
     if config.patience and not splits.validation:
         raise ConfigError(
             f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "

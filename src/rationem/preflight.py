@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from rationem.errors import ConfigError, RunError
 from rationem.scale import MARKER
 from rationem.schemes import Scheme
 from rationem.tasks import AnyTask
+from rationem.tasks.conformance import LEAKS, check_task
+from rationem.tasks.own import OwnTask
+from rationem.types import Example
+
+#: Training items that a class of the user's is tried on before a run.
+_TRIED = 5
 
 
 def check_directory(directory: Path) -> None:
@@ -83,6 +90,24 @@ def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
             f"{asked} enumerates rationales with every answer behind them, and the task {task.name!r} has open "
             "answers: there are no levels to enumerate. Leave it out; the evidence is then bounded by sampled draws."
         )
+
+
+def check_own(task: AnyTask, examples: Sequence[Example]) -> None:
+    """Try a class of the user's on some training items; say what it does not keep to.
+
+    Raises:
+        ConfigError: its prompt shows the answer: no run may begin with such a task.
+    """
+    if not isinstance(task, OwnTask):
+        return
+    found = check_task(task, examples[:_TRIED])
+    if leaks := [sentence for sentence in found if LEAKS in sentence]:
+        raise ConfigError(
+            f"The task {task.own} ({task.file}): {leaks[0]} A prompt is made of its fields alone; keep nothing in self "
+            f"that hint() was given. Try: rationem task check {task.file.name}:{task.own}"
+        )
+    for sentence in found:
+        progress.say(f"Warning: the task {task.own}: {sentence}")
 
 
 def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:

@@ -49,6 +49,8 @@ _TEXTS = (
 _ANSWERS = ("12", "-3", "yes", "A", "the cat sat on the mat", "0")
 _RATIONALES = ("", "first this, then that", "two\nlines", "with 12 in it")
 _MANY = 20
+#: What the worst of all findings says.
+LEAKS = "the answer leaks into training"
 
 
 def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
@@ -103,12 +105,12 @@ def _prompts(task: Task, items: Sequence[Fields], answers: Sequence[str]) -> Ite
                 yield f"hint_prompt() does not say the answer {answer!r} behind the question."
             after = task.prompt(fields).text
             if after != before:
-                yield "prompt() changes once hint_prompt() was shown an answer: the answer leaks into training."
+                yield f"prompt() changes once hint_prompt() was shown an answer: {LEAKS}."
                 return
         secret = _secret(given + before)
         task.hint_prompt(fields, secret)
         if secret in task.prompt(fields).text:
-            yield "prompt() shows an answer that hint_prompt() was given: the answer leaks into training."
+            yield f"prompt() shows an answer that hint_prompt() was given: {LEAKS}."
         if task.marker not in before:
             yield f"prompt() never says {task.marker!r}, so no model would end with it."
 

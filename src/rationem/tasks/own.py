@@ -37,8 +37,9 @@ import sys
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from rationem import answers
@@ -239,13 +240,24 @@ def _bytes(path: Path) -> bytes:
         ) from error
 
 
+class _Hashed(SourceFileLoader):
+    """Runs the very bytes that were hashed: no cached bytecode of what the file was before."""
+
+    def __init__(self, name: str, path: Path, content: bytes) -> None:
+        super().__init__(name, str(path))
+        self._content = content
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self.source_to_code(self._content, self.path)
+
+
 def _module(path: Path, content: bytes, sha256: str) -> ModuleType:
-    """Run the very bytes that were hashed: no cached bytecode of what the file was before."""
-    module = ModuleType(f"rationem_own_{sha256}")
+    loader = _Hashed(f"rationem_own_{sha256}", path, content)
+    module = ModuleType(loader.name)
     module.__file__ = str(path)
     sys.modules[module.__name__] = module  # where dataclasses look for the names in annotations
     try:
-        exec(compile(content, str(path), "exec"), module.__dict__)
+        loader.exec_module(module)
     except Exception as error:  # a user's program may fail in any way; its sentence and place are what helps
         raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
