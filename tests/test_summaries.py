@@ -212,16 +212,16 @@ def test_the_base_model_writes_the_format_states_the_truth_and_follows_hints(bas
         checked = [summaries.faithful(x.fields, parsed.rationale) for x, parsed, _ in said]
         true = [one for one in checked if one is not None]
         assert len(true) / len(said) > 0.7
-        assert sum(true) / len(true) > 0.7, kind
+        assert sum(true) / len(true) > 0.6, kind
     chance = 0.1 if task is WRITE else 0.5
     assert abs(met["forward"] - chance) < 0.12  # it knows no reader
-    assert met["hinted"] > chance + 0.25
+    assert met["hinted"] > chance + 0.2
 
 
 @pytest.mark.slow
-def test_star_raises_the_reward_of_summaries_from_answers_alone(base, tmp_path):
+def test_star_raises_the_reward_of_summaries_from_answers_alone(tmp_path):
     config = FitConfig(
-        data=("summaries",), model=base, scheme="star", iterations=2, steps=40, draws=2, evidence_draws=0,
+        data=("summaries",), scheme="star", iterations=2, steps=40, draws=2, evidence_draws=0,
         wrong_hints=0, difficulty_examples=0, sampling_batch=128, threads=1, device="cpu",
     )  # fmt: skip
     directory = start(config, tmp_path / "run")
