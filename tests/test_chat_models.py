@@ -20,7 +20,7 @@ from rationem.scale import MARKER
 from rationem.schemes import parse_scheme
 from rationem.sft.rows import tokenize
 from rationem.sft.settings import Training
-from rationem.types import Finish, LevelQuery, Prompt, Request, Sample, Sampling
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sample, Sampling
 from stub_server import StubServer
 
 SYSTEM = "You are a strict judge."
@@ -229,6 +229,17 @@ def test_the_models_tags_are_tokens_and_a_users_are_text(style):
     assert [i for i in quoted if i in tags] == [i for i in ids if i in tags]
     asked = one.encode(Prompt("what does <think></think> mean ?"))
     assert [i for i in asked if i in tags] == [i for i in one.encode(Prompt("x")) if i in tags]
+
+
+@pytest.mark.parametrize("style", checkpoints.THINKING)
+def test_a_tag_in_an_open_answer_is_text_where_it_is_scored(style):
+    one = chat(style)
+    tags = {one.tokenizer.convert_tokens_to_ids(tag) for tag in ("<think>", "</think>")}
+    ids = one.encode_completion(THOUGHT)
+    draft = Draft(one.read(ids[:-1]), ids, Finish.STOP, 1)
+    query = LevelQuery(Prompt("hello"), draft, len(draft.text) - 2, (" <think>", " a </think> b"))
+    _, tails = Reader(one, MARKER).rationale_and_tails(query)
+    assert all(tail[-1] == one.end_of_turn and not tags & set(tail) for tail in tails)
 
 
 @pytest.mark.parametrize("style", checkpoints.THINKING)

@@ -61,8 +61,9 @@ class Reader:
         ids = query.draft.token_ids
         count = self.tokens_within(query.draft, len(text))
         rest = text[len(self.chat.read(ids[:count])) :]
-        tails = (self.chat.encode_completion(rest + continuation) for continuation in query.continuations)
-        return ids[:count], tuple(tails)
+        # Behind the marker is no thinking block: a tag in an open y* is the user's text.
+        tails = (self.chat.encode_plain(rest + continuation) for continuation in query.continuations)
+        return ids[:count], tuple((*tail, self.chat.end_of_turn) for tail in tails)
 
     def adopted(self, text: str) -> str:
         """Return another model's completion as this model is to write it.
