@@ -13,7 +13,7 @@ import pytest
 
 from rationem import FitConfig, Ledger, RationemError, leaks, progress, start
 from rationem.cli import main
-from rationem.refit import CHANGEABLE, refit
+from rationem.refit import CHANGEABLE, _settings, refit
 
 slow = pytest.mark.slow
 
@@ -344,3 +344,11 @@ def test_every_setting_can_be_changed_or_is_refused():
     }
     assert set(CHANGEABLE) | decides_draws == set(FitConfig.model_fields)
     assert not set(CHANGEABLE) & decides_draws
+
+
+def test_no_program_that_a_run_names_is_run(tmp_path):
+    (tmp_path / "config.toml").write_text('engine = "vllm"\nvllm_python = "/from/the/run"\n')
+    found = _settings(tmp_path, {"config": {"engine": "vllm", "seed": 3, "vllm_args": ["--trust-remote-code"]}})
+    assert (found.engine, found.seed) == ("vllm", 3)
+    assert found.vllm_python is None
+    assert not found.vllm_args

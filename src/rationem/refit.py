@@ -54,6 +54,8 @@ _FIXED = {
 }
 #: What a manifest that ``rationem fit`` wrote has.
 _NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
+#: Settings that name a program or tell it what to run.
+_PROGRAMS = ("vllm_python", "vllm_args")
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
 _REMEMBERED = "remembered"
 
@@ -308,10 +310,14 @@ def _fingerprint(trials: Sequence[Trial]) -> str:
 
 
 def _settings(directory: Path, recorded: Mapping[str, Any]) -> FitConfig:
-    """Return the run's settings: from its ledger, and from its config.toml the names of the files."""
+    """Return the run's settings: from its ledger, and from its config.toml the names of the files.
+
+    But for programs: which one is run, and how, says the command alone, never the run.
+    """
     path = directory / "config.toml"
     files = read_config(path, {}).model_dump(mode="json") if path.is_file() else {}
-    return read_config(None, {**files, **recorded["config"]})
+    found = {**files, **recorded["config"]}
+    return read_config(None, {key: value for key, value in found.items() if key not in _PROGRAMS})
 
 
 def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> str:

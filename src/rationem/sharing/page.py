@@ -304,13 +304,13 @@ def _limits(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield "## Limits"
     opened = is_open(summary)
-    asked = "answered" if opened else "judged"
+    asked, said = ("answered", "answers") if opened else ("judged", "verdicts")
     shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     found = [
         *doubts(summary),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
-        *(["The embedded model cannot read: its verdicts say nothing."] if facts.base.name in EMBEDDED else []),
+        *([f"The embedded model cannot read: its {said} say nothing."] if facts.base.name in EMBEDDED else []),
         (
             "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
             "languages nothing is known."
