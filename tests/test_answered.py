@@ -462,3 +462,10 @@ def test_an_axis_that_nobody_rated_is_no_example():
     ratings = [rating for x in found.examples for rating in (x.ratings or (x.answer,))]
     assert len(ratings) + found.notes["unrated"] + found.notes["repeated_ratings"] == len(rows)
     assert found.notes["unrated"] == given.count(None) > 0
+
+
+def test_who_has_answers_and_no_ratings_is_told_what_to_say(tmp_path):
+    path = tmp_path / "sums.csv"
+    path.write_text("question,answer\nWhat is 1 + 1?,2\n")
+    with pytest.raises(DataError, match="--task math"):
+        load([path])

@@ -340,3 +340,8 @@ def test_a_trained_task_answers_a_file_and_says_how_much_its_draws_agree(tmp_pat
     assert (first["judge_rationale"], first["judge_status"], first["more"]) == ("a", "answered", "kept")
     assert (second["judge_answer"], second["judge_status"], second["judge_unparsed_draws"]) == ("", "unparsed", "3")
     assert "1 answered; 1 unparsed (no rationale names an answer)" in totals.lines(good.scale)[1]
+
+
+def test_a_file_that_ends_the_process_is_told_too(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be run: SystemExit: 3"):
+        read_task(f"{written(tmp_path, 'import sys; sys.exit(3)')}:Mine")

@@ -170,10 +170,15 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and ("response", "response") in lacking
-    choice = " If this is multiple choice, say so: `--task choice`." if asked else ""
+    other = " If this is multiple choice, say so: `--task choice`." if asked else ""
+    if not asked and ("rating", "rating") in lacking:
+        other = (
+            " If nothing is rated and the correct answers are numbers or texts, say so: `--task math`, `--task "
+            "summarize`, or a task of your own (docs/open-answers.md)."
+        )
     raise DataError(
         f"{row.source}: {told[0].lower()}{told[1:]} The columns are {list(row.cells)}. "
-        f"Name {which}: `{' '.join(flags)}`.{choice}"
+        f"Name {which}: `{' '.join(flags)}`.{other}"
     )
 
 

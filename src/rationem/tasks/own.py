@@ -258,7 +258,7 @@ def _module(path: Path, content: bytes, sha256: str) -> ModuleType:
     sys.modules[module.__name__] = module  # where dataclasses look for the names in annotations
     try:
         loader.exec_module(module)
-    except Exception as error:  # a user's program may fail in any way; its sentence and place are what helps
+    except (Exception, SystemExit) as error:  # a program may end in any way; its sentence helps
         raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
 
