@@ -122,6 +122,8 @@ def test_a_process_that_fails_says_why_and_its_log_is_kept(run, tmp_path):
 
 
 PARENT = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores interrupts
 import sys
 from pathlib import Path
 from rationem import Training
@@ -150,14 +152,16 @@ def test_the_processes_end_with_the_run_that_started_them(run, start, tmp_path):
 
 
 def test_an_interrupt_ends_the_processes(run, start, tmp_path):
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, str(run), str(tmp_path / "1"), start], stderr=subprocess.DEVNULL
-    )
-    while len(found := descendants(parent.pid)) < 4:
-        assert parent.poll() is None
-        time.sleep(0.2)
-    parent.send_signal(signal.SIGINT)
-    parent.wait(60)
+    words = [sys.executable, "-c", PARENT, str(run), str(tmp_path / "1"), start]
+    parent = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    try:
+        while len(found := descendants(parent.pid)) < 4:
+            assert parent.poll() is None
+            time.sleep(0.2)
+        parent.send_signal(signal.SIGINT)
+        parent.wait(60)
+    finally:
+        parent.kill()
     assert not any(os.path.exists(f"/proc/{one}") for one in found)
 
 
