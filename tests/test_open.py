@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 import toy
-from rationem import STAR, Ledger, ScriptedEngine, fit
+from rationem import STAR, Ledger, ScriptedEngine, answers, fit
 from rationem.answers import number
 from rationem.elide import longest_response
 from rationem.evidence import predict_open
@@ -147,6 +147,16 @@ def test_a_task_comes_back_from_its_description_and_reads_its_own_format(task):
 def test_what_would_be_read_as_another_number_than_was_meant_is_none(text, value):
     assert number(text) == value
     assert value is None or number(value) == value
+
+
+def test_no_completion_halts_a_run_by_the_users_pattern(monkeypatch, caplog):
+    monkeypatch.setattr(answers, "_PATIENCE", 0.1)
+    read = answers.reader("pattern:((?:a|aa)+)b")
+    for line in ("a" * 60, "a" * 70):
+        assert read(line) is None
+    assert read("aaab") == "aaa"
+    assert len(caplog.records) == 1
+    assert "pattern '((?:a|aa)+)b'" in caplog.text
 
 
 def test_inputs_may_have_the_names_of_a_judges_fields():

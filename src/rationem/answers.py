@@ -12,11 +12,14 @@ subsequence of words, Lin 2004), or a function of yours (``--task my_task.py:MyT
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
 from fractions import Fraction
 from functools import lru_cache
 from typing import Any
+
+import regex
 
 from rationem.errors import ConfigError, closest
 
@@ -41,6 +44,7 @@ _MISREAD = re.compile(r"\d[⁰¹²³⁴-⁹⁻]|[¼-¾⅐-⅞↉]")
 _LONGEST = 400
 _WORD = re.compile(r"\w+")
 _COPYABLE = 4  # words
+_PATIENCE = 2  # seconds for a pattern on a line: whoever writes a completion could else halt a run
 
 
 def number(text: str) -> str | None:
@@ -150,15 +154,29 @@ def reader(kind: str) -> Read:
     if name != "pattern" or not colon or not pattern:
         raise ConfigError(f"Unknown kind of answer {kind!r}.{closest(kind, KINDS)} Use one of {list(KINDS)}.")
     try:
-        compiled = re.compile(pattern)
-    except re.error as error:
+        compiled = regex.compile(pattern)
+    except regex.error as error:
         raise ConfigError(f"The answer's pattern {pattern!r} is no regular expression: {error}.") from error
     return lambda text: _matched(compiled, text)
 
 
-def _matched(pattern: re.Pattern[str], text: str) -> str | None:
-    match = pattern.search(text)
+def _matched(pattern: Any, text: str) -> str | None:
+    try:
+        match = pattern.search(text, timeout=_PATIENCE)
+    except TimeoutError:
+        _warn(pattern.pattern)
+        return None
     return None if match is None else line((match[1] if pattern.groups else match[0]) or "")
+
+
+@lru_cache  # once for a pattern
+def _warn(pattern: str) -> None:
+    logging.getLogger(__name__).warning(
+        "The answer's pattern %r took more than %d s on a line; such a line counts as one without an answer. Write it "
+        "without a repetition inside a repetition.",
+        pattern,
+        _PATIENCE,
+    )
 
 
 def reward(name: str) -> TextReward:
