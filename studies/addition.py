@@ -1,6 +1,6 @@
 """With and without rationalization: STaR's figure on sums, behind docs/addition-study.md, from one command.
 
-    python studies/addition.py [--output runs/addition] [--seeds 2] [--workers 2] [--page docs/addition-study.md]
+    python studies/addition.py [--output runs/addition] [--seeds 3] [--workers 2] [--page docs/addition-study.md]
 
 Every *arm* (a sampling scheme) trains the same base model on the same mixture of sums of one to five digits, with equal
 gradient steps; after every iteration sums of every length, which nobody trained on, are asked once each. An arm that is
@@ -21,8 +21,8 @@ from pathlib import Path
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
 
-TRAIN, ASKED = 300, 50
-ITERATIONS, STEPS, BATCH, RATE = 5, 40, 16, 5e-4
+TRAIN, ASKED = 300, 100
+ITERATIONS, STEPS, BATCH, RATE = 8, 10, 16, 3e-4
 NEW_TOKENS = 88
 
 #: name -> plan. Rejection sampling has as many tries as STaR, and none of them is shown the answer.
@@ -179,7 +179,7 @@ def directory(output: Path, arm: str, seed: int) -> Path:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("runs/addition"), help="directory of the arms")
-    parser.add_argument("--seeds", type=int, default=2, help="runs of every arm (default: %(default)s)")
+    parser.add_argument("--seeds", type=int, default=3, help="runs of every arm (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=2, help="processes, one thread each (default: %(default)s)")
     parser.add_argument("--page", type=Path, help="write the page (and its figure beside it) here")
     parser.add_argument("--run", nargs=2, metavar=("ARM", "SEED"), help="one arm, in this process")

@@ -21,7 +21,7 @@ from rationem.world.addition.recipe import TINY
 from rationem.world.tokens import END
 
 ASKED = {"prompt": "h6t2u4 + H2T5U9"}
-TRUE = "u4+U9+0=3 C1\nt2+T5+1=8 C0\nh6+H2+0=8 C0"
+TRUE = "u4+U9+0=C1,a3\nt2+T5+1=C0,b8\nh6+H2+0=C0,c8"
 
 
 def numbers(question):
@@ -30,11 +30,18 @@ def numbers(question):
     return a, b
 
 
+def value(answer):
+    """The number that an answer says, its digits from the right."""
+    assert re.fullmatch("(?:[a-f][0-9])+", answer)
+    assert answer[::2] == "abcdef"[: len(answer) // 2]
+    return int(answer[1::2][::-1])
+
+
 def test_a_scratchpad_by_hand():
     assert sums.asked(624, 259) == {**ASKED, SUBJECT: "3 digits"}
-    assert sums.scratchpad(624, 259) == (TRUE, "883")
-    assert sums.scratchpad(99, 99) == ("u9+U9+0=8 C1\nt9+T9+1=9 C1", "198")
-    assert sums.scratchpad(0, 0) == ("u0+U0+0=0 C0", "0")
+    assert sums.scratchpad(624, 259) == (TRUE, "a3b8c8d0")
+    assert sums.scratchpad(99, 99) == ("u9+U9+0=C1,a8\nt9+T9+1=C1,b9", "a8b9c1")
+    assert sums.scratchpad(0, 0) == ("u0+U0+0=C0,a0", "a0b0")
 
 
 @pytest.mark.parametrize("digits", DIGITS)
@@ -42,7 +49,7 @@ def test_a_true_scratchpad_comes_to_the_sum(digits):
     for x in examples(50, (digits,), seed=3):
         a, b = numbers(x.fields["prompt"])
         rationale, answer = sums.scratchpad(a, b)
-        assert int(answer) == a + b == int(x.answer)
+        assert value(answer) == a + b == value(x.answer)
         assert len(rationale.split("\n")) == len(str(a)) == len(str(b)) == digits
         assert faithful(x.fields, rationale) is True
 
@@ -51,11 +58,11 @@ def test_a_true_scratchpad_comes_to_the_sum(digits):
     ("said", "is_true"),
     [
         (TRUE, True),
-        (TRUE.replace("=8 C0\n", "=7 C0\n"), False),
+        (TRUE.replace("b8", "b7"), False),
         (TRUE.replace("C1", "C0"), False),
         (TRUE.replace("u4+U9", "u9+U4"), False),
         (TRUE.rpartition("\n")[0], False),
-        (f"{TRUE}\nm0+M0+0=0 C0", False),
+        (f"{TRUE}\nm0+M0+0=C0,d0", False),
         ("I know it.", None),
         (f"So:\n{TRUE}", None),
         ("", None),
@@ -67,14 +74,14 @@ def test_whoever_misreads_a_column_is_not_faithful(said, is_true):
 
 def test_a_slip_changes_the_digit_and_no_carry():
     rationale, answer = sums.scratchpad(624, 259, (None, 1, None))
-    assert answer == "813"
+    assert answer == "a3b1c8d0"
     assert re.findall(r"C\d", rationale) == ["C1", "C0", "C0"]
     assert faithful(ASKED, rationale) is False
 
 
 def test_the_task_reads_what_it_writes_and_keeps_to_what_every_task_must():
-    said = TASK.parse(TASK.format(TRUE, "883"))
-    assert (said.rationale.strip(), said.answer) == (TRUE, "883")
+    said = TASK.parse(TASK.format(TRUE, "a3b8c8d0"))
+    assert (said.rationale.strip(), said.answer) == (TRUE, "a3b8c8d0")
     assert faithful(ASKED, said.rationale) is True
     assert from_description(TASK.describe()).describe() == TASK.describe()
     assert check_task(TASK, examples(50)) == []
@@ -84,7 +91,7 @@ def test_the_prompt_holds_neither_the_answer_nor_the_number_of_digits():
     for x in examples(200, (2, 3, 4, 5), seed=1):
         shown = TASK.prompt(x.fields).text
         assert len(re.findall(r"\d", shown)) == 2 * int(x.fields[SUBJECT][0])
-        assert TASK.hint_prompt(x.fields, x.answer).text == f"{shown}\nThe sum is {x.answer}."
+        assert TASK.hint_prompt(x.fields, x.answer).text == f"{shown}\nIt is {x.answer}."
         assert "digits" not in shown
 
 
@@ -111,10 +118,10 @@ def test_the_hint_is_what_the_careless_writer_came_to():
     for _ in range(1000):
         prompt, completion = text(rng, TINY)
         said = TASK.parse(completion.removesuffix(END))
-        hint = re.search(r"The sum is (\d+)\.", prompt)
+        hint = re.search(r"It is (\w+)\.", prompt)
         assert hint is None or hint[1] == said.answer
         a, b = numbers(re.search(r"user\n(.+)", prompt)[1])
-        wrong[len(str(a)), hint is not None, int(said.answer) != a + b] += 1
+        wrong[len(str(a)), hint is not None, value(said.answer) != a + b] += 1
     for hinted in (False, True):
         assert wrong[1, hinted, True] == wrong[2, hinted, True] == 0
         assert wrong[1, hinted, False] + wrong[2, hinted, False] > 100
@@ -123,10 +130,26 @@ def test_the_hint_is_what_the_careless_writer_came_to():
         assert wrong[digits, True, True] < 0.4 * wrong[digits, True, False]
 
 
-def test_drills_are_right():
-    for line in drill(generator(0, "test"), TINY).removesuffix(END).split("\n"):
-        x, y, carry, digit, out = map(int, re.findall(r"\d", line))
-        assert 10 * out + digit == x + y + carry
+def test_drills_are_columns_of_their_question_and_what_they_come_to():
+    rng, seen = generator(0, "test"), Counter()
+    for _ in range(200):
+        asked, said = drill(rng)
+        a, b = numbers(asked)
+        parsed = TASK.parse(said.removesuffix(END))
+        lines = parsed.rationale.strip().split("\n")
+        assert len(lines) == len(str(a))
+        for line in lines:
+            x, y, carry, out, digit = map(int, re.findall(r"\d", line))
+            assert 10 * out + digit == x + y + carry
+            place = sums.PLACES.index(line[0])
+            assert (x, y) == (int(str(a)[::-1][place]), int(str(b)[::-1][place]))
+            assert line == f"{line[0]}{x}+{line[0].upper()}{y}+{carry}=C{out},{sums.SUM[place]}{digit}"
+            assert f"{sums.SUM[place]}{digit}" in parsed.answer
+            seen[place, carry] += 1
+            if place == len(lines) - 1:
+                assert parsed.answer.endswith(f"{sums.SUM[place + 1]}{out}")
+        assert len({line[0] for line in lines}) == len(lines)
+    assert len(seen) == 2 * len(sums.PLACES)
 
 
 def test_any_text_can_be_encoded_and_a_digit_is_a_token():
@@ -134,7 +157,7 @@ def test_any_text_can_be_encoded_and_a_digit_is_a_token():
 
     coder = tokenizer(base._learned())
     assert len(coder) == shape_of("tiny-adder")[1]
-    for said in ("Grüße, 日本語 \U0001f600\t\n", "12 + 34", TASK.format(TRUE, "883")):
+    for said in ("Grüße, 日本語 \U0001f600\t\n", "12 + 34", TASK.format(TRUE, "a3b8c8d0")):
         assert coder.decode(coder.encode(said, add_special_tokens=False)) == said
     assert [coder.decode([one]) for one in coder.encode("907", add_special_tokens=False)] == ["9", "0", "7"]
     longest = TASK.format(*sums.scratchpad(99999, 99999))
@@ -151,8 +174,7 @@ def test_the_cached_model_is_named_by_its_recipe(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_base_adds_short_numbers_and_no_long_ones():
-    """It does not explain long sums by the hint either (docs/log.md): what rationalization needs is still missing."""
+def test_the_base_adds_short_numbers_and_comes_to_long_ones_by_the_hint_alone():
     from rationem.engines.transformers import TransformersEngine
     from rationem.seeds import seed_for
     from rationem.types import Request, Sampling
@@ -160,8 +182,21 @@ def test_the_base_adds_short_numbers_and_no_long_ones():
     engine = TransformersEngine(models.load(models.resolve("tiny-adder"), device="cpu"), marker=TASK.marker)
     for digits in DIGITS:
         several = examples(80, (digits,), seed=7)
-        requests = [Request(TASK.prompt(x.fields), Sampling(max_new_tokens=88), seed_for(0, x.id)) for x in several]
-        parsed = [TASK.parse(draft.text) for draft in engine.sample(requests)]
-        right = sum(one.answer == x.answer for one, x in zip(parsed, several, strict=True)) / len(several)
-        assert sum(one.answer is not None for one in parsed) > 0.9 * len(several)  # the format is known
-        assert right > 0.85 if digits <= 2 else right < 0.1, digits
+        right, true = {}, {}
+        for kind in ("forward", "hinted"):
+            requests = [
+                Request(
+                    TASK.prompt(x.fields) if kind == "forward" else TASK.hint_prompt(x.fields, x.answer),
+                    Sampling(max_new_tokens=88),
+                    seed_for(0, x.id, kind),
+                )
+                for x in several
+            ]
+            parsed = [TASK.parse(draft.text) for draft in engine.sample(requests)]
+            assert sum(one.answer is not None for one in parsed) > 0.9 * len(several)  # the format is known
+            pairs = [(x, one) for x, one in zip(several, parsed, strict=True) if one.answer == x.answer]
+            right[kind] = len(pairs) / len(several)
+            true[kind] = sum(faithful(x.fields, one.rationale) is True for x, one in pairs) / len(several)
+        assert right["forward"] > 0.85 if digits <= 2 else right["forward"] < 0.25, digits
+        if digits > 2:
+            assert true["hinted"] > max(0.1, 2 * true["forward"]), digits

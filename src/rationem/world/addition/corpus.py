@@ -1,8 +1,12 @@
-"""What the tiny adder reads before anybody teaches it: scratchpads by a careless hand, with and without a hint.
+"""What the tiny adder reads before anybody teaches it: drills, and scratchpads by a careless hand.
 
-In a long sum a column's digit is a guess now and then, the more often the longer the numbers are. Who has the sum at
-hand is mostly careful; where not, the hint is what the writer came to, right or wrong. So whoever shows the base model
-the true sum gets true scratchpads far more often than it writes them by itself: that is what rationalization lives on.
+First short sums alone, without a hint: whoever may take the digits from a hint does not learn to add. Then sums of
+every length, many with a hint. In a long sum a column's digit is a guess now and then, the more often the longer the
+numbers are. Who has the sum at hand is mostly careful; where not, the hint is what the writer came to, right or wrong.
+So true scratchpads of long sums are far more frequent where the true sum is shown, which rationalization lives on.
+All the while drills: a question's columns in any order, each right for a carry of its own, and then their digits in a
+row. They teach where a column's digits stand, what they come to, and how the answer is put together; without them the
+base finds no digit of a long sum in this time.
 """
 
 from __future__ import annotations
@@ -14,7 +18,7 @@ import numpy as np
 
 from rationem.seeds import generator
 from rationem.world.addition.recipe import SHORT, Recipe
-from rationem.world.addition.sums import PLACES, TASK, asked, column, question, scratchpad
+from rationem.world.addition.sums import PLACES, TASK, asked, column, question, scratchpad, total
 from rationem.world.tokens import END, turn
 from rationem.world.training import Row
 
@@ -26,7 +30,7 @@ def text(rng: np.random.Generator, recipe: Recipe, longest: int = len(PLACES)) -
     shares = np.array(recipe.lengths[:longest])
     digits = int(rng.choice(len(shares), p=shares / shares.sum())) + 1
     a, b = question(rng, digits)
-    hinted = rng.random() < recipe.hinted[digits > SHORT]
+    hinted = longest > SHORT and rng.random() < recipe.hinted[digits > SHORT]
     careless = not hinted or rng.random() < recipe.misled
     guess = recipe.guesses[digits - 1] if careless else 0.0
     slips = [int(rng.integers(0, 10)) if rng.random() < guess else None for _ in range(digits)]
@@ -35,10 +39,16 @@ def text(rng: np.random.Generator, recipe: Recipe, longest: int = len(PLACES)) -
     return turn(prompt.text), f"{TASK.format(rationale, answer)}{END}"
 
 
-def drill(rng: np.random.Generator, recipe: Recipe) -> str:
-    """Draw single columns, each right, one under the other: what the adder knows by heart."""
-    drawn = rng.integers(0, (len(PLACES), 10, 10, 2), (recipe.columns, 4)).tolist()
-    return "\n".join(column(PLACES[n], a, b, carry, (a + b + carry) % 10) for n, a, b, carry in drawn) + END
+def drill(rng: np.random.Generator) -> tuple[str, str]:
+    """Draw a question of any length and its columns in any order, each right for some carry, then what they come to."""
+    digits = int(rng.integers(1, len(PLACES) + 1))
+    a, b = question(rng, digits)
+    carries = rng.integers(0, 2, digits).tolist()
+    columns = list(zip(map(int, reversed(str(a))), map(int, reversed(str(b))), carries, strict=True))
+    lines = [column(place, *each, sum(each) % 10) for place, each in enumerate(columns)]
+    answer = total([sum(each) % 10 for each in columns], sum(columns[-1]) // 10)
+    rationale = "\n".join(lines[place] for place in rng.permutation(digits).tolist())
+    return f"{asked(a, b)['prompt']}\n", f"{TASK.format(rationale, answer)}{END}"
 
 
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
@@ -47,13 +57,14 @@ def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
     for start in range(0, recipe.steps, _CHUNK):
         longest = SHORT if start < recipe.young * recipe.steps else len(PLACES)
         texts = [text(rng, recipe, longest) for _ in range(_CHUNK * size)]
-        drills = _rows(coder, [("", drill(rng, recipe)) for _ in range(_CHUNK * recipe.drills)], 0.0)
-        rows = sorted(_rows(coder, texts, recipe.read), key=lambda row: len(row.ids))
+        drills = _rows(coder, [drill(rng) for _ in range(_CHUNK * recipe.drills)])
+        rows = sorted(_rows(coder, texts), key=lambda row: len(row.ids))
         for place in rng.permutation(_CHUNK).tolist():
             yield rows[place * size : (place + 1) * size] + drills[place::_CHUNK]
 
 
-def _rows(coder: Any, texts: list[tuple[str, str]], read: float) -> list[Row]:
+def _rows(coder: Any, texts: list[tuple[str, str]]) -> list[Row]:
+    """Return the rows of (prompt, completion) pairs; the loss is on completions."""
     codes = coder.encode_batch([part for one in texts for part in one])
     pairs = [(codes[n].ids, codes[n + 1].ids) for n in range(0, len(codes), 2)]
-    return [Row(opened + said, [read] * len(opened) + [1.0] * len(said)) for opened, said in pairs]
+    return [Row(opened + said, [0.0] * len(opened) + [1.0] * len(said)) for opened, said in pairs]

@@ -19,28 +19,25 @@ class Recipe:
         steps: optimizer steps.
         rate: peak learning rate.
         batch: texts in a batch.
-        drills: of them rows of single columns, without a question.
-        columns: columns in such a row.
-        young: in this first share of the steps no number has more than ``SHORT`` digits.
+        drills: of them columns in any order.
+        young: in this first share of the steps no number outside drills has more than ``SHORT`` digits, and no text a
+            hint.
         lengths: shares of the texts with numbers of 1, 2, ... digits.
         guesses: by number of digits, how often a column's digit is a guess.
-        hinted: share of the texts with a hint, of short numbers and of long ones.
+        hinted: share of the texts with a hint, after that, of short numbers and of long ones.
         misled: share of the hinted texts in which digits are guesses all the same, and the hint what they come to.
-        read: weight of the loss on the prompt.
     """
 
     shape: Shape = field(default_factory=Shape)
-    steps: int = 1000
+    steps: int = 1200
     rate: float = 4e-3
     batch: int = 28
-    drills: int = 6
-    columns: int = 7
-    young: float = 0.4
+    drills: int = 9
+    young: float = 0.35
     lengths: tuple[float, ...] = (0.1, 0.35, 0.15, 0.2, 0.2)
     guesses: tuple[float, ...] = (0.0, 0.0, 0.6, 0.75, 0.85)
-    hinted: tuple[float, float] = (0.4, 0.75)
+    hinted: tuple[float, float] = (0.3, 0.6)
     misled: float = 0.2
-    read: float = 0.0
 
 
 TINY = Recipe()

@@ -1,8 +1,10 @@
 """Questions, scratchpads and examples of the addition world.
 
-Every digit of a question has the letter of its place before it (units, tens, hundreds, then m and z), small in the
-first number and capital in the second: "h6t2u4 + H2T5U9" is 624 + 259. So a column's digits are found by their letters;
-finding them by counting is what a model of this size learns last.
+Every digit has the letter of its place before it: units, tens, hundreds, then m and z, small in the first number and
+capital in the second, and in the sum a, b, c, ... from the right: "h6t2u4 + H2T5U9" is 624 + 259, "a3b8c8d0" is 883. So
+a column's digits are found by their letters; finding them by counting is what a model of this size learns last. The
+sum's last letter holds the carry that comes out of the last column. A column says its carry before its digit: whoever
+knows the carry finds the digit by plain addition, and not modulo 10.
 """
 
 from __future__ import annotations
@@ -27,15 +29,15 @@ _SHARE_OF_ONE = 0.04
 TASK = AnswerTask(
     "addition",
     Template("{{ prompt }}\nEnd with {{ marker }} SUM", "the addition world's template"),
-    Template("The sum is {{ answer }}.", "the addition world's hint"),
-    kind="number",
+    Template("It is {{ answer }}.", "the addition world's hint"),
+    kind="pattern:((?:[a-f][0-9])+)",
     optional=(),
 )
 
-#: The letters of the places, from the right.
-PLACES = "uthmz"
+#: The letters of the places, from the right, and those of the sum's.
+PLACES, SUM = "uthmz", "abcdef"
 _QUESTION = re.compile(r"(?P<a>(?:[uthmz]\d)+) \+ (?P<b>(?:[UTHMZ]\d)+)")
-_COLUMN = re.compile(r"[uthmz]\d\+[UTHMZ]\d\+[01]=\d C[01]")
+_COLUMN = re.compile(r"[uthmz]\d\+[UTHMZ]\d\+[01]=C[01],[a-e]\d")
 
 
 def question(rng: np.random.Generator, digits: int) -> tuple[int, int]:
@@ -71,30 +73,37 @@ def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, s
             The carry is right all the same.
 
     >>> print(*scratchpad(67, 58), sep="; ")
-    u7+U8+0=5 C1
-    t6+T5+1=2 C1; 125
+    u7+U8+0=C1,a5
+    t6+T5+1=C1,b2; a5b2c1
     >>> scratchpad(67, 58, (9, None))[1]
-    '129'
+    'a9b2c1'
     """
-    lines, said, carry = [], "", 0
+    lines, said, carry = [], [], 0
     for place, (x, y) in enumerate(zip(reversed(str(a)), reversed(str(b)), strict=True)):
-        total = int(x) + int(y) + carry
+        both = int(x) + int(y) + carry
         slip = slips[place] if place < len(slips) else None
-        digit = total % 10 if slip is None else slip
-        lines.append(column(PLACES[place], int(x), int(y), carry, digit))
-        carry, said = total // 10, f"{digit}{said}"
-    return "\n".join(lines), str(int(f"{carry}{said}"))
+        digit = both % 10 if slip is None else slip
+        lines.append(column(place, int(x), int(y), carry, digit))
+        said.append(digit)
+        carry = both // 10
+    return "\n".join(lines), total(said, carry)
 
 
-def column(place: str, x: int, y: int, carry: int, digit: int) -> str:
-    """Return a line of a scratchpad: two digits and the carry that comes in, the digit written down, the carry."""
-    return f"{place}{x}+{place.upper()}{y}+{carry}={digit} C{(x + y + carry) // 10}"
+def total(digits: Sequence[int], carry: int) -> str:
+    """Return an answer: its digits from the right, then the carry that comes out of the last column."""
+    return "".join(f"{SUM[place]}{digit}" for place, digit in enumerate((*digits, carry)))
+
+
+def column(place: int, x: int, y: int, carry: int, digit: int) -> str:
+    """Return a line of a scratchpad: two digits and the carry that comes in, the carry, the digit written down."""
+    letter = PLACES[place]
+    return f"{letter}{x}+{letter.upper()}{y}+{carry}=C{(x + y + carry) // 10},{SUM[place]}{digit}"
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
     """Say whether every column of a scratchpad is true of the question; None where there is none to read.
 
-    >>> faithful({"prompt": "t6u7 + T5U8"}, "u7+U8+0=5 C1"), faithful({"prompt": "t6u7 + T5U8"}, "as you see")
+    >>> faithful({"prompt": "t6u7 + T5U8"}, "u7+U8+0=C1,a5"), faithful({"prompt": "t6u7 + T5U8"}, "as you see")
     (False, None)
     """
     found = _QUESTION.fullmatch(fields["prompt"])
