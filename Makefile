@@ -46,9 +46,11 @@ browser:
 test-all: engine browser
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
 
-# The study of docs/schemes-study.md: more than an hour on two cores; finished arms are not run again.
+# The studies of docs/schemes-study.md and docs/addition-study.md: more than an hour on two cores; finished arms are not
+# run again.
 study: $(INSTALLED)
 	$(BIN)/python studies/schemes.py --page docs/schemes-study.md
+	$(BIN)/python studies/addition.py --page docs/addition-study.md
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis
