@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from rationem import models
 from rationem.choices import SUBJECT
 from rationem.config import FitConfig
 from rationem.errors import ConfigError
-from rationem.prepare import prepare
+from rationem.launch import check
+from rationem.prepare import EMBEDDED, prepare
 from rationem.seeds import generator
 from rationem.tasks import from_description
 from rationem.tasks.conformance import check_task
@@ -111,6 +113,18 @@ def test_settings_of_other_data_are_refused():
     for changed in ({"rubric": "r.toml"}, {"test": ["t.csv"]}, {"instruction": "Be quick."}):
         with pytest.raises(ConfigError, match="'addition' brings its own"):
             prepare(FitConfig(data=["addition"], **changed))
+    with pytest.raises(ConfigError, match="Leave --task math out"):
+        prepare(FitConfig(data=["addition"], task="math"))
+
+
+@pytest.mark.parametrize("data", sorted(EMBEDDED))
+def test_the_settings_that_a_run_writes_down_are_those_of_the_same_run(data):
+    """What a comparison hands to its runs, and what ``rationem fit --config RUN/config.toml`` reads."""
+    config, _, task, splits = check(FitConfig(data=[data]), Path("unused"))
+    again, _, same, others = check(config, Path("unused"))
+    assert same == task
+    assert (again.threshold, again.reward) == (config.threshold, config.reward)
+    assert [x.id for x in others.train] == [x.id for x in splits.train]
 
 
 def test_the_hint_is_what_the_careless_writer_came_to():

@@ -14,7 +14,7 @@ from rationem.world.addition.sums import TASK, examples
 
 NAME = "addition"
 _VALIDATION, _TEST = 128, 256
-_FOREIGN = ("test", "task", "rubric", "instruction")
+_FOREIGN = ("test", "rubric", "instruction")
 
 
 def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
@@ -23,6 +23,8 @@ def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
     Raises:
         ConfigError: a setting is of other data, or a template does not fit.
     """
+    if config.task not in (None, TASK.name):
+        raise ConfigError(f"'{NAME}' has no task but its own. Leave --task {config.task} out.")
     for name in _FOREIGN:
         if getattr(config, name):
             raise ConfigError(f"'{NAME}' brings its own task and its own sets; leave --{name.replace('_', '-')} out.")
