@@ -28,7 +28,7 @@ def _of_input(column: Evidence) -> list[Finding]:
         text = f"{name} is by its name an {column.name_suggests}: a judge would read what it should find out."
         found.append(error("label_leak", f"{text} Leave it out, or rename it if it is none."))
     elif column.tends_to_name_label:
-        text = f"{name} names the label more often than chance: {_named(column)}. Look whether it gives it away."
+        text = f"{name} names the answer more often than chance: {_named(column)}. Look whether it gives it away."
         found.append(warning("label_named", text))
     elif column.name_suggests:
         text = f"{name} is by its name an {column.name_suggests}. Right if that is what people rated; else a leak."
@@ -47,7 +47,7 @@ def _of_unused(column: Evidence) -> list[Finding]:
     if column.name_suggests:
         return [note("unused_answer", f"{name}: by its name it holds an {column.name_suggests}.")]
     if column.tends_to_name_label:
-        return [note("unused_answer", f"{name}: it names the label more often than chance, {_named(column)}.")]
+        return [note("unused_answer", f"{name}: it names the answer more often than chance, {_named(column)}.")]
     if column.constant:
         return [note("constant_column", f"{name}; it is the same in all {column.filled} rows looked at.")]
     if column.looks_like_id:
@@ -57,11 +57,11 @@ def _of_unused(column: Evidence) -> list[Finding]:
 
 def _reason(column: Evidence) -> str:
     if column.is_label >= 0.9:
-        return f"it is the label itself in {column.is_label:.0%} of its cells"
+        return f"it is the answer itself in {column.is_label:.0%} of its cells"
     if column.says_label:
-        return f"it names the label, {_named(column)}"
+        return f"it names the answer, {_named(column)}"
     return (
-        f"equal cells carry equal labels in {column.purity:.0%} of the rows where cells repeat "
+        f"equal cells carry equal answers in {column.purity:.0%} of the rows where cells repeat "
         f"({column.purity_by_chance:.0%} by chance)"
     )
 

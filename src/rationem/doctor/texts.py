@@ -120,7 +120,7 @@ def lengths(
 def control(
     examples: Sequence[Example], chat: Chat | None, marker: str = MARKER
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Count texts that hold a chat template's tokens, or the marker of the verdict line.
+    """Count texts that hold a chat template's tokens, or the marker of the answer's line.
 
     Without a model the usual families' tokens are looked for; with one, its own.
     """
@@ -140,8 +140,8 @@ def control(
         told = f"{text} They stay text: rationem encodes them as plain characters."
         findings.append(note("control_strings", told, len(held), _places(held)))
     if marked:
-        text = f"{counted(len(marked), 'item holds', 'items hold')} the verdict marker {marker!r} in a text."
-        told = f"{text} Only completions are read for it; check that the text does not give a verdict away."
+        text = f"{counted(len(marked), 'item holds', 'items hold')} {marker!r}, the answer's marker, in a text."
+        told = f"{text} Only completions are read for it; check that the text does not give the answer away."
         findings.append(warning("verdict_marker", told, len(marked), _places(marked)))
     return section, findings
 
