@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from preferred import SEVEN
+from rated import TIE
 from rationem import Example, FitConfig, JudgeTask, Ledger, Scale, Splits, metrics, rejection_sampling
 from rationem.cli import main
 from rationem.comparing import Arm, Design, parse_arms, results
@@ -14,6 +16,7 @@ from rationem.comparing.running import check_alike
 from rationem.comparing.tables import Table, latex
 from rationem.errors import ConfigError, RunError
 from rationem.launch import Resolved, manifest
+from rationem.pairs import every_order
 from rationem.types import Prediction
 
 
@@ -261,6 +264,20 @@ def test_judges_stand_beside_people_on_the_same_targets():
     alone = SimpleNamespace(sets={"test": [Example("i", {}, "1", "g")]}, scale=scale)
     one = SimpleNamespace(chosen=0, at={0: SimpleNamespace(predictions=[Prediction("i", "1", (1, 0, 0), 1.0, 1, 0)])})
     assert results._beside_humans([one], alone) is None
+
+
+@pytest.mark.parametrize(("scale", "best"), [(TIE, "A"), (SEVEN, "-3")])
+def test_what_the_orders_of_comparisons_say_together_is_a_number_of_its_own(scale, best):
+    texts = {"prompt": "", "response_a": "", "response_b": ""}
+    pairs = every_order([Example(f"p{n}", texts, best, f"p{n}") for n in range(4)], scale)
+    p = (1 / len(scale.levels),) * len(scale.levels)
+    right = [Prediction(x.id, x.answer, p, 0.5, 1, 0) for x in pairs]
+    first = [Prediction(x.id, best, p, 0.5, 1, 0) for x in pairs]  # whatever stands first
+    run = SimpleNamespace(sets={"test": pairs}, pair=True, scale=scale)
+    found = results._of_pairs([right, first], run, {x.id: x.group for x in pairs})
+    assert {name: one.value for name, one in found.items() if name != "side"} == {"consistency": 0.5, "winner": 0.75}
+    assert ("side" in found) == scale.ordered
+    assert results._of_pairs([], SimpleNamespace(sets={"test": pairs}, pair=False, scale=scale), {}) == {}
 
 
 def test_which_example_is_in_which_set_and_group_is_in_the_manifest():

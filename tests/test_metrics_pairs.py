@@ -1,5 +1,7 @@
 """Both orders of a pair, by hand."""
 
+from statistics import mean
+
 import pytest
 
 from rated import TIE, guess
@@ -28,6 +30,18 @@ def test_every_number_by_hand():
     assert (got.first_position_rate, got.decisive) == (5 / 8, 8)
     assert got.unparsed == 1 / 10
     assert got.as_dict()["strict"] == got.strict
+
+
+def test_each_pair_alone_has_the_mean_of_all():
+    each = metrics.each_pair(GUESSES[::-1], EXAMPLES, TIE)
+    whole = metrics.score_pairs(GUESSES, EXAMPLES, TIE)
+    assert list(each) == ["p", "q", "r", "s", "t"]
+    assert [one.consistency for one in each.values()] == [1, 0, 0, 0, 1]
+    assert each["r"].winner is None  # a tie
+    assert [each[name].winner for name in "pqst"] == [1, 0.5, 0.5, 0]
+    for name in ("strict", "lenient", "consistency", "side", "side_consistency", "unparsed"):
+        assert mean(getattr(one, name) for one in each.values()) == pytest.approx(getattr(whole, name))
+    assert mean(each[name].winner for name in "pqst") == whole.winner
 
 
 def test_two_lost_verdicts_are_not_consistent_and_a_tie_is():

@@ -17,6 +17,7 @@ from rationem.comparing.running import check_alike
 from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Resampled
+from rationem.pairs import is_swapped
 from rationem.report.run import Run, read_run
 from rationem.types import Example, Prediction
 
@@ -29,7 +30,10 @@ SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
 #: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
 TESTED = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
 
-_SHARES = ("accuracy", "reward", "draw_reward", "within_one", "macro_f1", "ece", "rps", "accepted", "kept", "faithful")
+_SHARES = (
+    *("accuracy", "reward", "draw_reward", "within_one", "macro_f1", "ece", "rps", "accepted", "kept", "faithful"),
+    *("consistency", "side", "winner"),
+)
 _AGREEMENTS = ("pearson", "spearman", "kendall", "kappa", "quadratic_kappa")
 _SIZES = ("mae", "rmse", "expected_mae", "brier", "length", *SPENT)
 _LOGS = ("log_likelihood", "evidence")
@@ -164,6 +168,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
         found |= _of_predictions([one.predictions for one in at], run)
         found["length"] = _mean([one.length for one in at], groups["test"])
         found["faithful"] = _mean([one.faithful for one in at], groups["test"])
+        found |= _of_pairs([one.predictions for one in at], run, groups["test"])
     found["evidence"] = _mean([one.evidence for one in at], groups["validation"])
     if arm is not None:
         generates = arm.generates
@@ -178,6 +183,20 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
     test = run.sets["test"]
     scored = [metrics.resampled(one, test, run.scale, seed=0, resamples=RESAMPLES) for one in several]
     return {name: _crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
+
+
+def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
+    """Return what the orders of comparisons on the test set say together; nothing where none has two."""
+    test = run.sets["test"]
+    if not run.pair or not any(is_swapped(x.id) for x in test):
+        return {}
+    each = [metrics.each_pair(one, test, run.scale) for one in several]
+    names = ("consistency", "side", "winner") if run.scale.ordered else ("consistency", "winner")
+    found = {
+        name: [{x: value for x, pair in one.items() if (value := getattr(pair, name)) is not None} for one in each]
+        for name in names
+    }
+    return {name: _mean(shares, group_of) for name, shares in found.items()}
 
 
 def _mean(scores: Sequence[Mapping[str, float]], group_of: Mapping[str, str]) -> Resampled | None:

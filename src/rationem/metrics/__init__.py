@@ -26,7 +26,7 @@ from rationem.metrics.crossed import constant, crossed, difference, holm, two_si
 from rationem.metrics.distributions import Bin, entropy, expected
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
-from rationem.metrics.pairs import PairScores, merged, score_pairs
+from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
 from rationem.metrics.said import Said, best_of, by_open_draws
@@ -77,6 +77,7 @@ __all__ = [
     "criterion",
     "crossed",
     "difference",
+    "each_pair",
     "entropy",
     "expected",
     "fit_alpha",

@@ -92,6 +92,22 @@ def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], 
     )
 
 
+def each_pair(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, PairScores]:
+    """Return the id of each comparison in its given order -> the scores of its orders alone.
+
+    The mean of any share over the comparisons is that share of all: each has as many orders, and a tie is one in all.
+
+    Raises:
+        ValueError: see :func:`score_pairs`.
+    """
+    ordered = matched(predictions, examples)
+    found = {}
+    for places in _orders(examples)[0]:
+        together = [examples[at] for at in places]
+        found[together[0].id] = score_pairs([ordered[at] for at in places], together, scale)
+    return found
+
+
 def merged(
     predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale
 ) -> tuple[list[Prediction], list[Example]]:
