@@ -317,14 +317,23 @@ def engine_choice(run: Resolved) -> Choice:
     )
 
 
+def understood(splits: Splits) -> list[str]:
+    """Return in sentences which columns were taken, and which rows were left out."""
+    notes, lines = splits.notes, []
+    if guessed := notes.get("guessed"):
+        lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
+    if weights := notes.get("weights"):
+        lines.append(weights)
+    if skipped := notes.get("skipped"):
+        lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
+    return lines
+
+
 def _tell(splits: Splits) -> None:
     """Say what was understood of the data, and what may mislead."""
-    notes = splits.notes
-    if guessed := notes.get("guessed"):
-        progress.say("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
-    if skipped := notes.get("skipped"):
-        progress.say(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
-    if count := notes.get("test_examples_whose_group_is_trained_on"):
+    for line in understood(splits):
+        progress.say(line)
+    if count := splits.notes.get("test_examples_whose_group_is_trained_on"):
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
 
 

@@ -107,7 +107,8 @@ def check_own(task: AnyTask, examples: Sequence[Example]) -> None:
             f"that hint() was given. Try: rationem task check {task.file.name}:{task.own}"
         )
     for sentence in found:
-        progress.say(f"Warning: the task {task.own}: {sentence}")
+        told = sentence.removeprefix(f"The task {task.own}: ")
+        progress.say(f"Warning: the task {task.own}: {told}")
 
 
 def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:

@@ -54,10 +54,15 @@ Reason first, then end with one line: {{{{ marker }}}} ANSWER
 hint = "The correct answer is {{{{ answer }}}}. Explain why."
 """
 
+#: What decides how rows are read, beside the columns.
+_READ = ("preset", "scale", "criterion", "skip_unusable")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``new`` and ``check``."""
     parser.description = "A task of your own: a Python class of twenty lines, or a TOML file."
+    from rationem.commands.settings import DATA, add_flags
+
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "write a task that works as it stands, to be changed"
     new = actions.add_parser("new", help=text, description=text[0].upper() + text[1:] + ".")
@@ -69,8 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
     check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a task of rationem's own")
     check.add_argument("data", nargs="*", help="files whose rows it is tried on")
-    for flag in ("answer-col", "id-col", "group-col"):
-        check.add_argument(f"--{flag}", help="as in fit")
+    add_flags(check, [name for name in DATA if name.endswith("_col") or name in _READ])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -98,7 +102,9 @@ def _new(file: Path) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
+    from rationem.commands.settings import given
     from rationem.config import read_config
+    from rationem.launch import understood
     from rationem.prepare import prepare
     from rationem.tasks import named
     from rationem.tasks.conformance import check_task
@@ -106,13 +112,14 @@ def _check(options: argparse.Namespace) -> int:
 
     task, examples = named(options.task), list[Example]()
     if options.data:
-        names = ("answer_col", "id_col", "group_col")
-        settings = {name: getattr(options, name) for name in names}
-        task, splits = prepare(read_config(None, {"data": tuple(options.data), "task": options.task, **settings}))
+        task, splits = prepare(read_config(None, given(options)))
         examples = [*splits.train, *splits.validation, *splits.test]
+        for line in understood(splits):
+            print(line)
     found = check_task(task, examples)
     for sentence in found:
         print(f"- {sentence}")
     tried = f"{len(examples)} items" if examples else "made-up items"
-    print(f"{len(found)} things to mend." if found else f"The task {task.name!r} keeps to all of it, tried on {tried}.")
+    mend = "1 thing" if len(found) == 1 else f"{len(found)} things"
+    print(f"{mend} to mend." if found else f"The task {task.name!r} keeps to all of it, tried on {tried}.")
     return int(bool(found))
