@@ -1,0 +1,103 @@
+"""``rationem task check``: it takes the flags that its messages advise, and counts what it finds."""
+
+import csv
+import re
+
+import pytest
+
+from rationem import Example, progress
+from rationem.cli import main
+from rationem.preflight import check_own
+from rationem.tasks.own import read_task
+
+TOML = """
+inputs = ["text"]
+optional = ["topic"]
+answer = "number"
+prompt = '''
+{{ text }} {{ topic }}
+End with: {{ marker }} NUMBER
+'''
+"""
+CLASS = """
+class Rew:
+    inputs = ("text",)
+
+    def prompt(self, fields):
+        return f"{fields['text']} Answer:"
+
+    def reward(self, predicted, answer):
+        return 2.0
+"""
+ROWS = [{"body": f"How many is {n}?", "about": "goats", "answer": str(n)} for n in range(12)]
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ok.toml").write_text(TOML)
+    (tmp_path / "units.py").write_text(CLASS)
+    table(tmp_path / "units.csv", ROWS)
+    return tmp_path
+
+
+def table(path, rows):
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, list(rows[0]))
+        out.writeheader()
+        out.writerows(rows)
+
+
+def check(capsys, *words):
+    code = main(["task", "check", *words])
+    said = capsys.readouterr()
+    return code, said.out + said.err
+
+
+def test_what_it_advises_it_takes(folder, capsys):
+    code, said = check(capsys, "ok.toml", "units.csv")
+    assert code == 2
+    assert "`--inputs-col text=NAME`" in said
+    code, said = check(capsys, "ok.toml", "units.csv", "--inputs-col", "text=body", "topic=about")
+    assert (code, said.splitlines()[-1]) == (0, "The task 'ok' keeps to all of it, tried on 12 items.")
+
+
+def test_rows_that_cannot_be_used_are_left_out_when_asked_and_told(folder, capsys):
+    table(folder / "units.csv", [*ROWS, {"body": "How many?", "about": "goats", "answer": "some"}])
+    words = ("ok.toml", "units.csv", "--inputs-col", "text=body")
+    code, said = check(capsys, *words)
+    assert code == 2
+    assert "--skip-unusable" in said
+    code, said = check(capsys, *words, "--skip-unusable")
+    assert code == 0
+    assert "left out because they cannot be used: 1. units.csv:14: the answer" in said
+    assert "tried on 12 items" in said
+
+
+def test_the_columns_of_a_built_in_task_can_be_named(folder, capsys):
+    code, said = check(capsys, "math", "units.csv", "--prompt-col", "body", "--context-col", "about")
+    assert (code, "tried on 12 items" in said) == (0, True)
+
+
+def test_every_column_flag_of_fit_is_taken(capsys):
+    def flags(*command):
+        with pytest.raises(SystemExit):
+            main([*command, "--help"])
+        return set(re.findall(r"--[a-z-]+-col\b", capsys.readouterr().out))
+
+    assert flags("task", "check") == flags("fit") >= {"--inputs-col", "--prompt-col", "--context-col"}
+
+
+def test_one_thing_to_mend_is_counted_as_one(folder, capsys):
+    code, said = check(capsys, "units.py:Rew")
+    assert code == 1
+    assert said.splitlines()[-1] == "1 thing to mend."
+
+
+def test_a_warning_names_its_task_once(folder, monkeypatch):
+    told = []
+    monkeypatch.setattr(progress, "say", told.append)
+    items = [Example(str(n), {"text": f"how far, {n}?"}, f"{n} km", str(n)) for n in range(3)]
+    check_own(read_task("units.py:Rew"), items)
+    assert [one.lower().count("the task rew") for one in told] == [1]
+    assert told[0].startswith("Warning: the task Rew: reward returns 2.0")
