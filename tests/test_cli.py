@@ -267,6 +267,14 @@ def test_a_dry_run_shows_settings_and_sizes_and_writes_nothing(folder, capsys):
     assert contents(folder) == before
 
 
+def test_a_dry_run_tells_what_a_run_would_take_and_leave_out(folder, capsys):
+    write("odd.csv", [("Question", "output", "score"), *ROWS, ("what ?", "kind", "very")])
+    code, out, err = run([*changed(data=["odd.csv"]), "--skip-unusable", "--dry-run"], capsys)
+    assert code == 0, err
+    assert "Columns taken: 'score' as the rating, 'output' as the response, 'Question' as the prompt.\n" in out
+    assert "Rows left out because they cannot be used: 1. odd.csv:32: in column 'score', 'very'" in out
+
+
 @pytest.mark.parametrize("flags", [{"scheme": "stra"}, {"selector": "frist"}, {"output": "good.csv"}, {"model": None}])
 def test_a_dry_run_finds_what_a_run_would_refuse(folder, capsys, flags):
     dry = run([*changed(**flags), "--dry-run"], capsys)

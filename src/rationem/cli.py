@@ -109,7 +109,7 @@ def _fit(options: argparse.Namespace) -> None:
     from rationem.commands.settings import given
     from rationem.config import read_config, to_toml
     from rationem.errors import ConfigError
-    from rationem.launch import check, start
+    from rationem.launch import check, start, understood
     from rationem.preflight import check_machine
 
     progress.show(progress.Rich())
@@ -122,6 +122,8 @@ def _fit(options: argparse.Namespace) -> None:
 
         config, scheme, task, splits = check(config, Path(options.output).resolve())
         print(to_toml(config))
+        for line in understood(splits):
+            print(line)
         print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
         try:
             check_machine(config)
