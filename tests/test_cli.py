@@ -226,6 +226,24 @@ def test_a_suggested_scale_can_be_typed_as_it_is_shown(folder, capsys):
     assert Scale.parse(tomllib.loads(out[: out.index("train ")])["scale"]).levels == ("-2", "-1", "0", "1", "2")
 
 
+@pytest.mark.parametrize("command", ["fit", "check", "prompt", "compare", "task check judge"])
+@pytest.mark.parametrize("scale", ["-2..2", "-2-2", "-2 to 2", "-2..2 by 0.5", "-.5..2 by 0.5"])
+def test_a_scale_may_begin_below_zero(monkeypatch, command, scale):
+    seen = []
+    for module in ("check", "prompt", "compare", "task"):
+        monkeypatch.setattr(f"rationem.commands.{module}.run", lambda options: seen.append(options) or 0)
+    monkeypatch.setattr(cli, "_fit", seen.append)
+    more = ["--output", "run"] if command in ("fit", "compare") else []
+    assert cli.main([*command.split(), "d.csv", "--scale", scale, "--id-col", "i", *more]) == 0
+    assert (seen[0].scale, seen[0].id_col, seen[0].data) == (scale, "i", ["d.csv"])
+
+
+def test_a_flag_behind_a_scale_is_still_a_flag(folder, capsys):
+    code, _, err = run(["fit", "good.csv", "--output", "run", "--scale", "--seed", "1"], capsys)
+    assert code == 2
+    assert "argument --scale: expected one argument" in err
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "arguments", [["fit", "good.csv", "--scale", "9-1"], ["report", "good.csv"], ["fit", "gone.csv"]]

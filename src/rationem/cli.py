@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
     # Threads that wait by spinning are ten times slower wherever another program wants the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    given = _joined(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given[0] if given else "").parse_args(given)
     command: Callable[[argparse.Namespace], int | None] = options.command
     try:
@@ -56,6 +57,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
+
+
+def _joined(arguments: Sequence[str]) -> list[str]:
+    """Return the arguments with a scale that begins below zero, such as -3..3, as one with its flag.
+
+    argparse would take it for a flag of its own.
+    """
+    joined: list[str] = []
+    for argument in arguments:
+        if joined[-1:] == ["--scale"] and re.match(r"-[\d.]", argument):
+            joined[-1] = f"--scale={argument}"
+        else:
+            joined.append(argument)
+    return joined
 
 
 def _parser(asked: str) -> argparse.ArgumentParser:
@@ -150,7 +165,10 @@ def _report(options: argparse.Namespace) -> None:
     from rationem.comparing import design, page
 
     for run in map(Path, options.run):
-        if (run / design.NAME).is_file():
+        compared = (run / design.NAME).is_file()
+        for one in [file.parent for file in run.glob("*/*/ledger.sqlite")][:1] if compared else [run]:
+            report.check_named(one)
+        if compared:
             page.write(run)
             print((run / "report.md").read_text(encoding="utf-8"))
         else:
