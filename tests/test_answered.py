@@ -326,13 +326,51 @@ def test_confidence_weighs_and_the_training_set_counts_as_a_whole_what_it_did(pr
 
 
 def test_how_sure_a_comparison_is_the_rows_tell():
-    assert strengths([(0, -4), (1, 2), (1, 0), (0, None)]) == [5, 3, 1, 3]
+    signed = strengths([(0, -4), (1, 2), (1, 0), (0, None)])
+    assert (signed.weights, signed.unknown) == ([5, 3, 1, 3], 1)
     slider = [(0, 1), (0, 3), (1, 9), (1, 8), (0, 5)]
-    assert strengths(slider) == [5, 3, 5, 4, 1]
+    assert strengths(slider).weights == [5, 3, 5, 4, 1]
     plain = [(0, 9), (1, 9), (1, 2), (0, 4)]
-    assert strengths(plain) == [9, 9, 2, 4]
-    assert strengths([(0, None), (1, None)]) == [1, 1]
-    assert all(one > 0 for one in strengths([(None, 5), (1, 5), (0, 1)]))
+    assert strengths(plain).weights == [9, 9, 2, 4]
+    assert len({signed.reading, strengths(slider).reading, strengths(plain).reading}) == 3
+    assert strengths([(0, None), (1, None)]).weights == [1, 1]
+    assert all(one > 0 for one in strengths([(None, 5), (1, 5), (0, 1)]).weights)
+
+
+def test_how_confidence_was_read_is_told_and_what_holds_none_is_refused(tmp_path, capsys):
+    settings = {"preset": "summarize-comparisons", "weight_col": "confidence", "validation_share": 0, "test_share": 0}
+    _, splits = prepare(FitConfig(data=(str(COMPARISONS),), **settings))
+    said = splits.notes["weights"]
+    assert said.startswith("Rows count by 'confidence' (")
+    assert "rows without a number count as the others do on average" in said
+    assert main(["check", str(COMPARISONS), "--preset", "summarize-comparisons", "--weight-col", "confidence"]) in (
+        0,
+        1,
+    )
+    assert "Rows count by 'confidence'" in " ".join(capsys.readouterr().out.split())
+    path = tmp_path / "unsure.jsonl"
+    rows = [json.loads(line) for line in COMPARISONS.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**row, "extra": {"confidence": "sure"}}) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"Not one of \d+ rows has a number as 'confidence' \(extra.confidence\)"):
+        prepare(FitConfig(data=(str(path),), **settings))
+
+
+def test_a_wrong_choice_is_no_missing_one(tmp_path, capsys):
+    rows = [json.loads(line) for line in COMPARISONS.read_text().splitlines()]
+    path = tmp_path / "chosen.jsonl"
+
+    def write(choice):
+        path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, {**rows[0], "choice": choice}]))
+
+    write(2)
+    with pytest.raises(DataError, match=rf"chosen.jsonl:{len(rows) + 1}: the choice is 2; .* 0 or 1.*--skip-unusable"):
+        load([path], preset="summarize-write")
+    write(None)
+    assert load([path], preset="summarize-write").notes["unrated"] == 1
+    main(["check", str(path), "--preset", "summarize-write"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 row has no answer, and is left out." in said
+    assert "rated on" not in said
 
 
 def test_weights_of_a_file_survive_raters_and_orders(tmp_path):

@@ -6,7 +6,19 @@ import textwrap
 
 import pytest
 
-from rationem import Example, FitConfig, Judge, JudgeTask, Scale, ScriptedEngine, Splits, choices, progress, rate_file
+from rationem import (
+    Example,
+    FitConfig,
+    Judge,
+    JudgeTask,
+    Ledger,
+    Scale,
+    ScriptedEngine,
+    Splits,
+    choices,
+    progress,
+    rate_file,
+)
 from rationem.card import Card, write_card
 from rationem.cli import main
 from rationem.errors import ConfigError
@@ -16,7 +28,7 @@ from rationem.schemes import parse_scheme
 from rationem.sft import Training
 from rationem.tasks import from_description, named
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
-from rationem.tasks.conformance import check_task
+from rationem.tasks.conformance import LEAKS, check_task
 from rationem.tasks.own import OwnTask, is_own, read_task
 from rationem.template import Template, packaged
 
@@ -71,6 +83,38 @@ def test_the_class_sees_its_inputs_and_nothing_else_of_an_item(tmp_path):
     )
     shown = read_task(f"{spy}:Spy").prompt({"a": "1", "answer": "secret", "rationale": "secret"}).text
     assert shown == "{'a': '1'} Answer:"
+
+
+def test_an_input_that_is_the_answer_is_found(tmp_path):
+    two = GOOD.replace('("question",)', '("question", "other")').replace("{fields['question']}", "{fields}")
+    task = read_task(f"{written(tmp_path, two)}:Units")
+
+    def items(other):
+        return [Example(str(n), {"question": f"q{n}", "other": other(n)}, f"{n} km", "g") for n in range(20)]
+
+    assert check_task(task, items(lambda n: "5 km")) == []
+    (sentence,) = check_task(task, items(lambda n: f" {n}  KM" if n else "none"))
+    assert sentence == f"The input 'other' is the right answer itself in 19 of 20 items: {LEAKS}."
+    named = two.replace('"other"', '"answer"')
+    with pytest.raises(ConfigError, match="'answer' is y\\*, and no input"):
+        read_task(f"{written(tmp_path, named, 'named.py')}:Units")
+
+
+def test_a_report_without_the_tasks_file_changes_nothing(tmp_path, good, capsys):
+    described = {**good.describe(), "sha256": "0" * 64, "own": "Elsewhere"}
+    run = tmp_path / "run"
+    ledger = Ledger(run)
+    ledger.start(
+        {"task": described, "config": {}, "notes": {}, "engine": {}},
+        {"train": [Example("a", {"question": "?"}, "1 km", "g")]},
+    )
+    ledger.close()
+    (run / "report.md").write_text("as it was")
+    assert main(["report", str(run)]) == 2
+    said = " ".join(capsys.readouterr().err.split())
+    assert "is not run because a run directory mentions it. Name it: --own-task my_task.py:Elsewhere" in said
+    assert (run / "report.md").read_text() == "as it was"
+    assert not (run / "metrics.json").exists()
 
 
 def test_a_toml_file_is_a_task(tmp_path):

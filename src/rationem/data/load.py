@@ -131,13 +131,13 @@ def load(
     reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice, task=task, weight=weight)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
-    rows = _flat(tables, reading, report, counts)
+    rows, weights = _flat(tables, reading, report, counts)
     if reading.task is not None:
         once, nullable = (reading.preset.once, reading.preset.nullable) if reading.preset else (False, False)
         answered = to_examples(rows, reading.columns, reading.task, report, counts, once=once, nullable=nullable)
         if not answered:
             raise _nothing(paths, counts, (skipped or [])[before:])
-        notes = _notes(counts, answered, unused, reading) | _delimiters(tables)
+        notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | weights
         name = reading.preset.name if reading.preset else None
         return Loaded(answered, OPEN, reading.columns, name, notes)
     if reading.columns.choices is not None:
@@ -164,7 +164,7 @@ def load(
         scale,
         reading.columns,
         reading.preset.name if reading.preset else None,
-        _notes(counts, examples, unused, reading) | _delimiters(tables),
+        _notes(counts, examples, unused, reading) | _delimiters(tables) | weights,
         reading.criteria,
         candidates(examples[0].fields),
         reading.columns.choices is not None,
@@ -214,34 +214,45 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
 
 def _flat(
     tables: Sequence[tuple[str, list[Row]]], reading: Reading, report: Report, counts: Counter[str]
-) -> list[tuple[str, Row]]:
-    """Return (default id, row) of all tables, with one cell per named column where a preset flattens them."""
+) -> tuple[list[tuple[str, Row]], dict[str, str]]:
+    """Return (default id, row) of all tables, with one cell per named column where a preset flattens them, and a note.
+
+    The note says how the rows are weighed, where a preset knows it.
+    """
     rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     preset = reading.preset
     if preset is None:
         rows = [(name, opened(row, reading.columns.dotted)) for name, row in rows]
         check_columns(rows[0][1], _nowhere(rows, reading.columns))
-        return rows
+        return rows, {}
     flat = []
     for name, row in rows:
         try:
             flat.append((name, with_id(flatten_row(row, preset, rated=True), reading.columns, name)))
         except DataError as error:
             report(error)
-    if reading.columns.weight is not None:
-        flat = _weighed(flat, reading.columns.weight, preset)
+    weights: dict[str, str] = {}
+    if flat and reading.columns.weight is not None:
+        flat, weights["weights"] = _weighed(flat, reading.columns.weight, preset)
     if preset.empty:
         counts["empty_responses"] = sum(_texts(row, reading.columns).count(preset.empty) for _, row in flat)
-    return flat
+    return flat, weights
 
 
-def _weighed(rows: list[tuple[str, Row]], name: str, preset: Preset) -> list[tuple[str, Row]]:
-    """Return published rows with their weight in the place of what it is made from."""
-    weights = preset.weigh([row.cells[name] for _, row in rows])
-    return [
+def _weighed(rows: list[tuple[str, Row]], name: str, preset: Preset) -> tuple[list[tuple[str, Row]], str]:
+    """Return published rows with their weight in the place of what it is made from, and how that was read."""
+    found = preset.weigh([row.cells[name] for _, row in rows])
+    if found.unknown == len(rows):
+        raise DataError(
+            f"Not one of {len(rows)} rows has a number as {name!r} ({preset.weights[name]}.{name}), which --weight-col "
+            "asks for. Leave it out: all rows count alike."
+        )
+    weighed = [
         (default_id, replace(row, cells={**row.cells, name: weight}))
-        for (default_id, row), weight in zip(rows, weights, strict=True)
+        for (default_id, row), weight in zip(rows, found.weights, strict=True)
     ]
+    without = f" {found.unknown} rows without a number count as the others do on average." if found.unknown else ""
+    return weighed, f"Rows count by {name!r} ({found.reading}).{without}"
 
 
 def _texts(row: Row, columns: Columns) -> list[object]:

@@ -78,7 +78,10 @@ def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
             f"{row.source}: not a row of {preset.name}, which has {preset.schema}; found the keys "
             f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
         )
-    cells = preset.flatten(row.cells)
+    try:
+        cells = preset.flatten(row.cells)
+    except ValueError as error:
+        raise DataError(f"{row.source}: {error} Mend the row, or leave such rows out (--skip-unusable).") from error
     if preset.empty and not preset.choice and not preset.task:
         cells |= {name: preset.empty for name in preset.columns.responses(cells) if is_blank(cells[name])}
     return replace(row, cells=cells)

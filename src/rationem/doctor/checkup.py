@@ -253,11 +253,14 @@ def _left_out(material: reading.Material) -> list[Finding]:
             ' of chat messages: the judge reads a paragraph "Role: content" for each message.',
         ),
     }
+    if material.loaded is not None and material.loaded.open:
+        told["unrated"] = ("row has", "rows have", " no answer, and is left out.")
     loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
     counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
     found = [
         note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
     ]
+    found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
     if marks:
         which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())

@@ -6,13 +6,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from rationem.ledger import write_text
+from rationem.ledger import read_manifest, read_only, write_text
 from rationem.report.page import write_page
 from rationem.report.summary import summarize
 from rationem.report.text import markdown
 from rationem.report.trust import doubts
+from rationem.tasks import from_description
 
-__all__ = ["doubts", "markdown", "summarize", "write"]
+__all__ = ["check_named", "doubts", "markdown", "summarize", "write"]
+
+
+def check_named(directory: Path) -> None:
+    """Find that the run's task can be asked: one of the user's own is a program, and numbers need its reward.
+
+    Raises:
+        ConfigError: it was not named in this process (``--own-task``), or is another file by now.
+    """
+    db = read_only(directory)
+    try:
+        task = read_manifest(db)["task"]
+    finally:
+        db.close()
+    if "own" in task:
+        from_description(task)
 
 
 def write(directory: Path, summary: dict[str, Any] | None = None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-_ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater")
+_ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater", "weight")
 #: Of multiple choice: role -> what it is called.
 _OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
 
@@ -39,6 +39,10 @@ _COUNTED = {
         "{} held-out items are not scored: their raters agree on no label.",
     ),
 }
+#: The same of open answers, which nobody rates.
+_COUNTED_OPEN = {
+    "unrated": ("1 row has no answer and was left out.", "{} rows have no answer and were left out."),
+}
 
 
 def reading(summary: Mapping[str, Any]) -> list[str]:
@@ -55,7 +59,10 @@ def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
     parts = [notes, notes.get("test") or {}]
     yield from _rows(notes, parts)
     yield from _columns(notes)
-    for name, (one, several) in _COUNTED.items():
+    if notes.get("weights"):
+        yield notes["weights"]
+    told = _COUNTED | (_COUNTED_OPEN if (notes.get("columns") or {}).get("inputs") else {})
+    for name, (one, several) in told.items():
         count = sum(part.get(name, 0) for part in parts)
         if count:
             yield one if count == 1 else several.format(count)

@@ -1,6 +1,7 @@
 """What every task must keep to, whoever wrote it: ``rationem task check``, and ``check_task`` in anybody's tests.
 
-no leak       forward(x) is the same whatever answer was asked about before, and holds no answer that x does not hold
+no leak       forward(x) is the same whatever answer was asked about before, holds no answer that x does not hold, and
+              no input is y* itself
 the hint      rationalize(x, y*) is forward(x) and something behind it that says y*
 parse         total: no text makes it fail, and what it answers it answers again
 round trip    parse(format(z, y)) = (z, y), and a canonical answer is read as itself
@@ -48,7 +49,7 @@ _TEXTS = (
 #: Answers to ask with where the examples have none of the task's.
 _ANSWERS = ("12", "-3", "yes", "A", "the cat sat on the mat", "0")
 _RATIONALES = ("", "first this, then that", "two\nlines", "with 12 in it")
-_MANY = 20
+_MANY, _FEW = 20, 10
 #: What the worst of all findings says.
 LEAKS = "the answer leaks into training"
 
@@ -74,6 +75,7 @@ def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
     checks: tuple[Callable[[], Iterator[str]], ...] = (
         lambda: _prompts(task, items, answers),
         lambda: _inputs(task, items[0]),
+        lambda: _given_away(task, examples),
         lambda: _parse(task),
         lambda: _round_trip(task, answers),
         lambda: _rewards(task, answers),
@@ -127,6 +129,17 @@ def _inputs(task: Task, fields: Fields) -> Iterator[str]:
         changed = {**fields, name: f"{fields.get(name, '')} something else"}
         if task.prompt(changed).text == task.prompt(fields).text:
             yield f"prompt() does not change with the input {name!r}: the model is not asked about it."
+
+
+def _given_away(task: Task, examples: Sequence[Example]) -> Iterator[str]:
+    """Yield the inputs that are y* itself, in nine of ten items or more; of a few items chance could say so."""
+    if task.levels or len(examples) < _FEW:
+        return
+    read: Any = getattr(task, "read", None) or str.strip
+    for name in getattr(task, "inputs", ()):
+        same = sum(read(x.fields.get(name, "")) == x.answer for x in examples)
+        if same >= 0.9 * len(examples):
+            yield f"The input {name!r} is the right answer itself in {same} of {len(examples)} items: {LEAKS}."
 
 
 def _parse(task: Task) -> Iterator[str]:

@@ -279,6 +279,8 @@ def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
     found = getattr(given, what, ())
     if isinstance(found, str) or not all(isinstance(name, str) and name for name in found):
         raise ConfigError(f"The task {own}: {what} is a tuple of names, such as ('question',); found {found!r}.")
+    if "answer" in found:
+        raise ConfigError(f"The task {own}: 'answer' is y*, and no input: a prompt would show it. Call it otherwise.")
     return tuple(found)
 
 

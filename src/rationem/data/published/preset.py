@@ -17,8 +17,23 @@ def _any_shape(_: Cells) -> bool:
     return True
 
 
-def _as_they_are(cells: Sequence[object]) -> list[float]:
-    return [float(str(cell)) for cell in cells]
+@dataclass(frozen=True, slots=True)
+class Weighed:
+    """What the rows of a published set count in training.
+
+    Args:
+        weights: one per row, positive.
+        reading: how the cells were read.
+        unknown: rows whose cell holds no number; they count as much as the others on average.
+    """
+
+    weights: list[float]
+    reading: str
+    unknown: int
+
+
+def _as_they_are(cells: Sequence[object]) -> Weighed:
+    return Weighed([float(str(cell)) for cell in cells], "as it stands", 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +48,7 @@ class Preset:
         inputs: the keys that a row must have to be judged.
         labels: the keys that it must have besides to be learned from.
         flatten: a published row -> a row with one cell for every named column, and nothing else; a rating that is
-            not there becomes None.
+            not there becomes None, and what cannot be one a ``ValueError`` that says so in a sentence.
         shaped: whether the inputs have the shape of this set, where the keys alone do not tell.
         extras: keys that are read where a row has them.
         criteria: what was rated; one without a name where there is only one.
@@ -64,7 +79,7 @@ class Preset:
     task: str = ""
     once: bool = False
     weights: Mapping[str, str] = field(default_factory=dict)
-    weigh: Callable[[Sequence[object]], list[float]] = _as_they_are
+    weigh: Callable[[Sequence[object]], Weighed] = _as_they_are
 
     @property
     def choice(self) -> bool:

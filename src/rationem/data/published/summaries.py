@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import cast
 
 from rationem.data.columns import Columns
-from rationem.data.published.preset import Cells, Preset, coded, inner
+from rationem.data.published.preset import Cells, Preset, Weighed, coded, inner
 from rationem.rubric import Criterion
 from rationem.scale import Scale
 
@@ -83,6 +83,8 @@ def _flat_comparison(cells: Cells) -> dict[str, object]:
 
 def _flat_write(cells: Cells) -> dict[str, object]:
     said = _said(cells)
+    if said is None and cells.get("choice") is not None:
+        raise ValueError(f"the choice is {cells['choice']!r}; it says which of two summaries is better, 0 or 1.")
     return {
         "group": inner(cells, "info")["id"],
         "text": _text(inner(cells, "info")),
@@ -105,8 +107,8 @@ def _confidence(cells: Cells) -> tuple[int | None, float | None]:
     return said, float(cast("float", number)) if known else None
 
 
-def strengths(cells: Sequence[object]) -> list[float]:
-    """Return how sure each comparison is, positive, from (choice, confidence) of all of them.
+def strengths(cells: Sequence[object]) -> Weighed:
+    """Return how sure each comparison is, from (choice, confidence) of all of them.
 
     Three readings: from -4 to 4 the sign says which summary, so that |c| + 1 counts. From 1 to 9 it does as well where
     nine of ten comparisons lie on their choice's side of 5: |c - 5| + 1. Else c itself says how sure. A comparison
@@ -117,7 +119,12 @@ def strengths(cells: Sequence[object]) -> list[float]:
     middle = _middle(known)
     weighed = [None if c is None else max(c, 1.0) if middle is None else abs(c - middle) + 1 for _, c in pairs]
     usual = fmean([one for one in weighed if one is not None]) if known else 1.0
-    return [usual if one is None else one for one in weighed]
+    reading = {
+        None: "how sure, as it stands",
+        0.0: "from -4 to 4, the sign is the choice: |c| + 1",
+        5.0: "from 1 to 9, 5 is sure of neither: |c - 5| + 1",
+    }[middle]
+    return Weighed([usual if one is None else one for one in weighed], reading, weighed.count(None))
 
 
 def _middle(known: Sequence[tuple[int | None, float]]) -> float | None:
