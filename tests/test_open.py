@@ -142,6 +142,11 @@ def test_a_task_comes_back_from_its_description_and_reads_its_own_format(task):
     [
         ("5²", None), ("2³ = 8", None), ("5½", None), ("5 ½ hours", None), ("12 m²", "12"), ("eggs – 7", None),
         ("= - 7", "-7"), ("- 7", "-7"), ("a loss of -7", "-7"), ("1/" + str(2**1200), None),
+        ("-(5)", None), ("- ($5)", None), ("-$(5)", None), ("−**5**", None), ("-|5|", None), ("(-5)", "-5"),
+        ("(5)", "5"), ("-> (5)", "5"), ("-$5", "-5"), ("a well-known (5)", "5"), ("√16", None),
+        ("24 km/2h", None), ("km/2h", None), ("1/2/3", None), ("24 km/h", "24"), ("24/2 km", "12"),
+        ("..5", None), ("-..5", None), ("$..5", None), ("No.5", None), (".5", "0.5"), ("-.5", "-0.5"), ("= .5", "0.5"),
+        ("5..", "5"), ("so ... 5", "5"), ("Pay.$5", "5"),
     ],
 )  # fmt: skip
 def test_what_would_be_read_as_another_number_than_was_meant_is_none(text, value):

@@ -37,9 +37,11 @@ _DIGITS = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
 # A sign counts where nothing stands before it that it could join: "3-4" holds 3 and 4, "$-4" holds -4.
 _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w)\]])[-+−–]\s?)?(?:[$€£¥]\s?)?(?P<inner>[-−–])?(?P<whole>{_DIGITS})?"
-    r"(?P<part>(?<=\d)\.\d+|(?<![\d.])\.\d+)?(?:\s?/\s?(?P<under>\d+))?"
+    r"(?P<part>(?<=\d)\.\d+|(?<![\w.])\.\d+)?(?:\s?/\s?(?P<under>\d+))?"
 )
-_MISREAD = re.compile(r"\d[⁰¹²³⁴-⁹⁻]|[¼-¾⅐-⅞↉]")
+_MISREAD = re.compile(r"\d[⁰¹²³⁴-⁹⁻]|[¼-¾⅐-⅞↉√∛∜]")
+# What may stand between a number and a minus that is the bracket's: "-(5)", "-**5**".
+_MINUS_BEFORE = re.compile(r"[-−–]\s*(?:[$€£¥]\s*)?[(\[{|*_`\"']+\s*$")
 # Python reads no longer integers than this by default, and no answer is longer.
 _LONGEST = 400
 _WORD = re.compile(r"\w+")
@@ -52,17 +54,22 @@ def number(text: str) -> str | None:
 
     Signs, thousands' commas, currencies, percent signs and units are read over; a fraction of two integers is one
     number. Exact: no floating point. What would be read as another number than was meant is none: a power (``5²``), a
-    fraction in one character (``5½``), a dash between a word and a number (``eggs - 7``).
+    root, a fraction in one character (``5½``), a dash between a word and a number (``eggs - 7``), a minus before a
+    bracket (``-(5)``), a denominator behind a unit (``24 km/2h``), a point that is not the number's (``..5``).
 
     >>> number("$1,234.50"), number("-3 apples"), number("2/6"), number("2.50"), number("3 or 4"), number("none")
     ('1234.5', '-3', '1/3', '2.5', None, None)
     """
     if len(text) > _LONGEST:
         return None
-    found = [match for match in _NUMBER.finditer(text) if match["whole"] or match["part"]]
+    found = [match for match in _NUMBER.finditer(text) if match["whole"] or match["part"] or match["under"]]
     if len(found) != 1 or _MISREAD.search(text):
         return None
     match = found[0]
+    if not (match["whole"] or match["part"]) or _MINUS_BEFORE.search(text[: match.start()]):
+        return None
+    if match["whole"] and text[: match.start("whole")].endswith("."):
+        return None
     if match["sign"] and match["sign"][-1].isspace() and text[: match.start()].rstrip()[-1:].isalnum():
         return None
     digits = (match["whole"] or "0").replace(",", "") + (match["part"] or "")
