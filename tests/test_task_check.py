@@ -29,7 +29,7 @@ class Rew:
     def reward(self, predicted, answer):
         return 2.0
 """
-ROWS = [{"body": f"How many is {n}?", "about": "goats", "answer": str(n)} for n in range(12)]
+ROWS = [{"body": f"{n} and one more?", "about": "goats", "answer": str(n + 1)} for n in range(12)]
 
 
 @pytest.fixture
@@ -101,3 +101,39 @@ def test_a_warning_names_its_task_once(folder, monkeypatch):
     check_own(read_task("units.py:Rew"), items)
     assert [one.lower().count("the task rew") for one in told] == [1]
     assert told[0].startswith("Warning: the task Rew: reward returns 2.0")
+
+
+@pytest.mark.parametrize("words", [("task", "check"), ("check", "units.csv", "--task"), ("show", "run", "--own-task")])
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("units.py", CLASS, "Name the class as well: units.py:Rew."),
+        ("units.py:not-a-name", CLASS, "Name the class as well: units.py:Rew."),
+        ("units.py", f"{CLASS}\nclass Units:\n    class Inner: ...\n", "units.py:Rew or units.py:Units."),
+        ("units.py", "open('ran', 'w')\n", "Name the class as well: as in units.py:MyTask."),
+        ("units.py", "open('ran', 'w')\nclass Mine:\n    pass\n", "Name the class as well: units.py:Mine."),
+        ("units.py", "class :", "Name the class as well: as in units.py:MyTask."),
+        ("gone.py", CLASS, "Cannot read the task gone.py: No such file or directory."),
+    ],
+)
+def test_a_forgotten_class_is_asked_for_and_nothing_is_run(folder, capsys, words, name, content, said):
+    (folder / "units.py").write_text(content)
+    assert main([*words, name]) == 2
+    assert said in capsys.readouterr().err
+    assert not (folder / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("number", "pattern:("), "ok.toml: The answer's pattern '(' is no regular expression"),
+        (("number", "numbr"), "ok.toml: Unknown kind of answer 'numbr'"),
+        (('answer = "number"', 'reward = "exakt"'), "ok.toml: Unknown reward 'exakt'"),
+        (('answer = "number"', 'marker = " "'), "ok.toml: The marker opens a line"),
+        (("{{ text }}", ""), "ok.toml, prompt"),
+    ],
+)
+def test_what_is_wrong_in_a_toml_file_is_told_with_its_name_once(folder, capsys, change, said):
+    (folder / "ok.toml").write_text(TOML.replace(*change))
+    code, told = check(capsys, "ok.toml")
+    assert (code, said in told, told.count("ok.toml")) == (2, True, 1), told

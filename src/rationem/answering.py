@@ -13,7 +13,7 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks import AnyTask
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES
-from rationem.tasks.own import OwnTask, is_own, read_task
+from rationem.tasks.own import OwnTask, is_own, is_python, read_task
 from rationem.template import read_template
 
 OpenTask = AnswerTask | OwnTask
@@ -40,10 +40,8 @@ def asked(config: FitConfig) -> OpenTask | None:
         return None
     if name in OPEN_TASKS:
         return OPEN_TASKS[name]()
-    if is_own(name):
+    if is_own(name) or is_python(name):
         return read_task(name)
-    if ".py" in name:
-        raise ConfigError(f"--task {name}: name the class in the file as well, as in my_task.py:MyTask.")
     known = [*NAMES, *OPEN_TASKS]
     raise ConfigError(
         f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or one of your own: "

@@ -16,7 +16,7 @@ from rationem.errors import ConfigError, closest
 from rationem.scale import Scale
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.tasks.own import OwnTask, is_own, named_before, read_task
+from rationem.tasks.own import OwnTask, is_own, is_python, named_before, read_task
 from rationem.template import packaged
 
 __all__ = ["AnyTask", "from_description", "named"]
@@ -31,7 +31,7 @@ def named(name: str) -> AnyTask:
     Raises:
         ConfigError: there is no such task.
     """
-    if is_own(name):
+    if is_own(name) or is_python(name):
         return read_task(name)
     if name in OPEN_TASKS:
         return OPEN_TASKS[name]()

@@ -32,6 +32,7 @@ a run directory mentions it.
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import sys
 import tomllib
@@ -63,6 +64,11 @@ def is_own(name: str | None) -> bool:
     return name is not None and (name.endswith(".toml") or _parts(name) is not None)
 
 
+def is_python(name: str) -> bool:
+    """Say whether a task's name is one of a Python file, with its class or without."""
+    return name.endswith(".py") or ".py:" in name
+
+
 def read_task(name: str) -> AnswerTask | OwnTask:
     """Return the task of a file: ``my_task.toml`` or ``my_task.py:MyTask``; the latter runs that file.
 
@@ -70,6 +76,8 @@ def read_task(name: str) -> AnswerTask | OwnTask:
         ConfigError: the file cannot be read, or what it says is no task; the message says what is missing.
     """
     parts = _parts(name)
+    if parts is None and is_python(name):
+        raise _unclassed(name)
     if parts is None:
         return _from_toml(Path(name))
     path, cls = parts
@@ -231,6 +239,17 @@ def _parts(name: str) -> tuple[Path, str] | None:
     return (Path(path), cls) if colon and path.endswith(".py") and cls.isidentifier() else None
 
 
+def _unclassed(name: str) -> ConfigError:
+    """Return what to say where no class is named: those that the file defines are read off it, and nothing is run."""
+    path = Path(name[: name.rindex(".py") + 3])
+    try:
+        defined = [node.name for node in ast.parse(_bytes(path)).body if isinstance(node, ast.ClassDef)]
+    except (SyntaxError, ValueError):  # what is wrong with it is told when it is run
+        defined = []
+    named = " or ".join(f"{path}:{cls}" for cls in defined) or f"as in {path}:MyTask"
+    return ConfigError(f"The task {name!r} is a Python file without its class. Name the class as well: {named}.")
+
+
 def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
@@ -304,14 +323,17 @@ def _from_toml(path: Path) -> AnswerTask:
     else:
         wording = read_template(path.parent / content["template"])
     hint = Template(content["hint"].strip("\n"), f"{path}, hint") if "hint" in content else packaged("answer_hint")
-    return AnswerTask(
-        content.get("name", path.stem),
-        wording,
-        hint,
-        content.get("answer", "text"),
-        content.get("reward", "exact"),
-        tuple(lists["inputs"]) or ("prompt",),
-        tuple(lists["optional"]),
-        content.get("marker", "Answer:"),
-        content.get("instruction", ""),
-    )
+    try:
+        return AnswerTask(
+            content.get("name", path.stem),
+            wording,
+            hint,
+            content.get("answer", "text"),
+            content.get("reward", "exact"),
+            tuple(lists["inputs"]) or ("prompt",),
+            tuple(lists["optional"]),
+            content.get("marker", "Answer:"),
+            content.get("instruction", ""),
+        )
+    except ConfigError as error:
+        raise error if str(path) in str(error) else ConfigError(f"{path}: {error}") from error
