@@ -157,6 +157,11 @@ def test_columns_of_usual_names_are_found_where_the_task_is_named(tmp_path):
     rows = [{"Question": f"q{n}", "options": ["p", "q"], "answerKey": "AB"[n % 2]} for n in range(4)]
     with pytest.raises(DataError, match="say so: `--task choice`"):
         load([rows_of(tmp_path / "t.jsonl", rows)])
+    # "answer" is taken for a response, and only the rating is missing: no mathematics for all that
+    named = table(tmp_path / "t.csv", ("question", "options", "answer"), [("q", '["p", "q"]', "A")])
+    with pytest.raises(DataError, match="multiple choice, say so: `--task choice`") as raised:
+        load([named])
+    assert "math" not in str(raised.value)
     found = load([rows_of(tmp_path / "t.jsonl", rows)], choice=True)
     assert found.notes["guessed"] == {"prompt": "Question", "choices": "options", "answer": "answerKey"}
     with pytest.raises(DataError, match=r"no column 'choices' for the choices.*--choices-col"):
@@ -182,7 +187,7 @@ def test_a_row_with_fewer_choices_leaves_its_last_columns_empty(tmp_path):
         ({"choices": {"text": ["p", "q"], "label": ["A"]}}, "2 texts and 1 labels"),
         ({"choices": {"text": ["p", "q"], "label": ["A", "A"]}}, "carry one label"),
         ({"choices": {"text": ["p", "q"], "label": ["A", "B"]}, "answer": "C"}, "'C' is none of the choices"),
-        ({"answer": None}, "empty"),
+        ({"answer": None}, "the row has no answer. Name the right one of its choices"),
         ({"answer": "Z"}, r"'Z' is none of the choices; they are called \['1', '2'\]"),
     ],
 )
@@ -192,9 +197,20 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, ro
     with pytest.raises(DataError, match=said) as raised:
         load([path], choice=True)
     assert f"{path}:7" in str(raised.value)
+    assert "--skip-unusable" in str(raised.value) or "no list" in said or "JSON" in said
+    assert "the rating" not in str(raised.value)
     skipped = []
     assert len(load([path], choice=True, skipped=skipped).examples) == 6
     assert len(skipped) == 1
+
+
+def test_no_message_names_a_column_that_the_file_has_not(tmp_path):
+    rows = [{**arc(n), "answerKey": "Z"} for n in range(2)]
+    with pytest.raises(DataError, match="the answer 'Z' is none of the choices; they are called") as raised:
+        load([rows_of(tmp_path / "a.jsonl", rows)])
+    assert "'answer'" not in str(raised.value)
+    with pytest.raises(DataError, match=r"m.jsonl:1: the row has no answer.*--skip-unusable"):
+        load([rows_of(tmp_path / "m.jsonl", [{**mmlu(0), "answer": None}, mmlu(1)])])
 
 
 def test_an_answer_cannot_be_an_input_too():

@@ -76,7 +76,7 @@ def weight_of(row: Row, column: str) -> float:
     if not (0 < weight < math.inf):
         raise DataError(
             f"{row.source}: the weight (column {column!r}) is no positive number. Found: {shortened(cell)}. Give what "
-            "the row counts beside the others, such as 0.5 or 2, or leave the row out."
+            "the row counts beside the others, such as 0.5 or 2, or leave such rows out (--skip-unusable)."
         )
     return weight
 
@@ -128,10 +128,15 @@ def read_ratings(
             message = f"{row.source}: in column {name!r}, {scale.unknown(cell)}"
             raise UnknownRating(message, str(cell).strip())
         levels.append(level)
+    if not levels and required and columns.choices is not None:
+        raise DataError(
+            f"{row.source}: the row has no answer. Name the right one of its choices, or leave such rows out "
+            "(--skip-unusable)."
+        )
     if not levels and required:
         raise DataError(
             f"{row.source}: the rating ({name!r}) is empty. Rate the row on the scale "
-            f"{scale.sentence()!r}, or leave it out."
+            f"{scale.sentence()!r}, or leave such rows out (--skip-unusable)."
         )
     return tuple(levels)
 

@@ -169,7 +169,7 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     flags = dict.fromkeys(flag_of(role) for role, _ in lacking)
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
-    asked = usual and ("response", "response") in lacking
+    asked = usual and {("response", "response"), ("rating", "rating")} & set(lacking)
     other = " If this is multiple choice, say so: `--task choice`." if asked else ""
     if not asked and ("rating", "rating") in lacking:
         other = (

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from rationem.choices import LETTERS, fields_of, scale_of
 from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
-from rationem.data.texts import is_blank, text_of
+from rationem.data.texts import LEAVE_OUT, is_blank, text_of
 from rationem.errors import ConfigError, DataError
 from rationem.scale import Scale
 
@@ -54,11 +54,16 @@ def read_choices(row: Row, columns: Columns) -> Choices:
         pairs.pop()
     where = f"the column{'s' * (len(names) > 1)} {', '.join(map(repr, names))}"
     if not 2 <= len(pairs) <= _MANY:
-        raise DataError(f"{row.source}: {len(pairs)} choices in {where}; an item has 2 to {_MANY}.")
+        raise DataError(
+            f"{row.source}: {len(pairs)} choices in {where}; an item has 2 to {_MANY}. Give each item so "
+            f"many, {LEAVE_OUT}."
+        )
     texts = tuple(text_of(text, row.source, f"{names[0]!r}, choice {n}") for n, (_, text) in enumerate(pairs, 1))
     labels = tuple(label for label, _ in pairs)
     if len(set(labels)) < len(labels):
-        raise DataError(f"{row.source}: two choices in {where} carry one label: {list(labels)}.")
+        raise DataError(
+            f"{row.source}: two choices in {where} carry one label: {list(labels)}. Give each its own, {LEAVE_OUT}."
+        )
     return Choices(texts, labels, kind)
 
 
@@ -74,7 +79,8 @@ def _one(row: Row, name: str) -> tuple[list[tuple[str, object]], str]:
         if len(cell["text"]) == len(cell["label"]):
             return list(zip(map(as_label, cell["label"]), cell["text"], strict=True)), "labels"
         raise DataError(
-            f"{row.source}: column {name!r} holds {len(cell['text'])} texts and {len(cell['label'])} labels."
+            f"{row.source}: column {name!r} holds {len(cell['text'])} texts and {len(cell['label'])} labels. Give "
+            f"each choice a text and a label, {LEAVE_OUT}."
         )
     listed = cell if isinstance(cell, list) else []
     objects = [one for one in listed if isinstance(one, Mapping) and {"text", "label"} <= set(one)]
@@ -136,7 +142,7 @@ def _fitting(row: Row, columns: Columns, scale: Scale | None) -> Choices:
     if scale is not None and len(choices.texts) > len(scale.levels):
         raise DataError(
             f"{row.source}: {len(choices.texts)} choices, and the scale {scale.sentence()!r} has letters for "
-            f"{len(scale.levels)}. Name more (--scale), or leave the row out."
+            f"{len(scale.levels)}. Name more (--scale), or leave such rows out (--skip-unusable)."
         )
     return choices
 
@@ -155,8 +161,8 @@ def _answered(row: Row, column: str, choices: Choices, places: _Place) -> Row:
     at = _labelled(answer, choices) if choices.kind == "labels" else places(answer, choices)
     if at is None:
         raise DataError(
-            f"{row.source}: in column {column!r}, {answer!r} is none of the choices; they are called "
-            f"{list(choices.labels)}."
+            f"{row.source}: the answer {answer!r} is none of the choices; they are called {list(choices.labels)}. Mend "
+            "the row, or leave such rows out (--skip-unusable)."
         )
     return replace(row, cells={**row.cells, column: LETTERS[at]})
 

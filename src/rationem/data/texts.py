@@ -7,6 +7,9 @@ from collections.abc import Mapping
 
 from rationem.errors import DataError
 
+#: What can be done with rows that cannot be mended; ``rationem judge`` reads the same cells, and leaves none out.
+LEAVE_OUT = "or leave such rows out (in training: --skip-unusable)"
+
 
 def text_of(value: object, source: str, column: str) -> str:
     """Return a value as text, exactly as it stands; ``source`` and ``column`` say where it stands.
@@ -15,7 +18,7 @@ def text_of(value: object, source: str, column: str) -> str:
         DataError: it is empty or white, a list or an object, or not valid text.
     """
     if is_blank(value):
-        raise DataError(f"{source}: the text in column {column} is empty. Fill it in, or leave the row out.")
+        raise DataError(f"{source}: the text in column {column} is empty. Fill it in, {LEAVE_OUT}.")
     if isinstance(value, list | bytes | Mapping):
         raise DataError(f"{source}: column {column} holds a {type(value).__name__}; a text is expected.")
     text = str(value)
