@@ -220,7 +220,7 @@ def test_a_test_set_is_read_as_the_data_was(tmp_path):
         ({"inputs_col": ("prompt=q",), "prompt_col": "q"}, "already"),
         ({"reward": "within:1"}, "Unknown reward 'within:1' of an open answer"),
         ({"task": "maths"}, "no task 'maths'. Did you mean 'math'"),
-        ({"task": "mine.py"}, "my_task.py:MyTask"),
+        ({"task": "mine.py"}, "Cannot read the task mine.py"),
     ],
 )
 def test_settings_of_another_task_are_refused_by_name(setting, said):
