@@ -313,6 +313,17 @@ def test_the_embedded_world_is_sound(capsys):
     assert [part["rows"] for part in found["sets"].values()] == [400, 128, 256]
 
 
+@pytest.mark.parametrize(("name", "task"), [("addition", "addition"), ("summaries", "summarize")])
+def test_embedded_open_answers_are_looked_at_like_any_others(name, task, capsys):
+    code, found = check(capsys, name)
+    assert code == 0
+    assert codes(found) == set()
+    assert (found["data"]["task"], found["scale"], found["labels"]) == (task, None, None)
+    assert [part["rows"] for part in found["sets"].values()] == [400, 128, 256]
+    assert {one: part["read"] for one, part in found["answers"]["sets"].items()} == {"data": 528, "test": 256}
+    assert found["answers"]["hinted"].startswith(found["answers"]["forward"])
+
+
 @pytest.mark.parametrize(
     ("flags", "told"),
     [
