@@ -142,10 +142,25 @@ def test_columns_are_found_by_their_usual_names_and_told(tmp_path):
     assert Columns.from_dict(json.loads(json.dumps(found.columns.to_dict()))) == found.columns
 
 
-def test_several_columns_that_could_be_meant_are_an_error(tmp_path):
-    path = sums(tmp_path, ("p", "q", "1"), keys=("problem", "prompt", "answer"))
-    with pytest.raises(DataError, match=r"no column 'question' for the prompt.*--prompt-col"):
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        (("problem", "prompt", "answer"), "the prompt: 'problem', 'prompt'. Name the one that is: `--prompt-col NAME`"),
+        (("question", "Problem", "answer"), "the prompt: 'question', 'Problem'. Name the one"),
+        (("question", "answer", "solution"), "the answer: 'answer', 'solution'. Name the one that is: `--answer-col"),
+    ],
+)
+def test_where_several_columns_could_be_meant_the_user_is_asked(tmp_path, keys, said):
+    path = sums(tmp_path, ("p", "1", "1"), keys=keys)
+    with pytest.raises(DataError, match=f"Several columns could be {said}"):
         load([path], task=maths())
+
+
+def test_a_column_that_is_named_or_meant_for_something_else_is_not_asked_about(tmp_path):
+    path = sums(tmp_path, ("p", "q", "1"), keys=("question", "prompt", "answer"))
+    _, splits = prepare_few(path, task="math", context_col="prompt")
+    assert splits.train[0].fields == {"prompt": "p", "context": "q"}
+    path = sums(tmp_path, ("p", "q", "1"), keys=("problem", "prompt", "answer"))
     task, _ = prepare_few(path, task="math", prompt_col="problem")
     assert task.name == "math"
 

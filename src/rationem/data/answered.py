@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Protocol
 
 from rationem.data.cells import conversation, read_text, shortened, to_fields, weight_of
-from rationem.data.columns import Columns, check_columns
+from rationem.data.columns import Columns, check_columns, flag_of
 from rationem.data.examples import Report, unique
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
@@ -67,16 +67,18 @@ def unnamed(task: Asks) -> Columns:
 def found(columns: Columns, task: Asks, names: Collection[str]) -> tuple[Columns, dict[str, str]]:
     """Return the columns with every open one filled in, and (role, column) of what had to be guessed.
 
-    A field's column has its name, or of a built-in task one of the usual names; where several could be meant, the first
-    usual name stands, and is the error where there is no such column. Optional fields are read where a column has
-    their name.
+    A field's column has its name, or of a built-in task one of the usual names; where no column has one of these, the
+    first stands, and is the error. Optional fields are read where a column has their name.
+
+    Raises:
+        DataError: several columns could be meant.
     """
     usual = OPEN_NAMES.get(task.name, {})
-    taken = {column for _, column in columns.inputs} | {columns.rating}
+    taken = {column for _, column in (*columns.inputs, *columns.optional)} | {columns.rating}
     free = [name for name in names if name not in taken]
 
     def column(role: str, given: str) -> str:
-        return given or _only(free, usual.get(role, (role,)))
+        return given or _only(role, free, usual.get(role, (role,)))
 
     inputs = tuple((field, column(field, given)) for field, given in columns.inputs)
     rating = column(ANSWER, columns.rating)
@@ -90,11 +92,17 @@ def found(columns: Columns, task: Asks, names: Collection[str]) -> tuple[Columns
     return filled, there | dict(more)
 
 
-def _only(names: Collection[str], usual: Sequence[str]) -> str:
-    """Return the column that is called as usual: the first usual name where it is there, else the only one that is."""
+def _only(role: str, names: Collection[str], usual: Sequence[str]) -> str:
+    """Return the one column that is called as usual, in other letters too; the first usual name where none is."""
     folded = {name.strip().casefold(): name for name in names}
-    fitting = [folded[name.casefold()] for name in usual if name.casefold() in folded]
-    return usual[0] if usual[0] in names or len(fitting) != 1 else fitting[0]
+    there = [name for name in usual if name.casefold() in folded]
+    fitting = [name if name in names else folded[name.casefold()] for name in there]
+    if len(fitting) > 1:
+        raise DataError(
+            f"Several columns could be the {role}: {', '.join(map(repr, fitting))}. Name the one that is: "
+            f"`{flag_of(role)}`."
+        )
+    return fitting[0] if fitting else usual[0]
 
 
 def to_examples(
