@@ -191,7 +191,9 @@ def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mappi
     if not run.pair or not any(is_swapped(x.id) for x in test):
         return {}
     each = [metrics.each_pair(one, test, run.scale) for one in several]
-    names = ("consistency", "side", "winner") if run.scale.ordered else ("consistency", "winner")
+    # Without ties and degrees a verdict is its winner: then that is the accuracy.
+    more = ("side", "winner") if run.scale.ordered else ("winner",) if len(run.scale.levels) > run.candidates else ()
+    names = ("consistency", *more)
     found = {
         name: [{x: value for x, pair in one.items() if (value := getattr(pair, name)) is not None} for one in each]
         for name in names
