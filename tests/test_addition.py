@@ -117,6 +117,7 @@ def test_settings_of_other_data_are_refused():
         prepare(FitConfig(data=["addition"], task="math"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", sorted(EMBEDDED))
 def test_the_settings_that_a_run_writes_down_are_those_of_the_same_run(data):
     """What a comparison hands to its runs, and what ``rationem fit --config RUN/config.toml`` reads."""
@@ -166,6 +167,7 @@ def test_drills_are_columns_of_their_question_and_what_they_come_to():
     assert len(seen) == 2 * len(sums.PLACES)
 
 
+@pytest.mark.slow
 def test_any_text_can_be_encoded_and_a_digit_is_a_token():
     from rationem.world.vocabulary import tokenizer
 

@@ -277,6 +277,7 @@ def test_wording_and_reward_can_be_changed(tmp_path):
     assert task.describe()["reward"] == "rouge-l"
 
 
+@pytest.mark.slow
 def test_what_is_shortened_is_the_longest_input(tmp_path):
     rows = [{"question": "why " * 30, "context": "so " * 400, "answer": n} for n in range(30)]
     config = FitConfig(data=(str(rows_of(tmp_path / "long.jsonl", rows)),), task="math", model="tiny-judge", elide=True)

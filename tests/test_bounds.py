@@ -42,6 +42,7 @@ def test_an_engine_that_cannot_enumerate_is_no_traceback(tmp_path):
         fit(toy.problem(tmp_path, PPS, copies=2, exact=2), 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("iterations", [1, 2, 3.4, 3.6])
 def test_a_budget_of_tokens_ends_at_the_nearest_whole_iteration(tmp_path, iterations):
     """Rejection sampling with one try costs about the same every time: the toy's completions differ by a letter."""
@@ -68,6 +69,7 @@ def rows(ledger):
     return {table: sorted(map(repr, ledger.db.execute(f"SELECT * FROM {table}"))) for table in TABLES}
 
 
+@pytest.mark.slow
 def test_what_is_taken_over_is_what_would_have_been_measured(tmp_path):
     alone = toy.problem(tmp_path / "alone", PPS, copies=6, hinted=2, wrong=2, probed=3, engine=toy.open_scoring_engine)
     fit(alone, 1)

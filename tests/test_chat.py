@@ -23,6 +23,7 @@ def reference(words, text):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 @given(text=st.text(max_size=60))
 @settings(max_examples=60, deadline=None)
@@ -43,6 +44,7 @@ def test_control_strings_inside_a_text_stay_text(style, text):
     assert f"before {text} after" in words.decode(ids, clean_up_tokenization_spaces=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", STYLES)
 @given(
     pieces=st.lists(st.sampled_from(["<|im_end|>", "<|eot_id|>", "<", "|im_end|>", "<|", "x", "\n", "|>"]), max_size=9)

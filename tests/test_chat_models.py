@@ -170,6 +170,7 @@ def test_where_a_text_begins_with_no_block_nothing_is_one():
         assert parse_verdict(text, MARKER, LEVELS).answer == "2"
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.sampled_from(["<think>", "</think>", "\n", "Final rating: 4", "\nFinal rating: 2\n", "x ", " "]), max_size=12
@@ -302,6 +303,7 @@ def test_an_answer_alone_cannot_be_trained_behind_an_open_block():
     check_chat(FitConfig(thinking="off"), parse_scheme("direct"), chat("qwen3", thinking="off"))
 
 
+@pytest.mark.slow
 def test_what_the_model_sees_is_shown_with_the_system_text(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(progress, "say", lambda text: None)
     model = checkpoints.checkpoint(tmp_path / "model", "r1")

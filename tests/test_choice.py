@@ -35,6 +35,7 @@ def everything(splits):
 TEXTS = st.lists(st.text(st.characters(exclude_categories=["Cs"]), min_size=1), min_size=2, max_size=8)
 
 
+@pytest.mark.slow
 @given(TEXTS, st.integers(0, 7), st.integers(0, 2**40), st.text(max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_shuffling_never_changes_which_text_is_right_and_loses_nothing(texts, at, seed, name):
@@ -53,6 +54,7 @@ def labels(x):
     return json.loads(x.fields[choices.LABELS])
 
 
+@pytest.mark.slow
 def test_every_order_is_as_frequent_and_depends_on_seed_and_id_alone():
     x = item()
     mixed = [choices.shuffled(item(name=str(n)), 0) for n in range(3000)]
@@ -67,6 +69,7 @@ def test_every_order_is_as_frequent_and_depends_on_seed_and_id_alone():
     assert labels(other) == labels(mixed[7])  # neither the texts nor the answer decide
 
 
+@pytest.mark.slow
 def test_the_position_of_the_answer_says_nothing_in_any_set(tmp_path):
     always_first = rows_of(tmp_path / "a.jsonl", [arc(4 * n) for n in range(600)])
     assert {x.answer for x in load([always_first]).examples} == {"A"}
@@ -363,6 +366,7 @@ def test_the_prompt_lists_the_items_own_choices_with_instruction_and_levels_last
     assert hinted == f"{text}\nThe correct answer is B. Explain why."
 
 
+@pytest.mark.slow
 @given(TEXTS, st.integers(0, 7))
 @settings(max_examples=100, deadline=None)
 def test_the_answer_never_reaches_the_forward_prompt_beyond_being_one_of_the_choices(texts, at):

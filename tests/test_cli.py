@@ -388,6 +388,7 @@ def understood(arguments, monkeypatch, capsys):
     return found[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FitConfig.model_fields)
 def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, capsys, name):
     value = OTHER[name]  # a new setting needs a line there
@@ -455,6 +456,7 @@ TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NAME = TEXT.filter(bool)
 
 
+@pytest.mark.slow
 @given(
     config=st.builds(
         FitConfig,

@@ -104,6 +104,7 @@ def test_a_broken_design_is_no_traceback(tmp_path, text):
         read_design(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_runs_and_writes_nothing(tmp_path, capsys):
     arguments = ["--schemes", "rs:2,pps", "--seeds", "2", "--seed", "5", "--reference", "pps"]
     assert main(["compare", "world", *arguments, "--output", str(tmp_path / "c"), "--dry-run"]) == 0
@@ -223,6 +224,7 @@ def test_runs_of_other_data_or_settings_are_not_taken_for_alike(tmp_path):
         check_alike(one, {**one, "config": {"draws": 8, "scheme": "pps"}}, tmp_path)
 
 
+@pytest.mark.slow
 def test_in_the_directory_of_a_comparison_what_is_not_said_is_as_it_is_there(tmp_path, capsys):
     write_design(design(arms="rs:2,mine=star/all", reference="RS(2)", seeds=(5, 6), seed=5, steps=7), tmp_path)
     assert main(["compare", "--output", str(tmp_path), "--seeds", "3", "--dry-run"]) == 0

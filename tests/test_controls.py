@@ -121,6 +121,7 @@ def test_a_control_without_an_example_to_show_is_left_out(tmp_path):
     assert problem.ledger.record(0, SHOTS) is None
 
 
+@pytest.mark.slow
 def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tmp_path):
     prompts = []
 
@@ -152,6 +153,7 @@ def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tm
     assert len(with_shots) == 2  # the two questions of the test set, each behind the same two examples
 
 
+@pytest.mark.slow
 def test_a_control_that_was_killed_goes_on_with_the_draws_that_it_had(tmp_path):
     """Killed between two batches of the control and started again: the predictions of a run never killed."""
 

@@ -378,6 +378,7 @@ def scales(draw):
         return Scale.parse("1-5")
 
 
+@pytest.mark.slow
 @given(text=st.text(), marked=st.booleans(), scale=scales())
 def test_the_parser_is_total_and_never_invents_a_level(text, marked, scale):
     parsed = parse_verdict(f"{MARKER}{text}" if marked else text, MARKER, scale.levels)
@@ -387,6 +388,7 @@ def test_the_parser_is_total_and_never_invents_a_level(text, marked, scale):
         assert parsed.answer.casefold() in text.casefold()
 
 
+@pytest.mark.slow
 @given(scale=scales(), rationale=st.text(), data=st.data())
 def test_every_level_of_every_scale_is_read_back(scale, rationale, data):
     level = data.draw(st.sampled_from(scale.levels))

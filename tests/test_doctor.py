@@ -93,6 +93,7 @@ def test_rows_that_cannot_be_read_are_counted_too(tmp_path, capsys, sound):
     assert (found["rows"]["rows"], found["rows"]["unusable"], found["data"]["items"]) == (201, 1, 200)
 
 
+@pytest.mark.slow
 def test_one_label_only_is_an_error_and_nearly_one_a_warning(tmp_path, capsys, sound):
     def same(table):
         for row in table:
@@ -135,6 +136,7 @@ def test_many_duplicates_are_a_warning(tmp_path, capsys):
     assert (told["severity"], told["count"]) == ("warning", 40)
 
 
+@pytest.mark.slow
 def test_over_long_texts_are_estimated_at_four_characters_a_token_and_named(tmp_path, capsys, sound):
     def change(table):
         table[4]["response"] = "word " * 2000
@@ -150,6 +152,7 @@ def test_over_long_texts_are_estimated_at_four_characters_a_token_and_named(tmp_
     assert (code, finding(found, "too_long")["severity"]) == (1, "error")  # not one prompt fits
 
 
+@pytest.mark.slow
 def test_elided_texts_are_no_loss(tmp_path, capsys):
     def change(table):
         for row in table:
@@ -161,6 +164,7 @@ def test_elided_texts_are_no_loss(tmp_path, capsys):
     assert (code, finding(found, "too_long")["severity"]) == (0, "note")
 
 
+@pytest.mark.slow
 def test_a_test_set_that_shares_prompts_with_training_is_a_warning(tmp_path, capsys):
     table = rows(300)
     train = write(tmp_path / "train.csv", table[:200])
@@ -189,6 +193,7 @@ def test_a_file_with_one_prompt_cannot_be_split_and_still_gets_its_other_numbers
     assert found["sets"]["train"]["rows"] == 200
 
 
+@pytest.mark.slow
 def test_few_groups_and_tiny_sets_are_warned_of(tmp_path, capsys):
     def change(table):
         for n, row in enumerate(table):
@@ -270,6 +275,7 @@ def test_without_a_scale_the_values_suggest_one_and_all_is_done_with_it(sound, c
     assert given["baselines"] == found["baselines"]
 
 
+@pytest.mark.slow
 def test_why_columns_were_chosen_is_said(tmp_path, capsys, sound):
     _, found = check(capsys, sound, *SCALE)
     assert found["data"]["columns_by"] == "by their own names"
@@ -284,6 +290,7 @@ def test_why_columns_were_chosen_is_said(tmp_path, capsys, sound):
     assert found["data"]["columns_by"].startswith("named by flags")
 
 
+@pytest.mark.slow
 def test_pairs_and_criteria_are_told(tmp_path, capsys):
     table = [
         {"prompt": r["prompt"], "one": r["response"], "two": f"Not {r['response']}", "better": "AB"[n % 2]}
@@ -305,6 +312,7 @@ def test_pairs_and_criteria_are_told(tmp_path, capsys):
     assert found["data"]["items"] == 400
 
 
+@pytest.mark.slow
 def test_the_embedded_world_is_sound(capsys):
     code, found = check(capsys, "world")
     assert code == 0

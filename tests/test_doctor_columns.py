@@ -77,6 +77,7 @@ def test_naming_the_label_more_often_than_chance_is_a_warning_in_an_input(tmp_pa
     assert not codes(found) & {"label_named", "label_leak"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["explanation", "rater_Comment", "human_score", "ReasonForRating"])
 def test_a_telling_name_is_an_error_beside_what_is_rated_a_warning_on_it_and_a_note_unread(name, tmp_path, capsys):
     file = with_column(tmp_path, name, lambda _, n: f"Text without a level, {n + 100} of them.")

@@ -77,6 +77,7 @@ def test_a_test_set_that_asks_for_something_else_is_refused(tmp_path, capsys):
         assert "cannot be tested on the other" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_column_of_hexadecimal_ids_takes_no_time(tmp_path, capsys):
     def seconds(cell):
         file = write(tmp_path / "r.csv", [{**row, "key": cell(n)} for n, row in enumerate(rows(300))])
@@ -95,6 +96,7 @@ def test_no_rating_is_long_enough_to_stop_a_check():
     assert time.perf_counter() - started < 1
 
 
+@pytest.mark.slow
 def test_solved_examples_that_do_not_fit_are_a_warning(tmp_path, capsys):
     file = write(tmp_path / "r.csv", rows())
     _, found = check(capsys, file, *SCALE, "--shots", 64)
@@ -138,6 +140,7 @@ def test_with_a_model_the_prompts_are_counted_as_they_are_fed_against_what_it_ho
     assert section["too_long"] == sum(n > section["limit"] for n in lengths)
 
 
+@pytest.mark.slow
 def test_what_is_shortened_counts_as_short(tmp_path, capsys):
     table = rows()
     for row in table:
@@ -183,6 +186,7 @@ def test_overlapping_pairs_are_held_against_the_number_of_pairs(tmp_path, capsys
     assert "of 12 test items belong" in finding(found, "group_overlap")["message"]
 
 
+@pytest.mark.slow
 def test_a_row_per_rating_is_called_so_only_where_items_have_several(tmp_path, capsys):
     file = write(tmp_path / "r.csv", chosen([("A", "A", "B"), ("B", "B", "A")] * 30))
     _, found = check(capsys, file, *CHOICE)

@@ -74,6 +74,7 @@ def test_acceptance_is_one_minus_the_failures_to_the_power_of_the_budget(tmp_pat
         assert stats.binomtest(kept, 1500, 1 - (1 - p) ** budget).pvalue > 0.01
 
 
+@pytest.mark.slow
 def test_star_hints_only_after_a_failure_and_pps_always(tmp_path):
     problem, _ = run(tmp_path / "star", STAR)
     by_example = {}
@@ -88,6 +89,7 @@ def test_star_hints_only_after_a_failure_and_pps_always(tmp_path):
     assert len(trials(problem)) == 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["rs:2", "star", "pps", "direct", "forward*2+rationalize@base"])
 def test_training_text_is_the_forward_prompt_and_the_completion_for_every_proposal(tmp_path, scheme):
     seen = []
@@ -113,6 +115,7 @@ def test_training_text_is_the_forward_prompt_and_the_completion_for_every_propos
         assert sample.token_ids == drawn[sample.example_id, Outcome.ACCEPTED].draft.token_ids
 
 
+@pytest.mark.slow
 def test_every_example_ends_in_exactly_one_state(tmp_path):
     problem, fitted = run(tmp_path, rejection_sampling(2))
     assert sum(fitted.history[0].states.values()) == len(problem.data.train)
@@ -120,6 +123,7 @@ def test_every_example_ends_in_exactly_one_state(tmp_path):
     assert set(fitted.history[0].states) == {"kept", "exhausted"}
 
 
+@pytest.mark.slow
 def test_the_frozen_base_proposes_with_its_own_weights(tmp_path):
     opened = []
 
@@ -139,6 +143,7 @@ def test_the_frozen_base_proposes_with_its_own_weights(tmp_path):
     assert [d.text for d in again] == [t.draft.text for t in hinted]
 
 
+@pytest.mark.slow
 def test_an_engine_failure_costs_no_budget_and_is_drawn_again(tmp_path):
     calls = Counter()
 
@@ -161,6 +166,7 @@ def test_an_engine_failure_costs_no_budget_and_is_drawn_again(tmp_path):
     assert flaky.ledger.kept(1) == steady.ledger.kept(1)
 
 
+@pytest.mark.slow
 def test_what_the_engine_never_serves_is_owed_and_not_exhausted(tmp_path):
     def engine(path):
         inner = toy.open_engine(path)
@@ -195,6 +201,7 @@ def test_over_long_prompts_are_counted_and_never_sent(tmp_path):
     assert fitted.history[0].states.get("kept", 0) + fitted.history[0].states.get("exhausted", 0) == 50
 
 
+@pytest.mark.slow
 def test_init_base_starts_every_m_step_from_the_base_model(tmp_path):
     starts = []
 
@@ -211,6 +218,7 @@ def test_init_base_starts_every_m_step_from_the_base_model(tmp_path):
     assert starts == [problem.base, str(problem.ledger.checkpoint(1)), str(problem.ledger.checkpoint(2))]
 
 
+@pytest.mark.slow
 def test_the_test_set_is_scored_at_the_end_for_base_best_and_last_only(tmp_path):
     problem = toy.problem(tmp_path, STAR)
     fitted = fit(problem, 4)
@@ -220,6 +228,7 @@ def test_the_test_set_is_scored_at_the_end_for_base_best_and_last_only(tmp_path)
     assert fitted.best == int(np.argmax(validation))
 
 
+@pytest.mark.slow
 def test_an_iteration_that_keeps_nothing_leaves_theta_as_it_is(tmp_path):
     def engine(path):
         inner = toy.open_engine(path)

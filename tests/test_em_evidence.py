@@ -47,6 +47,7 @@ def scripted_scores(tmp_path, scores, **more):
     return problem
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scores", "patience", "last", "best"),
     [
@@ -68,6 +69,7 @@ def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, scores, patie
     assert (again.last, again.best) == (last, best)
 
 
+@pytest.mark.slow
 def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp_path):
     problem = scripted_scores(tmp_path, [0.0, 5.0, 1.0])
     fit(problem, 2)
@@ -77,6 +79,7 @@ def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp
     assert choose(problem, 2) == int(np.argmax(logs))
 
 
+@pytest.mark.slow
 def test_evidence_of_the_run_is_that_of_the_table(tmp_path):
     """Twelve draws per item; over items the mean of p_hat is p within four standard errors."""
     problem = toy.problem(tmp_path, PPS, copies=4, engine=toy.open_scoring_engine, draws=8, hinted=8, wrong=4)
@@ -101,6 +104,7 @@ def leaky(theta_path):
     return engine
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("leak_filter", "leaked"), [("off", False), ("flag", False), ("drop", True)])
 def test_dropping_leaks_does_not_accept_them_and_flagging_does(tmp_path, leak_filter, leaked):
     problem = toy.problem(tmp_path, PPS, copies=200, engine=leaky, leaks=Leaks(leak_filter))
@@ -122,6 +126,7 @@ def test_a_forward_rationale_has_no_hint_to_leak(tmp_path):
     assert not any(t.outcome is Outcome.LEAKED for t in problem.ledger.trials(1, Purpose.TRAIN))
 
 
+@pytest.mark.slow
 def test_difficulty_is_the_raw_evidence_of_some_training_examples_under_the_base(tmp_path):
     problem = toy.problem(tmp_path, STAR, copies=40, engine=toy.open_scoring_engine, draws=16, probed=30)
     fit(problem, 1)
@@ -140,6 +145,7 @@ class Pairs(ScriptedEngine):
         return characters // 2
 
 
+@pytest.mark.slow
 def test_a_draw_whose_token_reaches_beyond_the_marker_counts_nothing_in_the_evidence_and_all_in_the_prediction(
     tmp_path,
 ):

@@ -68,6 +68,7 @@ def test_it_is_made_once(tmp_path):
     assert pip.asked == CPU
 
 
+@pytest.mark.slow
 def test_the_gpu_build_brings_its_own_torch_and_no_build_takes_the_place_of_another_unasked(tmp_path):
     pip = Pip()
     install(tmp_path / "env", cuda=True, run=pip)
@@ -130,6 +131,7 @@ def test_what_was_not_made_here_is_left_alone(tmp_path):
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 
+@pytest.mark.slow
 def test_the_interpreter_is_the_given_then_the_installed_then_our_own(tmp_path, cache, monkeypatch):
     with pytest.raises(ConfigError, match=r"There is no vLLM.*Run rationem engine install"):
         find_python()

@@ -131,6 +131,7 @@ def test_the_lower_bound_is_the_least_divergence_that_the_bounds_allow(seed):
     assert found.enumerated == pytest.approx(coarse(a, b, *np.full((2, 1), 1e-15))[0])
 
 
+@pytest.mark.slow
 def test_the_certificate_holds_whatever_the_unexplored_rationales_are():
     """KL over ten rationales, of which the table knows five: STaR's and PPS's accepted distributions."""
     rng = generator(0, "certificate")

@@ -122,6 +122,7 @@ def test_one_rejection_draw_has_the_policy_gradient_of_the_expected_reward(tmp_p
     np.testing.assert_allclose(found, p(LOGITS[SIX]) * grad_log_p(SIX), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("cells", "budget"), [(SIX, 1), (SIX, 2), (SIX, 4), (THREE, 1), (THREE, 4), (THREE, 16)])
 def test_budget_m_weighs_the_gradient_of_log_p_by_the_chance_of_acceptance(tmp_path, cells, budget):
     found = expected_gradient(tmp_path, rejection_sampling(budget), cells, tables(cells, budget))
@@ -147,6 +148,7 @@ def trial(attempt, cell):
     return Trial(1, Purpose.TRAIN, "x", attempt, 0, "forward", 0, draft, *judge(draft, RIGHT, TASK, 1.0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("budget", [1, 2, 4, 8])
 def test_the_selector_alone_keeps_the_first_accepted_of_every_full_sequence(budget):
     """Whole sequences, drawn on past the first success: what `first` selects is what stopping there would keep."""

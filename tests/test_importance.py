@@ -46,6 +46,7 @@ def test_iwae_is_the_logarithm_of_an_unbiased_estimate(draws):
     assert expect(lambda z: math.exp(iwae(z)), *[Q_Z] * draws) == pytest.approx(P, rel=1e-12)
 
 
+@pytest.mark.slow
 def test_iwae_rises_with_k_and_stays_below_the_truth():
     expected = [expect(iwae, *[Q_Z] * k) for k in range(1, 7)]
     assert all(a < b for a, b in pairwise(expected))

@@ -57,6 +57,7 @@ def test_probabilities_are_the_mean_over_the_draws_of_the_levels_behind_each(tmp
     assert (rating.status, rating.draws, rating.unparsed, rating.consistent) == (Status.RATED, 6, 0, None)
 
 
+@pytest.mark.slow
 def test_many_draws_come_to_the_exact_marginal_over_rationales(tmp_path, table):
     (rating,) = judge(tmp_path, table).rate([ITEM], draws=3000)
     assert np.allclose(list(rating.probabilities.values()), joint(THETA, "first").sum(axis=0), atol=0.02)
@@ -369,6 +370,7 @@ TEXTS = st.text(st.characters(), max_size=60) | st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(prompt=TEXTS, response=TEXTS, words=TEXTS, level=st.sampled_from([*TASK.levels, "4", "", "1 or 2"]))
 def test_hostile_texts_and_words_give_a_rating_or_a_reason(tmp_path_factory, prompt, response, words, level):

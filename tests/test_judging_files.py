@@ -193,6 +193,7 @@ CELLS = st.text(st.characters(exclude_categories=["Cs"]), max_size=12) | st.samp
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, deadline=None)
 @given(rows=st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=4), suffix=st.sampled_from([".csv", ".tsv"]))
 def test_any_cell_comes_back_from_the_file_as_it_went_in(tmp_path_factory, rows, suffix):
@@ -389,6 +390,7 @@ def whole(run):
     return Path("out.csv").read_bytes(), Path("out.csv").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tail", [b"", b'"half a row, and no'])
 @pytest.mark.parametrize("at", range(10))
 def test_killed_at_any_batch_and_started_again_it_ends_with_the_same_bytes(run, whole, at, tail):
@@ -413,6 +415,7 @@ def test_killed_again_and_again_it_still_ends_the_same(run, whole):
     assert Path("out.csv").read_bytes() == whole[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", ["_fresh", "_sync", "forget"])
 @pytest.mark.parametrize("at", range(8))
 def test_killed_between_any_two_writes_it_ends_with_the_same_bytes(run, whole, monkeypatch, step, at):

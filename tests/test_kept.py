@@ -9,6 +9,7 @@ from rationem.kept import kept_samples, kept_trials
 from rationem.schemes import parse_scheme
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", [STAR, parse_scheme("rationalize*2", "chain")], ids=["star", "chain"])
 def test_what_is_read_from_outside_is_what_the_m_step_was_handed_also_while_the_run_is_at_work(tmp_path, scheme):
     handed, read = [], []

@@ -282,6 +282,7 @@ def test_a_trial_is_read_back_as_it_was_whatever_its_text(ledger, text):
     assert ledger.outcomes(3, Purpose.EVAL) == {(f"id {text}", n): [Outcome.TRUNCATED] for n in range(3)}
 
 
+@pytest.mark.slow
 @given(
     texts=st.tuples(*[st.text(st.characters(exclude_categories=["Cs"]), max_size=30)] * 3),
     outcome=st.sampled_from(list(Outcome)),

@@ -156,6 +156,7 @@ def test_more_draws_than_there_are_cannot_be_asked_for(measured):
         evidence_of(measured, forward=0, hinted=0)
 
 
+@pytest.mark.slow
 def test_records_come_from_the_file_alone(measured):
     db = read_only(measured.ledger.directory)
     again = evidence_record(db, 1, ITEMS, SCALE.levels, marginal_of, forward=FORWARD, hinted=HINTED)
@@ -277,6 +278,7 @@ def test_a_killed_measurement_goes_on_to_the_same_end(measured, tmp_path):
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
     base = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
     longest = {x.id: base.prompt_tokens(TASK.hint_prompt(x.fields, x.answer)) for x in ITEMS}
@@ -290,6 +292,7 @@ def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_score_by_the_marginal(tmp_path):
     inner = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
 
@@ -316,6 +319,7 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_the_runs_own_sampling_and_leak_filter_do_not_reach_the_measurement(measured, tmp_path):
     engine = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
     run = start(
@@ -327,6 +331,7 @@ def test_the_runs_own_sampling_and_leak_filter_do_not_reach_the_measurement(meas
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_a_draw_made_again_after_a_failure_is_counted_once(measured, tmp_path):
     inner = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
     failed = set()
@@ -345,6 +350,7 @@ def test_a_draw_made_again_after_a_failure_is_counted_once(measured, tmp_path):
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_an_engine_that_does_not_say_how_likely_tokens_are_is_refused(tmp_path):
     run = start(tmp_path / "run")
     with pytest.raises(RunError, match="does not say"):

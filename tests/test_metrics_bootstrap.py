@@ -27,6 +27,7 @@ def copies(guesses, items, counts):
     return said, true
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [FOUR, UNEVEN, TIE], ids=str)
 @pytest.mark.parametrize("lost", [0.0, 0.3])
 @pytest.mark.parametrize("criteria", [1, 3])

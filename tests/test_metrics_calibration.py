@@ -57,6 +57,7 @@ def test_a_temperature_is_a_positive_number(temperature):
         metrics.tempered([0.5, 0.5], temperature)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("truth", [0.4, 1.0, 2.5])
 def test_the_temperature_that_made_the_data_is_found(truth):
     """20,000 ratings drawn from p_T; the error of the estimate is about 0.02."""
@@ -66,6 +67,7 @@ def test_the_temperature_that_made_the_data_is_found(truth):
     assert metrics.fit_temperature(probs, ratings) == pytest.approx(truth, rel=0.05)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_no_point_of_a_grid_is_better(seed):
     probs = distributions(60, seed=seed)

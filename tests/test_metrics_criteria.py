@@ -82,6 +82,7 @@ def test_raters_whose_criteria_are_noise_do_not_agree():
     assert ceiling.accuracy == pooled.accuracy
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [FOUR, TIE], ids=str)
 def test_what_compares_items_is_a_mean_over_criteria_and_all_else_is_over_items(scale):
     several = [made_up(scale, count, seed, raters=3, groups=15) for count, seed in ((40, 1), (60, 2))]

@@ -53,6 +53,7 @@ def test_every_number_by_hand():
     assert got.recall == {"1": 1.0, "2": 0.0, "3": None, "4": 0.0}
 
 
+@pytest.mark.slow
 @given(several=pairs(FOUR))
 @relaxed
 def test_distances_as_scikit_learn_has_them(several):
@@ -66,6 +67,7 @@ def test_distances_as_scikit_learn_has_them(several):
     assert got.unparsed == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [FOUR, UNEVEN, TIE], ids=str)
 @given(data=st.data())
 @relaxed
@@ -83,6 +85,7 @@ def test_losing_a_verdict_never_helps(scale, data):
         assert less.rmse >= full.rmse
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [FOUR, UNEVEN, TIE], ids=str)
 @given(data=st.data())
 @relaxed
@@ -94,6 +97,7 @@ def test_the_order_of_the_items_does_not_matter(scale, data):
         assert getattr(one, name) == pytest.approx(getattr(other, name), abs=1e-9), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [FOUR, UNEVEN, TIE], ids=str)
 @given(data=st.data())
 @relaxed
@@ -153,6 +157,7 @@ def test_kappa_with_the_weights_of_the_values_is_scikit_learns_where_it_has_them
     assert quadratic_kappa(one, other, [1, 2, 3, 4 + 1e-4]) == pytest.approx(known, abs=1e-3)
 
 
+@pytest.mark.slow
 @given(several=pairs(UNEVEN).filter(lambda several: len(set(sum(several, ()))) > 1))
 @relaxed
 def test_kappa_of_uneven_values_by_brute_force(several):

@@ -58,6 +58,7 @@ def test_a_file_says_what_is_ours_and_how_it_is_run(path):
     assert all(is_hub_name(one) for pair in named for one in pair)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_each_dry_runs_with_an_estimate_without_model_or_network(path, data, tmp_path, capsys, monkeypatch):
     _, train, test = data

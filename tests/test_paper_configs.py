@@ -44,6 +44,7 @@ def test_a_file_says_what_is_ours_and_how_it_is_run(path):
     assert "scheme" not in tomllib.loads(path.read_text(encoding="utf-8"))  # the comparison's
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_the_comparison_in_a_files_head_is_understood(path, data, tmp_path, capsys):
     flags = re.search(r"(--schemes \S+ --seeds \d+)", papers.head_of(path))[1].split()

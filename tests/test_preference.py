@@ -36,6 +36,7 @@ def test_the_mirror_is_an_involution_that_keeps_the_middle_and_turns_the_winner(
         assert (one is None) == (other == level)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("how", POOLS)
 def test_the_label_of_several_raters_commutes_with_the_mirror(scale, how):

@@ -47,6 +47,7 @@ def test_refill_makes_the_trials_that_rounds_make(tmp_path, scheme):
         assert table == "scores" or content(by_rounds, table)
 
 
+@pytest.mark.slow
 def test_selectors_that_weigh_see_the_same(tmp_path):
     def scoring(theta):
         return toy.open_scoring_engine(theta, taste=(1.0, 2.0, 0.5, 1.0))
@@ -105,6 +106,7 @@ def test_never_more_than_the_engine_holds_and_never_two_of_one_example(run, thet
     assert alive == []
 
 
+@pytest.mark.slow
 def test_no_example_is_looked_at_before_there_is_room(run, theta):
     """Back-pressure: what was taken from the queue is at most what was written, and what is under way."""
     engine = Streaming(toy.open_engine(theta), concurrency=7)

@@ -138,6 +138,7 @@ def test_the_summary_holds_no_number_that_json_lacks(run):
     )
 
 
+@pytest.mark.slow
 def test_every_criterion_is_scored_by_itself(tmp_path):
     given = sets(FIVE, criterion="clear")
     other = sets(FIVE, criterion="true")
@@ -172,6 +173,7 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
     assert "Correlations and kappas are means over the criteria" in text
 
 
+@pytest.mark.slow
 def test_a_judge_that_reads_only_the_criterions_name_beats_no_baseline(tmp_path):
     """One criterion is rated 4 or 5, the other 1 or 2: the majority knows it too, and the report says so."""
     given = {}
@@ -205,6 +207,7 @@ def test_a_judge_that_reads_only_the_criterions_name_beats_no_baseline(tmp_path)
     assert "The judge is right no more often than always saying each criterion's most frequent level (75.0 %)." in text
 
 
+@pytest.mark.slow
 def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
     def pair(n):
         level = PAIRS.levels[n % 3]
@@ -227,6 +230,7 @@ def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
     assert swap_level("A", PAIRS) == "B"
 
 
+@pytest.mark.slow
 def test_without_a_test_set_validation_has_all_numbers(tmp_path):
     given = {**sets(FIVE, raters=1), "test": ()}
     given = {split: tuple(Example(x.id, x.fields, x.answer, x.group) for x in part) for split, part in given.items()}
@@ -242,12 +246,14 @@ def test_without_a_test_set_validation_has_all_numbers(tmp_path):
     assert "Iteration **1** of 2 is the best by validation log-likelihood." in page
 
 
+@pytest.mark.slow
 def test_without_validation_the_last_iteration_is_taken_and_the_report_says_why(tmp_path):
     write(tmp_path / "run", FIVE, {**sets(FIVE), "validation": ()})
     page = (tmp_path / "run" / "report.md").read_text()
     assert "Iteration **2** of 2 is taken as the best, for it is the last: there is no validation set" in page
 
 
+@pytest.mark.slow
 def test_warnings_of_raters_stand_on_top(tmp_path):
     given = sets(FIVE)
     noise = {
@@ -262,6 +268,7 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
     assert text.index("**The raters") < text.index("## Test")
 
 
+@pytest.mark.slow
 def test_one_training_row_per_rating_is_not_taken_for_one_rating_per_item(tmp_path):
     given = sets(FIVE)
     each = {**given, "train": expand_raters(given["train"], "each")}
@@ -273,6 +280,7 @@ def test_one_training_row_per_rating_is_not_taken_for_one_rating_per_item(tmp_pa
     assert write(tmp_path / "other", FIVE, limited, raters="each", limit=40)["raters"]["warnings"] == []
 
 
+@pytest.mark.slow
 def test_the_paragraph_on_the_data_stands_above_the_tables(tmp_path):
     write(tmp_path / "run", FIVE, sets(FIVE), notes={"rows": 130, "skipped": 3})
     page = (tmp_path / "run" / "report.md").read_text()

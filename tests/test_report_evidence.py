@@ -98,6 +98,7 @@ def test_numbers_in_the_records_are_not_read(ran, tmp_path):
     assert report.summarize(altered(made, tmp_path, lie, empty)) == summary
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("choose_by", ["evidence", "log_likelihood"])
 def test_the_best_iteration_is_the_one_that_the_run_chose(choose_by, tmp_path):
     made, fitted, summary = run(tmp_path, iterations=3, choose_by=choose_by)
@@ -108,6 +109,7 @@ def test_the_best_iteration_is_the_one_that_the_run_chose(choose_by, tmp_path):
     made.ledger.close()
 
 
+@pytest.mark.slow
 def test_evidence_and_predictive_likelihood_can_choose_differently_and_the_setting_decides(ran, tmp_path):
     made, _, _ = ran
     lower = "UPDATE predictions SET probabilities='[0.98, 0.01, 0.01]' WHERE split='validation' AND iteration > 0"
@@ -180,6 +182,7 @@ def test_cost_label_and_difficulty_are_what_the_tables_say(ran):
     assert [row["iteration"] for row in summary["per_nat"]] == [1, 2]
 
 
+@pytest.mark.slow
 def test_leaks_are_looked_for_as_the_settings_say(ran, tmp_path):
     made, _, summary = ran
     alphas = [t.parsed.rationale == "alpha" for _, t in drawn(made, 0, Purpose.EVIDENCE, "validation")]
@@ -216,6 +219,7 @@ def test_what_is_not_measured_to_its_end_is_none(ran, tmp_path):
     assert "### Evidence on validation" in page
 
 
+@pytest.mark.slow
 def test_a_run_without_hinted_draws_and_probes_has_the_raw_evidence_alone(tmp_path):
     made, fitted, summary = run(tmp_path, iterations=1, engine=toy.open_engine, hinted=0, wrong=0, probed=0)
     entry = entries(summary)[1]
@@ -280,6 +284,7 @@ def without_seconds(value):
     return [without_seconds(one) for one in value] if isinstance(value, list) else value
 
 
+@pytest.mark.slow
 def test_a_run_killed_and_started_again_reports_the_same_numbers(ran, tmp_path):
     class Killed(Exception):
         pass

@@ -118,6 +118,7 @@ def test_nothing_on_the_page_names_another_file_or_acts_by_itself(plain):
         assert word not in script
 
 
+@pytest.mark.slow
 def test_hostile_texts_are_escaped_wherever_a_run_may_hold_them(tmp_path):
     def say(purpose, iteration, x, attempt):
         text = paged.HOSTILE[(attempt + int(x.id.split("-")[1]) + iteration) % len(paged.HOSTILE)]
@@ -156,6 +157,7 @@ def test_any_text_comes_back_from_the_block_as_it_was(text):
     assert clean(told) == told or re.search("[\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff]", text)
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_summary(run, plain):
     summary = report.summarize(run)
     best = summary["iterations"][summary["best_iteration"]]["test"]
@@ -187,6 +189,7 @@ def cells(found, name):
     return rows
 
 
+@pytest.mark.slow
 def test_the_confusion_matrix_holds_every_item_once(run, plain):
     rows = cells(plain, "confusion")
     counts = [[int(cell.split()[0]) for cell in row[1:]] for row in rows[2:]]
@@ -259,6 +262,7 @@ def test_what_speaks_of_the_hint_is_marked_where_it_stands(plain):
     }
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.one_of(
@@ -283,6 +287,7 @@ def test_what_stands_behind_the_verdict_is_no_rationale():
     assert marks.finder(()) is None
 
 
+@pytest.mark.slow
 def test_figures_can_be_read_in_words_and_in_tables(run, plain):
     summary = report.summarize(run)
     pictures = plain.all("img")
@@ -311,6 +316,7 @@ def test_the_same_numbers_give_the_same_figure_and_a_name_is_only_text():
     assert figures.stacks("S", "tries", {1: {}}, {"a": "A"}) is None
 
 
+@pytest.mark.slow
 def test_an_unfinished_run_shows_what_there_is(tmp_path):
     run = paged.write_run(tmp_path / "run", finished=False)
     found = page(run, tmp_path)
@@ -335,6 +341,7 @@ def test_report_writes_the_page_beside_the_others(tmp_path):
     assert "star on by hand" in Page(first.decode()).text("title")
 
 
+@pytest.mark.slow
 def test_a_task_by_hand_shows_its_inputs(tmp_path):
     run = paged.write_run(tmp_path / "run")
     db = sqlite3.connect(run / "ledger.sqlite")
@@ -348,6 +355,7 @@ def test_a_task_by_hand_shows_its_inputs(tmp_path):
     assert asked(data, 0) == (text, text)
 
 
+@pytest.mark.slow
 def test_a_refit_says_what_it_starts_from(tmp_path):
     run = paged.write_run(tmp_path / "run")
     db = sqlite3.connect(run / "ledger.sqlite")
@@ -361,6 +369,7 @@ def test_a_refit_says_what_it_starts_from(tmp_path):
     assert {row[1] for row in found.data["trials"]} == {-1, 0, 2}
 
 
+@pytest.mark.slow
 def test_the_world_is_called_by_its_name(tmp_path):
     found = page(paged.write_run(tmp_path / "run", notes={"world": True}), tmp_path)
     assert "The embedded judge world" in found.text("section", id="data")
@@ -430,6 +439,7 @@ def chosen(run, **limits):
     return there, choose([there], **limits)[0]
 
 
+@pytest.mark.slow
 def test_too_many_draws_are_sampled_in_proportion_and_the_page_says_so(tmp_path):
     run = paged.write_run(tmp_path / "run", train=200, test=30)
     there, choice = chosen(run, most_trials=200)
@@ -476,6 +486,7 @@ class Words:
         return "".join(map(chr, ids))
 
 
+@pytest.mark.slow
 def test_prompts_are_shown_as_fed_where_the_run_holds_a_tokenizer(tmp_path, monkeypatch):
     from rationem import models
 

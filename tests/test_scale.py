@@ -140,6 +140,7 @@ def test_meanings_are_written_level_by_level_and_must_be_on_the_scale():
         Scale.parse("1-3").with_meanings({"4": "more"})
 
 
+@pytest.mark.slow
 @given(low=st.integers(-50, 50), steps=st.integers(1, 40), size=st.sampled_from(["0.1", "0.25", "0.5", "1", "3"]))
 def test_steps_are_exact(low, steps, size):
     high = low + steps * Fraction(size)
@@ -148,6 +149,7 @@ def test_steps_are_exact(low, steps, size):
     assert all(scale.read(f"because\n{scale.verdict(level)}").answer == level for level in scale.levels)
 
 
+@pytest.mark.slow
 @given(ranks=st.lists(st.integers(0, 8), min_size=1, max_size=7))
 def test_the_mean_of_half_steps_is_the_nearest_level_half_up(ranks):
     scale = Scale.parse("1-5 by 0.5")

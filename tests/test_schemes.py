@@ -48,6 +48,7 @@ def test_the_named_schemes_are_the_ones_of_the_paper():
     assert parse_scheme("rationalize+forward").plan != STAR.plan
 
 
+@pytest.mark.slow
 @given(
     plan=st.lists(
         st.builds(
@@ -125,6 +126,7 @@ def tried(outcomes):
     return [(True, outcome) for outcome in outcomes]
 
 
+@pytest.mark.slow
 @given(outcomes=st.lists(st.sampled_from(OUTCOMES), max_size=10))
 @settings(max_examples=200, deadline=None)
 def test_first_keeps_the_first_accepted_and_all_every_one_with_weights_that_sum_to_one(outcomes):
@@ -149,6 +151,7 @@ def test_all_stops_at_its_cap_and_weighs_by_reward():
     assert First().select(Tried(graded)) == [Kept("x", 0, 0.9, 1)]
 
 
+@pytest.mark.slow
 def test_seeds_are_names_and_do_not_collide():
     seeds = {
         seed_for(run, iteration, f"row-{example}", attempt, purpose)
@@ -197,6 +200,7 @@ def test_a_request_that_may_run_longer_begins_with_the_same_uniforms(seed, count
     assert ((whole >= 0) & (whole < 1)).all()
 
 
+@pytest.mark.slow
 def test_uniforms_are_uniform_within_and_across_neighbouring_seeds():
     from scipy import stats
 

@@ -52,11 +52,13 @@ def test_a_draw_from_the_posterior_itself_is_kept_alone(name):
     assert SELECTORS[name].select(Tried([])) == []
 
 
+@pytest.mark.slow
 def test_resampling_picks_in_proportion_to_the_weights():
     picked = Counter(Resample().select(Tried([], candidates(1, 2, 5), seed=seed))[0].attempt for seed in range(4000))
     assert stats.chisquare([picked[n] for n in range(3)], [500, 1000, 2500]).pvalue > 1e-3
 
 
+@pytest.mark.slow
 def test_a_pool_draws_from_what_earlier_iterations_accepted_too():
     old = [Candidate(trial(0, iteration=1), math.log(3.0))]
     picked = Counter(

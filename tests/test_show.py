@@ -314,6 +314,7 @@ def test_iterations_and_runs_that_are_not_there_are_named(run, capsys, tmp_path)
     assert "Nothing was drawn for it, kept or predicted there." in out
 
 
+@pytest.mark.slow
 def test_a_run_shows_its_sentence_iterations_headline_trials_and_what_to_do_next(run, capsys):
     from rationem import report
     from rationem.report.text import sentence
@@ -399,6 +400,7 @@ def test_a_task_that_cannot_be_made_again_hides_the_prompts_alone(tmp_path, caps
     assert "mark-a-0-probe-0-0" in out
 
 
+@pytest.mark.slow
 def test_every_example_of_a_run_of_the_loop_is_told(tmp_path, capsys):
     problem = toy.problem(tmp_path, STAR, copies=5, engine=toy.open_scoring_engine, hinted=2, wrong=3, probed=4)
     fit(problem, 2)

@@ -44,6 +44,7 @@ def show(capsys, *arguments):
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_run_is_shown_with_what_counts(run, capsys):
     out = show(capsys, run)
     assert "earns a mean reward (rouge-l, 0 to 1) of" in out
@@ -62,6 +63,7 @@ def test_an_example_is_told_with_its_rewards_and_long_answers_cut_short(run, db,
         assert not re.findall(r"\blevels?\b|\blabel\b|verdict", out)
 
 
+@pytest.mark.slow
 def test_the_wrong_hint_that_is_shown_is_the_one_that_was_drawn(run, db, capsys):
     validation = read_examples(db, "validation")
     probed = {t.example_id for t in read_trials(db, 0, Purpose.PROBE)} & {x.id for x in validation}
@@ -91,6 +93,7 @@ def facts(run, **task):
     return Facts(report.summarize(run), card, Base("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0")
 
 
+@pytest.mark.slow
 def test_a_model_card_says_what_is_answered_and_how_to_ask(run):
     told = page(facts(run))
     assert not re.findall(r"llm-as-a-judge|\blevels?\b|verdict|calibrat|log-likelihood|A judge", told)
@@ -101,6 +104,7 @@ def test_a_model_card_says_what_is_answered_and_how_to_ask(run):
     assert f"{block['reward']:.3f} [{block['intervals']['reward'][0]:.3f}," in told
 
 
+@pytest.mark.slow
 def test_a_hostile_marker_or_pattern_stays_text_on_a_card(run):
     pattern = "pattern:(<b>`x`</b>)"
     told = page(facts(run, answer=pattern, marker="<i>`End`</i>", template="{{ prompt }} <i>`End`</i>"))

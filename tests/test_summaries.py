@@ -167,6 +167,7 @@ def test_true_rationales_are_faithful_and_false_ones_not(write, prefer):
     assert summaries.faithful({"prompt": "of another world"}, "trip keep cost; drop time") is None
 
 
+@pytest.mark.slow
 def test_the_corpus_knows_no_reader_and_shows_both_formats():
     """What a random reader keeps says nothing of the topic: the base model cannot know who reads what."""
     source = texts(0)

@@ -23,6 +23,7 @@ def asked(response: str) -> dict[str, str]:
     return {"prompt": MAIL, "response": response}
 
 
+@pytest.mark.slow
 def test_importing_the_world_imports_no_torch():
     code = "import sys, rationem.world; print([m for m in ('torch', 'transformers', 'tokenizers') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -55,6 +56,7 @@ def test_examples_are_a_function_of_seed_and_index():
     assert examples(18, 0)[17].id == examples(18, 0)[17].group == "world-000017"
 
 
+@pytest.mark.slow
 def test_the_texts_of_disjoint_ranges_are_disjoint():
     train, test = examples(3000, 0), examples(1000, 0, start=3000)
     texts = [{(e.fields["prompt"], e.fields["response"]) for e in part} for part in (train, test)]
@@ -122,6 +124,7 @@ def test_the_tokenizer_gives_any_text_back(text):
     assert coder.decode(coder.encode(text, add_special_tokens=False)) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("token", [PAD, START, END])
 def test_control_tokens_are_single_ids(token):
     assert len(tokenizer_once().encode(token)) == 1
