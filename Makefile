@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
-.PHONY: demo test check test-all engine browser study setup clean
+.PHONY: demo test check test-all soak engine browser study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -45,6 +45,11 @@ browser:
 # Everything, real data, engines and browser included: under 60 minutes. What CI runs.
 test-all: engine browser
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
+
+# Harm at random: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; SEED=n, PARTS=kills,disk,inputs
+# and CASE=n do again what it names.
+soak: $(INSTALLED)
+	PYTHONPATH=tests $(BIN)/python -m soak
 
 # The studies of docs/schemes-study.md and docs/addition-study.md: more than an hour on two cores; finished arms are not
 # run again.
