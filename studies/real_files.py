@@ -96,7 +96,7 @@ def row(name: str, summary: Mapping[str, Any]) -> list[str]:
     notes, sizes, last = summary["notes"], summary["examples"], summary["iterations"][-1]
     told = [notes, notes.get("test") or {}]
     tests = [entry["test"] for entry in summary["iterations"] if "test" in entry]
-    majority = summary["baselines"]["test"]["majority"]["accuracy"]
+    constant = summary["baselines"]["test"]["constant"]["accuracy"]
 
     def shown(counts: Mapping[str, int]) -> str:
         return ", ".join(f"{count} {name}" for name, count in counts.items())
@@ -108,7 +108,7 @@ def row(name: str, summary: Mapping[str, Any]) -> list[str]:
         " / ".join(str(sizes[split]) for split in ("train", "validation", "test")),
         shown(last["e_step"]["states"]),
         shown(last["e_step"]["outcomes"]),
-        f"{majority:.3f}",
+        f"{constant:.3f}",
         " → ".join(f"{test['accuracy']:.3f}" for test in (tests[0], tests[-1])),
         f"{tests[0]['unparsed_draws'] or 0:.3f} → {tests[-1]['unparsed_draws'] or 0:.3f}",
         f"{tests[-1]['too_long']}",
@@ -119,7 +119,15 @@ def row(name: str, summary: Mapping[str, Any]) -> list[str]:
 def page(rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Yield the lines of the table."""
     head = [
-        *("set", "rows read", "unusable", "train / validation / test", "training examples", "trials", "majority"),
+        *(
+            "set",
+            "rows read",
+            "unusable",
+            "train / validation / test",
+            "training examples",
+            "trials",
+            "best single level",
+        ),
         *("test accuracy, base → trained", "draws without an answer", "test items too long", "seconds"),
     ]
     yield f"| {' | '.join(head)} |"

@@ -258,9 +258,10 @@ def test_baselines_are_of_data_alone_and_scored_on_the_test_set(tmp_path, capsys
     train = write(tmp_path / "train.csv", rated("1" * 120 + "2" * 30 + "5" * 50))
     test = write(tmp_path / "test.csv", rated("1" * 20 + "5" * 80))
     _, found = check(capsys, train, "--test", test, *SCALE)
-    said = found["baselines"]["test"]["majority"]
-    assert (said["level"], said["accuracy"], said["mae"]) == ("1", 0.2, 3.2)
-    assert found["baselines"]["data"]["majority"]["accuracy"] == 0.6
+    # Of 100 test labels 80 are 5 and 20 are 1, 4 away; the most frequent training label, 1, has but 20 of them.
+    said = found["baselines"]["test"]["constant"]
+    assert (said["levels"]["accuracy"], said["accuracy"], said["mae"]) == ("5", 0.8, 0.8)
+    assert found["baselines"]["data"]["constant"]["accuracy"] == 0.6
     assert found["baselines"]["uniform_log_likelihood"] == pytest.approx(-1.6094, abs=1e-4)
 
 
@@ -300,7 +301,7 @@ def test_pairs_and_criteria_are_told(tmp_path, capsys):
     _, found = check(capsys, write(tmp_path / "pairs.csv", table), *flags)
     assert found["data"]["pair"] is True
     assert found["sets"]["train"]["rows"] == 320  # both orders
-    assert found["baselines"]["data"]["best_constant"] is None  # no order
+    assert found["baselines"]["data"]["constant"]["mae"] is None  # no order
     assert found["scale"]["ordered"] is False
 
     def change(table):

@@ -40,7 +40,7 @@ def test_the_ceiling_of_all_files_pooled(folder, capsys):
     expected = known(0.45, 0.80, 0.80, 0.54, 0.55, 0.54)
     assert {name: ceiling[name] for name in expected} == expected
     assert found["raters"]["data"]["alpha"] == pytest.approx(0.50, abs=5e-3)
-    assert found["baselines"]["data"]["majority"]["accuracy"] == pytest.approx(0.27, abs=5e-3)
+    assert found["baselines"]["data"]["constant"]["accuracy"] == pytest.approx(0.27, abs=5e-3)
 
 
 def test_the_ceiling_of_the_test_files_and_the_training_labels_on_them(folder, capsys):
@@ -54,7 +54,7 @@ def test_the_ceiling_of_the_test_files_and_the_training_labels_on_them(folder, c
     assert {name: ceiling[name] for name in expected} == expected
     assert found["raters"]["test"]["alpha"] == pytest.approx(0.455, abs=5e-4)
     said = found["baselines"]["test"]
-    assert said["majority"]["accuracy"] == pytest.approx(0.20, abs=5e-3)
+    assert said["constant"]["accuracy"] == pytest.approx(0.20, abs=5e-3)
     assert said["marginal_log_likelihood"] == pytest.approx(-1.318, abs=5e-4)
     assert said["marginal_log_likelihood_pooled"] == pytest.approx(-1.425, abs=5e-4)
     assert found["baselines"]["uniform_log_likelihood"] == pytest.approx(-1.386, abs=5e-4)

@@ -36,7 +36,7 @@ def test_items_whose_raters_agree_on_none_have_no_label_in_any_number(tmp_path, 
     assert finding(found, "one_label")["count"] == 50
     assert found["labels"]["data"]["pooled"] == {"A": 0, "B": 50, "tie": 0}
     assert found["labels"]["data"]["ratings"] == {"A": 50, "B": 200, "tie": 50}
-    assert found["baselines"]["data"]["majority"]["accuracy"] == 1
+    assert found["baselines"]["data"]["constant"]["accuracy"] == 1
     assert found["data"]["without_label"] == {"data": 50, "test": 0}
     assert finding(found, "no_majority")["count"] == 50
     assert "unused_levels" not in codes(found)  # each was given, if by a minority

@@ -8,7 +8,7 @@ import pytest
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from rated import FOUR, TIE, guess, item, made_up
+from rated import FOUR, TIE, UNEVEN, guess, item, made_up
 from rationem import metrics
 from rationem.evidence import too_long
 from rationem.metrics.distributions import brier, calibration_error, ranked_probability, reliability
@@ -82,24 +82,54 @@ def test_marginal_counts_single_ratings_and_is_never_zero():
     assert metrics.marginal([], FOUR) == (0.25,) * 4
 
 
-def test_majority_reads_the_training_labels_alone():
+def test_the_training_marginal_reads_the_training_ratings_alone():
     train, test = [item("a", "2"), item("b", "1"), item("c", "2")], [item("d", "2"), item("e", "4")]
-    got = metrics.majority(train, test, FOUR)
-    assert (got.count, got.accuracy, got.within_one, got.mae) == (2, 0.5, 0.5, 1)
+    got = metrics.training_marginal(train, test, FOUR)
+    # Shares of 1, 2, 3, 4: (1.5, 2.5, .5, .5) / 5.
     assert got.log_likelihood == pytest.approx((math.log(2.5 / 5) + math.log(0.5 / 5)) / 2)
-    assert got.unparsed_draws is None
+    assert got.brier == pytest.approx(((0.3**2 + 0.5**2 + 2 * 0.1**2) + (0.3**2 + 0.5**2 + 0.1**2 + 0.9**2)) / 2)
     assert metrics.uniform_log_likelihood(FOUR) == pytest.approx(-1.3862943611)
 
 
-def test_the_best_constant_is_chosen_on_train_and_scored_on_test():
-    train = [item(str(n), level) for n, level in enumerate("1144443")]
-    test = [item("x", "3"), item("y", "4"), item("z", "1")]
-    # Mean distance on train: of 1 (0 0 3 3 3 3 2) = 14/7, of 2 12, of 3 8, of 4 7.
-    assert metrics.best_constant(train, test, FOUR) == metrics.Constant("4", 1 / 3, (1 + 0 + 3) / 3)
-    assert metrics.best_constant(train[:4], test, FOUR).level == "1"  # 1, 2, 3 and 4 are equally far: the lower
-    assert metrics.best_constant([item("a", "A")], [item("b", "B")], TIE) is None
+def rated(count, *ratings):
+    return [item(f"{ratings}{n}", FOUR.pool(ratings, "mean"), ratings) for n in range(count)]
+
+
+def test_the_best_constant_is_chosen_by_the_labels_that_accuracy_counts():
+    """Most single ratings are 1, and few labels: the mode of the ratings scored 20 % and silenced a warning."""
+    # Means 2, 1.67, 1.67 and 1, so labels 2, 2, 2 and 1: 320 of 400 are 2.
+    items = [
+        *rated(160, "1", "1", "4"),
+        *rated(80, "1", "2", "2"),
+        *rated(80, "1", "1", "3"),
+        *rated(80, "1", "1", "1"),
+    ]
+    got = metrics.best_constant(items, FOUR)
+    assert (got.count, got.accuracy, got.levels["accuracy"]) == (400, 0.8, "2")
+    assert (got.mae, got.levels["mae"]) == (pytest.approx(0.2), "2")
+    assert metrics.marginal(items, FOUR).index(max(metrics.marginal(items, FOUR))) == 0  # the mode of the ratings: 1
+
+
+def test_each_number_of_the_best_constant_has_its_own_level():
+    test = [item(str(n), level) for n, level in enumerate("11344")]
+    # Equal: 2 of 5 are 1 (or 4). Within one: 2 reaches 1, 1, 3 (and 3 as many). Distance: of 3 (2 2 0 1 1) = 6,
+    # of 1 (2 3 3) = 8, of 2 (1 1 1 2 2) = 7, of 4 (3 3 1) = 7.
+    got = metrics.best_constant(test, FOUR)
+    assert (got.accuracy, got.within_one, got.mae) == (2 / 5, 3 / 5, pytest.approx(6 / 5))
+    assert got.levels == {"accuracy": "1", "within_one": "2", "mae": "3"}
+    unordered = metrics.best_constant([item("a", "A"), item("b", "A"), item("c", "B")], TIE)
+    assert (unordered.accuracy, unordered.within_one, unordered.mae) == (2 / 3, None, None)
     with pytest.raises(ValueError, match="labels"):
-        metrics.best_constant([], test, FOUR)
+        metrics.best_constant([], FOUR)
+
+
+def test_no_single_level_scores_more_than_the_best_constant():
+    _, items = made_up(UNEVEN, 60, 5, raters=3)
+    best = metrics.best_constant(items, UNEVEN)
+    each = [metrics.agreement([level] * len(items), [x.answer for x in items], UNEVEN) for level in UNEVEN.levels]
+    assert best.accuracy == max(one.accuracy for one in each)
+    assert best.within_one == max(one.within_one for one in each)
+    assert best.mae == pytest.approx(min(one.mae for one in each))
 
 
 def test_the_best_iteration_is_the_earlier_of_equals():
@@ -189,8 +219,8 @@ def test_a_far_miss_costs_more_than_a_near_one_only_in_the_ranked_score():
 
 
 def test_mean_and_entropy_of_a_distribution():
-    assert metrics.expected((0.25, 0.25, 0.5), Scale.parse("-1..1")) == 0.25
-    assert metrics.expected((0.5, 0.5), Scale.parse("A | B")) is None
+    assert Scale.parse("-1..1").expected((0.25, 0.25, 0.5)) == 0.25
+    assert Scale.parse("A | B").expected((0.5, 0.5)) is None
     assert metrics.entropy((0.25,) * 4) == pytest.approx(math.log(4))
     assert metrics.entropy((0.0, 1.0)) == 0
 

@@ -13,6 +13,7 @@ from rationem.evaluate import predict
 from rationem.metrics.bootstrap import _statistics, _sums
 from rationem.metrics.criteria import COMPARING
 from rationem.pairs import every_order
+from rationem.scale import Scale
 from rationem.types import Example, Outcome
 
 ACROSS = {*COMPARING, "expected_pearson", "expected_pearson_unrounded", "length_bias"}
@@ -131,8 +132,7 @@ def test_one_criterion_with_a_name_scores_as_one_without(scale):
     assert metrics.score(said("tone", guesses), named, scale) == metrics.score(guesses, examples, scale)
     assert metrics.human_ceiling(named, scale) == metrics.human_ceiling(examples, scale)
     assert metrics.alpha(named, scale) == metrics.alpha(examples, scale)
-    assert metrics.majority(named, named, scale) == metrics.majority(examples, examples, scale)
-    assert metrics.best_constant(named, named, scale) == metrics.best_constant(examples, examples, scale)
+    assert metrics.without_reading(named, named, scale) == metrics.without_reading(examples, examples, scale)
     assert metrics.rater_warnings(named, named, scale) == metrics.rater_warnings(examples, examples, scale)
     assert metrics.intervals(said("tone", guesses), named, scale, seed=1, resamples=30) == metrics.intervals(
         guesses, examples, scale, seed=1, resamples=30
@@ -169,18 +169,26 @@ def test_marginals_are_each_criterions_own_and_without_examples_that_of_all():
 
 
 def test_the_baselines_know_the_criterion():
-    test = [*about("kind", [item("u", "4")]), *about("true", [item("v", "1")]), *about("new", [item("w", "4")])]
-    got = metrics.majority(TRAIN, test, FOUR)
-    known = metrics.marginals(TRAIN, FOUR, ("new",))
-    # Most frequent: 4 of kind; 1 of true (1 and 2 are as frequent: the lower); of all 1 (1 twice, 2 once, 4 twice).
-    assert metrics.majority_levels(TRAIN, FOUR, ("kind", "true", "new")) == {"kind": "4", "true": "1", "new": "1"}
-    assert got.accuracy == pytest.approx(2 / 3)
-    assert got.log_likelihood == pytest.approx(
-        (math.log(known["kind"][3]) + math.log(known["true"][0]) + math.log(known["new"][3])) / 3
+    test = [*about("kind", [item("u", "4"), item("v", "3")]), *about("true", [item("w", "1"), item("x", "1")])]
+    known = metrics.marginals(TRAIN, FOUR)
+    assert metrics.training_marginal(TRAIN, test, FOUR).log_likelihood == pytest.approx(
+        (math.log(known["kind"][3]) + math.log(known["kind"][2]) + 2 * math.log(known["true"][0])) / 4
     )
-    # Least error: kind 4 (0 0 3), true 1 (0 1, as 2 has), all 2 (distances 2 2 1 1 0).
-    assert metrics.best_constant(TRAIN, test, FOUR) == metrics.Constant(None, 2 / 3, 2 / 3)
-    assert metrics.best_constant(TRAIN, test[:1], FOUR) == metrics.Constant("4", 1, 0)
+    # Kind: one of two labels is 3 (or 4, which is one away). True: both are 1. With one level for all it were 2 of 4.
+    got = metrics.best_constant(test, FOUR)
+    assert (got.accuracy, got.within_one, got.mae) == (3 / 4, 1, 1 / 4)
+    assert got.levels["accuracy"] is None
+    assert metrics.best_constant(test[:2], FOUR).levels["accuracy"] == "3"  # of equals the lower
+
+
+def test_a_subject_has_the_best_letter_of_all_items():
+    """Which letter is right does not depend on the subject: the best of each small one would be luck."""
+    letters = Scale(("A", "B", "C"), ordered=False)
+    items = [item(f"{subject}{n}", answer, subject=subject) for subject, answers in (("law", "AAB"), ("art", "BBC"))
+             for n, answer in enumerate(answers)]  # fmt: skip
+    # Of all: B 3 of 6. Of law alone: A would have 2 of 3, B has 1.
+    assert metrics.best_constant(items, letters).accuracy == 3 / 6
+    assert metrics.best_constant(items[:3], letters, items).accuracy == 1 / 3
 
 
 def test_people_are_smoothed_by_the_marginal_of_the_criterion():

@@ -95,7 +95,7 @@ def test_the_report_has_no_levels_and_every_other_number(both):
     assert test["intervals"]["reward"] == test["intervals"]["accuracy"]
     assert test["log_likelihood"] is None
     assert test["macro_f1"] is None
-    assert summary_["baselines"]["test"]["majority"]["accuracy"] == 0.5
+    assert summary_["baselines"]["test"]["constant"]["accuracy"] == 0.5
 
 
 def test_the_consensus_is_the_plurality_where_rewards_are_exact():

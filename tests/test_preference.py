@@ -278,7 +278,7 @@ def test_what_is_suggested_is_said_with_what_it_means(tmp_path, capsys):
     assert (found["data"]["candidates"], found["scale"]["ordered"]) == (2, True)
     told = next(one["message"] for one in found["findings"] if one["code"] == "suggested_scale")
     assert "'-3' means 'left' is much better, '3' means 'right' is much better" in told
-    assert found["baselines"]["data"]["best_constant"]["mae"] > 0
+    assert found["baselines"]["data"]["constant"]["mae"] > 0
 
 
 def test_a_check_counts_comparisons_and_not_their_orders(tmp_path, capsys):

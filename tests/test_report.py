@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def test_people_stand_beside_the_model(run):
         metrics.human_ceiling(given["test"], FIVE).quadratic_kappa
     )
     assert summary["raters"]["alpha"]["test"] == pytest.approx(metrics.alpha(given["test"], FIVE))
-    assert summary["baselines"]["test"]["best_constant"]["level"] in FIVE.levels
+    assert summary["baselines"]["test"]["constant"] == asdict(metrics.best_constant(given["test"], FIVE))
 
 
 def test_calibration_is_fitted_on_validation_of_the_best_and_shown_on_both(run):
@@ -152,30 +153,29 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
     for name, only in (("clear", given), ("true", other)):
         baselines = summary["baselines"]["test"]["by_criterion"][name]
         assert baselines["human_ceiling"]["count"] == 150
-        assert baselines["majority"]["accuracy"] == metrics.majority(only["train"], only["test"], FIVE).accuracy
+        assert baselines["constant"]["accuracy"] == metrics.best_constant(only["test"], FIVE).accuracy
         assert summary["raters"]["alpha_by_criterion"]["test"][name] == metrics.alpha(only["test"], FIVE)
         assert parts[name]["beside_humans"]["count"] == 150
     text = (tmp_path / "run" / "report.md").read_text()
     rows = [line for line in text.split("## Each criterion")[1].split("##")[0].splitlines() if line.startswith("| tr")]
     alpha = number(metrics.alpha(other["test"], FIVE))
-    level = metrics.best_constant(other["train"], other["test"], FIVE).level
     assert [row.split(" | ")[1:4] for row in rows] == [
         ["50", alpha, name]
         for name in (
-            "training marginal, majority label", f"best constant on train ({level})", "base model",
+            "training marginal", "best single level, for each number", "base model",
             "iteration 1 (best)", "iteration 2", "one human against the others",
             "best iteration, on the humans' targets",
         )
     ]  # fmt: skip
     assert "On 100 test items of 2 criteria the judge" in text
-    assert "training label of the criterion, in" in text
+    assert "always saying one level per criterion, the best for these items, in" in text
     assert "is agreement, 0 is chance; the mean over criteria)" in text
     assert "Correlations and kappas are means over the criteria" in text
 
 
 @pytest.mark.slow
 def test_a_judge_that_reads_only_the_criterions_name_beats_no_baseline(tmp_path):
-    """One criterion is rated 4 or 5, the other 1 or 2: the majority knows it too, and the report says so."""
+    """One criterion is rated 4 or 5, the other 1 or 2: the best constant knows it too, and the report says so."""
     given = {}
     for split, start in (("train", 100), ("validation", 0), ("test", 40)):
         given[split] = tuple(
@@ -199,12 +199,12 @@ def test_a_judge_that_reads_only_the_criterions_name_beats_no_baseline(tmp_path)
     ledger.finish(1, "fitted", seconds=0.0)
     ledger.close()
     summary = report.write(tmp_path / "run")
-    judge, majority = summary["iterations"][1]["test"], summary["baselines"]["test"]["majority"]
-    assert judge["accuracy"] == majority["accuracy"] == 0.75
+    judge, same = summary["iterations"][1]["test"], summary["baselines"]["test"]["constant"]
+    assert judge["accuracy"] == same["accuracy"] == 0.75
     assert judge["pearson"] is judge["spearman"] is judge["intervals"]["pearson"] is None
     assert judge["quadratic_kappa"] == pytest.approx(0)
     text = (tmp_path / "run" / "report.md").read_text()
-    assert "The judge is right no more often than always saying each criterion's most frequent level (75.0 %)." in text
+    assert "The judge is right no more often than always saying one level of each criterion (75.0 %)." in text
 
 
 @pytest.mark.slow
@@ -221,7 +221,7 @@ def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
     assert block["pairs"]["pairs"] == 12
     assert block["mae"] is block["within_one"] is block["rps"] is None
     assert summary["calibration"]["items"] == 12
-    assert summary["baselines"]["test"]["best_constant"] is None
+    assert summary["baselines"]["test"]["constant"]["mae"] is None
     text = (tmp_path / "run" / "report.md").read_text()
     assert "## Both orders of 12 pairs" in text
     assert "On 12 test pairs, each asked in both orders, the judge" in text

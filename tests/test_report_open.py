@@ -81,7 +81,7 @@ def test_the_numbers_are_those_of_the_trials(ran):
         low, high = block["intervals"]["reward"]
         assert low <= block["reward"] <= high
     commonest = Counter(x.answer for x in read_examples(ledger.db, "train")).most_common(1)[0][0]
-    constant = summary["baselines"]["test"]["majority"]
+    constant = summary["baselines"]["test"]["constant"]
     assert constant["reward"] == pytest.approx(
         mean(reward(commonest, x.answer) for x in read_examples(ledger.db, "test"))
     )
@@ -265,7 +265,7 @@ def test_a_reward_that_is_a_program_nobody_named_leaves_out_what_needs_it(ran):
     again = report.write(copy)
     assert again["iterations"][2]["test"]["reward"] == summary["iterations"][2]["test"]["reward"]
     assert again["iterations"][2]["test"]["by_draws"] is None
-    assert again["baselines"]["test"]["majority"]["reward"] is None
+    assert again["baselines"]["test"]["constant"]["reward"] is None
     assert "always saying" not in text.sentence(again)
 
 

@@ -162,9 +162,9 @@ def test_the_numbers_are_those_of_the_summary(run, plain):
     summary = report.summarize(run)
     best = summary["iterations"][summary["best_iteration"]]["test"]
     told = plain.text("section", id="learned")
-    ceiling, majority = (summary["baselines"]["test"][name]["accuracy"] for name in ("human_ceiling", "majority"))
+    ceiling, same = (summary["baselines"]["test"][name]["accuracy"] for name in ("human_ceiling", "constant"))
     base = summary["iterations"][0]["test"]["accuracy"]
-    for share in (best["accuracy"], base, majority, ceiling, best["beside_humans"]["accuracy"]):
+    for share in (best["accuracy"], base, same, ceiling, best["beside_humans"]["accuracy"]):
         assert f"{100 * share:.1f} %" in told
     numbers = plain.text("section", id="numbers")
     low, high = best["intervals"]["accuracy"]

@@ -45,12 +45,11 @@ def test_criteria_are_read_from_columns_of_their_own():
     assert read({"rows": 1, "columns": columns})[0].endswith("response from `r`, criterion `tone` from `tone_'score`.")
 
 
-def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibration=None, likelihood=-1.0):
+def finished(best, unparsed=0.0, accuracy=0.6, constant=0.3, groups=30, calibration=None, likelihood=-1.0):
     def block(share):
         return {"count": 30, "accuracy": share, "log_likelihood": likelihood, "unparsed_draws": unparsed,
                 "intervals": None, "pairs": None, "beside_humans": None}  # fmt: skip
 
-    majority = {"accuracy": majority, "log_likelihood": -1.4}
     return {
         "finished": True,
         "refit": None,
@@ -60,7 +59,13 @@ def finished(best, unparsed=0.0, accuracy=0.6, majority=0.3, groups=30, calibrat
         "criteria": [],
         "best_iteration": best,
         "iterations": [{"iteration": 0, "test": block(0.2)}, {"iteration": 1, "test": block(accuracy)}],
-        "baselines": {"test": {"majority": majority, "human_ceiling": None}},
+        "baselines": {
+            "test": {
+                "constant": {"accuracy": constant},
+                "training_marginal": {"log_likelihood": -1.4},
+                "human_ceiling": None,
+            }
+        },
         "notes": {},
         "raters": {"warnings": []},
     }
@@ -138,10 +143,10 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
     assert text.sentence(summary) == (
         "On 30 test items the judge names the people's level in 60.0 % (95 % interval 41.0 % to 77.0 %) of all cases; "
-        "before training in 20.0 %; always saying the most frequent training label, in 30.0 %. Against what an item's "
-        "other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in 70.0 %. "
-        "Log-likelihood: -1.000 before training, -1.000 of the judge, -1.400 of the training marginal, the shares of "
-        "the levels in training (nats per rating; nearer 0 is better)."
+        "before training in 20.0 %; always saying one level, the best for these items, in 30.0 %. Against what an "
+        "item's other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in "
+        "70.0 %. Log-likelihood: -1.000 before training, -1.000 of the judge, -1.400 of the training marginal, the "
+        "shares of the levels among the ratings in training (nats per rating; nearer 0 is better)."
     )
 
 

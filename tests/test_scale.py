@@ -1,5 +1,6 @@
 """A scale owns its levels: what is offered can be said, read back, compared and pooled, and nothing else can."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -155,3 +156,38 @@ def test_the_mean_of_half_steps_is_the_nearest_level_half_up(ranks):
     scale = Scale.parse("1-5 by 0.5")
     mean = Fraction(sum(ranks), len(ranks))
     assert scale.rank(scale.mean([scale.levels[rank] for rank in ranks])) == int(mean + Fraction(1, 2))
+
+
+@pytest.mark.parametrize(
+    ("scale", "probabilities", "mean"),
+    [
+        # German grades, 1 is the best: .5 of 1, .25 of 2, .25 of 3 are 1.75. It was 4.25, as if 1 were 5.
+        ("5 < 4 < 3 < 2 < 1", (0, 0, 0.25, 0.25, 0.5), 1.75),
+        ("1 < 0 < -1", (0.5, 0.25, 0.25), 0.25),  # .5 * 1 - .25 * 1; it was 1.75, off the scale
+        ("10 < 5 < 1", (0.5, 0.5, 0), 7.5),
+        ("2 < 3 < 1", (0.5, 0, 0.5), 1.5),  # whatever order they are in, they are numbers
+        ("-3..3", (0.5, 0, 0, 0, 0, 0, 0.5), 0),
+        ("1-5 by 0.5", (0, 0.5, 0.5, 0, 0, 0, 0, 0, 0), 1.75),
+        ("Bad < Fair < Good", (0.5, 0.5, 0), 1.5),
+        ("A | B", (0.5, 0.5), None),
+    ],
+)
+def test_the_expected_rating_is_in_the_units_of_the_levels(scale, probabilities, mean):
+    assert Scale.parse(scale).expected(probabilities) == (mean if mean is None else pytest.approx(mean))
+
+
+def test_distances_on_falling_levels_are_those_of_their_numbers():
+    falling = Scale.parse("10 < 5 < 1")
+    assert falling.closeness("10", "5") == pytest.approx(1 - 5 / 9)
+    assert falling.values == (-10, -5, -1)
+
+
+@pytest.mark.parametrize("how", ["mean", "median", "majority"])
+def test_a_scale_with_other_names_gives_the_same_labels_by_other_names(how):
+    """1 < ... < 5 and 5 < ... < 1 mirror each other, and so do their labels: half-way is the better level."""
+    rising, falling = Scale.parse("1-5"), Scale.parse("5 < 4 < 3 < 2 < 1")
+    for ratings in itertools.product("12345", repeat=3):
+        mirrored = [str(6 - int(one)) for one in ratings]
+        for said, turned in ((ratings, mirrored), (ratings[:2], mirrored[:2])):
+            assert int(falling.pool(turned, how)) == 6 - int(rising.pool(said, how))
+    assert (rising.pool("23", "mean"), falling.pool("23", "mean")) == ("3", "2")  # the better of 2 and 3

@@ -309,7 +309,7 @@ def test_the_page_has_the_runs_numbers(run, tmp_path):
     best = next(e for e in metrics["iterations"] if e["iteration"] == metrics["best_iteration"])["test"]
     for key in ("accuracy", "mae", "log_likelihood"):
         assert within(best[key], best["intervals"][key]) in page
-    assert number(metrics["baselines"]["test"]["majority"]["log_likelihood"]) in page
+    assert number(metrics["baselines"]["test"]["training_marginal"]["log_likelihood"]) in page
     assert f"Temperature {number(metrics['calibration']['temperature'])}" in page
     for split, count in metrics["examples"].items():
         assert f"| {split} | {count} | {metrics['groups'][split]} |" in page

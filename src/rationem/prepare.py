@@ -326,8 +326,8 @@ def _shuffled(config: FitConfig, loaded: data.Loaded) -> data.Loaded:
 
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
-    """Return the items that have a label to be scored against: without an order, those with a majority."""
-    always = scale.is_open or (scale.ordered and not scale.two_sided)
+    """Return the items that have a label to be scored against: not those whose raters are split."""
+    always = scale.always_pools
     return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
 
 

@@ -6,6 +6,7 @@ Integers from any a to b ("1-5", "-3..3"), steps ("1-5 by 0.5"), named levels fr
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ _RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s
 # Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
 _PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _MAX_LEVELS = 101
+_TWO = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +40,12 @@ class Scale:
         levels: as the prompt shows them and the verdict line says them; none where any text may be an answer.
         meanings: one description per level, "" for none; or empty.
         ordered: False for levels that cannot be compared ("A | B | tie"): then no metric uses ranks or distances.
-        two_sided: of a graded pair: level r of L is level L - 1 - r when the two responses change places. Half a step
-            is then rounded toward the middle and not up, so that the label of several raters changes places as well.
+        two_sided: of a graded pair: level r of L is level L - 1 - r when the two responses change places.
+
+    Several raters' label follows the names of the levels: rename or mirror them, and the labels are renamed or mirrored
+    with them. On an ordered scale of three levels or more a mean half-way between two is the better one, the later in
+    the order (so a scale that is written the other way around rounds the other way). On a two-sided scale it is the one
+    nearer to the middle. On two levels, and without an order, a tie has no label (:attr:`always_pools`).
 
     >>> Scale.parse("1-5").levels
     ('1', '2', '3', '4', '5')
@@ -155,8 +161,30 @@ class Scale:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The levels as numbers, rising: their own where all are numbers in order, else 1, 2, 3, ..."""
+        """The levels' places, rising, for distances: their numbers, less than 0 where these fall; else 1, 2, 3, ...
+
+        >>> Scale.parse("1 < 2 < 4").values, Scale.parse("4 < 2 < 1").values, Scale.parse("Bad < Good").values
+        ((1.0, 2.0, 4.0), (-4.0, -2.0, -1.0), (1.0, 2.0))
+        """
         return tuple(map(float, _exact(self.levels)))
+
+    @property
+    def always_pools(self) -> bool:
+        """Whether any ratings have one label; where they need not, a tie has none, and is counted."""
+        return self.is_open or (self.ordered and not self.two_sided and len(self.levels) > _TWO)
+
+    def expected(self, probabilities_L: Sequence[float]) -> float | None:
+        """Return the mean rating, sum_l p_l n_l; None without an order.
+
+        n_l is the level as it is written where all levels are numbers, rising or not; else 1, 2, 3, ...
+
+        >>> Scale.parse("5 < 4 < 3 < 2 < 1").expected((0, 0, 0, 1, 0)), Scale.parse("1-3").expected((0.5, 0, 0.5))
+        (2.0, 2.0)
+        """
+        if not self.ordered:
+            return None
+        own = self.levels if _are_numbers(self.levels) else self.values
+        return math.fsum(p * float(n) for p, n in zip(probabilities_L, own, strict=True))
 
     def level(self, value: object) -> str | None:
         """Return the level that a cell of the user's file means, or None: ``4``, ``"4"`` and ``4.0`` are "4".
@@ -190,17 +218,20 @@ class Scale:
         return replace(self, two_sided=True)
 
     def mean(self, levels: Sequence[str]) -> str | None:
-        """Return the level nearest to the mean of several, the higher of two that are as near (rounded half up).
+        """Return the level nearest to the mean of several, the better of two that are as near (rounded half up).
 
         On a two-sided scale it is the one nearer to the middle, and None where the mean is the middle and no level is.
+        Of two levels a tie has none.
 
         >>> Scale.parse("1-5").mean(["2", "3"]), Scale.parse("-2..2").for_pair().mean(["-1", "0"])
         ('3', '0')
+        >>> Scale.parse("yes/no").mean(["yes", "no"]) is None
+        True
         """
         return self._nearest(self._mean(levels))
 
     def mean_value(self, levels: Sequence[str]) -> float:
-        """Return the mean of several levels as a number, not rounded.
+        """Return the mean of several levels in :attr:`values`, not rounded.
 
         >>> Scale.parse("Bad < Fair < Good").mean_value(["Bad", "Fair"])
         1.5
@@ -213,10 +244,10 @@ class Scale:
         return self.mean([ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]])
 
     def majority(self, levels: Sequence[str]) -> str | None:
-        """Return the most frequent level; of several the one nearest to the mean, lower first; None without an order.
+        """Return the most frequent level; of several the one nearest to the mean, of these the lower.
 
         On a two-sided scale the one nearer to the middle comes first, and where two are as near on both sides of it the
-        middle level itself; None where there is none.
+        middle level itself; None where there is none. Of two levels, and without an order, a tie has none.
 
         >>> Scale.parse("A | B | tie").majority(["A", "B"]) is None
         True
@@ -225,7 +256,7 @@ class Scale:
         most = [level for level in self.levels if counts[level] == max(counts.values())]
         if len(most) == 1:
             return most[0]
-        if not self.ordered:
+        if not self.ordered or len(self.levels) == _TWO:
             return None
         mean, numbers = self._mean(levels), dict(zip(self.levels, _exact(self.levels), strict=True))
         if self.two_sided:
@@ -235,7 +266,8 @@ class Scale:
     def pool(self, levels: Sequence[str], how: str) -> str | None:
         """Return one label of several raters: "mean", "median" or "majority"; without an order always the majority.
 
-        None where there is no majority. A two-sided mean or median of which no level is the nearest is the majority.
+        None where there is none (:attr:`always_pools`). A two-sided mean or median of which no level is the nearest is
+        the majority.
         """
         if not self.ordered or how == "majority":
             return self.majority(levels)
@@ -264,8 +296,8 @@ class Scale:
         if self.two_sided:
             return self._centred(self.levels, value)
         distances = [abs(number - value) for number in _exact(self.levels)]
-        rank = max(rank for rank, distance in enumerate(distances) if distance == min(distances))
-        return self.levels[rank]
+        nearest = [rank for rank, distance in enumerate(distances) if distance == min(distances)]
+        return self.levels[nearest[-1]] if len(nearest) == 1 or len(self.levels) > _TWO else None
 
     def _centred(self, levels: Sequence[str], value: Fraction) -> str | None:
         """Return which level is nearest to the value, of two the one nearer to the middle; of its two sides itself."""
@@ -294,9 +326,14 @@ def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[st
 
 
 def _exact(levels: tuple[str, ...]) -> tuple[Fraction, ...]:
-    """Return the levels as exact numbers, so that no rounding decides between two levels."""
-    if all(_PLAIN.fullmatch(level) for level in levels):
-        numbers = tuple(map(Fraction, levels))
-        if list(numbers) == sorted(set(numbers)):
-            return numbers
+    """Return the levels' places as exact numbers, so that no rounding decides between two levels."""
+    if _are_numbers(levels):
+        written = list(map(Fraction, levels))
+        for numbers in (written, [-number for number in written]):
+            if numbers == sorted(set(numbers)):
+                return tuple(numbers)
     return tuple(Fraction(n) for n in range(1, len(levels) + 1))
+
+
+def _are_numbers(levels: Sequence[str]) -> bool:
+    return all(_PLAIN.fullmatch(level) for level in levels)

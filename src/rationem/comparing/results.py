@@ -267,7 +267,7 @@ def _baselines(run: Run) -> dict[str, Any]:
         return {}
     ceiling = metrics.human_ceiling(test, run.scale)
     return {
-        "majority": metrics.majority(train, test, run.scale, run.reward).as_dict(),
+        **metrics.without_reading(train, test, run.scale, run.reward),
         "human_ceiling": asdict(ceiling) if ceiling else None,
     }
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rationem.comparing.kinds import called, is_graded, is_open, leading
+from rationem.comparing.kinds import called, is_graded, leading
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): how well, what was drawn, and what it took.
@@ -127,11 +127,9 @@ def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: s
 
 def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
     shown = _shown(results, SCORES, weights)
-    majority = results["baselines"].get("majority")
-    constant = called(results).constant if is_open(results) else "majority label"
-    if majority and is_open(results):  # it has no probabilities
-        majority = {**majority, "ece": None}
-    rows = [(constant, *(number(majority.get(name), SCORES[name][1]) for name in shown))] if majority else []
+    said = {called(results).constant: "constant", "training marginal": "training_marginal"}
+    known = {title: found for title, name in said.items() if (found := results["baselines"].get(name))}
+    rows = [(title, *(number(one.get(name), SCORES[name][1]) for name in shown)) for title, one in known.items()]
     above = {"base model": results["base"]}
     if results["shots"]:
         above[f"base model, {results['config']['shots']} solved examples"] = results["shots"]

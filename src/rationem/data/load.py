@@ -52,8 +52,8 @@ class Loaded:
         preset: the name of the published set that was recognised or named, or None.
         notes: ``rows`` read; ``identical_duplicates`` kept once; ``several_raters`` (examples with two or more
             ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
-            a criterion that need not be rated); ``no_majority`` (items left out because the raters agree on no label
-            without an order; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
+            a criterion that need not be rated); ``no_majority`` (items left out because their raters are
+            split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
             read as paragraphs); ``unused_columns`` never looked at;
             ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no

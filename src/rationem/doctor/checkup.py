@@ -227,7 +227,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
     """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
     each = material.config.raters == "each"
     fate = "trained on, one row per rating, and left out of all else." if each else "left out."
-    why = "raters agree on none, and levels without an order have no mean"
+    why = "raters are split, and on this scale a tie has no label"
     told = {
         "no_majority": ("item has no label", "items have no label", f": {why}. Such items are {fate}"),
         "unrated": (

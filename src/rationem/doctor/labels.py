@@ -33,27 +33,18 @@ def ratings(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
 
 
 def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> dict[str, Any]:
-    """Return what knowing the labels of ``train`` alone scores on ``test``.
+    """Return what reading nothing scores on ``test``, as a report of a run has it.
 
     Returns:
-        ``majority`` (``level``, None where each criterion has its own, and the agreement numbers of saying it always),
-        ``best_constant`` (the same of the level of the smallest absolute error; None without an order),
-        ``marginal_log_likelihood`` per single rating, and ``marginal_log_likelihood_pooled`` per pooled label, in nats.
+        ``constant`` (a :class:`rationem.metrics.Constant`: the best single level for these very labels),
+        ``marginal_log_likelihood`` of the shares among the ratings of ``train`` per single rating, and
+        ``marginal_log_likelihood_pooled``, of the shares among its labels per label, in nats.
     """
-    said = metrics.majority(train, test, scale)
-    levels = metrics.majority_levels(train, scale, metrics.parts(test))
-    constant = metrics.best_constant(train, test, scale)
     bare = [[_without_ratings(x) for x in part] for part in (train, test)]
     return {
-        "majority": {
-            "level": next(iter(levels.values())) if len(levels) == 1 else None,
-            "accuracy": said.accuracy,
-            "within_one": said.within_one,
-            "mae": said.mae,
-        },
-        "best_constant": None if constant is None else asdict(constant),
-        "marginal_log_likelihood": said.log_likelihood,
-        "marginal_log_likelihood_pooled": metrics.majority(bare[0], bare[1], scale).log_likelihood,
+        "constant": asdict(metrics.best_constant(test, scale)),
+        "marginal_log_likelihood": metrics.training_marginal(train, test, scale).log_likelihood,
+        "marginal_log_likelihood_pooled": metrics.training_marginal(bare[0], bare[1], scale).log_likelihood,
     }
 
 

@@ -90,7 +90,7 @@ def read(config: FitConfig) -> Material:
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     for names, one in ((config.data, loaded), (config.test, tested)):
         if one is not None and not labelled(one.examples, one.scale):
-            text = "the raters of no item agree on a label, and levels without an order have no mean."
+            text = "the raters of every item are split, and on this scale a tie has no label."
             raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
     alike(loaded, tested)
     loaded, tested = lettered_alike(loaded, tested)

@@ -126,7 +126,7 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
         ]
         lines += _table(rows)
         if missing := found["data"]["without_label"][name]:
-            lines.append(f"{counted(missing, 'item has', 'items have')} no label, for the raters agree on none")
+            lines.append(f"{counted(missing, 'item has', 'items have')} no label, for their raters are split")
     return lines
 
 
@@ -135,20 +135,22 @@ def _baselines(found: Mapping[str, Any]) -> list[str]:
     for name in ("data", "test"):
         if name not in found:
             continue
-        one, constant = found[name], found[name]["best_constant"]
-        said = one["majority"]
-        numbers = [said["accuracy"], said["within_one"], said["mae"]]
+        one, constant = found[name], found[name]["constant"]
+        levels = constant["levels"]
+        numbers = [_told(constant[key], levels.get(key)) for key in ("accuracy", "within_one", "mae")]
         both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]
-        rows.append((f"{name}: always {_level(said, 20)}", *map(_number, numbers), *map(_number, both)))
-        if constant is not None:
-            best = [constant["accuracy"], None, constant["mae"]]
-            rows.append((f"{name}: least error {_level(constant, 18)}", *map(_number, best), "", ""))
+        rows.append((f"{name}: best single level", *numbers, *map(_number, both)))
     rows.append(("every level alike", "", "", "", _number(found["uniform_log_likelihood"]), ""))
-    return [*_table(rows), "log-lik.: nats per single rating, with the marginal of DATA's ratings"]
+    return [
+        *_table(rows),
+        "best single level: said of every item, chosen by these very labels, in brackets (each criterion has its own)",
+        "log-lik.: nats per single rating, with the marginal of DATA's ratings",
+    ]
 
 
-def _level(constant: Mapping[str, Any], width: int) -> str:
-    return "that of the criterion" if constant["level"] is None else short(constant["level"], width)
+def _told(value: float | None, level: str | None) -> str:
+    """Return a number of a constant with its level; without, where each criterion has its own."""
+    return _number(value) if value is None or level is None else f"{_number(value)} ({short(level, 18)})"
 
 
 def _raters(name: str, found: Mapping[str, Any]) -> list[str]:

@@ -109,7 +109,7 @@ def verdict(
         nothing,
         status=Status.RATED,
         rating=rating,
-        expected=metrics.expected(tuple(probabilities.values()), scale),
+        expected=scale.expected(tuple(probabilities.values())),
         probabilities=probabilities,
         entropy=metrics.entropy(tuple(probabilities.values())),
         rationale=_rationale(rating, said, orders, scale),

@@ -11,19 +11,21 @@ from __future__ import annotations
 from rationem.metrics.baselines import (
     PSEUDO_COUNT,
     Constant,
+    Marginal,
     best_constant,
     best_iteration,
-    majority,
-    majority_levels,
     marginal,
     marginals,
+    most_frequent_answer,
+    training_marginal,
     uniform_log_likelihood,
+    without_reading,
 )
 from rationem.metrics.bootstrap import HEADLINE, Resampled, intervals, percentiles, resampled, resampled_mean
 from rationem.metrics.calibration import Calibration, asked, belief, calibrate, fit_temperature, recalibrated, tempered
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import constant, crossed, difference, holm, two_sided
-from rationem.metrics.distributions import Bin, entropy, expected
+from rationem.metrics.distributions import Bin, entropy
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
@@ -37,7 +39,6 @@ from rationem.metrics.votes import (
     Draws,
     averaged_accuracy,
     by_draws,
-    majority_vote,
     mean_pass_at_k,
     pass_at_k,
     vote_accuracy,
@@ -54,6 +55,7 @@ __all__ = [
     "Constant",
     "Draws",
     "LengthBin",
+    "Marginal",
     "MatchedAccuracy",
     "Metrics",
     "PairScores",
@@ -79,20 +81,17 @@ __all__ = [
     "difference",
     "each_pair",
     "entropy",
-    "expected",
     "fit_alpha",
     "fit_temperature",
     "holm",
     "human_ceiling",
     "human_log_likelihood",
     "intervals",
-    "majority",
-    "majority_levels",
-    "majority_vote",
     "marginal",
     "marginals",
     "mean_pass_at_k",
     "merged",
+    "most_frequent_answer",
     "parts",
     "pass_at_k",
     "percentiles",
@@ -105,7 +104,9 @@ __all__ = [
     "score",
     "score_pairs",
     "tempered",
+    "training_marginal",
     "two_sided",
     "uniform_log_likelihood",
     "vote_accuracy",
+    "without_reading",
 ]

@@ -1,37 +1,67 @@
-"""What a number must be compared with: knowing the training labels alone, or nothing."""
+"""What a number must be compared with: one level said of everything, the training marginal, or nothing.
+
+A *constant* is an upper line: the best of all levels, chosen with the scored labels in view, number by number. No
+single level does better, so a judge that is not above it has told no items apart. The *training marginal* is a forecast
+made before the scored set is seen: probabilities from the single ratings in training, for the log-likelihood.
+"""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
+from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion, parts, rated_parts
+from rationem.metrics.distributions import brier, ranked_probability
 from rationem.metrics.levels import ranks
-from rationem.metrics.scores import Metrics, score, single_ratings
+from rationem.metrics.scores import Metrics, json_safe, log_likelihoods, score, single_ratings, stacked
 from rationem.scale import Scale
 from rationem.types import Example, Prediction
 
 #: Observations that every level is given in advance, so that no marginal is ever 0 (Jeffreys' prior).
 PSEUDO_COUNT = 0.5
 
+#: What always saying the same has of the numbers of open answers; it has no probabilities.
+_OF_OPEN = ("count", "unparsed", "accuracy", "reward", "draw_reward")
+
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """One level said of everything (of each criterion its own), and what that scores.
+    """The best that one level, said of every item, scores; where there are several criteria, each has its own level.
 
     Args:
-        level: the level; None where there are several criteria.
-        accuracy: share of the scored labels that are it.
-        mae: mean absolute distance of the scored labels from it, in the values of the scale.
+        count: items.
+        accuracy: share of the labels that are the most frequent one.
+        within_one: largest share of labels at most one rank from one level; None without an order.
+        mae: smallest mean distance of the labels from one level, in the values of the scale; None without an order.
+        levels: number -> the level that gives it, of equals the lower; None where each criterion has its own.
     """
 
-    level: str | None
+    count: int
     accuracy: float
-    mae: float
+    within_one: float | None
+    mae: float | None
+    levels: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Marginal:
+    """What the training marginal (of the item's criterion) scores as the probabilities of every item.
+
+    Args:
+        log_likelihood: mean over items of the mean over their ratings, nats.
+        brier: against the label.
+        rps: ranked probability score; None without an order.
+    """
+
+    log_likelihood: float
+    brier: float
+    rps: float | None
 
 
 def marginal(examples: Sequence[Example], scale: Scale) -> tuple[float, ...]:
@@ -56,77 +86,92 @@ def marginals(examples: Sequence[Example], scale: Scale, criteria: Iterable[str]
     return {name: marginal(named.get(name, examples), scale) for name in dict.fromkeys((*named, *criteria))}
 
 
-def majority_levels(train: Sequence[Example], scale: Scale, criteria: Iterable[str]) -> dict[str, str]:
-    """Return criterion -> its most frequent ``answer`` in the training set (ties: the lower rank).
+def training_marginal(train: Sequence[Example], scored: Sequence[Example], scale: Scale) -> Marginal:
+    """Return the scores of :func:`marginals` of the training set, said of every item that is scored."""
+    known = marginals(train, scale, parts(scored))
+    said = [Prediction(x.id, None, known[criterion(x)], 0.0, 0, 0) for x in scored]
+    truth, probabilities = ranks([x.answer for x in scored], scale), stacked(said)
+    return Marginal(
+        log_likelihood=float(log_likelihoods(said, scored, scale).mean()),
+        brier=float(brier(probabilities, truth).mean()),
+        rps=float(ranked_probability(probabilities, truth).mean()) if scale.ordered else None,
+    )
 
-    A criterion without training examples, or a subject, has the most frequent of all.
+
+def best_constant(scored: Sequence[Example], scale: Scale, among: Sequence[Example] | None = None) -> Constant:
+    """Return the best that one level scores, each number by the level that is best for it.
+
+    Args:
+        scored: the items, with the labels that accuracy is counted by.
+        scale: the levels.
+        among: all items of which ``scored`` are a part: the level is the best of these, where they hold the criterion.
+            Which letter is right does not depend on the subject, so a subject has the letter of all.
+
+    Raises:
+        ValueError: there is nothing to score.
     """
-    named = rated_parts(train)
-    counts = {name: Counter(x.answer for x in named.get(name, train)) for name in criteria}
-    return {name: max(scale.levels, key=lambda level: count[level]) for name, count in counts.items()}
+    if not scored:
+        raise ValueError("A constant needs labels to be scored on.")
+    everything = scored if among is None else among
+    named = rated_parts(everything)
+    found: dict[str, float] = {}
+    levels: dict[str, str | None] = {}
+    for name, points_LL in _points(scale).items():
+        best = {one: _best(named.get(one, everything), points_LL, scale) for one in parts(scored)}
+        said = [best[criterion(x)] for x in scored]
+        found[name] = abs(float(points_LL[said, ranks([x.answer for x in scored], scale)].mean()))
+        levels[name] = scale.levels[said[0]] if len(set(best.values())) == 1 else None
+    return Constant(len(scored), found["accuracy"], found.get("within_one"), found.get("mae"), levels)
 
 
-def majority(
-    train: Sequence[Example], test: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None = None
+def _points(scale: Scale) -> dict[str, Floats]:
+    """Return number -> what each level (row) earns beside each label (column); more is better, so MAE is negative."""
+    at, values = np.arange(len(scale.levels)), np.array(scale.values)
+    points = {"accuracy": np.eye(len(at))}
+    if scale.ordered:
+        points["within_one"] = (np.abs(at[:, None] - at) <= 1).astype(np.float64)
+        points["mae"] = -np.abs(values[:, None] - values)
+    return points
+
+
+def _best(examples: Sequence[Example], points_LL: Floats, scale: Scale) -> int:
+    labels = ranks([x.answer for x in examples], scale)
+    return int(points_LL[:, labels].sum(axis=1).argmax())
+
+
+def most_frequent_answer(
+    train: Sequence[Example], scored: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None
 ) -> Metrics:
-    """Return the metrics of knowing the training labels alone, reading nothing.
+    """Return the metrics of always saying the most frequent training answer, of equals the first; answers are open.
 
-    Of each criterion it predicts the level of :func:`majority_levels` with :func:`marginals` as p~; nothing is drawn,
-    and its p_hat is the marginal of y*. Of open answers it says the most frequent one; ``reward`` is theirs, and where
-    it is None nothing is known of it but which answers are the same.
+    Where ``reward`` is None nothing is known of an answer but which are the same.
     """
-    if scale.is_open:
-        return _most_frequent(train, test, scale, reward)
-    named = parts(test)
-    levels, known = majority_levels(train, scale, named), marginals(train, scale, named)
-    constant = [
-        Prediction(x.id, levels[name], known[name], known[name][scale.rank(x.answer)], 0, 0)
-        for x in test
-        for name in [criterion(x)]
-    ]
-    return score(constant, test, scale)
-
-
-def _most_frequent(
-    train: Sequence[Example], test: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None
-) -> Metrics:
-    """Return the metrics of the most frequent training answer, of equals the first."""
     said = Counter(x.answer for x in train).most_common(1)[0][0]
     constant = [
         Prediction(x.id, said, (1.0,), 0.0, 0, 0, reward=met, draw_reward=met)
-        for x in test
+        for x in scored
         for met in [float(x.answer == said) if reward is None else reward(said, x.answer)]
     ]
-    found = score(constant, test, scale)
+    found = score(constant, scored, scale)
     return found if reward else replace(found, reward=None, draw_reward=None)
 
 
-def best_constant(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> Constant | None:
-    """Return the level with the smallest mean absolute error on the training answers, scored on test.
+def without_reading(
+    train: Sequence[Example],
+    scored: Sequence[Example],
+    scale: Scale,
+    reward: Callable[[str, str], float] | None = None,
+    among: Sequence[Example] | None = None,
+) -> dict[str, Any]:
+    """Return what reading nothing scores, as JSON: ``constant`` and ``training_marginal``.
 
-    Ties go to the lower level. Each criterion has its own; one without training answers has that of all. None without
-    an order.
-
-    Raises:
-        ValueError: one of the sets is empty.
+    Of open answers the constant is :func:`most_frequent_answer`, and there is no marginal (None).
     """
-    if not scale.ordered:
-        return None
-    if not train or not test:
-        raise ValueError("A constant needs labels to be chosen by and labels to be scored on.")
-    values = np.array(scale.values)
-    named = parts(train)
-    best = {name: _least_error(named.get(name, train), scale) for name in parts(test)}
-    scored = values[ranks([example.answer for example in test], scale)]
-    errors = np.abs(scored - values[[best[criterion(example)] for example in test]])
-    level = scale.levels[next(iter(best.values()))] if len(best) == 1 else None
-    return Constant(level, float((errors == 0).mean()), float(errors.mean()))
-
-
-def _least_error(examples: Sequence[Example], scale: Scale) -> int:
-    values = np.array(scale.values)
-    known = values[ranks([example.answer for example in examples], scale)]
-    return int(np.abs(values[:, None] - known).mean(axis=1).argmin())
+    if scale.is_open:
+        said = most_frequent_answer(train, scored, scale, reward).as_dict()
+        return {"constant": {name: said[name] for name in _OF_OPEN}, "training_marginal": None}
+    marginal_scores = asdict(training_marginal(train, scored, scale))
+    return {"constant": asdict(best_constant(scored, scale, among)), "training_marginal": json_safe(marginal_scores)}
 
 
 def uniform_log_likelihood(scale: Scale) -> float | None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from rationem.metrics.correlation import Floats
-from rationem.scale import Scale
 
 #: Reliability is counted in this many bins of equal width over [0, 1].
 BINS = 10
@@ -32,15 +31,6 @@ class Bin:
     count: int
     confidence: float | None
     accuracy: float | None
-
-
-def expected(probabilities_L: Sequence[float], scale: Scale) -> float | None:
-    """Return sum_k p_k v_k, in the values of the scale; None without an order.
-
-    >>> expected((0.5, 0.0, 0.5), Scale.parse("1-3")), expected((0.5, 0.5), Scale.parse("A | B"))
-    (2.0, None)
-    """
-    return float(np.dot(probabilities_L, scale.values)) if scale.ordered else None
 
 
 def entropy(probabilities_L: Sequence[float]) -> float:

@@ -48,7 +48,7 @@ class Agreement:
             farthest from its target, the lower of two.
         macro_f1: mean of the levels' F1, over levels that occur among verdicts or targets; no verdict is a miss.
         recall: level -> share of its targets that were met; None for a level that no target has.
-        untargeted: pairs not compared because nothing told their target (raters without a majority).
+        untargeted: pairs not compared because nothing told their target (raters who are split).
     """
 
     count: int

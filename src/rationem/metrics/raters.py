@@ -1,8 +1,9 @@
 """People against people: the ceiling, the model on the same targets, and whether there is anything to learn.
 
-The target of a left-out rater is what the others say together: their mean rounded half up, or their majority on a scale
-without an order. The mean of k raters is steadier than that of k - 1, so a model scored on the one and a human on the
-other could not be compared: both are scored on the same targets, by the same function.
+The target of a left-out rater is what the others say together, pooled as labels are (:meth:`rationem.scale.Scale.pool`
+by the mean); where they are split and a tie has no label, there is no target and the pair is counted apart. The mean of
+k raters is steadier than that of k - 1, so a model scored on the one and a human on the other could not be compared:
+both are scored on the same targets, by the same function.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ _SHIFT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _LeftOut:
-    """One rating and what the item's other raters say: a level (None: no majority) and their unrounded mean."""
+    """One rating and what the item's other raters say: a level (None: they are split) and their unrounded mean."""
 
     item: int
     criterion: str
@@ -40,7 +41,7 @@ class _LeftOut:
 def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None:
     """Return how well one human meets the others, over all (item, rater) pairs; see :class:`Agreement` for criteria.
 
-    ``count`` is the number of pairs, ``untargeted`` of those left out because the others have no majority. None where
+    ``count`` is the number of pairs, ``untargeted`` of those left out because the others are split. None where
     no item has two raters, or no pair has a target.
     """
     pairs = _left_out(examples, scale)
@@ -128,9 +129,8 @@ def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale, each
 
 
 def _labels(examples: Sequence[Example], scale: Scale) -> list[str]:
-    """Return the pooled labels; without an order only those of items with a majority, as they are scored."""
-    always = scale.ordered and not scale.two_sided
-    return [x.answer for x in examples if always or scale.majority(single_ratings(x)) is not None]
+    """Return the pooled labels; only those of items that have one, as they are scored."""
+    return [x.answer for x in examples if scale.always_pools or scale.majority(single_ratings(x)) is not None]
 
 
 def _advice(train: Sequence[Example], each: bool) -> str:

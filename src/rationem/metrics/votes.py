@@ -3,7 +3,8 @@ r"""What more draws at test time are worth: majority vote, averaged p(y | x, z) 
 Every item has the same number n of draws z_1..z_n ~ pi(. | x), fixed in advance. A number for N < n draws is its mean
 over subsets of N of the n, which is unbiased for N draws:
 
-    majority vote   the level that most draws say; unparsed draws do not vote; ties go to the lower rank
+    majority vote   the level that most draws say; unparsed draws do not vote; a tie of m levels that y* is one of
+                    counts 1 / m, as if broken at random, so that no number depends on the levels' order
     averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`rationem.evidence.predict`
     pass@k          1 - C(n - c, k) / C(n, k): at least one of k draws is right, c of n being right
 
@@ -23,7 +24,6 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rationem.evidence.levels import predictive, stack
 from rationem.metrics.correlation import Floats
@@ -32,8 +32,6 @@ from rationem.seeds import generator
 #: Up to so many subsets of the draws are all taken; of more, so many are drawn.
 EXACT = 500
 SAMPLED = 200
-
-_NOBODY = -1  # the winner where nobody votes
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,24 +98,6 @@ class _Item:
     is_parsed_M: Floats
     answer: int
     ratings: list[int]
-
-
-def majority_vote(counts_L: Sequence[int]) -> int | None:
-    """Return the rank with most votes, of equals the lowest; None where nobody votes.
-
-    Args:
-        counts_L: votes per level, length L.
-
-    Raises:
-        ValueError: no level, or a negative count.
-
-    >>> majority_vote((1, 3, 3)), majority_vote((0, 0, 0))
-    (1, None)
-    """
-    if not len(counts_L) or min(counts_L) < 0:
-        raise ValueError(f"Votes are one count per level, 0 or more; found {tuple(counts_L)}.")
-    winner = int(_winners(np.array([counts_L], dtype=np.float64))[0])
-    return None if winner == _NOBODY else winner
 
 
 def vote_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> float:
@@ -268,14 +248,15 @@ def _arrays(item: Draws) -> _Item:
     return _Item(votes_ML, np.stack(parts), is_parsed_M.astype(np.float64), item.answer, ratings)
 
 
-def _winners(weights_SL: Floats) -> NDArray[np.int64]:
-    """Return the rank with the largest weight, of equals the lowest, shape (S,); ``_NOBODY`` where all are 0."""
-    return np.where(weights_SL.any(axis=1), weights_SL.argmax(axis=1), _NOBODY)
-
-
 def _vote(items: Sequence[_Item], chosen_SM: Floats) -> float:
-    shares = [float((_winners(chosen_SM @ item.votes_ML) == item.answer).mean()) for item in items]
+    shares = [_won(chosen_SM @ item.votes_ML, item.answer) for item in items]
     return math.fsum(shares) / len(items)
+
+
+def _won(votes_SL: Floats, answer: int) -> float:
+    """Return the mean over subsets of how far the answer wins: 1 alone, 1 / m where m levels tie, else 0."""
+    is_first_SL = (votes_SL == votes_SL.max(axis=1, keepdims=True)) & (votes_SL > 0)
+    return float((is_first_SL[:, answer] / np.maximum(is_first_SL.sum(axis=1), 1)).mean())
 
 
 def _average(items: Sequence[_Item], chosen_SM: Floats) -> Averaged:

@@ -79,9 +79,6 @@ _PAIRS = (
     ("no verdict", "unparsed"),
 )
 
-#: What always saying the same has of the numbers of open answers; it has no probabilities.
-_CONSTANT = ("count", "unparsed", "accuracy", "reward", "draw_reward")
-
 Column = tuple[str, Mapping[str, Any]]
 
 
@@ -140,8 +137,10 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
             []
             if is_open(summary)
             else [
-                "The log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and "
-                "as far off as its label allows; correlations leave it out."
+                f"The {words(summary).constant} is the one that does best on these very items, number by number: no "
+                "single one does better. The training marginal is the shares of the levels among the ratings in "
+                "training. The log-likelihood is better the nearer it is to 0. What names no level on offer counts as "
+                "wrong and as far off as its label allows; correlations leave it out."
             ]
         ),
     ]
@@ -167,24 +166,24 @@ def _explained_open(summary: Mapping[str, Any]) -> list[str]:
 def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
     baselines = summary["baselines"][split]
     if is_open(summary):
-        said = {key: value for key, value in baselines["majority"].items() if key in _CONSTANT}
-        yield _row(words(summary).constant, said, keys)
+        yield _row(words(summary).constant, baselines["constant"], keys)
         for name, scores in scored(summary, split):
             yield _row(name, scores, keys)
         return
     yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
-    yield from _beside(baselines, scored(summary, split), _best(summary, split), keys)
+    yield from _beside(words(summary).constant, baselines, scored(summary, split), _best(summary, split), keys)
 
 
 def _beside(
-    baselines: Mapping[str, Any], models: Sequence[Column], best: Mapping[str, Any] | None, keys: Sequence[str]
+    constant: str,
+    baselines: Mapping[str, Any],
+    models: Sequence[Column],
+    best: Mapping[str, Any] | None,
+    keys: Sequence[str],
 ) -> Iterator[list[str]]:
     """Yield the models between what the labels alone give and what people reach."""
-    yield _row("training marginal, majority label", baselines["majority"], keys)
-    constant = baselines["best_constant"]
-    if constant:
-        level = "of each criterion" if constant["level"] is None else constant["level"]
-        yield _row(f"best constant on train ({level})", constant, keys)
+    yield _row("training marginal", baselines["training_marginal"], keys)
+    yield _row(f"{constant}, for each number", baselines["constant"], keys)
     for name, scores in models:
         yield _row(name, scores, keys)
     if baselines["human_ceiling"]:
@@ -259,10 +258,16 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     head = [part, "items", "raters' alpha", "", *(title for title, _ in columns)]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [
-        [name or "(none)", number(baselines["majority"]["count"]), number(alpha), *row]
+        [name or "(none)", number(baselines["constant"]["count"]), number(alpha), *row]
         for name, baselines in summary["baselines"][split]["by_criterion"].items()
         for alpha in [summary["raters"]["alpha_by_criterion"][split].get(name)]
-        for row in _beside(baselines, [(model, each[name]) for model, each in models], best.get(name), _keys(columns))
+        for row in _beside(
+            words(summary).constant,
+            baselines,
+            [(model, each[name]) for model, each in models],
+            best.get(name),
+            _keys(columns),
+        )
     ]
     return [f"## Each {part}", table([*head, "no verdict", "unparsed draws"], rows)]
 

@@ -189,13 +189,14 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
 def _baselines(run: Run, split: str) -> dict[str, Any]:
     """Return what a number must be compared with, of all items and of those of each criterion."""
     scored = run.sets[split]
+    named = by_criterion(scored, run.scale)
     return {
-        **_compared_with(run, scored),
-        "by_criterion": {name: _compared_with(run, part) for name, part in by_criterion(scored, run.scale).items()},
+        **_compared_with(run, scored, scored),
+        "by_criterion": {name: _compared_with(run, part, scored) for name, part in named.items()},
     }
 
 
-def _compared_with(run: Run, scored: Sequence[Example]) -> dict[str, Any]:
+def _compared_with(run: Run, scored: Sequence[Example], among: Sequence[Example]) -> dict[str, Any]:
     """Return the numbers of nobody reading anything, and of the humans themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
@@ -205,11 +206,9 @@ def _compared_with(run: Run, scored: Sequence[Example]) -> dict[str, Any]:
     marginals = metrics.marginals(train, scale, metrics.parts((*scored, *validation)))
     alpha = metrics.fit_alpha(validation, scale, marginals)
     ceiling = metrics.human_ceiling(scored, scale)
-    constant = metrics.best_constant(train, scored, scale)
     return {
         "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
-        "majority": metrics.majority(train, scored, scale, run.reward).as_dict(),
-        "best_constant": asdict(constant) if constant else None,
+        **metrics.without_reading(train, scored, scale, run.reward, among),
         "human_ceiling": asdict(ceiling) if ceiling else None,
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,
         "human_smoothing": alpha,

@@ -89,7 +89,7 @@ def sentence(summary: Mapping[str, Any]) -> str:
         return _answered(summary, split, before, after)
     baselines = summary["baselines"][split]
     who = words(summary).who
-    of_each = " of the criterion" if summary["criteria"] and not is_choice(summary) else ""
+    of_each = " per criterion" if summary["criteria"] and not is_choice(summary) else ""
     ends = interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
@@ -99,11 +99,11 @@ def sentence(summary: Mapping[str, Any]) -> str:
     return (
         f"{_asked(after, split, summary)} the {who}{'' if trained else f', the {untouched},'} names "
         f"{words(summary).right} in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
-        f"{untrained}always saying the most frequent training label{of_each}, in "
-        f"{percent(baselines['majority']['accuracy'])}."
+        f"{untrained}always saying one {words(summary).said}{of_each}, the best for these items, in "
+        f"{percent(baselines['constant']['accuracy'])}."
         f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {who}, "
-        f"{number(baselines['majority']['log_likelihood'])} of the training marginal, the shares of the levels in "
-        "training (nats per rating; nearer 0 is better)."
+        f"{number(baselines['training_marginal']['log_likelihood'])} of the training marginal, the shares of the "
+        "levels among the ratings in training (nats per rating; nearer 0 is better)."
     )
 
 
@@ -112,7 +112,7 @@ def _answered(summary: Mapping[str, Any], split: str, before: Mapping[str, Any],
 
     A baseline whose reward could not be computed is left out.
     """
-    key, constant = leading(summary), summary["baselines"][split]["majority"]
+    key, constant = leading(summary), summary["baselines"][split]["constant"]
     ends, trained = interval(after, summary["groups"][split], key), summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
     when = "before this refit" if summary["refit"] else "before training"

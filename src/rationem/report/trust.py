@@ -94,24 +94,24 @@ def _unparsed(summary: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
 
 def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
     key, called = leading(summary), words(summary)
-    majority = summary["baselines"][split]["majority"][key]
-    if majority is None or after[key] > majority:
+    same = summary["baselines"][split]["constant"][key]
+    if same is None or after[key] > same:
         return
     if is_graded(summary):
-        yield f"The model earns no more than always saying the {called.constant} ({majority:.3f})."
+        yield f"The model earns no more than always saying the {called.constant} ({same:.3f})."
     elif is_open(summary):
-        yield (f"The model is right no more often than always saying the {called.constant} ({100 * majority:.1f} %).")
+        yield (f"The model is right no more often than always saying the {called.constant} ({100 * same:.1f} %).")
     else:
         several = summary["criteria"] and not is_choice(summary)
-        constant = "each criterion's most frequent level" if several else f"one {called.said}"
-        yield f"The {called.who} is right no more often than always saying {constant} ({100 * majority:.1f} %)."
+        constant = "one level of each criterion" if several else f"one {called.said}"
+        yield f"The {called.who} is right no more often than always saying {constant} ({100 * same:.1f} %)."
 
 
 def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
     """Compare what the judge will say, calibrated where it can be, with the training marginal; None is infinite."""
     if is_open(summary):
         return
-    marginal = _finite(summary["baselines"][split]["majority"]["log_likelihood"])
+    marginal = _finite(summary["baselines"][split]["training_marginal"]["log_likelihood"])
     raw, calibrated = _finite(after["log_likelihood"]), ((summary["calibration"] or {}).get(split) or {}).get("after")
     said = _finite(calibrated["log_likelihood"]) if calibrated else raw
     if said >= marginal:

@@ -18,7 +18,7 @@ class Words:
         label: y*, over a column.
         none: what there is where nothing could be read.
         wrong: what a draw says that was not accepted.
-        constant: what always saying the same is called.
+        constant: what always saying the same is called; of levels the best for the scored items.
         shown: how a hinted draw was drawn.
     """
 
@@ -39,7 +39,7 @@ _JUDGE = Words(
     "label",
     "no verdict",
     "another level",
-    "most frequent label",
+    "best single level",
     "shown the label",
 )
 _CHOICE = Words(
@@ -49,7 +49,7 @@ _CHOICE = Words(
     "right letter",
     "no letter",
     "another letter",
-    "most frequent letter",
+    "best single letter",
     "shown the right letter",
 )
 _OPEN = Words(

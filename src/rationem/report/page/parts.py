@@ -58,7 +58,7 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         return []
     baselines, key, called = summary["baselines"][split], leading(summary), words(summary)
     best, ends = summary["best_iteration"], text.interval(after, summary["groups"][split], key)
-    constant = baselines["majority"][key]
+    constant = baselines["constant"][key]
     found = [
         (
             f"{called.who}, iteration {best}, {split}{': mean reward' * is_graded(summary)}",
@@ -104,13 +104,13 @@ def curves(runs: Sequence[Told]) -> Part:
     key = leading(runs[0].summary)
     name = "Mean reward" if key == "reward" else "Accuracy"
     plots = [
-        figures.curves(f"{name}, {split}", name.lower(), _lines(runs, split, key), _majority(runs, split, key)),
+        figures.curves(f"{name}, {split}", name.lower(), _lines(runs, split, key), _compared(runs, split, key)),
         figures.curves(f"A single draw, {split}", name.lower(), _lines(runs, split, "draw_reward")),
         figures.curves(
             f"Log-likelihood, {split}",
             "nats per rating",
             _lines(runs, split, "log_likelihood"),
-            _majority(runs, split, "log_likelihood"),
+            _compared(runs, split, "log_likelihood"),
         ),
         figures.curves("Evidence score, validation", "nats per item", list(_evidence(runs))),
     ]
@@ -130,9 +130,10 @@ def _series(told: Told, split: str, key: str) -> tuple[tuple[float, float | None
     return tuple((entry["iteration"], entry[split].get(key)) for entry in told.summary["iterations"] if split in entry)
 
 
-def _majority(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
+def _compared(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
     """Return the line to compare with, where all runs have the same."""
-    found = {told.summary["baselines"].get(split, {}).get("majority", {}).get(key) for told in runs}
+    of = "training_marginal" if key == "log_likelihood" else "constant"
+    found = {(told.summary["baselines"].get(split, {}).get(of) or {}).get(key) for told in runs}
     name = "training marginal" if key == "log_likelihood" else words(runs[0].summary).constant
     return (name, found.pop()) if len(found) == 1 and None not in found else None
 
@@ -296,7 +297,7 @@ def arms(runs: Sequence[Told]) -> Table:
                 split,
                 *(within(after.get(one), ends.get(one)) for one in (key, second[1])),
                 number(before.get(key)),
-                number((baselines.get("majority") or {}).get(key)),
+                number((baselines.get("constant") or {}).get(key)),
                 *([] if opened else (number(one.get("accuracy")) for one in people)),
                 f"{sum(drawn):,}",
             ]
