@@ -1,5 +1,7 @@
 """The scale that values suggest: of pairs only where they say which response they mean, and never with "N/A" in it."""
 
+import re
+
 import pytest
 
 from doctored import check, codes, finding, rows, write
@@ -29,20 +31,27 @@ def flags(columns=("one", "two")):
         (["b", "a", "tie"], ("x", "y"), "a | b | tie"),
         (["b", "tie"], ("x", "y"), "a | b | tie"),
         (["2", "1"], ("x", "y"), "1 | 2"),
-        ([2.0, 1.0, 0.0], ("x", "y"), "1 | 2 | 0"),
         (["right", "left", "Draw"], ("x", "y"), "left | right | Draw"),
         (["Second", "first", "neither", "both"], ("x", "y"), "first | Second | both | neither"),
         (["response_b", "response_a"], ("x", "y"), "response_a | response_b"),
         (["model_a", "model_b", "tie", "tie (bothbad)"], ("x", "y"), "model_a | model_b | tie | tie (bothbad)"),
         (["left", "right", "same"], ("left", "right"), "left | right | same"),
         (["left", "right"], ("right", "left"), "right | left"),
+        (["1", "2"], ("response_2", "response_1"), "2 | 1"),
         (["A", "B"], ("response_b", "response_a"), "B | A"),
         (["Claude", "GPT-4", "tie"], ("GPT-4", "Claude"), "GPT-4 | Claude | tie"),
         (["A", "B", "N/A", "-", ""], ("x", "y"), "A | B"),
         # nobody says which response these mean
         (["GPT-4", "Claude", "tie"], ("response_a", "response_b"), None),
         (["0", "1"], ("x", "y"), None),
+        ([2.0, 1.0, 0.0], ("x", "y"), None),  # 0 is a tie, or the first and 2 the tie
+        (["0", "1", "2"], ("response_1", "response_2"), None),
+        (["0", "2"], ("x", "y"), None),
         (["1", "2", "3"], ("x", "y"), None),
+        (["-1", "0", "1"], ("x", "y"), None),
+        (["0", "1", "2", "3"], ("x", "y"), None),
+        (["A", "B"], ("response_2", "response_1"), None),  # A stands first, or is response 1
+        (["first", "second"], ("response_2", "response_1"), None),
         (["A", "B", "0"], ("x", "y"), None),
         (["A", "model_b"], ("x", "y"), None),
         (["tie"], ("x", "y"), None),
@@ -74,19 +83,35 @@ def test_names_that_only_the_user_can_place_are_an_error_of_a_check_and_of_a_loa
     assert error.value.suggestion is None
 
 
-def test_zero_and_one_are_called_unclear(tmp_path, capsys):
-    code, found = check(capsys, write(tmp_path / "r.csv", pairs(["0", "1"] * 20)), *flags())
-    assert code == 1
-    assert "0 and 1 do not say which response they mean" in finding(found, "no_scale")["message"]
+@pytest.mark.parametrize(
+    ("values", "scales"),
+    [
+        ("01", ("0 | 1", "1 | 0")),
+        ("012", ("0 | 1 | 2", "1 | 2 | 0", "0 to 2", "2 < 1 < 0")),
+        ("123", ("1 | 2 | 3", "1 to 3", "3 < 2 < 1")),
+        (("-1", "0", "1"), ("-1 to 1", "1 < 0 < -1")),
+        (("-2", "1"), ("-2 to 2", "2 < 1 < 0 < -1 < -2")),
+        ("0123", ("0 to 3", "3 < 2 < 1 < 0")),
+    ],
+)
+def test_numbers_that_could_mean_either_response_are_refused_with_every_reading(tmp_path, capsys, values, scales):
+    """For 0, 1, 2 the check took 0 for the tie and went on: where 0 is the first response, every label was wrong."""
+    code, found = check(capsys, write(tmp_path / "r.csv", pairs(list(values) * 20)), *flags())
+    assert (code, codes(found)) == (1, {"no_scale"})
+    told = finding(found, "no_scale")["message"]
+    assert "Numbers do not say which of them means that the first response, 'one', is better" in told
+    assert re.findall('--scale "([^"]*)"', told) == list(scales)
+    for scale in scales:
+        assert check(capsys, tmp_path / "r.csv", *flags(), "--scale", scale)[1]["scale"]["from"] == "given"
 
 
 def test_a_suggested_pair_scale_counts_the_labels_as_the_given_one_does(tmp_path, capsys):
-    file = write(tmp_path / "r.csv", pairs(["2", "1", "0", "2"] * 30))
+    file = write(tmp_path / "r.csv", pairs(["b", "A", "tie", "b"] * 30))
     _, found = check(capsys, file, *flags())
-    assert found["scale"]["levels"] == ["1", "2", "0"]
-    assert found["labels"]["data"]["pooled"] == {"1": 30, "2": 60, "0": 30}
-    assert "'1' means 'one', '2' means 'two'" in finding(found, "suggested_scale")["message"]
-    with pytest.raises(NoScale, match=r"the second that 'two' is: `--scale .1 \| 2 \| 0.`"):
+    assert found["scale"]["levels"] == ["A", "b", "tie"]
+    assert found["labels"]["data"]["pooled"] == {"A": 30, "b": 60, "tie": 30}
+    assert "'A' means 'one', 'b' means 'two'" in finding(found, "suggested_scale")["message"]
+    with pytest.raises(NoScale, match=r"the second that 'two' is: `--scale .A \| b \| tie.`"):
         load([file], columns=Columns(response="one,two", rating="better"))
 
 

@@ -54,7 +54,7 @@ def test_the_ceiling_of_the_test_files_and_the_training_labels_on_them(folder, c
     assert {name: ceiling[name] for name in expected} == expected
     assert found["raters"]["test"]["alpha"] == pytest.approx(0.455, abs=5e-4)
     said = found["baselines"]["test"]
-    assert said["constant"]["accuracy"] == pytest.approx(0.20, abs=5e-3)
+    assert said["constant"]["accuracy"] == pytest.approx(0.271, abs=5e-4)  # the most frequent training label: .202
     assert said["marginal_log_likelihood"] == pytest.approx(-1.318, abs=5e-4)
     assert said["marginal_log_likelihood_pooled"] == pytest.approx(-1.425, abs=5e-4)
     assert found["baselines"]["uniform_log_likelihood"] == pytest.approx(-1.386, abs=5e-4)

@@ -242,42 +242,41 @@ def test_a_scale_can_run_from_the_second_to_the_first():
 @pytest.mark.parametrize(
     ("values", "columns", "scale"),
     [
-        ([-3, 0, 2], ("x", "y"), "-3 to 3"),
-        (["-1.0", "0.0", "1"], ("x", "y"), "-1 to 1"),
-        ([-2, "N/A", 0], ("x", "y"), "-2 to 2"),
+        ([-3, 0, 2], ("x", "y"), None),  # -3 for the first, or 3: the user is asked
+        (["-1.0", "0.0", "1"], ("x", "y"), None),
         ([0, 1, 2, 3], ("x", "y"), None),
         ([-0.5, 1], ("x", "y"), None),
         ([-50, 50], ("x", "y"), None),
         (["C", "A", "tie"], ("x", "y", "z"), "A | B | C | tie"),
         (["z", "x"], ("x", "y", "z"), "A | B | C"),
-        ([3, 1, 0, 2], ("x", "y", "z"), "1 | 2 | 3 | 0"),
+        ([3, 1, 2], ("x", "y", "z"), "1 | 2 | 3"),
+        ([3, 1, 0, 2], ("x", "y", "z"), None),
         (["response_c"], ("x", "y", "z"), "response_a | response_b | response_c"),
         (["A", "C"], ("response_c", "response_a", "response_b"), "C | A | B"),
         ([-1, 0, 1], ("x", "y", "z"), None),
         (["GPT-4", "Claude"], ("x", "y", "z"), None),
     ],
 )
-def test_degrees_about_zero_and_places_suggest_a_scale(values, columns, scale):
+def test_places_suggest_a_scale_and_degrees_none(values, columns, scale):
     assert suggest_pair(values, columns) == scale
 
 
 def test_what_is_suggested_is_said_with_what_it_means(tmp_path, capsys):
     graded = write(tmp_path / "g.csv", degrees())
-    with pytest.raises(
-        NoScale, match="lowest level means that 'left' is much better, the highest that 'right' is"
-    ) as e:
+    with pytest.raises(NoScale, match="if 3 says most for the first response and -3 for the second: --scale") as e:
         load([graded], columns=Columns("prompt", "left,right", "r1"))
-    assert Scale.parse(e.value.suggestion).for_pair() == SEVEN
+    assert e.value.suggestion is None
     with pytest.raises(NoScale, match=r"The first 3 levels mean .* in the order 'x', 'y', 'z'"):
         load([write(tmp_path / "k.csv", compared())], columns=Columns("prompt", "x,y,z", "better"))
     one_to_seven = [{**row, "r1": row["r1"] + 4} for row in degrees()]
-    with pytest.raises(NoScale, match=r'If they are degrees.*--scale "1 to 7"'):
+    with pytest.raises(NoScale, match=r'If 1 says most for the first response.*--scale "1 to 7"'):
         load([write(tmp_path / "s.csv", one_to_seven)], columns=Columns("prompt", "left,right", "r1"))
-    assert main(["check", graded, "--response-col", "left,right", "--rating-col", "r1", "--json"]) == 0
+    columns = ("--response-col", "left,right", "--rating-col", "r1")
+    assert main(["check", graded, *columns, "--json"]) == 1
+    assert "means that the first response, 'left', is better" in capsys.readouterr().out
+    assert main(["check", graded, *columns, "--scale", "3 < 2 < 1 < 0 < -1 < -2 < -3", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["data"]["candidates"], found["scale"]["ordered"]) == (2, True)
-    told = next(one["message"] for one in found["findings"] if one["code"] == "suggested_scale")
-    assert "'-3' means 'left' is much better, '3' means 'right' is much better" in told
     assert found["baselines"]["data"]["constant"]["mae"] > 0
 
 

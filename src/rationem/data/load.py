@@ -328,7 +328,7 @@ def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
         return NoScale(f"{held} {notations(found)}{told}", scale)
     scale = suggest_pair(found, responses)
     if scale is None:
-        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found, len(responses))}", None)
+        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found, responses)}", None)
     return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
 
 

@@ -1,7 +1,8 @@
 """Values of a comparison's rating column -> the scale that they suggest, where they say which response they mean.
 
-The first level means the first response and the second the second, or the ends of a scale mean them: an order by the
-alphabet could turn every label around without a word. So nothing is suggested for names that only the user can place.
+The first level means the first response and the second the second: an order by the alphabet could turn every label
+around without a word. So nothing is suggested for names that only the user can place, nor for numbers that are more
+than places: 0 is the first response, or a tie; the lowest degree is for the first response, or for the second.
 """
 
 from __future__ import annotations
@@ -20,39 +21,44 @@ _WORDS = (("left", "right"), ("first", "second"))
 #: How a value begins that prefers neither.
 _TIE = re.compile(r"(?:tie|tied|draw|both|same|equal|equally|neither)(?![^\W_])|no (?:preference|difference)\b", re.I)
 _NUMBER = re.compile(r"[0-9]{1,4}(?:\.0{1,4})?")
-#: Degrees of preference, and the most that are suggested on one side.
+#: Whole numbers that may be degrees of preference, and from how many steps to how many they are proposed as such.
 _DEGREE = re.compile(r"[+-]?[0-9]{1,2}(?:\.0{1,4})?")
-_MOST = 10
+_FEWEST, _MOST = 2, 21
+#: What a few numbers can name: a scale, and what it says that they mean.
+_PLACES = (
+    ("0 | 1", "0 means the first response"),
+    ("1 | 0", "1 means the first response"),
+    ("0 | 1 | 2", "0 means the first response and 2 a tie"),
+    ("1 | 2 | 0", "1 means the first response and 0 a tie"),
+    ("1 | 2 | 3", "1 means the first response and 3 a tie"),
+)
 _LONGEST, _SHOWN = 60, 12
 
 
 def suggest_pair(values: Iterable[object], responses: Sequence[str]) -> str | None:
     """Return the text of a scale for comparisons, or None where the values do not say which response is meant.
 
-    Whole numbers on both sides of 0, or below it, are degrees: the lowest says that the first is much better. Names of
-    three or more columns become letters, which the cells are read as: a prompt need not name who wrote what.
+    Names of three or more columns become letters, which the cells are read as: a prompt need not name who wrote what.
+    Where the columns' own names end in letters, numbers or words such as "left", no other words place them.
 
     Args:
         values: of the rating column.
         responses: the names of the response columns, in order.
 
     >>> suggest_pair(["b", "a", "Tie"], ("x", "y")), suggest_pair([2, 1, 0], ("x", "y"))
-    ('a | b | Tie', '1 | 2 | 0')
+    ('a | b | Tie', None)
     >>> suggest_pair(["GPT-4", "Claude"], ("Claude", "GPT-4")), suggest_pair(["GPT-4", "Claude"], ("x", "y"))
     ('Claude | GPT-4', None)
     >>> suggest_pair([-2, 3, 0], ("x", "y")), suggest_pair(["z", "x", "tie"], ("x", "y", "z"))
-    ('-3 to 3', 'A | B | C | tie')
+    (None, 'A | B | C | tie')
     """
     found, count = _distinct(values), len(responses)
-    if count == 2 and (degrees := _degrees(found.values())):
-        return degrees
     columns = tuple(" ".join(name.split()) for name in responses)
-    usual = [_ordered(words, responses) for words in _words(count)]
+    usual = _usual(responses)
     for words in (columns, *usual) if count == 2 else (*usual, columns):
         named = [word.casefold() for word in words]
         ties = [value for key, value in found.items() if key not in named]
-        zero = set(named) == set(_numbers(count)) <= found.keys()
-        if len(ties) < len(found) and all(_is_tie(value) or (zero and value == "0") for value in ties):
+        if len(ties) < len(found) and all(map(_is_tie, ties)):
             called = _letters(count) if count > 2 and words == columns else _spelt(words, found)
             return _scale([*called, *sorted(ties)])
     return None
@@ -64,44 +70,53 @@ def meant(scale: str, responses: Sequence[str]) -> str:
         names = ", ".join(map(repr, responses))
         return f"The first {len(responses)} levels mean that one of the responses is the best, in the order {names}"
     first, second = responses
-    if Scale.parse(scale).ordered:
-        return f"The lowest level means that {first!r} is much better, the highest that {second!r} is"
     return f"The first level means that {first!r} is better, the second that {second!r} is"
 
 
-def unclear(values: Iterable[object], count: int = 2) -> str:
-    """Return the sentences that say which values were found, and that the user has to place them."""
-    found = list(_distinct(values).values())
+def unclear(values: Iterable[object], responses: Sequence[str]) -> str:
+    """Return the sentences that say which values were found, and the question that settles what they mean."""
+    found, count = list(_distinct(values).values()), len(responses)
     more = ", ..." if len(found) > _SHOWN else ""
-    said = "0 and 1 do not say which response they mean. " if set(found) == {"0", "1"} else ""
     shown = ", ".join(map(repr, found[:_SHOWN])) + more
     if count > 2:
         form = f"{' | '.join(_letters(count))} | TIE"
         return (
-            f"{said}The ratings of the comparisons are {shown}. Which of them means which response? The first {count} "
+            f"The ratings of the comparisons are {shown}. Which of them means which response? The first {count} "
             f'levels mean the {count} responses, in their order: --scale "{form}".'
         )
-    degrees = ""
-    if len(found) > 2 and all(map(_DEGREE.fullmatch, found)):
-        low, *_, high = sorted(found, key=Fraction)
-        degrees = (
-            f" If they are degrees, from the first response being much better to the second: --scale "
-            f'"{low} to {high}"; from the second to the first: all levels, with < between them, the other way around.'
-        )
+    first = f"the first response, {responses[0]!r}, is better"
+    whole = [str(Fraction(value)) for value in found if _DEGREE.fullmatch(value)]
+    numbers = sorted({int(one) for one in whole if one.lstrip("-").isdecimal()})
+    if len(numbers) == len(found) > 1:
+        told = f"The ratings of the pairs are {shown}. Numbers do not say which of them means that {first}."
+        return f"{told} {_readings(numbers)}"
     return (
-        f"{said}The ratings of the pairs are {shown}. Which of them means that the "
-        f'first response is better? The first level means the first response: --scale "FIRST | SECOND | TIE".{degrees}'
+        f"The ratings of the pairs are {shown}. Which of them means that {first}? The first level means the first "
+        'response: --scale "FIRST | SECOND | TIE".'
     )
 
 
-def _degrees(values: Iterable[str]) -> str | None:
-    """Return the scale of whole numbers about 0; None where they are none, or none is below 0."""
-    texts = list(values)
-    if not texts or not all(map(_DEGREE.fullmatch, texts)):
-        return None
-    numbers = [int(Fraction(text)) for text in texts]
-    most = max(map(abs, numbers))
-    return f"{-most} to {most}" if min(numbers) < 0 and most <= _MOST else None
+def _readings(numbers: Sequence[int]) -> str:
+    """Return what whole numbers about a pair can mean, each with its scale as it is typed."""
+    found = set(map(str, numbers))
+    ways = [(meaning, scale) for scale, meaning in _PLACES if set(scale.split(" | ")) == found]
+    ways += _as_degrees(numbers)
+    told = [f'if {meaning}: --scale "{scale}"' for meaning, scale in ways]
+    return f"I{'; '.join(told)[1:]}." if told else 'The first level means the first response: --scale "FIRST | SECOND".'
+
+
+def _as_degrees(numbers: Sequence[int]) -> list[tuple[str, str]]:
+    """Return (what the numbers mean, scale) where they may be degrees, from one response being better to the other."""
+    low, high = numbers[0], numbers[-1]
+    if low < 0:
+        low, high = -max(-low, high), max(-low, high)
+    if high - low < _FEWEST or high - low >= _MOST:
+        return []
+    falling = " < ".join(map(str, range(high, low - 1, -1)))
+    return [
+        (f"{low} says most for the first response and {high} for the second", f"{low} to {high}"),
+        (f"{high} says most for the first response and {low} for the second", falling),
+    ]
 
 
 def _words(count: int) -> list[tuple[str, ...]]:
@@ -129,11 +144,19 @@ def _distinct(values: Iterable[object]) -> dict[str, str]:
     return found
 
 
-def _ordered(words: tuple[str, ...], responses: Sequence[str]) -> tuple[str, ...]:
-    """Return the words in the order of the columns: of response_b,response_a the word A means the second."""
+def _usual(responses: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the usual words, each in the order of the columns: of response_b,response_a the word A means the second.
+
+    Where the columns are numbered or lettered in another order than they stand, words of another kind could mean their
+    places or their names: these are left out.
+    """
     ends = [re.split(r"[\W_]+", name.casefold())[-1] for name in responses]
-    tails = [word.casefold().rpartition("_")[-1] for word in words]
-    return tuple(words[tails.index(end)] for end in ends) if sorted(ends) == sorted(tails) else words
+    usual = _words(len(responses))
+    tails = [[word.casefold().rpartition("_")[-1] for word in words] for words in usual]
+    named = [n for n, of in enumerate(tails) if sorted(of) == sorted(ends)]
+    if any(tails[n] != ends for n in named):
+        return [tuple(usual[n][tails[n].index(end)] for end in ends) for n in named]
+    return usual
 
 
 def _spelt(words: Sequence[str], found: dict[str, str]) -> list[str]:

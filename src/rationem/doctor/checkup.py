@@ -215,9 +215,8 @@ def _suggested(material: reading.Material) -> list[Finding]:
     order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
     if material.orders > 1:
         columns = [material.inputs[field] for field in fields_of(material.orders)]
-        means = zip((scale.levels[0], scale.levels[-1]) if scale.ordered else scale.levels, columns, strict=False)
-        much = " is much better" if scale.ordered else ""
-        order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}{much}' for a, b in means)}."
+        means = zip(scale.levels, columns, strict=False)
+        order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}' for a, b in means)}."
     flag = f"--scale {plain(typed(material.config.scale or ''))}"
     text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
     return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]
