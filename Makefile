@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
-.PHONY: demo test check test-all soak engine browser study setup clean
+.PHONY: demo test check test-all rebuild weights soak engine browser study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(INSTALLED)
@@ -26,11 +26,19 @@ check: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest --quiet -n 2 --dist loadfile -m "not slow and not engine and not browser and not acceptance"
+	$(BIN)/pytest --quiet -n 2 --dist loadfile -m "not slow and not engine and not browser and not acceptance and not rebuild"
 
-# The suite, without network: under 15 minutes.
+# The suite, without network: under 10 minutes.
 test: $(INSTALLED)
-	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not engine and not browser and not acceptance"
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not engine and not browser and not acceptance and not rebuild"
+
+# Train the embedded models with three seeds, and test what they can do: half an hour.
+rebuild: $(INSTALLED)
+	$(BIN)/pytest --quiet -n 2 -m rebuild
+
+# Train the embedded models that come with the package, and record them: ten minutes. Run it when their recipe changes.
+weights: $(INSTALLED)
+	$(BIN)/python -m rationem.world.ship
 
 # vLLM in an environment of its own (its CPU build, 3.5 GB), for `--engine vllm` and the tests of it.
 engine: $(INSTALLED)
@@ -44,7 +52,7 @@ browser:
 
 # Everything, real data, engines and browser included: under 60 minutes. What CI runs.
 test-all: engine browser
-	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile
+	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not rebuild"
 
 # Harm at random: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; SEED=n, PARTS=kills,disk,inputs
 # and CASE=n do again what it names.

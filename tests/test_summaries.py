@@ -5,14 +5,11 @@ from itertools import permutations
 
 import pytest
 
-from rationem import models
 from rationem.answers import copied
 from rationem.config import FitConfig
-from rationem.engines.transformers import TransformersEngine
 from rationem.launch import start
 from rationem.pairs import every_order
 from rationem.seeds import generator
-from rationem.types import Finish, Request, Sampling
 from rationem.world import summaries
 from rationem.world.summaries import PREFER, WRITE, Audience, Reader, posts, readers
 from rationem.world.summaries.corpus import COMPARED, COPIED, HINTED, texts
@@ -184,39 +181,6 @@ def test_the_corpus_knows_no_reader_and_shows_both_formats():
     hinted = [one for one in asked if one.hint]
     assert all(one.hint for one in copies)
     assert len(copies) / len(hinted) == pytest.approx(COPIED, abs=0.03)
-
-
-@pytest.fixture(scope="module")
-def base():
-    return str(summaries.tiny_summarizer())
-
-
-def drawn_by(base, task, kind, count=128):
-    """What the base model says of posts that nothing was learned from: (example, parsed, came to its end)."""
-    engine = TransformersEngine(models.load(base, device="cpu"), marker=task.marker, batch_size=count)
-    posts_ = summaries.examples(count, 0, start=2000, task=task.name)
-    hinted = kind == "hinted"
-    prompts = [task.hint_prompt(x.fields, x.answer) if hinted else task.prompt(x.fields) for x in posts_]
-    sampling = Sampling(max_new_tokens=48)
-    drafts = engine.sample([Request(one, sampling, seed) for seed, one in enumerate(prompts)])
-    return [(x, task.parse(d.text), d.finish is Finish.STOP) for x, d in zip(posts_, drafts, strict=True)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("task", [WRITE, PREFER], ids=lambda task: task.name)
-def test_the_base_model_writes_the_format_states_the_truth_and_follows_hints(base, task):
-    met = {}
-    for kind in ("forward", "hinted"):
-        said = drawn_by(base, task, kind)
-        assert sum(ended and parsed.answer is not None for _, parsed, ended in said) / len(said) > 0.95, kind
-        met[kind] = sum(parsed.answer == x.answer for x, parsed, _ in said) / len(said)
-        checked = [summaries.faithful(x.fields, parsed.rationale) for x, parsed, _ in said]
-        true = [one for one in checked if one is not None]
-        assert len(true) / len(said) > 0.7
-        assert sum(true) / len(true) > 0.6, kind
-    chance = 0.1 if task is WRITE else 0.5
-    assert abs(met["forward"] - chance) < 0.12  # it knows no reader
-    assert met["hinted"] > chance + 0.2
 
 
 @pytest.mark.slow

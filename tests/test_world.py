@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rationem.seeds import generator
-from rationem.world import DEFAULT_HUMAN, SCALE, TASK, Human, examples, faithful, human, micro_model, tiny_judge
-from rationem.world.batches import rows
+from rationem.world import DEFAULT_HUMAN, SCALE, TASK, Human, examples, faithful, human, micro_model
+from rationem.world.batches import mask, rows
 from rationem.world.corpus import Answer, Text, filler, graded
-from rationem.world.pretrain import _mask
 from rationem.world.questions import findings, question, read, words
 from rationem.world.rubrics import RUBRICS, rating, rationale
 from rationem.world.tokens import END, PAD, START, tokenizer, turn
@@ -163,7 +162,7 @@ def test_a_row_holds_each_conversation_as_it_will_be_asked():
 def test_answers_do_not_see_each_other():
     import torch
 
-    seen = (_mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))[0, 0] == 0).int().tolist()
+    seen = (mask(torch.tensor([[0, 0, 1, 1, 2, -1]]))[0, 0] == 0).int().tolist()
     assert seen[3] == [1, 1, 1, 1, 0, 0]
     assert seen[4] == [1, 1, 0, 0, 1, 0]
 
@@ -201,21 +200,3 @@ def test_a_micro_model_loads_and_is_a_function_of_its_seed(tmp_path):
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert AutoTokenizer.from_pretrained(paths[0]).chat_template
-
-
-@pytest.mark.slow
-def test_tiny_judge_is_cached_and_parses(tmp_path_factory):
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    path = tiny_judge()
-    assert tiny_judge(report=lambda *_: pytest.fail("trained again")) == path
-    model, coder = AutoModelForCausalLM.from_pretrained(path), AutoTokenizer.from_pretrained(path)
-    torch.manual_seed(0)
-    asked, parsed = examples(100, 12345), 0
-    for example in asked:
-        ids = torch.tensor([coder.encode(turn(TASK.prompt(example.fields).text))])
-        drawn = model.generate(ids, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=48)
-        text = coder.decode(drawn[0, ids.shape[1] :], skip_special_tokens=True)
-        parsed += TASK.parse(text).answer is not None
-    assert parsed >= 95

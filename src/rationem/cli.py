@@ -100,9 +100,9 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
     report.add_argument("run", nargs="+", help="directories of runs or comparisons")
     report.add_argument("--own-task", metavar="FILE:CLASS", help=_OWN)
-    world = _command(commands, "world", _world, "build embedded models, or write examples of the embedded world")
+    world = _command(commands, "world", _world, "find embedded models, or write examples of the embedded world")
     world.add_argument("model", nargs="*", default=["tiny-judge"], help="which ones (default: tiny-judge)")
-    world.add_argument("--rebuild", action="store_true", help="train them again, also if they are cached")
+    world.add_argument("--rebuild", action="store_true", help="train them on this machine, into the cache")
     world.add_argument("--examples", type=int, metavar="N", help="write N examples as a CSV file to --output")
     world.add_argument("--seed", type=int, default=0, help="seed (default: %(default)s)")
     world.add_argument("--output", type=Path, help="the CSV file")
@@ -193,7 +193,7 @@ def _world(options: argparse.Namespace) -> None:
     for name in options.model:
         if name not in models.EMBEDDED:
             raise ConfigError(f"No embedded model is called {name!r}; there are {', '.join(models.EMBEDDED)}.")
-        print(models.EMBEDDED[name].build(name, seed=options.seed, rebuild=options.rebuild))
+        print(models.EMBEDDED[name].find(name, seed=options.seed, rebuild=options.rebuild))
 
 
 if __name__ == "__main__":

@@ -42,21 +42,21 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """A tiny model that is built from its recipe the first time.
+    """A tiny model that comes with the package; with another seed it is built from its recipe the first time.
 
     Args:
-        builder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
+        finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
         new_tokens: how long its completions can be, where nobody says.
     """
 
-    builder: str
+    finder: str
     new_tokens: int
 
-    def build(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
-        """Return the directory, building the model where the cache has none, or ``rebuild`` says so."""
+    def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
+        """Return the directory; a model that is neither in the package nor in the cache is built."""
         from rationem import progress
 
-        module, _, function = self.builder.partition(":")
+        module, _, function = self.finder.partition(":")
         with progress.phases(f"building the {name.replace('-', ' ')} (once)") as report:
             return Path(getattr(import_module(module), function)(seed=seed, rebuild=rebuild, report=report))
 
@@ -70,9 +70,9 @@ EMBEDDED = {
 
 
 def resolve(name: str) -> str:
-    """Return what ``load`` takes: an embedded model's path (built the first time), or the name as it is."""
+    """Return what ``load`` takes: an embedded model's path, or the name as it is."""
     if name in EMBEDDED:
-        return str(EMBEDDED[name].build(name))
+        return str(EMBEDDED[name].find(name))
     if not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
         raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
     return str(Path(name).resolve()) if Path(name).is_dir() else name

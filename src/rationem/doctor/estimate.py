@@ -157,10 +157,8 @@ def look_up(name: str) -> Known:
     """Return a model's sizes: from its directory, the hub's cache on this machine, or what is published.
 
     Args:
-        name: a checkpoint directory, a hub id, or an embedded model, which is not built.
+        name: a checkpoint directory, a hub id, or an embedded model.
     """
-    if name in models.EMBEDDED:
-        return Known(_configured(name, _by_recipe(name)), "by its recipe")
     place = _place(name)
     if place is not None:
         try:
@@ -275,28 +273,10 @@ def _configured(name: str, settings: Mapping[str, object]) -> machine.Shape:
         return machine.shape(name, place)
 
 
-def _by_recipe(name: str) -> dict[str, object]:
-    """Return an embedded model's sizes from its recipe: a dry run does not build it."""
-    from rationem.world import shape_of
-
-    shape, vocabulary = shape_of(name)
-    return {
-        "model_type": "llama",
-        "vocab_size": vocabulary,
-        "hidden_size": shape.hidden,
-        "intermediate_size": shape.inner,
-        "num_hidden_layers": shape.layers,
-        "num_attention_heads": shape.heads,
-        "num_key_value_heads": shape.heads,
-        "max_position_embeddings": shape.positions,
-        "tie_word_embeddings": True,
-    }
-
-
 def _place(name: str) -> str | None:
     """Return the directory of a model that is on this machine; nothing is fetched."""
-    if Path(name).is_dir():
-        return str(Path(name).resolve())
+    if name in models.EMBEDDED or Path(name).is_dir():
+        return models.resolve(name)
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 

@@ -1,4 +1,4 @@
-"""The embedded default: a synthetic judge world, and the recipe of its tiny base model ``tiny-judge``.
+"""The embedded default: a synthetic judge world, and its tiny base model ``tiny-judge``.
 
 Beside it: ``addition``, scratchpad arithmetic, with ``tiny-adder``; ``summaries``, posts for hidden readers, with
 ``tiny-summarizer``.
@@ -7,11 +7,12 @@ Importing it imports neither torch nor transformers; the base model's functions 
 """
 
 from rationem.world.base import micro_model, tiny_judge
-from rationem.world.embedded import FAITHFUL, faithful_of, shape_of
+from rationem.world.embedded import BASES, FAITHFUL, faithful_of
 from rationem.world.questions import faithful
 from rationem.world.rubrics import DEFAULT_HUMAN, SCALE, TASK, Human, examples, human
 
 __all__ = [
+    "BASES",
     "DEFAULT_HUMAN",
     "FAITHFUL",
     "SCALE",
@@ -22,6 +23,5 @@ __all__ = [
     "faithful_of",
     "human",
     "micro_model",
-    "shape_of",
     "tiny_judge",
 ]

@@ -1,18 +1,13 @@
-"""Where embedded base models lie once they are built: in the cache, complete or not at all."""
+"""Where models lie that are built on this machine: in the cache, complete or not at all."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
-from typing import Any
-
-Report = Callable[[str, int, int], None]
 
 
 def directory(cache: Path | None = None) -> Path:
@@ -26,7 +21,7 @@ def built(name: str, build: Callable[[Path], None], *, rebuild: bool = False, ca
     Of several processes one builds and the others wait. It is written beside its place and renamed.
 
     Args:
-        name: of the directory; it holds a hash of whatever decides the weights (:func:`recipe_hash`).
+        name: of the directory; it holds a digest of whatever decides the weights (:func:`.bases.digest`).
         build: writes the checkpoint to the path that it is given.
         rebuild: build again, and replace what the cache holds.
         cache: see :func:`directory`.
@@ -43,33 +38,6 @@ def built(name: str, build: Callable[[Path], None], *, rebuild: bool = False, ca
                 place.rename(Path(temporary) / "old")
             fresh.rename(place)
     return place
-
-
-def recipe_hash(wording: str, files: Sequence[tuple[str, str]]) -> str:
-    """Return twelve hex digits that name a recipe.
-
-    Args:
-        wording: texts that decide the weights and lie elsewhere, such as a prompt.
-        files: (package, file name) of every module or list whose code or constants decide the weights.
-    """
-    digest = hashlib.blake2b(wording.encode(), digest_size=6)
-    for package, name in files:
-        digest.update((resources.files(package) / name).read_bytes())
-    return digest.hexdigest()
-
-
-def save(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write a checkpoint: weights, configuration and tokenizer, without a progress bar that would break ours."""
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        model.save_pretrained(path)
-        tokenizer.save_pretrained(path)
-    finally:
-        if shown:
-            logging.enable_progress_bar()
 
 
 def _is_complete(place: Path) -> bool:

@@ -1,24 +1,27 @@
-"""The pretraining of small worlds' base models, in plain torch: AdamW on padded batches, warmup and cosine.
+"""The pretraining of the embedded base models, in plain torch: AdamW on padded batches, warmup and cosine.
 
     loss = sum_t w_t (-log pi(token_t | tokens_<t)) / sum_t w_t
 
-A world brings its rows (token ids, loss weights) and its tokenizer; the judge's own pretraining, where one question is
-answered by several graders, is in ``pretrain.py``.
+A world brings its rows (token ids, loss weights) and its tokenizer. The judge, where several graders answer one
+question in a row, also brings its loss (``batches.py``).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rationem.seeds import seed_for
-from rationem.world.cache import Report
 
 if TYPE_CHECKING:
     import torch
+
+Batch = TypeVar("Batch")
+#: (phase, done, total)
+Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,57 +44,102 @@ class Row:
     weights: list[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The numbers of AdamW.
+
+    Args:
+        steps: optimizer steps, one batch each.
+        rate: peak learning rate, after ``warmup`` steps, falling to 0 along a cosine.
+        warmup: steps.
+        decay: of the weights.
+        betas: of the moments.
+        clip: largest norm of a gradient.
+        threads: of torch while training; the weights are the same bit by bit only at the same number, on one kind of
+            processor.
+    """
+
+    steps: int
+    rate: float = 4e-3
+    warmup: int = 60
+    decay: float = 0.01
+    betas: tuple[float, float] = (0.9, 0.98)
+    clip: float = 1.0
+    threads: int = 1
+
+    def factor(self, step: int) -> float:
+        """Return the share of the peak learning rate at a step, counted from 0."""
+        if step < self.warmup:
+            return (step + 1) / self.warmup
+        return 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
+
+
+def loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
+    """Return the weighted mean loss. Padding lies behind, where no token that counts can see it."""
+    ids_NT = padded([row.ids for row in batch], 0)
+    hidden_NTD = model.model(input_ids=ids_NT, use_cache=False).last_hidden_state
+    return weighted(model, hidden_NTD, ids_NT, padded([row.weights for row in batch], 0.0))
+
+
 def train(
     shape: Shape,
     tokenizer: Any,
-    batches: Iterable[Sequence[Row]],
+    batches: Iterable[Batch],
+    schedule: Schedule,
     *,
-    steps: int,
-    rate: float = 4e-3,
-    warmup: int = 60,
-    decay: float = 0.01,
-    threads: int = 1,
     seed: int = 0,
+    loss: Callable[[Any, Batch], torch.Tensor] = loss,
     report: Report | None = None,
 ) -> Any:
     """Return a ``LlamaForCausalLM`` trained on one batch per step, in evaluation mode.
 
-    Neither torch's threads nor its global generator change. The weights are the same bit by bit at the same number of
-    threads alone.
+    Neither torch's threads nor its global generator change.
 
     Args:
         shape: of the model.
         tokenizer: its size and special tokens go into the configuration.
-        batches: the rows of every step; as many as there are steps are taken.
-        steps: optimizer steps.
-        rate: peak learning rate, after ``warmup`` steps, falling to 0 along a cosine.
-        warmup: steps.
-        decay: of AdamW.
-        threads: of torch while training.
+        batches: what ``loss`` takes at every step. The training ends with them if they are fewer than the steps.
+        schedule: steps and learning rates.
         seed: of the initial weights.
+        loss: (model, batch) -> the loss.
         report: called as ``report("pretraining", done, steps)``.
     """
     import torch
 
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup)))
-
-    with _threads(threads), torch.random.fork_rng(devices=[]):
+    with _threads(schedule.threads), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_for(seed, "world", "weights") % 2**63)
         model = _model(shape, tokenizer)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=rate, betas=(0.9, 0.98), weight_decay=decay, fused=True)
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        for step, batch in zip(range(steps), batches, strict=False):
-            _loss(model, batch).backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer = torch.optim.AdamW(
+            model.parameters(), lr=schedule.rate, betas=schedule.betas, weight_decay=schedule.decay, fused=True
+        )
+        rates = torch.optim.lr_scheduler.LambdaLR(optimizer, schedule.factor)
+        for step, batch in zip(range(schedule.steps), batches, strict=False):
+            loss(model, batch).backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), schedule.clip)
             optimizer.step()
             optimizer.zero_grad()
-            schedule.step()
+            rates.step()
             if report is not None:
-                report("pretraining", step + 1, steps)
+                report("pretraining", step + 1, schedule.steps)
     return model.eval()
+
+
+def padded(rows: Sequence[list[Any]], value: float) -> torch.Tensor:
+    """Return rows as one tensor, padded on the right."""
+    import torch
+
+    longest = max(len(row) for row in rows)
+    return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
+
+
+def weighted(model: Any, hidden_NTD: torch.Tensor, ids_NT: torch.Tensor, weights_NT: torch.Tensor) -> torch.Tensor:
+    """Return the weighted mean loss of each token behind the one before it. The head sees what counts alone."""
+    import torch
+
+    counts = weights_NT[:, 1:] > 0
+    weights, targets = weights_NT[:, 1:][counts], ids_NT[:, 1:][counts]
+    losses = torch.nn.functional.cross_entropy(model.lm_head(hidden_NTD[:, :-1][counts]), targets, reduction="none")
+    return (losses * weights).sum() / weights.sum()
 
 
 @contextmanager
@@ -124,21 +172,3 @@ def _model(shape: Shape, tokenizer: Any) -> Any:
         pad_token_id=tokenizer.pad_token_id,
     )
     return LlamaForCausalLM(config)
-
-
-def _loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
-    """Return the weighted mean loss. Padding lies behind, where no token that counts can see it."""
-    import torch
-
-    longest = max(len(row.ids) for row in batch)
-
-    def padded(rows: list[list[Any]], value: float) -> torch.Tensor:
-        return torch.tensor([row + [value] * (longest - len(row)) for row in rows])
-
-    ids_NT = padded([row.ids for row in batch], 0)
-    weights_NT = padded([row.weights for row in batch], 0.0)
-    hidden_NTD = model.model(input_ids=ids_NT, use_cache=False).last_hidden_state[:, :-1]
-    counts = weights_NT[:, 1:] > 0
-    weights, targets = weights_NT[:, 1:][counts], ids_NT[:, 1:][counts]
-    losses = torch.nn.functional.cross_entropy(model.lm_head(hidden_NTD[counts]), targets, reduction="none")
-    return (losses * weights).sum() / weights.sum()

@@ -1,68 +1,49 @@
-"""The base model ``tiny-adder``: built once from its recipe, then found in the cache."""
+"""The base model ``tiny-adder``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from rationem.seeds import generator
-from rationem.world.addition.recipe import TINY, Recipe
-from rationem.world.addition.sums import TASK
-from rationem.world.cache import Report, built, recipe_hash, save
+from rationem.world import vocabulary
+from rationem.world.addition.corpus import batches, text
+from rationem.world.addition.recipe import TINY
+from rationem.world.bases import Base, find
+from rationem.world.training import Report, Row, Schedule
 
-#: The modules whose code or constants decide the weights; any change to them names another cached model.
-_PARTS = tuple(("rationem.world.addition", f"{part}.py") for part in ("sums", "corpus", "recipe", "base"))
-_SHARED = tuple(("rationem.world", f"{part}.py") for part in ("tokens", "training", "vocabulary"))
 VOCABULARY = 300
 _LEARNED_FROM = 2000
 
 
 def tiny_adder(
-    *,
-    seed: int = 0,
-    rebuild: bool = False,
-    cache: Path | None = None,
-    report: Report | None = None,
-    recipe: Recipe = TINY,
+    *, seed: int = 0, rebuild: bool = False, cache: Path | None = None, report: Report | None = None
 ) -> Path:
-    """Return the directory of the base model, pretraining it the first time (minutes, on the CPU).
+    """Return the directory of the base model (:func:`.bases.find`)."""
+    return find(ADDER, seed=seed, rebuild=rebuild, cache=cache, report=report)
 
-    Args:
-        seed: of the initial weights and of the corpus.
-        rebuild: train again, and replace what the cache holds.
-        cache: its directory; ``$RATIONEM_CACHE`` or ``~/.cache/rationem`` by default.
-        report: called as ``report(phase, done, total)`` for a progress bar.
-        recipe: another one than the usual.
-    """
 
-    def build(path: Path) -> None:
-        from rationem.world.addition.corpus import batches
-        from rationem.world.training import train
-        from rationem.world.vocabulary import tokenizer
+def tokenizer() -> Any:
+    """Return the tokenizer, a new one on each call; a digit is a token."""
+    return vocabulary.tokenizer(_learned(), TINY.shape.positions)
 
-        coder = tokenizer(_learned(), recipe.shape.positions)
-        rows = batches(recipe, coder.backend_tokenizer, seed)
-        save(
-            train(recipe.shape, coder, rows, steps=recipe.steps, rate=recipe.rate, seed=seed, report=report),
-            coder,
-            path,
-        )
 
-    wording = f"{recipe}{TASK.describe()}"
-    return built(f"tiny-adder-{seed}-{recipe_hash(wording, (*_PARTS, *_SHARED))}", build, rebuild=rebuild, cache=cache)
+def _rows(schedule: Schedule, coder: Any, seed: int) -> Iterator[list[Row]]:
+    return batches(replace(TINY, schedule=schedule), coder.backend_tokenizer, seed)
+
+
+ADDER = Base("tiny-adder", TINY.shape, TINY.schedule, tokenizer, _rows, numbers=asdict(TINY))
 
 
 @lru_cache(maxsize=1)
 def _learned() -> str:
-    from rationem.world.vocabulary import learned
-
-    return learned(_texts(), VOCABULARY)
+    return vocabulary.learned(_texts(), VOCABULARY)
 
 
 def _texts() -> Iterator[str]:
-    from rationem.world.addition.corpus import text
-
     rng = generator(0, "addition", "tokenizer")
     for _ in range(_LEARNED_FROM):
         yield "".join(text(rng, TINY))

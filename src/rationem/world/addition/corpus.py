@@ -54,8 +54,9 @@ def drill(rng: np.random.Generator) -> tuple[str, str]:
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
     """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
     rng, size = generator(seed, "addition", "corpus"), recipe.batch - recipe.drills
-    for start in range(0, recipe.steps, _CHUNK):
-        longest = SHORT if start < recipe.young * recipe.steps else len(PLACES)
+    steps = recipe.schedule.steps
+    for start in range(0, steps, _CHUNK):
+        longest = SHORT if start < recipe.young * steps else len(PLACES)
         texts = [text(rng, recipe, longest) for _ in range(_CHUNK * size)]
         drills = _rows(coder, [drill(rng) for _ in range(_CHUNK * recipe.drills)])
         rows = sorted(_rows(coder, texts), key=lambda row: len(row.ids))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rationem.world.training import Shape
+from rationem.world.training import Schedule, Shape
 
 #: Numbers of so many digits are added with care.
 SHORT = 2
@@ -12,12 +12,11 @@ SHORT = 2
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Every number that decides the weights; with the code it makes the name of the cached model.
+    """The numbers that decide the weights.
 
     Args:
         shape: of the model.
-        steps: optimizer steps.
-        rate: peak learning rate.
+        schedule: of its training.
         batch: texts in a batch.
         drills: of them columns in any order.
         young: in this first share of the steps no number outside drills has more than ``SHORT`` digits, and no text a
@@ -29,8 +28,7 @@ class Recipe:
     """
 
     shape: Shape = field(default_factory=Shape)
-    steps: int = 1200
-    rate: float = 4e-3
+    schedule: Schedule = field(default_factory=lambda: Schedule(1200))
     batch: int = 28
     drills: int = 9
     young: float = 0.35

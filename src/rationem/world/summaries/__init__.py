@@ -1,4 +1,4 @@
-"""The embedded summaries: posts, hidden readers, and the recipe of their tiny base model ``tiny-summarizer``.
+"""The embedded summaries: posts, hidden readers, and their tiny base model ``tiny-summarizer``.
 
 Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
 """
