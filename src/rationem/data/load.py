@@ -18,6 +18,7 @@ from rationem.data.nested import opened
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row, unusual_delimiters
+from rationem.data.sides import by_name
 from rationem.data.sources import labels, scan_rows
 from rationem.data.suggest import suggest, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
@@ -54,6 +55,7 @@ class Loaded:
             ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
             a criterion that need not be rated); ``no_majority`` (items left out because their raters are
             split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
+            ``verdicts_by_name`` (the columns that say whose each response is, where verdicts name systems);
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
             read as paragraphs); ``unused_columns`` never looked at;
             ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no
@@ -131,18 +133,22 @@ def load(
     reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice, task=task, weight=weight)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
-    rows, weights = _flat(tables, reading, report, counts)
+    rows, more = _flat(tables, reading, report, counts)
     if reading.task is not None:
         once, nullable = (reading.preset.once, reading.preset.nullable) if reading.preset else (False, False)
         answered = to_examples(rows, reading.columns, reading.task, report, counts, once=once, nullable=nullable)
         if not answered:
             raise _nothing(paths, counts, (skipped or [])[before:])
-        notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | weights
+        notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | more
         name = reading.preset.name if reading.preset else None
         return Loaded(answered, OPEN, reading.columns, name, notes)
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
+    if reading.preset is None and (responses := _compared(rows, reading.columns)):
+        rows, names = by_name(rows, reading.columns, responses, scale)
+        more = more | ({"verdicts_by_name": list(names)} if names else {})
+        unused = [name for name in unused if name not in names]
     if scale is None:
         if skipped is None:
             for _, row in rows:
@@ -164,7 +170,7 @@ def load(
         scale,
         reading.columns,
         reading.preset.name if reading.preset else None,
-        _notes(counts, examples, unused, reading) | _delimiters(tables) | weights,
+        _notes(counts, examples, unused, reading) | _delimiters(tables) | more,
         reading.criteria,
         candidates(examples[0].fields),
         reading.columns.choices is not None,
@@ -214,7 +220,7 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
 
 def _flat(
     tables: Sequence[tuple[str, list[Row]]], reading: Reading, report: Report, counts: Counter[str]
-) -> tuple[list[tuple[str, Row]], dict[str, str]]:
+) -> tuple[list[tuple[str, Row]], dict[str, Any]]:
     """Return (default id, row) of all tables, with one cell per named column where a preset flattens them, and a note.
 
     The note says how the rows are weighed, where a preset knows it.
@@ -231,7 +237,7 @@ def _flat(
             flat.append((name, with_id(flatten_row(row, preset, rated=True), reading.columns, name)))
         except DataError as error:
             report(error)
-    weights: dict[str, str] = {}
+    weights: dict[str, Any] = {}
     if flat and reading.columns.weight is not None:
         flat, weights["weights"] = _weighed(flat, reading.columns.weight, preset)
     if preset.empty:

@@ -260,6 +260,10 @@ def _left_out(material: reading.Material) -> list[Finding]:
         note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
     ]
     found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
+    if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
+        which = ", ".join(map(plain, names))
+        text = f"Verdicts name systems, which change sides: whose each response is was read from {which}, row by row."
+        found.append(note("verdicts_by_name", text))
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
     if marks:
         which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())

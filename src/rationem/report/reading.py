@@ -59,6 +59,9 @@ def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
     parts = [notes, notes.get("test") or {}]
     yield from _rows(notes, parts)
     yield from _columns(notes)
+    if notes.get("verdicts_by_name"):
+        names = ", ".join(map(_shown, notes["verdicts_by_name"]))
+        yield f"Verdicts name systems; which response is whose is read from {names}, row by row."
     if notes.get("weights"):
         yield notes["weights"]
     told = _COUNTED | (_COUNTED_OPEN if (notes.get("columns") or {}).get("inputs") else {})
