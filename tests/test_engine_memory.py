@@ -15,7 +15,8 @@ from rationem import models, progress
 from rationem.engines.cache import closed_up
 from rationem.engines.measured import best_batch_size, chosen
 from rationem.engines.memory import Fitting, ran_out
-from rationem.engines.transformers import TransformersEngine, _alike
+from rationem.engines.transformers import TransformersEngine
+from rationem.engines.ways import alike
 from rationem.errors import ModelError
 from rationem.models import Loaded
 from rationem.scale import MARKER
@@ -106,7 +107,7 @@ def test_prompts_are_read_in_parts_that_need_little_padding(padding):
     draw = torch.Generator().manual_seed(padding)
     lengths = torch.randint(1, 80, (50,), generator=draw).sort().values.tolist()
     prompts = [(7,) * length for length in lengths]
-    parts = list(_alike(prompts, padding))
+    parts = list(alike(prompts, padding))
     assert [prompt for part in parts for prompt in part] == prompts
     for part in parts:
         assert len(part[-1]) > 1  # something is read

@@ -9,7 +9,8 @@ import torch
 
 import checkpoints
 from rationem import models
-from rationem.engines.transformers import TransformersEngine, _inverse_cdf
+from rationem.engines.inverse import inverse_cdf
+from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ModelError
 from rationem.scale import MARKER
 from rationem.types import Draft, Finish, Prompt, Request, Sampling, TokenQuery
@@ -115,8 +116,8 @@ def test_the_one_token_completions_of_a_prompt_sum_to_one(engine, loaded):
 
 def test_every_prompt_of_a_call_is_read_once(engine, loaded, monkeypatch):
     small = TransformersEngine(loaded, marker=MARKER, batch_size=2)
-    read, real = [], small._prefill
-    monkeypatch.setattr(small, "_prefill", lambda prompts: read.extend(prompts) or real(prompts))
+    read, real = [], small._way.prefill
+    monkeypatch.setattr(small._way, "prefill", lambda prompts: read.extend(prompts) or real(prompts))
     small.score_tokens(queries(*drawn(engine)))
     assert sorted(read) == sorted(small._chat.encode(prompt) for prompt in PROMPTS)
 
@@ -167,7 +168,7 @@ def test_the_inverse_in_blocks_is_the_inverse_of_the_whole(vocabulary):
     probs = (torch.randn(300, vocabulary, generator=noise) * 3).softmax(1)
     uniform = torch.rand(300, dtype=torch.float64, generator=noise)
     whole = probs.numpy().astype(np.float64).cumsum(1)
-    for u, cumulative, found in zip(uniform.tolist(), whole, _inverse_cdf(probs, uniform).tolist(), strict=True):
+    for u, cumulative, found in zip(uniform.tolist(), whole, inverse_cdf(probs, uniform).tolist(), strict=True):
         share = cumulative / cumulative[-1]
         assert (share[found - 1] if found else 0.0) <= u + 1e-6
         assert u - 1e-6 < share[found]
@@ -177,4 +178,4 @@ def test_a_token_without_probability_is_never_drawn():
     probs = torch.zeros(2, 1000)
     probs[:, 300], probs[:, 700] = 0.3, 0.7
     edges = torch.tensor([0.0, 1 - 2**-53], dtype=torch.float64)
-    assert _inverse_cdf(probs, edges).tolist() == [300, 700]
+    assert inverse_cdf(probs, edges).tolist() == [300, 700]

@@ -71,7 +71,7 @@ def child(folder, output, die_at, told=None):
 
     ticks = Ticks(die_at)
     for owner, name in (
-        (Ledger, "append"), (Ledger, "finish"), (engine.TransformersEngine, "sample"), (engine._InverseCdf, "__call__"),
+        (Ledger, "append"), (Ledger, "finish"), (engine.TransformersEngine, "sample"), (engine.InverseCdf, "__call__"),
         (engine.TransformersEngine, "score_levels"), (engine.TransformersEngine, "score_tokens"),
         (Ledger, "add_likelihoods"), (WeightedTrainer, "compute_loss"), (models, "save"),
         (Path, "rename"), (Path, "replace"), (shutil, "copytree"),

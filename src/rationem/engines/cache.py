@@ -8,7 +8,23 @@ from typing import Any, NamedTuple
 
 import torch
 from torch.nn.functional import pad
+from transformers import DynamicCache, cache_utils
 from transformers.cache_utils import DynamicLayer
+
+#: Layers of which it is known what they hold: the attributes below, and nothing else that has rows.
+_JOINED = tuple(
+    getattr(cache_utils, name)
+    for name in (
+        "DynamicLayer",
+        "DynamicSlidingWindowLayer",
+        "LinearAttentionLayer",
+        "LinearAttentionAndFullAttentionLayer",
+        "LinearAttentionAndSlidingWindowAttentionLayer",
+        "DummyLayer",
+    )
+    if hasattr(cache_utils, name)  # the younger ones are not in every release
+)
+_KEYS, _STATES = ("keys", "values"), ("conv_states", "recurrent_states")
 
 
 class Read(NamedTuple):
@@ -23,19 +39,45 @@ def is_plain(read: Read) -> bool:
     return all(type(layer) in (DynamicLayer, _Roomy) for layer in read.cache.layers)
 
 
+def can_join(cache: Any) -> bool:
+    """Say whether caches of this kind, of prompts that differ in length, can be put together row by row."""
+    return type(cache) is DynamicCache and all(type(layer) in _JOINED for layer in cache.layers)
+
+
+def has_keys(cache: Any) -> bool:
+    """Say whether a layer attends to what it has read; a purely recurrent model has no column that could be masked."""
+    return any(getattr(layer, "keys", None) is not None for layer in cache.layers)
+
+
 def rows_of(read: Read, rows: torch.Tensor) -> Read:
     """Return copies of some rows of what was read, in a cache of their own."""
     cache = copy.copy(read.cache)
-    cache.layers = [copy.copy(layer) for layer in read.cache.layers]
-    cache.batch_select_indices(rows)
+    cache.layers = [_chosen(layer, rows) for layer in read.cache.layers]
     return Read(cache, read.mask[rows])
+
+
+def _chosen(layer: Any, rows: torch.Tensor) -> Any:
+    """Return a layer with copies of some rows: of its keys and values, of its states, or of whatever it holds."""
+    layer = copy.copy(layer)
+    if type(layer) not in (*_JOINED, _Roomy):
+        layer.batch_select_indices(rows)
+        return layer
+    for name in _KEYS:
+        held = getattr(layer, name, None)
+        if held is not None and held.numel():
+            setattr(layer, name, held[rows])
+    for name in _STATES:
+        if hasattr(layer, name):
+            states = getattr(layer, name).items()
+            setattr(layer, name, {place: None if held is None else held[rows] for place, held in states})
+    return layer
 
 
 def assembled(pieces: Sequence[Read], rows: torch.Tensor, room: int) -> Read:
     """Return rows of several pieces as one, each padded on the left, with room for as many further columns.
 
     Args:
-        pieces: what was read apart, plain layers only. They are used up, layer by layer, to save memory.
+        pieces: what was read apart, of layers that ``can_join``. They are used up, layer by layer, to save memory.
         rows: which row of the pieces, counted through all of them, each row of the result is; shape (rows,).
         room: columns that can be written before anything is copied again; 0 for layers of the stock kind.
     """
@@ -45,36 +87,58 @@ def assembled(pieces: Sequence[Read], rows: torch.Tensor, room: int) -> Read:
     chosen = [((rows >= start) & (rows < end)).nonzero().squeeze(1) for start, end in bounds]
     places = [(to, rows[to] - start) for to, (start, _) in zip(chosen, bounds, strict=True)]
     cache = copy.copy(pieces[0].cache)
-    cache.layers = list(cache.layers)
-    for n, layer in enumerate(cache.layers):
-        held = [piece.cache.layers[n] for piece in pieces]
-        keys, values = (
-            _joined([getattr(one, kind) for one in held], places, len(rows), max(widths), room)
-            for kind in ("keys", "values")
-        )
-        cache.layers[n] = _Roomy(layer, room, (keys, values), max(widths)) if room else _with(layer, keys, values)
-        for one in held:
-            one.keys = one.values = None
+    cache.layers = [
+        _together([piece.cache.layers[n] for piece in pieces], places, len(rows), max(widths), room)
+        for n in range(len(cache.layers))
+    ]
     return Read(cache, mask[rows])
 
 
-def _joined(
-    parts: Sequence[torch.Tensor], places: Sequence[tuple[torch.Tensor, torch.Tensor]], rows: int, width: int, room: int
-) -> torch.Tensor:
+_Places = Sequence[tuple[torch.Tensor, torch.Tensor]]
+
+
+def _together(held: Sequence[Any], places: _Places, rows: int, width: int, room: int) -> Any:
+    """Return one layer of the pieces' rows; the pieces' own keys and values are let go."""
+    layer = copy.copy(held[0])
+    for name in _STATES:
+        if hasattr(layer, name):
+            states = {place: [getattr(one, name)[place] for one in held] for place in getattr(layer, name)}
+            setattr(layer, name, {place: _stacked(parts, places, rows) for place, parts in states.items()})
+    if getattr(layer, "keys", None) is None or not layer.keys.numel():
+        return layer
+    if hasattr(layer, "sliding_window"):
+        layer.cumulative_length = width
+        width = max(one.keys.shape[2] for one in held)
+    spare = room if type(layer) is DynamicLayer else 0
+    keys, values = (_joined([getattr(one, kind) for one in held], places, rows, width, spare) for kind in _KEYS)
+    for one in held:
+        one.keys = one.values = None
+    if spare:
+        return _Roomy(layer, room, (keys, values), width)
+    layer.keys, layer.values = keys, values
+    return layer
+
+
+def _stacked(parts: Sequence[torch.Tensor | None], places: _Places, rows: int) -> torch.Tensor | None:
+    """Return the pieces' states as one, shape (rows, ...): a state has no length, so nothing is padded."""
+    if parts[0] is None:
+        return None
+    whole = parts[0].new_empty(rows, *parts[0].shape[1:])
+    for part, (to, source) in zip(parts, places, strict=True):
+        assert part is not None
+        whole[to] = part[source]
+    return whole
+
+
+def _joined(parts: Sequence[torch.Tensor], places: _Places, rows: int, width: int, room: int) -> torch.Tensor:
     """Return a buffer (rows, heads, width + room, size) that ends its first ``width`` columns with the parts'."""
-    _, heads, _, size = parts[0].shape
+    heads, size = parts[0].shape[1], parts[0].shape[3]
     buffer = parts[0].new_empty(rows, heads, width + room, size)
     for part, (to, source) in zip(parts, places, strict=True):
         gap = width - part.shape[2]
         buffer[to, :, gap:width] = part[source]
         buffer[to, :, :gap] = 0  # masked, but a weight of 0 times what memory happens to hold may be no number
     return buffer
-
-
-def _with(layer: DynamicLayer, keys: torch.Tensor, values: torch.Tensor) -> DynamicLayer:
-    layer = copy.copy(layer)
-    layer.keys, layer.values = keys, values
-    return layer
 
 
 def with_room(read: Read, room: int) -> Read:
@@ -92,11 +156,11 @@ def keep(cache: Any, stay: Sequence[int], chosen: torch.Tensor) -> None:
     """
     moved = [i for i, row in enumerate(stay) if row != i]
     to = torch.tensor(moved, device=chosen.device)
-    for layer in cache.layers:
+    for n, layer in enumerate(cache.layers):
         if isinstance(layer, _Roomy):
             layer.close_up(to, chosen[to] if moved else to, len(stay))
         else:
-            layer.batch_select_indices(chosen)
+            cache.layers[n] = _chosen(layer, chosen)
 
 
 def closed_up(alive: Sequence[bool]) -> list[int]:
@@ -124,7 +188,7 @@ class Ahead:
         self._start = read.mask.shape[1] + 1
         self._positions = read.mask.sum(dim=1, keepdim=True)
         self._mask: torch.Tensor | None = pad(read.mask, (0, steps), value=1)
-        if additive is not None and bool(read.mask.all()):
+        if bool(read.mask.all()) or not has_keys(read.cache):
             self._mask = None
         elif additive is not None:
             hidden = self._mask[:, None, None] == 0

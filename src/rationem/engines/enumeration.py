@@ -27,7 +27,7 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 
 from rationem.chat import Chat
-from rationem.engines.transformers import positions
+from rationem.engines.forward import positions
 from rationem.errors import ModelError
 from rationem.evidence.exact import Enumeration, Leaf
 from rationem.models import Loaded, pad_id
