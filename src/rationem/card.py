@@ -60,6 +60,8 @@ class Card:
         elide: whether over-long responses are shortened instead.
         seed: the run's seed.
         calibration: None where there was no validation set, or answers are open.
+        base: "name" and "weights" of what training began with, for an adapter is nothing on another base model; see
+            :mod:`rationem.engines.identity`. None in a card of before there were digests.
         doubts: sentences why this judge should not be used yet; see the run's report.
     """
 
@@ -74,6 +76,7 @@ class Card:
     seed: int
     calibration: Calibration | None
     doubts: tuple[str, ...] = ()
+    base: Mapping[str, Any] | None = None
 
 
 def write_card(card: Card, directory: Path) -> None:
@@ -113,7 +116,7 @@ def prompt_sha256(task: Mapping[str, Any]) -> str:
 def model_sha256(directory: Path) -> str:
     """Return the hash over the files of a model that decide what it says: weights, adapter, tokenizer and template.
 
-    Of an adapter the base model is bound by the name that the adapter's configuration gives it.
+    Of an adapter the base model is bound by the card's ``base``.
     """
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):

@@ -125,7 +125,7 @@ def _fit(options: argparse.Namespace) -> None:
     from rationem.config import read_config, to_toml
     from rationem.errors import ConfigError
     from rationem.launch import check, start, understood
-    from rationem.preflight import check_machine
+    from rationem.preflight import check_machine, check_model
 
     progress.show(progress.Rich())
 
@@ -136,6 +136,7 @@ def _fit(options: argparse.Namespace) -> None:
         from rationem.doctor import estimate
 
         config, scheme, task, splits = check(config, Path(options.output).resolve())
+        config = check_model(config)
         print(to_toml(config))
         for line in understood(splits):
             print(line)

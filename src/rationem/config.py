@@ -71,7 +71,10 @@ class FitConfig(BaseModel):
     elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
 
     # Which model, which task, which scheme
-    model: str | None = Field(None, description="'tiny-judge', a checkpoint directory, or a hub id")
+    model: str | None = Field(None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id")
+    adapter_base: str | None = Field(
+        None, description="where the base model of a LoRA adapter is (with --model ADAPTER), if it was moved"
+    )
     task: str | None = Field(
         None,
         description="judge (rate or compare responses), choice, math, summarize, or your own: my_task.toml, "
@@ -183,6 +186,15 @@ class FitConfig(BaseModel):
     max_grad_norm: float = Field(0.0, ge=0, description="clip a step's gradient to this norm; 0 is off")
     optimizer: Literal["keep", "reset"] = Field("keep", description="Adam's moments between iterations")
     lora_rank: int | None = Field(None, ge=1, description="train a LoRA adapter of this rank instead of all weights")
+    lora_alpha: float | None = Field(
+        None, gt=0, description="the adapter's products are scaled by this / rank (default: twice the rank)"
+    )
+    lora_dropout: float | None = Field(
+        None, ge=0, lt=1, description="dropout of the adapter's inputs, in training (default: 0)"
+    )
+    lora_targets: tuple[str, ...] | None = Field(
+        None, description="names of the layers that get an adapter, such as q_proj v_proj (default: all linear ones)"
+    )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="of the M-step's products; weights are kept in fp32 (auto: bf16 on a GPU, fp32 on a CPU)"
     )
@@ -270,6 +282,12 @@ def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
         return FitConfig.model_validate(merged)
     except ValidationError as error:
         raise ConfigError(_explain(error, path, overrides)) from error
+
+
+def known_then(settings: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that a run's recorded ones do not know yet, where they are at their defaults."""
+    defaults = FitConfig().model_dump(mode="json")
+    return {name: value for name, value in settings.items() if name in recorded or value != defaults.get(name)}
 
 
 def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml --output RUN") -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 
 from rationem import leaks, models, progress
 from rationem.config import FitConfig, read_config
+from rationem.engines import adapters
 from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
 from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
@@ -38,11 +39,38 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "sampling_batch": _sampling_batch(config, recorded),
         "vllm_python": find_python(config.vllm_python) if config.vllm_python else None,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
+        "adapter_base": config.adapter_base and _absolute(config.adapter_base),
         "data": tuple(map(_absolute, config.data)),
         "test": tuple(map(_absolute, config.test)),
         **{name: _absolute(path) for name in FILES if (path := getattr(config, name))},
     }
     return config.model_copy(update=filled)
+
+
+def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
+    """Return the settings of the adapter that training goes on with; without one those asked for.
+
+    Raises:
+        ConfigError: other ones are asked for than the adapter has, or ones of an adapter where there is none.
+    """
+    if not adapters.is_adapter(checkpoint):
+        alone = [name for name in ("lora_alpha", "lora_dropout", "lora_targets") if getattr(config, name) is not None]
+        if alone and config.lora_rank is None:
+            raise ConfigError(f"--{alone[0].replace('_', '-')} is a LoRA adapter's: give --lora-rank with it.")
+        return config
+    found = adapters.read(Path(checkpoint))
+    layers = tuple(sorted({name.rsplit(".", 1)[-1] for name in found.targets}))
+    has = {"lora_rank": found.rank, "lora_alpha": found.alpha, "lora_dropout": found.dropout, "lora_targets": layers}
+    for name, value in has.items():
+        asked = getattr(config, name)
+        if asked is not None and (tuple(sorted(asked)) if name == "lora_targets" else asked) != value:
+            told = " ".join(layers) if name == "lora_targets" else value
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {asked}: the model {config.model} is a LoRA adapter with {told}, and "
+                "training goes on with it as it is. Leave the flag out. For another one merge this into its base "
+                "first: rationem push RUN OWNER/NAME --merged --directory DIR, or peft's merge_and_unload."
+            )
+    return config.model_copy(update={**has, "lora_targets": None})
 
 
 def _absolute(name: str) -> str:

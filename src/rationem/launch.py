@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +18,9 @@ from rationem import models, progress, report
 from rationem.answering import with_reward
 from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
-from rationem.defaults import FILES, with_batch_size, with_defaults, with_model, with_teacher
+from rationem.defaults import FILES, with_adapter, with_batch_size, with_defaults, with_model, with_teacher
 from rationem.elide import elide, longest_response
+from rationem.engines import adapters, identity
 from rationem.engines.opening import (
     BATCH,
     VERDICT_TOKENS,
@@ -30,7 +31,15 @@ from rationem.engines.opening import (
 )
 from rationem.errors import ConfigError
 from rationem.ledger import Ledger
-from rationem.preflight import check_chat, check_directory, check_engine, check_levels, check_machine, check_own
+from rationem.preflight import (
+    check_chat,
+    check_directory,
+    check_engine,
+    check_levels,
+    check_machine,
+    check_own,
+    check_targets,
+)
 from rationem.prepare import prepare
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.schemes import Scheme, check_sampling, parse_scheme
@@ -48,7 +57,7 @@ FINISHED = "finished"
 _SHOTS_TOKENS = 32_768
 #: Settings that say where and how fast, and nothing of the result.
 WHERE = (
-    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher"),
+    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base"),
     *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
 )
 
@@ -60,6 +69,7 @@ class Resolved:
     Args:
         checkpoint: theta_0, what ``models.load`` takes.
         positions: how many tokens the model can hold; None where it does not say.
+        weights: what tells the checkpoint from others, ``models.check``.
     """
 
     config: FitConfig
@@ -68,6 +78,7 @@ class Resolved:
     splits: Splits
     checkpoint: str
     positions: int | None
+    weights: Mapping[str, Any] = field(default_factory=dict)
 
 
 def start(config: FitConfig, output: str | Path) -> Path:
@@ -96,15 +107,19 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     """
     config, scheme, task, splits = check(config, directory)
     check_machine(config)
-    checkpoint = models.resolve(config.model or "")
+    checkpoint = models.resolve(config.model or "", config.adapter_base)
     positions = models.positions(config.model or "", checkpoint)
+    config = with_adapter(config, checkpoint)
     config = with_defaults(config, directory, positions)
     chat = models.chat(config.model or "", checkpoint, config.conversation)
     check_chat(config, scheme, chat)
+    weights = models.check(config.model or "", checkpoint)
+    base = models.weights_of(checkpoint)
+    check_targets(config, models.place_of(base, base))
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)
-    run = Resolved(config, scheme, task, splits, checkpoint, positions)
+    run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
     return run, manifest(run, chat)
 
 
@@ -140,9 +155,9 @@ def carry_out(
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
-        publish_model(
-            fitted, judge_card(run.config, run.task, run.splits, calibration, doubts), ledger, run.config.conversation
-        )
+        base = {"name": base_name(run.checkpoint), "weights": run.weights}
+        card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
+        publish_model(fitted, card, ledger, run.config.conversation)
         report.write(directory, summary)
         ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     return directory
@@ -177,7 +192,10 @@ def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], sett
     check_machine(run.config)
     ledger = Ledger(directory)
     try:
-        ledger.start(recorded, _by_name(run.splits))
+        asked = identity.merged(recorded, ledger.manifest(), run.config.model or run.checkpoint)
+        ledger.start(asked, _by_name(run.splits))
+        for adapter in filter(adapters.is_adapter, ledger.checkpoints.iterdir()):
+            adapters.rename_base(adapter, models.weights_of(run.checkpoint))  # it may have been moved meanwhile
         ledger.write_text("config.toml", settings or to_toml(run.config))
         yield ledger
     finally:
@@ -218,36 +236,15 @@ def _fit(
 
     from rationem import world
     from rationem.em import Problem, fit
-    from rationem.sft import Lora, Training
+    from rationem.sft import Training
 
     config, positions = run.config, run.positions
     torch.set_num_threads(config.threads or 1)
-    assert config.learning_rate is not None  # resolved, like the next two
-    assert config.max_new_tokens is not None
+    assert config.max_new_tokens is not None  # resolved, like the next one
     assert config.max_prompt_tokens is not None
-    training = Training(
-        steps=config.steps,
-        epochs=config.epochs,
-        batch_size=config.batch_size,
-        micro_batch_size=config.micro_batch_size,
-        learning_rate=config.learning_rate,
-        weight_decay=config.weight_decay,
-        schedule=config.schedule,
-        warmup_steps=config.warmup_steps,
-        max_grad_norm=config.max_grad_norm,
-        optimizer=config.optimizer,
-        iterations=config.iterations,
-        restarts=config.init == "base",
-        max_length=config.max_prompt_tokens + config.max_new_tokens,
-        lora=Lora(config.lora_rank, 2 * config.lora_rank) if config.lora_rank else None,
-        precision=config.precision,
-        gradient_checkpointing=config.gradient_checkpointing,
-        parallel=config.parallel,
-        report_to=config.report_to,
-        log_every=config.log_every,
-        conversation=config.conversation,
-    )
+    training = Training.configured(config)
     choice = engine_choice(run)
+    unchanged = identity.Unchanged(run.checkpoint, run.weights, models.digests)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
     with nullcontext(shared) if shared else opening(choice) as open_engine:
         problem = Problem(
@@ -255,8 +252,8 @@ def _fit(
             task=run.task,
             scheme=run.scheme,
             base=run.checkpoint,
-            open_engine=open_engine,
-            m_step=_m_step(run, training, ledger.directory),
+            open_engine=unchanged.opening(open_engine),
+            m_step=unchanged.training(_m_step(run, training, ledger.directory)),
             ledger=ledger,
             seed=config.seed,
             sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
@@ -369,6 +366,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
             "task": run.task.name,
         },
         "base": base_name(run.checkpoint),
+        "weights": dict(run.weights),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
         "engine": {"name": run.config.engine, "honours_seeds": not run.scheme.uses_teacher},

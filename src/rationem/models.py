@@ -5,7 +5,6 @@ Safetensors only and ``trust_remote_code`` off, always: a model is data, not a p
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import warnings
@@ -69,13 +68,29 @@ EMBEDDED = {
 }
 
 
-def resolve(name: str) -> str:
-    """Return what ``load`` takes: an embedded model's path, or the name as it is."""
+def resolve(name: str, adapter_base: str | None = None) -> str:
+    """Return what ``load`` takes: an embedded model's path, a directory, or a hub id.
+
+    Args:
+        name: what the user calls it.
+        adapter_base: where the base model of an adapter is, if not where the adapter says.
+
+    Raises:
+        ModelError: it is no name and no directory, or no adapter where a base model was named.
+    """
+    from rationem.engines import adapters, kinds
+
     if name in EMBEDDED:
-        return str(EMBEDDED[name].find(name))
-    if not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
+        place: Path | None = EMBEDDED[name].find(name)
+    elif not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
         raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
-    return str(Path(name).resolve()) if Path(name).is_dir() else name
+    else:
+        place = kinds.find_path(name) or kinds.adapter_on_hub(name)
+    if adapter_base is None:
+        return str(place or name)
+    if place is None or not adapters.is_adapter(place):
+        raise ModelError(f"--adapter-base says where the base of an adapter is, and {name!r} is none. Leave it out.")
+    return str(adapters.on_base(place, resolve(adapter_base)))
 
 
 def suggestion() -> str:
@@ -92,22 +107,118 @@ def positions(name: str, checkpoint: str) -> int | None:
     """Return how many tokens the model can hold, before any weight is loaded; None where it does not say.
 
     Raises:
-        ModelError: there is no configuration.
+        ModelError: there is no configuration, or of no model that can be used here.
     """
-    from transformers import AutoConfig
-
-    try:
-        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(not_found(name, error)) from error
-    found = getattr(settings.get_text_config(), "max_position_embeddings", None)
+    found = getattr(settings(name, checkpoint).get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
 
 
+def settings(name: str, checkpoint: str) -> Any:
+    """Return a model's configuration (transformers' ``PretrainedConfig``), of an adapter its base's.
+
+    Args:
+        name: what the user calls it.
+        checkpoint: what ``resolve`` made of it.
+
+    Raises:
+        ModelError: there is none, or of no model that can be used here.
+    """
+    from transformers import AutoConfig
+
+    from rationem.engines import kinds
+
+    where = weights_of(checkpoint)
+    try:
+        if Path(where).is_dir():
+            kinds.check(Path(where))
+        elif (found := kinds.on_hub(where, "config.json")) is not None:
+            kinds.check_settings(repr(where), kinds.read_json(found))
+        with kinds.patient():
+            return AutoConfig.from_pretrained(where, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(not_found(name if where == checkpoint else where, error)) from error
+
+
+def check(name: str, checkpoint: str) -> dict[str, Any]:
+    """Find that a checkpoint is whole and its tensors those of its configuration; return what ``digests`` does.
+
+    Headers and samples are read, no weight is loaded. A hub id is fetched where it is not here.
+
+    Raises:
+        ModelError: names the tensors that are missing, left over or of another shape; or what else is wrong.
+    """
+    from rationem.engines import adapters, fitting
+
+    base = weights_of(checkpoint)
+    place = place_of(name if base == checkpoint else base, base)
+    fitting.check(place)
+    if base != checkpoint:
+        adapters.read(Path(checkpoint))
+        fitting.check_adapter(Path(checkpoint), place)
+    return digests(checkpoint)
+
+
+def digests(checkpoint: str) -> dict[str, Any]:
+    """Return what tells a checkpoint from others: of the "model", and of an adapter of its "base", too.
+
+    See :class:`rationem.engines.checkpoint.Digest`.
+
+    Raises:
+        ModelError: files are missing or torn.
+    """
+    from rationem.engines.checkpoint import digest
+
+    base = weights_of(checkpoint)
+    place = place_of(base, base)
+    if base == checkpoint:
+        return {"model": digest(place).to_json()}
+    return {"model": digest(Path(checkpoint)).to_json(), "base": digest(place).to_json()}
+
+
+def check_base(adapter: Path, recorded: Mapping[str, Any] | None) -> None:
+    """Find that an adapter's base model is the one that it was trained on; whole weights need none.
+
+    Args:
+        adapter: a model directory.
+        recorded: "weights" of what training began with; None where that is not known.
+
+    Raises:
+        RunError: names the files that differ.
+        ModelError: the base model is not where the adapter says.
+    """
+    from rationem.engines import adapters, identity
+
+    if adapters.is_adapter(adapter) and recorded is not None:
+        base = weights_of(str(adapter))
+        identity.refuse_other_base(adapter, place_of(base, base), recorded["weights"])
+
+
+def place_of(name: str, checkpoint: str) -> Path:
+    """Return the directory of a model's files, fetched from the hub where they are not here.
+
+    Raises:
+        ModelError: they are not there, or of no model that can be used here.
+    """
+    from rationem.engines import kinds
+
+    if Path(checkpoint).is_dir():
+        kinds.check(Path(checkpoint))
+        return Path(checkpoint)
+    try:
+        return kinds.fetch(checkpoint)
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(name, error)) from error
+
+
 def weights_of(checkpoint: str) -> str:
-    """Return where the model's configuration is: of an adapter its base, else the checkpoint itself."""
-    adapter = Path(checkpoint) / "adapter_config.json"
-    return _base_of(adapter) if adapter.is_file() else checkpoint
+    """Return where the model's configuration is: of an adapter its base, else the checkpoint itself.
+
+    Raises:
+        ModelError: an adapter's base model is not where it says.
+    """
+    from rationem.engines import adapters
+
+    return adapters.base_of(Path(checkpoint)) if adapters.is_adapter(checkpoint) else checkpoint
 
 
 def chat(name: str, checkpoint: str, conversation: Conversation | None = None) -> Chat:
@@ -120,13 +231,24 @@ def chat(name: str, checkpoint: str, conversation: Conversation | None = None) -
         ModelError: there is no tokenizer.
         ConfigError: the template cannot be asked in this way.
     """
+    tokenizer = _tokenizer(name, checkpoint)
+    return Chat(tokenizer if conversation is None else conversation.carried_by(tokenizer))
+
+
+def _tokenizer(name: str, checkpoint: str) -> Any:
+    """Return the tokenizer; of an adapter that comes without one its base's."""
     from transformers import AutoTokenizer
 
+    from rationem.engines import kinds
+
+    where = checkpoint if kinds.has_tokenizer(Path(checkpoint)) else weights_of(checkpoint)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(checkpoint, trust_remote_code=False)
+        if Path(where).is_dir():
+            kinds.check_tokenizer(Path(where))
+        with kinds.patient():
+            return AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ModelError(not_found(name, error)) from error
-    return Chat(tokenizer if conversation is None else conversation.carried_by(tokenizer))
 
 
 def not_found(name: str, error: Exception) -> str:
@@ -154,34 +276,50 @@ def load(
     """
     import torch
     from safetensors import SafetensorError
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
+    from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
+
+    from rationem.engines import adapters, checkpoint, fitting
 
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
-    adapter = Path(path) / "adapter_config.json"
     base = weights_of(path)
+    tokenizer = _tokenizer(path, path)
+    settings(path, path)  # refuses kinds of models that cannot be loaded, and says why
+    if Path(base).is_dir():
+        checkpoint.tensors(Path(base))  # refuses torn files by their names
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-        model = AutoModelForCausalLM.from_pretrained(base, trust_remote_code=False, use_safetensors=True, dtype=dtype)
-    except (OSError, ValueError, SafetensorError) as error:
+        with fitting.unreported():
+            model, told = AutoModelForCausalLM.from_pretrained(
+                base, trust_remote_code=False, use_safetensors=True, dtype=dtype, **fitting.ASKED
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_not_loaded(path, error)) from error
+    fitting.refuse(base, model, told)
     if conversation is not None:
         conversation.carried_by(tokenizer)
     stop_ids = _stop_ids(model.generation_config, tokenizer)
     # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
     # ends a turn stays, so that a saved checkpoint still stops for everybody.
     model.generation_config = GenerationConfig(eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id)
-    if adapter.is_file():
-        if not (Path(path) / "adapter_model.safetensors").is_file():
-            raise ModelError(f"The adapter {path!r} has no adapter_model.safetensors; other formats are not read.")
-        from peft import PeftModel
-
-        with quiet():
-            model = PeftModel.from_pretrained(model, path, is_trainable=trainable)
-            model = model if trainable else model.merge_and_unload()
+    if adapters.is_adapter(path):
+        model = _with_adapter(model, Path(path), base, trainable=trainable)
     return Loaded(model.to(device), tokenizer, stop_ids)
+
+
+def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) -> Any:
+    from peft import LoraConfig, PeftModel
+
+    from rationem.engines import adapters
+
+    adapters.read(directory)
+    with quiet():
+        asked = LoraConfig.from_pretrained(str(directory))
+        asked.base_model_name_or_path = base  # whole, where the adapter has it relative to itself
+        asked.inference_mode = not trainable
+        adapted = PeftModel.from_pretrained(model, str(directory), is_trainable=trainable, config=asked)
+        return adapted if trainable else adapted.merge_and_unload()
 
 
 @contextmanager
@@ -218,17 +356,14 @@ def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
     Raises:
         ModelError: there is no configuration.
     """
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
 
     where = weights_of(checkpoint)
-    try:
-        settings = AutoConfig.from_pretrained(where, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(not_found(where, error)) from error
+    found = settings(where, where)
     try:
         generation = GenerationConfig.from_pretrained(where)
     except OSError:
-        generation = GenerationConfig.from_model_config(settings)
+        generation = GenerationConfig.from_model_config(found)
     return _stop_ids(generation, tokenizer)
 
 
@@ -236,10 +371,6 @@ def pad_id(tokenizer: Any, end_of_turn: int) -> int:
     """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
     pad = tokenizer.pad_token_id
     return int(pad) if pad is not None else end_of_turn
-
-
-def _base_of(adapter: Path) -> str:
-    return str(json.loads(adapter.read_text())["base_model_name_or_path"])
 
 
 def _stop_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:

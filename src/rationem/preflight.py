@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from rationem import progress
+from rationem import models, progress
 from rationem.chat import Chat
 from rationem.config import FitConfig
+from rationem.defaults import with_adapter
+from rationem.engines import fitting, kinds
 from rationem.engines.opening import Choice, check_urls, vllm_launch
 from rationem.errors import ConfigError, RunError
 from rationem.scale import MARKER
@@ -129,6 +131,48 @@ def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
         progress.say(
             "This model's chat template knows thinking: the thinking block is part of the rationale, and a completion "
             f"that --max-new-tokens {config.max_new_tokens} cuts inside it is truncated (docs/chat-models.md)."
+        )
+
+
+def check_model(config: FitConfig) -> FitConfig:
+    """Find what is wrong with a model that is on this machine; nothing is fetched or built.
+
+    Returns:
+        The settings, those of an adapter filled in.
+
+    Raises:
+        ModelError: see :func:`rationem.models.resolve`, and :func:`rationem.models.check`.
+        ConfigError: see :func:`rationem.defaults.with_adapter`.
+    """
+    name = config.model or ""
+    if name in models.EMBEDDED or kinds.here(name) is None:
+        return config
+    checkpoint = models.resolve(name, config.adapter_base)
+    base = models.weights_of(checkpoint)
+    models.positions(name, checkpoint)
+    if kinds.here(base) is not None:
+        models.check(name, checkpoint)
+        check_targets(config, models.place_of(base, base))
+    return with_adapter(config, checkpoint)
+
+
+def check_targets(config: FitConfig, place: Path) -> None:
+    """Find layers that are to get an adapter, and are not in the model.
+
+    Args:
+        config: the settings.
+        place: the directory of the model's files.
+
+    Raises:
+        ConfigError: names them, and those that the model has.
+    """
+    if not config.lora_targets:
+        return
+    has = fitting.linear_layers(place)
+    if unknown := [name for name in config.lora_targets if name not in has]:
+        raise ConfigError(
+            f"--lora-targets: the model {config.model} has no linear layers called {', '.join(unknown)}. It has "
+            f"{', '.join(has)}."
         )
 
 

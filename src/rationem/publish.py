@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rationem import metrics, models
 from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
@@ -21,9 +22,18 @@ if TYPE_CHECKING:
 
 
 def judge_card(
-    config: FitConfig, task: AnyTask, splits: Splits, calibration: Calibration | None, doubts: tuple[str, ...]
+    config: FitConfig,
+    task: AnyTask,
+    splits: Splits,
+    calibration: Calibration | None,
+    doubts: tuple[str, ...],
+    base: Mapping[str, Any],
 ) -> Card:
-    """Return the card of the chosen weights, the calibration not yet bound to them."""
+    """Return the card of the chosen weights, the calibration not yet bound to them.
+
+    Args:
+        base: "name" and "weights" of what training began with.
+    """
     assert config.max_prompt_tokens is not None
     assert config.max_new_tokens is not None
     named = [criterion.name for criterion in task.criteria] if isinstance(task, JudgeTask) else []
@@ -39,6 +49,7 @@ def judge_card(
         seed=config.seed,
         calibration=calibration,
         doubts=doubts,
+        base=base,
     )
 
 

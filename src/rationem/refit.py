@@ -23,6 +23,7 @@ from rationem.choices import own_levels
 from rationem.config import FitConfig, read_config, to_toml
 from rationem.drawing import judge
 from rationem.em import Problem
+from rationem.engines import identity
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
 from rationem.launch import Resolved, base_name, carry_out, manifest
@@ -39,7 +40,8 @@ CHANGEABLE = (
     *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "max_copied", "choose_by", "seed"),
     *("draws", "evidence_draws", "wrong_hints", "exact_items", "sampling_batch"),
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
-    *("warmup_steps", "max_grad_norm", "optimizer", "lora_rank", "device", "threads"),
+    *("warmup_steps", "max_grad_norm", "optimizer", "device", "threads"),
+    *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "adapter_base"),
     *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
     *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
 )
@@ -120,8 +122,9 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     _check_chain(origin, scheme)
     check_engine(config, scheme)
     check_machine(config)
-    positions = models.positions(origin.theta, models.weights_of(origin.theta))
-    resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions)
+    positions = models.positions(origin.theta, origin.theta)
+    weights = models.check(origin.theta, origin.theta)
+    resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions, weights)
     recorded = {
         **manifest(resolved, models.chat(str(config.model), origin.theta, config.conversation)),
         "refit": {
@@ -312,11 +315,14 @@ def _fingerprint(trials: Sequence[Trial]) -> str:
 def _settings(directory: Path, recorded: Mapping[str, Any]) -> FitConfig:
     """Return the run's settings: from its ledger, and from its config.toml the names of the files.
 
+    A base model that is known by its content may have been moved: config.toml says where it was last.
     But for programs: which one is run, and how, says the command alone, never the run.
     """
     path = directory / "config.toml"
     files = read_config(path, {}).model_dump(mode="json") if path.is_file() else {}
     found = {**files, **recorded["config"]}
+    if "weights" in recorded:
+        found["model"] = files.get("model", found["model"])
     return read_config(None, {key: value for key, value in found.items() if key not in _PROGRAMS})
 
 
@@ -329,8 +335,10 @@ def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> st
     name = config.model or ""
     if Path(name).is_absolute() and not Path(name).is_dir():
         raise RunError(f"The model that {directory} began with is gone: there is no directory {name}. Put it back.")
-    checkpoint = models.resolve(name)
-    if base_name(checkpoint) != recorded["base"]:
+    checkpoint = models.resolve(name, config.adapter_base)
+    if "weights" in recorded:
+        identity.refuse_changed(name, recorded["weights"], models.digests(checkpoint))
+    elif base_name(checkpoint) != recorded["base"]:
         raise RunError(
             f"{directory} began with the model {recorded['base']}; {name!r} is now {base_name(checkpoint)}, which did "
             "not draw its trials. Refit with the rationem that wrote the run."

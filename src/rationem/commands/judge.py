@@ -50,6 +50,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--seed", type=int, help="of the draws (default: the run's)")
     parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
+    parser.add_argument(
+        "--adapter-base",
+        metavar="DIR",
+        help="where the base model of a judge that is a LoRA adapter is, if it was moved",
+    )
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
@@ -85,6 +90,7 @@ def run(options: argparse.Namespace) -> int:
         threads=(os.cpu_count() or 1) if options.threads is None else options.threads,
         calibrate=not options.no_calibration,
         choice=_choice(options),
+        adapter_base=options.adapter_base,
     ) as judge:
         for doubt in judge.doubts:
             progress.say(f"Warning: {doubt}")

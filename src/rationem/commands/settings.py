@@ -20,7 +20,7 @@ _GROUPS = {
     "device": "machine",
 }
 #: Settings that take several values behind one flag.
-_SEVERAL = ("test", "inputs_col", "leak_phrases", "teacher", "report_to")
+_SEVERAL = ("test", "inputs_col", "leak_phrases", "teacher", "report_to", "lora_targets")
 #: What decides how a file is read and what is asked of it: the settings of ``check`` and ``prompt`` beside the model.
 DATA = (
     *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),

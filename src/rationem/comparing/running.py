@@ -20,6 +20,7 @@ from rationem.comparing.design import Arm, Design, shared_settings, write_design
 from rationem.comparing.reading import is_begun
 from rationem.comparing.workers import Job, run_all
 from rationem.config import FitConfig
+from rationem.engines import identity
 from rationem.engines.opening import opening
 from rationem.errors import ConfigError, RunError
 from rationem.evaluate import SHOTS
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 #: What iteration 0 is measured by; see the phases in docs/run-directory.md.
 _BASE = ("validation", "evidence", "difficulty", "test", "exact", SHOTS)
 #: What of a manifest is the same in all runs of a comparison, beside the settings that they share.
-_SAME = ("data_sha256", "splits_sha256", "base", "task", "prompt_token_ids")
+_SAME = ("data_sha256", "splits_sha256", "task", "prompt_token_ids")
 #: With equal tokens an arm has at most so many times the iterations asked for.
 _MORE = 8
 
@@ -149,9 +150,10 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -
     Raises:
         RunError: something differs, such as a data file that was changed between two runs.
     """
-    different = [key for key in _SAME if one.get(key) != other.get(key)]
+    different = [key for key in _SAME if one.get(key) != other.get(key)] + [*identity.alike(one, other)]
     here, there = (shared_settings(manifest["config"]) for manifest in (one, other))
-    different += sorted(name for name in {*here, *there} if here.get(name) != there.get(name))
+    moved = {"model"} if "weights" in one and "weights" in other else set()
+    different += sorted(name for name in {*here, *there} - moved if here.get(name) != there.get(name))
     if different:
         raise RunError(
             f"{where} was made with another {', '.join(different)} than other runs of this comparison: they cannot be "

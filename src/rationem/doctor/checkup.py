@@ -17,6 +17,7 @@ from rationem.doctor.plain import counted, plain
 from rationem.errors import DataError
 from rationem.metrics.scores import json_safe
 from rationem.pairs import fields_of
+from rationem.preflight import check_model
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
 from rationem.schemes import Scheme, parse_scheme
@@ -126,7 +127,9 @@ def _asked(config: FitConfig) -> _Asked:
     """Return the model's side of the question; without a model the defaults that a fit would take."""
     if config.model is None:
         return _Asked(with_defaults(config, reading.NO_RUN, None))
-    checkpoint = models.resolve(config.model)
+    config = check_model(config)
+    assert config.model is not None
+    checkpoint = models.resolve(config.model, config.adapter_base)
     shape = machine.shape(config.model, checkpoint)
     chat = models.chat(config.model, checkpoint, config.conversation)
     config = with_defaults(config, reading.NO_RUN, shape.positions)

@@ -65,10 +65,10 @@ def shape(name: str, checkpoint: str) -> Shape:
         ModelError: there is no configuration, or of no known architecture.
     """
     import torch
-    from transformers import AutoConfig, AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM
 
+    settings = models.settings(name, checkpoint)
     try:
-        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     except (OSError, ValueError) as error:

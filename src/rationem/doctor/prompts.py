@@ -62,7 +62,11 @@ def prompts(config: FitConfig, count: int) -> Shown:
     taken = {x.id for x in solved}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
-    chat = models.chat(config.model, models.resolve(config.model), config.conversation) if config.model else None
+    chat = (
+        models.chat(config.model, models.resolve(config.model, config.adapter_base), config.conversation)
+        if config.model
+        else None
+    )
     return Shown(judge, solved, tuple(_all(chosen, judge, solved, chat)))
 
 

@@ -40,6 +40,7 @@ class Judge:
         batch_size: completions generated together.
         threads: of the CPU; None leaves torch's setting alone.
         calibrate: whether probabilities are calibrated, where the run could fit a calibration.
+        adapter_base: where the base model is, where the weights are an adapter and it was moved.
 
     Raises:
         RunError: no judge is there, or its calibration belongs to another prompt or other weights.
@@ -55,6 +56,7 @@ class Judge:
         threads: int | None = None,
         calibrate: bool = True,
         choice: Choice | None = None,
+        adapter_base: str | None = None,
     ) -> None:
         self.directory = directory
         self.card = cards.read_card(directory)
@@ -70,6 +72,7 @@ class Judge:
         self._opened = ExitStack()
         self.device = device
         self.threads = threads
+        self.checkpoint = models.resolve(str(directory), adapter_base) if adapter_base else str(directory)
         self.choice = replace(choice or Choice(MARKER, device=device, batch_size=batch_size), marker=self.task.marker)
         self.batch_size = self.choice.held if engine is None else engine.batch_size
         self._warned = False
@@ -87,6 +90,7 @@ class Judge:
         threads: int | None = None,
         calibrate: bool = True,
         choice: Choice | None = None,
+        adapter_base: str | None = None,
     ) -> Judge:
         """Return the judge of a finished run, or of a model directory that was copied out of one.
 
@@ -105,6 +109,7 @@ class Judge:
             threads=threads,
             calibrate=calibrate,
             choice=choice,
+            adapter_base=adapter_base,
         )
 
     @cached_property
@@ -272,10 +277,11 @@ def _open(judge: Judge, opened: ExitStack) -> Engine:
             raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
         if judge.threads is not None:
             torch.set_num_threads(judge.threads)
+    models.check_base(Path(judge.checkpoint), judge.card.base)
     length = judge.card.max_prompt_tokens + judge.card.max_new_tokens + VERDICT_TOKENS
-    positions = models.positions(str(judge.directory), models.weights_of(str(judge.directory))) or length
+    positions = models.positions(str(judge.directory), judge.checkpoint) or length
     choice = replace(judge.choice, closings=closings(judge.task), length=min(length, positions))
-    return opened.enter_context(opening(choice))(str(judge.directory))
+    return opened.enter_context(opening(choice))(judge.checkpoint)
 
 
 def _model_directory(run: Path) -> Path:

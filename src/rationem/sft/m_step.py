@@ -195,9 +195,9 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
             model,
             LoraConfig(
                 r=lora.rank,
-                lora_alpha=lora.alpha,
+                lora_alpha=lora.alpha,  # type: ignore[arg-type]  # divided by r, whole or not
                 lora_dropout=lora.dropout,
-                target_modules="all-linear",
+                target_modules=list(lora.targets) if lora.targets else "all-linear",
                 task_type="CAUSAL_LM",
             ),
         )

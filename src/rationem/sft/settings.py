@@ -7,15 +7,22 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from rationem.chat import Conversation
+from rationem.config import FitConfig
 
 
 @dataclass(frozen=True, slots=True)
 class Lora:
-    """Low-rank adapters (peft) on all linear layers; rank r, scaling alpha / r."""
+    """Low-rank adapters (peft): rank r, scaling alpha / r.
+
+    Args:
+        dropout: of an adapter's inputs, in training.
+        targets: names of the layers that get one; None for all linear ones but the head.
+    """
 
     rank: int = 16
-    alpha: int = 32
+    alpha: float = 32
     dropout: float = 0.0
+    targets: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,35 @@ class Training:
     log_every: int = 10
     conversation: Conversation | None = None
 
+    @classmethod
+    def configured(cls, config: FitConfig) -> Training:
+        """Return how the M-steps of a run train; its settings are resolved."""
+        assert config.learning_rate is not None
+        assert config.max_new_tokens is not None
+        assert config.max_prompt_tokens is not None
+        return cls(
+            steps=config.steps,
+            epochs=config.epochs,
+            batch_size=config.batch_size,
+            micro_batch_size=config.micro_batch_size,
+            learning_rate=config.learning_rate,
+            weight_decay=config.weight_decay,
+            schedule=config.schedule,
+            warmup_steps=config.warmup_steps,
+            max_grad_norm=config.max_grad_norm,
+            optimizer=config.optimizer,
+            iterations=config.iterations,
+            restarts=config.init == "base",
+            max_length=config.max_prompt_tokens + config.max_new_tokens,
+            lora=_lora(config),
+            precision=config.precision,
+            gradient_checkpointing=config.gradient_checkpointing,
+            parallel=config.parallel,
+            report_to=config.report_to,
+            log_every=config.log_every,
+            conversation=config.conversation,
+        )
+
     def draws(self, samples: int) -> int:
         """Return how many samples an iteration trains on, repetitions counted."""
         if self.steps is not None:
@@ -77,7 +113,16 @@ class Training:
     def from_json(cls, found: Mapping[str, Any]) -> Training:
         """Return what ``to_json`` described."""
         values = {field.name: found[field.name] for field in fields(cls)}
-        lora = Lora(**values.pop("lora")) if values["lora"] else values.pop("lora")
+        given = values.pop("lora")
+        targets = given and given["targets"]
+        lora = Lora(**{**given, "targets": tuple(targets) if targets else None}) if given else None
         asked = values.pop("conversation")
         conversation = None if asked is None else Conversation(**asked)
         return cls(**{**values, "lora": lora, "report_to": tuple(values["report_to"]), "conversation": conversation})
+
+
+def _lora(config: FitConfig) -> Lora | None:
+    if config.lora_rank is None:
+        return None
+    alpha = 2 * config.lora_rank if config.lora_alpha is None else config.lora_alpha
+    return Lora(config.lora_rank, alpha, config.lora_dropout or 0.0, config.lora_targets)

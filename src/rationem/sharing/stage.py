@@ -38,6 +38,7 @@ def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, ba
     source = model_of(run)
     summary, card = report.summarize(run), read_card(source)
     _check_bound(source, card)
+    models.check_base(source, card.base)
     is_adapter = (source / _ADAPTER).is_file()
     if merged and not is_adapter:
         raise ConfigError(f"--merged: {source} holds whole weights and no adapter. Leave it out.")
@@ -122,12 +123,8 @@ def _merge(source: Path, target: Path) -> None:
         ModelError: the weights that were written say something else than the adapter.
     """
     import torch
-    from transformers import AutoConfig
 
-    try:
-        settings = AutoConfig.from_pretrained(models.weights_of(str(source)), trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ModelError(models.not_found(models.weights_of(str(source)), error)) from error
+    settings = models.settings(str(source), str(source))
     loaded = models.load(str(source), device="cpu")
     dtype = settings.dtype if settings.dtype in (torch.bfloat16, torch.float16) else torch.float32
     _cast(loaded.model, dtype)

@@ -1,0 +1,264 @@
+"""A model's files without its weights: which ones count, what their headers name, and a digest that tells two apart.
+
+A digest reads little: whole tokenizer and configuration files, and of the weights each tensor's name, type, shape and
+sampled blocks. A checkpoint of 64 MB or less is read whole. So a training run, a merge or another version is seen at
+once; a single number that somebody edits in a file of many gigabytes may not be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from rationem.errors import ModelError
+
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
+ADAPTER_WEIGHTS = "adapter_model.safetensors"
+#: Beside the weights, what decides what a model reads, says and stops at.
+_BESIDE = (
+    *(
+        "generation_config.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "tokenizer.model",
+        "special_tokens_map.json",
+    ),
+    *("added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
+)
+#: Of a configuration, what says nothing of the model: who wrote it, where, and in which precision it is stored.
+_INCIDENTAL = {"_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype"}
+_WHOLE = 64 * 2**20
+#: Sampled blocks: bytes of one, how many in a tensor, and in all tensors together at most.
+_BLOCK, _PLACES, _BLOCKS = 4096, 4, 8192
+_LONGEST_HEADER = 100 * 2**20  # the format's own limit
+#: Bits per number of the types that weights are stored in.
+_BITS = (
+    dict.fromkeys(("F64", "I64", "U64"), 64)
+    | dict.fromkeys(("F32", "I32", "U32"), 32)
+    | dict.fromkeys(("F16", "BF16", "I16", "U16"), 16)
+    | dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"), 8)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor as a header names it: ``start`` and ``end`` are bytes of the file."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """What a model was, to be found changed or the same; its directory's name and place are no part of it.
+
+    Args:
+        weights: of all tensors by name, however they are cut into files.
+        files: file name -> hash, to name what changed.
+    """
+
+    weights: str
+    files: Mapping[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the digest as JSON can hold it."""
+        return {"weights": self.weights, "files": dict(self.files)}
+
+
+def changed(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """Return the files by which two digests differ; weights that are cut into other files are the same."""
+    before, now = dict(recorded["files"]), dict(found["files"])
+    differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if recorded["weights"] == found["weights"]:
+        differing = [name for name in differing if not name.endswith(".safetensors")]
+    return differing
+
+
+def digest(directory: Path) -> Digest:
+    """Return the digest of a checkpoint or an adapter; of an adapter its base has one of its own.
+
+    Raises:
+        ModelError: weights are missing or torn.
+    """
+    files = weight_files(directory)
+    known = {path.name: header(path) for path in files}
+    total = sum(one.end - one.start for tensors in known.values() for one in tensors.values())
+    count = sum(map(len, known.values()))
+    places = None if total <= _WHOLE else max(1, min(_PLACES, _BLOCKS // max(1, count)))
+    hashes: dict[str, str] = {}
+    every: dict[str, str] = {}
+    for path in files:
+        with path.open("rb") as file:
+            own = {name: _tensor(file, one, places) for name, one in known[path.name].items()}
+        every |= own
+        hashes[path.name] = _of_json(sorted(own.items()))
+    for name in (CONFIG, ADAPTER):
+        if (directory / name).is_file():
+            hashes[name] = _of_json(_decisive(read_json(directory / name)))
+    for name in _BESIDE:
+        if (directory / name).is_file():
+            hashes[name] = hashlib.sha256((directory / name).read_bytes()).hexdigest()
+    return Digest(_of_json(sorted(every.items())), dict(sorted(hashes.items())))
+
+
+def tensor_digest(directory: Path, name: str) -> str:
+    """Return the hash of one tensor, all of it.
+
+    Raises:
+        ModelError: no file holds it.
+    """
+    for path in weight_files(directory):
+        if (one := header(path).get(name)) is not None:
+            with path.open("rb") as file:
+                return _tensor(file, one, None)
+    raise ModelError(f"The directory {str(directory)!r} holds no tensor {name}.")
+
+
+def weight_files(directory: Path) -> list[Path]:
+    """Return the safetensors that are loaded from a directory, in the order of their names.
+
+    Raises:
+        ModelError: there are none, or the index names files that are missing.
+    """
+    if (directory / ADAPTER).is_file():
+        names = [ADAPTER_WEIGHTS]
+    elif (directory / SINGLE).is_file():  # transformers looks for it first
+        names = [SINGLE]
+    elif (directory / INDEX).is_file():
+        names = sorted({str(name) for name in _weight_map(directory).values()})
+    else:
+        raise ModelError(f"The directory {str(directory)!r} holds no weights: no {SINGLE} and no {INDEX}.")
+    missing = [name for name in names if not (directory / name).is_file()]
+    if missing:
+        raise ModelError(
+            f"Weights are missing in {str(directory)!r}: {listed(missing)} of {len(names)} files. Get the whole "
+            "checkpoint again; a download may have been cut short."
+        )
+    return [directory / name for name in names]
+
+
+def tensors(directory: Path) -> dict[str, Tensor]:
+    """Return all tensors of a checkpoint or an adapter by name, from the headers alone.
+
+    Raises:
+        ModelError: weights are missing or torn, or the index names tensors that no file holds.
+    """
+    files = weight_files(directory)
+    found: dict[str, Tensor] = {}
+    for path in files:
+        found |= header(path)
+    if files[0].name not in (SINGLE, ADAPTER_WEIGHTS) and (lost := sorted(set(_weight_map(directory)) - set(found))):
+        raise ModelError(f"{directory / INDEX} names tensors that no file holds: {listed(lost)}.")
+    return found
+
+
+def header(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a safetensors file, found to lie inside it.
+
+    Raises:
+        ModelError: the file is shorter or longer than its header says, or no safetensors.
+    """
+    size = path.stat().st_size
+    try:
+        with path.open("rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > min(size, _LONGEST_HEADER):
+                raise ValueError("its header is longer than the file")
+            content = json.loads(file.read(length))
+        content.pop("__metadata__", None)
+        begin = 8 + length
+        found = {name: _described(one, begin) for name, one in content.items()}
+    except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelError(f"{path} is no safetensors file, or it is torn: {error}.") from error
+    end = max((one.end for one in found.values()), default=begin)
+    if end != size:
+        what = "cut short" if size < end else "longer than its header says"
+        raise ModelError(f"{path} is {what}: {size:,} bytes, and its tensors need {end:,}. Get the file again.")
+    return found
+
+
+def dtype(directory: Path) -> str:
+    """Return the type that most of a checkpoint's numbers are stored in, such as "BF16"."""
+    sizes: dict[str, int] = {}
+    for one in tensors(directory).values():
+        sizes[one.dtype] = sizes.get(one.dtype, 0) + one.end - one.start
+    return max(sorted(sizes), key=sizes.__getitem__, default="F32")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return a model's file of settings.
+
+    Raises:
+        ModelError: it cannot be read, or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelError(f"{path} cannot be read: {error}.") from error
+    if not isinstance(found, dict):
+        raise ModelError(f"{path} holds no settings: a JSON object is expected.")
+    return found
+
+
+def listed(names: list[str], most: int = 6) -> str:
+    """Return names in a row, some of them where they are many."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _weight_map(directory: Path) -> dict[str, str]:
+    found = read_json(directory / INDEX).get("weight_map")
+    if not isinstance(found, dict) or not found or any(Path(str(name)).name != name for name in found.values()):
+        raise ModelError(f"{directory / INDEX} names no files of weights (weight_map).")
+    return found
+
+
+def _described(one: Mapping[str, Any], begin: int) -> Tensor:
+    start, end = one["data_offsets"]
+    shape = tuple(int(size) for size in one["shape"])
+    if not 0 <= start <= end:
+        raise ValueError("a tensor ends before it begins")
+    numbers = 1
+    for size in shape:
+        numbers *= size
+    bits = _BITS.get(one["dtype"])
+    if bits is not None and numbers * bits != 8 * (end - start):
+        raise ValueError(f"a tensor of shape {list(shape)} has {end - start} bytes")
+    return Tensor(str(one["dtype"]), shape, begin + start, begin + end)
+
+
+def _tensor(file: BinaryIO, one: Tensor, places: int | None) -> str:
+    """Return the hash of a tensor: its type, shape and bytes, all of them or blocks at evenly spaced places."""
+    found = hashlib.sha256(f"{one.dtype}{list(one.shape)}".encode())
+    for start, length in _blocks(one.end - one.start, places):
+        file.seek(one.start + start)
+        found.update(file.read(length))
+    return found.hexdigest()
+
+
+def _blocks(size: int, places: int | None) -> Iterator[tuple[int, int]]:
+    if places is None or size <= places * _BLOCK:
+        for start in range(0, size, 2**22):
+            yield start, min(2**22, size - start)
+        return
+    for place in range(places):
+        # The middle of each of so many parts: an end may be padding.
+        yield (2 * place + 1) * size // (2 * places) - _BLOCK // 2, _BLOCK
+
+
+def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without what says nothing of the model, an adapter's without where its base lies."""
+    dropped = _INCIDENTAL | {"base_model_name_or_path", "revision", "inference_mode"}
+    return {key: value for key, value in settings.items() if key not in dropped}
+
+
+def _of_json(value: object) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,234 @@
+"""Which kinds of models are read, found out from a few small files; every other kind is refused in one sentence."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rationem.engines.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, INDEX, SINGLE, listed, read_json
+from rationem.errors import ModelError
+
+_CAUSAL = re.compile(r"(ForCausalLM|LMHead\w*|WithLM\w*|Model)$")
+_OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "*.npz")
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+_WANTED = "a directory with config.json, *.safetensors and a tokenizer"
+
+
+def find_path(name: str) -> Path | None:
+    """Return the directory that a name stands for; None where it must be a name on the hub.
+
+    Raises:
+        ModelError: it is written as a path, and nothing is there, or a file.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    if path.suffix.lower() == ".gguf":
+        raise ModelError(_gguf(name) if path.is_file() else f"There is no file {name!r}. {_gguf(name)}")
+    if path.is_file():
+        raise ModelError(f"The model {name!r} is a file. Name the directory that it lies in: {_WANTED}.")
+    if name.startswith(("/", "./", "../", "~")) or name in (".", "..") or (name.count("/") != 1 and "/" in name):
+        raise ModelError(f"There is no directory {name!r}. Name {_WANTED}, or a hub id: OWNER/NAME.")
+    return None
+
+
+def here(name: str) -> Path | None:
+    """Return the directory of a model that is on this machine, its weights too; nothing is fetched.
+
+    Raises:
+        ModelError: see :func:`find_path`.
+    """
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    if (path := find_path(name)) is not None:
+        return path
+    try:
+        found = [try_to_load_from_cache(name, file) for file in (SINGLE, INDEX, ADAPTER_WEIGHTS)]
+    except HFValidationError as error:
+        raise ModelError(f"There is no model {name!r}: no directory, and no name on the hub ({error}).") from error
+    return next((Path(one).parent for one in found if isinstance(one, str)), None)
+
+
+def check(directory: Path) -> None:
+    """Refuse what is no causal language model with whole weights; nothing but small files is read.
+
+    Raises:
+        ModelError: says what was found, and what to do.
+    """
+    where = repr(str(directory))
+    if not (directory / CONFIG).is_file():
+        raise ModelError(_without_config(directory))
+    check_settings(where, read_json(directory / CONFIG))
+    if not (directory / SINGLE).is_file() and not (directory / INDEX).is_file():
+        found = sorted({path.name for pattern in _OTHER_WEIGHTS for path in directory.glob(pattern)})
+        if found:
+            raise ModelError(
+                f"The directory {where} holds weights as {listed(found, 3)}, and only safetensors are read: other "
+                "formats can run code. Convert them where you trust them: load the model with transformers, and "
+                "save_pretrained."
+            )
+
+
+def check_tokenizer(directory: Path) -> None:
+    """Refuse a directory without a tokenizer: transformers would make one that knows no word.
+
+    Raises:
+        ModelError: says which files were looked for.
+    """
+    if not has_tokenizer(directory):
+        raise ModelError(
+            f"The directory {str(directory)!r} holds no tokenizer (looked for {', '.join(_TOKENIZERS)}). Copy the "
+            "tokenizer's files of the model it was made from into it."
+        )
+
+
+def has_tokenizer(directory: Path) -> bool:
+    """Say whether a directory holds a tokenizer's vocabulary."""
+    return any((directory / name).is_file() for name in _TOKENIZERS)
+
+
+def check_settings(where: str, settings: Mapping[str, Any]) -> None:
+    """Refuse a ``config.json`` that is not a causal language model's.
+
+    Args:
+        where: whose it is, as it is told.
+        settings: its content.
+
+    Raises:
+        ModelError: says what it is instead.
+    """
+    told, kind = _told_of(settings), str(settings.get("model_type", ""))
+    if method := _quantised(settings):
+        raise ModelError(
+            f"The model {where} holds quantised weights ({method}), which cannot be trained or judged here. Name the "
+            "model that it was made from, with its weights in bf16, fp16 or fp32; a LoRA adapter (--lora-rank 16) "
+            "saves the memory of training."
+        )
+    if settings.get("is_encoder_decoder"):
+        raise ModelError(f"The model {where} is an encoder-decoder ({told}); a causal language model is needed.")
+    if towers := [name for name in ("vision_config", "audio_config") if settings.get(name)]:
+        raise ModelError(
+            f"The model {where} is not of text alone ({told}, with {' and '.join(towers)}). Name a model of the same "
+            "family for text, or save its language model by itself."
+        )
+    _check_known(where, settings, kind, told)
+
+
+def _check_known(where: str, settings: Mapping[str, Any], kind: str, told: str) -> None:
+    from transformers import CONFIG_MAPPING, __version__
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CAUSAL
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES as MASKED
+
+    if kind not in CONFIG_MAPPING:
+        if settings.get("auto_map"):
+            raise ModelError(
+                f"The model {where} is a program of its own ({told}, auto_map), and no code that comes with a model is "
+                f"run. Name one of an architecture that transformers {__version__} has itself."
+            )
+        named = f"model_type {kind!r}, which transformers {__version__} does not know" if kind else "no model_type"
+        raise ModelError(f"The config.json of {where} has {named}. Name {_WANTED}.")
+    causal = CAUSAL.get(kind)
+    names = [str(name) for name in settings.get("architectures") or ()]
+    encodes = kind in MASKED and not settings.get("is_decoder")
+    fits = not names or any(name == causal or _CAUSAL.search(name) for name in names)
+    if causal is None or encodes or not fits:
+        raise ModelError(
+            f"The model {where} is no causal language model ({told}): it does not write text, as a classifier, a "
+            "reward model or an encoder does not. Name one whose config.json says ...ForCausalLM."
+        )
+
+
+def _told_of(settings: Mapping[str, Any]) -> str:
+    names = settings.get("architectures") or ()
+    return ", ".join(map(str, names)) or str(settings.get("model_type", "no model_type"))
+
+
+def _quantised(settings: Mapping[str, Any]) -> str | None:
+    """Return the method by which weights are quantised; also where an older tool wrote it in its own place."""
+    for key in ("quantization_config", "compression_config"):
+        if (found := settings.get(key)) is not None:
+            method = found.get("quant_method") if isinstance(found, Mapping) else None
+            return str(method or key)
+    return None
+
+
+def _without_config(directory: Path) -> str:
+    if any(directory.glob("*.gguf")):
+        return _gguf(str(directory))
+    found = sorted(path.name for path in directory.iterdir())
+    has = f"it holds {listed(found, 4)}" if found else "it is empty"
+    hint = ""
+    inner = sorted(path.parent.name for path in directory.glob(f"*/{CONFIG}"))
+    if inner:
+        hint = f" Did you mean {str(directory / inner[0])!r}?"
+    return f"The directory {str(directory)!r} holds no model: there is no {CONFIG} ({has}). Name {_WANTED}.{hint}"
+
+
+def _gguf(name: str) -> str:
+    return (
+        f"{name!r} is of llama.cpp's format (gguf), whose weights are quantised as a rule and cannot be trained. Name "
+        f"the model that it was made from: {_WANTED}, or its hub id."
+    )
+
+
+@contextmanager
+def patient() -> Iterator[None]:
+    """Keep the hub's client from telling every attempt at a server that does not answer; the last error says it all."""
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
+def on_hub(name: str, file: str) -> Path | None:
+    """Return a file of a hub id, fetched where it is not here; None where the repository has no such file.
+
+    Raises:
+        OSError: there is no such repository, or it cannot be reached.
+    """
+    from transformers.utils import cached_file
+
+    with patient():
+        found = cached_file(name, file, _raise_exceptions_for_missing_entries=False)
+    return Path(found) if found else None
+
+
+def fetch(name: str) -> Path:
+    """Return the directory of a hub id's files, config and weights fetched where they are not here.
+
+    Raises:
+        OSError: see :func:`on_hub`.
+        ModelError: there are no safetensors, or another kind of model.
+    """
+    config = on_hub(name, CONFIG)
+    if config is None:
+        raise ModelError(f"The hub's {name!r} holds no {CONFIG}, so it is no model for transformers. Name another.")
+    check_settings(repr(name), read_json(config))
+    directory = config.parent
+    if on_hub(name, SINGLE) is None:
+        if (index := on_hub(name, INDEX)) is None:
+            raise ModelError(f"The hub's {name!r} holds no safetensors, and nothing else is read. Name another.")
+        for file in sorted({str(file) for file in read_json(index).get("weight_map", {}).values()}):
+            on_hub(name, file)
+    return directory
+
+
+def adapter_on_hub(name: str) -> Path | None:
+    """Return the directory of a hub id that is an adapter, its files fetched; None where it is none, or not there."""
+    try:
+        found = on_hub(name, ADAPTER)
+        if found is None:
+            return None
+        for file in ("adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+            on_hub(name, file)
+    except OSError:
+        return None
+    return found.parent
