@@ -62,7 +62,7 @@ def test_the_card_of_a_run_has_a_marginal_for_each_of_its_criteria():
         for n, level in enumerate(levels)
     )
     config = FitConfig(data=("x",), max_prompt_tokens=9, max_new_tokens=9)
-    got = judge_card(config, task, Splits(train, (), ()), None, ()).marginals
+    got = judge_card(config, task, Splits(train, (), ()), None, (), {}).marginals
     assert got["tone"] == pytest.approx([0.5 / 3.5, 0.5 / 3.5, 2.5 / 3.5])
     assert got["facts"] == pytest.approx([2.5 / 4.5, 1.5 / 4.5, 0.5 / 4.5])
     assert got["new"] == metrics.marginal(train, task.scale)  # no item of it was trained on: that of all

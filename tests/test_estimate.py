@@ -149,12 +149,12 @@ def test_a_dry_run_needs_no_model_and_says_what_it_assumes(tmp_path, capsys):
     assert code == 0
     assert "GPU hours and disk are not known" in out
     (tmp_path / "empty").mkdir()
-    code, out, _ = dry(tmp_path, capsys, "--model", tmp_path / "empty")
-    assert code == 0
-    assert "GPU hours and disk are not known: Cannot read the directory" in out
-    code, out, _ = dry(tmp_path, capsys, "--model", "not a name\x1b[2J")
-    assert code == 0
-    assert "\x1b" not in out.split("Cost, at most")[1]
+    code, out, error = dry(tmp_path, capsys, "--model", tmp_path / "empty")
+    assert code == 2
+    assert "holds no model: there is no config.json (it is empty)" in error
+    code, out, error = dry(tmp_path, capsys, "--model", "not a name\x1b[2J")
+    assert code == 2
+    assert "\x1b" not in out.partition("Cost, at most")[2] + error
 
 
 def test_what_the_hubs_cache_holds_is_counted_without_asking_the_hub(tmp_path, capsys, monkeypatch):

@@ -119,8 +119,9 @@ def linear_layers(directory: Path) -> list[str]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
+    settings = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(directory), trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     head = model.get_output_embeddings()
     found = [name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear) and one is not head]
     return sorted({name.rsplit(".", 1)[-1] for name in found})

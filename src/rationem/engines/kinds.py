@@ -50,7 +50,7 @@ def here(name: str) -> Path | None:
     try:
         found = [try_to_load_from_cache(name, file) for file in (SINGLE, INDEX, ADAPTER_WEIGHTS)]
     except HFValidationError as error:
-        raise ModelError(f"There is no model {name!r}: no directory, and no name on the hub ({error}).") from error
+        raise ModelError(f"There is no model {name!r}: no directory, and no name that the hub could have.") from error
     return next((Path(one).parent for one in found if isinstance(one, str)), None)
 
 
