@@ -1,4 +1,4 @@
-"""Which sampling scheme comes closest to exact EM? The study behind docs/schemes-study.md, from one command.
+"""Which sampling scheme comes close to enumerated EM? The study behind docs/schemes-study.md, from one command.
 
     python studies/schemes.py [--output runs/study] [--cells 6] [--workers 2] [--page docs/schemes-study.md]
 
@@ -45,7 +45,7 @@ ARMS = {
     "RS(2), pool": ("rs:2", "pool"),
     "STaR, frozen base, pool": ("forward+rationalize@base", "pool"),
     "two tries, then frozen base, pool": ("forward*2+rationalize@base", "pool"),
-    "exact EM": ("exact", "first"),
+    "enumerated EM": ("exact", "first"),
 }
 
 

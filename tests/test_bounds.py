@@ -34,6 +34,9 @@ def test_bounds_hold_the_truth_and_meet_it_where_all_is_enumerated(tmp_path, thr
         told = bounds_record(db, k)
         assert told["items"] == 6
         assert told["upper"] == pytest.approx(np.mean([math.log(high) for _, high in found.values()]))
+        # Of an item's posterior 1 - lower / p(y* | x) was not found, which is no more than 1 - lower / upper.
+        unfound = np.mean([1 - found[x.id][0] / truth(theta, x) for x in items])
+        assert unfound - 1e-12 <= told["missing"] <= (1e-6 if threshold < 1e-3 else 1)
     assert bounds_record(db, 99) is None
 
 

@@ -52,9 +52,24 @@ def test_the_difference_is_taken_item_by_item(done):
     _, _, _, results = done
     one, other = (arm["chosen"]["reward"] for arm in results["arms"])
     assert other["difference"]["value"] == pytest.approx(other["value"] - one["value"], abs=1e-12)
-    evidence = results["arms"][1]["chosen"]["evidence"]["difference"]
-    assert evidence["low"] <= evidence["value"] <= evidence["high"]
-    assert 0 < evidence["p"] <= evidence["p_holm"] <= 1
+    reward = other["difference"]
+    if reward["low"] is not None:  # both arms may score the same
+        assert reward["low"] <= reward["value"] <= reward["high"]
+        assert 0 < reward["p"] <= reward["p_holm"] <= 1
+
+
+def test_the_score_on_validation_stands_apart_and_untested(done):
+    """It stood under "Test set, chosen weights", a maximum over iterations with an interval and a p-value."""
+    output, _, _, results = done
+    for arm in results["arms"]:
+        assert arm["chosen"]["validation_score"].keys() == {"value", "low", "high"}
+        assert arm["chosen"]["validation_score"]["low"] is None
+        assert "p" not in arm["last"]["validation_score"].get("difference", {})
+    shown = {one.title: one for one in tables(results)}
+    assert not any("evidence" in " ".join(one.head) for title, one in shown.items() if "est set" in title)
+    assert "not on test" in shown["Score (validation)"].note
+    assert [row[0] for row in shown["Score (validation)"].rows] == ["base model", "RS(2)", "STaR"]
+    assert "## Score (validation)" in (output / "report.md").read_text()
 
 
 def test_what_counts_stands_in_front(done):

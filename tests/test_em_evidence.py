@@ -1,4 +1,4 @@
-"""The loop's evidence: exact EM on the toy, which iteration is chosen, patience, the leak filter, difficulty."""
+"""The loop's evidence: enumerated EM on the toy, which iteration is chosen, patience, the leak filter, difficulty."""
 
 from collections import Counter
 

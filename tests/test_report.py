@@ -243,7 +243,7 @@ def test_without_a_test_set_validation_has_all_numbers(tmp_path):
     page = (tmp_path / "run" / "report.md").read_text()
     assert "## All numbers on validation" in page
     assert "In brackets" not in page
-    assert "Iteration **1** of 2 is the best by validation log-likelihood." in page
+    assert "Iteration **1** of 2 has the best log-likelihood (validation)." in page
 
 
 @pytest.mark.slow

@@ -87,7 +87,7 @@ def test_the_records_are_computed_again_and_equal_what_the_run_chose_by(ran):
         recorded = made.ledger.record(k, "evidence")
         assert {**entry["evidence"], "hints": entry["hints"]} == recorded
         assert math.isfinite(entry["evidence"]["score"])
-    assert (summary["best_iteration"], summary["chosen_by"]) == (fitted.best, "validation evidence")
+    assert (summary["best_iteration"], summary["chosen_by"]) == (fitted.best, "score (validation)")
 
 
 def test_numbers_in_the_records_are_not_read(ran, tmp_path):
@@ -105,7 +105,7 @@ def test_the_best_iteration_is_the_one_that_the_run_chose(choose_by, tmp_path):
     blocks = [entry["evidence" if choose_by == "evidence" else "validation"] for entry in summary["iterations"]]
     scores = [block["score" if choose_by == "evidence" else "log_likelihood"] for block in blocks]
     assert summary["best_iteration"] == fitted.best == scores.index(max(scores))
-    assert summary["chosen_by"] == {"evidence": "validation evidence"}.get(choose_by, "validation log-likelihood")
+    assert summary["chosen_by"] == {"evidence": "score (validation)"}.get(choose_by, "log-likelihood (validation)")
     made.ledger.close()
 
 
@@ -118,7 +118,7 @@ def test_evidence_and_predictive_likelihood_can_choose_differently_and_the_setti
     with closing(sqlite3.connect(copy / "ledger.sqlite")) as db, db:
         db.execute("UPDATE manifest SET value=json_set(value, '$.choose_by', 'log_likelihood') WHERE key='config'")
     summary = report.summarize(copy)
-    assert (summary["best_iteration"], summary["chosen_by"]) == (0, "validation log-likelihood")
+    assert (summary["best_iteration"], summary["chosen_by"]) == (0, "log-likelihood (validation)")
 
 
 def test_accuracy_at_matched_length_by_hand(ran):
@@ -266,7 +266,7 @@ def test_the_page_says_the_numbers_of_the_summary(ran):
     for row in entries(summary)[fitted.best]["test"]["by_draws"]:
         name = f"iteration {fitted.best} (best)"
         assert f"| {name} | {row['draws']} | {number(row['majority_vote'])} |" in parts["More rationales at test time"]
-    assert "is the best by validation evidence." in page
+    assert "has the best score (validation)." in page
     assert "true of the texts" not in page  # nothing can be known of the toy's
 
 

@@ -23,7 +23,7 @@ _MODULES = {
     "engine": "install vLLM in an environment of its own, or see which one is used",
     "judge": "rate new items with a trained judge",
     "show": "look at a run in the terminal, or at one example's whole life",
-    "compare": "train several sampling schemes all else equal, and say how they differ",
+    "compare": "train several sampling schemes at equal data, seeds and steps; say how they differ",
     "refit": "filter, weigh and train again on what a run drew, without drawing again",
     "export": "hand a run's kept set to other trainers: TRL, chat messages, parquet",
     "push": "upload a run's judge to the Hugging Face hub, with a model card written from the run",

@@ -1,4 +1,4 @@
-"""The main job on the embedded default: the sampling schemes and a control, all else equal, in minutes."""
+"""The main job on the embedded default: the sampling schemes and a control, at equal data and steps, in minutes."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
             f"{results['examples']['train']} questions with their ratings, no rationale; {iterations} iterations of "
             f"{design.config.steps} steps for every scheme; {results['examples']['test']} test questions, scored at "
             "the end. In brackets 95 % intervals over questions: they are of this one run, and another seed is another "
-            "run. Log-likelihood and evidence are in nats, nearer 0 is better; evidence, on validation, chooses the "
-            "iteration.",
+            "run. Log-likelihood is in nats, nearer 0 is better. The score on validation chooses the iteration; all "
+            "other numbers are of the test set.",
             headline(results),
             table(chosen.head, chosen.rows),
             table(cost.head, cost.rows),

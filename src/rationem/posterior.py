@@ -1,8 +1,9 @@
-"""Draws from the posterior pi(z | x, y*) itself, by enumerating the rationales: exact EM, for models that are small.
+"""Draws from the posterior pi(z | x, y*), by enumerating the rationales: enumerated EM, for models that are small.
 
     z ~ pi(z | x, y*) = pi(z | x) pi(y* | x, z) / p(y* | x),    over the rationales found
 
-What was not explored is missing from the draws; how much that can be at most is the enumeration's to say.
+What was not explored is missing from the draws, so this is EM up to what is missing: of an example's posterior at most
+1 - lower / upper (:func:`rationem.evidence.posterior_leaves`), which reports print.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ STaR                  ``(FORWARD, RATIONALIZE)``      the answer is shown only a
 PPS                   ``(RATIONALIZE,)``              the answer is always in the sampling prompt
 direct (control)      ``(ANSWER,)``                   no rationale: the M-step sees the answer alone
 unfiltered (control)  ``(FORWARD,)``                  whatever names a level is kept, right or wrong
-exact                 ``(POSTERIOR,)``                the posterior itself, by enumeration: exact EM, tiny models only
+exact                 ``(POSTERIOR,)``                the posterior, by enumeration: enumerated EM, tiny models only
 ====================  ==============================  ========================================================
 
 What is kept of the draws is the selector's (``selectors.py``). Whatever the proposal, the M-step scores the *forward*

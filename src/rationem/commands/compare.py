@@ -1,4 +1,4 @@
-"""rationem compare: several schemes, all else equal; docs/compare.md."""
+"""rationem compare: several schemes at equal data, seeds and steps; docs/compare.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schemes compared all else equal: the paper's experiment on any task and model, by one command.
+"""Schemes compared at equal data, seeds and steps: the paper's experiment on any task and model, by one command.
 
 ``design``   what is compared: arms, seeds, the reference, and what is held equal; named before anything runs
 ``running``  a run directory per arm and seed, what they have in common computed once; ``workers``  several at once

@@ -26,7 +26,7 @@ _NAME = re.compile(r"(?![_=+\-@\[])[^{}<>|\x00-\x1f\x7f-\x9f]{1,60}")
 _ROWS = {"base model", "majority label"}
 #: Settings that runs of one comparison do not share, and those that say only where and how fast.
 _OWN = {"data", "test", *FILES, *WHERE, "scheme", "selector", "seed", "iterations", "token_budget", "teacher_model"}
-_TITLES = {"star": "STaR", "pps": "PPS", "exact": "exact EM", "direct": "answer alone"}
+_TITLES = {"star": "STaR", "pps": "PPS", "exact": "enumerated EM", "direct": "answer alone"}
 
 Equal = Literal["iterations", "tokens"]
 

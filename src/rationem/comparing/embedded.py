@@ -6,7 +6,7 @@ from rationem.config import FitConfig
 
 #: The paper's schemes, and the best of our own (docs/schemes-study.md).
 PAPER = "rs:4,star,pps,frozen PPS resampled=rationalize@base*2/resample"
-#: The embedded study adds exact EM.
+#: The embedded study adds enumerated EM.
 STUDY = f"{PAPER},exact"
 #: Embedded data -> the arms of its comparison. On sums a rejection sampler has as many tries as STaR.
 STUDIES = {"world": STUDY, "addition": "rs:2,star,pps", "summaries": "rs:4,star,pps"}

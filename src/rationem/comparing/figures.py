@@ -16,7 +16,7 @@ _CURVES = {
     "reward": "mean reward on validation",
     "draw_reward": "reward of one draw on validation",
     "log_likelihood": "validation log-likelihood, nats",
-    "evidence": "validation evidence, nats",
+    "evidence": "score (validation), nats",
 }
 _Results = Mapping[str, Any]
 #: x and the middle, lowest and highest y.

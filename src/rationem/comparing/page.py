@@ -10,7 +10,7 @@ from typing import Any
 from rationem.comparing.design import read_design
 from rationem.comparing.figures import figures
 from rationem.comparing.kinds import leading
-from rationem.comparing.results import summarize
+from rationem.comparing.results import VALIDATION, summarize
 from rationem.comparing.tables import SCORES, Table, latex, long_csv, tables
 from rationem.ledger import write_text
 from rationem.report.page import Figure, Section, write_page
@@ -60,11 +60,16 @@ def title(results: Mapping[str, Any]) -> str:
 
 def headline(results: Mapping[str, Any]) -> str:
     """Return in one or two sentences what was found about accuracy (or mean reward), or evidence without a test set."""
-    key = leading(results) if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else "evidence"
+    key = leading(results) if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else VALIDATION
     arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
     if not arms:
         return "Nothing was measured: there is no validation and no test set."
     best = max(arms, key=lambda arm: arm["chosen"][key]["value"])
+    if key == VALIDATION:
+        return (
+            f"There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
+            f"{number(best['chosen'][key]['value'])}: the highest of several by the draws that chose, so too high."
+        )
     reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
     found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}"
     base = results["base"].get(key)

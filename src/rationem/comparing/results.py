@@ -28,7 +28,9 @@ WEIGHTS = ("chosen", "last")
 #: What a run has spent, which has no items: its intervals are over seeds alone.
 SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
 #: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
-TESTED = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
+TESTED = ("accuracy", "reward", "mae", "log_likelihood")
+#: The one number on validation: the score that can choose the iteration.
+VALIDATION = "validation_score"
 
 _SHARES = (
     *("accuracy", "reward", "draw_reward", "within_one", "macro_f1", "ece", "rps", "accepted", "kept", "faithful"),
@@ -36,7 +38,7 @@ _SHARES = (
 )
 _AGREEMENTS = ("pearson", "spearman", "kendall", "kappa", "quadratic_kappa")
 _SIZES = ("mae", "rmse", "expected_mae", "brier", "length", *SPENT)
-_LOGS = ("log_likelihood", "evidence")
+_LOGS = ("log_likelihood", VALIDATION)
 #: What a number can be: an interval that few seeds make wide ends there.
 _RANGES: dict[str, tuple[float, float]] = {
     **dict.fromkeys(_SHARES, (0.0, 1.0)),
@@ -104,7 +106,9 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
     def told(name: str, weights: str) -> dict[str, Any]:
         against: _Numbers = found[design.reference][weights] if name != design.reference else {}
         return {
-            number: _told(number, one, against.get(number), p_values.get((weights, number), {}).get(name))
+            number: _highest(one)
+            if (weights, number) == ("chosen", VALIDATION)
+            else _told(number, one, against.get(number), p_values.get((weights, number), {}).get(name))
             for number, one in found[name][weights].items()
         }
 
@@ -169,7 +173,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
         found["length"] = _mean([one.length for one in at], groups["test"])
         found["faithful"] = _mean([one.faithful for one in at], groups["test"])
         found |= _of_pairs([one.predictions for one in at], run, groups["test"])
-    found["evidence"] = _mean([one.evidence for one in at], groups["validation"])
+    found[VALIDATION] = _mean([one.evidence for one in at], groups["validation"])
     if arm is not None:
         generates = arm.generates
         found["accepted"] = _mean([one.accepted if generates else {} for one in several], groups["train"])
@@ -226,6 +230,11 @@ def _told(
         if p is not None:
             told["difference"] |= {"p": p[0], "p_holm": p[1]}
     return told
+
+
+def _highest(one: Resampled | None) -> dict[str, Any] | None:
+    """Return a score of the iteration that it chose: the largest of several, so too high, and no interval holds it."""
+    return None if one is None else {"value": one.value, "low": None, "high": None}
 
 
 def _with_interval(one: Resampled, lowest: float, highest: float) -> dict[str, Any]:
@@ -301,6 +310,7 @@ def _exact(several: _Several, at: Callable[[Reading], At]) -> dict[str, Any] | N
         "lower": sum(lower) / len(lower) if len(lower) == len(found) else None,
         "without_lower": sum(one["without_lower"] for one in found),
         "upper": sum(one["upper"] for one in found) / len(found),
+        "missing": sum(one["missing"] for one in found) / len(found),
     }
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rationem.comparing.kinds import called, is_graded, leading
+from rationem.comparing.results import VALIDATION
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): how well, what was drawn, and what it took.
@@ -24,7 +25,6 @@ SCORES = {
     "quadratic_kappa": ("quadratic kappa", 3),
     "log_likelihood": ("log-likelihood", 3),
     "ece": ("ECE", 3),
-    "evidence": ("evidence", 3),
     "faithful": ("faithful", 3),
 }
 COSTS = {
@@ -47,7 +47,7 @@ HINTS = {
     "faithful_forward": "faithful, not shown it",
     "wrong_justified": "wrong hints justified",
 }
-DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood", "evidence")
+DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -83,6 +83,7 @@ def tables(results: _Results) -> list[Table]:
         Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
         Table("Test set, last weights", f"Of the last iteration. {held}", *_scores(results, "last")),
         Table(f"{against}, last weights", "", *_apart(results, "last")),
+        *_validation(results),
         *_hinted(results),
         Table(
             "What it took",
@@ -90,13 +91,18 @@ def tables(results: _Results) -> list[Table]:
             *_costs(results),
         ),
     ]
+    found = [one for one in found if len(one.head) > 1]  # without a test set nothing is scored on it
     if beside := _beside(results):
         note = "Each rating against what an item's other raters say, for judges and people alike; chosen weights."
         found.append(Table("Beside people", note, *beside))
     if exact := _exact(results):
         items = results["base"]["exact"]["items"]
-        note = f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration."
-        found.append(Table("Exact evidence", note, *exact))
+        note = (
+            f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration; and behind "
+            "the semicolon how much of an item's posterior is at most missing, on beginnings too improbable to be "
+            "followed (--enumerate-above). Enumerated EM draws from what is found, and so is EM up to what is missing."
+        )
+        found.append(Table("Evidence by enumeration", note, *exact))
     return found
 
 
@@ -169,6 +175,25 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
     return ("arm", *head), tuple(rows)
 
 
+def _validation(results: _Results) -> list[Table]:
+    """Return the score on validation; nothing where it was not measured."""
+    base = results["base"].get(VALIDATION)
+    if not base:
+        return []
+    rows = [("base model", _cell(base, 3), "", "")]
+    for arm in results["arms"]:
+        last = arm["last"].get(VALIDATION)
+        apart = _cell((last or {}).get("difference"), 3, signed=True) if arm in _others(results) else ""
+        rows.append((_named(arm), _cell(last, 3), apart, _cell(arm["chosen"].get(VALIDATION), 3)))
+    note = (
+        "Smoothed log-probability of the right answers over all draws, forward and hinted; nats per item; no "
+        "bound, and not on test. Of the chosen iteration it is the highest of all iterations by the very draws "
+        "that chose, or near it, and so too high: it has no interval and is not tested."
+    )
+    head = ("arm", "last weights", f"difference from {results['reference']}", "chosen weights, too high")
+    return [Table("Score (validation)", note, head, tuple(rows))]
+
+
 def _hinted(results: _Results) -> list[Table]:
     """Return what showing the answer does; nothing where no hinted draw was measured."""
     named = {"base model": results["base"]["hints"], **{_named(arm): arm["hints"]["last"] for arm in results["arms"]}}
@@ -211,10 +236,10 @@ def _bounds(exact: Mapping[str, Any] | None) -> str:
     """Return the bounds; where an item's lower one is 0 there is none of the mean, and the others' is told apart."""
     if exact is None:
         return "–"
-    upper, missing = number(exact["upper"], 3), exact["without_lower"]
+    upper, missing, lost = number(exact["upper"], 3), exact["without_lower"], f"; {number(exact['missing'], 2)}"
     if missing:
-        return f"-∞ .. {upper} (without {missing} items {number(exact['lower'], 3)})"
-    return f"{number(exact['lower'], 3)} .. {upper}"
+        return f"-∞ .. {upper} (without {missing} items {number(exact['lower'], 3)}){lost}"
+    return f"{number(exact['lower'], 3)} .. {upper}{lost}"
 
 
 def _others(results: _Results) -> list[Mapping[str, Any]]:

@@ -38,7 +38,7 @@ def measure_bounds(examples: Sequence[Example], engine: Engine, run: Drawing, *,
     started, able = time.perf_counter(), enumerator(engine, "--exact-items")
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     found: dict[str, tuple[float, float]] = {}
-    with progress.track(f"iteration {iteration}, exact evidence", len(fitting)) as advance:
+    with progress.track(f"iteration {iteration}, evidence by enumeration", len(fitting)) as advance:
         for start in range(0, len(fitting), _TOGETHER):
             some = fitting[start : start + _TOGETHER]
             enumerated = able.enumerate(
@@ -67,6 +67,8 @@ def bounds_record(db: sqlite3.Connection, iteration: int) -> dict[str, Any] | No
     ``lower``          mean log of the lower bounds, over the examples that have one above 0; nats
     ``without_lower``  examples of which no rationale led to y*: they are not in ``lower``
     ``upper``          mean log of the upper bounds, over all examples
+    ``missing``        mean of 1 - lower / upper: at most this share of an example's posterior is on rationales that
+                       were not followed
     """
     found = read_bounds(db, iteration)
     if not found:
@@ -77,4 +79,5 @@ def bounds_record(db: sqlite3.Connection, iteration: int) -> dict[str, Any] | No
         "lower": math.fsum(lower) / len(lower) if lower else None,
         "without_lower": len(found) - len(lower),
         "upper": math.fsum(math.log(high) for _, high in found.values()) / len(found),
+        "missing": math.fsum(1 - low / high for low, high in found.values()) / len(found),
     }

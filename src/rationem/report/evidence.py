@@ -148,7 +148,7 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
 
 
 def per_nat(iterations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a nat of validation evidence gained over the base model cost, one row per finished E-step.
+    """Return what a nat of the score on validation gained over the base model cost, one row per finished E-step.
 
     Args:
         iterations: entries of the summary.

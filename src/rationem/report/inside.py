@@ -76,25 +76,30 @@ def _evidence(summary: Mapping[str, Any]) -> list[str]:
 
 def _exact(summary: Mapping[str, Any]) -> list[str]:
     found = exact_cells(summary)
-    return ["### Exact evidence on test", exact_said(summary), table(*found)] if found else []
+    return ["### Evidence by enumeration, on test", exact_said(summary), table(*found)] if found else []
 
 
 def exact_said(summary: Mapping[str, Any]) -> str:
-    """Return what the table of exact evidence says."""
+    """Return what the table of evidence by enumeration says."""
     called = words(summary)
     return (
         "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
         f"mean log p of {called.right}, in nats, lies between these bounds with certainty. Where no rationale led to "
-        f"an item's {called.said} the mean has no lower bound; then that of the other items is given."
+        f"an item's {called.said} the mean has no lower bound; then that of the other items is given. "
+        "Missing: at most this share of an item's posterior is on beginnings that were not followed; what is drawn by "
+        "enumeration (--scheme exact) lacks it."
     )
 
 
 def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
     """Return head and rows of the certified bounds; None where nothing was enumerated."""
     found = [(entry["iteration"], entry["exact"]) for entry in summary["iterations"] if entry.get("exact")]
-    head = ["", "at least", "at most", "items", "of them without a lower bound"]
+    head = ["", "at least", "at most", "items", "of them without a lower bound", "posterior missing, at most"]
     rows = [
-        [_name(summary, k), number(one["lower"]), number(one["upper"]), str(one["items"]), str(one["without_lower"])]
+        [
+            *(_name(summary, k), number(one["lower"]), number(one["upper"]), str(one["items"])),
+            *(str(one["without_lower"]), number(one["missing"])),
+        ]
         for k, one in found
     ]
     return (head, rows) if rows else None
@@ -102,7 +107,7 @@ def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]
 
 def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     forward, hinted, called = record["forward_draws"], record["hinted_draws"], words(summary)
-    chooses = summary["chosen_by"] == "validation evidence"
+    chooses = summary["chosen_by"] == "score (validation)"
     yield (
         f"How probable the model finds {called.right}, whatever rationale it writes before it: the mean log p over "
         f"{record['items']} items, in nats; nearer 0 is better."
@@ -117,7 +122,10 @@ def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     )
     drawn = f"{forward} rationale{'s' * (forward != 1)}"
     yield f"Raw is from {drawn} per item, written as the {called.who} writes them{weighted}."
-    yield "On average these estimates are below the truth, and more draws bring them nearer."
+    yield (
+        "On average these estimates are below the truth, and more draws bring them nearer; of one iteration, that is. "
+        "The best was picked by these very draws, and its numbers are too high for that, the 95 % too."
+    )
     yield (
         f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says "
         f"{'any text, byte by byte at random,' if is_open(summary) else 'the training marginal'} to all draws of "
@@ -211,7 +219,7 @@ def _cost(summary: Mapping[str, Any]) -> list[str]:
     head += ["generated tokens per nat gained", "seconds per nat gained"]
     said = (
         "What the draws for training cost, and what that bought: a kept example is one to train on; nats gained are "
-        f"those of the evidence score over that of the {start_name(summary)}, and their price counts all iterations up "
+        f"those of the score (validation) over the {start_name(summary)}'s, and their price counts all iterations up "
         "to this one."
     )
     return ["### Cost", said, table(head, rows)]

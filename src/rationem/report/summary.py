@@ -21,7 +21,7 @@ from rationem.types import Example, Purpose
 _SCORED = ("validation", "test")
 
 #: Setting ``choose_by`` -> what the report calls it.
-_CHOSEN_BY = {"evidence": "validation evidence", "log_likelihood": "validation log-likelihood"}
+_CHOSEN_BY = {"evidence": "score (validation)", "log_likelihood": "log-likelihood (validation)"}
 
 
 def summarize(directory: Path) -> dict[str, Any]:

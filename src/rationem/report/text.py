@@ -197,7 +197,7 @@ def chosen(summary: Mapping[str, Any]) -> str:
         if summary["finished"] and patience and asked and last < asked
         else ""
     )
-    return f"{which} is the best by {summary['chosen_by']}.{ended}"
+    return f"{which} has the best {summary['chosen_by']}.{ended}"
 
 
 def tested(summary: Mapping[str, Any]) -> str:

@@ -94,7 +94,7 @@ def numbers(summary: Mapping[str, Any]) -> Part:
     tables = tuple((f"{split} set", sections.headline_cells(summary, split)) for split in splits)
     told = (sections.explained(summary, splits[0]),) if splits else ("There is no validation and no test set.",)
     exact = exact_cells(summary)
-    more = ((exact_said(summary),), (("exact evidence, test set", exact),)) if exact else ((), ())
+    more = ((exact_said(summary),), (("evidence by enumeration, test set", exact),)) if exact else ((), ())
     return Part("numbers", "Headline numbers", (*told, *more[0]), (*tables, *more[1]))
 
 
@@ -112,7 +112,7 @@ def curves(runs: Sequence[Told]) -> Part:
             _lines(runs, split, "log_likelihood"),
             _compared(runs, split, "log_likelihood"),
         ),
-        figures.curves("Evidence score, validation", "nats per item", list(_evidence(runs))),
+        figures.curves("Score, validation", "nats per item", list(_evidence(runs))),
     ]
     told = "" if any(plots) else "No iteration is scored yet."
     more = "Higher is better in all of them. The chosen iteration is the one with the best score on validation."
