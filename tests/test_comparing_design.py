@@ -31,7 +31,7 @@ def test_arms_are_named_schemes_with_selectors():
     ]
     assert [arm.selector for arm in arms] == ["first", "first", "first", "resample", "pool", "first", "first"]
     assert [arm.directory for arm in arms] == [
-        *("rs-4", "star", "pps", "rationalize-base-2-resample", "mine", "exact-em", "answer-alone"),
+        *("rs-4", "star", "pps", "rationalize-base-2-resample", "mine", "enumerated-em", "answer-alone"),
     ]
     assert [arm.control for arm in arms] == [False] * 6 + [True]
     assert [arm.generates for arm in arms] == [True] * 5 + [False] * 2

@@ -329,7 +329,7 @@ def test_a_run_shows_its_sentence_iterations_headline_trials_and_what_to_do_next
         assert doubt in out
     rows = [re.split(r"  +", row.strip()) for row in out.splitlines()]
     head = next(row for row in rows if row[0] == "iteration")
-    assert head == ["iteration", "kept", "accepted", "wrong", "unparseable", "engine_failed", "evidence", "accuracy",
+    assert head == ["iteration", "kept", "accepted", "wrong", "unparseable", "engine_failed", "score", "accuracy",
                     "log-likelihood", "tokens", "seconds"]  # fmt: skip
     chosen = [row for row in rows if row[0].endswith("(chosen)")]
     assert len(chosen) == 1

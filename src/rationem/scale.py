@@ -183,8 +183,8 @@ class Scale:
         """
         if not self.ordered:
             return None
-        own = self.levels if _are_numbers(self.levels) else self.values
-        return math.fsum(p * float(n) for p, n in zip(probabilities_L, own, strict=True))
+        own = tuple(map(float, self.levels)) if _are_numbers(self.levels) else self.values
+        return math.fsum(p * n for p, n in zip(probabilities_L, own, strict=True))
 
     def level(self, value: object) -> str | None:
         """Return the level that a cell of the user's file means, or None: ``4``, ``"4"`` and ``4.0`` are "4".

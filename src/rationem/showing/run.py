@@ -137,7 +137,7 @@ def _iterations(summary: Mapping[str, Any], console: Console) -> None:
         return
     steps = [entry["e_step"] for entry in entries if "e_step" in entry]
     outcomes = [one for one in Outcome if any(step["outcomes"].get(one) for step in steps)]
-    head = ["iteration", "kept", *outcomes, "evidence", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
+    head = ["iteration", "kept", *outcomes, "score", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
     rows = [_row(entry, outcomes, summary) for entry in entries]
     best = [place for place, entry in enumerate(entries) if entry["iteration"] == summary["best_iteration"]]
     title(console, "Iterations (scores on validation)")

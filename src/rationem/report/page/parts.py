@@ -133,7 +133,7 @@ def _series(told: Told, split: str, key: str) -> tuple[tuple[float, float | None
 def _compared(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
     """Return the line to compare with, where all runs have the same."""
     of = "training_marginal" if key == "log_likelihood" else "constant"
-    found = {(told.summary["baselines"].get(split, {}).get(of) or {}).get(key) for told in runs}
+    found: set[Any] = {(told.summary["baselines"].get(split, {}).get(of) or {}).get(key) for told in runs}
     name = "training marginal" if key == "log_likelihood" else words(runs[0].summary).constant
     return (name, found.pop()) if len(found) == 1 and None not in found else None
 
