@@ -11,7 +11,7 @@ import torch
 
 import architectures
 import checkpoints
-from rationem.engines import fitness
+from rationem.engines import agreement
 from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ModelError
 from rationem.models import Loaded
@@ -115,7 +115,7 @@ def test_a_model_that_mixes_the_rows_of_a_batch_is_refused(monkeypatch):
     mlp = type(loaded.model.model.layers[0].mlp)
     real = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda self, x: real(self, x) + 0.1 * x.mean(dim=0, keepdim=True))
-    monkeypatch.setattr(fitness, "_found", {})
+    monkeypatch.setattr(agreement, "_found", {})
     with pytest.raises(ModelError, match="beside other texts"):
         TransformersEngine(loaded, marker=MARKER)
 
@@ -129,7 +129,7 @@ def test_an_unknown_model_whose_left_padding_is_not_masked_is_read_without_paddi
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(decoder, "forward", forward)
-    monkeypatch.setattr(fitness, "_found", {})
+    monkeypatch.setattr(agreement, "_found", {})
     assert TransformersEngine(loaded, marker=MARKER)._way.name == "even"
 
 

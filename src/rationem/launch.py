@@ -242,8 +242,8 @@ def _fit(
     torch.set_num_threads(config.threads or 1)
     assert config.max_new_tokens is not None  # resolved, like the next one
     assert config.max_prompt_tokens is not None
-    training = Training.configured(config)
     choice = engine_choice(run)
+    training = replace(Training.configured(config), longest=choice.length)
     unchanged = identity.Unchanged(run.checkpoint, run.weights, models.digests)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
     with nullcontext(shared) if shared else opening(choice) as open_engine:
@@ -271,7 +271,7 @@ def _fit(
             enumerate_above=config.enumerate_above,
             init=config.init,
             shots=config.shots,
-            shots_tokens=positions - config.max_new_tokens if positions else _SHOTS_TOKENS,
+            shots_tokens=(choice.length or positions) - config.max_new_tokens if positions else _SHOTS_TOKENS,
             max_prompt_tokens=config.max_prompt_tokens,
             teacher=partial(open_teacher, teacher, run.checkpoint) if config.teacher else None,
         )
@@ -296,7 +296,6 @@ def _m_step(run: Resolved, training: Training, directory: Path) -> MStep:
 def engine_choice(run: Resolved) -> Choice:
     """Return which engine generates, and how."""
     config = run.config
-    longest = (config.max_prompt_tokens or 0) + (config.max_new_tokens or 0) + VERDICT_TOKENS
     return Choice(
         run.task.marker,
         closings(run.task),
@@ -307,11 +306,20 @@ def engine_choice(run: Resolved) -> Choice:
         config.handover,
         config.vllm_python,
         config.vllm_args,
-        # The control with solved examples may need all that the model holds.
-        length=None if config.shots else min(longest, run.positions or longest),
+        length=_length(run),
         models=2 if run.scheme.uses_base else 1,
         conversation=config.conversation,
     )
+
+
+def _length(run: Resolved) -> int | None:
+    """Return how many tokens a text may have; the control with solved examples may need all that the model holds."""
+    from rationem.engines import rope
+
+    longest = (run.config.max_prompt_tokens or 0) + (run.config.max_new_tokens or 0) + VERDICT_TOKENS
+    if run.config.shots:
+        return rope.reach(models.weights_of(run.checkpoint), longest, run.positions)
+    return min(longest, run.positions or longest)
 
 
 def understood(splits: Splits) -> list[str]:

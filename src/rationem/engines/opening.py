@@ -173,14 +173,17 @@ def teacher_model(urls: Sequence[str], named: str | None = None) -> str:
 
 def open_transformers(choice: Choice, checkpoint: str) -> Engine:
     """Open the transformers engine on a checkpoint."""
+    from rationem.engines import rope
     from rationem.engines.transformers import TransformersEngine
 
     loaded = models.load(checkpoint, device=choice.device, conversation=choice.conversation)
+    rope.read_as(loaded.model, choice.length)
     return TransformersEngine(loaded, marker=choice.marker, batch_size=choice.batch_size)
 
 
 def _endpoint(choice: Choice, checkpoint: str) -> Engine:
     """Connect to running servers, and prove that they hold the checkpoint, as far as they say."""
+    from rationem.engines import rope
     from rationem.engines.remote.client import Client
     from rationem.engines.remote.completions import CompletionsEngine
     from rationem.engines.remote.proof import prove
@@ -189,6 +192,7 @@ def _endpoint(choice: Choice, checkpoint: str) -> Engine:
     try:
         only = _only_model(client, "--url-model", choice.model)  # before any weight is loaded: is it there at all?
         loaded = models.load(checkpoint, device="cpu", conversation=choice.conversation)
+        rope.read_as(loaded.model, choice.length)
         engine = CompletionsEngine(
             client,
             Chat(loaded.tokenizer),

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 import torch
 
 from rationem.chat import Chat
+from rationem.engines.agreement import agreed_way
 from rationem.engines.cache import closed_up
 from rationem.engines.completion import Reader
-from rationem.engines.fitness import fitting_way
 from rationem.engines.forward import Forward
 from rationem.engines.inverse import InverseCdf
 from rationem.engines.memory import Fitting
@@ -63,7 +63,7 @@ class TransformersEngine:
         self._stop_ids = self._reader.stop_ids
         self._marker = marker
         self._logits_at_once = logits_at_once
-        self._way = fitting_way(Forward(self._model, pad_id(loaded.tokenizer, self._chat.end_of_turn)))
+        self._way = agreed_way(Forward(self._model, pad_id(loaded.tokenizer, self._chat.end_of_turn)))
         self.batch_size = batch_size
         self._drawing = Fitting("drawing completions", batch_size)
         self._levels = Fitting("scoring levels", batch_size)

@@ -6,7 +6,7 @@
                whose state padding would change
     again      no state: whole rows, padded on the right, at every step: whatever reads from left to right
 
-``fitness`` finds the first that a model agrees with.
+``agreement`` finds the first that a model agrees with.
 """
 
 from __future__ import annotations

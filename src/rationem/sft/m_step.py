@@ -14,6 +14,7 @@ import torch
 
 from rationem import models, progress
 from rationem.chat import Chat
+from rationem.engines import rope
 from rationem.errors import RunError
 from rationem.sft import moments, parallel
 from rationem.sft.objective import Objective
@@ -56,6 +57,7 @@ class SupervisedMStep:
                 device=parallel.local_device(self.device),
                 conversation=self.training.conversation,
             )
+            rope.read_as(loaded.model, self.training.longest)
         with _timed(seconds, "prepare"):
             chat = Chat(loaded.tokenizer)
             rows, dropped = tokenize(samples, chat, loaded.stop_ids, self.training.max_length)

@@ -41,6 +41,8 @@ class Training:
         max_grad_norm: clip the gradient of a step to this norm; 0 is off.
         optimizer: "keep" carries Adam's moments into the next iteration, "reset" starts them anew.
         max_length: samples with more tokens are dropped and named, never cut.
+        longest: the text as which models read all whose rotary embedding depends on length, in tokens; None leaves it
+            to each batch. See ``rationem.engines.rope``.
         precision: of the products; "auto" is bf16 on a GPU and fp32 on a CPU. Weights and moments are fp32.
         gradient_checkpointing: compute activations again in the backward pass.
         parallel: several processes hold all weights each ("ddp") or share them ("fsdp": FSDP2).
@@ -62,6 +64,7 @@ class Training:
     iterations: int = 1
     restarts: bool = False
     max_length: int = 2048
+    longest: int | None = None
     lora: Lora | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     gradient_checkpointing: bool = False

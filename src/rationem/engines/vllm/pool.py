@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from rationem import models, progress
 from rationem.chat import Chat, Conversation
-from rationem.engines import probe
+from rationem.engines import probe, rope
 from rationem.engines.probe import Floats, Probed
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
@@ -244,6 +244,7 @@ class Pool:
     def _weights(self, checkpoint: str) -> _Weights:
         """Read a checkpoint with transformers, in single precision on the CPU, and ask it for the probes."""
         loaded = models.load(checkpoint, device="cpu", conversation=self._reading.conversation)
+        rope.read_as(loaded.model, self._launch.max_model_len)
         _check_heads(loaded.model.config.get_text_config(), checkpoint, cpu=self._launch.cpu)
         chat = Chat(loaded.tokenizer)
         queries = probe.probes(chat)

@@ -40,18 +40,18 @@ _Rows = Sequence[tuple[Ids, Ids]]
 _Scores = Sequence[Sequence[float]]
 
 
-def fitting_way(forward: Forward) -> Way:
+def agreed_way(forward: Forward) -> Way:
     """Return the first way that agrees with the model's forward on single rows.
 
     Raises:
         ModelError: not even whole rows, padded on the right, are independent of each other; or memory ends.
     """
     # One item: where memory ends, it is said in the words of ``Fitting``.
-    (way,) = Fitting("trying the model on a few tokens", 1)([forward], lambda _: [_fitting(forward)])
+    (way,) = Fitting("trying the model on a few tokens", 1)([forward], lambda _: [_agreed(forward)])
     return way
 
 
-def _fitting(forward: Forward) -> Way:
+def _agreed(forward: Forward) -> Way:
     config, model = forward.model.config, forward.model
     setting = (config.to_json_string(), str(config._attn_implementation), str(model.dtype), model.device.type)
     with torch.inference_mode():
@@ -92,7 +92,7 @@ def _candidates(forward: Forward) -> list[Way]:
 
 
 def _rows(forward: Forward) -> list[tuple[Ids, Ids]]:
-    draw = generator(0, "fitness")
+    draw = generator(0, "agreement")
 
     def ids(count: int) -> Ids:
         return tuple(draw.integers(forward.vocabulary, size=count).tolist())
