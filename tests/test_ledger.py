@@ -79,7 +79,7 @@ def contents(directory):
 
 
 def test_a_directory_that_cannot_be_made_is_a_clear_error():
-    with pytest.raises(RunError, match="Cannot write a run"):
+    with pytest.raises(RunError, match="Cannot make"):
         Ledger(Path("/proc/no-such-place/run"))
 
 

@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from rationem.errors import RationemError
+from rationem.errors import RationemError, disk_error
 
 _DESCRIPTION = "Train a language model to reason from answers alone."
 #: Commands with a module of their own in ``commands/``, which is imported when it is asked for.
@@ -49,14 +49,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except RationemError as error:
-        print(f"rationem: {error}", file=sys.stderr)
-        return error.exit_code
+        return _told(error)
     except BrokenPipeError:  # whoever read our output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
+    except Exception as error:  # what a disk or a damaged run explains is told; anything else is a bug, and passes
+        if (told := disk_error(error) or _damage(options)) is None:
+            raise
+        return _told(told)
+
+
+def _told(error: RationemError) -> int:
+    print(f"rationem: {error}", file=sys.stderr)
+    return error.exit_code
+
+
+def _damage(options: argparse.Namespace) -> RationemError | None:
+    """Return the sentence about the damaged run among those that a command names, if there is one."""
+    from rationem.ledger.damage import damage
+
+    named = [getattr(options, name, None) for name in ("run", "output")]
+    runs = [run for one in named if one is not None for run in (one if isinstance(one, list) else [one])]
+    return next((told for run in runs if (told := damage(Path(run))) is not None), None)
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:

@@ -84,18 +84,17 @@ def run(options: argparse.Namespace) -> int:
 
 def _new(file: Path) -> int:
     from rationem.errors import ConfigError
+    from rationem.ledger import write_text
 
     wanted = {".py": _PYTHON, ".toml": _TOML}.get(file.suffix)
     if wanted is None or not file.stem.isidentifier():
         raise ConfigError(f"{file}: name the file my_task.py or my_task.toml, with letters, digits and underscores.")
     cls = "".join(part.capitalize() for part in file.stem.split("_"))
-    try:
-        with file.open("x", encoding="utf-8") as out:
-            out.write(wanted.format(file=file, cls=cls, name=file.stem))
-    except FileExistsError as error:
-        raise ConfigError(f"{file} is there already. Choose another name; nothing was written.") from error
-    except OSError as error:
-        raise ConfigError(f"Cannot write {file}: {error.strerror}.") from error
+    if file.exists():
+        raise ConfigError(f"{file} is there already. Choose another name; nothing was written.")
+    if not file.absolute().parent.is_dir():
+        raise ConfigError(f"{file}: there is no directory {file.parent}.")
+    write_text(file, wanted.format(file=file, cls=cls, name=file.stem))
     named = f"{file}:{cls}" if file.suffix == ".py" else file
     print(f"{file} is written. It works as it stands: rationem task check {named}")
     return 0

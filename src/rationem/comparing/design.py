@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from rationem.config import FitConfig, read_config
 from rationem.defaults import FILES
-from rationem.errors import ConfigError, RunError, closest
+from rationem.errors import ConfigError, RunError, closest, writing
 from rationem.launch import WHERE
 from rationem.ledger import write_text
 from rationem.schemes import DIRECT, parse_scheme
@@ -184,7 +184,8 @@ def write_design(design: Design, output: Path) -> None:
         _check_continues(design, read_design(output), output)
     elif output.is_dir() and any(path.name != f"{NAME}.partial" for path in output.iterdir()):
         raise RunError(f"{output} holds other files and no comparison. Give a new or empty directory as --output.")
-    output.mkdir(parents=True, exist_ok=True)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     content = {
         "version": VERSION,
         "arms": [asdict(arm) for arm in design.arms],

@@ -6,12 +6,16 @@ import csv
 from collections.abc import Sequence
 from pathlib import Path
 
+from rationem.errors import writing
 from rationem.types import Example
 
 
 def write_csv(path: Path, examples: Sequence[Example]) -> None:
-    """Write id, the inputs, and the rating, one row per example."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        rows = csv.writer(file)
-        rows.writerow(["id", *examples[0].fields, "rating"])
-        rows.writerows([x.id, *x.fields.values(), x.answer] for x in examples)
+    """Write id, the inputs, and the rating, one row per example; the file is whole, or not there."""
+    draft = path.with_name(f"{path.name}.partial")
+    with writing(path):
+        with draft.open("w", encoding="utf-8", newline="") as file:
+            rows = csv.writer(file)
+            rows.writerow(["id", *examples[0].fields, "rating"])
+            rows.writerows([x.id, *x.fields.values(), x.answer] for x in examples)
+        draft.replace(path)

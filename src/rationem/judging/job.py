@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rationem.errors import RunError
+from rationem.errors import RunError, writing
 from rationem.judging.differences import differences
 
 _VERSION = 1
@@ -46,7 +46,7 @@ class Job:
         Raises:
             RunError: the disk does not take them; what was noted before is kept.
         """
-        with _writing(self._output):
+        with writing(self._output):
             self._file.write(data)
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -61,7 +61,7 @@ class Job:
         Raises:
             RunError: it cannot be renamed.
         """
-        with _writing(self._output):
+        with writing(self._output):
             partial(self._output).replace(self._output)
             _sync(self._output.parent)
             forget(self._output)
@@ -137,7 +137,7 @@ def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overw
     _state(output, fingerprint, head, overwrite=overwrite)  # a refusal leaves nothing behind
     with _locked(output) as file:
         state = _state(output, fingerprint, head, overwrite=overwrite)
-        with _writing(output):
+        with writing(output):
             job = Job(output, file, fingerprint, state or _NOTHING)
         if state is None:
             job.append(head, 0, {})
@@ -187,7 +187,7 @@ def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool)
 @contextmanager
 def _locked(output: Path) -> Iterator[IO[bytes]]:
     path = partial(output)
-    with _writing(output):
+    with writing(output):
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     with os.fdopen(handle, "r+b") as file:
         busy = RunError(f"Another process is writing {output}. Wait for it, or stop it; nothing is lost.")
@@ -203,17 +203,6 @@ def _locked(output: Path) -> Iterator[IO[bytes]]:
 
 def _same(handle: int, path: Path) -> bool:
     return os.path.samestat(os.fstat(handle), path.stat())
-
-
-@contextmanager
-def _writing(output: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise RunError(
-            f"Cannot write {error.filename or partial(output)}: {error.strerror}. What is noted is kept: the same "
-            "command goes on from there."
-        ) from error
 
 
 def _fresh(output: Path) -> Path:

@@ -22,7 +22,8 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from rationem.errors import RunError
+from rationem.errors import RunError, disk_error, writing
+from rationem.ledger.damage import seal, unseal
 from rationem.ledger.reading import (
     LikelihoodKey,
     read_accepted_before,
@@ -55,13 +56,16 @@ class Ledger:
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.checkpoints = directory / "checkpoints"
+        self._file = directory / "ledger.sqlite"
+        with writing(directory):
+            try:
+                self.checkpoints.mkdir(parents=True, exist_ok=True)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise RunError(f"Cannot make {directory}: {error.strerror}. Give another --output.") from error
+            self._lock = _exclusive(directory)
         try:
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RunError(f"Cannot write a run in {directory}: {error.strerror}. Give another --output.") from error
-        self._lock = _exclusive(directory)
-        try:
-            self._db = _open(directory / "ledger.sqlite")
+            with writing(self._file):
+                self._db = _open(self._file)
         except BaseException:  # whatever it was, an interrupt too: the lock must not outlive the attempt; re-raised
             os.close(self._lock)
             raise
@@ -79,13 +83,15 @@ class Ledger:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write everything inside or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield self._db
-        except BaseException:  # an interrupt, too, must leave nothing half-written; re-raised
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+        with writing(self._file):
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:  # an interrupt, too, must leave nothing half-written; re-raised
+                if self._db.in_transaction:  # a full disk has ended it already
+                    self._db.execute("ROLLBACK")
+                raise
 
     # What the run is -------------------------------------------------------------------------------------------
 
@@ -130,6 +136,7 @@ class Ledger:
                 "INSERT INTO manifest VALUES (?,?)",
                 [(key, json.dumps(value)) for key, value in wanted.items()],
             )
+            seal(db)
 
     # Trials ----------------------------------------------------------------------------------------------------
 
@@ -149,6 +156,8 @@ class Ledger:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
             db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 20)})", map(trial_row, trials))
+            for iteration in {trial.iteration for trial in trials}:
+                unseal(db, iteration, "trials", "scores")
             if scores:
                 kind = trials[0]
                 db.executemany(
@@ -177,6 +186,8 @@ class Ledger:
         """Write one batch of likelihoods, in one transaction."""
         with self.transaction() as db:
             db.executemany("INSERT INTO likelihoods VALUES (?,?,?,?,?,?,?,?)", map(astuple, rows))
+            for iteration in {one.iteration for one in rows}:
+                unseal(db, iteration, "likelihoods")
 
     def likelihoods(self, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
         """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
@@ -225,6 +236,7 @@ class Ledger:
                 "INSERT INTO iterations VALUES (?,?,?,?)",
                 (iteration, phase, seconds, json.dumps(record or {})),
             )
+            seal(db, iteration)
 
     def adopt(self, other: sqlite3.Connection, iteration: int, phases: Sequence[str]) -> None:
         """Take over what another run measured of the same weights, with every row that it was measured by.
@@ -246,6 +258,7 @@ class Ledger:
             for phase in phases:
                 row = other.execute("SELECT * FROM iterations WHERE iteration=? AND phase=?", (iteration, phase))
                 db.executemany("INSERT INTO iterations VALUES (?,?,?,?)", row)
+            seal(db, iteration)
 
     def kept(self, iteration: int) -> list[Kept]:
         """Return the kept set of an iteration, in its order."""
@@ -273,12 +286,13 @@ class Ledger:
     def publish(self, target: Path) -> Iterator[Path]:
         """Yield an empty directory that takes the name ``target`` only when everything inside is written."""
         draft = target.with_name(f"{target.name}.partial")
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(parents=True)
-        yield draft
-        if target.exists():
-            shutil.rmtree(target)
-        draft.rename(target)
+        with writing(target):
+            shutil.rmtree(draft, ignore_errors=True)
+            draft.mkdir(parents=True)
+            yield draft
+            if target.exists():
+                shutil.rmtree(target)
+            draft.rename(target)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of the run directory whole or not at all."""
@@ -288,8 +302,9 @@ class Ledger:
 def write_text(path: Path, text: str) -> Path:
     """Write a file under a temporary name, then rename it."""
     draft = path.with_name(f"{path.name}.partial")
-    draft.write_text(text, encoding="utf-8")
-    draft.replace(path)
+    with writing(path):
+        draft.write_text(text, encoding="utf-8")
+        draft.replace(path)
     return path
 
 
@@ -333,7 +348,7 @@ def _closed_on_error(db: sqlite3.Connection, path: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         db.close()
-        if isinstance(error, sqlite3.DatabaseError):
+        if isinstance(error, sqlite3.DatabaseError) and disk_error(error) is None:
             raise RunError(f"{path} cannot be read as a ledger: {error}.") from error
         raise
 

@@ -44,6 +44,8 @@ CREATE TABLE IF NOT EXISTS predictions (
 CREATE TABLE IF NOT EXISTS iterations (
   iteration INTEGER NOT NULL, phase TEXT NOT NULL, seconds REAL NOT NULL, record TEXT NOT NULL,
   PRIMARY KEY (iteration, phase)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS seals (
+  part TEXT NOT NULL, iteration INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (part, iteration)) WITHOUT ROWID;
 """
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from rationem import models, report
 from rationem.chat import DATE, Chat
-from rationem.errors import ConfigError, ModelError, RunError
+from rationem.errors import ConfigError, ModelError, RunError, writing
 from rationem.kept import Chosen, kept_trials, last_e_step
 from rationem.types import Prompt
 
@@ -67,7 +67,8 @@ def export(
 
     Raises:
         RunError: there is no such run or iteration, or nothing was kept in it.
-        ConfigError: the file is there, or cannot be written.
+        ConfigError: the file is there.
+        DiskError: it cannot be written.
         ModelError: the tokenizer that the run trained with is gone.
     """
     if output.exists() and not force:
@@ -82,10 +83,9 @@ def export(
     write: Callable[[Path, int, Sequence[Text]], None] = _parquet if to == "parquet" else _lines(to)
     draft = output.with_name(f"{output.name}.partial")
     try:
-        write(draft, k, written)
-        draft.replace(output)
-    except OSError as error:
-        raise ConfigError(f"--output {output} cannot be written: {error.strerror}.") from error
+        with writing(output):
+            write(draft, k, written)
+            draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
     examples = len({one.kept.example_id for one in kept})

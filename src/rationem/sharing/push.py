@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rationem import models
-from rationem.errors import ConfigError, HubError, RunError
+from rationem.errors import ConfigError, HubError, RunError, writing
 from rationem.sharing.origin import model_of
 from rationem.sharing.stage import stage
 
@@ -23,22 +23,21 @@ def write(run: Path, directory: Path, *, name: str | None = None, merged: bool, 
     """Write what would be uploaded into a new or empty directory, whole or not at all; nothing is sent.
 
     Raises:
-        ConfigError: the directory is not empty, or cannot be written.
+        ConfigError: the directory is not empty.
+        DiskError: it cannot be written.
         RationemError: see :func:`rationem.sharing.stage.stage`.
     """
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ConfigError(f"--directory {directory} is not empty. Name a new directory.")
     if run.resolve() == directory.resolve() or run.resolve() in directory.resolve().parents:
         raise RunError(f"{run} is only read: --directory names a directory outside it.")
-    try:
+    with writing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.partial-") as draft:
             inside = Path(draft) / "model"
             inside.mkdir()
             stage(run, inside, name=name, merged=merged, base_model=base_model)
             inside.rename(directory)
-    except OSError as error:
-        raise ConfigError(f"--directory {directory} cannot be written: {error.strerror}.") from error
     return directory
 
 
@@ -71,7 +70,8 @@ def push(
     if token is None:
         raise HubError("No token for the hub: run hf auth login, or set HF_TOKEN to a token that can write.")
     with TemporaryDirectory(prefix="rationem-push-") as draft:
-        stage(run, Path(draft), name=name, merged=merged, base_model=base_model)
+        with writing(Path(draft)):
+            stage(run, Path(draft), name=name, merged=merged, base_model=base_model)
         with models.quiet(), _refusals(name, token):
             api = HfApi(token=token)
             url = api.create_repo(name, private=private or None, exist_ok=True)

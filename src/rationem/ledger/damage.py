@@ -1,0 +1,108 @@
+"""Whether a ledger holds what was written, and what of it is lost where it does not.
+
+Beside the rows stand seals: a hash of every table's rows of an iteration, written in the transaction that concludes a
+phase. Nothing reads them while all is well. Where a command fails on a run, they tell a damaged or edited ledger from a
+fault of ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from rationem.errors import RunError
+from rationem.ledger.rows import SCHEMA
+
+#: Of manifest and examples, which belong to no iteration.
+RUN = -1
+_OF_RUN = ("manifest", "examples")
+_OF_ITERATION = ("trials", "scores", "kept", "likelihoods", "states", "predictions", "iterations")
+
+
+def seal(db: sqlite3.Connection, iteration: int = RUN) -> None:
+    """Write the hashes of an iteration's rows as they stand now, inside the caller's transaction."""
+    tables = _OF_RUN if iteration == RUN else _OF_ITERATION
+    rows = [(table, iteration, _sha256(db, table, iteration)) for table in tables]
+    db.executemany("INSERT OR REPLACE INTO seals VALUES (?,?,?)", rows)
+
+
+def unseal(db: sqlite3.Connection, iteration: int, *tables: str) -> None:
+    """Forget the hashes of tables that get further rows before the next phase is concluded."""
+    db.executemany("DELETE FROM seals WHERE part=? AND iteration=?", [(table, iteration) for table in tables])
+
+
+def damage(directory: Path) -> RunError | None:
+    """Return the sentence about a run whose ledger is damaged; None where it is whole, or there is none."""
+    path = directory / "ledger.sqlite"
+    if not path.is_file():
+        return None
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+            found = broken(db)
+    except sqlite3.DatabaseError as error:
+        found = [str(error)]
+    if not found:
+        return None
+    shown = "; ".join(found[:4]) + (f"; {len(found) - 4} more" if len(found) > 4 else "")
+    model = directory / "model"
+    saved = (
+        f"{model} holds the chosen weights and is not touched by this: rationem judge {model} FILE asks them."
+        if (model / "rationem.json").is_file()
+        else f"Weights of finished iterations are in {directory / 'checkpoints'}."
+    )
+    return RunError(
+        f"{path} is damaged, or was edited: {shown}. Numbers cannot be computed from it. Put a copy of it back, or run "
+        f"again with another --output. {saved}"
+    )
+
+
+def broken(db: sqlite3.Connection) -> list[str]:
+    """Return what of a ledger is not as it was written, one phrase each."""
+    (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    found = [] if checked == "ok" else [" ".join(str(checked).split())]
+    expected = _expected()
+    found += [f"the table {table!r} has other columns" for table in _KEYS if _columns(db, table) != expected[table]]
+    if not _columns(db, "seals"):  # of an older version: only what sqlite itself finds can be told
+        return found
+    for table, iteration, sha256 in db.execute("SELECT part, iteration, sha256 FROM seals ORDER BY iteration, part"):
+        where = "" if iteration == RUN else f" of iteration {iteration}"
+        try:
+            if _sha256(db, table, iteration) != sha256:
+                found.append(f"the rows of {table!r}{where} are not those that were written")
+        except sqlite3.DatabaseError as error:
+            found.append(f"the rows of {table!r}{where} cannot be read ({error})")
+    return found
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
+
+
+def _expected() -> dict[str, list[str]]:
+    with closing(sqlite3.connect(":memory:")) as db:
+        db.executescript(SCHEMA)
+        return {table: _columns(db, table) for table in _KEYS}
+
+
+def _sha256(db: sqlite3.Connection, table: str, iteration: int) -> str:
+    where, values = ("", ()) if iteration == RUN else (" WHERE iteration=?", (iteration,))
+    digest, order = hashlib.sha256(), ", ".join(str(n) for n in range(1, _KEYS[table] + 1))
+    for row in db.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", values):
+        digest.update(repr(row).encode("utf-8", "surrogatepass"))
+    return digest.hexdigest()
+
+
+#: How many leading columns tell a table's rows apart.
+_KEYS = {
+    "manifest": 1,
+    "examples": 1,
+    "trials": 5,
+    "scores": 4,
+    "kept": 4,
+    "likelihoods": 6,
+    "states": 2,
+    "predictions": 3,
+    "iterations": 2,
+}
