@@ -162,7 +162,7 @@ def reader(kind: str) -> Read:
         raise ConfigError(f"Unknown kind of answer {kind!r}.{closest(kind, KINDS)} Use one of {list(KINDS)}.")
     try:
         compiled = regex.compile(pattern)
-    except regex.error as error:
+    except (regex.error, RecursionError, OverflowError, ValueError) as error:
         raise ConfigError(f"The answer's pattern {pattern!r} is no regular expression: {error}.") from error
     return lambda text: _matched(compiled, text)
 

@@ -7,7 +7,6 @@ defaults and the help texts. An unknown key is an error that names the closest o
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -17,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from rationem.chat import Conversation
 from rationem.errors import ConfigError, closest
 from rationem.leaks import Leaks
+from rationem.template import read_toml
 
 
 class FitConfig(BaseModel):
@@ -273,10 +273,7 @@ def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
     """
     settings: dict[str, Any] = {}
     if path is not None:
-        try:
-            settings = tomllib.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"Cannot read the configuration {path}: {error}") from error
+        settings = read_toml(path, "the configuration")
     merged = {**settings, **{key: value for key, value in overrides.items() if value is not None}}
     try:
         return FitConfig.model_validate(merged)

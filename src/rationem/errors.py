@@ -104,7 +104,7 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
     named = getattr(error, "filename", None)
     file = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else path
     place = next((one for one in (file or Path()).absolute().parents if one.is_dir()), Path("/"))
-    advice = "Look at the disk"
+    advice = "Look at the disk, and at limits of a file's size (ulimit -f)"
     if number in (errno.ENOSPC, errno.EDQUOT):
         advice = f"{_size(shutil.disk_usage(place).free)} are free in {place}. Make room"
     elif number == errno.EFBIG:

@@ -16,7 +16,6 @@ under it is said of every criterion.
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from typing import Any
 
 from rationem.errors import ConfigError, closest
 from rationem.scale import Scale
+from rationem.template import read_toml
 
 _KEYS = ("instruction", "column", "levels")
 _TOP = (*_KEYS, "scale", "criteria")
@@ -83,9 +83,11 @@ def read_rubric(path: Path) -> Rubric:
     if path.suffix.lower() not in (".toml", ".md", ".markdown"):
         raise ConfigError(f"{path}: a rubric is a .toml or .md file.")
     try:
-        text = path.read_text(encoding="utf-8")
-        rubric = _toml(path, tomllib.loads(text)) if path.suffix.lower() == ".toml" else _markdown(path, text)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        if path.suffix.lower() == ".toml":
+            rubric = _toml(path, read_toml(path, "the rubric"))
+        else:
+            rubric = _markdown(path, path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read the rubric {path}: {error}") from error
     if not any(criterion.instruction or criterion.meanings for criterion in rubric.criteria):
         raise ConfigError(f"{path}: the rubric says nothing: neither an instruction nor what a level means.")

@@ -29,6 +29,7 @@ _RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s
 # Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
 _PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _MAX_LEVELS = 101
+_DIGITS = 40
 _TWO = 2
 
 
@@ -97,6 +98,8 @@ class Scale:
         if text.strip().casefold() == "yes/no":
             return cls(("no", "yes"))
         match = _RANGE.fullmatch(text)
+        if match and max(len(number or "") for number in match.groups()) > _DIGITS:
+            raise ConfigError(f"The scale {text[:_DIGITS]!r}...: a number on a scale has at most {_DIGITS} digits.")
         if match:
             return cls(_steps(text, Fraction(match[1]), Fraction(match[2]), Fraction(match[3] or 1)))
         ordered = "|" not in text

@@ -222,7 +222,7 @@ def _check_chain(scheme: Scheme, sampling: Sampling) -> None:
 
 
 def _count(digits: str, text: str) -> int:
-    count = int(digits)
+    count = int(digits) if len(digits) <= len(str(_MAX_PLAN)) else 0  # int() refuses thousands of digits
     if not 1 <= count <= _MAX_PLAN:
         raise ConfigError(f"The budget in {text!r} must be between 1 and {_MAX_PLAN}.")
     return count

@@ -8,6 +8,7 @@ holds is never read as a template.
 from __future__ import annotations
 
 import hashlib
+import tomllib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -44,7 +45,7 @@ class Template:
 
         try:
             rendered: str = _compiled(self.text).render(variables)
-        except (TemplateError, ArithmeticError, TypeError) as error:
+        except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"{self.source or 'the template'}: cannot be filled in: {error}") from error
         return rendered
 
@@ -61,6 +62,8 @@ class Template:
             used = _variables(self.text)
         except TemplateSyntaxError as error:
             raise ConfigError(f"{where}:{error.lineno}: not a template: {error.message}") from error
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, braces nested for ever
+            raise ConfigError(f"{where}: not a template: {error}") from error
         for name in sorted(used - set(known)):
             raise ConfigError(f"{where}: unknown variable {name!r}.{closest(name, known)} Known: {sorted(known)}.")
         if missing := sorted(set(required) - used):
@@ -89,6 +92,24 @@ def read_template(path: Path) -> Template:
         return Template(path.read_text(encoding="utf-8").removesuffix("\n"), str(path))
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read the template {path}: {error}") from error
+
+
+def read_toml(path: Path, what: str) -> dict[str, Any]:
+    """Return the content of a TOML file.
+
+    Args:
+        path: the file.
+        what: what it is to the user, such as "the rubric".
+
+    Raises:
+        ConfigError: it cannot be read, is not UTF-8 or no TOML, or holds what no TOML of a person's does.
+    """
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"Cannot read {what} {path}: {error}") from error
+    except (ValueError, RecursionError) as error:  # malformed, numbers of thousands of digits, nested for ever
+        raise ConfigError(f"Cannot read {what} {path}: it is no TOML: {error}") from error
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from soak.digest import differences, digest, leftovers
 from soak.kills import fresh
 
 #: What a message must speak of.
-_SAYS = re.compile(r"no space left|too large|full|room|read-only|quota", re.IGNORECASE)
+_SAYS = re.compile(r"no space left|too large|full|room|read-only|quota|limits", re.IGNORECASE)
 _PAGE = 4096
 _LARGE = 256 << 20
 

@@ -113,7 +113,7 @@ def _reader(draw, place):
     columns = draw.choice((None, Columns(prompt="prompt", response="response", rating="rating")))
     refused = None
     try:
-        rows = sum(1 for _ in scan_rows(path))
+        rows = sum(not isinstance(row, RationemError) for row in scan_rows(path))
     except RationemError as error:
         refused = error
     skipped = draw.choice((None, []))
@@ -121,7 +121,7 @@ def _reader(draw, place):
         loaded = load([path], scale=Scale.parse("1-5"), columns=columns, skipped=skipped)
         if refused and skipped is None:
             return f"{path.name}: load takes what the reader refuses: {refused}"
-        if loaded.notes["rows"] != rows and not refused:
+        if not refused and loaded.notes["rows"] != rows:
             return f"{path.name}: {rows} rows, of which load counts {loaded.notes['rows']}"
     finally:
         if hashlib.sha256(path.read_bytes()).digest() != before:

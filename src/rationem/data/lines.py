@@ -12,6 +12,8 @@ from pathlib import Path
 from rationem.errors import DataError
 
 GZIP = ".gz"
+#: Characters of a line, and bytes of a file that is read whole: a gzip of some megabytes can grow to any size.
+LONGEST, MOST = 1 << 26, 1 << 28
 
 
 def text_lines(path: Path, newline: str) -> Iterator[str]:
@@ -28,7 +30,12 @@ def text_lines(path: Path, newline: str) -> Iterator[str]:
         offset = len(codecs.BOM_UTF8) if file.peek(3).startswith(codecs.BOM_UTF8) else 0
         # A byte that is not UTF-8 becomes a surrogate, which no valid text holds: so its line is known.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
-        for number, line in enumerate(text, 1):
+        for number, line in enumerate(iter(lambda: text.readline(LONGEST), ""), 1):
+            if len(line) == LONGEST:
+                raise DataError(
+                    f"{path}:{number}: the line has more than {LONGEST >> 20} million characters. Is this the file "
+                    "that you mean? Records are read one by one, and none of them is as long."
+                )
             try:
                 offset += len(line.encode())
             except UnicodeEncodeError as error:
@@ -52,6 +59,22 @@ def _conversion(path: Path, line: str) -> str:
 def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
     """Open a file to be read as bytes, unpacked where its name ends in ``.gz``."""
     return gzip.open(path, "rb") if path.suffix.lower() == GZIP else path.open("rb")
+
+
+def whole(path: Path) -> bytes:
+    """Return the bytes of a file whose format must be read whole, unpacked.
+
+    Raises:
+        DataError: there are more of them than fit into the memory of an ordinary machine once they are read.
+    """
+    with open_bytes(path) as file:
+        data = file.read(MOST + 1)
+    if len(data) > MOST:
+        raise DataError(
+            f"{path}: more than {MOST >> 20} MiB{' once it is unpacked' if path.suffix.lower() == GZIP else ''}, and "
+            "json and xml are read whole. Write one object per line (.jsonl), or parquet: those have no limit."
+        )
+    return data
 
 
 def kind_of(path: Path) -> str:

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rationem.data.lines import GZIP, kind_of, text_lines
+from rationem.data.lines import GZIP, LONGEST, kind_of, text_lines, whole
 from rationem.data.saf_xml import read_xml
 from rationem.errors import DataError, closest
 
-# csv keeps its cell limit in a C long, which has 32 bits on Windows.
-_MAX_CELL = 2**31 - 1
+# Of a csv cell that goes on over lines.
+_MAX_CELL = LONGEST
 # Of parquet: rows at once, and bytes.
 _BATCH, _BUFFER = 256, 2**18
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
@@ -73,6 +73,8 @@ def _rows(path: Path, reader: Callable[[Path], _Records]) -> Iterator[Row | Data
             yield cells if isinstance(cells, DataError) else Row(cells, f"{path}:{number}", number)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the file cannot be read: {error}") from error
+    except MemoryError as error:
+        raise DataError(f"{path}: the file takes more memory to read than there is. Split it.") from error
 
 
 def delimiter_of(path: Path) -> str | None:
@@ -141,9 +143,8 @@ def _record(path: Path, line: int, header: list[str], cells: list[str]) -> Mappi
 
 
 def _json(path: Path) -> _Records:
-    text = "".join(text_lines(path, newline="\n"))
     try:
-        content = json.loads(text)
+        content = json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: not well-formed JSON: {error}. One object per line is the format of .jsonl: rename the file."
@@ -154,6 +155,14 @@ def _json(path: Path) -> _Records:
         raise DataError(f'{path}: expected a list of objects, or {{"data": [...]}}; found {found}.')
     for number, record in enumerate(records, 1):
         yield number, _object(path, number, record)
+
+
+def _text(path: Path) -> str:
+    data = whole(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return "".join(text_lines(path, newline="\n"))  # says in which line
 
 
 def _jsonl(path: Path) -> _Records:
@@ -188,7 +197,11 @@ def _parquet(path: Path) -> _Records:
                 for record in batch.to_pylist():
                     number += 1
                     yield number, record
-    except pyarrow.ArrowException as error:
+    except (
+        pyarrow.ArrowException,
+        ValueError,
+        OverflowError,
+    ) as error:  # also text that is not UTF-8
         raise DataError(f"{path}: cannot be read as parquet: {error}") from error
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
-from rationem.data.lines import open_bytes
+from rationem.data.lines import whole
 from rationem.errors import DataError
 
 
@@ -22,8 +22,7 @@ def read_xml(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
     Raises:
         DataError: not well-formed, with a DTD, or no file of SAF.
     """
-    with open_bytes(path) as file:
-        root = _tree(path, file.read())
+    root = _tree(path, whole(path))
     if root.tag != "question":
         raise DataError(
             f"{path}: found XML of the kind <{root.tag}>; rationem reads the XML of SAF, "
@@ -58,6 +57,11 @@ def _tree(path: Path, data: bytes) -> Element:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise DataError(f"{path}:{error.lineno}: not well-formed XML: {expat.ErrorString(error.code)}.") from error
+    except (LookupError, ValueError) as error:  # what Python says of an encoding that the document names
+        raise DataError(
+            f"{path}: the XML names an encoding that cannot be read: {error}. Save it as UTF-8, and say so in its "
+            'first line: <?xml version="1.0" encoding="UTF-8"?>.'
+        ) from error
     return builder.close()
 
 

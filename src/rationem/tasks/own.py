@@ -35,7 +35,6 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.machinery import SourceFileLoader
@@ -49,7 +48,7 @@ from rationem.parse import bare, parse_line
 from rationem.scale import OPEN
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
 from rationem.tasks.open import Open
-from rationem.template import Template, packaged, read_template
+from rationem.template import Template, packaged, read_template, read_toml
 from rationem.types import Fields, Parsed, Prompt
 
 _KEYS = ("name", "inputs", "optional", "prompt", "template", "hint", "answer", "reward", "marker", "instruction")
@@ -304,10 +303,7 @@ def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
 
 
 def _from_toml(path: Path) -> AnswerTask:
-    try:
-        content = tomllib.loads(_bytes(path).decode())
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from error
+    content = read_toml(path, "the task")
     for key in content:
         if key not in _KEYS:
             raise ConfigError(f"{path}: unknown key {key!r}.{closest(key, _KEYS)} Known: {list(_KEYS)}.")
