@@ -6,7 +6,8 @@ import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -45,26 +46,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if getattr(options, "own_task", None):
             import_module("rationem.tasks.own").read_task(options.own_task)
-        code = command(options) or 0
-        sys.stdout.flush()
+        with _explained(options):
+            code = command(options) or 0
+            sys.stdout.flush()
         return code
     except RationemError as error:
-        return _told(error)
+        print(f"rationem: {error}", file=sys.stderr)
+        return error.exit_code
     except BrokenPipeError:  # whoever read our output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
         print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
         return 130
-    except Exception as error:  # what a disk or a damaged run explains is told; anything else is a bug, and passes
-        if (told := disk_error(error) or _damage(options)) is None:
-            raise
-        return _told(told)
 
 
-def _told(error: RationemError) -> int:
-    print(f"rationem: {error}", file=sys.stderr)
-    return error.exit_code
+@contextmanager
+def _explained(options: argparse.Namespace) -> Iterator[None]:
+    """Turn what a full disk or a damaged run explains into its sentence; anything else is a bug, and passes."""
+    try:
+        yield
+    except (RationemError, BrokenPipeError):
+        raise
+    except Exception as error:
+        if (told := disk_error(error) or _damage(options)) is not None:
+            raise told from error
+        raise
 
 
 def _damage(options: argparse.Namespace) -> RationemError | None:

@@ -41,7 +41,7 @@ def damage(directory: Path) -> RunError | None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
             found = broken(db)
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         found = [str(error)]
     if not found:
         return None
@@ -71,7 +71,7 @@ def broken(db: sqlite3.Connection) -> list[str]:
         try:
             if _sha256(db, table, iteration) != sha256:
                 found.append(f"the rows of {table!r}{where} are not those that were written")
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             found.append(f"the rows of {table!r}{where} cannot be read ({error})")
     return found
 
