@@ -37,6 +37,7 @@ TABLES = {
     "states": {"iteration", "example_id", "state"},
     "predictions": {"iteration", "split", "example_id", "predicted", "probabilities", "raw"},
     "iterations": {"iteration", "phase", "record"},
+    "seals": {"part", "iteration", "sha256"},
 }
 HOSTILE = (
     "", " ", "\x00", "before\x00after", "it's \"quoted\"; DROP TABLE trials; --", "a\nb\r\nc\u2028d\x85e",
