@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import toy
-from rationem import PPS, Splits, fit, rejection_sampling
+from rationem import PPS, Splits, fit, parse_scheme, rejection_sampling
 from rationem.errors import ConfigError
 from rationem.ledger import Ledger, read_only
 from rationem.measure.bounds import bounds_record, read_bounds
@@ -38,6 +38,21 @@ def test_bounds_hold_the_truth_and_meet_it_where_all_is_enumerated(tmp_path, thr
         unfound = np.mean([1 - found[x.id][0] / truth(theta, x) for x in items])
         assert unfound - 1e-12 <= told["missing"] <= (1e-6 if threshold < 1e-3 else 1)
     assert bounds_record(db, 99) is None
+
+
+def test_a_scheme_that_enumerates_says_unasked_what_it_misses(tmp_path):
+    """Enumerated EM without --exact-items printed no word of what its posterior lacks."""
+    problem = toy.problem(tmp_path, parse_scheme("exact"), copies=5, engine=toy.open_enumerating, enumerate_above=0.15)
+    fitted = fit(problem, 1)
+    for k in {0, fitted.best, fitted.last}:
+        told = bounds_record(problem.ledger.db, k)
+        assert told["items"] == min(32, len(problem.data.test)) > 0
+        found = read_bounds(problem.ledger.db, k)
+        assert told["missing"] == pytest.approx(np.mean([1 - low / high for low, high in found.values()]))
+    assert bounds_record(problem.ledger.db, 0)["missing"] > 0
+    other = toy.problem(tmp_path / "other", PPS, copies=5, engine=toy.open_enumerating)
+    fit(other, 0)
+    assert bounds_record(other.ledger.db, 0) is None
 
 
 def test_an_engine_that_cannot_enumerate_is_no_traceback(tmp_path):

@@ -165,7 +165,10 @@ class FitConfig(BaseModel):
         128, ge=0, description="training examples whose difficulty for the base model is measured once"
     )
     exact_items: int = Field(
-        0, ge=0, description="test items of which all rationales are enumerated, to bound log p(y*|x) (small models)"
+        0,
+        ge=0,
+        description="test items whose rationales are enumerated, to bound log p(y*|x) and what of the posterior is "
+        "missing (small models; --scheme exact has 32 in any case)",
     )
     enumerate_above: float = Field(
         1e-3, gt=0, lt=1, description="where rationales are enumerated: less probable prefixes are not followed"

@@ -26,7 +26,7 @@ from rationem.evaluate import SHOTS, evaluate, validation_score
 from rationem.keep import settle, training_samples
 from rationem.leaks import Leaks
 from rationem.ledger import Ledger
-from rationem.measure.bounds import measure_bounds
+from rationem.measure.bounds import UNASKED, measure_bounds
 from rationem.measure.difficulty import measure_difficulty
 from rationem.measure.draws import measure
 from rationem.measure.hints import Faithful
@@ -105,7 +105,8 @@ class Problem:
         choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
         patience: stop after so many iterations without a better validation score; None runs all.
         token_budget: end after the iteration with which the E-steps come nearest to so many generated tokens.
-        exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty.
+        exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty; a scheme
+            that enumerates has some in any case, for what it draws lacks what is not followed.
         enumerate_above: where rationales are enumerated, prefixes less probable than this are not followed.
         leaks: what tells of the hint, and whether hinted draws that do are accepted.
         faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
@@ -292,10 +293,9 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
 
 def bound_at(state: EMState, problem: Problem) -> None:
     """Write certified bounds of log p(y* | x) of some test examples under theta_k, unless they are written."""
-    if problem.exact and problem.data.test and problem.ledger.record(state.iteration, "exact") is None:
-        measure_bounds(
-            problem.data.test[: problem.exact], engine_at(state, problem), problem.drawing, iteration=state.iteration
-        )
+    some = problem.data.test[: problem.exact or (UNASKED if problem.scheme.enumerates else 0)]
+    if some and problem.ledger.record(state.iteration, "exact") is None:
+        measure_bounds(some, engine_at(state, problem), problem.drawing, iteration=state.iteration)
 
 
 def probe_difficulty(problem: Problem) -> None:

@@ -85,6 +85,11 @@ class Scheme:
         """Whether a proposal asks the teacher."""
         return any(proposal.model == "teacher" for proposal in self.plan)
 
+    @property
+    def enumerates(self) -> bool:
+        """Whether a proposal draws from an enumerated posterior, which lacks what was not followed."""
+        return any(proposal.prompt == "posterior" for proposal in self.plan)
+
     def proposal(self, name: str) -> Proposal:
         """Return the plan's proposal of that name, as trials carry it.
 

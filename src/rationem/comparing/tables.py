@@ -96,7 +96,7 @@ def tables(results: _Results) -> list[Table]:
         note = "Each rating against what an item's other raters say, for judges and people alike; chosen weights."
         found.append(Table("Beside people", note, *beside))
     if exact := _exact(results):
-        items = results["base"]["exact"]["items"]
+        items = max(one["items"] for one in _enumerated(results))
         note = (
             f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration; and behind "
             "the semicolon how much of an item's posterior is at most missing, on beginnings too improbable to be "
@@ -223,13 +223,18 @@ def _costs(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], .
 
 
 def _exact(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
-    if not results["base"]["exact"]:
+    if not _enumerated(results):
         return None
     base = _bounds(results["base"]["exact"])
     rows = [
         (_named(arm), base, _bounds(arm["exact"]["chosen"]), _bounds(arm["exact"]["last"])) for arm in results["arms"]
     ]
     return ("arm", "base model", "chosen", "last"), tuple(rows)
+
+
+def _enumerated(results: _Results) -> list[Mapping[str, Any]]:
+    several = [results["base"]["exact"], *(one for arm in results["arms"] for one in arm["exact"].values())]
+    return [one for one in several if one]
 
 
 def _bounds(exact: Mapping[str, Any] | None) -> str:

@@ -24,6 +24,9 @@ from rationem.types import Engine, Example
 #: Prompts that are enumerated between two steps of the progress bar.
 _TOGETHER = 16
 
+#: Test examples that are enumerated where nobody asks and the scheme draws from enumerations.
+UNASKED = 32
+
 
 def measure_bounds(examples: Sequence[Example], engine: Engine, run: Drawing, *, iteration: int) -> None:
     """Enumerate the rationales of examples, and record the bounds of each; over-long ones are left out.
