@@ -88,7 +88,7 @@ def facts(run, **task):
     card = Card(described, {"inputs": [["prompt", "q"]], "optional": []}, None, {}, 6, 600, 64, False, 0, None)
     chat = types.SimpleNamespace(
         folds=False, conversation=types.SimpleNamespace(system=""), settings={},
-        tokenizer=types.SimpleNamespace(chat_template="x"),
+        tokenizer=types.SimpleNamespace(chat_template="x"), template=types.SimpleNamespace(text="x"),
     )  # fmt: skip
     return Facts(report.summarize(run), card, Base("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0")
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rationem.chat import DATE
 from rationem.errors import RunError
 
 NAME = "rationem.json"
@@ -63,6 +64,7 @@ class Card:
         base: "name" and "weights" of what training began with, for an adapter is nothing on another base model; see
             :mod:`rationem.engines.identity`. None in a card of before there were digests.
         doubts: sentences why this judge should not be used yet; see the run's report.
+        date: what a chat template that shows a date was told in training, and is told again.
     """
 
     task: Mapping[str, Any]
@@ -77,6 +79,7 @@ class Card:
     calibration: Calibration | None
     doubts: tuple[str, ...] = ()
     base: Mapping[str, Any] | None = None
+    date: str = DATE
 
 
 def write_card(card: Card, directory: Path) -> None:

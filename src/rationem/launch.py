@@ -20,7 +20,7 @@ from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
 from rationem.defaults import FILES, with_adapter, with_batch_size, with_defaults, with_model, with_teacher
 from rationem.elide import elide, longest_response
-from rationem.engines import adapters, identity
+from rationem.engines import adapters, conformance, identity
 from rationem.engines.opening import (
     BATCH,
     VERDICT_TOKENS,
@@ -116,6 +116,7 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     weights = models.check(config.model or "", checkpoint)
     base = models.weights_of(checkpoint)
     check_targets(config, models.place_of(base, base))
+    conformance.check_model(config.model or "", checkpoint, chat, task)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)

@@ -87,5 +87,5 @@ def _draft(enumeration: Enumeration, answer: int, uniform: float, prompt: Prompt
         return Draft("", (), Finish.STOP, prompt_tokens)
     leaf = pick(enumeration, answer, uniform)
     verdict = task.continuations[answer]
-    ids = (*leaf.token_ids, *engine.encode_completion(verdict))
+    ids = (*leaf.token_ids, *engine.encode_completion(verdict, leaf.text))
     return Draft(f"{leaf.text}{verdict}", ids, Finish.STOP, prompt_tokens)

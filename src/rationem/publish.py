@@ -50,6 +50,7 @@ def judge_card(
         calibration=calibration,
         doubts=doubts,
         base=base,
+        date=config.conversation.date,
     )
 
 

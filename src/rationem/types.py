@@ -339,8 +339,8 @@ class Engine(Protocol):
         """Return the prompt's length as the model sees it."""
         ...
 
-    def encode_completion(self, text: str) -> tuple[int, ...]:
-        """Return the ids of a given completion, end-of-turn token included."""
+    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
+        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
         ...
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:

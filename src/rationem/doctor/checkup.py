@@ -14,6 +14,7 @@ from rationem.defaults import with_defaults
 from rationem.doctor import columns, cost, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
 from rationem.doctor.findings import Finding, error, exit_code, note, worst_first
 from rationem.doctor.plain import counted, plain
+from rationem.engines import conformance
 from rationem.errors import DataError
 from rationem.metrics.scores import json_safe
 from rationem.pairs import fields_of
@@ -87,6 +88,10 @@ def examine(config: FitConfig) -> Checkup:
 
 def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: reading.Material) -> Checkup:
     scale, everything = material.task.scale, (*material.known, *material.tested)
+    if asked.chat is not None and config.model is not None:
+        conformance.check_model(
+            config.model, models.resolve(config.model, config.adapter_base), asked.chat, material.task
+        )
     examples = labelled(everything, scale)
     splits, findings = _splits(material)
     sections: dict[str, Any] = {**dict.fromkeys(SECTIONS), "data": _described(material, scale)}

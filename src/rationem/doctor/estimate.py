@@ -21,12 +21,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rationem import models
-from rationem.chat import Chat
+from rationem.chat import Chat, Conversation
 from rationem.config import FitConfig
 from rationem.defaults import with_defaults
 from rationem.doctor import cost, machine, texts
 from rationem.doctor.plain import plain
 from rationem.doctor.reading import NO_RUN
+from rationem.engines import conformance
 from rationem.engines.opening import BATCH
 from rationem.errors import ModelError
 from rationem.schemes import Scheme
@@ -133,8 +134,11 @@ def estimate(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits) -
 
     Raises:
         ConfigError: prompt and completion are longer than the model.
+        ModelError: see :func:`look_up`.
     """
-    known = look_up(config.model or "")
+    known = look_up(config.model or "", config.conversation)
+    if known.chat is not None:
+        conformance.check_model(config.model or "", _place(config.model or "") or "", known.chat, task)
     # Whether vLLM is there is another question.
     open_settings = config.model_copy(update={"vllm_python": None})
     config = with_defaults(open_settings, NO_RUN, known.shape.positions if known.shape else None)
@@ -153,18 +157,23 @@ def estimate(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits) -
     )
 
 
-def look_up(name: str) -> Known:
+def look_up(name: str, conversation: Conversation | None = None) -> Known:
     """Return a model's sizes: from its directory, the hub's cache on this machine, or what is published.
 
     Args:
         name: a checkpoint directory, a hub id, or an embedded model.
+        conversation: what is added to the chat template.
+
+    Raises:
+        ModelError: its tokenizer or chat template is here and cannot be used.
     """
     place = _place(name)
     if place is not None:
         try:
-            return Known(machine.shape(name, place), "counted from its configuration", _chat(name, place))
+            shape = machine.shape(name, place)
         except ModelError as error:
             return Known(None, str(error))
+        return Known(shape, "counted from its configuration", _chat(name, place, conversation))
     if name in PUBLISHED:
         return Known(published(name), "from its published configuration")
     return Known(None, f"{name!r} is not on this machine, and its size is not known here: name a checkpoint directory.")
@@ -287,15 +296,12 @@ def _place(name: str) -> str | None:
     return str(Path(config).parent) if isinstance(config, str) else None
 
 
-def _chat(name: str, place: str) -> Chat | None:
+def _chat(name: str, place: str, conversation: Conversation | None) -> Chat | None:
     """Return the conversation format; None where only the configuration is here."""
     # Without any of its files transformers makes a tokenizer that knows no word.
     if not any((Path(place) / file).is_file() for file in _VOCABULARIES):
         return None
-    try:
-        return models.chat(name, place)
-    except ModelError:
-        return None
+    return models.chat(name, place, conversation)
 
 
 def _spread(examples: Sequence[Example]) -> tuple[Example, ...]:

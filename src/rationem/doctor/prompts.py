@@ -10,6 +10,7 @@ from rationem.chat import Chat
 from rationem.config import FitConfig
 from rationem.doctor import shots
 from rationem.doctor.plain import plain
+from rationem.engines import conformance
 from rationem.errors import ConfigError
 from rationem.prepare import prepare
 from rationem.seeds import seed_for
@@ -62,11 +63,7 @@ def prompts(config: FitConfig, count: int) -> Shown:
     taken = {x.id for x in solved}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
-    chat = (
-        models.chat(config.model, models.resolve(config.model, config.adapter_base), config.conversation)
-        if config.model
-        else None
-    )
+    chat = _chat(config, judge) if config.model else None
     return Shown(judge, solved, tuple(_all(chosen, judge, solved, chat)))
 
 
@@ -88,6 +85,14 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
         counted = "" if seen.tokens is None else f", {seen.tokens} tokens"
         yield f"----- {named}{counted} -----"
         yield plain(seen.text, breaks=True)
+
+
+def _chat(config: FitConfig, judge: AnyTask) -> Chat:
+    name = config.model or ""
+    checkpoint = models.resolve(name, config.adapter_base)
+    chat = models.chat(name, checkpoint, config.conversation)
+    conformance.check_model(name, checkpoint, chat, judge)
+    return chat
 
 
 def _all(examples: Sequence[Example], judge: AnyTask, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from functools import lru_cache
 
 from rationem.chat import Chat
 from rationem.parse import THINK, THOUGHT, find_verdict, marker_pattern
 from rationem.types import Draft, Finish, LevelQuery
+
+#: Characters of a completion behind which a level is encoded.
+_CONTEXT = 64
+_CACHED_LINES = 1024
+
+_Ids = tuple[int, ...]
 
 
 class Reader:
@@ -23,6 +30,9 @@ class Reader:
         self.stop_ids = frozenset(stop_ids) | {chat.end_of_turn}
         self._pattern = marker_pattern(marker)
         self._breaks: dict[int, bool] = {}
+        # Of judges the same few lines and levels come again and again; an open answer is scored once.
+        self._joined = lru_cache(maxsize=_CACHED_LINES)(self._find_joined)
+        self._tails = lru_cache(maxsize=_CACHED_LINES)(self._find_tails)
 
     def ends(self, ids: Sequence[int]) -> bool:
         """Say whether a completion ends with its last token: the turn's end, or the end of the first verdict line.
@@ -51,19 +61,33 @@ class Reader:
             low, high = (middle, high) if len(self.chat.read(ids[:middle])) <= characters else (low, middle - 1)
         return low
 
-    def rationale_and_tails(self, query: LevelQuery) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
+    def rationale_and_tails(self, query: LevelQuery) -> tuple[_Ids, tuple[_Ids, ...]]:
         """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
 
+        Every level is a continuation of the same ids, and is encoded behind the text before it, as it would be drawn.
         A token that reaches beyond the marker ("rating: 4" in one token) is dropped, and its part up to the marker is
-        encoded again with each level, so that every level is a continuation of the same ids.
+        encoded again with each level; so is what the tokenizer would join with one of the levels.
         """
         text = query.draft.text[: query.upto]
-        ids = query.draft.token_ids
-        count = self.tokens_within(query.draft, len(text))
-        rest = text[len(self.chat.read(ids[:count])) :]
+        ids, continuations = query.draft.token_ids, tuple(query.continuations)
+        count = self.tokens_within(query.draft, len(text) - self._joined(_last_line(text), continuations))
+        at = len(self.chat.read(ids[:count]))
+        return ids[:count], self._tails(_last_line(text[:at]), text[at:], continuations)
+
+    def tails(self, text: str, continuations: tuple[str, ...]) -> tuple[_Ids, ...]:
+        """Return the tokens of every continuation behind the beginning of a completion that ends where a token does."""
+        return self._tails(_last_line(text), "", continuations)
+
+    def _find_joined(self, line: str, continuations: tuple[str, ...]) -> int:
+        """Return how many of a line's last characters are in a token with the beginning of a continuation."""
+        ids = self.chat.encode_plain(line)
+        wholes = [self.chat.encode_plain(line + continuation) for continuation in continuations]
+        common = min((_common(ids, whole) for whole in wholes), default=len(ids))
+        return 0 if common == len(ids) else len(line) - len(self.chat.decode(ids[:common]))
+
+    def _find_tails(self, before: str, rest: str, continuations: tuple[str, ...]) -> tuple[_Ids, ...]:
         # Behind the marker is no thinking block: a tag in an open y* is the user's text.
-        tails = (self.chat.encode_plain(rest + continuation) for continuation in query.continuations)
-        return ids[:count], tuple((*tail, self.chat.end_of_turn) for tail in tails)
+        return tuple(self.chat.encode_completion(rest + continuation, before) for continuation in continuations)
 
     def adopted(self, text: str) -> str:
         """Return another model's completion as this model is to write it.
@@ -86,3 +110,13 @@ class Reader:
         text = self.chat.read(ids)
         line = find_verdict(self._pattern, text)
         return line is not None and bool(text[line.marker_end : line.end].strip()) and line.end < len(text)
+
+
+def _last_line(text: str) -> str:
+    """Return the end of a text as far as it bears on how a tokenizer goes on: its last line and the break before."""
+    return text[max(text.rfind("\n", 0, -1), 0) :][-_CONTEXT:]
+
+
+def _common(left: Sequence[int], right: Sequence[int]) -> int:
+    """Return how many ids two sequences begin with alike."""
+    return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

@@ -27,6 +27,7 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 
 from rationem.chat import Chat
+from rationem.engines.completion import Reader
 from rationem.engines.forward import positions
 from rationem.errors import ModelError
 from rationem.evidence.exact import Enumeration, Leaf
@@ -91,11 +92,12 @@ class _Found:
 
 @dataclass(slots=True)
 class _Growing:
-    """A leaf whose levels are being scored."""
+    """A leaf whose levels are being scored: each level's tokens, and their log-probability so far."""
 
     ids: tuple[int, ...]
     text: str
     log_prob: float
+    tails: tuple[tuple[int, ...], ...]
     level_logps: list[float]
 
 
@@ -155,9 +157,10 @@ class _Search:
         self._chat = Chat(loaded.tokenizer)
         self._stops = sorted(loaded.stop_ids | {self._chat.end_of_turn})
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
+        self._reader = Reader(self._chat, marker, loaded.stop_ids)
+        self._continuations = tuple(continuations)
         self._pattern = marker_pattern(marker)
         self._last = marker[-1].casefold()
-        self._tails = [self._chat.encode_completion(text) for text in continuations]
         self._threshold = threshold
         self._max_new_tokens = max_new_tokens
         self._rows = rows
@@ -264,7 +267,8 @@ class _Search:
                 found.unexplored += math.exp(log_prob)
                 return []
             if line is not None:
-                leaf = _Growing(ids, text, log_prob, [0.0] * len(self._tails))
+                tails = self._reader.tails(text, self._continuations)
+                leaf = _Growing(ids, text, log_prob, tails, [0.0] * len(tails))
                 found.leaves.append(leaf)
                 return [_Child(_Row(row.prompt, ids, log_prob, leaf), parent, token)]
         if len(ids) == self._max_new_tokens:
@@ -278,18 +282,18 @@ class _Search:
             (n, row, level, row.taken)
             for n, row in enumerate(block.rows)
             if row.leaf is not None
-            for level in (range(len(self._tails)) if row.level is None else (row.level,))
+            for level in (range(len(row.leaf.tails)) if row.level is None else (row.level,))
         ]
         if not wanted:
             return []
         rows = torch.tensor([n for n, _, _, _ in wanted], device=logits.device)
-        tokens = [self._tails[level][taken] for _, _, level, taken in wanted]
+        tokens = [row.leaf.tails[level][taken] for _, row, level, taken in wanted if row.leaf is not None]
         steps = (logits[rows, torch.tensor(tokens, device=logits.device)] - log_total[rows]).tolist()
         children = []
         for (n, row, level, taken), token, step in zip(wanted, tokens, steps, strict=True):
             assert row.leaf is not None
             row.leaf.level_logps[level] += step
-            if taken + 1 < len(self._tails[level]):
+            if taken + 1 < len(row.leaf.tails[level]):
                 children.append(_Child(_Row(row.prompt, row.ids, row.log_prob, row.leaf, level, taken + 1), n, token))
         return children
 

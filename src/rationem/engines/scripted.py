@@ -40,7 +40,7 @@ class ScriptedEngine:
         """Return the number of characters: a scripted engine's token is a character."""
         return len(prompt.text)
 
-    def encode_completion(self, text: str) -> tuple[int, ...]:
+    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
         """Return the code points of the text, with 0 as the end-of-turn token."""
         return (*(ord(character) for character in text), 0)
 

@@ -73,9 +73,9 @@ class TransformersEngine:
         """Return the length of the prompt as the model sees it, template included."""
         return len(self._chat.encode(prompt))
 
-    def encode_completion(self, text: str) -> tuple[int, ...]:
-        """Return the ids of a given completion, end-of-turn token included."""
-        return self._chat.encode_completion(text)
+    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
+        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
+        return self._chat.encode_completion(text, behind)
 
     @torch.inference_mode()
     def sample(self, requests: Sequence[Request]) -> list[Draft]:

@@ -13,6 +13,7 @@ from typing import Any, Self
 from rationem import card as cards
 from rationem import models, progress
 from rationem.data import Columns
+from rationem.engines import conformance
 from rationem.engines.opening import VERDICT_TOKENS, Choice, closings, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
@@ -281,6 +282,9 @@ def _open(judge: Judge, opened: ExitStack) -> Engine:
     length = judge.card.max_prompt_tokens + judge.card.max_new_tokens + VERDICT_TOKENS
     positions = models.positions(str(judge.directory), judge.checkpoint) or length
     choice = replace(judge.choice, closings=closings(judge.task), length=min(length, positions))
+    name = str(judge.directory)
+    chat = models.chat(name, judge.checkpoint, choice.conversation)
+    conformance.check_model(name, judge.checkpoint, chat, judge.task)
     return opened.enter_context(opening(choice))(judge.checkpoint)
 
 

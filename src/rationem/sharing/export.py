@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rationem import models, report
-from rationem.chat import DATE, Chat
+from rationem.chat import Chat, Turn
 from rationem.errors import ConfigError, ModelError, RunError, writing
 from rationem.kept import Chosen, kept_trials, last_e_step
 from rationem.types import Prompt
@@ -36,7 +36,7 @@ class Text:
 
     chosen: Chosen
     prompt: Prompt
-    turns: tuple[dict[str, str], ...]
+    turns: tuple[Turn, ...]
     completion: str
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
@@ -119,16 +119,15 @@ def texts(kept: Sequence[Chosen], chat: Chat, stop_ids: frozenset[int]) -> Itera
         ids = close_turn(one.sample.token_ids, chat, stop_ids)
         prompt, said = tuple(chat.encode(one.sample.prompt)), chat.read(ids[:-1])
         turns = chat.turns(one.sample.prompt.text)
-        plain = _is_plain(chat, [*turns, _turn("assistant", said)], prompt + ids)
+        plain = _is_plain(chat, [*turns, chat.template.turn("assistant", said)], prompt + ids)
         yield Text(one, one.sample.prompt, tuple(turns), said, prompt, ids, plain)
 
 
-def _is_plain(chat: Chat, turns: list[dict[str, str]], ids: tuple[int, ...]) -> bool:
+def _is_plain(chat: Chat, turns: list[Turn], ids: tuple[int, ...]) -> bool:
     """Say whether the chat template makes these tokens of the texts; behind the end of turn may be a line break."""
-    if not chat.tokenizer.chat_template:
+    if not chat.template.text:
         return False
-    told = chat.tokenizer.apply_chat_template(turns, tokenize=False, date_string=DATE)
-    found = chat.tokenizer(told, add_special_tokens=False, verbose=False)["input_ids"]
+    found = chat.tokens.ids(chat.render(turns))
     return tuple(found[: len(ids)]) == ids and not chat.decode(tuple(found[len(ids) :])).strip()
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rationem.card import Card
-from rationem.chat import Chat
+from rationem.chat import Chat, shows_a_date
 from rationem.models import EMBEDDED
 from rationem.report import doubts, sections
 from rationem.report.reading import reading
@@ -185,6 +185,11 @@ def _criterion(task: AnyTask) -> dict[str, str]:
     return {"criterion": named} if named else {}
 
 
+def _begin(chat: Chat) -> str:
+    """Return what begins a prompt without a template: the tokenizer's own special tokens."""
+    return f"{json.dumps(chat.decode(chat.tokens.begins))} + " if chat.tokens.begins else ""
+
+
 def _snippet(facts: Facts) -> str:
     loader = "peft import AutoPeftModelForCausalLM" if facts.adapter else "transformers import AutoModelForCausalLM"
     chat = facts.chat
@@ -194,14 +199,17 @@ def _snippet(facts: Facts) -> str:
         told.append(f'prompt = {json.dumps(chat.conversation.system)} + "\\n\\n" + prompt')
     elif chat.conversation.system:
         turns.insert(0, f'{{"role": "system", "content": {json.dumps(chat.conversation.system)}}}')
-    lines = "".join(f"{line}\n" for line in told)
     settings = "".join(f", {name}={value}" for name, value in chat.settings.items())
+    if shows_a_date(chat.template.text):
+        settings += f', date_string="{chat.conversation.date}"'
+        told.append(f"# trained with the date {chat.conversation.date}; some templates show today's instead")
+    lines = "".join(f"{line}\n" for line in told)
     asked = (
         f"turns = [{', '.join(turns)}]\n"
         f"ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True{settings}, "
         'return_tensors="pt", return_dict=True)'
         if chat.tokenizer.chat_template
-        else 'ids = tokenizer(prompt + "\\n", add_special_tokens=False, return_tensors="pt")'
+        else f'ids = tokenizer({_begin(chat)}prompt + "\\n", add_special_tokens=False, return_tensors="pt")'
     )
     return (
         f"from {loader}\nfrom transformers import AutoTokenizer\n\n"

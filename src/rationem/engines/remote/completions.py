@@ -98,9 +98,9 @@ class CompletionsEngine:
         """Return the length of the prompt as the model sees it, template included."""
         return len(self._chat.encode(prompt))
 
-    def encode_completion(self, text: str) -> _Ids:
-        """Return the ids of a given completion, end-of-turn token included."""
-        return self._chat.encode_completion(text)
+    def encode_completion(self, text: str, behind: str = "") -> _Ids:
+        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
+        return self._chat.encode_completion(text, behind)
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""

@@ -58,9 +58,9 @@ class ChatEngine:
         """Return the length of the prompt as the *student* sees it."""
         return len(self._chat.encode(prompt))
 
-    def encode_completion(self, text: str) -> tuple[int, ...]:
-        """Return the student's ids of a given completion, end-of-turn token included."""
-        return self._chat.encode_completion(text)
+    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
+        """Return the student's ids of a completion, or of its end; see ``types.Engine``."""
+        return self._chat.encode_completion(text, behind)
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
