@@ -336,3 +336,39 @@ def test_lora_flags_reach_the_adapter(tmp_path, capsys):
         assert "no linear layers called qkv. It has down_proj, gate_proj" in capsys.readouterr().err
     assert main([*asked, "--lora-alpha", "2"]) == 2
     assert not (tmp_path / "other").exists()
+
+
+# Tokens -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(tmp_path, base, capsys):
+    from transformers import AutoTokenizer
+
+    larger = shutil.copytree(base, tmp_path / "larger")
+    words = AutoTokenizer.from_pretrained(larger)
+    words.add_tokens(["<image_of_nothing>"], special_tokens=True)
+    words.save_pretrained(larger)
+    models.check(str(larger), str(larger))  # no text can hold it, and nothing draws it
+    words.add_tokens(["kindness"])
+    words.save_pretrained(larger)
+    with pytest.raises(ModelError, match=r"does not know: 'kindness', and the model's embedding has \d+ rows"):
+        models.load(str(larger), device="cpu")
+    table = shared.ratings(tmp_path / "ratings.csv")
+    asked = ["fit", str(table), "--scale", "1-5", "--model", str(larger), "--output", str(tmp_path / "run")]
+    for dry in ([], ["--dry-run"]):
+        assert main([*asked, *dry]) == 2
+        assert "'kindness'" in capsys.readouterr().err
+    words = AutoTokenizer.from_pretrained(base)
+    words.add_special_tokens({"pad_token": "<pad-that-is-new>"})
+    words.save_pretrained(larger)
+    with pytest.raises(ModelError, match="pad-that-is-new"):
+        models.check(str(larger), str(larger))
+
+
+def test_prompts_that_are_all_too_long_are_refused_before_anything_is_written(tmp_path, base, capsys):
+    table = shared.ratings(tmp_path / "ratings.csv")
+    asked = ["fit", str(table), "--scale", "1-5", "--model", base, "--output", str(tmp_path / "run")]
+    assert main([*asked, "--max-prompt-tokens", "20"]) == 2
+    told = capsys.readouterr().err
+    assert re.search(r"All 40 training prompts are too long: the shortest has \d\d+ tokens, and the limit is 20", told)
+    assert not (tmp_path / "run").exists()

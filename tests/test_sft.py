@@ -1,5 +1,6 @@
 """The M-step's objective, by hand; and what it trains on."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -7,12 +8,12 @@ from collections import Counter
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import checkpoints
 from rationem import models
 from rationem.chat import Chat
-from rationem.errors import RunError
+from rationem.errors import ModelError, RunError
 from rationem.sft import Lora, SupervisedMStep, Training, moments
 from rationem.sft.objective import Objective
 from rationem.sft.order import micro_batches, training_order
@@ -317,9 +318,55 @@ def test_a_head_that_caps_its_logits_is_left_to_the_model(loaded, tmp_path):
     assert all(p.grad is not None for p in model.parameters())
 
 
-def test_a_loss_that_is_no_number_is_refused(path, tmp_path):
-    with pytest.raises(RunError, match="Lower --learning-rate"):
-        trained(path, tmp_path, "a", learning_rate=1e30, steps=6)
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_training_stops_at_the_step_whose_loss_or_gradient_is_no_number(path, tmp_path, monkeypatch, clip):
+    made = []
+    monkeypatch.setattr(torch.optim.AdamW, "step", counted(torch.optim.AdamW.step, made))
+    asked = r"Iteration 2, step (\d+) of 200 of the M-step: the (loss|gradient's norm) is (nan|inf)\..* --learning-rate"
+    with pytest.raises(RunError, match=asked) as error:
+        trained(path, tmp_path, "a", learning_rate=1e30, steps=200, max_grad_norm=clip)
+    step = int(re.search(asked, str(error.value))[1])
+    assert 2 <= step < 10
+    assert len(made) == step - 1
+    assert ("--max-grad-norm 1" in str(error.value)) == (not clip)
+    assert not list((tmp_path / "run" / "checkpoints" / "a").glob("*.safetensors"))
+
+
+def counted(original, made):
+    def step(self, *args, **kwargs):
+        made.append(1)
+        return original(self, *args, **kwargs)
+
+    return step
+
+
+def test_a_last_step_that_spoils_the_weights_is_refused(path, tmp_path, monkeypatch):
+    def spoiling(self, *_, **__):
+        for group in self.param_groups:
+            group["params"][0].data.fill_(float("nan"))
+
+    monkeypatch.setattr(torch.optim.AdamW, "step", spoiling)
+    with pytest.raises(RunError, match="After the last step the weights are no numbers"):
+        trained(path, tmp_path, "a", steps=1)
+
+
+def test_a_model_whose_weights_are_no_numbers_is_not_loaded(path, tmp_path):
+    shutil.copytree(path, tmp_path / "poisoned")
+    held = load_file(tmp_path / "poisoned" / "model.safetensors")
+    held["model.norm.weight"][3] = float("nan")
+    save_file(held, tmp_path / "poisoned" / "model.safetensors", metadata={"format": "pt"})
+    for trainable in (False, True):
+        with pytest.raises(ModelError, match=r"no numbers \(nan or inf\): model\.norm\.weight"):
+            models.load(str(tmp_path / "poisoned"), trainable=trainable, device="cpu")
+
+
+def test_a_first_step_without_numbers_is_not_blamed_on_the_learning_rate(path, tmp_path, monkeypatch):
+    forward = Objective.forward
+    monkeypatch.setattr(Objective, "forward", lambda self, **inputs: forward(self, **inputs) * float("nan"))
+    with pytest.raises(RunError, match=r"Iteration 1, step 1 of .* the loss is nan\. Nothing was trained yet"):
+        SupervisedMStep(Training(steps=3), "cpu")(
+            path, samples(models.load(path)), iteration=1, seed=0, output=tmp_path / "a"
+        )
 
 
 def test_losses_are_logged_where_asked_under_the_steps_of_the_whole_run(path, tmp_path):

@@ -35,6 +35,7 @@ from rationem.preflight import (
     check_chat,
     check_directory,
     check_engine,
+    check_lengths,
     check_levels,
     check_machine,
     check_own,
@@ -119,6 +120,7 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     conformance.check_model(config.model or "", checkpoint, chat, task)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
+    check_lengths(config, scheme, task, splits, chat)
     config = with_batch_size(with_teacher(config), task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
     return run, manifest(run, chat)

@@ -125,6 +125,7 @@ def settings(name: str, checkpoint: str) -> Any:
     """
     from transformers import AutoConfig
 
+    from rationem.engines import checkpoint as files
     from rationem.engines import kinds
 
     where = weights_of(checkpoint)
@@ -132,7 +133,7 @@ def settings(name: str, checkpoint: str) -> Any:
         if Path(where).is_dir():
             kinds.check(Path(where))
         elif (found := kinds.on_hub(where, "config.json")) is not None:
-            kinds.check_settings(repr(where), kinds.read_json(found))
+            kinds.check_settings(repr(where), files.read_json(found))
         with kinds.patient():
             return AutoConfig.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
@@ -155,6 +156,9 @@ def check(name: str, checkpoint: str) -> dict[str, Any]:
     if base != checkpoint:
         adapters.read(Path(checkpoint))
         fitting.check_adapter(Path(checkpoint), place)
+    fitting.check_vocabulary(
+        name, _tokenizer(name, checkpoint), settings(name, checkpoint).get_text_config().vocab_size
+    )
     return digests(checkpoint)
 
 
@@ -297,6 +301,7 @@ def load(
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_not_loaded(path, error)) from error
     fitting.refuse(base, model, told)
+    fitting.check_vocabulary(path, tokenizer, model.get_input_embeddings().weight.shape[0])
     if conversation is not None:
         conversation.carried_by(tokenizer)
     stop_ids = _stop_ids(model.generation_config, tokenizer)

@@ -10,6 +10,7 @@ from rationem import models, progress
 from rationem.chat import Chat
 from rationem.config import FitConfig
 from rationem.defaults import with_adapter
+from rationem.drawing.trials import prompt_for
 from rationem.engines import fitting, kinds
 from rationem.engines.opening import Choice, check_urls, vllm_launch
 from rationem.errors import ConfigError, RunError
@@ -18,7 +19,7 @@ from rationem.schemes import Scheme
 from rationem.tasks import AnyTask
 from rationem.tasks.conformance import LEAKS, check_task
 from rationem.tasks.own import OwnTask
-from rationem.types import Example
+from rationem.types import Example, Splits
 
 #: Training items that a class of the user's is tried on before a run.
 _TRIED = 5
@@ -174,6 +175,30 @@ def check_targets(config: FitConfig, place: Path) -> None:
             f"--lora-targets: the model {config.model} has no linear layers called {', '.join(unknown)}. It has "
             f"{', '.join(has)}."
         )
+
+
+def check_lengths(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits, chat: Chat) -> None:
+    """Find that no training example can be drawn for, or no validation or test example: all prompts are too long.
+
+    Raises:
+        ConfigError: nothing could be trained on.
+    """
+    limit, shortest = config.max_prompt_tokens or 0, []
+    for x in splits.train:
+        shortest.append(max(len(chat.encode(prompt_for(proposal, x, task))) for proposal in scheme.plan))
+        if shortest[-1] <= limit:
+            break
+    else:
+        raise ConfigError(
+            f"All {len(splits.train)} training prompts are too long: the shortest has {min(shortest)} tokens, and the "
+            f"limit is {limit} (--max-new-tokens {config.max_new_tokens}). Raise --max-prompt-tokens as far as the "
+            "model holds, shorten the responses (--elide), or take a model that holds more."
+        )
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part and all(len(chat.encode(task.prompt(x.fields))) > limit for x in part):
+            progress.say(
+                f"Warning: all {len(part)} {name} prompts are longer than {limit} tokens: none will be answered."
+            )
 
 
 def check_machine(config: FitConfig) -> None:

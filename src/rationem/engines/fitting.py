@@ -68,6 +68,8 @@ def refuse(path: str, model: Any, told: Mapping[str, Any]) -> None:
     parts += [listed(shapes)] if shapes else []
     parts += [str(error) for error in told.get("error_msgs", ())]
     if not parts:
+        if not model.device.type == "meta" and (broken := not_finite(model)):
+            raise ModelError(f"The weights in {path!r} are no numbers (nan or inf): {listed(broken)}. Get them again.")
         return
     settings = model.config.get_text_config()
     layers = getattr(settings, "num_hidden_layers", None)
@@ -77,6 +79,49 @@ def refuse(path: str, model: Any, told: Mapping[str, Any]) -> None:
         "be random, and what is left over is part of another model. Get the whole checkpoint of a causal language "
         "model, with the config.json that belongs to it."
     )
+
+
+def check_vocabulary(path: str, tokenizer: Any, rows: int) -> None:
+    """Refuse a tokenizer with tokens that the embedding has no rows for.
+
+    Control tokens that nothing here ever feeds may be beyond it (Gemma 3 has one for images): those in the template,
+    and what pads, begins or ends a text, may not.
+
+    Args:
+        path: of the checkpoint.
+        tokenizer: its own.
+        rows: of the embedding.
+
+    Raises:
+        ModelError: names tokens.
+    """
+    beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
+    if not beyond:
+        return
+    added = tokenizer.added_tokens_decoder
+    asked, template = {tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id}, tokenizer.chat_template
+    unused = {
+        n for n in beyond if n in added and added[n].special and n not in asked and beyond[n] not in str(template)
+    }
+    if lost := [repr(beyond[number]) for number in sorted(set(beyond) - unused)]:
+        raise ModelError(
+            f"The tokenizer of {path!r} has tokens that the model does not know: {listed(lost, 4)}, and the model's "
+            f"embedding has {rows} rows. Take the tokenizer that belongs to these weights, or save them with an "
+            "embedding that was resized (resize_token_embeddings) and trained."
+        )
+
+
+def not_finite(model: Any) -> list[str]:
+    """Return the names of weights that hold numbers which are none (nan, inf); of shared ones this process's part."""
+    import torch
+
+    found = []
+    for name, weight in model.named_parameters():
+        one = weight.detach()
+        one = one.to_local() if hasattr(one, "to_local") else one
+        if one.is_floating_point() and one.numel() and not all(torch.isfinite(end) for end in torch.aminmax(one)):
+            found.append(name)
+    return found
 
 
 def check_adapter(directory: Path, base: Path) -> None:

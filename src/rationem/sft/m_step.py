@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ import torch
 from rationem import models, progress
 from rationem.chat import Chat
 from rationem.engines import rope
+from rationem.engines.checkpoint import listed
+from rationem.engines.fitting import not_finite
 from rationem.errors import RunError
 from rationem.sft import moments, parallel
 from rationem.sft.objective import Objective
@@ -143,7 +144,7 @@ def _train(run: WeightedTrainer, label: str) -> float:
     """Make the steps; return the mean loss.
 
     Raises:
-        RunError: the loss is no number any more, or the device's memory is too small.
+        RunError: the loss, the gradient or a weight is no number any more, or the device's memory is too small.
     """
     with progress.track(label, run.args.max_steps) as advance, models.quiet():
         run.add_callback(Advance(advance))
@@ -154,13 +155,12 @@ def _train(run: WeightedTrainer, label: str) -> float:
                 f"The M-step needs more memory than {run.args.device} has: {str(error).splitlines()[0]} Lower "
                 "--micro-batch-size, or use --gradient-checkpointing, --lora-rank, or --processes with --parallel fsdp."
             ) from error
-    loss = run.mean_loss()
-    if not math.isfinite(loss):
+    if broken := not_finite(run.model):  # by the last step, which no loss was computed after
         raise RunError(
-            f"The loss of the M-step became {loss}; its weights are not used. Lower --learning-rate, or set "
-            "--max-grad-norm 1."
+            f"After the last step the weights are no numbers ({listed(broken)}); they are not used. Lower "
+            "--learning-rate, or set --max-grad-norm 1."
         )
-    return loss
+    return run.mean_loss()
 
 
 def _order(settings: Training, rows: Sequence[Row], seed: int) -> list[int]:
@@ -197,7 +197,7 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
             model,
             LoraConfig(
                 r=lora.rank,
-                lora_alpha=lora.alpha,  # type: ignore[arg-type]  # divided by r, whole or not
+                lora_alpha=lora.alpha,
                 lora_dropout=lora.dropout,
                 target_modules=list(lora.targets) if lora.targets else "all-linear",
                 task_type="CAUSAL_LM",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -12,6 +13,7 @@ import torch
 from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments, get_scheduler
 from transformers.integrations import TensorBoardCallback
 
+from rationem.errors import RunError
 from rationem.sft import parallel
 from rationem.sft.settings import Training
 
@@ -23,12 +25,19 @@ class WeightedTrainer(Trainer):
         passes: what this process computes, forward pass by forward pass.
         wrapped: what is called in the model's place, :func:`rationem.sft.parallel.together`.
         done: optimizer steps of earlier iterations, so that what is logged goes on where they ended.
+        iteration: k, as an error tells it.
     """
 
     def __init__(
-        self, *args: Any, passes: torch.utils.data.DataLoader[Any], wrapped: torch.nn.Module, done: int, **kwargs: Any
+        self,
+        *args: Any,
+        passes: torch.utils.data.DataLoader[Any],
+        wrapped: torch.nn.Module,
+        done: int,
+        iteration: int,
+        **kwargs: Any,
     ) -> None:
-        self._passes, self._wrapped, self._done = passes, wrapped, done
+        self._passes, self._wrapped, self._done, self._iteration = passes, wrapped, done, iteration
         self._processes = parallel.team().processes
         self.loss_is_scaled_for_ga = True
         super().__init__(*args, **kwargs)
@@ -69,8 +78,40 @@ class WeightedTrainer(Trainer):
         """Leave it where it was loaded, or sharded."""
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        """Return the norm where clipping computed it; alone it would cost a pass over all gradients per step."""
+        """Return the norm where clipping computed it, before every step; on no numbers no step is made.
+
+        Raises:
+            RunError: the loss or the gradient of this step is no number.
+        """
+        norm = _total_norm(model) if grad_norm is None else grad_norm
+        for what, value in (("loss", float(self.summed)), ("gradient's norm", float(norm))):
+            if not math.isfinite(value):
+                raise RunError(self._diverged(what, value))
         return grad_norm
+
+    def _diverged(self, what: str, value: float) -> str:
+        step, args = int(self.state.global_step) + 1, self.args
+        said = f"Iteration {self._iteration}, step {step} of {args.max_steps} of the M-step: the {what} is {value}."
+        if step + self._done == 1:
+            return (
+                f"{said} Nothing was trained yet: the model itself gives no numbers. Try --precision fp32, or another."
+            )
+        rate = self.optimizer.param_groups[0]["lr"]
+        tries = [f"a lower --learning-rate (it is {rate:g})"]
+        tries += [] if args.max_grad_norm else ["--max-grad-norm 1"]
+        tries += ["--precision fp32"] if args.bf16 else []
+        return (
+            f"{said} Its weights are not used; those before it, and all that was drawn, are kept. Try "
+            f"{' or '.join(tries)}: in a new run, or on these draws with rationem refit RUN --iteration "
+            f"{self._iteration}."
+        )
+
+
+def _total_norm(model: torch.nn.Module) -> float:
+    """Return the norm of all gradients; where processes share the weights, all must ask together."""
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
 
 class Advance(TrainerCallback):
@@ -130,6 +171,7 @@ def trainer(
         passes=passes,
         wrapped=wrapped,
         done=done,
+        iteration=iteration,
     )
     made.remove_callback(PrinterCallback)
     for callback in made.callback_handler.callbacks:
