@@ -307,7 +307,7 @@ def test_a_dry_run_on_an_existing_run_does_not_resume_it(folder, capsys, monkeyp
     resumed = []
     monkeypatch.setattr(launching, "start", lambda *given: resumed.append(given) or Path("run"))
     before = contents(folder)
-    code, out, _ = run(["fit", "--output", "run", "--dry-run"], capsys)
+    code, out, _ = run(["fit", "--output", "run", "--model", "m", "--dry-run"], capsys)
     assert resumed == []
     assert code == 0
     assert "train 24" in out

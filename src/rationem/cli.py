@@ -145,8 +145,8 @@ def _module(name: str, options: argparse.Namespace) -> int:
 
 def _fit(options: argparse.Namespace) -> None:
     from rationem import progress, report
-    from rationem.commands.settings import given
-    from rationem.config import read_config, to_toml
+    from rationem.commands.settings import read_settings
+    from rationem.config import to_toml
     from rationem.errors import ConfigError
     from rationem.launch import check, start, understood
     from rationem.preflight import check_machine, check_model
@@ -154,8 +154,7 @@ def _fit(options: argparse.Namespace) -> None:
     progress.show(progress.Rich())
 
     recorded = Path(options.output) / "config.toml"
-    resumed = not options.data and options.config is None and recorded.is_file()
-    config = read_config(recorded if resumed else options.config, given(options))
+    config = read_settings(options, None if options.data or not recorded.is_file() else recorded)
     if options.dry_run:
         from rationem.doctor import estimate
 

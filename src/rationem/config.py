@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,16 +20,29 @@ from rationem.leaks import Leaks
 from rationem.template import read_toml
 
 
+class Reach(StrEnum):
+    """What a setting can make a run reach outside its own directory, and what then happens; see ``ledger.trust``."""
+
+    PROGRAM = "a program that is run"
+    TASK = "a Python file that is run"
+    ADDRESS = "an address that is contacted"
+    MODEL = "a model that is fetched from the hub"
+    DATA = "a data set that is fetched from the hub"
+    FILE = "a file that is read"
+
+
 class FitConfig(BaseModel):
     """Everything that decides the result of a run; written to ``config.toml`` in its directory."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     # What to learn from
-    data: tuple[str, ...] = Field(
+    data: Annotated[tuple[str, ...], Reach.DATA] = Field(
         (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"
     )
-    test: tuple[str, ...] = Field((), description="the test set, named as DATA; without it a part of DATA is held out")
+    test: Annotated[tuple[str, ...], Reach.DATA] = Field(
+        (), description="the test set, named as DATA; without it a part of DATA is held out"
+    )
     preset: str | None = Field(None, description="name of a published data set whose columns are known")
     scale: str | None = Field(
         None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
@@ -71,11 +85,13 @@ class FitConfig(BaseModel):
     elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
 
     # Which model, which task, which scheme
-    model: str | None = Field(None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id")
-    adapter_base: str | None = Field(
+    model: Annotated[str | None, Reach.MODEL] = Field(
+        None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id"
+    )
+    adapter_base: Annotated[str | None, Reach.MODEL] = Field(
         None, description="where the base model of a LoRA adapter is (with --model ADAPTER), if it was moved"
     )
-    task: str | None = Field(
+    task: Annotated[str | None, Reach.TASK] = Field(
         None,
         description="judge (rate or compare responses), choice, math, summarize, or your own: my_task.toml, "
         "my_task.py:MyTask (default: what the data is)",
@@ -86,9 +102,13 @@ class FitConfig(BaseModel):
     thinking: Literal["auto", "on", "off"] = Field(
         "auto", description="switch the chat template's thinking, where it has a switch; auto leaves it alone"
     )
-    rubric: str | None = Field(None, description="a .toml or .md file with criteria and what the levels mean")
-    template: str | None = Field(None, description="a file that replaces the prompt's wording")
-    hint_template: str | None = Field(None, description="a file that replaces the hint's wording")
+    rubric: Annotated[str | None, Reach.FILE] = Field(
+        None, description="a .toml or .md file with criteria and what the levels mean"
+    )
+    template: Annotated[str | None, Reach.FILE] = Field(None, description="a file that replaces the prompt's wording")
+    hint_template: Annotated[str | None, Reach.FILE] = Field(
+        None, description="a file that replaces the hint's wording"
+    )
     reward: str | None = Field(
         None,
         description="exact, on levels within:TOLERANCE or ordinal (1 - |difference| / range), of open answers rouge-l "
@@ -210,7 +230,7 @@ class FitConfig(BaseModel):
     parallel: Literal["ddp", "fsdp"] = Field(
         "ddp", description="several processes hold all the weights each (ddp), or share them (fsdp: FSDP2)"
     )
-    report_to: tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...] = Field(
+    report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], Reach.ADDRESS] = Field(
         (), description="also log the M-steps' losses there; nothing is sent anywhere otherwise"
     )
     log_every: int = Field(10, ge=1, description="with --report-to: optimizer steps between two logged losses")
@@ -225,13 +245,13 @@ class FitConfig(BaseModel):
         "auto",
         description="vllm: new weights are reloaded in place or by a fresh server (auto: CPU reload, GPU restart)",
     )
-    vllm_python: str | None = Field(
+    vllm_python: Annotated[str | None, Reach.PROGRAM] = Field(
         None, description="python, or environment, that has vLLM (default: what 'rationem engine install' made)"
     )
-    vllm_args: tuple[str, ...] = Field(
+    vllm_args: Annotated[tuple[str, ...], Reach.PROGRAM] = Field(
         (), description="further flags of vLLM's server, in one string: --vllm-args='--flag value'"
     )
-    teacher: tuple[str, ...] = Field(
+    teacher: Annotated[tuple[str, ...], Reach.ADDRESS] = Field(
         (),
         description="URLs of a chat server for the plan's @teacher: 'rationalize@teacher'; key: RATIONEM_TEACHER_KEY",
     )
@@ -266,6 +286,11 @@ class FitConfig(BaseModel):
     def leaks(self) -> Leaks:
         """What tells of the hint, and whether hinted draws that do are accepted."""
         return Leaks(self.leak_filter, self.leak_phrases, self.max_copied)
+
+
+def reach_of(setting: str) -> Reach | None:
+    """Return what a setting reaches outside a run; None where it is words and numbers only."""
+    return next((one for one in FitConfig.model_fields[setting].metadata if isinstance(one, Reach)), None)
 
 
 def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:

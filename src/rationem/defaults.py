@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rationem import leaks, models, progress
 from rationem.config import FitConfig, read_config
@@ -14,13 +15,34 @@ from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.prepare import EMBEDDED, embedded
 from rationem.tasks import AnyTask
+from rationem.tasks.own import fingerprint
 from rationem.types import Splits
 
 #: Settings that name files; the manifest holds what they say instead.
 FILES = ("rubric", "template", "hint_template")
+#: Settings that say where and how fast, and nothing of the result.
+WHERE = (
+    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base"),
+    *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
+)
 _PROMPT_TOKENS = 1024
 #: Training prompts by which a batch size is measured.
 _PROMPTS = 512
+
+
+def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's manifest as it would be with these settings, so far as they say before anything is looked at.
+
+    Args:
+        config: the settings; a task's file is read and not run.
+        found: the manifest in the ledger, which has the rest.
+    """
+    open_yet = {"data", "test", *FILES, *WHERE, "task", "model", "reward", "lora_targets"}
+    given = {name: value for name, value in config.model_dump(mode="json").items() if name not in open_yet}
+    known = {name: value for name, value in given.items() if value not in (None, [], "auto")}
+    recorded, task = found.get("config") or {}, found.get("task") or {}
+    settings = {**recorded, **{name: value for name, value in known.items() if name in recorded}}
+    return {**found, "config": settings, "task": {**task, **fingerprint(config.task or "")}}
 
 
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
@@ -37,7 +59,6 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         "steps": config.steps or (None if config.epochs else 40),
         "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
         "sampling_batch": _sampling_batch(config, recorded),
-        "vllm_python": find_python(config.vllm_python) if config.vllm_python else None,
         "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
         "adapter_base": config.adapter_base and _absolute(config.adapter_base),
         "data": tuple(map(_absolute, config.data)),
@@ -138,12 +159,23 @@ def _recorded(directory: Path) -> FitConfig | None:
     return read_config(path, {}) if path.is_file() else None
 
 
-def with_teacher(config: FitConfig) -> FitConfig:
-    """Name the teacher's model, and find that its server is there: a run that goes on must ask the same.
+def with_recorded(config: FitConfig, directory: Path) -> FitConfig:
+    """Name the teacher's model as the run that goes on has it, without asking for it."""
+    recorded = _recorded(directory)
+    if not config.teacher or config.teacher_model or recorded is None:
+        return config
+    return config.model_copy(update={"teacher_model": recorded.teacher_model})
+
+
+def with_servers(config: FitConfig) -> FitConfig:
+    """Find vLLM, name the teacher's model, and find that its server is there: a run that goes on must ask the same.
 
     Raises:
+        ConfigError: there is no vLLM in the environment named.
         RunError: the server does not answer, or serves several models.
     """
+    if config.vllm_python:
+        config = config.model_copy(update={"vllm_python": find_python(config.vllm_python)})
     if not config.teacher:
         return config
     return config.model_copy(update={"teacher_model": teacher_model(config.teacher, config.teacher_model)})

@@ -18,7 +18,17 @@ from rationem import models, progress, report
 from rationem.answering import with_reward
 from rationem.chat import Chat
 from rationem.config import FitConfig, to_toml
-from rationem.defaults import FILES, with_adapter, with_batch_size, with_defaults, with_model, with_teacher
+from rationem.defaults import (
+    FILES,
+    WHERE,
+    settled,
+    with_adapter,
+    with_batch_size,
+    with_defaults,
+    with_model,
+    with_recorded,
+    with_servers,
+)
 from rationem.elide import elide, longest_response
 from rationem.engines import adapters, conformance, identity
 from rationem.engines.opening import (
@@ -30,7 +40,8 @@ from rationem.engines.opening import (
     opening,
 )
 from rationem.errors import ConfigError
-from rationem.ledger import Ledger
+from rationem.ledger import FINISHED, Ledger, confirm, is_begun, is_finished, trust
+from rationem.ledger.files import refuse_links
 from rationem.preflight import (
     check_chat,
     check_directory,
@@ -52,15 +63,8 @@ if TYPE_CHECKING:
     from rationem.em import Fitted, MStep, Problem
     from rationem.sft import Training
 
-#: The phase that a run ends with.
-FINISHED = "finished"
 #: The longest prompt of the control with solved examples, where the model does not say what it holds.
 _SHOTS_TOKENS = 32_768
-#: Settings that say where and how fast, and nothing of the result.
-WHERE = (
-    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base"),
-    *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +111,9 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
         RationemError: see :func:`start`.
     """
     config, scheme, task, splits = check(config, directory)
-    check_machine(config)
+    begun = is_begun(directory)
+    if not begun:
+        check_machine(config)
     checkpoint = models.resolve(config.model or "", config.adapter_base)
     positions = models.positions(config.model or "", checkpoint)
     config = with_adapter(config, checkpoint)
@@ -115,15 +121,31 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     chat = models.chat(config.model or "", checkpoint, config.conversation)
     check_chat(config, scheme, chat)
     weights = models.check(config.model or "", checkpoint)
-    base = models.weights_of(checkpoint)
-    check_targets(config, models.place_of(base, base))
+    check_targets(config, models.base_place(checkpoint))
     conformance.check_model(config.model or "", checkpoint, chat, task)
     if config.elide:
         splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
     check_lengths(config, scheme, task, splits, chat)
-    config = with_batch_size(with_teacher(config), task, splits, checkpoint)
+    # Of a run that is there no program is run and no server asked before the ledger agrees, or when it is finished.
+    config = with_recorded(config, directory) if begun else with_servers(config)
+    config = with_batch_size(config, task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
-    return run, manifest(run, chat)
+    recorded = manifest(run, chat)
+    if begun:
+        agree(run, directory, recorded)
+        if not is_finished(directory):
+            check_machine(config)
+            run = replace(run, config=with_servers(config))
+    return run, recorded
+
+
+def agree(run: Resolved, directory: Path, recorded: Mapping[str, Any]) -> None:
+    """Find, only reading, that a directory holds the run that is resolved, or none yet.
+
+    Raises:
+        RunError: it holds another one.
+    """
+    confirm(directory, lambda found: identity.merged(recorded, found, run.config.model or run.checkpoint))
 
 
 def carry_out(
@@ -158,7 +180,7 @@ def carry_out(
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
-        base = {"name": base_name(run.checkpoint), "weights": run.weights}
+        base = {"name": identity.base_name(run.checkpoint), "weights": run.weights}
         card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
         publish_model(fitted, card, ledger, run.config.conversation)
         report.write(directory, summary)
@@ -190,14 +212,15 @@ def measure_base(
 
 @contextmanager
 def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], settings: str | None) -> Iterator[Ledger]:
-    """Yield the ledger of a run that is the one recorded there, or begins."""
+    """Yield the ledger of a run that is the one recorded there, or begins; who goes on with it vouches for it."""
     check_directory(directory)
-    check_machine(run.config)
     ledger = Ledger(directory)
     try:
         asked = identity.merged(recorded, ledger.manifest(), run.config.model or run.checkpoint)
         ledger.start(asked, _by_name(run.splits))
+        trust.remember(run.config, ledger.manifest(), directory)
         for adapter in filter(adapters.is_adapter, ledger.checkpoints.iterdir()):
+            refuse_links(directory, adapter)
             adapters.rename_base(adapter, models.weights_of(run.checkpoint))  # it may have been moved meanwhile
         ledger.write_text("config.toml", settings or to_toml(run.config))
         yield ledger
@@ -216,6 +239,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, AnyTas
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
     check_engine(config, scheme)
+    confirm(directory, partial(settled, config))
     task, splits = prepare(config)
     config = with_reward(config, task)
     check_levels(config, scheme, task)
@@ -321,7 +345,7 @@ def _length(run: Resolved) -> int | None:
 
     longest = (run.config.max_prompt_tokens or 0) + (run.config.max_new_tokens or 0) + VERDICT_TOKENS
     if run.config.shots:
-        return rope.reach(models.weights_of(run.checkpoint), longest, run.positions)
+        return rope.reach(str(models.base_place(run.checkpoint)), longest, run.positions)
     return min(longest, run.positions or longest)
 
 
@@ -376,7 +400,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
             **run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
             "task": run.task.name,
         },
-        "base": base_name(run.checkpoint),
+        "base": identity.base_name(run.checkpoint),
         "weights": dict(run.weights),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
@@ -385,8 +409,3 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "splits_sha256": hashlib.sha256(json.dumps(places).encode()).hexdigest(),
         "notes": dict(run.splits.notes),
     }
-
-
-def base_name(checkpoint: str) -> str:
-    """Return what the manifest calls theta_0: the directory's name, wherever it lies, or the hub id."""
-    return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint

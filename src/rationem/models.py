@@ -84,13 +84,15 @@ def resolve(name: str, adapter_base: str | None = None) -> str:
         place: Path | None = EMBEDDED[name].find(name)
     elif not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
         raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
-    else:
-        place = kinds.find_path(name) or kinds.adapter_on_hub(name)
+    elif (place := kinds.find_path(name)) is None and (place := kinds.adapter_on_hub(name)) is not None:
+        kinds.fetch_whole(adapters.base_of(place))  # who names an adapter of the hub names its base
     if adapter_base is None:
         return str(place or name)
     if place is None or not adapters.is_adapter(place):
         raise ModelError(f"--adapter-base says where the base of an adapter is, and {name!r} is none. Leave it out.")
-    return str(adapters.on_base(place, resolve(adapter_base)))
+    base = resolve(adapter_base)
+    kinds.fetch_whole(base)
+    return str(adapters.on_base(place, base))
 
 
 def suggestion() -> str:
@@ -125,19 +127,20 @@ def settings(name: str, checkpoint: str) -> Any:
     """
     from transformers import AutoConfig
 
-    from rationem.engines import checkpoint as files
     from rationem.engines import kinds
+    from rationem.engines.checkpoint import read_json
 
     where = weights_of(checkpoint)
     try:
-        if Path(where).is_dir():
-            kinds.check(Path(where))
-        elif (found := kinds.on_hub(where, "config.json")) is not None:
-            kinds.check_settings(repr(where), files.read_json(found))
-        with kinds.patient():
-            return AutoConfig.from_pretrained(where, trust_remote_code=False)
+        with kinds.at_hand(checkpoint):
+            if Path(where).is_dir():
+                kinds.check(Path(where))
+            elif (found := kinds.on_hub(where, "config.json")) is not None:
+                kinds.check_settings(repr(where), read_json(found))
+            with kinds.patient():
+                return AutoConfig.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError, KeyError) as error:
-        raise ModelError(not_found(name if where == checkpoint else where, error)) from error
+        raise ModelError(not_found(name, error, checkpoint)) from error
 
 
 def check(name: str, checkpoint: str) -> dict[str, Any]:
@@ -150,8 +153,7 @@ def check(name: str, checkpoint: str) -> dict[str, Any]:
     """
     from rationem.engines import adapters, fitting
 
-    base = weights_of(checkpoint)
-    place = place_of(name if base == checkpoint else base, base)
+    base, place = weights_of(checkpoint), base_place(checkpoint, name)
     fitting.check(place)
     if base != checkpoint:
         adapters.read(Path(checkpoint))
@@ -172,46 +174,33 @@ def digests(checkpoint: str) -> dict[str, Any]:
     """
     from rationem.engines.checkpoint import digest
 
-    base = weights_of(checkpoint)
-    place = place_of(base, base)
+    base, place = weights_of(checkpoint), base_place(checkpoint)
     if base == checkpoint:
         return {"model": digest(place).to_json()}
     return {"model": digest(Path(checkpoint)).to_json(), "base": digest(place).to_json()}
 
 
-def check_base(adapter: Path, recorded: Mapping[str, Any] | None) -> None:
-    """Find that an adapter's base model is the one that it was trained on; whole weights need none.
+def base_place(checkpoint: str, name: str = "") -> Path:
+    """Return the directory of a model's files, of an adapter its base's; of a hub id they are fetched.
 
     Args:
-        adapter: a model directory.
-        recorded: "weights" of what training began with; None where that is not known.
-
-    Raises:
-        RunError: names the files that differ.
-        ModelError: the base model is not where the adapter says.
-    """
-    from rationem.engines import adapters, identity
-
-    if adapters.is_adapter(adapter) and recorded is not None:
-        base = weights_of(str(adapter))
-        identity.refuse_other_base(adapter, place_of(base, base), recorded["weights"])
-
-
-def place_of(name: str, checkpoint: str) -> Path:
-    """Return the directory of a model's files, fetched from the hub where they are not here.
+        checkpoint: what ``resolve`` made of a name.
+        name: what the user calls it.
 
     Raises:
         ModelError: they are not there, or of no model that can be used here.
     """
     from rationem.engines import kinds
 
-    if Path(checkpoint).is_dir():
-        kinds.check(Path(checkpoint))
-        return Path(checkpoint)
+    base = weights_of(checkpoint)
+    if Path(base).is_dir():
+        kinds.check(Path(base))
+        return Path(base)
     try:
-        return kinds.fetch(checkpoint)
+        with kinds.at_hand(checkpoint):
+            return kinds.fetch(base)
     except (OSError, ValueError) as error:
-        raise ModelError(not_found(name, error)) from error
+        raise ModelError(not_found(name or checkpoint, error, checkpoint)) from error
 
 
 def weights_of(checkpoint: str) -> str:
@@ -249,14 +238,24 @@ def _tokenizer(name: str, checkpoint: str) -> Any:
     try:
         if Path(where).is_dir():
             kinds.check_tokenizer(Path(where))
-        with kinds.patient():
+        with kinds.patient(), kinds.at_hand(checkpoint):
             return AutoTokenizer.from_pretrained(where, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise ModelError(not_found(name, error)) from error
+        raise ModelError(not_found(name, error, "" if where == checkpoint else checkpoint)) from error
 
 
-def not_found(name: str, error: Exception) -> str:
-    """Return the sentence that says what is missing of a model, and which others this machine can train."""
+def not_found(name: str, error: Exception, checkpoint: str = "") -> str:
+    """Return the sentence that says what is missing of a model, and which others this machine can train.
+
+    Args:
+        name: what the user calls it.
+        error: what the loader said.
+        checkpoint: the directory that was read; it may be an adapter whose base model is missing.
+    """
+    if Path(checkpoint).is_dir() and not Path(base := weights_of(checkpoint)).is_dir():
+        from rationem.engines import kinds
+
+        return kinds.unfetched(checkpoint, base)
     reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     where = f"the directory {name!r}" if Path(name).is_dir() else f"the model {name!r}"
     return f"Cannot read {where}: {reason} {suggestion()}"
@@ -283,7 +282,7 @@ def load(
     from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
 
-    from rationem.engines import adapters, checkpoint, fitting
+    from rationem.engines import adapters, checkpoint, fitting, kinds
 
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -294,7 +293,7 @@ def load(
     if Path(base).is_dir():
         checkpoint.tensors(Path(base))  # refuses torn files by their names
     try:
-        with fitting.unreported():
+        with fitting.unreported(), kinds.at_hand(path):
             model, told = AutoModelForCausalLM.from_pretrained(
                 base, trust_remote_code=False, use_safetensors=True, dtype=dtype, **fitting.ASKED
             )
@@ -316,10 +315,10 @@ def load(
 def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) -> Any:
     from peft import LoraConfig, PeftModel
 
-    from rationem.engines import adapters
+    from rationem.engines import adapters, kinds
 
     adapters.read(directory)
-    with quiet():
+    with quiet(), kinds.at_hand(directory):
         asked = LoraConfig.from_pretrained(str(directory))
         asked.base_model_name_or_path = base  # whole, where the adapter has it relative to itself
         asked.inference_mode = not trainable
@@ -349,8 +348,13 @@ def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None
     """
     from transformers.utils.logging import disable_progress_bar
 
+    from rationem.engines import kinds
+
     disable_progress_bar()
-    with quiet():
+    with (
+        quiet(),
+        kinds.at_hand(path),
+    ):  # peft asks the hub for an adapter's base, only to see whether its vocabulary grew
         model.save_pretrained(path, **({} if state is None else {"state_dict": state}))
     tokenizer.save_pretrained(path)
 
@@ -363,10 +367,12 @@ def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
     """
     from transformers import GenerationConfig
 
-    where = weights_of(checkpoint)
-    found = settings(where, where)
+    from rationem.engines import kinds
+
+    found = settings(checkpoint, checkpoint)
     try:
-        generation = GenerationConfig.from_pretrained(where)
+        with kinds.at_hand(checkpoint):
+            generation = GenerationConfig.from_pretrained(weights_of(checkpoint))
     except OSError:
         generation = GenerationConfig.from_model_config(found)
     return _stop_ids(generation, tokenizer)

@@ -153,7 +153,7 @@ def check_model(config: FitConfig) -> FitConfig:
     models.positions(name, checkpoint)
     if kinds.here(base) is not None:
         models.check(name, checkpoint)
-        check_targets(config, models.place_of(base, base))
+        check_targets(config, models.base_place(checkpoint))
     return with_adapter(config, checkpoint)
 
 

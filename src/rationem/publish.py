@@ -13,6 +13,7 @@ from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_
 from rationem.chat import Conversation
 from rationem.config import FitConfig
 from rationem.ledger import Ledger
+from rationem.ledger.files import refuse_links_in
 from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Splits
@@ -73,6 +74,8 @@ def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conv
     with ledger.publish(ledger.directory / "model") as output:
         theta = fitted.best_theta
         if Path(theta).is_dir():
+            if ledger.checkpoints in Path(theta).parents:
+                refuse_links_in(Path(theta))
             shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
             conversation.written_to(output)  # where no iteration was chosen, the base model has it not
         else:

@@ -26,9 +26,9 @@ from rationem.em import Problem
 from rationem.engines import identity
 from rationem.errors import ConfigError, RunError
 from rationem.keep import settle
-from rationem.launch import Resolved, base_name, carry_out, manifest
+from rationem.launch import Resolved, agree, carry_out, manifest
 from rationem.leaks import Leaks
-from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.ledger import read_examples, read_manifest, read_only, trust
 from rationem.ledger.reading import read_trials
 from rationem.preflight import check_engine, check_levels, check_machine
 from rationem.schemes import Proposal, Scheme, check_sampling, parse_scheme
@@ -107,7 +107,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     old, directory = Path(run).resolve(), Path(output).resolve()
     if old == directory or old in directory.parents:
         raise RunError(f"{old} is only read: --output names another directory, outside it.")
-    origin = read_origin(old, iteration)
+    origin = read_origin(old, iteration, changes)
     config = changed(origin, changes)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
@@ -121,7 +121,6 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     _check_weighable(trials, scheme, config)
     _check_chain(origin, scheme)
     check_engine(config, scheme)
-    check_machine(config)
     positions = models.positions(origin.theta, origin.theta)
     weights = models.check(origin.theta, origin.theta)
     resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions, weights)
@@ -141,6 +140,8 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
         )
     if recorded["data_sha256"] != origin.manifest["data_sha256"]:
         raise RunError(f"The examples in {old} are not those that its manifest names (data_sha256): it was edited.")
+    agree(resolved, directory, recorded)
+    check_machine(config)
     return carry_out(
         resolved,
         directory,
@@ -150,11 +151,12 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     )
 
 
-def read_origin(directory: Path, iteration: int) -> Origin:
+def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None = None) -> Origin:
     """Return what a run says of iteration K.
 
     Raises:
         RunError: there is no such run, iteration or checkpoint.
+        ConfigError: the run names a model of the hub, and neither the command (``named``) nor its maker does here.
     """
     db = read_only(directory)
     try:
@@ -169,6 +171,8 @@ def read_origin(directory: Path, iteration: int) -> Origin:
                 f"let the run go on: rationem fit --output {directory}"
             )
         config = _settings(directory, recorded)
+        # Of what a run names, refit uses these: data and task are in its ledger, vLLM is the command's alone.
+        trust.check_by(config, named or {}, recorded, directory, ("model", "adapter_base", "report_to"))
         base = _base(directory, config, recorded)
         kept = db.execute(
             "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration - 1,)
@@ -220,6 +224,8 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
     Raises:
         ConfigError: a setting decides what is drawn, or a value is out of range.
     """
+    again = {name for name in ("model", "adapter_base") if changes.get(name) == getattr(origin.config, name)}
+    changes = {name: value for name, value in changes.items() if name not in again}
     fixed = sorted(set(changes) - set(CHANGEABLE))
     if fixed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
@@ -338,11 +344,8 @@ def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> st
     checkpoint = models.resolve(name, config.adapter_base)
     if "weights" in recorded:
         identity.refuse_changed(name, recorded["weights"], models.digests(checkpoint))
-    elif base_name(checkpoint) != recorded["base"]:
-        raise RunError(
-            f"{directory} began with the model {recorded['base']}; {name!r} is now {base_name(checkpoint)}, which did "
-            "not draw its trials. Refit with the rationem that wrote the run."
-        )
+    else:
+        identity.refuse_other_name(directory, name, checkpoint, recorded["base"])
     return checkpoint
 
 

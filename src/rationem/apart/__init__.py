@@ -21,6 +21,7 @@ from typing import Any
 
 from rationem import progress
 from rationem.errors import RunError
+from rationem.ledger.files import created
 from rationem.sft.settings import Training
 from rationem.supervisor import end, supervised
 from rationem.types import Sample
@@ -109,7 +110,7 @@ class Apart:
     def _run(self, job: Path, log: Path, threads: int, advance: Callable[[int], None]) -> int:
         """Run the processes to their end, and tell how far they are; return the exit code."""
         environment = {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(threads)}
-        with log.open("wb") as file:
+        with created(log, "wb") as file:
             process = subprocess.Popen(
                 supervised(self._command(job)),
                 stdin=subprocess.PIPE,

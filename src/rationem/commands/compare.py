@@ -77,9 +77,9 @@ def run(options: argparse.Namespace) -> int:
 
 def _design(options: argparse.Namespace) -> Design:
     """Return what is asked for; in a directory that holds a comparison, what is not said is as it is there."""
-    from rationem.commands.settings import given
+    from rationem.commands.settings import given, read_settings
     from rationem.comparing import Design, parse_arms
-    from rationem.comparing.design import NAME, read_design
+    from rationem.comparing.design import NAME, check_named, read_design
     from rationem.comparing.embedded import STUDIES, embedded
     from rationem.config import read_config
     from rationem.errors import ConfigError
@@ -91,9 +91,10 @@ def _design(options: argparse.Namespace) -> Design:
     if not options.data and options.config is None and (options.output / NAME).is_file():
         found = read_design(options.output)
         config = read_config(None, {**found.config.model_dump(mode="json"), **asked})
+        check_named(config, asked, options.output)
         arms, reference, equal, count = found.arms, found.reference, found.equal, len(found.seeds)
     else:
-        config = read_config(options.config, asked)
+        config = read_settings(options)
         own = config.data[0] if len(config.data) == 1 and config.data[0] in STUDIES else None
         exact = own == WORLD and config.engine == "transformers"
         config = embedded(config, exact=exact) if own else config

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shlex
 from collections.abc import Collection
 from pathlib import Path
@@ -76,12 +77,24 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def read_settings(options: argparse.Namespace) -> FitConfig:
+def read_settings(options: argparse.Namespace, path: Path | None = None) -> FitConfig:
     """Return the configuration of ``--config`` with the flags on top.
 
+    A file that the command names is the user's word. A run's own ``config.toml`` is not: what it names outside the run
+    must be vouched for.
+
+    Args:
+        options: the command's.
+        path: the ``config.toml`` of the run that goes on, where ``--config`` names no file.
+
     Raises:
-        ConfigError: see :func:`rationem.config.read_config`.
+        ConfigError: see :func:`rationem.config.read_config` and :func:`rationem.ledger.trust.check`.
     """
     from rationem.config import read_config
+    from rationem.ledger import trust
 
-    return read_config(options.config, given(options))
+    asked, path = given(options), options.config or path
+    config = read_config(path, asked)
+    if path is not None and os.path.lexists(path.absolute().parent / "ledger.sqlite"):
+        trust.check(config, asked, path.absolute().parent)
+    return config

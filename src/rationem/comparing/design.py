@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from rationem.config import FitConfig, read_config
-from rationem.defaults import FILES
+from rationem.defaults import FILES, WHERE
 from rationem.errors import ConfigError, RunError, closest, writing
-from rationem.launch import WHERE
-from rationem.ledger import write_text
+from rationem.ledger import trust, write_text
 from rationem.schemes import DIRECT, parse_scheme
 
 #: The file that says that a directory holds a comparison, and which.
@@ -195,6 +194,21 @@ def write_design(design: Design, output: Path) -> None:
         "config": design.config.model_dump(mode="json", exclude_none=True),
     }
     write_text(output / NAME, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    trust.remember(design.config, content, output)
+
+
+def check_named(config: FitConfig, named: Collection[str], output: Path) -> None:
+    """Refuse what a comparison's settings name outside it, unless the command names it too, or who made it did here.
+
+    Args:
+        config: the settings, read from the directory, flags on top.
+        named: the settings that the command names.
+        output: the directory.
+
+    Raises:
+        ConfigError: says what to name.
+    """
+    trust.check_by(config, named, json.loads((output / NAME).read_text(encoding="utf-8")), output)
 
 
 def read_design(output: Path) -> Design:

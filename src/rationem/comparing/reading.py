@@ -5,15 +5,13 @@ from __future__ import annotations
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationem import metrics
 from rationem.evaluate import SHOTS
-from rationem.launch import FINISHED
-from rationem.ledger import read_only, read_predictions
+from rationem.ledger import FINISHED, is_begun, read_only, read_predictions
 from rationem.ledger.reading import GENERATED, read_record, read_trials
 from rationem.measure import evidence_scores
 from rationem.measure.bounds import bounds_record
@@ -114,18 +112,6 @@ def read_reading(directory: Path) -> Reading | None:
         )
     finally:
         db.close()
-
-
-def is_begun(directory: Path) -> bool:
-    """Say whether a directory holds a run: a process may have ended between making the file and writing what it is."""
-    path = directory / "ledger.sqlite"
-    if not path.is_file() or path.stat().st_size == 0:
-        return False
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as db:
-        try:
-            return db.execute("SELECT 1 FROM manifest").fetchone() is not None
-        except sqlite3.OperationalError:  # there is no such table yet
-            return False
 
 
 def _at(run: Run, k: int) -> At:

@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from rationem import progress
 from rationem.comparing.design import Arm, Design, shared_settings, write_design
-from rationem.comparing.reading import is_begun
 from rationem.comparing.workers import Job, run_all
 from rationem.config import FitConfig
 from rationem.engines import identity
 from rationem.engines.opening import opening
 from rationem.errors import ConfigError, RunError
 from rationem.evaluate import SHOTS
-from rationem.launch import FINISHED, Resolved, carry_out, engine_choice, measure_base, resolve
-from rationem.ledger import read_manifest, read_only
+from rationem.launch import Resolved, carry_out, engine_choice, measure_base, resolve
+from rationem.ledger import is_finished, read_manifest, read_only
+from rationem.ledger.files import refuse_links
 from rationem.ledger.reading import read_record
 from rationem.preflight import check_engine
 from rationem.prepare import embedded, split_seed
@@ -128,17 +128,6 @@ def _finish_here(design: Design, output: Path, job: Job) -> bool:
     return True
 
 
-def is_finished(directory: Path) -> bool:
-    """Say whether a run directory holds a finished run."""
-    if not is_begun(directory):
-        return False
-    db = read_only(directory)
-    try:
-        return db.execute("SELECT 1 FROM iterations WHERE phase=?", (FINISHED,)).fetchone() is not None
-    finally:
-        db.close()
-
-
 def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -> None:
     """Find that two runs are of the same data, base model, task and shared settings.
 
@@ -164,6 +153,7 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -
 def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None) -> None:
     """Measure the base model with one seed, or find it measured."""
     config, directory = _settings(design, design.in_order[0], seed), design.base(output, seed)
+    refuse_links(output, directory)
     run, recorded = resolve(config, directory)
     measure_base(run, directory, recorded, open_engine=open_engine)
 
@@ -181,6 +171,7 @@ def run_arm(
         open_engine: what opens engines, where all runs share it.
     """
     config, directory = _settings(design, arm, seed), design.run(output, arm, seed)
+    refuse_links(output, directory)
     if design.equal == "tokens" and arm.name != design.reference and arm.generates:
         spent = generated_tokens(design.run(output, design[design.reference], seed))
         config = config.model_copy(

@@ -18,6 +18,7 @@ from pathlib import Path
 from rationem import progress
 from rationem.comparing.design import Design
 from rationem.errors import RunError
+from rationem.ledger.files import created, refuse_links
 from rationem.supervisor import end, supervised
 
 _PAUSE = 0.2  # seconds between two looks at who has ended
@@ -66,6 +67,7 @@ def run_all(design: Design, output: Path, workers: int, finished: Callable[[Job]
     waiting = dict(jobs(design))
     count, done = len(waiting), set[Job | None]((None,))
     logs = output / "logs"
+    refuse_links(output, logs)
     logs.mkdir(exist_ok=True)
     with ExitStack() as stack:
         running: dict[Job, tuple[subprocess.Popen[bytes], float]] = {}
@@ -98,7 +100,7 @@ def _start(job: Job, output: Path, log: Path, stack: ExitStack) -> subprocess.Po
         str(job.seed),
         *([job.arm] if job.arm else []),
     ]
-    file = stack.enter_context(log.open("wb"))
+    file = stack.enter_context(created(log, "wb"))
     process = subprocess.Popen(
         supervised(words),
         stdin=subprocess.PIPE,

@@ -13,6 +13,7 @@ from typing import Any
 
 from rationem.engines.checkpoint import ADAPTER, ADAPTER_WEIGHTS, read_json
 from rationem.errors import ModelError
+from rationem.ledger.files import write_text
 
 _BASE = "base_model_name_or_path"
 
@@ -115,9 +116,7 @@ def rename_base(directory: Path, base: str) -> None:
     """Let an adapter of our own name another place of its base model."""
     content = read_json(directory / ADAPTER)
     if content.get(_BASE) != base:
-        draft = directory / f"{ADAPTER}.partial"
-        draft.write_text(json.dumps({**content, _BASE: base}, indent=2, sort_keys=True), encoding="utf-8")
-        draft.replace(directory / ADAPTER)
+        write_text(directory / ADAPTER, json.dumps({**content, _BASE: base}, indent=2, sort_keys=True))
 
 
 def _base(directory: Path, content: Mapping[str, Any]) -> str:

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rationem import models
 from rationem.config import known_then
+from rationem.engines import adapters
 from rationem.engines.checkpoint import CONFIG, changed, digest, listed
 from rationem.errors import RunError
 
@@ -19,6 +21,11 @@ if TYPE_CHECKING:
     from rationem.types import Engine, Sample
 
 Weights = Mapping[str, Any]
+
+
+def base_name(checkpoint: str) -> str:
+    """Return what the manifest calls theta_0: the directory's name, wherever it lies, or the hub id."""
+    return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
 
 
 def differences(recorded: Weights, found: Weights) -> list[str]:
@@ -42,6 +49,19 @@ def refuse_changed(where: str, recorded: Weights, found: Weights, since: str = "
         )
 
 
+def refuse_other_name(run: Path, name: str, checkpoint: str, recorded: str) -> None:
+    """Refuse a model of another name than a run began with that knows its model by nothing else.
+
+    Raises:
+        RunError: says both.
+    """
+    if base_name(checkpoint) != recorded:
+        raise RunError(
+            f"{run} began with the model {recorded}; {name!r} is now {base_name(checkpoint)}, which did not draw its "
+            "trials. Refit with the rationem that wrote the run."
+        )
+
+
 def refuse_other_base(adapter: Path, base: Path, recorded: Weights) -> None:
     """Refuse a base model under an adapter that was trained on another one; its tokenizer does not matter.
 
@@ -61,6 +81,21 @@ def refuse_other_base(adapter: Path, base: Path, recorded: Weights) -> None:
             f"The adapter {str(adapter)!r} was trained on another base model than {str(base)!r} is now: "
             f"{listed(names)} changed. Name the base that it was trained on: --adapter-base DIR."
         )
+
+
+def check_base(adapter: Path, recorded: Mapping[str, Any] | None) -> None:
+    """Find that an adapter's base model is the one that it was trained on; whole weights need none.
+
+    Args:
+        adapter: a model directory.
+        recorded: "weights" of what training began with; None where that is not known.
+
+    Raises:
+        RunError: names the files that differ.
+        ModelError: the base model is not where the adapter says.
+    """
+    if adapters.is_adapter(adapter) and recorded is not None:
+        refuse_other_base(adapter, models.base_place(str(adapter)), recorded["weights"])
 
 
 def merged(recorded: Mapping[str, Any], found: Mapping[str, Any], where: str) -> dict[str, Any]:

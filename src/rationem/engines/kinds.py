@@ -15,6 +15,7 @@ from rationem.errors import ModelError
 _CAUSAL = re.compile(r"(ForCausalLM|LMHead\w*|WithLM\w*|Model)$")
 _OTHER_WEIGHTS = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "*.npz")
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json")
+_BESIDE = ("tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt", "chat_template.jinja")
 _WANTED = "a directory with config.json, *.safetensors and a tokenizer"
 
 
@@ -188,6 +189,34 @@ def patient() -> Iterator[None]:
         logger.setLevel(level)
 
 
+@contextmanager
+def at_hand(checkpoint: str | Path) -> Iterator[None]:
+    """Ask the hub for nothing while a directory is read: only a hub id that somebody named is fetched.
+
+    A directory may come from a stranger, and an adapter names its base model: that is taken from the cache, or is not
+    there. What is switched off is switched off for the whole process, in every library that asks the hub.
+    """
+    from huggingface_hub import constants
+
+    if not Path(checkpoint).is_dir():
+        yield
+        return
+    before = constants.HF_HUB_OFFLINE
+    constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        constants.HF_HUB_OFFLINE = before
+
+
+def unfetched(adapter: str, base: str) -> str:
+    """Return the sentence on an adapter whose base model is a hub id that nobody fetched."""
+    return (
+        f"{adapter} is an adapter of the model {base!r}, which is not on this machine, and nothing is fetched because "
+        f"an adapter names it. If you want it, name it, --adapter-base {base}, or fetch it: hf download {base}"
+    )
+
+
 def on_hub(name: str, file: str) -> Path | None:
     """Return a file of a hub id, fetched where it is not here; None where the repository has no such file.
 
@@ -219,6 +248,23 @@ def fetch(name: str) -> Path:
         for file in sorted({str(file) for file in read_json(index).get("weight_map", {}).values()}):
             on_hub(name, file)
     return directory
+
+
+def fetch_whole(name: str) -> None:
+    """Fetch a hub id with all that is read of it, so that nothing is asked for later; a directory is left as it is.
+
+    Raises:
+        ModelError: it cannot be fetched.
+    """
+    if Path(name).is_dir():
+        return
+    try:
+        fetch(name)
+        for file in ("generation_config.json", *_TOKENIZERS, *_BESIDE):
+            on_hub(name, file)
+    except (OSError, ValueError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelError(f"The base model {name!r} of the adapter cannot be fetched: {reason}") from error
 
 
 def adapter_on_hub(name: str) -> Path | None:

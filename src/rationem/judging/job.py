@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from rationem.errors import RunError, writing
 from rationem.judging.differences import differences
+from rationem.ledger.files import created
 
 _VERSION = 1
 _NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
@@ -74,7 +75,7 @@ class Job:
             "totals": self.totals,
             "fingerprint": self._fingerprint,
         }
-        with _fresh(self._output).open("w", encoding="utf-8") as file:
+        with created(_fresh(self._output)) as file:
             json.dump(content, file, indent=1)
             file.flush()
             os.fsync(file.fileno())
@@ -188,7 +189,7 @@ def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool)
 def _locked(output: Path) -> Iterator[IO[bytes]]:
     path = partial(output)
     with writing(output):
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     with os.fdopen(handle, "r+b") as file:
         busy = RunError(f"Another process is writing {output}. Wait for it, or stop it; nothing is lost.")
         try:

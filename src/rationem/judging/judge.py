@@ -13,7 +13,7 @@ from typing import Any, Self
 from rationem import card as cards
 from rationem import models, progress
 from rationem.data import Columns
-from rationem.engines import conformance
+from rationem.engines import conformance, identity
 from rationem.engines.opening import VERDICT_TOKENS, Choice, closings, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
@@ -278,7 +278,7 @@ def _open(judge: Judge, opened: ExitStack) -> Engine:
             raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
         if judge.threads is not None:
             torch.set_num_threads(judge.threads)
-    models.check_base(Path(judge.checkpoint), judge.card.base)
+    identity.check_base(Path(judge.checkpoint), judge.card.base)
     length = judge.card.max_prompt_tokens + judge.card.max_new_tokens + VERDICT_TOKENS
     positions = models.positions(str(judge.directory), judge.checkpoint) or length
     choice = replace(judge.choice, closings=closings(judge.task), length=min(length, positions))

@@ -11,19 +11,29 @@ schema is documented in ``docs/run-directory.md``; any SQLite tool reads it.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
-import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
-from rationem.errors import RunError, disk_error, writing
+from rationem.errors import RunError, writing
 from rationem.ledger.damage import seal, unseal
+from rationem.ledger.files import publish, refuse_links, write_text
+from rationem.ledger.opening import (
+    FINISHED,
+    LEDGER,
+    close_ledger,
+    is_begun,
+    is_finished,
+    lock,
+    log_ahead,
+    open_ledger,
+    read_only,
+)
 from rationem.ledger.reading import (
     LikelihoodKey,
     read_accepted_before,
@@ -37,10 +47,21 @@ from rationem.ledger.reading import (
     read_record,
     read_trials,
 )
-from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION, prediction_row, trial_row
+from rationem.ledger.rows import SCHEMA_VERSION, prediction_row, trial_row
 from rationem.types import Example, Kept, LevelScores, Likelihood, Outcome, Prediction, Purpose, State, Trial
 
-__all__ = ["Ledger", "read_examples", "read_manifest", "read_only", "read_predictions", "write_text"]
+__all__ = [
+    "FINISHED",
+    "Ledger",
+    "confirm",
+    "is_begun",
+    "is_finished",
+    "read_examples",
+    "read_manifest",
+    "read_only",
+    "read_predictions",
+    "write_text",
+]
 
 
 class Ledger:
@@ -50,29 +71,30 @@ class Ledger:
         directory: created if missing.
 
     Raises:
-        RunError: another process is at work there, or the ledger is of another version.
+        RunError: another process is at work there, the ledger is of another version, or a link is in it.
     """
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
         self.checkpoints = directory / "checkpoints"
-        self._file = directory / "ledger.sqlite"
+        self._file, self._ahead = directory / LEDGER, False
+        refuse_links(directory, self.checkpoints)
         with writing(directory):
             try:
                 self.checkpoints.mkdir(parents=True, exist_ok=True)
             except (FileNotFoundError, NotADirectoryError) as error:
                 raise RunError(f"Cannot make {directory}: {error.strerror}. Give another --output.") from error
-            self._lock = _exclusive(directory)
+            self._lock = lock(directory)
         try:
             with writing(self._file):
-                self._db = _open(self._file)
+                self._db = open_ledger(directory)
         except BaseException:  # whatever it was, an interrupt too: the lock must not outlive the attempt; re-raised
             os.close(self._lock)
             raise
 
     def close(self) -> None:
         """Close the file and let the next process in."""
-        self._db.close()
+        close_ledger(self._db)
         os.close(self._lock)
 
     @property
@@ -84,6 +106,9 @@ class Ledger:
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """Write everything inside or nothing."""
         with writing(self._file):
+            if not self._ahead:
+                log_ahead(self._db)
+                self._ahead = True
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -105,14 +130,10 @@ class Ledger:
         Raises:
             RunError: the directory holds a run of another configuration or of other data.
         """
-        wanted = {**json.loads(json.dumps(manifest)), "schema_version": SCHEMA_VERSION}
+        wanted = _as_recorded(manifest)
         found = self.manifest()
         if found:
-            # How the data was read is told in words that may change; what was read is in data_sha256.
-            compared = {*wanted, *found} - {"notes"}
-            different = sorted(key for key in compared if wanted.get(key) != found.get(key))
-            if different:
-                raise RunError(_other_run(self.directory, different, wanted, found))
+            _compare(self.directory, wanted, found)
             return
         rows = [
             (
@@ -285,84 +306,40 @@ class Ledger:
     @contextmanager
     def publish(self, target: Path) -> Iterator[Path]:
         """Yield an empty directory that takes the name ``target`` only when everything inside is written."""
-        draft = target.with_name(f"{target.name}.partial")
-        with writing(target):
-            shutil.rmtree(draft, ignore_errors=True)
-            draft.mkdir(parents=True)
+        with publish(self.directory, target) as draft:
             yield draft
-            if target.exists():
-                shutil.rmtree(target)
-            draft.rename(target)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write a file of the run directory whole or not at all."""
         return write_text(self.directory / name, text)
 
 
-def write_text(path: Path, text: str) -> Path:
-    """Write a file under a temporary name, then rename it."""
-    draft = path.with_name(f"{path.name}.partial")
-    with writing(path):
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(path)
-    return path
+def confirm(directory: Path, asked: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+    """Find, only reading, that a directory holds the run that is asked for; do nothing where it holds none yet.
 
-
-def read_only(directory: Path) -> sqlite3.Connection:
-    """Open a run's ledger for reading, also while the run is at work.
+    Args:
+        directory: the run directory.
+        asked: the manifest that is found -> the one that is asked for.
 
     Raises:
-        RunError: there is no run.
+        RunError: it holds a run of another configuration or of other data.
     """
-    path = directory / "ledger.sqlite"
-    if not path.is_file():
-        raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    with _closed_on_error(db, path):
-        if not read_manifest(db):
-            raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
-        _check_version(db, path)
-    return db
+    if is_begun(directory):
+        with closing(read_only(directory)) as db:
+            found = read_manifest(db)
+        _compare(directory, _as_recorded(asked(found)), found)
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, isolation_level=None)
-    with _closed_on_error(db, path):
-        if db.execute("SELECT 1 FROM sqlite_master WHERE name='manifest'").fetchone():
-            _check_version(db, path)
-        db.execute("PRAGMA journal_mode=WAL")
-        db.execute("PRAGMA synchronous=FULL")
-        db.executescript(SCHEMA)
-    return db
+def _as_recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    return {**json.loads(json.dumps(manifest)), "schema_version": SCHEMA_VERSION}
 
 
-def _check_version(db: sqlite3.Connection, path: Path) -> None:
-    found = read_manifest(db).get("schema_version", SCHEMA_VERSION)
-    if found != SCHEMA_VERSION:
-        raise RunError(f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}.")
-
-
-@contextmanager
-def _closed_on_error(db: sqlite3.Connection, path: Path) -> Iterator[None]:
-    try:
-        yield
-    except BaseException as error:
-        db.close()
-        if isinstance(error, sqlite3.DatabaseError) and disk_error(error) is None:
-            raise RunError(f"{path} cannot be read as a ledger: {error}.") from error
-        raise
-
-
-def _exclusive(directory: Path) -> int:
-    handle = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise RunError(
-            f"Another process is working in {directory}. Wait for it, or stop it; nothing is lost."
-        ) from error
-    return handle
+def _compare(directory: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+    # How the data was read is told in words that may change; what was read is in data_sha256.
+    compared = {*wanted, *found} - {"notes"}
+    different = sorted(key for key in compared if wanted.get(key) != found.get(key))
+    if different:
+        raise RunError(_other_run(directory, different, wanted, found))
 
 
 def _other_run(directory: Path, different: Iterable[str], wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:

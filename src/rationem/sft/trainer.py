@@ -14,6 +14,7 @@ from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArgu
 from transformers.integrations import TensorBoardCallback
 
 from rationem.errors import RunError
+from rationem.ledger.files import refuse_links
 from rationem.sft import parallel
 from rationem.sft.settings import Training
 
@@ -178,6 +179,7 @@ def trainer(
         if isinstance(callback, TensorBoardCallback):
             # Not inside the checkpoint; and an M-step that is done again replaces what it logged before.
             logs = output.parent.parent / "logs" / f"iteration-{iteration:03d}"
+            refuse_links(output.parent.parent, logs)
             if parallel.team().leads:
                 shutil.rmtree(logs, ignore_errors=True)
             callback.logging_dir = str(logs)

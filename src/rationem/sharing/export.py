@@ -9,12 +9,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 from rationem import models, report
 from rationem.chat import Chat, Turn
 from rationem.errors import ConfigError, ModelError, RunError, writing
 from rationem.kept import Chosen, kept_trials, last_e_step
+from rationem.ledger.files import created, partial
 from rationem.types import Prompt
 
 Format = Literal["trl", "messages", "parquet"]
@@ -80,11 +81,12 @@ def export(
     if not kept:
         raise RunError(f"Iteration {k} of {run} kept nothing; there is nothing to export. Give another --iteration.")
     written = list(texts(kept, *_conversation(run, k)))
-    write: Callable[[Path, int, Sequence[Text]], None] = _parquet if to == "parquet" else _lines(to)
-    draft = output.with_name(f"{output.name}.partial")
+    write: Callable[[IO[Any], int, Sequence[Text]], None] = _parquet if to == "parquet" else _lines(to)
+    draft = partial(output)
     try:
         with writing(output):
-            write(draft, k, written)
+            with created(draft, "wb") as file:
+                write(file, k, written)
             draft.replace(output)
     finally:
         draft.unlink(missing_ok=True)
@@ -160,20 +162,20 @@ def _origin(text: Text, k: int) -> dict[str, Any]:
     }
 
 
-def _lines(to: Format) -> Callable[[Path, int, Sequence[Text]], None]:
+def _lines(to: Format) -> Callable[[IO[Any], int, Sequence[Text]], None]:
     def conversation(text: Text) -> dict[str, Any]:
         asked, said = [*text.turns], [_turn("assistant", text.completion)]
         return {"prompt": asked, "completion": said} if to == "trl" else {"messages": asked + said}
 
-    def write(path: Path, k: int, written: Sequence[Text]) -> None:
-        with path.open("w", encoding="utf-8") as file:
-            for text in written:
-                file.write(json.dumps({**conversation(text), **_origin(text, k)}, ensure_ascii=False) + "\n")
+    def write(file: IO[Any], k: int, written: Sequence[Text]) -> None:
+        for text in written:
+            line = json.dumps({**conversation(text), **_origin(text, k)}, ensure_ascii=False)
+            file.write(f"{line}\n".encode())
 
     return write
 
 
-def _parquet(path: Path, k: int, written: Sequence[Text]) -> None:
+def _parquet(file: IO[Any], k: int, written: Sequence[Text]) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -191,4 +193,4 @@ def _parquet(path: Path, k: int, written: Sequence[Text]) -> None:
         }
         for text in written
     ]
-    pq.write_table(pa.Table.from_pylist(rows), path)
+    pq.write_table(pa.Table.from_pylist(rows), file)

@@ -3,20 +3,31 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from rationem import models, report
+from rationem import models, progress, report
 from rationem.card import NAME, Card, model_sha256, read_card, write_card
+from rationem.engines import identity
 from rationem.errors import ConfigError, ModelError, RunError
+from rationem.ledger.files import refuse_links_in
 from rationem.sharing.origin import Base, base_of, model_of, sources
 from rationem.sharing.page import Facts, page
 
 #: What of ``model/`` goes along: data that transformers and peft read. No optimizer, no pickle, no program.
-SUFFIXES = frozenset({".safetensors", ".json", ".jinja", ".txt", ".model"})
+NAMES = frozenset(
+    (
+        *("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json"),
+        *("adapter_config.json", "adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json"),
+        *("special_tokens_map.json", "added_tokens.json", "chat_template.jinja", "vocab.json", "merges.txt"),
+        *("vocab.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model", "tekken.json"),
+    )
+)
+_SHARD = re.compile(r"model-\d{5}-of-\d{5}\.safetensors")
 _ADAPTER = "adapter_config.json"
 _CLOSE = 1e-4
 
@@ -36,9 +47,10 @@ def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, ba
         ModelError: the base model of an adapter is gone, or it cannot be merged.
     """
     source = model_of(run)
+    refuse_links_in(source)
     summary, card = report.summarize(run), read_card(source)
     _check_bound(source, card)
-    models.check_base(source, card.base)
+    identity.check_base(source, card.base)
     is_adapter = (source / _ADAPTER).is_file()
     if merged and not is_adapter:
         raise ConfigError(f"--merged: {source} holds whole weights and no adapter. Leave it out.")
@@ -98,9 +110,15 @@ def _reachable(base: Base, source: Path, base_model: str | None) -> Base:
 
 
 def _copy(source: Path, target: Path) -> None:
+    """Copy the files of a model by name, and say which others stay behind."""
+    others = []
     for path in sorted(source.iterdir()):
-        if path.is_file() and path.suffix in SUFFIXES and path.name != NAME:
-            shutil.copyfile(path, target / path.name)
+        if path.name in NAMES or _SHARD.fullmatch(path.name):
+            shutil.copyfile(path, target / path.name, follow_symlinks=False)
+        elif path.name not in (NAME, "README.md"):  # both are written anew
+            others.append(path.name)
+    if others:
+        progress.say(f"Not handed on, for they are no files of a model: {', '.join(others)}")
 
 
 def _rename_base(path: Path, name: str) -> None:

@@ -68,6 +68,22 @@ def is_python(name: str) -> bool:
     return name.endswith(".py") or ".py:" in name
 
 
+def file_of(name: str) -> Path | None:
+    """Return the Python file that a task's name says to run; None where it names none."""
+    parts = _parts(name)
+    return parts[0] if parts else Path(name[: name.rindex(".py") + 3]) if is_python(name) else None
+
+
+def fingerprint(name: str) -> dict[str, str]:
+    """Return what tells the task of a Python file from others, without running it; empty where there is none.
+
+    Raises:
+        ConfigError: the file cannot be read.
+    """
+    parts = _parts(name)
+    return {"own": parts[1], "sha256": hashlib.sha256(_bytes(parts[0])).hexdigest()} if parts else {}
+
+
 def read_task(name: str) -> AnswerTask | OwnTask:
     """Return the task of a file: ``my_task.toml`` or ``my_task.py:MyTask``; the latter runs that file.
 

@@ -1,0 +1,101 @@
+"""The files of a run: written beside their place, renamed when whole, and never through a link.
+
+A run directory may come from somebody else. A link in it would turn a write of ours into a write elsewhere, and what is
+handed on into a copy of something else. So a new file is always created (``O_EXCL``, ``O_NOFOLLOW``), and a link where
+a file or directory of the run belongs is an error. The run directory itself may be named by a link.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from rationem.errors import RunError, writing
+
+
+def refuse_links(root: Path, *paths: Path) -> None:
+    """Refuse a link anywhere below ``root`` on the way to these paths, the paths themselves included.
+
+    Raises:
+        RunError: names it.
+    """
+    for path in paths:
+        for place in (path, *path.parents):
+            if place == root:
+                break
+            if place.is_symlink():
+                raise RunError(
+                    f"{place} is a link to {os.readlink(place)}. The files of a run are no links: nothing is written "
+                    "through one, and nothing is handed on. Put the file or directory itself there, or remove the link."
+                )
+
+
+def refuse_links_in(directory: Path) -> None:
+    """Refuse a link anywhere inside a directory of a run.
+
+    Raises:
+        RunError: names it.
+    """
+    refuse_links(directory.parent, directory, *directory.rglob("*"))
+
+
+def partial(path: Path) -> Path:
+    """Return the name under which a file or directory is written."""
+    return path.with_name(f"{path.name}.partial")
+
+
+@contextmanager
+def created(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
+    """Open a new file for writing; one that has its name is removed first, and no link is followed.
+
+    Args:
+        path: where.
+        mode: "w" for UTF-8, "wb" for bytes.
+    """
+    path.unlink(missing_ok=True)
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o666)
+    with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+        yield file
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a file whole or not at all.
+
+    Raises:
+        DiskError: the disk does not take it; what was there before is still there.
+        RunError: a link is in its place.
+    """
+    refuse_links(path.parent, path)
+    draft = partial(path)
+    with writing(path):
+        with created(draft) as file:
+            file.write(text)
+        draft.replace(path)
+    return path
+
+
+@contextmanager
+def publish(root: Path, target: Path) -> Iterator[Path]:
+    """Yield an empty directory that takes the name ``target`` only when everything inside is written.
+
+    Args:
+        root: the run directory.
+        target: a place in it.
+
+    Raises:
+        DiskError: the disk does not take it.
+        RunError: a link is on the way.
+    """
+    draft = partial(target)
+    refuse_links(root, target, draft)
+    with writing(target):
+        shutil.rmtree(draft, ignore_errors=True)
+        draft.mkdir(parents=True)
+        yield draft
+        if target.exists():
+            shutil.rmtree(target)
+        draft.rename(target)

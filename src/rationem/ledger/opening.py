@@ -1,0 +1,186 @@
+"""How a ledger is opened: by its one writer, or for reading, also from a medium that takes no writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
+
+from rationem.errors import RunError, disk_error
+from rationem.ledger.files import refuse_links
+from rationem.ledger.reading import read_manifest
+from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION
+
+LEDGER = "ledger.sqlite"
+#: The phase that a run ends with.
+FINISHED = "finished"
+#: What SQLite writes beside the ledger while it is open.
+_BESIDE = ("-wal", "-shm", "-journal")
+
+
+def read_only(directory: Path) -> sqlite3.Connection:
+    """Open a run's ledger for reading, also while the run is at work.
+
+    Raises:
+        RunError: there is no run.
+    """
+    path = directory / LEDGER
+    if not path.is_file():
+        raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
+    _check_places(directory)
+    with _told(path):
+        db = _opened(path)
+    with _closed_on_error(db, path):
+        if not read_manifest(db):
+            raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
+        _check_version(db, path)
+    return db
+
+
+def is_begun(directory: Path) -> bool:
+    """Say whether a directory holds a run: a process may have ended between making the file and writing what it is."""
+    path = directory / LEDGER
+    if not path.is_file() or path.stat().st_size == 0:
+        return False
+    _check_places(directory)
+    with _told(path), closing(_opened(path)) as db:
+        try:
+            return db.execute("SELECT 1 FROM manifest").fetchone() is not None
+        except sqlite3.OperationalError:  # there is no such table yet
+            return False
+
+
+def is_finished(directory: Path) -> bool:
+    """Say whether a directory holds a finished run."""
+    if not is_begun(directory):
+        return False
+    with closing(read_only(directory)) as db:
+        return db.execute("SELECT 1 FROM iterations WHERE phase=?", (FINISHED,)).fetchone() is not None
+
+
+def open_ledger(directory: Path) -> sqlite3.Connection:
+    """Open a run's ledger for its one writer, who holds the lock; a new one gets its tables.
+
+    Raises:
+        RunError: a link is in its place, or it is none or of another version.
+    """
+    _check_places(directory)
+    path = directory / LEDGER
+    db = sqlite3.connect(path, isolation_level=None)
+    with _closed_on_error(db, path, disk=True):
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name='manifest'").fetchone():
+            _check_version(db, path)
+        db.execute("PRAGMA synchronous=FULL")
+        db.executescript(SCHEMA)
+    return db
+
+
+def log_ahead(db: sqlite3.Connection) -> None:
+    """Write ahead from now on, so that others can read meanwhile; a ledger that is only looked at is not changed."""
+    db.execute("PRAGMA journal_mode=WAL")
+
+
+def close_ledger(db: sqlite3.Connection) -> None:
+    """Close the writer's ledger as one file, which can be read where nothing can be written beside it."""
+    with suppress(sqlite3.OperationalError):  # somebody reads it, or the disk is full: it stays in two, nothing is lost
+        db.execute("PRAGMA journal_mode=DELETE")
+    db.close()
+
+
+def lock(directory: Path) -> int:
+    """Return the open lock of a run directory.
+
+    Raises:
+        RunError: another process holds it, or a link is in its place.
+    """
+    path = directory / ".lock"
+    refuse_links(directory, path)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise RunError(
+            f"Another process is working in {directory}. Wait for it, or stop it; nothing is lost."
+        ) from error
+    return handle
+
+
+def uri(path: Path, **options: str | int) -> str:
+    """Return the SQLite URI of a file for reading, whatever characters its name has."""
+    asked = "".join(f"&{name}={value}" for name, value in options.items())
+    return f"{path.absolute().as_uri()}?mode=ro{asked}"
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    """Return the ledger, open for reading.
+
+    A run that was killed leaves a write-ahead log, and SQLite reads that only where it can write beside it. Elsewhere a
+    ledger without such a log is read as it is (``immutable``), and one with it as a copy: no row is left out.
+    """
+    db = sqlite3.connect(uri(path), uri=True)
+    try:
+        db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        return db
+    except sqlite3.OperationalError as error:
+        db.close()
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
+            raise
+    log = path.with_name(f"{path.name}-wal")
+    if not log.is_file() or not log.stat().st_size:
+        return sqlite3.connect(uri(path, immutable=1), uri=True)
+    place = Path(tempfile.mkdtemp(prefix="rationem-ledger-"))
+    try:
+        for one in (path, log):
+            shutil.copyfile(one, place / one.name)
+        db = sqlite3.connect(place / path.name)
+        db.execute("PRAGMA locking_mode=EXCLUSIVE")
+        db.execute("PRAGMA journal_mode=DELETE")  # takes in the log; the copy is one file that is open
+        return db
+    finally:
+        shutil.rmtree(place)
+
+
+def _check_places(directory: Path) -> None:
+    refuse_links(directory, *(directory / f"{LEDGER}{end}" for end in ("", *_BESIDE)))
+
+
+def _check_version(db: sqlite3.Connection, path: Path) -> None:
+    found = read_manifest(db).get("schema_version", SCHEMA_VERSION)
+    if found != SCHEMA_VERSION:
+        raise RunError(f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}.")
+
+
+@contextmanager
+def _told(path: Path, *, disk: bool = False) -> Iterator[None]:
+    """Say in a sentence what SQLite says.
+
+    Args:
+        disk: leave out what the disk says: it is told by who writes (``errors.writing``).
+    """
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        if disk and disk_error(error) is not None:
+            raise
+        raise RunError(f"{path} cannot be read as a ledger: {error}.") from error
+
+
+@contextmanager
+def _closed_on_error(db: sqlite3.Connection, path: Path, *, disk: bool = False) -> Iterator[None]:
+    """Close the ledger where what is done inside fails.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    with _told(path, disk=disk):
+        try:
+            yield
+        except BaseException:  # whatever it was: the file must not stay open; re-raised
+            db.close()
+            raise
