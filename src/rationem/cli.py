@@ -13,6 +13,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rationem import progress
 from rationem.errors import RationemError, disk_error
 
 _DESCRIPTION = "Train a language model to reason from answers alone."
@@ -36,6 +37,13 @@ _READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
 _OWN = "the file of the run's task, where that is a Python class of yours: it is run only if you say so"
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong with arguments; these may be names of files that somebody else chose."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        super()._print_message(progress.plain(message, breaks=True), file)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
     # Threads that wait by spinning are ten times slower wherever another program wants the core; a short spin is not.
@@ -51,13 +59,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except RationemError as error:
-        print(f"rationem: {error}", file=sys.stderr)
+        progress.fail(error)
         return error.exit_code
     except BrokenPipeError:  # whoever read our output has had enough of it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("rationem: interrupted; the same command goes on from here.", file=sys.stderr)
+        progress.fail("interrupted; the same command goes on from here.")
         return 130
 
 
@@ -98,7 +106,7 @@ def _joined(arguments: Sequence[str]) -> list[str]:
 
 
 def _parser(asked: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="rationem", description=_DESCRIPTION)
+    parser = _Parser(prog="rationem", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"rationem {import_module('rationem').__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
@@ -144,7 +152,7 @@ def _module(name: str, options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from rationem import progress, report
+    from rationem import report
     from rationem.commands.settings import read_settings
     from rationem.config import to_toml
     from rationem.errors import ConfigError
@@ -160,28 +168,29 @@ def _fit(options: argparse.Namespace) -> None:
 
         config, scheme, task, splits = check(config, Path(options.output).resolve())
         config = check_model(config)
-        print(to_toml(config))
+        progress.out(to_toml(config))
         for line in understood(splits):
-            print(line)
-        print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+            progress.out(line)
+        progress.out(
+            f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples"
+        )
         try:
             check_machine(config)
         except ConfigError as error:
-            print(f"On this machine it would not run: {error}")
+            progress.out(f"On this machine it would not run: {error}")
         for line in estimate.lines(estimate.estimate(config, scheme, task, splits)):
-            print(line)
+            progress.out(line)
         return
     directory = start(config, options.output)
-    print(report.markdown(report.summarize(directory)))
-    print(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+    progress.out(report.markdown(report.summarize(directory)))
+    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
 
 
 def _demo(options: argparse.Namespace) -> None:
-    from rationem import progress
     from rationem.demo import demo
 
     progress.show(progress.Rich())
-    print(demo(Path(options.output), iterations=options.iterations, seed=options.seed))
+    progress.out(demo(Path(options.output), iterations=options.iterations, seed=options.seed))
 
 
 def _report(options: argparse.Namespace) -> None:
@@ -194,13 +203,13 @@ def _report(options: argparse.Namespace) -> None:
             report.check_named(one)
         if compared:
             page.write(run)
-            print((run / "report.md").read_text(encoding="utf-8"))
+            progress.out((run / "report.md").read_text(encoding="utf-8"))
         else:
-            print(report.markdown(report.write(run)))
+            progress.out(report.markdown(report.write(run)))
 
 
 def _world(options: argparse.Namespace) -> None:
-    from rationem import data, models, progress, world
+    from rationem import data, models, world
     from rationem.errors import ConfigError
 
     progress.show(progress.Rich())
@@ -212,12 +221,12 @@ def _world(options: argparse.Namespace) -> None:
         if not options.output.parent.is_dir():
             raise ConfigError(f"--output {options.output}: there is no directory {options.output.parent}.")
         data.write_csv(options.output, world.examples(options.examples, seed=options.seed))
-        print(f"{options.examples} examples in {options.output}")
+        progress.out(f"{options.examples} examples in {options.output}")
         return
     for name in options.model:
         if name not in models.EMBEDDED:
             raise ConfigError(f"No embedded model is called {name!r}; there are {', '.join(models.EMBEDDED)}.")
-        print(models.EMBEDDED[name].find(name, seed=options.seed, rebuild=options.rebuild))
+        progress.out(models.EMBEDDED[name].find(name, seed=options.seed, rebuild=options.rebuild))
 
 
 if __name__ == "__main__":

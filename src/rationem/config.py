@@ -7,6 +7,7 @@ defaults and the help texts. An unknown key is an error that names the closest o
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +19,12 @@ from rationem.chat import Conversation
 from rationem.errors import ConfigError, closest
 from rationem.leaks import Leaks
 from rationem.template import read_toml
+
+#: Characters that TOML forbids (DEL), or that a terminal obeys or hides: direction marks, zero widths, private ones.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ue000-\uf8ff"
+    "\U000e0000-\U000e007f\U000f0000-\U0010ffff]"
+)
 
 
 class Reach(StrEnum):
@@ -324,10 +331,13 @@ def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml 
     lines = [f"# Settings of this run, resolved. Repeat it with: {repeat}"]
     for key, value in config.model_dump(mode="json").items():
         if value is not None:
-            # TOML is stricter than JSON by one character: DEL must be escaped.
-            text = json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-            lines.append(f"{key} = {text}")
+            lines.append(f"{key} = {_UNSEEN.sub(_escaped, json.dumps(value, ensure_ascii=False))}")
     return "\n".join(lines) + "\n"
+
+
+def _escaped(character: re.Match[str]) -> str:
+    number = ord(character[0])
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 
 def _explain(error: ValidationError, path: Path | None, overrides: Mapping[str, Any]) -> str:

@@ -1,17 +1,68 @@
-"""Progress, seen from the work: ``with track("sampling", total) as advance: advance(n)``. Silent unless shown.
+"""What is shown to the person at the terminal: results on standard output, progress and errors on standard error.
 
-One display per process, set by the command line; nothing that computes ever reads it.
+``out`` prints a result, ``say`` a line beside it, ``fail`` an error. Progress is seen from the work: ``with
+track("sampling", total) as advance: advance(n)``; it is silent unless shown. One display per process, set by the
+command line; nothing that computes ever reads it.
+
+What is printed may come from a stranger: names of files, levels and models, a server's words. So all of it goes through
+``plain``: a terminal obeys nothing in it (test_structure.py looks for other places that print).
 """
 
 from __future__ import annotations
 
+import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Protocol
+from io import TextIOWrapper
+from typing import Protocol, TextIO
 
+#: Control, format (direction marks, zero widths), surrogate and private characters.
+_UNSEEN = {"Cc", "Cf", "Cs", "Co"}
 #: Seconds between two lines of a phase where there is no terminal.
 EVERY = 30.0
+
+
+def plain(text: str, *, breaks: bool = False) -> str:
+    r"""Return the text with every character that a terminal may obey, or cannot show, written as an escape.
+
+    Args:
+        text: anything.
+        breaks: keep line breaks and tabs as they are.
+
+    >>> plain("a\x1b[31mred\n")
+    'a\\x1b[31mred\\n'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(character if _shown(character, breaks) else _escape(character) for character in text)
+
+
+def _shown(character: str, breaks: bool) -> bool:
+    return unicodedata.category(character) not in _UNSEEN or (breaks and character in "\n\t")
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode("ascii")
+
+
+def tolerate(stream: TextIO) -> None:
+    """Let a stream that cannot encode a character write its escape instead of failing."""
+    if isinstance(stream, TextIOWrapper):
+        stream.reconfigure(errors="backslashreplace")
+
+
+def out(*texts: object) -> None:
+    """Print a result on standard output, its parts with a blank between."""
+    tolerate(sys.stdout)
+    print(*(plain(str(text), breaks=True) for text in texts))
+
+
+def fail(text: object) -> None:
+    """Print an error on standard error."""
+    tolerate(sys.stderr)
+    print(f"rationem: {plain(str(text), breaks=True)}", file=sys.stderr)
 
 
 class Display(Protocol):
@@ -61,7 +112,7 @@ class Rich:
     def __init__(self, prefix: str = "") -> None:
         from rich.console import Console
 
-        self._console = Console(stderr=True)
+        self._console = Console(stderr=True, emoji=False)
         self.prefix = prefix
 
     @contextmanager
@@ -74,14 +125,19 @@ class Rich:
             return
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self._console, transient=True) as bars:
-            task = bars.add_task(f"{self.prefix}{phase}", total=total)
+            task = bars.add_task(plain(f"{self.prefix}{phase}"), total=total)
             yield lambda count: bars.advance(task, count)
 
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(f"{self.prefix}{text}", highlight=False, markup=False)
+        self._console.print(plain(f"{self.prefix}{text}", breaks=True), highlight=False, markup=False)
 
 
 _display: Display = Silent()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from rationem import progress
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags: those of ``fit``, so that one command line serves both, and ``--json``."""
@@ -19,7 +21,6 @@ def run(options: argparse.Namespace) -> int:
     import json
     import sys
 
-    from rationem import progress
     from rationem.commands.settings import read_settings
     from rationem.doctor.checkup import examine
     from rationem.doctor.plain import tolerate
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     progress.show(progress.Silent() if options.json else progress.Rich())
     checkup = examine(read_settings(options))
     if options.json:
-        print(json.dumps(checkup.as_dict(), indent=1, allow_nan=False))
+        progress.out(json.dumps(checkup.as_dict(), indent=1, allow_nan=False))
     else:
         show(checkup)
     return checkup.exit_code

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rationem import progress
+
 if TYPE_CHECKING:
     from rationem.comparing import Arm, Design
     from rationem.config import FitConfig
@@ -60,7 +62,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from rationem import progress
     from rationem.comparing import compare, default_workers, write
 
     progress.show(progress.Rich())
@@ -70,8 +71,9 @@ def run(options: argparse.Namespace) -> int:
     workers = default_workers(design.config) if options.workers is None else options.workers
     output = compare(design, options.output, workers=workers)
     write(output)
-    print((output / "report.md").read_text(encoding="utf-8"))
-    print(f"Files in {output}: report.html, report.md, table.tex, results.csv, results.json, figures, and the runs")
+    progress.out((output / "report.md").read_text(encoding="utf-8"))
+    files = "report.html, report.md, table.tex, results.csv, results.json, figures, and the runs"
+    progress.out(f"Files in {output}: {files}")
     return 0
 
 
@@ -124,20 +126,20 @@ def _show(design: Design, output: Path) -> int:
 
     check_design(design)
     config, _, task, splits = check(design.config, design.base(output.resolve(), design.seeds[0]))
-    print(to_toml(config, f"rationem compare --output {output}"))
-    print(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+    progress.out(to_toml(config, f"rationem compare --output {output}"))
+    progress.out(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
     for arm in design.arms:
         role = "reference" if arm.name == design.reference else "control" if arm.control else ""
-        print(f"{arm.name}: --scheme {arm.scheme} --selector {arm.selector}{f'  ({role})' if role else ''}")
+        progress.out(f"{arm.name}: --scheme {arm.scheme} --selector {arm.selector}{f'  ({role})' if role else ''}")
     seeds = ", ".join(map(str, design.seeds))
     count = len(design.arms) * len(design.seeds)
-    print(f"{count} runs: {len(design.arms)} arms with seeds {seeds}; equal: {design.equal}")
+    progress.out(f"{count} runs: {len(design.arms)} arms with seeds {seeds}; equal: {design.equal}")
     try:
         check_machine(config)
     except ConfigError as error:
-        print(f"On this machine it would not run: {error}")
+        progress.out(f"On this machine it would not run: {error}")
     for line in _costs(design, config, task, splits):
-        print(line)
+        progress.out(line)
     return 0
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 from pathlib import Path
+
+from rationem import progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,6 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _install(directory: Path | None, cuda: bool | None) -> int:
-    from rationem import progress
     from rationem.engines.vllm.install import default_directory, install
     from rationem.errors import ConfigError
 
@@ -40,9 +40,9 @@ def _install(directory: Path | None, cuda: bool | None) -> int:
     if cuda is None and shutil.which("nvidia-smi"):
         raise ConfigError("This machine seems to have an NVIDIA GPU. Say which build: --cuda, or --no-cuda for CPUs.")
     place = directory or default_directory()
-    print(f"vLLM {install(place, cuda=bool(cuda))} is installed in {place}")
+    progress.out(f"vLLM {install(place, cuda=bool(cuda))} is installed in {place}")
     if directory is not None:
-        print(f"To use it: --vllm-python {place}")
+        progress.out(f"To use it: --vllm-python {place}")
     return 0
 
 
@@ -53,8 +53,8 @@ def _status(given: str | None) -> int:
     try:
         python = find_python(given)
     except ConfigError as error:
-        print(f"rationem: {error}", file=sys.stderr)
+        progress.fail(error)
         return 1
-    print(python)
-    print(f"vLLM {prove(python)}, built for {'CPUs' if is_cpu_build(python) else 'GPUs'}")
+    progress.out(python)
+    progress.out(f"vLLM {prove(python)}, built for {'CPUs' if is_cpu_build(python) else 'GPUs'}")
     return 0

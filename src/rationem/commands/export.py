@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Literal
 
+from rationem import progress
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
@@ -38,11 +40,11 @@ def run(options: argparse.Namespace) -> int:
 
     done = export(options.run, options.to, options.output, iteration=options.iteration, force=options.force)
     named = f" ({options.iteration})" if isinstance(options.iteration, str) else ""
-    print(
+    progress.out(
         f"{done.path}: {done.samples} samples of {done.examples} examples, what iteration {done.iteration}{named} kept"
     )
     if done.unlike and options.to != "parquet":
-        print(
+        progress.out(
             f"{done.unlike} of them are other tokens to whoever applies the chat template than were drawn "
             "(docs/sharing.md); --to parquet has the tokens themselves."
         )

@@ -7,6 +7,7 @@ import os
 import shlex
 from pathlib import Path
 
+from rationem import progress
 from rationem.engines.opening import KEY, Choice
 from rationem.errors import ConfigError
 from rationem.scale import MARKER
@@ -75,7 +76,6 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from rationem import progress
     from rationem.answering import inputs_of
     from rationem.judging.judge import Judge
     from rationem.judging.stream import rate_file
@@ -108,7 +108,7 @@ def run(options: argparse.Namespace) -> int:
         )
         for line in totals.lines(judge.task.scale):
             progress.say(line)
-    print(options.output)
+    progress.out(options.output)
     return 0
 
 

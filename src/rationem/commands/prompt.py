@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 
+from rationem import progress
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags: what decides how the data is read and what is asked of it, and the model."""
@@ -15,16 +17,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    import sys
-
-    from rationem import progress
     from rationem.commands.settings import read_settings
-    from rationem.doctor.plain import tolerate
     from rationem.doctor.prompts import describe, prompts
 
-    tolerate(sys.stdout)
     progress.show(progress.Rich())
     config = read_settings(options)
     for line in describe(prompts(config, options.show), config.model):
-        print(line)
+        progress.out(line)
     return 0

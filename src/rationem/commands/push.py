@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rationem import progress
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
@@ -34,9 +36,9 @@ def run(options: argparse.Namespace) -> int:
 
     asked = {"merged": options.merged, "base_model": options.base_model}
     if options.directory is not None:
-        print(write(options.run, options.directory, name=options.name, **asked))
+        progress.out(write(options.run, options.directory, name=options.name, **asked))
         return 0
     if options.name is None:
         raise ConfigError("Where to? Give OWNER/NAME on the hub, or --directory DIR to look at what would be uploaded.")
-    print(push(options.run, options.name, private=options.private, revision=options.revision, **asked))
+    progress.out(push(options.run, options.name, private=options.private, revision=options.revision, **asked))
     return 0

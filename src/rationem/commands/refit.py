@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rationem import progress
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add RUN, the flags of what can be changed, and, unseen, those of ``fit`` that cannot: to say why."""
@@ -32,13 +34,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from rationem import progress, report
+    from rationem import report
     from rationem.config import FitConfig
     from rationem.refit import refit
 
     progress.show(progress.Rich())
     changes = {name: value for name in FitConfig.model_fields if (value := getattr(options, name)) is not None}
     directory = refit(options.run, options.output, changes, iteration=options.iteration)
-    print(report.markdown(report.summarize(directory)))
-    print(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+    progress.out(report.markdown(report.summarize(directory)))
+    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
     return 0

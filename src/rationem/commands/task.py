@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rationem import progress
+
 _PYTHON = '''"""A task of your own. Try it:  rationem task check {file}:{cls}
 Train on it:  rationem fit DATA.csv --task {file}:{cls} --answer-col answer --model MODEL
 """
@@ -96,7 +98,7 @@ def _new(file: Path) -> int:
         raise ConfigError(f"{file}: there is no directory {file.parent}.")
     write_text(file, wanted.format(file=file, cls=cls, name=file.stem))
     named = f"{file}:{cls}" if file.suffix == ".py" else file
-    print(f"{file} is written. It works as it stands: rationem task check {named}")
+    progress.out(f"{file} is written. It works as it stands: rationem task check {named}")
     return 0
 
 
@@ -114,11 +116,11 @@ def _check(options: argparse.Namespace) -> int:
         task, splits = prepare(read_config(None, given(options)))
         examples = [*splits.train, *splits.validation, *splits.test]
         for line in understood(splits):
-            print(line)
+            progress.out(line)
     found = check_task(task, examples)
     for sentence in found:
-        print(f"- {sentence}")
+        progress.out(f"- {sentence}")
     tried = f"{len(examples)} items" if examples else "made-up items"
     mend = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    print(f"{mend} to mend." if found else f"The task {task.name!r} keeps to all of it, tried on {tried}.")
+    progress.out(f"{mend} to mend." if found else f"The task {task.name!r} keeps to all of it, tried on {tried}.")
     return int(bool(found))

@@ -6,11 +6,12 @@ import os
 import sys
 from pathlib import Path
 
+from rationem import progress
+
 
 def main(arguments: list[str]) -> int:
     """Do the run of an arm, or without one what is measured of the base model; return the exit code."""
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
-    from rationem import progress
     from rationem.comparing.design import read_design
     from rationem.comparing.running import run_arm, run_base
     from rationem.errors import RationemError
@@ -24,7 +25,7 @@ def main(arguments: list[str]) -> int:
         else:
             run_base(design, seed, output)
     except RationemError as error:
-        print(f"rationem: {error}", file=sys.stderr)
+        progress.fail(error)
         return error.exit_code
     return 0
 

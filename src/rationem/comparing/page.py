@@ -13,6 +13,7 @@ from rationem.comparing.kinds import leading
 from rationem.comparing.results import VALIDATION, summarize
 from rationem.comparing.tables import SCORES, Table, latex, long_csv, tables
 from rationem.ledger import write_text
+from rationem.report.escape import readable
 from rationem.report.page import Figure, Section, write_page
 from rationem.report.tables import number, table
 
@@ -97,12 +98,13 @@ def _told(one: Mapping[str, Any]) -> str:
 
 
 def markdown(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> str:
-    """Return the comparison as a Markdown page."""
-    parts = [f"# {title(results)}", headline(results), _what(results), _method(results)]
+    """Return the comparison as a Markdown page; names of arms, data and models stay texts."""
+    parts = [f"# {title(results)}", *map(readable, (headline(results), _what(results), _method(results)))]
     for one in several:
-        parts += [f"## {one.title}", *([one.note] if one.note else []), table(one.head, one.rows)]
+        rows = [[readable(cell) for cell in row] for row in (one.head, *one.rows)]
+        parts += [f"## {readable(one.title)}", *([readable(one.note)] if one.note else []), table(rows[0], rows[1:])]
     parts.append("## Figures")
-    parts += [f"![{figure.label}]({name}.svg)" for name, figure in drawn.items()]
+    parts += [f"![{readable(figure.label)}]({name}.svg)" for name, figure in drawn.items()]
     return "\n\n".join(parts) + "\n"
 
 

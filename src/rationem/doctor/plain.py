@@ -2,25 +2,9 @@
 
 from __future__ import annotations
 
-import unicodedata
-from io import TextIOWrapper
-from typing import TextIO
+from rationem.progress import plain, tolerate
 
-#: Control, format (direction marks, zero widths), surrogate and private characters.
-_UNSEEN = {"Cc", "Cf", "Cs", "Co"}
-
-
-def plain(text: str, *, breaks: bool = False) -> str:
-    r"""Return the text with every character that a terminal may obey, or cannot show, written as an escape.
-
-    Args:
-        text: anything.
-        breaks: keep line breaks and tabs as they are.
-
-    >>> plain("a\x1b[31mred\n")
-    'a\\x1b[31mred\\n'
-    """
-    return "".join(character if _shown(character, breaks) else _escape(character) for character in text)
+__all__ = ["counted", "plain", "short", "tolerate"]
 
 
 def short(text: str, width: int = 40) -> str:
@@ -40,17 +24,3 @@ def counted(count: int, one: str, many: str) -> str:
     ('1 row is', '0 rows are')
     """
     return f"{count} {one if count == 1 else many}"
-
-
-def tolerate(stream: TextIO) -> None:
-    """Let a stream that cannot encode a character write its escape instead of failing."""
-    if isinstance(stream, TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-
-
-def _shown(character: str, breaks: bool) -> bool:
-    return unicodedata.category(character) not in _UNSEEN or (breaks and character in "\n\t")
-
-
-def _escape(character: str) -> str:
-    return character.encode("unicode_escape", "surrogatepass").decode("ascii")

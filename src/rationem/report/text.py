@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report import sections
+from rationem.report.escape import escaped, readable
 from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
@@ -16,7 +17,8 @@ __all__ = ["doubts", "markdown", "number", "sentence", "table"]
 
 
 def markdown(summary: Mapping[str, Any]) -> str:
-    """Return the report of one run; every number in it is in ``summary``."""
+    """Return the report of one run; every number in it is in ``summary``, and its texts stay texts."""
+    summary = escaped(summary, how=readable)
     config = summary["config"]
     parts = [
         f"# {config['scheme']} on {config['model']}",

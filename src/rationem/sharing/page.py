@@ -14,11 +14,11 @@ from rationem.card import Card
 from rationem.chat import Chat, shows_a_date
 from rationem.models import EMBEDDED
 from rationem.report import doubts, sections
+from rationem.report.escape import escaped, fenced, literal
 from rationem.report.reading import reading
 from rationem.report.tables import table
 from rationem.report.words import is_open, words
 from rationem.scale import MARKER
-from rationem.sharing.escape import escaped, fenced, literal
 from rationem.sharing.origin import Base
 from rationem.tasks import AnyTask, from_description
 from rationem.tasks.judge import JudgeTask

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from rationem.progress import plain
+
 _MARKS = re.compile(r"[^\w\s,\-/%+.;?:]|_|(?<=www)\.|:(?=\S)", re.IGNORECASE)
+#: What begins markup inside a line of ours; an underscore inside a word begins nothing.
+_MARKUP = re.compile(r"[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)|(?<=www)\.|(?<=[A-Za-z]):(?=//)")
 _FENCES = re.compile("`+")
 #: Key -> how deep below it the keys are names of the user's.
 _NAMED = {"by_criterion": 1, "alpha_by_criterion": 2, "recall": 1}
@@ -21,6 +25,22 @@ def literal(text: object) -> str:
     return _MARKS.sub(lambda mark: f"&#{ord(mark[0])};", " ".join(str(text).split()))
 
 
+def readable(text: object) -> str:
+    r"""Return a text in one line as Markdown that shows it unchanged, and that can be read as it stands.
+
+    What a terminal would obey is written as an escape. A bar is an entity: tables are parted by it.
+
+    >>> readable("a|b <i>*x*</i> max_new")
+    'a&#124;b &lt;i&gt;\\*x\\*&lt;/i&gt; max_new'
+    """
+    return _MARKUP.sub(_readable, plain(" ".join(str(text).split())))
+
+
+def _readable(mark: re.Match[str]) -> str:
+    entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", ".": "&#46;", ":": "&#58;"}
+    return entities.get(mark[0], f"\\{mark[0]}")
+
+
 def fenced(text: str, language: str = "text") -> str:
     """Return a text as a code block that nothing inside can end."""
     longest = max((len(run) for run in _FENCES.findall(text)), default=0)
@@ -28,17 +48,19 @@ def fenced(text: str, language: str = "text") -> str:
     return f"{fence}{language}\n{text}\n{fence}"
 
 
-def escaped(value: Any, names: int = 0) -> Any:
+def escaped(value: Any, names: int = 0, how: Callable[[object], str] = literal) -> Any:
     """Return a summary with all its texts literal, and those keys that are names of the user's.
 
     Args:
+        value: the summary, or a part of it.
         names: at which depth below this value its keys are such names; 0 is nowhere.
+        how: makes a text literal.
     """
     if isinstance(value, Mapping):
         return {
-            literal(key) if names == 1 else key: escaped(each, _NAMED.get(key, max(names - 1, 0)))
+            how(key) if names == 1 else key: escaped(each, _NAMED.get(key, max(names - 1, 0)), how)
             for key, each in value.items()
         }
     if isinstance(value, list | tuple):
-        return [escaped(each) for each in value]
-    return literal(value) if isinstance(value, str) else value
+        return [escaped(each, 0, how) for each in value]
+    return how(value) if isinstance(value, str) else value
