@@ -82,6 +82,8 @@ class StubServer:
             return response
         if not isinstance(answer, Reply):
             answer = Reply(200, answer)
+        if isinstance(answer.body, bytes):
+            return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         return web.Response(status=answer.status, text=text, headers=answer.headers)
 

@@ -1,5 +1,6 @@
 """The HTTP client against a real server: what passes is tried again, what does not is told in the server's words."""
 
+import gzip
 import socket
 import subprocess
 import sys
@@ -381,3 +382,36 @@ def test_many_threads_may_ask(ask):
         for thread in threads:
             thread.join()
     assert sorted(found) == list(range(40))
+
+
+def test_an_answer_without_end_is_not_read_to_its_end(ask, monkeypatch):
+    """A body of any size, and a small one that unpacks into a big one."""
+    monkeypatch.setattr(module, "_BIGGEST", 1 << 20)
+    packed = gzip.compress(b'{"x": "' + b" " * (64 << 20) + b'"}')
+    for reply in ({"x": "y" * (2 << 20)}, Reply(200, packed, {"Content-Encoding": "gzip"})):
+        with StubServer(after(reply)) as server, pytest.raises(RunError, match="more than 1 MiB"):
+            ask(server).get("/v1/models", patience=1.0)
+    with StubServer(after({"x": "y" * 1000})) as server:
+        assert ask(server).get("/v1/models") == {"x": "y" * 1000}
+
+
+@pytest.mark.parametrize(
+    ("url", "warned"),
+    [
+        ("http://10.1.2.3:8000", True),
+        ("http://example.org", True),
+        ("http://127.0.0.1.example.org", True),
+        ("http://localhost:8000/v1", False),
+        ("http://127.0.0.2:8000", False),
+        ("http://[::1]:8000", False),
+        ("https://example.org", False),
+    ],
+)
+def test_a_key_that_anybody_can_read_on_the_way_is_told(ask, monkeypatch, url, warned):
+    told = []
+    monkeypatch.setattr(progress, "say", told.append)
+    ask(url)
+    assert told == []
+    ask(url, key=KEY)
+    assert [("unencrypted" in one) for one in told] == [True] * warned
+    assert not any(KEY in one for one in told)

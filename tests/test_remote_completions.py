@@ -8,6 +8,7 @@ import pytest
 import checkpoints
 from rationem import models, progress
 from rationem.chat import Chat
+from rationem.engines.completion import Reader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
@@ -129,6 +130,27 @@ def test_what_has_no_end_was_cut_at_its_length_or_failed(engine, limit, finish, 
     draft = one(engine(says([40, 41, 42], finish)), Sampling(max_new_tokens=limit))
     assert draft.finish == expected
     assert draft.token_ids == ((40, 41, 42) if expected == "length" else ())
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_of_far_more_tokens_than_were_asked_for_the_first_are_read(engine, chat, finish, monkeypatch):
+    """300,000 line breaks for 24 tokens: each would be read with all before it."""
+    read = []
+    monkeypatch.setattr(Reader, "length", lambda self, ids: read.append(len(ids)))
+    (line,) = chat.encode_plain("\n")
+    draft = one(engine(says([line] * 300_000, finish)))
+    assert read == [24]
+    assert (draft.finish, len(draft.token_ids)) == ((Finish.LENGTH, 24) if finish == "length" else (Finish.FAILED, 0))
+
+
+@pytest.mark.parametrize("finish", ["stop", "length"])
+def test_of_a_text_far_longer_than_was_asked_for_the_beginning_is_read(engine, chat, finish, monkeypatch):
+    read, length = [], Reader.length
+    monkeypatch.setattr(Reader, "length", lambda self, ids: read.append(len(ids)) or length(self, ids))
+    answer = {"choices": [{"text": "\n" * 10_000_000, "finish_reason": finish}]}
+    draft = one(engine(lambda _path, _body: answer), Sampling(max_new_tokens=4))
+    assert max(read) <= 4 * 8
+    assert draft.finish is Finish.LENGTH
 
 
 def test_greedy_tokens_are_certain(engine, chat):

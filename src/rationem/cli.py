@@ -196,16 +196,20 @@ def _demo(options: argparse.Namespace) -> None:
 def _report(options: argparse.Namespace) -> None:
     from rationem import report
     from rationem.comparing import design, page
+    from rationem.comparing.results import summarize
+    from rationem.errors import ReadOnly
 
+    progress.show(progress.Rich())
     for run in map(Path, options.run):
         compared = (run / design.NAME).is_file()
         for one in [file.parent for file in run.glob("*/*/ledger.sqlite")][:1] if compared else [run]:
             report.check_named(one)
-        if compared:
-            page.write(run)
-            progress.out((run / "report.md").read_text(encoding="utf-8"))
-        else:
-            progress.out(report.markdown(report.write(run)))
+        found = summarize(run) if compared else report.summarize(run)
+        try:
+            page.write(run, found) if compared else report.write(run, found)
+        except ReadOnly as error:  # a medium that takes no writes: what was asked for is the report
+            progress.say(f"Warning: {error} The report is shown here alone.")
+        progress.out(page.markdown(found) if compared else report.markdown(found))
 
 
 def _world(options: argparse.Namespace) -> None:

@@ -47,6 +47,10 @@ class DiskError(RunError):
     """The disk does not take what is to be written."""
 
 
+class ReadOnly(DiskError):
+    """Nothing can be written there at all: a read-only medium, or missing rights."""
+
+
 class HubError(RationemError):
     """The hub refuses what was asked, or cannot be reached."""
 
@@ -111,7 +115,8 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
         advice = f"A limit (ulimit -f, or the file system in {place}) allows no file of this size. Lift it"
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         advice = "Allow this user to write there, or name another place"
-    return DiskError(
+    kind = ReadOnly if number in (errno.EROFS, errno.EACCES, errno.EPERM) else DiskError
+    return kind(
         f"Cannot write {file or 'the output'}: {os.strerror(number)}. {advice}, and give the same command again. What "
         "was finished before is kept; nothing half-written has its final name."
     )

@@ -29,23 +29,27 @@ _ONE_SEED = (
 )
 
 
-def write(output: Path) -> dict[str, Any]:
+def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]:
     """Compute the results of a comparison from its runs' ledgers, write all its files, and return the results.
 
     ``results.json`` (docs/compare.md), ``report.md``, ``table.tex``, ``results.csv``, one SVG per figure, and
     ``report.html``.
 
+    Args:
+        output: its directory.
+        results: of :func:`summarize`, where they have just been computed.
+
     Raises:
         RunError: there is no comparison, or no seed of it is finished with every arm.
     """
-    results = summarize(output)
+    results = summarize(output) if results is None else results
     several, drawn = tables(results), figures(results)
     write_text(output / "results.json", json.dumps(results, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     write_text(output / "results.csv", long_csv(results))
     write_text(output / "table.tex", latex(several))
     for name, figure in drawn.items():
         write_text(output / f"{name}.svg", figure.light)
-    write_text(output / "report.md", markdown(results, several, drawn))
+    write_text(output / "report.md", markdown(results))
     design = read_design(output)
     runs = {
         f"{arm.name}, seed {seed}": design.run(output, arm, seed) for arm in design.arms for seed in results["seeds"]
@@ -97,14 +101,14 @@ def _told(one: Mapping[str, Any]) -> str:
     return f"{number(one['value'])}{ends}"
 
 
-def markdown(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> str:
+def markdown(results: Mapping[str, Any]) -> str:
     """Return the comparison as a Markdown page; names of arms, data and models stay texts."""
     parts = [f"# {title(results)}", *map(readable, (headline(results), _what(results), _method(results)))]
-    for one in several:
+    for one in tables(results):
         rows = [[readable(cell) for cell in row] for row in (one.head, *one.rows)]
         parts += [f"## {readable(one.title)}", *([readable(one.note)] if one.note else []), table(rows[0], rows[1:])]
     parts.append("## Figures")
-    parts += [f"![{readable(figure.label)}]({name}.svg)" for name, figure in drawn.items()]
+    parts += [f"![{readable(figure.label)}]({name}.svg)" for name, figure in figures(results).items()]
     return "\n\n".join(parts) + "\n"
 
 

@@ -150,7 +150,7 @@ def check_urls(urls: Sequence[str]) -> None:
         ConfigError: names it.
     """
     if urls:
-        from rationem.engines.remote.client import address
+        from rationem.engines.remote.address import address
 
         for url in urls:
             address(url)

@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import re
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import Future
@@ -26,11 +25,15 @@ from typing import Any, TypeVar
 import aiohttp
 
 from rationem import progress
+from rationem.engines.remote.address import address, is_exposed, usable_key
 from rationem.engines.remote.state import LONGEST, ServerState
 from rationem.errors import ConfigError, RationemError, RunError
 
 #: Seconds before the second try.
 _FIRST = 0.25
+
+#: The biggest body of an answer, in bytes: log-probabilities of a long prompt are some MiB.
+_BIGGEST = 256 << 20
 
 #: Seconds between two lines that say what is waited for.
 _TELL = 60.0
@@ -100,7 +103,12 @@ class Client:
         self._servers += [ServerState(f"http://server-{n}", socket) for n, socket in enumerate(sockets, 1)]
         if not self._servers:
             raise ConfigError("No server is named. Give at least one url, e.g. http://localhost:8000/v1.")
-        self._key = _usable(key)
+        self._key = usable_key(key)
+        if self._key and (open_to_all := [one.url for one in self._servers if is_exposed(one.url) and not sockets]):
+            progress.say(
+                f"Warning: the key goes to {', '.join(open_to_all)} unencrypted, for anybody on the way to read. Use "
+                "https://, or a tunnel that ends on this machine (ssh -L)."
+            )
         for server, start in zip(self._servers, revive, strict=bool(revive)):
             server.revive = start
         self._patience, self._revives = patience, bool(revive)
@@ -282,7 +290,7 @@ class Client:
                     asked.method, f"{server.url}{asked.path}", data=asked.data, allow_redirects=False
                 ) as response,
             ):
-                answer = self._read(server, asked, response, await response.read())
+                answer = await self._answer(server, asked, response)
         except aiohttp.ClientConnectorCertificateError as error:
             return self._failure(server, asked, f"has a certificate that cannot be trusted ({error})", final=True)
         except (aiohttp.ClientError, OSError) as error:
@@ -296,6 +304,16 @@ class Client:
         if not isinstance(answer, _Failure):
             server.failures, server.rests_until = 0, 0.0
         return answer
+
+    async def _answer(self, server: ServerState, asked: _Asked, response: aiohttp.ClientResponse) -> _Json | _Failure:
+        body = bytearray()
+        async for part in response.content.iter_any():  # as it is unpacked: a small body may become a big one
+            body += part
+            if len(body) > _BIGGEST:
+                told = f"answered with more than {_BIGGEST >> 20} MiB, which no answer to this is"
+                response.close()
+                return self._failure(server, asked, told, final=True)
+        return self._read(server, asked, response, bytes(body))
 
     def _read(
         self, server: ServerState, asked: _Asked, response: aiohttp.ClientResponse, body: bytes
@@ -323,22 +341,6 @@ class Client:
         """Name what was asked and of whom; the key is taken out of whatever the server says."""
         words = f"{asked.method} {asked.path}: the server at {server.url} {told.rstrip('.')}."
         return _Failure(words.replace(self._key, "[key]") if self._key else words, **how)
-
-
-def address(url: str) -> str:
-    """Return the url that paths such as /v1/completions are put behind; a ConfigError where it is none."""
-    if re.search("//[^/]*@", url):
-        raise ConfigError("An address must not hold a password: it would be shown. Give the key by the environment.")
-    if not re.fullmatch(r"https?://[^/?#:\s]+(:\d{1,5})?(/[^?#]*)?", url):
-        raise ConfigError(f"{url!r} is not the address of a server. Give one like http://localhost:8000/v1.")
-    return re.sub(r"(/v1)?(/(chat/)?completions)?/*$", "", url.rstrip("/"))
-
-
-def _usable(key: str | None) -> str:
-    key = (key or "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise ConfigError("The server's key holds characters that no key has (not shown here). Set it again.")
-    return key
 
 
 def _object(body: bytes) -> _Json | None:

@@ -37,6 +37,9 @@ _PADDING = 4096
 
 _PATH = "/v1/completions"
 
+#: What a server may send for a token that it was asked for: characters, and tokens of another tokenizer, at most.
+_CHARACTERS, _TOKENS = 64, 8
+
 _Ids = tuple[int, ...]
 _T = TypeVar("_T")
 
@@ -162,7 +165,8 @@ class CompletionsEngine:
         choice = await self._drawn(request, prompt, self._closings)
         if choice.get("token_ids") is None:
             self._no_ids()
-            return read_text(self._reader, choice.get("text"), choice.get("finish_reason"), len(prompt))
+            asked = request.sampling.max_new_tokens
+            return read_text(self._reader, choice.get("text"), choice.get("finish_reason"), len(prompt), asked)
         draft = self._read(choice, request.sampling, prompt)
         if draft.finish is Finish.FAILED and choice.get("finish_reason") == "stop" and self._closings:
             choice = await self._drawn(request, prompt, [])
@@ -179,7 +183,8 @@ class CompletionsEngine:
     def _read(self, choice: Mapping[str, Any], sampling: Sampling, prompt: _Ids) -> Draft:
         """Return the draft of the answer's ids, without what the server drew behind the completion's end."""
         ids = self._integers(choice.get("token_ids"))
-        logps = self._logps(choice, len(ids), sampling)
+        logps = self._logps(choice, len(ids), sampling)[: sampling.max_new_tokens]
+        ids = ids[: sampling.max_new_tokens]  # a server that does not know when to end is not read to its end
         length = self._reader.length(ids)
         if length is not None:
             return self._reader.draft(ids[:length], Finish.STOP, len(prompt), logps[:length])
@@ -328,16 +333,27 @@ def gather(futures: Sequence[Future[_T]]) -> list[_T]:
         raise
 
 
-def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens: int) -> Draft:
+def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens: int, asked: int) -> Draft:
     """Return the draft of a text that came without ids: encoded once, cut behind its verdict line.
 
     The end-of-turn token is added only where the server says that the model stopped by itself.
+
+    Args:
+        reader: of the student's tokens.
+        text: the server's.
+        finish_reason: the server's.
+        prompt_tokens: length of the prompt.
+        asked: for how many tokens the server was asked; a text far longer than that is cut before it is read.
     """
     if not isinstance(text, str) or not _encodable(text) or finish_reason not in ("stop", "length"):
         return Draft("", (), Finish.FAILED, prompt_tokens)
     for ending in (reader.chat.decode((token,)) for token in sorted(reader.stop_ids)):
         text = text.removesuffix(ending) if ending.strip() and finish_reason == "stop" else text
+    if len(text) > _CHARACTERS * asked:
+        text, finish_reason = text[: _CHARACTERS * asked], "length"
     ids = reader.chat.encode_said(text)
+    if len(ids) > _TOKENS * asked:
+        ids, finish_reason = ids[: _TOKENS * asked], "length"
     length = reader.length(ids)
     if length is not None:
         return reader.draft(ids[:length], Finish.STOP, prompt_tokens, (), encoded=True)

