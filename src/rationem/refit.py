@@ -224,8 +224,8 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
     Raises:
         ConfigError: a setting decides what is drawn, or a value is out of range.
     """
-    again = {name for name in ("model", "adapter_base") if changes.get(name) == getattr(origin.config, name)}
-    changes = {name: value for name, value in changes.items() if name not in again}
+    if changes.get("model") == origin.config.model:  # named again, not changed
+        changes = {name: value for name, value in changes.items() if name != "model"}
     fixed = sorted(set(changes) - set(CHANGEABLE))
     if fixed:
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)

@@ -23,11 +23,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
     parser.add_argument("--iteration", type=int, default=1, metavar="K", help="whose trials (default: %(default)s)")
     add_flags(parser, CHANGEABLE, defaults=False)
-    for name in ("model", "adapter_base"):
-        text = "as RUN began with it, named again: where RUN was not made by you here"
-        parser.add_argument(f"--{name.replace('_', '-')}", help=text)
+    text = "the model that RUN began with, named again: where RUN was not made by you here"
+    parser.add_argument("--model", help=text)
     for name in FitConfig.model_fields:
-        if name not in (*CHANGEABLE, "model", "adapter_base"):
+        if name not in (*CHANGEABLE, "model"):
             flag = f"--{name.replace('_', '-')}"
             parser.add_argument(flag, dest=name, nargs="*", help=argparse.SUPPRESS)
 
