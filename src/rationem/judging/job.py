@@ -17,7 +17,7 @@ from typing import IO, Any
 
 from rationem.errors import RunError, writing
 from rationem.judging.differences import differences
-from rationem.ledger.files import created
+from rationem.ledger.files import created, refuse_links
 
 _VERSION = 1
 _NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
@@ -188,6 +188,7 @@ def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool)
 @contextmanager
 def _locked(output: Path) -> Iterator[IO[bytes]]:
     path = partial(output)
+    refuse_links(output.parent, path)
     with writing(output):
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     with os.fdopen(handle, "r+b") as file:
