@@ -156,8 +156,9 @@ def _fit(options: argparse.Namespace) -> None:
     from rationem.commands.settings import read_settings
     from rationem.config import to_toml
     from rationem.errors import ConfigError
-    from rationem.launch import check, start, understood
+    from rationem.launch import check, start
     from rationem.preflight import check_machine, check_model
+    from rationem.prepare import understood
 
     progress.show(progress.Rich())
 

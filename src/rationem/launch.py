@@ -52,7 +52,7 @@ from rationem.preflight import (
     check_own,
     check_targets,
 )
-from rationem.prepare import prepare
+from rationem.prepare import prepare, understood
 from rationem.publish import calibration_of, judge_card, publish_model
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask
@@ -347,18 +347,6 @@ def _length(run: Resolved) -> int | None:
     if run.config.shots:
         return rope.reach(str(models.base_place(run.checkpoint)), longest, run.positions)
     return min(longest, run.positions or longest)
-
-
-def understood(splits: Splits) -> list[str]:
-    """Return in sentences which columns were taken, and which rows were left out."""
-    notes, lines = splits.notes, []
-    if guessed := notes.get("guessed"):
-        lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
-    if weights := notes.get("weights"):
-        lines.append(weights)
-    if skipped := notes.get("skipped"):
-        lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
-    return lines
 
 
 def _tell(splits: Splits) -> None:

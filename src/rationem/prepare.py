@@ -341,3 +341,15 @@ def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ..
     chosen = sorted(train, key=lambda x: seed_for(split_seed(config), "limit", x.id))[: config.limit]
     kept = {x.id for x in chosen}
     return tuple(x for x in train if x.id in kept)
+
+
+def understood(splits: Splits) -> list[str]:
+    """Return in sentences which columns were taken, and which rows were left out."""
+    notes, lines = splits.notes, []
+    if guessed := notes.get("guessed"):
+        lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
+    if weights := notes.get("weights"):
+        lines.append(weights)
+    if skipped := notes.get("skipped"):
+        lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
+    return lines

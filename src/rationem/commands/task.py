@@ -105,8 +105,7 @@ def _new(file: Path) -> int:
 def _check(options: argparse.Namespace) -> int:
     from rationem.commands.settings import given
     from rationem.config import read_config
-    from rationem.launch import understood
-    from rationem.prepare import prepare
+    from rationem.prepare import prepare, understood
     from rationem.tasks import named
     from rationem.tasks.conformance import check_task
     from rationem.types import Example
