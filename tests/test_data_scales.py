@@ -115,6 +115,17 @@ def test_a_suggested_pair_scale_counts_the_labels_as_the_given_one_does(tmp_path
         load([file], columns=Columns(response="one,two", rating="better"))
 
 
+def test_no_place_is_a_baseline_for_it_is_asked_in_every_order(tmp_path, capsys):
+    """The better response stands first in most rows: in both orders saying A is right in half, and so is saying B."""
+    file = write(tmp_path / "r.csv", pairs(["A"] * 90 + ["B"] * 10))
+    _, found = check(capsys, file, *flags(), "--scale", "A | B")
+    assert found["baselines"]["data"]["constant"]["accuracy"] == 0.5
+    _, found = check(capsys, write(tmp_path / "all.csv", pairs(["A"] * 100)), *flags(), "--scale", "A | B")
+    assert not codes(found) & {"one_label", "near_constant_label"}
+    _, found = check(capsys, write(tmp_path / "t.csv", pairs(["tie"] * 100)), *flags(), "--scale", "A | B | tie")
+    assert "one_label" in codes(found)
+
+
 @pytest.mark.parametrize("scale", ["tie | A | B", "A | tie | B", "A < B < tie"])
 def test_a_given_scale_on_which_no_pair_can_be_compared_is_an_error_of_the_check(tmp_path, capsys, scale):
     file = write(tmp_path / "r.csv", pairs(["A", "B", "tie"] * 20))

@@ -57,7 +57,7 @@ def test_the_labels_of_a_test_set_of_its_own_leave_them_out_too(tmp_path, capsys
 
 def test_a_file_of_which_no_item_has_a_label_is_refused(tmp_path, capsys):
     assert main(["check", write(tmp_path / "r.csv", chosen([SPLIT] * 30)), *CHOICE]) == 2
-    assert "the raters of no item agree on a label" in capsys.readouterr().err
+    assert "the raters of every item are split" in capsys.readouterr().err
 
 
 def test_one_criterion_of_a_preset_that_may_lack_ratings_is_checked(capsys):

@@ -17,7 +17,7 @@ from rationem.doctor.plain import counted, plain
 from rationem.engines import conformance
 from rationem.errors import DataError
 from rationem.metrics.scores import json_safe
-from rationem.pairs import fields_of
+from rationem.pairs import every_order, fields_of
 from rationem.preflight import check_model
 from rationem.prepare import arrange, labelled
 from rationem.scale import Scale
@@ -176,11 +176,16 @@ def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
     return {**reading.describe(material), "without_label": unlabelled}
 
 
+def _asked_in(material: reading.Material, examples: tuple[Example, ...]) -> tuple[Example, ...]:
+    """Return examples as a fit scores them: comparisons in every order, so that no place is right more often."""
+    return every_order(examples, material.task.scale) if material.orders > 1 else examples
+
+
 def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
     parts = _parts(material)
-    known = labelled(material.known, scale)
-    baselines = {name: labels.baselines(known, labelled(part, scale), scale) for name, part in parts.items()}
+    scored = {name: _asked_in(material, labelled(part, scale)) for name, part in parts.items()}
+    baselines = {name: labels.baselines(scored["data"], part, scale) for name, part in scored.items()}
     return (
         {
             name: {"pooled": labels.pooled(labelled(part, scale), scale), "ratings": labels.ratings(part, scale)}
@@ -200,7 +205,7 @@ def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> l
     if scale.is_open:
         return labels.tiny(sizes, unit)
     return [
-        *labels.constant(material.known, scale),
+        *labels.constant(_asked_in(material, material.known), scale),
         *labels.tiny(sizes, unit),
         *raters.warnings(material.known, material.tested, scale, each=material.config.raters == "each"),
     ]
