@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from rationem import progress
 from rationem.errors import RunError
 from rationem.ledger.files import created
+from rationem.ledger.scratch import scratch
 from rationem.sft.settings import Training
 from rationem.supervisor import end, supervised
 from rationem.types import Sample
@@ -85,17 +85,17 @@ class Apart:
         """
         from rationem.sft.parallel import check
 
-        with TemporaryDirectory(prefix="rationem-m-step-") as scratch:
-            answer = Path(scratch) / "answer.json"
+        with scratch("rationem-m-step-") as place:
+            answer = place / "answer.json"
             job = Job(
                 str(self.directory), iteration, start, seed, str(output), self.training.to_json(), self.device,
                 max(1, self.threads // self.processes), fingerprint(samples), str(answer), self.task,
             )  # fmt: skip
-            (Path(scratch) / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
+            (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
             log = output.with_suffix(".log")
             steps = -(-self.training.draws(len(samples)) // self.training.batch_size)
             with progress.track(f"iteration {iteration}, M-step", steps) as advance:
-                code = self._run(Path(scratch) / "job.json", log, job.threads, advance)
+                code = self._run(place / "job.json", log, job.threads, advance)
             told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() else {}
         if "error" in told:
             log.unlink()

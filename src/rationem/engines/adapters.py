@@ -6,14 +6,15 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 from rationem.engines.checkpoint import ADAPTER, ADAPTER_WEIGHTS, read_json
 from rationem.errors import ModelError
 from rationem.ledger.files import write_text
+from rationem.ledger.scratch import scratch
 
 _BASE = "base_model_name_or_path"
 
@@ -100,15 +101,15 @@ def on_base(directory: Path, base: str) -> Path:
     target = _cache() / hashlib.sha256(key.encode()).hexdigest()[:16]
     if not (target / ADAPTER).is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(mkdtemp(dir=target.parent, prefix=f"{target.name}.partial-"))
-        for path in directory.iterdir():
-            if path.is_file() and path.suffix in {".json", ".safetensors", ".jinja", ".model", ".txt"}:
-                shutil.copyfile(path, draft / path.name)
-        rename_base(draft, base)
-        try:
-            draft.rename(target)
-        except OSError:  # another process was faster
-            shutil.rmtree(draft, ignore_errors=True)
+        with scratch(f".{target.name}-", target.parent) as place:
+            draft = place / "adapter"
+            draft.mkdir()
+            for path in directory.iterdir():
+                if path.is_file() and path.suffix in {".json", ".safetensors", ".jinja", ".model", ".txt"}:
+                    shutil.copyfile(path, draft / path.name)
+            rename_base(draft, base)
+            with suppress(OSError):  # another process was faster, or what is missing is told by who reads it
+                draft.rename(target)
     return target
 
 

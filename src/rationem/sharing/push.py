@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from rationem import models
 from rationem.errors import ConfigError, HubError, RunError, writing
+from rationem.ledger.scratch import scratch
 from rationem.sharing.origin import model_of
 from rationem.sharing.stage import stage
 
@@ -33,8 +33,8 @@ def write(run: Path, directory: Path, *, name: str | None = None, merged: bool, 
         raise RunError(f"{run} is only read: --directory names a directory outside it.")
     with writing(directory):
         directory.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=directory.parent, prefix=f"{directory.name}.partial-") as draft:
-            inside = Path(draft) / "model"
+        with scratch(f".{directory.name}.rationem-", directory.parent) as draft:
+            inside = draft / "model"
             inside.mkdir()
             stage(run, inside, name=name, merged=merged, base_model=base_model)
             inside.rename(directory)
@@ -69,9 +69,9 @@ def push(
     token = get_token()
     if token is None:
         raise HubError("No token for the hub: run hf auth login, or set HF_TOKEN to a token that can write.")
-    with TemporaryDirectory(prefix="rationem-push-") as draft:
-        with writing(Path(draft)):
-            stage(run, Path(draft), name=name, merged=merged, base_model=base_model)
+    with scratch("rationem-push-") as draft:
+        with writing(draft):
+            stage(run, draft, name=name, merged=merged, base_model=base_model)
         with models.quiet(), _refusals(name, token):
             api = HfApi(token=token)
             url = api.create_repo(name, private=private or None, exist_ok=True)
@@ -81,7 +81,7 @@ def push(
                 )
             if revision:
                 api.create_branch(name, branch=revision, exist_ok=True)
-            _commit(api, name, Path(draft), revision)
+            _commit(api, name, draft, revision)
     return f"{url}/tree/{revision}" if revision else str(url)
 
 

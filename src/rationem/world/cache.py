@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from rationem.ledger.scratch import scratch
 
 
 def directory(cache: Path | None = None) -> Path:
@@ -30,12 +31,12 @@ def built(name: str, build: Callable[[Path], None], *, rebuild: bool = False, ca
     if not rebuild and _is_complete(place):
         return place
     place.parent.mkdir(parents=True, exist_ok=True)
-    with _turn(place), tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as temporary:
+    with _turn(place), scratch(f".{place.name}-", place.parent) as temporary:
         if rebuild or not _is_complete(place):
-            fresh = Path(temporary) / "model"
+            fresh = temporary / "model"
             build(fresh)
             if place.exists():
-                place.rename(Path(temporary) / "old")
+                place.rename(temporary / "old")
             fresh.rename(place)
     return place
 

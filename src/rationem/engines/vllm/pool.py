@@ -6,11 +6,7 @@ where its memory is needed meanwhile (a GPU, which the M-step uses) or where the
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
-import stat
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -30,6 +26,7 @@ from rationem.engines.vllm import handover
 from rationem.engines.vllm.flags import Launch
 from rationem.engines.vllm.server import MODEL, Server
 from rationem.errors import ModelError, RunError
+from rationem.ledger.scratch import Scratch
 from rationem.types import Engine, TokenQuery
 
 Handover = Literal["auto", "restart", "reload"]
@@ -275,21 +272,15 @@ def _check_heads(config: Any, checkpoint: str, *, cpu: bool) -> None:
 
 
 class _Scratch:
-    """A private directory for weights that are made to be served; what a killed process left is removed."""
+    """Directories for weights that are made to be served."""
 
     def __init__(self) -> None:
-        for left in Path(tempfile.gettempdir()).glob(f"{_SCRATCH}*"):
-            _remove_unowned(left)
+        self._scratch = Scratch(_SCRATCH)
         self._made: list[Path] = []
-        self._directory, lock = _locked()
-        while not self._directory.is_dir():  # another's sweep may come between making it and locking it
-            os.close(lock)
-            self._directory, lock = _locked()
-        self._lock = lock
 
     def fresh(self) -> Path:
         """Return a new directory."""
-        made = self._directory / str(time.monotonic_ns())
+        made = self._scratch.directory / str(time.monotonic_ns())
         made.mkdir()
         self._made.append(made)
         return made
@@ -303,31 +294,4 @@ class _Scratch:
 
     def close(self) -> None:
         """Remove everything."""
-        shutil.rmtree(self._directory, ignore_errors=True)
-        os.close(self._lock)
-
-
-def _locked() -> tuple[Path, int]:
-    """Make a directory of our own, and hold its lock."""
-    directory = Path(tempfile.mkdtemp(prefix=_SCRATCH)).resolve()
-    lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    return directory, lock
-
-
-def _remove_unowned(directory: Path) -> None:
-    """Remove the directory of a process of ours that is gone: nobody holds its lock."""
-    try:
-        found = directory.lstat()
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
-            return
-        lock = os.open(directory / ".lock", os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        shutil.rmtree(directory, ignore_errors=True)
-    except BlockingIOError:
-        pass
-    finally:
-        os.close(lock)
+        self._scratch.close()

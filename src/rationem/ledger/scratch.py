@@ -1,0 +1,77 @@
+"""Directories of a process's own, for what is made on the way; those of processes that were killed are swept.
+
+Each is locked by its process. The lock ends with the process, however that ends: a directory of ours that nobody holds
+is left over, and the next process that makes one of its kind removes it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class Scratch:
+    """A private directory; what killed processes left under the same prefix is removed first.
+
+    Args:
+        prefix: what the names of its kind begin with.
+        parent: where; the system's place for temporary files by default.
+    """
+
+    def __init__(self, prefix: str, parent: Path | None = None) -> None:
+        place = (Path(tempfile.gettempdir()) if parent is None else parent).resolve()
+        made_here = re.compile(re.escape(prefix) + "[a-z0-9_]{8}")  # as tempfile names them
+        for left in (path for path in place.iterdir() if made_here.fullmatch(path.name)):
+            _remove_unowned(left)
+        self.directory, self._lock = _locked(prefix, place)
+        while not self.directory.is_dir():  # another's sweep may come between making it and locking it
+            os.close(self._lock)
+            self.directory, self._lock = _locked(prefix, place)
+
+    def close(self) -> None:
+        """Remove everything."""
+        shutil.rmtree(self.directory, ignore_errors=True)
+        os.close(self._lock)
+
+
+@contextmanager
+def scratch(prefix: str, parent: Path | None = None) -> Iterator[Path]:
+    """Yield a private directory that is removed at the end; see :class:`Scratch`."""
+    made = Scratch(prefix, parent)
+    try:
+        yield made.directory
+    finally:
+        made.close()
+
+
+def _locked(prefix: str, place: Path) -> tuple[Path, int]:
+    """Make a directory of our own, and hold its lock."""
+    directory = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return directory, lock
+
+
+def _remove_unowned(directory: Path) -> None:
+    """Remove the directory of a process of ours that is gone: nobody holds its lock."""
+    try:
+        found = directory.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+            return
+        lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    except OSError:
+        return
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        shutil.rmtree(directory, ignore_errors=True)
+    except BlockingIOError:
+        pass
+    finally:
+        os.close(lock)
