@@ -50,6 +50,7 @@ from rationem.preflight import (
     check_levels,
     check_machine,
     check_own,
+    check_reading,
     check_targets,
 )
 from rationem.prepare import prepare, understood
@@ -130,6 +131,8 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     config = with_recorded(config, directory) if begun else with_servers(config)
     config = with_batch_size(config, task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
+    if not begun and config.model not in models.EMBEDDED:
+        check_reading(engine_choice(run), scheme, checkpoint, models.base_place(checkpoint), exact=config.exact_items)
     recorded = manifest(run, chat)
     if begun:
         agree(run, directory, recorded)

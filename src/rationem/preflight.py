@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,15 +14,18 @@ from rationem.config import FitConfig
 from rationem.defaults import with_adapter
 from rationem.drawing.trials import prompt_for
 from rationem.engines import fitting, kinds
-from rationem.engines.opening import Choice, check_urls, vllm_launch
+from rationem.engines.opening import Choice, check_urls, open_transformers, vllm_launch
 from rationem.errors import ConfigError, RunError
+from rationem.posterior import enumerator
 from rationem.scale import MARKER
 from rationem.schemes import Scheme
 from rationem.tasks import AnyTask
 from rationem.tasks.conformance import LEAKS, check_task
 from rationem.tasks.own import OwnTask
-from rationem.types import Example, Splits
+from rationem.types import Example, Prompt, Splits
 
+#: Bytes of weights that are loaded a second time to be tried before a run begins.
+_SMALL = 2**30
 #: Training items that a class of the user's is tried on before a run.
 _TRIED = 5
 
@@ -155,6 +160,48 @@ def check_model(config: FitConfig) -> FitConfig:
         models.check(name, checkpoint)
         check_targets(config, models.base_place(checkpoint))
     return with_adapter(config, checkpoint)
+
+
+def check_reading(choice: Choice, scheme: Scheme, checkpoint: str, place: Path, *, exact: int) -> None:
+    """Try how the model computes texts together, and say where it reads long texts otherwise than short ones.
+
+    A large model is not loaded for it: an engine tries it when it opens.
+
+    Args:
+        choice: the engine that is going to be asked.
+        scheme: what it is asked for.
+        checkpoint: what ``models.load`` takes.
+        place: where the weights are.
+        exact: items whose rationales are enumerated at the end.
+
+    Raises:
+        ModelError: no way of computing texts together gives what each text gives alone, or rationales cannot be
+            enumerated.
+    """
+    from transformers import AutoConfig
+
+    from rationem.engines import rope
+
+    boundary = rope.switches(AutoConfig.from_pretrained(place, trust_remote_code=False))
+    if boundary is not None and choice.length is not None and choice.length > boundary:
+        progress.say(
+            f"This model reads texts above {boundary} tokens by other rotary factors (LongRoPE), and those of the run "
+            f"can have {choice.length}: all are read by the long ones. Lower --max-prompt-tokens for the short ones."
+        )
+    if sum(path.stat().st_size for path in place.glob("*.safetensors")) <= _SMALL:
+        enumerates = bool(exact) or any(proposal.prompt == "posterior" for proposal in scheme.plan)
+        _try(replace(choice, engine="transformers"), checkpoint, enumerates)
+
+
+@cache
+def _try(choice: Choice, checkpoint: str, enumerates: bool) -> None:
+    engine = open_transformers(choice, checkpoint)
+    try:
+        if enumerates:
+            able = enumerator(engine, "The run")
+            able.enumerate([Prompt("x")], (choice.marker,), threshold=0.9, max_new_tokens=1)
+    finally:
+        engine.close()
 
 
 def check_targets(config: FitConfig, place: Path) -> None:

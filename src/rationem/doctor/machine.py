@@ -67,6 +67,8 @@ def shape(name: str, checkpoint: str) -> Shape:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from rationem.engines.measured import held_per_token
+
     settings = models.settings(name, checkpoint)
     try:
         with torch.device("meta"):
@@ -74,14 +76,12 @@ def shape(name: str, checkpoint: str) -> Shape:
     except (OSError, ValueError) as error:
         raise ModelError(models.not_found(name, error)) from error
     text = settings.get_text_config()
-    heads = text.num_attention_heads
-    per_head = getattr(text, "head_dim", None) or text.hidden_size // heads
     return Shape(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         adapter=_adapter(model),
         layers=int(text.num_hidden_layers),
         hidden=int(text.hidden_size),
-        cached=2 * int(text.num_hidden_layers) * int(getattr(text, "num_key_value_heads", None) or heads) * per_head,
+        cached=held_per_token(text),
         vocabulary=int(text.vocab_size),
         positions=models.positions(name, checkpoint),
     )

@@ -27,8 +27,10 @@ import torch
 from transformers import AttentionInterface, DynamicCache
 
 from rationem.chat import Chat
+from rationem.engines.agreement import agreed_way
 from rationem.engines.completion import Reader
-from rationem.engines.forward import positions
+from rationem.engines.forward import Forward, positions
+from rationem.engines.ways import PADDED
 from rationem.errors import ModelError
 from rationem.evidence.exact import Enumeration, Leaf
 from rationem.models import Loaded, pad_id
@@ -159,6 +161,8 @@ class _Search:
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
         self._reader = Reader(self._chat, marker, loaded.stop_ids)
         self._continuations = tuple(continuations)
+        if agreed_way(Forward(self.model, self._pad)).name != PADDED:
+            raise ModelError(_not_replaceable(self.model, "some of its layers do not attend to all that was read"))
         self._pattern = marker_pattern(marker)
         self._last = marker[-1].casefold()
         self._threshold = threshold
@@ -346,7 +350,7 @@ def _attend(
     share = heads // kinds
     query = (query * (size**-0.5 if scaling is None else scaling)).view(rows, kinds, share, size)
     own = query @ key.transpose(2, 3)
-    attended = torch.empty_like(query)
+    attended = query.new_empty(rows, kinds, share, value.shape[3])
     for prompt, start, stop in shared_prompts.runs:
         keys, values = shared_prompts.layers[module.layer_idx][prompt]
         length = keys.shape[1]
@@ -355,9 +359,9 @@ def _attend(
         weights = torch.cat([scores, own[start:stop]], dim=3).softmax(dim=3)
         own[start:stop] = weights[..., length:]
         given = weights[..., :length].transpose(0, 1).reshape(kinds, -1, length) @ values
-        attended[start:stop] = given.view(kinds, stop - start, share, size).transpose(0, 1)
+        attended[start:stop] = given.view(kinds, stop - start, share, -1).transpose(0, 1)
     attended += own @ value
-    return attended.view(rows, 1, heads, size), None
+    return attended.view(rows, 1, heads, -1), None
 
 
 AttentionInterface.register(_ATTENTION, _attend)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice, zip_longest
+from typing import Any
 
 import torch
 
@@ -92,12 +93,19 @@ def chosen(rates: dict[int, float]) -> int:
 def row_bytes(loaded: Loaded, tokens: int) -> float:
     """Return what a row of so many tokens holds at most: keys and values, some activations, and logits twice."""
     config, width = loaded.model.config.get_text_config(), loaded.model.dtype.itemsize
-    heads = config.num_attention_heads
-    size = getattr(config, "head_dim", None) or config.hidden_size // heads
-    cached = 2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * size
+    cached = held_per_token(config)
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
     # Reading the prompt holds a few tensors of one layer at a time; the logits are drawn from in single precision.
     return float(tokens * width * (cached + 3 * inner + 6 * config.hidden_size) + 12 * config.vocab_size)
+
+
+def held_per_token(config: Any) -> int:
+    """Return how many numbers of keys and values a token adds, as if all layers attended; 0 where none does."""
+    heads = getattr(config, "num_attention_heads", None)
+    if not heads:
+        return 0
+    size = getattr(config, "head_dim", None) or config.hidden_size // heads
+    return int(2 * config.num_hidden_layers * (getattr(config, "num_key_value_heads", None) or heads) * size)
 
 
 def free_bytes(loaded: Loaded) -> float:

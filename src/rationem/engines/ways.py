@@ -24,6 +24,9 @@ from rationem.engines.steps import Again, Carried, Steps
 Ids = tuple[int, ...]
 _Item = TypeVar("_Item")
 
+#: The ways' names.
+PADDED, GAPLESS, EVEN, AGAIN = "padded", "gapless", "even", "again"
+
 #: Padding that costs about as much as one more forward: prompts are read together while they need no more of it.
 _PADDING = {"cpu": 256, "cuda": 8192}
 
@@ -64,7 +67,7 @@ class Padded:
 
     def __init__(self, forward: Forward, *, gaps: bool) -> None:
         self._forward, self._gaps, self._again = forward, gaps, Reread(forward)
-        self.name = "padded" if gaps else "gapless"
+        self.name = PADDED if gaps else GAPLESS
 
     def steps(self, prompts: Sequence[Ids], length: int) -> Steps:
         """See ``Way``."""
@@ -170,7 +173,7 @@ class Even(Padded):
 
     def __init__(self, forward: Forward) -> None:
         super().__init__(forward, gaps=False)
-        self.name = "even"
+        self.name = EVEN
 
     def _unread(self, prompts: Sequence[Ids]) -> bool:
         return min(map(len, prompts)) < 2
@@ -186,7 +189,7 @@ class Even(Padded):
 class Reread:
     """No state at all."""
 
-    name = "again"
+    name = AGAIN
 
     def __init__(self, forward: Forward) -> None:
         self._forward = forward

@@ -200,9 +200,25 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
                 lora_alpha=lora.alpha,
                 lora_dropout=lora.dropout,
                 target_modules=list(lora.targets) if lora.targets else "all-linear",
+                exclude_modules=None if lora.targets else _unfit(model) or None,
                 task_type="CAUSAL_LM",
             ),
         )
+
+
+def _unfit(model: Any) -> list[str]:
+    """Return the linear layers that an adapter cannot stand beside.
+
+    Those with a forward of their own give more than a product (a router with its choice); and fused kernels take the
+    weights of a state-space mixer's output past any adapter.
+    """
+    found = []
+    for name, one in model.named_modules():
+        if isinstance(one, torch.nn.Linear) and type(one).forward is not torch.nn.Linear.forward:
+            found.append(name)
+        elif hasattr(one, "A_log") and hasattr(one, "D") and hasattr(one, "out_proj"):
+            found.append(f"{name}.out_proj")
+    return found
 
 
 @contextmanager
