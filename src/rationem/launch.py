@@ -33,9 +33,9 @@ from rationem.elide import elide, longest_response
 from rationem.engines import adapters, conformance, identity
 from rationem.engines.opening import (
     BATCH,
-    VERDICT_TOKENS,
     Choice,
     closings,
+    longest_text,
     open_teacher,
     opening,
 )
@@ -336,20 +336,14 @@ def engine_choice(run: Resolved) -> Choice:
         config.handover,
         config.vllm_python,
         config.vllm_args,
-        length=_length(run),
+        length=longest_text(
+            (config.max_prompt_tokens or 0, config.max_new_tokens or 0),
+            run.positions,
+            all_of=models.weights_of(run.checkpoint) if config.shots else None,
+        ),
         models=2 if run.scheme.uses_base else 1,
         conversation=config.conversation,
     )
-
-
-def _length(run: Resolved) -> int | None:
-    """Return how many tokens a text may have; the control with solved examples may need all that the model holds."""
-    from rationem.engines import rope
-
-    longest = (run.config.max_prompt_tokens or 0) + (run.config.max_new_tokens or 0) + VERDICT_TOKENS
-    if run.config.shots:
-        return rope.reach(str(models.base_place(run.checkpoint)), longest, run.positions)
-    return min(longest, run.positions or longest)
 
 
 def _tell(splits: Splits) -> None:

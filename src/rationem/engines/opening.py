@@ -76,6 +76,22 @@ def closings(task: Task) -> tuple[str, ...]:
     return tuple(f"\n{task.marker}{continuation}\n" for continuation in task.continuations)
 
 
+def longest_text(lengths: tuple[int, int], positions: int | None, all_of: str | None = None) -> int | None:
+    """Return how many tokens a text of a run may have; see ``Choice.length``.
+
+    Args:
+        lengths: tokens of a prompt and of a completion at most.
+        positions: how many the model can hold; None where it does not say.
+        all_of: where the model's configuration is, where something else, read in the run's way, may need all of them.
+    """
+    longest = sum(lengths) + VERDICT_TOKENS
+    if all_of is None:
+        return min(longest, positions or longest)
+    from rationem.engines import rope
+
+    return rope.reach(all_of, longest, positions)
+
+
 @contextmanager
 def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
     """Yield what opens an engine on a checkpoint; at the end, every server that was started is ended.

@@ -14,7 +14,7 @@ from rationem import card as cards
 from rationem import models, progress
 from rationem.data import Columns
 from rationem.engines import conformance, identity
-from rationem.engines.opening import VERDICT_TOKENS, Choice, closings, opening
+from rationem.engines.opening import Choice, closings, longest_text, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
 from rationem.judging.asking import Plan, ask, nothing
@@ -279,9 +279,9 @@ def _open(judge: Judge, opened: ExitStack) -> Engine:
         if judge.threads is not None:
             torch.set_num_threads(judge.threads)
     identity.check_base(Path(judge.checkpoint), judge.card.base)
-    length = judge.card.max_prompt_tokens + judge.card.max_new_tokens + VERDICT_TOKENS
-    positions = models.positions(str(judge.directory), judge.checkpoint) or length
-    choice = replace(judge.choice, closings=closings(judge.task), length=min(length, positions))
+    lengths = (judge.card.max_prompt_tokens, judge.card.max_new_tokens)
+    length = longest_text(lengths, models.positions(str(judge.directory), judge.checkpoint))
+    choice = replace(judge.choice, closings=closings(judge.task), length=length)
     name = str(judge.directory)
     chat = models.chat(name, judge.checkpoint, choice.conversation)
     conformance.check_model(name, judge.checkpoint, chat, judge.task)
