@@ -164,4 +164,4 @@ def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> Sequence[str]:
     """Return by what two manifests' base models differ: file names, or "base" where no digest says."""
     if "weights" in one and "weights" in other:
         return differences(one["weights"], other["weights"])
-    return ["base"] if one["base"] != other["base"] else []
+    return ["base"] if one.get("base") != other.get("base") else []
