@@ -112,7 +112,7 @@ def merged(recorded: Mapping[str, Any], found: Mapping[str, Any], where: str) ->
     Raises:
         RunError: the base model is another one.
     """
-    if not found:
+    if not found or found.get("refit") != recorded.get("refit"):  # what else differs, the comparison says
         return dict(recorded)
     settings = known_then(recorded["config"], found["config"])
     if "weights" not in found:
