@@ -372,3 +372,162 @@ def test_prompts_that_are_all_too_long_are_refused_before_anything_is_written(tm
     told = capsys.readouterr().err
     assert re.search(r"All 40 training prompts are too long: the shortest has \d\d+ tokens, and the limit is 20", told)
     assert not (tmp_path / "run").exists()
+
+
+# Precision, space, disks --------------------------------------------------------------------------------------------
+
+
+def logits(path, **how):
+    loaded = models.load(str(path), device="cpu", **how)
+    with torch.no_grad():
+        return loaded.model(input_ids=torch.arange(1, 40)[None]).logits
+
+
+def types(path):
+    return {one.dtype for one in load_file(path / "model.safetensors").values()}
+
+
+@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+def test_what_a_run_publishes_is_stored_as_its_base_was_and_is_what_was_measured(tmp_path, stored):
+    shared.run(tmp_path, "first", iterations=1)
+    model = tmp_path / "model" / "grader"
+    held = load_file(model / "model.safetensors")
+    save_file({name: one.to(stored) for name, one in held.items()}, model / "model.safetensors", {"format": "pt"})
+    run = shared.run(tmp_path, "run", validation_share=0.0)
+    theta = run / "checkpoints" / "iteration-002"
+    assert (types(theta), types(run / "model")) == ({torch.float32}, {stored})
+    config = json.loads((run / "model" / "config.json").read_text())
+    assert config["dtype"] == str(stored).removeprefix("torch.")
+    assert not any("rationem" in name for name in config)
+    published, measured, trained = logits(run / "model"), logits(theta, published=True), logits(theta)
+    assert torch.equal(published, measured)
+    assert not torch.equal(published, trained)
+    assert float((published - trained).abs().mean()) < 0.05
+    assert types(tmp_path / "first" / "model") == {torch.float32}
+
+
+def test_a_full_disk_in_a_checkpoint_is_told_in_a_sentence(tmp_path, base, monkeypatch, capsys):
+    from rationem.errors import DiskError
+    from rationem.sft import Training, moments
+    from rationem.sft.m_step import SupervisedMStep
+    from rationem.types import Prompt, Sample
+
+    loaded = models.load(base, trainable=True, device="cpu")
+    said = models.Chat(loaded.tokenizer).encode_completion("kind\nFinal rating: 4")
+    samples = [Sample("1", Prompt("what is 3 ?"), said, 1.0)]
+    (tmp_path / moments.FILE).symlink_to("/dev/full")
+    train = SupervisedMStep(Training(steps=1, batch_size=1, micro_batch_size=1), "cpu")
+    with pytest.raises(DiskError, match="No space left on device"):
+        train(base, samples, iteration=1, seed=0, output=tmp_path)
+
+
+def test_only_the_best_and_the_last_checkpoint_are_kept_where_asked(tmp_path, monkeypatch, capsys):
+    whole = shared.run(tmp_path, "whole", iterations=4)
+    held = {path.name for path in (whole / "checkpoints").iterdir()}
+    assert held == {f"iteration-{k:03d}" for k in (1, 2, 3, 4)}
+    original = Ledger.finish
+
+    def dying(self, iteration, phase, **told):
+        original(self, iteration, phase, **told)
+        if (iteration, phase) == (3, "m_step"):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "finish", dying)
+        with pytest.raises(KeyboardInterrupt):
+            shared.run(tmp_path, "few", iterations=4, keep_checkpoints="best-and-last")
+    run = shared.run(tmp_path, "few", iterations=4, keep_checkpoints="best-and-last")
+    summary = json.loads((run / "metrics.json").read_text())
+    best = summary["best_iteration"]
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {f"iteration-{k:03d}" for k in {best, 4} if k}
+    assert (run / "model" / "model.safetensors").read_bytes() == (whole / "model" / "model.safetensors").read_bytes()
+    before = (run / "report.md").read_bytes()
+    assert main(["report", str(run)]) == 0
+    assert (run / "report.md").read_bytes() == before
+    lost = next(k for k in (1, 2, 3) if k != best)
+    capsys.readouterr()
+    assert main(["refit", str(run), "--output", str(tmp_path / "again"), "--iteration", str(lost + 1)]) == 2
+    assert f"The weights that drew iteration {lost + 1} are gone" in capsys.readouterr().err
+
+
+# One sentence for every model that cannot be used ---------------------------------------------------------------------
+
+
+def quantised(folder, base):
+    variant(base, folder, quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+def without_tokenizer(folder, base):
+    shutil.copytree(base, folder)
+    for path in [*folder.glob("tokenizer*"), *folder.glob("*.jinja")]:
+        path.unlink()
+
+
+def torn(folder, base):
+    shutil.copytree(base, folder)
+    path = folder / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def gguf(folder, base):
+    folder.mkdir()
+    (folder / "model-Q4_K_M.gguf").write_bytes(b"GGUF")
+
+
+def bert(folder, base):
+    variant(base, folder, model_type="bert", architectures=["BertForMaskedLM"])
+
+
+def classifier(folder, base):
+    variant(base, folder, put("score.weight", torch.zeros(1, 32)), architectures=["LlamaForSequenceClassification"])
+
+
+def absent(folder, base):
+    pass
+
+
+UNUSABLE = {
+    quantised: "quantised weights (gptq)",
+    without_tokenizer: "holds no tokenizer",
+    torn: "model.safetensors is cut short",
+    gguf: "llama.cpp's format",
+    bert: "no causal language model (BertForMaskedLM)",
+    classifier: "no causal language model (LlamaForSequenceClassification)",
+    absent: "There is no directory",
+}
+
+
+@pytest.mark.parametrize("make", UNUSABLE, ids=lambda make: make.__name__)
+def test_a_model_that_cannot_be_used_costs_one_sentence_and_no_directory(tmp_path, base, capsys, make):
+    make(tmp_path / "model", base)
+    table = shared.ratings(tmp_path / "ratings.csv")
+    asked = [str(table), "--scale", "1-5", "--model", str(tmp_path / "model")]
+    for command in (
+        ["fit", "--output", str(tmp_path / "run")],
+        ["fit", "--dry-run", "--output", str(tmp_path / "run")],
+    ):
+        assert main([*command, *asked]) == 2
+        told = capsys.readouterr().err
+        assert UNUSABLE[make] in told
+        assert told.startswith("rationem: ")
+        assert told.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_hub_that_does_not_answer_is_told_once(tmp_path):
+    import os
+    import subprocess
+    import sys
+
+    table = shared.ratings(tmp_path / "ratings.csv")
+    asked = ["fit", str(table), "--scale", "1-5", "--model", "no/such-model", "--output", str(tmp_path / "run")]
+    nowhere = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
+    program = (
+        "import sys, time; time.sleep = lambda _: None\nfrom rationem.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *asked], env=nowhere, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("rationem: Cannot read the model 'no/such-model'")
+    assert ended.stderr.count("\n") == 1

@@ -237,6 +237,9 @@ class FitConfig(BaseModel):
     parallel: Literal["ddp", "fsdp"] = Field(
         "ddp", description="several processes hold all the weights each (ddp), or share them (fsdp: FSDP2)"
     )
+    keep_checkpoints: Literal["all", "best-and-last"] = Field(
+        "all", description="of the iterations: all, or only the best one so far and the last (refit needs the others)"
+    )
     report_to: Annotated[tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], Reach.ADDRESS] = Field(
         (), description="also log the M-steps' losses there; nothing is sent anywhere otherwise"
     )

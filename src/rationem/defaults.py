@@ -22,7 +22,7 @@ from rationem.types import Splits
 FILES = ("rubric", "template", "hint_template")
 #: Settings that say where and how fast, and nothing of the result.
 WHERE = (
-    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base"),
+    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base", "keep_checkpoints"),
     *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
 )
 _PROMPT_TOKENS = 1024

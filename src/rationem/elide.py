@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from rationem.chat import Chat
 from rationem.choices import is_choice
-from rationem.types import Example, Fields
+from rationem.types import Example, Fields, Splits, Task
 
 
 def elide(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
@@ -53,3 +54,22 @@ def _cut(example: Example, field: str, keep: int) -> Example:
     left_out = len(text) - keep
     marked = f"{head}\n[... {left_out} characters left out ...]\n{tail}"
     return replace(example, fields={**example.fields, field: marked}, elided=left_out)
+
+
+def elided(splits: Splits, task: Task, chat: Chat, limit: int) -> Splits:
+    """Return the sets with over-long responses shortened, so that prompts of every proposal fit.
+
+    Args:
+        limit: tokens of a prompt at most.
+    """
+
+    def length(x: Example) -> int:
+        hints = task.levels or (x.answer,)
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in hints))
+        return max(len(chat.encode(prompt)) for prompt in prompts)
+
+    def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
+        is_open = task.scale.is_open
+        return tuple(elide(x, longest_response(x.fields, is_open=is_open), length, limit) for x in examples)
+
+    return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)

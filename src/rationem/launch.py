@@ -29,7 +29,7 @@ from rationem.defaults import (
     with_recorded,
     with_servers,
 )
-from rationem.elide import elide, longest_response
+from rationem.elide import elided
 from rationem.engines import adapters, conformance, identity
 from rationem.engines.opening import (
     BATCH,
@@ -54,7 +54,7 @@ from rationem.preflight import (
     check_targets,
 )
 from rationem.prepare import prepare, understood
-from rationem.publish import calibration_of, judge_card, publish_model
+from rationem.publish import calibration_of, judge_card, publish_model, spare, sparing
 from rationem.schemes import Scheme, check_sampling, parse_scheme
 from rationem.tasks import AnyTask
 from rationem.tasks.own import OwnTask
@@ -125,7 +125,7 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     check_targets(config, models.base_place(checkpoint))
     conformance.check_model(config.model or "", checkpoint, chat, task)
     if config.elide:
-        splits = _elided(splits, task, chat, config.max_prompt_tokens or 0)
+        splits = elided(splits, task, chat, config.max_prompt_tokens or 0)
     check_lengths(config, scheme, task, splits, chat)
     # Of a run that is there no program is run and no server asked before the ledger agrees, or when it is finished.
     config = with_recorded(config, directory) if begun else with_servers(config)
@@ -186,6 +186,8 @@ def carry_out(
         base = {"name": identity.base_name(run.checkpoint), "weights": run.weights}
         card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
         publish_model(fitted, card, ledger, run.config.conversation)
+        if run.config.keep_checkpoints != "all":
+            spare(ledger, fitted.last, run.config.choose_by)
         report.write(directory, summary)
         ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     return directory
@@ -283,7 +285,7 @@ def _fit(
             scheme=run.scheme,
             base=run.checkpoint,
             open_engine=unchanged.opening(open_engine),
-            m_step=unchanged.training(_m_step(run, training, ledger.directory)),
+            m_step=unchanged.training(_m_step(run, training, ledger)),
             ledger=ledger,
             seed=config.seed,
             sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
@@ -310,8 +312,13 @@ def _fit(
         return fit(problem, iterations)
 
 
-def _m_step(run: Resolved, training: Training, directory: Path) -> MStep:
-    """Return the M-step: in this process, or in processes of its own."""
+def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
+    """Return the M-step: in this process, or in processes of its own; it keeps the checkpoints that are asked for."""
+    trains = _trains(run, training, ledger.directory)
+    return trains if run.config.keep_checkpoints == "all" else sparing(trains, ledger, run.config.choose_by)
+
+
+def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
     from rationem.apart import Apart
     from rationem.sft import SupervisedMStep
 
@@ -352,19 +359,6 @@ def _tell(splits: Splits) -> None:
         progress.say(line)
     if count := splits.notes.get("test_examples_whose_group_is_trained_on"):
         progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
-
-
-def _elided(splits: Splits, task: AnyTask, chat: Chat, limit: int) -> Splits:
-    def length(x: Example) -> int:
-        hints = task.levels or (x.answer,)
-        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in hints))
-        return max(len(chat.encode(prompt)) for prompt in prompts)
-
-    def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        is_open = task.scale.is_open
-        return tuple(elide(x, longest_response(x.fields, is_open=is_open), length, limit) for x in examples)
-
-    return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)
 
 
 def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:

@@ -84,8 +84,12 @@ def resolve(name: str, adapter_base: str | None = None) -> str:
         place: Path | None = EMBEDDED[name].find(name)
     elif not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
         raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
-    elif (place := kinds.find_path(name)) is None and (place := kinds.adapter_on_hub(name)) is not None:
-        kinds.fetch_whole(adapters.base_of(place))  # who names an adapter of the hub names its base
+    else:
+        try:
+            if (place := kinds.find_path(name)) is None and (place := kinds.adapter_on_hub(name)) is not None:
+                kinds.fetch_whole(adapters.base_of(place))  # who names an adapter of the hub names its base
+        except (OSError, ValueError) as error:
+            raise ModelError(not_found(name, error)) from error
     if adapter_base is None:
         return str(place or name)
     if place is None or not adapters.is_adapter(place):
@@ -262,7 +266,12 @@ def not_found(name: str, error: Exception, checkpoint: str = "") -> str:
 
 
 def load(
-    path: str, *, trainable: bool = False, device: str | None = None, conversation: Conversation | None = None
+    path: str,
+    *,
+    trainable: bool = False,
+    device: str | None = None,
+    conversation: Conversation | None = None,
+    published: bool = False,
 ) -> Loaded:
     """Load a checkpoint directory, a peft adapter directory or a hub id.
 
@@ -273,6 +282,7 @@ def load(
             CPU (by measurement: bf16 is slower on CPUs without AMX); what is trained is fp32, with bf16 autocast on a
             GPU.
         conversation: what is added to the chat template; None for what the checkpoint was saved with.
+        published: round the weights of a run's checkpoint as they are published, :mod:`rationem.engines.storage`.
 
     Raises:
         ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
@@ -282,7 +292,7 @@ def load(
     from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
 
-    from rationem.engines import adapters, checkpoint, fitting, kinds
+    from rationem.engines import adapters, checkpoint, fitting, kinds, storage
 
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -292,14 +302,18 @@ def load(
     settings(path, path)  # refuses kinds of models that cannot be loaded, and says why
     if Path(base).is_dir():
         checkpoint.tensors(Path(base))  # refuses torn files by their names
+    stored = storage.noted(Path(base)) if published else None
+    first = torch.float32 if stored else dtype
     try:
         with fitting.unreported(), kinds.at_hand(path):
             model, told = AutoModelForCausalLM.from_pretrained(
-                base, trust_remote_code=False, use_safetensors=True, dtype=dtype, **fitting.ASKED
+                base, trust_remote_code=False, use_safetensors=True, dtype=first, **fitting.ASKED
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise ModelError(_not_loaded(path, error)) from error
     fitting.refuse(base, model, told)
+    if stored:
+        storage.rounded(model, stored, dtype)
     fitting.check_vocabulary(path, tokenizer, model.get_input_embeddings().weight.shape[0])
     if conversation is not None:
         conversation.carried_by(tokenizer)

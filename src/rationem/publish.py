@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,16 @@ from rationem import metrics, models
 from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.chat import Conversation
 from rationem.config import FitConfig
+from rationem.engines import storage
+from rationem.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
 from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask
-from rationem.types import Splits
+from rationem.types import Sample, Splits
 
 if TYPE_CHECKING:
-    from rationem.em import Fitted
+    from rationem.em import Fitted, MStep
 
 
 def judge_card(
@@ -70,7 +72,10 @@ def calibration_of(
 
 
 def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conversation) -> None:
-    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside."""
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside.
+
+    Whole weights are stored in the base model's own type, an adapter in fp32.
+    """
     with ledger.publish(ledger.directory / "model") as output:
         theta = fitted.best_theta
         if Path(theta).is_dir():
@@ -81,5 +86,37 @@ def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conv
         else:
             loaded = models.load(theta, conversation=conversation)
             models.save(loaded.model, loaded.tokenizer, output)
+            storage.note(output, models.base_place(theta))
+        storage.publish(output)
         bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(output))
         write_card(replace(card, calibration=bound), output)
+
+
+def sparing(m_step: MStep, ledger: Ledger, choose_by: str) -> MStep:
+    """Return the M-step that first removes the checkpoints which the run will not need again."""
+
+    def train(start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path) -> dict[str, Any]:
+        spare(ledger, iteration - 1, choose_by)
+        return m_step(start, samples, iteration=iteration, seed=seed, output=output)
+
+    return train
+
+
+def spare(ledger: Ledger, last: int, choose_by: str) -> None:
+    """Remove the checkpoints of all iterations up to ``last``, but for the best one so far and the last.
+
+    The best one so far is the only one of them that can still be chosen; the last one is where training goes on.
+    """
+    best = metrics.best_iteration([validation_score(ledger, k, choose_by) for k in range(last + 1)])
+    needed = {_trained(ledger, k) for k in (last if best is None else best, last)}
+    for k in range(1, last + 1):
+        if k not in needed and (place := ledger.checkpoint(k)).is_dir():
+            gone = place.rename(place.with_name(f"{place.name}.partial"))  # with its name, it is whole
+            shutil.rmtree(gone)
+
+
+def _trained(ledger: Ledger, k: int) -> int:
+    """Return the iteration whose training made theta_k; 0 is the base model."""
+    while k > 0 and not (ledger.record(k, "m_step") or {}).get("trained"):
+        k -= 1
+    return k

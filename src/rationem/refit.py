@@ -42,7 +42,7 @@ CHANGEABLE = (
     *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
     *("warmup_steps", "max_grad_norm", "optimizer", "device", "threads"),
     *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "adapter_base"),
-    *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
+    *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every", "keep_checkpoints"),
     *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
 )
 #: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.

@@ -268,13 +268,15 @@ def fetch_whole(name: str) -> None:
 
 
 def adapter_on_hub(name: str) -> Path | None:
-    """Return the directory of a hub id that is an adapter, its files fetched; None where it is none, or not there."""
-    try:
-        found = on_hub(name, ADAPTER)
-        if found is None:
-            return None
-        for file in ("adapter_model.safetensors", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
-            on_hub(name, file)
-    except OSError:
+    """Return the directory of a hub id that is an adapter, its files fetched; None where it is a whole model.
+
+    Raises:
+        OSError: there is no such repository, or it cannot be reached.
+    """
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(name, CONFIG), str) or (found := on_hub(name, ADAPTER)) is None:
         return None
+    for file in (ADAPTER_WEIGHTS, "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        on_hub(name, file)
     return found.parent

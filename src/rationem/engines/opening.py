@@ -192,7 +192,7 @@ def open_transformers(choice: Choice, checkpoint: str) -> Engine:
     from rationem.engines import rope
     from rationem.engines.transformers import TransformersEngine
 
-    loaded = models.load(checkpoint, device=choice.device, conversation=choice.conversation)
+    loaded = models.load(checkpoint, device=choice.device, conversation=choice.conversation, published=True)
     rope.read_as(loaded.model, choice.length)
     return TransformersEngine(loaded, marker=choice.marker, batch_size=choice.batch_size)
 

@@ -13,10 +13,10 @@ import torch
 
 from rationem import models, progress
 from rationem.chat import Chat
-from rationem.engines import rope
+from rationem.engines import adapters, rope, storage
 from rationem.engines.checkpoint import listed
 from rationem.engines.fitting import not_finite
-from rationem.errors import RunError
+from rationem.errors import RunError, writing
 from rationem.sft import moments, parallel
 from rationem.sft.objective import Objective
 from rationem.sft.order import MicroBatch, accumulation, micro_batches, training_order
@@ -67,12 +67,13 @@ class SupervisedMStep:
         if not rows:
             if parallel.team().leads:
                 models.save(loaded.model, loaded.tokenizer, output)
+                _note(start, output)
             return {"dropped": dropped, "steps": 0, "loss": None, "trained_tokens": 0}
         share = _fullest(parallel.held_share(objective))
         with _timed(seconds, "train"):
             loss = _train(run, f"iteration {iteration}, M-step")
         with _timed(seconds, "save"):
-            self._save(objective, optimizer, loaded.tokenizer, output)
+            self._save(objective, optimizer, loaded.tokenizer, start, output)
         return {
             "dropped": dropped,
             "steps": run.state.global_step,
@@ -131,13 +132,18 @@ class SupervisedMStep:
             moments.prune(checkpoints, place)
         return optimizer
 
-    def _save(self, objective: Objective, optimizer: torch.optim.Optimizer, tokenizer: Any, output: Path) -> None:
+    def _save(
+        self, objective: Objective, optimizer: torch.optim.Optimizer, tokenizer: Any, start: str, output: Path
+    ) -> None:
         sharded = self.training.parallel == "fsdp" and parallel.team().processes > 1
         state = parallel.full_state(objective) if sharded else None
         if parallel.team().leads:
-            models.save(objective.model, tokenizer, output, state)
+            with writing(output):
+                models.save(objective.model, tokenizer, output, state)
+                _note(start, output)
         if self.training.optimizer == "keep" and not self.training.restarts:
-            moments.save(objective, optimizer, output)
+            with writing(output):
+                moments.save(objective, optimizer, output)
 
 
 def _train(run: WeightedTrainer, label: str) -> float:
@@ -161,6 +167,12 @@ def _train(run: WeightedTrainer, label: str) -> float:
             "--learning-rate, or set --max-grad-norm 1."
         )
     return run.mean_loss()
+
+
+def _note(start: str, output: Path) -> None:
+    """Note in a checkpoint of whole weights in which type they are published; an adapter stays in fp32."""
+    if not adapters.is_adapter(output):
+        storage.note(output, models.base_place(start))
 
 
 def _order(settings: Training, rows: Sequence[Row], seed: int) -> list[int]:
