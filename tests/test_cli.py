@@ -204,9 +204,11 @@ def test_the_tiny_judge_is_never_the_silent_default_for_a_users_file(folder, cap
 
 
 def test_the_suggested_models_fit_the_memory(monkeypatch):
+    from rationem.engines.suggested import suggestion
+
     def memory(gigabytes):
         monkeypatch.setattr(os, "sysconf", lambda name: 2**12 if "SIZE" in name else gigabytes * 2**18)
-        return models.suggestion()
+        return suggestion()
 
     assert "0.5B" in memory(4)
     assert "3B" not in memory(8)

@@ -107,7 +107,7 @@ def test_the_published_sizes_count_to_the_published_parameters(name, parameters)
 
 
 def test_every_model_that_is_suggested_has_a_published_size():
-    from rationem.models import SUGGESTED
+    from rationem.engines.suggested import SUGGESTED
 
     assert {name for name, *_ in SUGGESTED} == set(estimating.PUBLISHED) - {"Qwen/Qwen2.5-3B-Instruct"}
 

@@ -11,6 +11,7 @@ from rationem import leaks, models, progress
 from rationem.config import FitConfig, read_config
 from rationem.engines import adapters
 from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
+from rationem.engines.suggested import suggestion
 from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.prepare import EMBEDDED, embedded
@@ -194,4 +195,4 @@ def with_model(config: FitConfig) -> FitConfig:
         return config
     if own is not None:
         return config.model_copy(update={"model": own.model})
-    raise ConfigError(f"No model. Name the one to train with --model. {models.suggestion()}")
+    raise ConfigError(f"No model. Name the one to train with --model. {suggestion()}")

@@ -6,7 +6,6 @@ Safetensors only and ``trust_remote_code`` off, always: a model is data, not a p
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,14 +19,6 @@ from rationem.errors import ModelError, closest
 
 #: The embedded models' names wherever a model is expected.
 TINY_JUDGE, TINY_ADDER, TINY_SUMMARIZER = "tiny-judge", "tiny-adder", "tiny-summarizer"
-
-#: (hub id, GB needed for LoRA, GB needed for full weights with AdamW), for suggestions only.
-SUGGESTED = (
-    ("Qwen/Qwen2.5-0.5B-Instruct", 4, 10),
-    ("Qwen/Qwen2.5-1.5B-Instruct", 8, 28),
-    ("meta-llama/Llama-3.2-3B-Instruct", 14, 56),
-    ("Qwen/Qwen2.5-7B-Instruct", 30, 130),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,16 +88,6 @@ def resolve(name: str, adapter_base: str | None = None) -> str:
     base = resolve(adapter_base)
     kinds.fetch_whole(base)
     return str(adapters.on_base(place, base))
-
-
-def suggestion() -> str:
-    """Return a sentence that names models which this machine's memory can train."""
-    gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    fitting = [f"{name} (about {lora} GB with --lora-rank 16)" for name, lora, _ in SUGGESTED if lora <= gigabytes]
-    return (
-        f"With {gigabytes:.0f} GB of memory, for example: {'; '.join(fitting[-2:]) or SUGGESTED[0][0]}; "
-        f"or {TINY_JUDGE} to try the plumbing in a minute (it cannot read)."
-    )
 
 
 def positions(name: str, checkpoint: str) -> int | None:
@@ -256,6 +237,8 @@ def not_found(name: str, error: Exception, checkpoint: str = "") -> str:
         error: what the loader said.
         checkpoint: the directory that was read; it may be an adapter whose base model is missing.
     """
+    from rationem.engines.suggested import suggestion
+
     if Path(checkpoint).is_dir() and not Path(base := weights_of(checkpoint)).is_dir():
         from rationem.engines import kinds
 
