@@ -4,20 +4,26 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
 .PHONY: demo test check test-all rebuild weights soak engine browser study setup clean
 .DEFAULT_GOAL := demo
 
-demo: $(INSTALLED)
+demo: $(RUNTIME)
 	$(BIN)/rationem demo
 
 setup: $(INSTALLED)
 
-$(INSTALLED): pyproject.toml constraints.txt
+# What runs the package, and no more: the demo does not wait for linters and browsers.
+$(RUNTIME): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+$(INSTALLED): $(RUNTIME)
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 

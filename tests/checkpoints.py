@@ -118,8 +118,9 @@ def checkpoint(path: Path, style: str = "chatml", *, layers: int = 2, seed: int 
 def grader(
     path: Path, *, steps: int = 120, style: str = "chatml", says: Callable[[str, str], str] | None = None
 ) -> str:
-    """Save a one-layer model that writes verdicts: a random level when asked forward, mostly the hinted one else.
+    """Save a one-layer model that writes verdicts of a random level, also behind a hint: it is too small to copy one.
 
+    Of its draws so many have a verdict (five seeds): after 120 steps .92 or more, after 60 .83 or more.
     ``says`` makes a completion of a rationale and a level; without it they are written as the task does.
     """
     import random

@@ -23,6 +23,8 @@ from rationem.types import Finish, Request, Sampling
 pytestmark = pytest.mark.slow
 TASK = JudgeTask(Scale.parse("1-5"))
 MARGINAL = (0.1, 0.2, 0.3, 0.2, 0.2)
+#: Tokens of the second longest completion that the grader learned: the longest, a third of all, is cut.
+LONGEST = 11
 ITEMS = [{"prompt": f"what is {n} ?", "response": f"{n} kind" + " right" * (n % 3)} for n in range(12)]
 
 
@@ -32,7 +34,7 @@ def run(tmp_path_factory):
     model = path / "model"
     shutil.copytree(checkpoints.grader(tmp_path_factory.mktemp("made")), model)
     bound = Calibration(1.5, 8, 40, -1.6, -1.5, prompt_sha256(TASK.describe()), model_sha256(model))
-    write_card(card(TASK, marginal=MARGINAL, max_prompt_tokens=400, max_new_tokens=40, calibration=bound), model)
+    write_card(card(TASK, marginal=MARGINAL, max_prompt_tokens=400, max_new_tokens=LONGEST, calibration=bound), model)
     return path
 
 
@@ -58,7 +60,7 @@ def test_probabilities_equal_a_brute_force_forward_over_the_draws(run):
         for item, rating in zip(ITEMS, ratings, strict=True):
             prompt, rows = TASK.prompt(item), []
             for seed in seeds(TASK, item, 6):
-                (draft,) = judge.engine.sample([Request(prompt, Sampling(max_new_tokens=40), seed)])
+                (draft,) = judge.engine.sample([Request(prompt, Sampling(max_new_tokens=LONGEST), seed)])
                 parsed = draft.finish is Finish.STOP and TASK.parse(draft.text).answer is not None
                 rows.append(level_probabilities(judge, prompt, draft) if parsed else np.array(MARGINAL))
             if rating.rating is not None:

@@ -6,6 +6,8 @@ import sqlite3
 import pytest
 
 from rationem.cli import main
+from rationem.config import read_config
+from rationem.demo import _rationales
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +75,17 @@ def test_the_chosen_model_loads_with_transformers_and_stops(runs):
     assert json.loads((path / "rationem.json").read_text())["task"]["scale"]["levels"] == list(world.SCALE.levels)
 
 
-def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsys):
+@pytest.fixture
+def few(monkeypatch):
+    """Few questions, and little training: for tests of plumbing."""
+    monkeypatch.setattr("rationem.prepare._WORLD_VALIDATION", 16)
+    monkeypatch.setattr("rationem.prepare._WORLD_TEST", 32)
+    small = {"world_size": 40, "steps": 4, "draws": 2, "evidence_draws": 1, "wrong_hints": 4}
+    monkeypatch.setattr("rationem.demo.read_config", lambda path, given: read_config(path, {**given, **small}))
+    monkeypatch.setattr("rationem.demo.default_workers", lambda _: 1)
+
+
+def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsys, few):
     import xml.etree.ElementTree as ElementTree
 
     assert main(["demo", "--iterations", "1", "--output", str(tmp_path / "demo")]) == 0
@@ -92,13 +104,27 @@ def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsy
         ),
     ):
         assert f"| {row} |" in page
-    assert page.count("before:") == page.count("after:") >= 1
+    assert "1 iterations of 4 steps" in page
+    assert "## Before and after (STaR, chosen iteration)" in page
     assert ElementTree.parse(tmp_path / "demo" / "accuracy-by-tokens.svg").getroot().tag.endswith("svg")
     star = json.loads((tmp_path / "demo" / "star" / "seed-0" / "metrics.json").read_text())
     assert f"| base model | {star['iterations'][0]['test']['accuracy']:.3f} [" in page
 
 
-def test_lora_and_init_base_run_the_same_way(runs, tmp_path):
-    summary = fit(tmp_path / "lora", "star", "--lora-rank", "8", "--init", "base", "--learning-rate", "3e-3")
+def test_the_demos_rationales_are_of_questions_that_went_from_wrong_to_right(runs):
+    """There is one where the accuracy has risen, and in :func:`runs` it has."""
+    summary, star = runs[1]["star"], runs[0] / "star"
+    shown = _rationales(star, summary["best_iteration"]).split("\n\n")
+    assert 1 <= len(shown) <= 3
+    for one in shown:
+        label = one.split("(people: ")[1].split(")")[0]
+        before, after = (one.split(f"{when}:")[1].split("\n")[0] for when in ("before", "after"))
+        assert after.strip().endswith(f"Final rating: {label}")
+        assert not before.strip().endswith(f"Final rating: {label}")
+
+
+def test_lora_and_init_base_run_the_same_way(tmp_path, few):
+    more = ("--lora-rank", "8", "--init", "base", "--learning-rate", "3e-3", "--world-size", "40", "--steps", "4")
+    summary = fit(tmp_path / "lora", "star", *more)
     assert summary["last_iteration"] == 2
     assert (tmp_path / "lora" / "checkpoints" / "iteration-002" / "adapter_model.safetensors").is_file()

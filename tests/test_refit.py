@@ -148,16 +148,20 @@ def test_a_refit_of_a_refit_comes_back_to_where_it_began(runs, tmp_path):
     assert origin["data_sha256"] == json.loads(recorded)
 
 
+#: One of them is in every rationale that the model learned.
+PHRASES = ["kind", "right"]
+
+
 @slow
 def test_the_leak_filter_drops_hinted_rationales_alone(runs, tmp_path):
     new = tmp_path / "new"
-    refit(runs / "star", new, {"leak_filter": "drop", "leak_phrases": ["kind"]})
+    refit(runs / "star", new, {"leak_filter": "drop", "leak_phrases": PHRASES})
     said = "SELECT rationale, outcome, proposal FROM trials WHERE iteration=1 AND purpose='train'"
     counted = {"accepted": 0, "leaked": 0}
     for rationale, outcome, proposal in rows(new, said):
         if outcome in counted:
             counted[outcome] += 1
-            assert (outcome == "leaked") == (proposal == "rationalize" and leaks.find(rationale, ["kind"]) is not None)
+            assert (outcome == "leaked") == (proposal == "rationalize" and leaks.find(rationale, PHRASES) is not None)
     assert min(counted.values()) > 0
     # Nobody tries again for an example whose only accepted draw is dropped.
     kept, exhausted = (

@@ -46,7 +46,7 @@ def main(names: Sequence[str]) -> None:
     """Ship the named base models, or all."""
     progress.show(progress.Rich())
     for name in names or BASES:
-        progress.out(ship(BASES[name]))
+        print(ship(BASES[name]))
 
 
 if __name__ == "__main__":
