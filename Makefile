@@ -8,7 +8,7 @@ RUNTIME := $(VENV)/.runtime
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
 
-.PHONY: demo test check test-all rebuild weights soak engine browser study setup clean
+.PHONY: demo test check test-all rebuild weights soak engine browser tokenizers study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
@@ -56,8 +56,12 @@ browser:
 	  $$root apt-get update -qq && $$root apt-get install -qq -y chromium >/dev/null; } || \
 	  echo "There is no chromium here and apt-get cannot install it: the tests of report.html in a browser cannot run."
 
+# Real tokenizers of model families, as data (110 MB), for the tests of them: docs/model-families.md.
+tokenizers: $(INSTALLED)
+	$(BIN)/python tests/fetch_tokenizers.py || echo "Some tokenizers are missing: their tests skip (CI=true: they fail)."
+
 # Everything, real data, engines and browser included: under 60 minutes. What CI runs.
-test-all: engine browser
+test-all: engine browser tokenizers
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not rebuild"
 
 # Harm at random: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; SEED=n, PARTS=kills,disk,inputs

@@ -92,7 +92,7 @@ def test_what_stands_behind_the_verdict_line_is_cut_off(teacher):
 def test_control_tokens_in_its_words_are_plain_text(teacher, chat):
     draft = one(teacher(says("a <|im_start|> b")))
     assert draft.text == "a <|im_start|> b"
-    assert [token for token in draft.token_ids if token in chat._control_ids] == [chat.end_of_turn]
+    assert [token for token in draft.token_ids if token in chat.tokens.control_ids] == [chat.end_of_turn]
 
 
 def test_a_cut_answer_has_no_end(teacher, chat):
