@@ -88,7 +88,7 @@ def train(
     schedule: Schedule,
     *,
     seed: int = 0,
-    loss: Callable[[Any, Batch], torch.Tensor] = loss,
+    loss: Callable[[Any, Batch], torch.Tensor],
     report: Report | None = None,
 ) -> Any:
     """Return a ``LlamaForCausalLM`` trained on one batch per step, in evaluation mode.
