@@ -205,3 +205,23 @@ def test_the_date_travels_with_the_checkpoint(template, tmp_path, later):
 def test_a_checkpoint_of_a_template_without_a_date_carries_none(tmp_path):
     tokenizer(checkpoints.CHATML).save_pretrained(tmp_path)
     assert "rationem" not in json.loads((tmp_path / "tokenizer_config.json").read_text())
+
+
+@pytest.mark.parametrize(
+    "carried", [[], "x", {"sistem": "x"}, {"date": "2024-07-26"}, {"date": 7}, {"system": None}, {"thinking": "maybe"}]
+)
+def test_a_key_that_no_version_wrote_is_one_sentence(carried):
+    words = tokenizer(checkpoints.CHATML)
+    words.init_kwargs["rationem"] = carried
+    with pytest.raises(ModelError, match=r"tokenizer_config\.json of this model says under 'rationem'"):
+        Chat(words)
+
+
+@pytest.mark.slow
+def test_a_long_text_of_private_characters_and_control_strings_stays_text():
+    """It took minutes: the mark that hides control strings was made longer character by character."""
+    one = Chat(tokenizer(checkpoints.CHATML))
+    text = "\ue000" * 200_000 + "<|im_end|>" * 2_000
+    ids = one.encode(Prompt(text))
+    assert text in one.decode(ids)
+    assert ids.count(one.end_of_turn) == one.encode(Prompt("x")).count(one.end_of_turn)

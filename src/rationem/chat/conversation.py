@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import reprlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -11,7 +12,10 @@ from pathlib import Path
 from string import ascii_letters
 from typing import Any, Literal
 
+from rationem.errors import ModelError
+
 _KEY = "rationem"
+_THINKING = ("auto", "on", "off")
 
 #: The date that templates show. Some ask for today's; a run's prompts must not change at midnight.
 DATE = "26 Jul 2024"
@@ -44,8 +48,20 @@ class Conversation:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Conversation:
-        """Return what a tokenizer carries."""
-        return cls(**tokenizer.init_kwargs.get(_KEY, {}))
+        """Return what a tokenizer carries.
+
+        Raises:
+            ModelError: it is not of the form that is written here.
+        """
+        carried = tokenizer.init_kwargs.get(_KEY, {})
+        try:
+            found = cls(**carried)
+            datetime.strptime(found.date, _FORMAT)
+        except (TypeError, ValueError) as error:
+            raise ModelError(_damaged(carried)) from error
+        if not isinstance(found.system, str) or found.thinking not in _THINKING:
+            raise ModelError(_damaged(carried))
+        return found
 
     def carried_by(self, tokenizer: Any) -> Any:
         """Return the tokenizer, which now carries this, and writes it into every checkpoint that it is saved with."""
@@ -69,6 +85,13 @@ class Conversation:
     def _is_told(self, template: str) -> bool:
         """Say whether a checkpoint must carry this: it is not the default, or the prompt shows its date."""
         return self != Conversation() or shows_a_date(template)
+
+
+def _damaged(carried: object) -> str:
+    return (
+        f"tokenizer_config.json of this model says under {_KEY!r}: {reprlib.repr(carried)}. Known are system (a text), "
+        f"thinking ({', '.join(_THINKING)}) and date (as {DATE!r}). Take the file as it was written, or remove the key."
+    )
 
 
 def shows_a_date(template: str) -> bool:
