@@ -283,12 +283,15 @@ BAD = {
     "an unknown selector": ("star", (), {"selector": "weigthed"}, 1, ["Did you mean 'weighted'"]),
     "a bad reward": ("star", (), {"reward": "within"}, 1, ["within"]),
     "steps and epochs": ("star", (), {"steps": 3, "epochs": 3}, 1, ["exclude each other"]),
-    "a base model that moved": (
+    "another base model": (
         "star",
-        ("UPDATE manifest SET value=json_set(value, '$.model', '/no/model') WHERE key='config'",),
+        (
+            """UPDATE manifest SET value=json_set(value, '$.model.weights', 'x', '$.model.files."model.safetensors"', 'x')
+            WHERE key='weights'""",
+        ),
         {},
         1,
-        ["/no/model", "gone"],
+        ["changed since the run began: model.safetensors"],
     ),
 }  # fmt: skip
 

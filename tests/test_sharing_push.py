@@ -169,6 +169,9 @@ def test_merged_weights_have_the_bases_precision(folder, lora, tmp_path):
         write(other, tmp_path / "refused", merged=True)
     card = json.loads((other / "model" / "rationem.json").read_text())
     (other / "model" / "rationem.json").write_text(json.dumps({**card, "calibration": None}))
+    with pytest.raises(RunError, match=r"was trained on another base model .* model\.safetensors changed"):
+        write(other, tmp_path / "refused", merged=True)
+    (other / "model" / "rationem.json").write_text(json.dumps({**card, "calibration": None, "base": None}))
     directory = write(other, tmp_path / "merged", merged=True)
     assert {tensor.dtype for tensor in load_file(directory / "model.safetensors").values()} == {torch.bfloat16}
     assert (said(directory) - said(other / "model")).abs().mean() < 0.05
