@@ -286,8 +286,9 @@ BAD = {
     "another base model": (
         "star",
         (
-            """UPDATE manifest SET value=json_set(value, '$.model.weights', 'x', '$.model.files."model.safetensors"', 'x')
-            WHERE key='weights'""",
+            "UPDATE manifest SET value=json_set(value, '$.model.weights', 'x') WHERE key='weights'",
+            """UPDATE manifest SET value=json_set(value, '$.model.files."model.safetensors"', '')"""
+            " WHERE key='weights'",
         ),
         {},
         1,
