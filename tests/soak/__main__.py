@@ -1,4 +1,5 @@
-"""``make soak``: HOURS=n for long, SEED=n for other cases, PARTS=kills,disk,inputs, CASE=n for one case alone."""
+"""``make soak``: HOURS=n for long, SEED=n for other cases, PARTS=kills,disk:40,inputs for some
+of it, with at most so many cases, CASE=n for one case alone."""
 
 import os
 import random
@@ -15,8 +16,9 @@ PARTS = {"kills": 0.45, "disk": 0.2, "inputs": 0.35}
 
 def main():
     seed = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**6))
-    parts = [part for part in (os.environ.get("PARTS") or ",".join(PARTS)).split(",") if part]
-    if unknown := [part for part in parts if part not in PARTS]:
+    asked = (part.partition(":") for part in (os.environ.get("PARTS") or ",".join(PARTS)).split(",") if part)
+    parts = {name: int(most) if most else 10**9 for name, _, most in asked}
+    if unknown := parts.keys() - PARTS:
         raise SystemExit(f"PARTS={','.join(unknown)}: use some of {', '.join(PARTS)}.")
     hours, only = os.environ.get("HOURS"), os.environ.get("CASE")
     seconds = float(hours) * 3600 if hours else _MINUTES * 60
@@ -35,7 +37,7 @@ def home(place):
         os.environ[name] = str(place / name.lower())
 
 
-def soak(folder, seed, parts, seconds, only=None, most=10**9):
+def soak(folder, seed, parts, seconds, only=None):
     """Do the parts one after another; print the faults and one line; return the exit code."""
     from soak import child, disk, inputs, kills, material
 
@@ -52,7 +54,7 @@ def soak(folder, seed, parts, seconds, only=None, most=10**9):
             "disk": disk.Disk(made, folder / "disk", seed, can_mount),
             "inputs": inputs.Inputs(made, folder / "inputs", seed),
         }
-        for part in parts:
+        for part, most in parts.items():
             until = time.monotonic() + seconds * PARTS[part] / share
             first, end = (0, most) if only is None else (only, only + 1)
             done, found = _part(owners[part], first, end, until)

@@ -1,0 +1,33 @@
+"""A slice of the soak, by one seed: what ``make soak`` does for minutes or hours."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+#: In the order of the line at the end.
+SLICE = {"kills": 3, "disk": 4, "inputs": 500}
+
+
+@pytest.mark.slow
+def test_harmed_at_random_nothing_is_lost_and_no_input_ends_in_a_traceback():
+    parts = ",".join(f"{part}:{most}" for part, most in SLICE.items())
+    here = Path(__file__).parent
+    ours = {
+        "SEED": "5",
+        "HOURS": "0.1",
+        "PARTS": parts,
+        "PYTHONPATH": os.pathsep.join([str(here.parent / "src"), str(here)]),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "soak"], env={**os.environ, **ours}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
+    counted = re.search(r"^kills (\d+), disk-full (\d+), inputs (\d+), faults 0", done.stdout, re.MULTILINE)
+    assert counted, done.stdout[-4000:]
+    assert int(counted[1]) > 0
+    assert int(counted[2]) > 0
+    assert int(counted[3]) == SLICE["inputs"]
