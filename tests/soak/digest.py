@@ -65,5 +65,9 @@ def differences(one, other):
 
 def leftovers(folder: Path):
     """Return what a command left that is neither input nor output."""
-    names = [str(path.relative_to(folder)) for path in folder.rglob("*") if ".partial" in path.name]
+    names = [
+        str(path.relative_to(folder))
+        for path in folder.rglob("*")
+        if ".partial" in path.name or ".rationem-" in path.name
+    ]
     return sorted(names + [f"tmp/{path.name}" for path in (folder / "tmp").glob("*")])
