@@ -76,11 +76,11 @@ class Material:
         run, lora = str(self.folder / "run"), str(self.folder / "lora")
         page = ("metrics.json", "report.md", "report.html")
         return (
-            Command("fit", self.fit(), "out", weight=6),
-            Command("fit --lora-rank", self.fit("out", "--lora-rank", "2", "--iterations", "1"), "out", weight=3),
-            Command("refit", ("refit", run, "--output", "out", "--selector", "all"), "out", weight=3),
+            Command("fit", self.fit(), "out", weight=4),
+            Command("fit --lora-rank", self.fit("out", "--lora-rank", "2", "--iterations", "1"), "out", weight=2),
+            Command("refit", ("refit", run, "--output", "out", "--selector", "all"), "out", weight=2),
             Command("compare", ("compare", *self.fit("out", "--iterations", "1", "--schemes", "rs:1,star", "--seeds",
-                                                     "1", "--no-control")[1:]), "out", weight=2),
+                                                     "1", "--no-control")[1:]), "out"),
             Command("judge", self.judge(run, "out.csv"), "out.csv", weight=4),
             Command("judge jsonl", self.judge(lora, "out.jsonl"), "out.jsonl", weight=2),
             Command("report", ("report", "run"), "run", takes=("run",), exact=page, weight=2),
@@ -88,7 +88,7 @@ class Material:
                     "out.jsonl"),
             Command("export parquet", ("export", run, "--to", "parquet", "-o", "out.parquet", "--iteration", "last"),
                     "out.parquet"),
-            Command("push", ("push", run, "--directory", "out"), "out", exact=("README.md",)),
+            Command("push", ("push", run, "--directory", "out"), "out", exact=("README.md",), weight=2),
             Command("push --merged", ("push", lora, "--merged", "--directory", "out"), "out", weight=2),
             Command("world", ("world", "--examples", "2000", "--output", "out.csv"), "out.csv"),
             Command("task new", ("task", "new", "out.py"), "out.py"),
@@ -109,7 +109,10 @@ def make(folder):
         rows.writerows([f"what is {n} ?", f"{n} right"] for n in range(24))
     if not (material.model / "model.safetensors").is_file():
         _forked(_grader, material.folder / "model")
-    for name, argv in (("run", material.fit("run")), ("lora", material.fit("lora", "--lora-rank", "2"))):
+    for name, argv in (
+        ("run", material.fit("run")),
+        ("lora", material.fit("lora", "--lora-rank", "2", "--iterations", "1")),
+    ):
         ended = child.call(argv, material.folder)
         if ended.code != 0:
             raise SystemExit(f"The soak cannot make its material: {name}: {ended}")
@@ -123,7 +126,7 @@ def _grader(folder):
     import checkpoints
 
     shutil.rmtree(folder, ignore_errors=True)
-    checkpoints.grader(folder)
+    checkpoints.grader(folder, steps=60)
 
 
 def _forked(function, *given):
