@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 #: In the order of the line at the end.
-SLICE = {"kills": 3, "disk": 4, "inputs": 500}
+SLICE = {"kills": 2, "disk": 3, "inputs": 300}
 
 
 @pytest.mark.slow
