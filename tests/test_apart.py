@@ -113,7 +113,7 @@ def test_other_samples_in_the_ledger_than_were_handed_over_are_refused(run, star
 def test_a_process_that_fails_says_why_and_its_log_is_kept(run, tmp_path):
     output = tmp_path / "iteration-001"
     output.mkdir()
-    with pytest.raises(RunError, match=r"Cannot load the model '/no/such/model'"):
+    with pytest.raises(RunError, match="There is no directory '/no/such/model'"):
         Apart(TRAINING, "cpu", 2, 2, run)("/no/such/model", kept_samples(run, 1), iteration=1, seed=0, output=output)
     bad = replace(TRAINING, max_length="long")  # no number: an error that nobody foresaw
     with pytest.raises(RunError, match=r"TypeError: .*Their log: .*iteration-001.log"):

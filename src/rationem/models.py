@@ -280,6 +280,7 @@ def load(
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
+    kinds.find_path(path)  # refuses a path where nothing is
     base = weights_of(path)
     tokenizer = _tokenizer(path, path)
     settings(path, path)  # refuses kinds of models that cannot be loaded, and says why
