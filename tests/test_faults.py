@@ -129,6 +129,17 @@ def test_what_was_edited_is_named_and_what_is_left(run, sql, told):
     assert "rationem judge" in str(damage(run.directory))
 
 
+def test_the_damaged_run_of_a_comparison_is_named(run, tmp_path):
+    place = tmp_path / "comparison" / "star"
+    shutil.copytree(run.directory, place / "seed-0")
+    shutil.copytree(run.directory, place / "seed-1")
+    assert damage(tmp_path / "comparison") is None
+    with closing(sqlite3.connect(place / "seed-1" / "ledger.sqlite")) as db:
+        db.execute("DELETE FROM trials")
+        db.commit()
+    assert "seed-1" in str(damage(tmp_path / "comparison"))
+
+
 def test_a_ledger_without_seals_is_not_called_damaged(run):
     edit(run, "DROP TABLE seals")
     assert damage(run.directory) is None

@@ -89,6 +89,8 @@ def _part(owner, first, end, until):
             break
         count, command, what = owner.case(number)
         done += count
+        if number % 50 == 49:
+            print(f"  {owner.name}: {done} in {number + 1} cases", flush=True)
         if what:
             faults.append((number, "rationem " + " ".join(command.argv), what))
             print(f"  {owner.name} case {number}: {command.name}: {what[:300]}", flush=True)

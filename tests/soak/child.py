@@ -1,5 +1,6 @@
 """One command in a forked child of a warm process: imports cost nothing, and whatever happens, happens to the child."""
 
+import contextlib
 import fcntl
 import importlib
 import json
@@ -72,6 +73,8 @@ def call(argv, cwd, *, kill_after=None, largest=None, seconds=SECONDS):
             _child(argv, Path(cwd), tell, words, largest)
         finally:
             os._exit(1)  # whatever happens: what the parent would clean up is the parent's
+    with contextlib.suppress(OSError):  # whoever is first: it must be a group before it is killed as one
+        os.setpgid(pid, pid)
     os.close(tell)
     os.close(words)
     handle = os.pidfd_open(pid)

@@ -13,6 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 from rationem.errors import RunError
+from rationem.ledger.opening import opened
 from rationem.ledger.rows import SCHEMA
 
 #: Of manifest and examples, which belong to no iteration.
@@ -34,12 +35,13 @@ def unseal(db: sqlite3.Connection, iteration: int, *tables: str) -> None:
 
 
 def damage(directory: Path) -> RunError | None:
-    """Return the sentence about a run whose ledger is damaged; None where it is whole, or there is none."""
+    """Return the sentence about a run, or the first of a comparison's, whose ledger is damaged; None where none is."""
     path = directory / "ledger.sqlite"
     if not path.is_file():
-        return None
+        within = (damage(one.parent) for one in sorted(directory.glob("*/*/ledger.sqlite")))
+        return next((told for told in within if told is not None), None)
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as db:
+        with closing(opened(path)) as db:
             found = broken(db)
     except (sqlite3.Error, UnicodeDecodeError) as error:
         found = [str(error)]

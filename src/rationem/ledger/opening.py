@@ -34,7 +34,7 @@ def read_only(directory: Path) -> sqlite3.Connection:
         raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
     _check_places(directory)
     with _told(path):
-        db = _opened(path)
+        db = opened(path)
     with _closed_on_error(db, path):
         if not read_manifest(db):
             raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
@@ -48,7 +48,7 @@ def is_begun(directory: Path) -> bool:
     if not path.is_file() or path.stat().st_size == 0:
         return False
     _check_places(directory)
-    with _told(path), closing(_opened(path)) as db:
+    with _told(path), closing(opened(path)) as db:
         try:
             return db.execute("SELECT 1 FROM manifest").fetchone() is not None
         except sqlite3.OperationalError:  # there is no such table yet
@@ -117,7 +117,7 @@ def uri(path: Path, **options: str | int) -> str:
     return f"{path.absolute().as_uri()}?mode=ro{asked}"
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def opened(path: Path) -> sqlite3.Connection:
     """Return the ledger, open for reading.
 
     A run that was killed leaves a write-ahead log, and SQLite reads that only where it can write beside it. Elsewhere a
