@@ -373,6 +373,8 @@ OTHER = {
     "warmup_steps": 2, "max_grad_norm": 1.0, "optimizer": "reset", "lora_rank": 8, "device": "cpu", "threads": 1,
     "engine": "vllm", "concurrency": 9, "handover": "restart", "vllm_python": "/somewhere/python",
     "vllm_args": ("--swap-space", "2"), "teacher": ("http://a:1", "http://b:2"), "teacher_model": "big",
+    "adapter_base": "models/base", "lora_alpha": 12.5, "lora_dropout": 0.1, "lora_targets": ("q_proj", "v_proj"),
+    "keep_checkpoints": "best-and-last",
 }  # fmt: skip
 
 
@@ -603,11 +605,11 @@ def test_several_raters_per_row(folder, capsys, grader, one_core, raters, traine
 @pytest.mark.slow
 def test_a_model_that_is_not_there_is_named_and_nothing_is_written(folder, capsys):
     before = contents(folder)
-    for name in ("./no/such/directory", "nobody/no-such-model"):
+    for name, advice in (("./no/such/directory", "hub id"), ("nobody/no-such-model", "tiny-judge")):
         code, _, err = run(changed(model=name), capsys)
         assert code == 2
         assert repr(name) in err
-        assert "tiny-judge" in err
+        assert advice in err
         assert contents(folder) == before
 
 
