@@ -22,7 +22,7 @@ from rationem import (
 from rationem.card import Card, write_card
 from rationem.cli import main
 from rationem.errors import ConfigError
-from rationem.launch import Resolved, _m_step
+from rationem.launch import Resolved, _trains
 from rationem.preflight import check_own
 from rationem.schemes import parse_scheme
 from rationem.sft import Training
@@ -251,7 +251,7 @@ def test_what_a_run_directory_mentions_is_no_program_of_the_training_processes(t
 
     def handed(task):
         run = Resolved(told, parse_scheme("star", "first", "weight"), task, Splits((), (), ()), "", None)
-        return _m_step(run, Training(), tmp_path).task
+        return _trains(run, Training(), tmp_path).task
 
     assert handed(OPEN_TASKS["math"]()) is None
     assert handed(good) == f"{tmp_path / 'my_task.py'}:Units"
