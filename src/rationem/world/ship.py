@@ -46,7 +46,7 @@ def main(names: Sequence[str]) -> None:
     """Ship the named base models, or all."""
     progress.show(progress.Rich())
     for name in names or BASES:
-        print(ship(BASES[name]))
+        progress.out(ship(BASES[name]))
 
 
 if __name__ == "__main__":
