@@ -178,4 +178,4 @@ def test_a_model_that_is_not_there_exits_2(tmp_path, capsys):
 
     file = write(tmp_path / "rated.csv", rows(60))
     assert main(["check", file, "--scale", "1-5", "--model", str(tmp_path)]) == 2
-    assert "Cannot read the directory" in capsys.readouterr().err
+    assert "holds no model" in capsys.readouterr().err
