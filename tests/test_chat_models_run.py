@@ -2,13 +2,14 @@
 
 import csv
 import json
+import math
 import re
 
 import pytest
 
 import checkpoints
 import shared
-from rationem import Judge, models, progress
+from rationem import Judge, JudgeTask, Scale, models, progress
 from rationem.chat import Conversation
 from rationem.cli import main
 from rationem.engines.enumeration import enumerate_rationales
@@ -157,18 +158,20 @@ def test_levels_are_scored_behind_the_same_tokens(thinker):
 def test_what_is_enumerated_is_what_the_engine_draws(thinker):
     folder, _ = thinker
     loaded = models.load(str(folder / "model" / "grader"), device="cpu")
-    engine, prompt = TransformersEngine(loaded, marker=MARKER), Prompt("what is 3 ?")
+    engine = TransformersEngine(loaded, marker=MARKER)
+    prompt = JudgeTask(Scale.parse("1-5")).prompt({"prompt": "what is 3 ?", "response": "3 kind"})
     (found,) = enumerate_rationales(loaded, [prompt], (" 1", " 4"), marker=MARKER, threshold=1e-3, max_new_tokens=40)
     drafts = engine.sample([Request(prompt, Sampling(max_new_tokens=48), seed) for seed in range(200)])
     leaves = {leaf.text for leaf in found.leaves}
+    mass = sum(math.exp(leaf.log_prob) for leaf in found.leaves)
+    assert mass > 0.1  # else there is nothing to compare; of five graders of each style .23 to .96
     assert all(behind_thinking(leaf) < len(leaf) and leaf.endswith(MARKER) for leaf in leaves)
     hits = 0
     for draft in drafts:
         end = behind_thinking(draft.text)
         hits += MARKER in draft.text[end:] and draft.text[: draft.text.index(MARKER, end) + len(MARKER)] in leaves
-    # Four standard deviations of 200 draws; what is enumerated may be cut a little shorter than what is drawn.
-    assert hits >= len(drafts) * (1 - found.unexplored - found.unscored) - 28
-    assert hits > 20
+    # Four standard deviations of 200 draws, at the widest.
+    assert abs(hits - mass * len(drafts)) < 4 * math.sqrt(len(drafts) / 4)
 
 
 @pytest.mark.parametrize("style", ["base", "gemma"])

@@ -48,7 +48,7 @@ def show(capsys, *arguments):
 def test_a_run_is_shown_with_what_counts(run, capsys):
     out = show(capsys, run)
     assert "earns a mean reward (rouge-l, 0 to 1) of" in out
-    assert re.search(r"evidence +mean reward +one draw +tokens", out)
+    assert re.search(r"score +mean reward +one draw +tokens", out)
     assert not re.findall(r"\blevel|\bjudge\b|\blabel\b|likelihood", out)
     assert max(map(len, out.splitlines())) < 700  # a long answer is cut short
 
