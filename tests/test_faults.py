@@ -9,7 +9,7 @@ from contextlib import closing
 
 import pytest
 
-from rationem import Ledger
+from rationem import Ledger, answers
 from rationem.cli import main
 from rationem.config import read_config
 from rationem.data import lines
@@ -204,3 +204,8 @@ def test_digits_without_end_are_refused_everywhere(tmp_path):
     for read in (lambda path: read_config(path, {}), read_rubric):
         with pytest.raises(ConfigError, match="it is no TOML"):
             read(tmp_path / "a.toml")
+
+
+def test_a_pattern_of_thousands_of_characters_is_refused():
+    with pytest.raises(ConfigError, match="4000 characters; 2000 are the most"):
+        answers.reader(f"pattern:{'is' * 2000}")

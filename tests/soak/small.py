@@ -133,7 +133,7 @@ def _bomb(draw, place):
     from rationem.data.sources import scan_rows
 
     path = place / f"data{draw.choice(('.csv', '.tsv', '.json', '.jsonl', '.xml'))}.gz"
-    path.write_bytes(mutate.bomb(3 << 30))
+    path.write_bytes(mutate.bomb(1 << 30))
     for _ in scan_rows(path):
         pass
 
