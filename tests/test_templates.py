@@ -6,7 +6,9 @@ import json
 import pytest
 
 import checkpoints
-from rationem import models, progress
+from judges import card
+from rationem import JudgeTask, Scale, models, progress
+from rationem.card import write_card
 from rationem.chat import DATE, Chat, Conversation
 from rationem.cli import main
 from rationem.engines.conformance import faults
@@ -152,6 +154,20 @@ def test_every_command_that_reads_a_model_refuses_it_with_the_reason(command, tm
     told = capsys.readouterr()
     assert "no generation prompt" in told.err + told.out
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_judge_refuses_it_too_and_writes_nothing(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(progress, "say", lambda text: None)
+    model = tmp_path / "run" / "model"
+    checkpoints.checkpoint(model)
+    write_card(card(JudgeTask(Scale.parse("1-5")), marginal=(0.2,) * 5), model)
+    (model / "chat_template.jinja").write_text(SILENT)
+    (tmp_path / "asked.csv").write_text("prompt,response\nwhat is 3 ?,3\n")
+    asked = ["judge", str(tmp_path / "run"), str(tmp_path / "asked.csv"), "-o", str(tmp_path / "told.csv")]
+    assert main(asked) == 2
+    assert "no generation prompt" in capsys.readouterr().err
+    assert not (tmp_path / "told.csv").exists()
 
 
 # The date
