@@ -105,6 +105,9 @@ def test_a_merged_adapter_is_the_adapter(tmp_path):
     assert handover.is_adapter(adapter)
     merged = handover.merge(adapter, tmp_path / "merged", half=False)
     apart = models.load(adapter, trainable=True, device="cpu")
+    before = said_of(
+        path
+    )  # how its rows are computed together is known now, and no way of the adapter that stands apart
     wanted = probe.answers(TransformersEngine(apart, marker=MARKER), probe.probes(Chat(apart.tokenizer)))
     np.testing.assert_allclose(said_of(merged), wanted, atol=1e-4)
-    assert np.abs(said_of(merged) - said_of(path)).mean() > 0.1
+    assert np.abs(said_of(merged) - before).mean() > 0.1

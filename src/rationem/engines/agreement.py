@@ -33,7 +33,8 @@ _EXACT = Tolerance(largest=1e-3, mean=2e-4)
 #: What a forward or a cache raises that is asked for what it does not have.
 _UNABLE = (AssertionError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
-#: Architecture as configured, precision and device -> the way found: it does not depend on the weights.
+#: Architecture as configured, precision, device and candidates -> the way found: it does not depend on the weights. An
+#: adapter that is not merged has its base's configuration, and other candidates.
 _found: dict[tuple[str, ...], str] = {}
 
 _Rows = Sequence[tuple[Ids, Ids]]
@@ -53,9 +54,16 @@ def agreed_way(forward: Forward) -> Way:
 
 def _agreed(forward: Forward) -> Way:
     config, model = forward.model.config, forward.model
-    setting = (config.to_json_string(), str(config._attn_implementation), str(model.dtype), model.device.type)
     with torch.inference_mode():
         ways = _candidates(forward)
+        names = (way.name for way in ways)
+        setting = (
+            config.to_json_string(),
+            str(config._attn_implementation),
+            str(model.dtype),
+            model.device.type,
+            *names,
+        )
         if setting not in _found:
             rows = _rows(forward)
             alone = _first(forward, rows)
