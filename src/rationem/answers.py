@@ -48,7 +48,7 @@ _LONGEST = 400
 _WORD = re.compile(r"\w+")
 _COPYABLE = 4  # words
 _PATIENCE = 2  # seconds for a pattern on a line: whoever writes a completion could else halt a run
-_LONGEST = 2_000  # characters of a pattern: longer ones can outlast that patience
+_LONGEST_PATTERN = 2_000  # characters of a pattern: longer ones can outlast that patience
 
 
 def number(text: str) -> str | None:
@@ -162,8 +162,8 @@ def reader(kind: str) -> Read:
     name, colon, pattern = kind.partition(":")
     if name != "pattern" or not colon or not pattern:
         raise ConfigError(f"Unknown kind of answer {kind!r}.{closest(kind, KINDS)} Use one of {list(KINDS)}.")
-    if len(pattern) > _LONGEST:
-        raise ConfigError(f"The answer's pattern has {len(pattern)} characters; {_LONGEST} are the most.")
+    if len(pattern) > _LONGEST_PATTERN:
+        raise ConfigError(f"The answer's pattern has {len(pattern)} characters; {_LONGEST_PATTERN} are the most.")
     try:
         compiled = regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError, ValueError) as error:
