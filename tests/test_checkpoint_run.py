@@ -249,6 +249,9 @@ def test_training_goes_on_with_an_adapter(tmp_path, adapted):
     assert main(["export", str(run), "--to", "trl", "--output", str(tmp_path / "kept.jsonl"), "--iteration", "1"]) == 0
     assert main(["push", str(run), "me/x", "--directory", str(tmp_path / "pushed"), "--merged"]) == 0
     assert main(["refit", str(run), "--output", str(tmp_path / "again"), "--steps", "1"]) == 0
+    draft = run / "checkpoints" / "iteration-003.partial"  # what a full disk leaves
+    draft.mkdir()
+    (draft / "adapter_config.json").write_text('{"r": ')
     assert main(["fit", "--output", str(run)]) == 0
 
 

@@ -224,7 +224,7 @@ def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], sett
         asked = identity.merged(recorded, ledger.manifest(), run.config.model or run.checkpoint)
         ledger.start(asked, _by_name(run.splits))
         trust.remember(run.config, ledger.manifest(), directory)
-        for adapter in filter(adapters.is_adapter, ledger.checkpoints.iterdir()):
+        for adapter in filter(adapters.is_adapter, ledger.complete_checkpoints()):
             refuse_links(directory, adapter)
             adapters.rename_base(adapter, models.weights_of(run.checkpoint))  # it may have been moved meanwhile
         ledger.write_text("config.toml", settings or to_toml(run.config))

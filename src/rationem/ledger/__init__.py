@@ -303,6 +303,10 @@ class Ledger:
         """Return where the weights theta_k lie once they are complete."""
         return self.checkpoints / f"iteration-{iteration:03d}"
 
+    def complete_checkpoints(self) -> list[Path]:
+        """Return the directories of the weights that lie whole, in order; a draft that was given up is none."""
+        return sorted(self.checkpoints.glob("iteration-*[0-9]"))
+
     @contextmanager
     def publish(self, target: Path) -> Iterator[Path]:
         """Yield an empty directory that takes the name ``target`` only when everything inside is written."""
