@@ -19,7 +19,7 @@ from rationem.ledger.damage import damage
 from rationem.rubric import read_rubric
 from rationem.scale import Scale
 from rationem.schemes import parse_scheme
-from rationem.types import Purpose, State
+from rationem.types import Kept, Purpose, State
 from test_ledger import EXAMPLES, MANIFEST, trial
 
 
@@ -87,7 +87,8 @@ def run(tmp_path):
     ledger = Ledger(tmp_path / "run")
     ledger.start(MANIFEST, EXAMPLES)
     ledger.append([trial("a0"), trial("a1")])
-    ledger.finish(1, "e_step", seconds=0.0, record={"outcomes": {"accepted": 2}}, states={"a0": State.KEPT})
+    ledger.finish(1, "e_step", seconds=0.0, record={"outcomes": {"accepted": 2}}, states={"a0": State.KEPT},
+                  kept=[Kept("a0", 0, 1.0, 1), Kept("a1", 0, 1.0, 1)])  # fmt: skip
     yield ledger
     ledger.close()
 

@@ -62,8 +62,9 @@ def damage(directory: Path) -> RunError | None:
 
 def broken(db: sqlite3.Connection) -> list[str]:
     """Return what of a ledger is not as it was written, one phrase each."""
-    (checked,) = db.execute("PRAGMA quick_check(1)").fetchone()
-    found = [] if checked == "ok" else [" ".join(str(checked).split())]
+    checked = [" ".join(str(said).split()) for (said,) in db.execute("PRAGMA quick_check")]
+    # SQLite 3.40 finds NULLs in whole tables whose key is not made of their first columns; seals tell the real ones.
+    found = [said for said in checked if said != "ok" and not said.startswith("NULL value in")][:2]
     expected = _expected()
     found += [f"the table {table!r} has other columns" for table in _KEYS if _columns(db, table) != expected[table]]
     if not _columns(db, "seals"):  # of an older version: only what sqlite itself finds can be told
