@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from transformers.utils.logging import enable_progress_bar
 
 import checkpoints
 import shared
@@ -82,9 +83,12 @@ def test_weights_that_are_not_those_of_the_configuration_are_refused_by_name(tmp
 
 
 @pytest.mark.parametrize("what", WHOLE)
-def test_what_is_rightly_absent_or_left_over_is_no_error(tmp_path, base, what):
+def test_what_is_rightly_absent_or_left_over_is_no_error(tmp_path, base, what, capfd):
     whole = variant(base, tmp_path / "whole", WHOLE[what])
+    enable_progress_bar()  # as it is in a process that has loaded nothing yet
+    capfd.readouterr()
     fitting.check(whole)
+    assert capfd.readouterr() == ("", "")  # no bar of transformers
     assert models.load(str(whole), device="cpu").model.num_parameters() > 0
 
 

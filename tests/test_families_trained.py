@@ -79,7 +79,7 @@ def test_what_is_reported_of_answers_alone_is_what_the_model_writes(family, tmp_
     right = sum(answer == label for answer, label in draws) / len(draws)
     raw = sum(one.raw for one in predictions.values()) / len(predictions)
     assert len(draws) == 6 * len(labels)
-    assert right > 0  # else there is nothing to compare; nine runs of four kinds ended at .60 to 1
+    assert right > 0  # else there is nothing to compare; eleven runs of four kinds (docs/log.md)
     noise = 4 * math.sqrt(max(right * (1 - right), 1 / len(draws)) / len(draws))
     assert abs(right - raw) < 0.02 + noise
     for name, one in predictions.items():

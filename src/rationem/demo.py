@@ -34,8 +34,6 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
     config = read_config(None, {"data": (WORLD,), "model": models.TINY_JUDGE, "iterations": iterations, "seed": seed})
     arms = parse_arms(PAPER)
     design = Design(embedded(config, exact=False), arms, arms[0].name, (seed,))
-    models.resolve(models.TINY_JUDGE)
-    built = time.perf_counter() - began
     results = write(compare(design, output, workers=default_workers(config)))
     chosen, *_, cost = tables(results)
     run = design.run(output, design[_SPEAKS], seed)
@@ -57,10 +55,7 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
     )
     write_text(Path(output) / "demo.md", page)
     seconds = time.perf_counter() - began
-    return (
-        f"{page}\n\n{seconds:.0f} s in all, {built:.0f} s of them for the tiny judge. Open {output}/report.html in a "
-        "browser: figures, and all rationales."
-    )
+    return f"{page}\n\n{seconds:.0f} s. Open {output}/report.html in a browser: figures, and all rationales."
 
 
 def _rationales(run: Path, best: int) -> str:

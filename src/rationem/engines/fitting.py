@@ -174,15 +174,18 @@ def linear_layers(directory: Path) -> list[str]:
 
 @contextmanager
 def unreported() -> Iterator[None]:
-    """Keep transformers' own table of what does not fit off the terminal: here it is an error of one sentence."""
+    """Keep off the terminal what transformers shows of loading: what does not fit is an error of one sentence here."""
     from transformers.utils import logging
 
-    level = logging.get_verbosity()
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
+    logging.disable_progress_bar()
     try:
         yield
     finally:
         logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _check_tied(directory: Path, model: Any, found: Mapping[str, Tensor]) -> None:
