@@ -35,8 +35,8 @@ class Chat:
 
     ``opened`` is the beginning of a thinking block where the template writes one into the prompt ("<think>\\n"), else
     "": the completion's text begins with it. ``thinks`` says whether the template knows of thinking at all, ``folds``
-    whether the system text stands in the user's turn, for want of a system role, ``settings`` is what the template is
-    told beside the messages.
+    whether the system text is part of the user's turn, because the template has no system role, ``settings`` is what
+    the template is told beside the messages.
 
     Args:
         tokenizer: a transformers tokenizer, and the ``Conversation`` that it carries. Without a chat template (a base
@@ -56,7 +56,7 @@ class Chat:
         self.settings, self.folds, self.opened = template.settings, template.folds, template.opened
         self.thinks = THINK in template.text or THOUGHT in template.text
         self.end_of_turn = self._find_end_of_turn()
-        # What a completion stands behind: the same for all prompts, so that a completion's ids do not depend on one.
+        # The text in front of every completion. It is the same for all prompts: a completion's ids depend on none.
         self._opening = template.opening or "\n"
         self._before = self.tokens.ids(self._opening)
         self._shown = len(self.decode(self._before))
@@ -68,7 +68,7 @@ class Chat:
         Args:
             text: the completion, with the beginning of the thinking block that the prompt opened, or without it; or
                 the end of one.
-            behind: what of the completion stands in front of the text: these are the ids of what follows it.
+            behind: the part of the completion before the text; the ids returned are those of the text alone.
         """
         ids = self.tokens.plain(text, behind) if behind else self.encode_said(text.removeprefix(self.opened))
         return (*ids, self.end_of_turn)

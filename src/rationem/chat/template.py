@@ -22,8 +22,8 @@ Turn = dict[str, Any]
 class Template:
     """The chat template in use; without one (a base model) the text alone and a line break.
 
-    ``folds`` says whether the system text stands in the user's turn, for want of a system role. ``opening`` is what
-    stands between the user's text and the completion, ``opened`` the beginning of a thinking block in it
+    ``folds`` says whether the system text is part of the user's turn, because the template has no system role.
+    ``opening`` is the text between the user's text and the completion, ``opened`` the thinking block begun in it
     ("<think>\\n"), ``lead`` the blanks that the template puts in front of an answer, ``closing`` what it writes behind
     one; None where it shows none. ``opens`` says whether the prompt begins the assistant's turn as the template does.
 
