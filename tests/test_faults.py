@@ -38,6 +38,7 @@ FULL = {
     "copytree": lambda: shutil.Error([("a", "b", "[Errno 28] No space left on device: 'b'")]),
     "safetensors and tokenizers": lambda: Exception("I/O error: No space left on device (os error 28)"),
     "torch": lambda: RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 14336 vs 14228"),
+    "torch, on the last bytes": lambda: RuntimeError("basic_ios::clear: iostream error"),
 }
 
 

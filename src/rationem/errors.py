@@ -69,8 +69,8 @@ def closest(name: str, known: Iterable[str]) -> str:
 _DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
 #: The same in the words of libraries that hide the number: Rust's, and lists of what could not be copied.
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
-#: What torch says where a file ends before its content, whatever the reason was.
-_TORCH = re.compile(r"PytorchStreamWriter|inline_container")
+#: What torch says where a file ends before its content, whatever the reason was, and the C++ stream below it.
+_TORCH = re.compile(r"PytorchStreamWriter|inline_container|iostream error")
 _SQLITE = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
     sqlite3.SQLITE_READONLY: errno.EROFS,
