@@ -50,13 +50,15 @@ from serving import (
 )
 
 import rationem
-from rationem import JudgeTask, drawing, schemes, world
-from rationem.drawing import Drawing, Ticket, rounds
+from rationem import JudgeTask, world
 from rationem.engines.vllm.pool import Handover, Pool
 from rationem.engines.vllm.server import Server
 from rationem.errors import RationemError
 from rationem.ledger import Ledger
-from rationem.schemes import FORWARD
+from rationem.sampling import rounds, schemes
+from rationem.sampling.draw import attempt, draw
+from rationem.sampling.schemes import FORWARD
+from rationem.sampling.trials import DrawRequest, SamplingContext
 from rationem.types import Engine, Example, Fields, Outcome, Parsed, Prompt, Purpose, Sampling
 
 BUDGET, ACCEPTANCE, EXAMPLES = 8, 0.3, 128
@@ -175,7 +177,7 @@ def refill(params: int, options: argparse.Namespace, folder: Path, checkpoints: 
             server_of(held)._post("/reset_prefix_cache", None)
             with tempfile.TemporaryDirectory(dir=folder) as directory, closing(Ledger(Path(directory))) as ledger:
                 ledger.start({}, {"train": queue})
-                run = Drawing(Lottery(world.SCALE), ledger, repeat, Sampling(max_new_tokens=LENGTH))
+                run = SamplingContext(Lottery(world.SCALE), ledger, repeat, Sampling(max_new_tokens=LENGTH))
                 started, own = time.perf_counter(), time.process_time()
                 way(queue, engine, run)
                 taken, own = time.perf_counter() - started, time.process_time() - own
@@ -198,17 +200,17 @@ def refill(params: int, options: argparse.Namespace, folder: Path, checkpoints: 
     table(["way", "seconds", "ratio to refill", "tokens", "draws", "tokens/s"], rows)
 
 
-def by_refill(queue: list[Example], engine: Engine, run: Drawing) -> None:
-    drawing.attempt(queue, schemes.rejection_sampling(BUDGET), lambda _: engine, run, iteration=1)
+def by_refill(queue: list[Example], engine: Engine, run: SamplingContext) -> None:
+    attempt(queue, schemes.rejection_sampling(BUDGET), lambda _: engine, run, iteration=1)
 
 
-def by_rounds(queue: list[Example], engine: Engine, run: Drawing) -> None:
+def by_rounds(queue: list[Example], engine: Engine, run: SamplingContext) -> None:
     rounds.attempt(queue, schemes.rejection_sampling(BUDGET), lambda _: engine, run, iteration=1)
 
 
-def at_once(queue: list[Example], engine: Engine, run: Drawing) -> None:
-    tickets = [Ticket(x, attempt) for x in queue for attempt in range(BUDGET)]
-    drawing.draw(tickets, FORWARD, engine, run, iteration=1, purpose=Purpose.TRAIN, label="all at once")
+def at_once(queue: list[Example], engine: Engine, run: SamplingContext) -> None:
+    draw_requests = [DrawRequest(x, attempt) for x in queue for attempt in range(BUDGET)]
+    draw(draw_requests, FORWARD, engine, run, iteration=1, purpose=Purpose.TRAIN, label="all at once")
 
 
 # Hand-over -----------------------------------------------------------------------------------------------------------

@@ -37,9 +37,9 @@ from transformers import (
 )
 
 import rationem
+from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
-from rationem.models import Loaded
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Prompt, Request, Sampling
 
 
@@ -73,7 +73,7 @@ def words(vocabulary: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
 
 
-def random_model(shape: Shape, device: str, mean: float, length: int) -> Loaded:
+def random_model(shape: Shape, device: str, mean: float, length: int) -> LoadedModel:
     sizes = {
         "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "intermediate_size": shape.inner,
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kinds,
@@ -90,7 +90,7 @@ def random_model(shape: Shape, device: str, mean: float, length: int) -> Loaded:
     bias[0] = math.log(hazard(mean, length)) + float((logits.logsumexp(-1) - logits[..., 0]).mean()) if mean else -1e4
     model.lm_head.bias = torch.nn.Parameter(bias.to(model.lm_head.weight))
     model.generation_config = GenerationConfig(eos_token_id=0, pad_token_id=0)
-    return Loaded(model, words(shape.vocabulary), frozenset({0}))
+    return LoadedModel(model, words(shape.vocabulary), frozenset({0}))
 
 
 def hazard(mean: float, length: int) -> float:
@@ -113,7 +113,7 @@ def random_prompts(count: int, vocabulary: int) -> list[Prompt]:
 class Raw:
     """transformers' ``generate`` with nothing but temperature 1."""
 
-    def __init__(self, loaded: Loaded, ids: list[tuple[int, ...]], batch: int, length: int) -> None:
+    def __init__(self, loaded: LoadedModel, ids: list[tuple[int, ...]], batch: int, length: int) -> None:
         self.model, self.ids, self.batch = loaded.model, ids, batch
         self.settings = GenerationConfig(
             do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=length, use_cache=True,

@@ -20,7 +20,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, bef
 
 import rationem
 from rationem import Judge, JudgeTask, Scale, ScriptedEngine, rate_file
-from rationem.card import Card, write_card
+from rationem.run.card import Card, write_card
 
 
 def card(scale: Scale) -> Card:
@@ -31,7 +31,8 @@ def card(scale: Scale) -> Card:
 def speed(folder: Path, items: int, threads: int) -> None:
     import shutil
 
-    from rationem import data, models, world
+    from rationem import data, world
+    from rationem.engines import models
 
     model = folder / "tiny" / "model"
     shutil.copytree(models.resolve(models.TINY_JUDGE), model)

@@ -19,16 +19,17 @@ os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, bef
 import torch
 
 import rationem
-from rationem import JudgeTask, models, world
+from rationem import JudgeTask, world
+from rationem.engines import models
+from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
-from rationem.models import Loaded
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, LevelQuery, Request, Sampling, TokenQuery
 
 BATCH, DRAWS = 64, 8
 
 
-def random_llama(tiny: Loaded) -> Loaded:
+def random_llama(tiny: LoadedModel) -> LoadedModel:
     """A Llama of about 15M random weights over the tiny judge's vocabulary."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
@@ -37,11 +38,11 @@ def random_llama(tiny: Loaded) -> Loaded:
         vocab_size=tiny.model.config.vocab_size, hidden_size=384, intermediate_size=1024, num_hidden_layers=8,
         num_attention_heads=6, num_key_value_heads=6, max_position_embeddings=2048, tie_word_embeddings=True,
     )  # fmt: skip
-    return Loaded(LlamaForCausalLM(config), tiny.tokenizer, tiny.stop_ids)
+    return LoadedModel(LlamaForCausalLM(config), tiny.tokenizer, tiny.stop_ids)
 
 
 @torch.inference_mode()
-def plain(loaded: Loaded, rows: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, ...]]:
+def plain(loaded: LoadedModel, rows: list[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, ...]]:
     """log pi(token | prompt, tokens before it), batches of like length, nothing kept and nothing shared."""
     scores: list[tuple[float, ...]] = [()] * len(rows)
     order = sorted(range(len(rows)), key=lambda n: len(rows[n][0]) + len(rows[n][1]))
@@ -61,7 +62,7 @@ def plain(loaded: Loaded, rows: list[tuple[tuple[int, ...], tuple[int, ...]]]) -
     return scores
 
 
-def measure(name: str, loaded: Loaded, count: int, draws: int, repeats: int) -> None:
+def measure(name: str, loaded: LoadedModel, count: int, draws: int, repeats: int) -> None:
     task = JudgeTask(world.SCALE)
     engine = TransformersEngine(loaded, marker=MARKER, batch_size=BATCH)
     prompts = [task.prompt(example.fields) for example in world.examples(count // draws, seed=1) for _ in range(draws)]

@@ -19,14 +19,15 @@ import torch
 from generation import SHAPES, Shape, hazard, words
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
-from rationem import JudgeTask, models, world
+from rationem import JudgeTask, world
+from rationem.engines import models
 from rationem.engines.opening import closings
 from rationem.engines.vllm import server as servers
 from rationem.engines.vllm.flags import Launch
 from rationem.engines.vllm.install import find_python, is_cpu_build
-from rationem.engines.vllm.pool import Handover, Pool, Reading
+from rationem.engines.vllm.pool import Handover, Pool, PoolSettings
 from rationem.engines.vllm.server import Server
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Concurrent, Prompt, Request, Sampling
 
 #: Mean and greatest length of a completion, tokens; most of prompt and completion; tokens in one step of a server.
@@ -98,7 +99,7 @@ def launch() -> Launch:
 
 def pool(how: Handover) -> Pool:
     """Return a pool of servers as a run would have it."""
-    return Pool(launch(), Reading(MARKER, CLOSINGS, CONCURRENCY), how)
+    return Pool(launch(), PoolSettings(MARKER, CLOSINGS, CONCURRENCY), how)
 
 
 @contextmanager

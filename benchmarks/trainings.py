@@ -30,8 +30,9 @@ from transformers import (
     trainer_pt_utils,
 )
 
-from rationem import SupervisedMStep, Training, models
-from rationem.chat import Chat
+from rationem import SupervisedMStep, Training
+from rationem.engines import models
+from rationem.engines.chat import Chat
 from rationem.types import Prompt, Sample
 
 SIZES = {**SHAPES, 3000: Shape(151_936, 2_048, 11_008, 36, 16, 2, 8)}

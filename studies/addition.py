@@ -34,7 +34,7 @@ def run(arm: str, seed: int, directory: Path) -> None:
     import torch
 
     from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme
-    from rationem.engines.opening import Choice, open_transformers
+    from rationem.engines.opening import EngineConfig, open_transformers
     from rationem.types import Sampling
     from rationem.world.addition import TASK, examples, tiny_adder
 
@@ -48,7 +48,7 @@ def run(arm: str, seed: int, directory: Path) -> None:
         task=TASK,
         scheme=parse_scheme(ARMS[arm], "first"),
         base=base,
-        open_engine=partial(open_transformers, Choice(TASK.marker, device="cpu", batch_size=256)),
+        open_engine=partial(open_transformers, EngineConfig(TASK.marker, device="cpu", batch_size=256)),
         m_step=SupervisedMStep(
             Training(steps=STEPS, batch_size=BATCH, micro_batch_size=BATCH, learning_rate=RATE), "cpu"
         ),
@@ -88,7 +88,7 @@ def held_out(train: tuple) -> dict[str, list]:
 
 def asked(theta: str, held: dict[str, list], seed: int, *, kinds: tuple[str, ...] = ("forward",)) -> dict[str, dict]:
     """Return length -> shares of one draw each: right, and right by a true scratchpad, forward or hinted."""
-    from rationem import models
+    from rationem.engines import models
     from rationem.engines.transformers import TransformersEngine
     from rationem.seeds import seed_for
     from rationem.types import Request, Sampling
@@ -117,7 +117,7 @@ def asked(theta: str, held: dict[str, list], seed: int, *, kinds: tuple[str, ...
 
 def kept(ledger, iteration: int, train: tuple) -> dict[str, list[int]]:
     """Return length -> [training examples, of them kept, of these by a true scratchpad]."""
-    from rationem.choices import SUBJECT
+    from rationem.tasks.choices import SUBJECT
     from rationem.types import Purpose
     from rationem.world.addition import faithful
 

@@ -79,8 +79,8 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
     import torch
 
     from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme, world
-    from rationem.engines.opening import Choice, open_transformers
-    from rationem.scale import MARKER
+    from rationem.engines.opening import EngineConfig, open_transformers
+    from rationem.tasks.scale import MARKER
     from rationem.types import Sampling
 
     torch.set_num_threads(1)
@@ -99,7 +99,7 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
         task=world.TASK,
         scheme=scheme,
         base=base,
-        open_engine=partial(open_transformers, Choice(MARKER, device="cpu", batch_size=256)),
+        open_engine=partial(open_transformers, EngineConfig(MARKER, device="cpu", batch_size=256)),
         m_step=SupervisedMStep(
             Training(steps=STEPS, batch_size=BATCH, micro_batch_size=BATCH, learning_rate=cell.rate), "cpu"
         ),
@@ -129,9 +129,9 @@ def measured(theta: str, base: str, questions: tuple, cache: Path | None = None)
     """Return the exact numbers of one checkpoint on the held-out questions; of the base once per cell."""
     if cache is not None and cache.is_file():
         return json.loads(cache.read_text())
-    from rationem import models
+    from rationem.engines import models
     from rationem.engines.transformers import TransformersEngine
-    from rationem.scale import MARKER
+    from rationem.tasks.scale import MARKER
 
     def opened(path: str) -> TransformersEngine:
         return TransformersEngine(models.load(path, device="cpu"), marker=MARKER, batch_size=256)
@@ -153,7 +153,7 @@ def measured(theta: str, base: str, questions: tuple, cache: Path | None = None)
 def enumerate_well(engine, questions: tuple) -> list:
     """Enumerate every question's rationales; those whose bounds stay wide once more, with a finer threshold."""
     from rationem import world
-    from rationem.evidence import bounds
+    from rationem.metrics.evidence import bounds
 
     def once(some: list, threshold: float) -> list:
         prompts = [world.TASK.prompt(x.fields) for x in some]
@@ -174,7 +174,7 @@ def enumerate_well(engine, questions: tuple) -> list:
 def evidence_of(forward: list, questions: tuple) -> dict:
     """Return the mean of the certified bounds of log p(y* | x); the lower one over questions that have one."""
     from rationem import world
-    from rationem.evidence import bounds
+    from rationem.metrics.evidence import bounds
 
     pairs = [bounds(one, world.TASK.levels.index(x.answer)) for one, x in zip(forward, questions, strict=True)]
     lower = [math.log(low) for low, _ in pairs if low > 0]
@@ -190,7 +190,7 @@ def evidence_of(forward: list, questions: tuple) -> dict:
 def verdicts_of(forward: list, questions: tuple) -> dict:
     """Return the accuracy of the most probable level, and the share of rationales with true findings."""
     from rationem import world
-    from rationem.evidence import level_bounds
+    from rationem.metrics.evidence import level_bounds
 
     right, true, read = 0, 0.0, 0.0
     for one, x in zip(forward, questions, strict=True):
@@ -206,7 +206,7 @@ def verdicts_of(forward: list, questions: tuple) -> dict:
 def tables_of(engine, sampler, forward: list, questions: tuple) -> list:
     """Return (pi(z, y* | x), q(z, y* | x, hint)) of every question, over the rationales found under either prompt."""
     from rationem import world
-    from rationem.evidence import Table, table
+    from rationem.metrics.evidence import RationaleMeasure, table
 
     hints = [world.TASK.hint_prompt(x.fields, x.answer) for x in questions]
     hinted = sampler.enumerate(hints, world.TASK.continuations, threshold=THRESHOLD, max_new_tokens=NEW_TOKENS)
@@ -215,13 +215,13 @@ def tables_of(engine, sampler, forward: list, questions: tuple) -> list:
         n = world.TASK.levels.index(x.answer)
         p = table(here, n, joint(engine, world.TASK.prompt(x.fields), there.leaves, n))
         q = table(there, n, joint(sampler, hint, here.leaves, n))
-        pairs.append((p, Table({ids: q.log_masses[ids] for ids in p.log_masses}, q.rest)))
+        pairs.append((p, RationaleMeasure({ids: q.log_masses[ids] for ids in p.log_masses}, q.rest)))
     return [(p, q) for p, q in pairs if p.known > 0 and q.known > 0]
 
 
 def divergence_of(pairs: list, plan: Callable) -> dict:
     """Return KL(what a plan accepts || posterior): the certified lower bound, and of what was enumerated."""
-    from rationem.evidence import accepted, divergence
+    from rationem.metrics.evidence import accepted, divergence
 
     found = [divergence(accepted(plan(p, q)), p) for p, q in pairs]
     return {
@@ -235,9 +235,10 @@ def divergences(cell: Cell, cache: Path) -> dict:
     """Return the divergence of the paper's schemes from the posterior, at the cell's base model."""
     if cache.is_file():
         return json.loads(cache.read_text())
-    from rationem import models, world
+    from rationem import world
+    from rationem.engines import models
     from rationem.engines.transformers import TransformersEngine
-    from rationem.scale import MARKER
+    from rationem.tasks.scale import MARKER
 
     questions = world.examples(DIVERGENCE, seed=0, start=TRAIN, human=world.human(cell.human))
     base = str(world.tiny_judge(seed=cell.base))

@@ -7,7 +7,7 @@ from.
 import sys
 from pathlib import Path
 
-from rationem import models
+from rationem.engines import models
 from rationem.engines.transformers import TransformersEngine
 from rationem.seeds import seed_for
 from rationem.types import Finish, Request, Sampling

@@ -126,7 +126,7 @@ def grader(
     import random
 
     from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
 
     base = checkpoint(path / "random", style, layers=1)
     task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer(style))
@@ -150,7 +150,7 @@ def adapter(path: Path, base: str) -> str:
     """Save a LoRA adapter that moves its base: random numbers where a fresh one has zeros."""
     from peft import LoraConfig, get_peft_model
 
-    from rationem import models as loading
+    from rationem.engines import models as loading
 
     loaded = loading.load(base, trainable=True, device="cpu")
     with loading.quiet():

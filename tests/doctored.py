@@ -4,7 +4,7 @@ import csv
 import json
 import random
 
-from rationem.cli import main
+from rationem.cli.main import main
 
 WORDS = "river stone lamp green paper window slow bread garden seven winter coat salt ferry quiet orange".split()
 

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from rationem import JudgeTask, Scale, ScriptedEngine
-from rationem.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.judging.judge import Judge
-from rationem.rubric import Criterion
+from rationem.run.card import Calibration, Card, model_sha256, prompt_sha256, write_card
 from rationem.seeds import seed_for
-from rationem.template import packaged
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.template import packaged
 from rationem.types import Finish
 
 TASK = JudgeTask(Scale.parse("1-3"))

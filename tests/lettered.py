@@ -2,8 +2,9 @@
 
 import json
 
-from rationem import Example, JudgeTask, choices
-from rationem.template import packaged
+from rationem import Example, JudgeTask
+from rationem.tasks import choices
+from rationem.tasks.template import packaged
 
 WORDS = ("kind", "right", "rude", "long", "odd")
 

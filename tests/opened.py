@@ -8,7 +8,7 @@ import toy
 from rationem import STAR, Ledger, ScriptedEngine, Splits, fit
 from rationem.seeds import generator
 from rationem.tasks.answer import AnswerTask
-from rationem.template import Template
+from rationem.tasks.template import Template
 from rationem.types import Example
 
 #: The toy's levels as texts: two of them have words in common.
@@ -122,8 +122,8 @@ def run(directory, rule="exact", *, odd="", threshold=1.0, scheme=STAR, iteratio
 def comparison(output, rule="exact", *, threshold=1.0, seeds=2, schemes="rs:2,star"):
     """The directory of a comparison whose runs are finished; nothing of its results is written."""
     from rationem import FitConfig
-    from rationem.comparing.design import Design, parse_arms, write_design
-    from rationem.schemes import parse_scheme
+    from rationem.compare.design import Design, parse_arms, write_design
+    from rationem.sampling.schemes import parse_scheme
 
     arms = parse_arms(schemes, control=False)
     config = FitConfig(data=("items.csv",), model="toy", scheme=arms[0].scheme, iterations=2, threshold=threshold)

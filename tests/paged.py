@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from rationem.drawing import judge
-from rationem.leaks import Leaks
 from rationem.ledger import Ledger
-from rationem.scale import Scale
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.sampling.trials import grade
 from rationem.seeds import seed_for
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.scale import Scale
 from rationem.types import Draft, Example, Finish, Kept, Outcome, Prediction, Purpose, State, Trial
 
 SCALE = Scale.parse("1-5")
@@ -54,7 +54,9 @@ def examples(kind: str, count: int, tricky: tuple[str, ...] = ()) -> tuple[Examp
 
 def trial(k: int, purpose: Purpose, x: Example, attempt: int, proposal: str, text: str, finish=Finish.STOP) -> Trial:
     draft = Draft(text, tuple(range(len(text) // 4 + 1)), finish, 30)
-    parsed, outcome, reward = judge(draft, x.answer, TASK, 1.0, Leaks("drop" if "rationalize" in proposal else "off"))
+    parsed, outcome, reward = grade(
+        draft, x.answer, TASK, 1.0, HintLeakage("drop" if "rationalize" in proposal else "off")
+    )
     return Trial(k, purpose, x.id, attempt, 0, proposal, attempt, draft, parsed, outcome, reward)
 
 

@@ -52,7 +52,7 @@ def unmarked(path):
 
 def check_head(path):
     """The commands in a file's head name that file and the paper's schemes."""
-    from rationem.schemes import parse_scheme
+    from rationem.sampling.schemes import parse_scheme
 
     head = head_of(path)
     ours = [name for name in re.findall(r"configs/paper/\S+?\.toml", head) if name.split("/")[-1][:4] == path.name[:4]]
@@ -67,13 +67,13 @@ def dry_run(words, path, output, capsys, monkeypatch):
     """What a dry run says of a file, without a model or the network."""
     import socket
 
-    from rationem.cli import main
+    from rationem.cli.main import main
 
     def refuse(*_):
         raise AssertionError("the network was asked")
 
     monkeypatch.setattr(socket.socket, "connect", refuse)
-    monkeypatch.setattr("rationem.preflight.check_machine", lambda _: None)
+    monkeypatch.setattr("rationem.run.preflight.check_machine", lambda _: None)
     assert main(["fit", *map(str, words), "--config", str(path), "--output", str(output), "--dry-run"]) == 0
     told = capsys.readouterr().out
     (counted,) = [count for name, count in COUNTED.items() if name in path.stem]
@@ -93,7 +93,7 @@ def taught(path, style, samples):
     """
     from checkpoints import checkpoint, tokenizer
     from rationem import Sample, SupervisedMStep, Training
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
 
     chat = Chat(tokenizer(style))
     made = [Sample(str(n), prompt, chat.encode_completion(text), 1.0) for n, (prompt, text) in enumerate(samples)]

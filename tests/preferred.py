@@ -4,7 +4,7 @@ import csv
 
 from rationem import JudgeTask, Scale
 from rationem.tasks.judge import wording
-from rationem.template import packaged
+from rationem.tasks.template import packaged
 from rationem.types import Example
 
 SEVEN = Scale.parse("-3..3").for_pair()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 FOUR = Scale.parse("1-4")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rationem.cli import main
+from rationem.cli.main import main
 
 pytestmark = pytest.mark.acceptance
 FOLDER = Path(os.environ.get("RATIONEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "feedbackqa"

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from rationem import FitConfig, choices
+from rationem import FitConfig
 from rationem.data import load, split
-from rationem.prepare import prepare
+from rationem.run.prepare import prepare
+from rationem.tasks import choices
 
 pytestmark = pytest.mark.acceptance
 SHARED = Path(os.environ.get("RATIONEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data"))

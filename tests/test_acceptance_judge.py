@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rationem import Judge
-from rationem.cli import main
+from rationem.cli.main import main
 
 pytestmark = pytest.mark.acceptance
 FOLDER = Path(os.environ.get("RATIONEM_SHARED_DATA", Path(__file__).parents[2] / "shared" / "data")) / "saf" / "data"

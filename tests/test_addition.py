@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from rationem import models
-from rationem.choices import SUBJECT
 from rationem.config import FitConfig
+from rationem.engines import models
 from rationem.errors import ConfigError
-from rationem.launch import check
-from rationem.prepare import EMBEDDED, prepare
+from rationem.run.launch import check
+from rationem.run.prepare import EMBEDDED, prepare
 from rationem.seeds import generator
 from rationem.tasks import from_description
+from rationem.tasks.choices import SUBJECT
 from rationem.tasks.conformance import check_task
 from rationem.world import faithful_of
 from rationem.world.addition import DIGITS, TASK, base, examples, faithful, sums

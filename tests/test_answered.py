@@ -9,16 +9,16 @@ import pytest
 
 from lettered import rows_of
 from rationem import FitConfig, progress
-from rationem.answering import ROUGE_THRESHOLD, with_reward
-from rationem.cli import main
+from rationem.check.checkup import examine
+from rationem.cli.main import main
 from rationem.data import Columns, load, split
 from rationem.data.published.summaries import strengths
-from rationem.doctor.checkup import examine
 from rationem.errors import ConfigError, DataError
-from rationem.launch import check, resolve
-from rationem.prepare import prepare
-from rationem.scale import Scale
+from rationem.run.launch import check, resolve
+from rationem.run.prepare import prepare
+from rationem.run.task_resolution import ROUGE_THRESHOLD, with_reward
 from rationem.tasks.answer import maths, summary
+from rationem.tasks.scale import Scale
 
 FIXTURES = Path(__file__).parent / "fixtures"
 GSM8K = FIXTURES / "gsm8k_like.jsonl"

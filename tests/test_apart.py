@@ -13,13 +13,14 @@ import torch
 from safetensors.torch import load_file
 
 import shared
-from rationem import SupervisedMStep, Training, models
-from rationem.apart import Apart
+from rationem import SupervisedMStep, Training
+from rationem.engines import models
+from rationem.engines.supervisor import descendants
 from rationem.errors import ConfigError, RunError
-from rationem.kept import kept_samples
+from rationem.sampling.training_set import kept_samples
 from rationem.sft import Lora, moments
+from rationem.sft.launcher import Apart
 from rationem.sft.parallel import check
-from rationem.supervisor import descendants
 
 pytestmark = pytest.mark.slow
 
@@ -127,8 +128,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background
 import sys
 from pathlib import Path
 from rationem import Training
-from rationem.apart import Apart
-from rationem.kept import kept_samples
+from rationem.sft.launcher import Apart
+from rationem.sampling.training_set import kept_samples
 run, output = Path(sys.argv[1]), Path(sys.argv[2])
 output.mkdir()
 training = Training(steps=100000, batch_size=8, micro_batch_size=2, max_length=700)
@@ -184,10 +185,10 @@ def test_shared_weights_need_several_processes(tmp_path):
 
 @pytest.mark.parametrize("found", [0, 2, 8])
 def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(tmp_path, monkeypatch, capsys, found):
-    from rationem.cli import main
+    from rationem.cli.main import main
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
-    monkeypatch.setattr("rationem.preflight.vllm_launch", lambda _: None)
+    monkeypatch.setattr("rationem.run.preflight.vllm_launch", lambda _: None)
     data, config = shared.ratings(tmp_path / "ratings.csv"), Path(__file__).parents[1] / "configs/one-node-8-gpus.toml"
     words = [
         "fit",
@@ -209,7 +210,7 @@ def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(
 
 
 def test_a_dry_run_on_a_laptop_names_the_missing_engine(tmp_path, monkeypatch, capsys):
-    from rationem.cli import main
+    from rationem.cli.main import main
 
     data = shared.ratings(tmp_path / "ratings.csv")
     words = ["fit", str(data), "--scale", "1-5", "--model", "a/b", "--engine", "vllm", "--vllm-python", "/no/python"]
@@ -220,7 +221,7 @@ def test_a_dry_run_on_a_laptop_names_the_missing_engine(tmp_path, monkeypatch, c
 
 
 def test_losses_cannot_be_logged_to_what_is_not_installed(tmp_path, monkeypatch):
-    monkeypatch.setattr("rationem.preflight.find_spec", lambda name: None)
+    monkeypatch.setattr("rationem.run.preflight.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"--report-to wandb: not installed here. pip install wandb"):
         shared.run(tmp_path, "run", report_to=("wandb",))
     assert not (tmp_path / "run").exists()

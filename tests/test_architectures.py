@@ -11,13 +11,13 @@ import torch
 
 import architectures
 import checkpoints
-from rationem.engines import agreement
+from rationem.engines import layout_choice
+from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ModelError
-from rationem.models import Loaded
-from rationem.scale import MARKER
 from rationem.sft.objective import Objective
-from rationem.sft.rows import Row, collate
+from rationem.sft.rows import TrainingRow, collate
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
 pytestmark = [
@@ -44,7 +44,7 @@ def load(kind, **settings):
     """The model with more rows in its embedding than its tokenizer has tokens, and with turns that often end."""
     words = checkpoints.tokenizer()
     model = architectures.model(kind, len(words) + 8, **settings)
-    return Loaded(model, words, frozenset(range(0, len(words), 16)))
+    return LoadedModel(model, words, frozenset(range(0, len(words), 16)))
 
 
 def alone(model, ids, count):
@@ -71,7 +71,7 @@ def test_a_row_gives_what_the_model_gives_for_it_alone(kind):
     for n in (0, 1, 6):
         assert engine.sample([requests[n]])[0].token_ids == drafts[n].token_ids
     check_levels(engine, loaded.model)
-    check_loss(loaded.model, [Row((*p, *d.token_ids), len(p), 0.5 + n) for n, (p, d) in
+    check_loss(loaded.model, [TrainingRow((*p, *d.token_ids), len(p), 0.5 + n) for n, (p, d) in
                               enumerate(zip(prompts, drafts, strict=True))], wanted)  # fmt: skip
 
 
@@ -115,7 +115,7 @@ def test_a_model_that_mixes_the_rows_of_a_batch_is_refused(monkeypatch):
     mlp = type(loaded.model.model.layers[0].mlp)
     real = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda self, x: real(self, x) + 0.1 * x.mean(dim=0, keepdim=True))
-    monkeypatch.setattr(agreement, "_found", {})
+    monkeypatch.setattr(layout_choice, "_found", {})
     with pytest.raises(ModelError, match="beside other texts"):
         TransformersEngine(loaded, marker=MARKER)
 
@@ -129,7 +129,7 @@ def test_an_unknown_model_whose_left_padding_is_not_masked_is_read_without_paddi
         return real(self, *args, **kwargs)
 
     monkeypatch.setattr(decoder, "forward", forward)
-    monkeypatch.setattr(agreement, "_found", {})
+    monkeypatch.setattr(layout_choice, "_found", {})
     assert TransformersEngine(loaded, marker=MARKER)._way.name == "even"
 
 

@@ -10,8 +10,8 @@ import architectures
 import checkpoints
 import shared
 from rationem import progress
-from rationem.cli import main
-from rationem.engines import agreement
+from rationem.cli.main import main
+from rationem.engines import layout_choice
 from rationem.errors import ModelError
 from rationem.ledger import read_only
 from rationem.sft.m_step import _trainable
@@ -59,7 +59,7 @@ def test_a_model_whose_rows_change_each_other_is_refused_before_the_run_begins(t
     mlp = type(AutoModelForCausalLM.from_pretrained(path).model.layers[0].mlp)
     real = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda self, x: real(self, x) + 0.1 * x.mean(dim=0, keepdim=True))
-    monkeypatch.setattr(agreement, "_found", {})
+    monkeypatch.setattr(layout_choice, "_found", {})
     with pytest.raises(ModelError, match="beside other texts"):
         shared.run(tmp_path, "run")
     assert not (tmp_path / "run").exists()

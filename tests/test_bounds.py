@@ -9,8 +9,8 @@ import pytest
 import toy
 from rationem import PPS, Splits, fit, parse_scheme, rejection_sampling
 from rationem.errors import ConfigError
+from rationem.evaluation.diagnostics.bounds import bounds_record, read_bounds
 from rationem.ledger import Ledger, read_only
-from rationem.measure.bounds import bounds_record, read_bounds
 
 
 def truth(theta, x):

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from rationem import JudgeTask, Scale
-from rationem.card import NAME, Calibration, Card, model_sha256, prompt_sha256, read_card, write_card
 from rationem.errors import RunError
-from rationem.rubric import Criterion
+from rationem.run.card import NAME, Calibration, Card, model_sha256, prompt_sha256, read_card, write_card
+from rationem.tasks.rubric import Criterion
 
 TASK = JudgeTask(Scale.parse("1-3"), (Criterion("tone", "Kind?", {"1": "no"}),))
 CALIBRATION = Calibration(1.5, 8, 40, -1.2, -1.1, prompt_sha256(TASK.describe()), "w")
@@ -52,7 +52,7 @@ def test_unknown_keys_are_refused(tmp_path):
 
 def test_the_card_of_a_run_has_a_marginal_for_each_of_its_criteria():
     from rationem import FitConfig, metrics
-    from rationem.publish import judge_card
+    from rationem.run.publish import judge_card
     from rationem.types import Example, Splits
 
     task = JudgeTask(Scale.parse("1-3"), (Criterion("tone"), Criterion("facts"), Criterion("new")))
@@ -69,7 +69,7 @@ def test_the_card_of_a_run_has_a_marginal_for_each_of_its_criteria():
 
 
 def test_the_prompt_hash_changes_with_the_wording_the_scale_and_the_rubric():
-    from rationem.template import Template, packaged
+    from rationem.tasks.template import Template, packaged
 
     tasks = (
         TASK,

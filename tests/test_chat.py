@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import checkpoints
-from rationem.chat import DATE, Chat
+from rationem.engines.chat import DATE, Chat
 from rationem.types import Prompt
 
 STYLES = [style for style, made in checkpoints.TEMPLATES.items() if made[0]]

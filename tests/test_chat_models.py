@@ -8,18 +8,18 @@ from hypothesis import strategies as st
 
 import checkpoints
 from rationem import FitConfig, progress
-from rationem.chat import DATE, Chat, Conversation
-from rationem.cli import main
-from rationem.engines.completion import Reader
+from rationem.cli.main import main
+from rationem.engines.chat import DATE, Chat, Conversation
+from rationem.engines.completion import CompletionReader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.errors import ConfigError
-from rationem.parse import NO_MARKER, find_verdict, marker_pattern, parse_verdict
-from rationem.preflight import check_chat
-from rationem.scale import MARKER
-from rationem.schemes import parse_scheme
+from rationem.run.preflight import check_chat
+from rationem.sampling.schemes import parse_scheme
 from rationem.sft.rows import tokenize
 from rationem.sft.settings import Training
+from rationem.tasks.parse import NO_MARKER, find_verdict, marker_pattern, parse_verdict
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sample, Sampling
 from stub_server import StubServer
 
@@ -93,7 +93,7 @@ def test_control_strings_in_a_system_text_stay_text(style, hostile):
 
 @pytest.mark.parametrize("style", list(checkpoints.TEMPLATES))
 def test_a_checkpoint_remembers_how_its_model_is_asked(style, tmp_path):
-    from rationem import models
+    from rationem.engines import models
 
     asked = Conversation(SYSTEM, "off" if style == "qwen3" else "auto")
     words = checkpoints.tokenizer(style)
@@ -106,7 +106,7 @@ def test_a_checkpoint_remembers_how_its_model_is_asked(style, tmp_path):
 
 
 def test_weights_that_no_iteration_trained_are_published_with_it_too(tmp_path):
-    from rationem import models
+    from rationem.engines import models
 
     checkpoints.tokenizer("chatml").save_pretrained(tmp_path)
     before = (tmp_path / "tokenizer_config.json").read_bytes()
@@ -191,7 +191,7 @@ def test_whether_a_line_counts_is_known_when_it_is_written(pieces):
 def ended(style, text, thinking="auto"):
     """How much of a text the reader takes for the completion."""
     one = chat(style, thinking=thinking)
-    reader = Reader(one, MARKER)
+    reader = CompletionReader(one, MARKER)
     ids = one.encode_said(text)
     length = reader.length(ids)
     return None if length is None else one.decode(ids[:length])
@@ -208,7 +208,7 @@ def test_generation_goes_on_until_the_verdict_behind_the_block():
 
 def test_a_block_that_the_prompt_opened_begins_the_completions_text_and_not_its_tokens():
     one = chat("r1")
-    reader, said = Reader(one, MARKER), SAID
+    reader, said = CompletionReader(one, MARKER), SAID
     ids = one.encode_completion(THOUGHT)
     assert ids == one.encode_completion(said)
     draft = reader.draft(ids, Finish.STOP, 5, ())
@@ -239,7 +239,7 @@ def test_a_tag_in_an_open_answer_is_text_where_it_is_scored(style):
     ids = one.encode_completion(THOUGHT)
     draft = Draft(one.read(ids[:-1]), ids, Finish.STOP, 1)
     query = LevelQuery(Prompt("hello"), draft, len(draft.text) - 2, (" <think>", " a </think> b"))
-    _, tails = Reader(one, MARKER).rationale_and_tails(query)
+    _, tails = CompletionReader(one, MARKER).rationale_and_tails(query)
     assert all(tail[-1] == one.end_of_turn and not tags & set(tail) for tail in tails)
 
 
@@ -258,7 +258,7 @@ def test_what_is_trained_on_holds_the_block_although_the_template_strips_it(styl
 
 def test_a_teachers_rationale_becomes_the_thought_where_the_prompt_opens_a_block():
     told = "kind\nFinal rating: 4\n"
-    thinks, speaks = Reader(chat("r1"), MARKER), Reader(chat("qwen3"), MARKER)
+    thinks, speaks = CompletionReader(chat("r1"), MARKER), CompletionReader(chat("qwen3"), MARKER)
     assert thinks.adopted(told) == "kind\n</think>\n\nFinal rating: 4\n"
     assert thinks.adopted(THOUGHT) == SAID
     assert speaks.adopted(told) == told

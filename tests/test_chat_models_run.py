@@ -9,17 +9,18 @@ import pytest
 
 import checkpoints
 import shared
-from rationem import Judge, JudgeTask, Scale, models, progress
-from rationem.chat import Conversation
-from rationem.cli import main
+from rationem import Judge, JudgeTask, Scale, progress
+from rationem.cli.main import main
+from rationem.engines import models
+from rationem.engines.chat import Conversation
 from rationem.engines.enumeration import enumerate_rationales
 from rationem.engines.transformers import TransformersEngine
-from rationem.kept import kept_samples, kept_trials
+from rationem.export.export import export
 from rationem.ledger import read_manifest, read_only
-from rationem.parse import behind_thinking
-from rationem.scale import MARKER
+from rationem.sampling.training_set import kept_samples, kept_trials
 from rationem.sft.rows import tokenize
-from rationem.sharing.export import export
+from rationem.tasks.parse import behind_thinking
+from rationem.tasks.scale import MARKER
 from rationem.types import Finish, Prompt, Request, Sampling
 
 pytestmark = pytest.mark.slow

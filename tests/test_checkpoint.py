@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from rationem.engines import kinds
+from rationem.engines import architectures
 from rationem.engines.checkpoint import changed, digest, tensors
 from rationem.errors import ModelError
 
@@ -180,7 +180,7 @@ def test_an_index_that_names_absent_files_or_tensors_is_refused(tmp_path):
 def test_other_kinds_of_models_are_refused_in_one_sentence(tmp_path, settings, said):
     folder = plain(tmp_path / "one", **settings)
     with pytest.raises(ModelError, match=said) as error:
-        kinds.check(folder)
+        architectures.check(folder)
     assert str(folder) in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -188,8 +188,8 @@ def test_other_kinds_of_models_are_refused_in_one_sentence(tmp_path, settings, s
 @slow
 def test_a_causal_model_passes_with_any_name_of_its_class(tmp_path):
     for n, names in enumerate((["LlamaForCausalLM"], ["LlamaModel"], [], None)):
-        kinds.check(plain(tmp_path / str(n), architectures=names, auto_map={"AutoConfig": "m.C"}))
-    kinds.check(plain(tmp_path / "gpt2", model_type="gpt2", architectures=["GPT2LMHeadModel"]))
+        architectures.check(plain(tmp_path / str(n), architectures=names, auto_map={"AutoConfig": "m.C"}))
+    architectures.check(plain(tmp_path / "gpt2", model_type="gpt2", architectures=["GPT2LMHeadModel"]))
 
 
 @slow
@@ -197,37 +197,37 @@ def test_formats_other_than_safetensors_are_refused_with_what_to_do(tmp_path):
     folder = plain(tmp_path / "one")
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match=r"weights as pytorch_model\.bin, and only safetensors"):
-        kinds.check(folder)
+        architectures.check(folder)
     for name in ("config.json", "pytorch_model.bin"):
         (folder / name).unlink()
     with pytest.raises(ModelError, match=r"there is no config\.json \(it holds tokenizer\.json\)"):
-        kinds.check(folder)
+        architectures.check(folder)
     (folder / "tiny.Q4_K.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelError, match=r"llama\.cpp"):
-        kinds.check(folder)
+        architectures.check(folder)
     (folder / "tiny.Q4_K.gguf").unlink()
     plain(folder / "inner")
     with pytest.raises(ModelError, match=r"Did you mean '.*inner'"):
-        kinds.check(folder)
+        architectures.check(folder)
 
 
 def test_a_name_that_is_a_path_is_never_looked_for_on_the_hub(tmp_path):
     for name in (str(tmp_path / "gone"), "./gone", "../gone", "runs/a/b", "~/gone-gone"):
         with pytest.raises(ModelError, match="There is no directory"):
-            kinds.find_path(name)
+            architectures.find_path(name)
     for name in ("owner/name", "gpt2"):
-        assert kinds.find_path(name) is None
+        assert architectures.find_path(name) is None
     (tmp_path / "model.gguf").write_bytes(b"GGUF")
     with pytest.raises(ModelError, match=r"llama\.cpp"):
-        kinds.find_path(str(tmp_path / "model.gguf"))
+        architectures.find_path(str(tmp_path / "model.gguf"))
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"is a file\. Name the directory"):
-        kinds.find_path(str(tmp_path / "model.safetensors"))
+        architectures.find_path(str(tmp_path / "model.safetensors"))
 
 
 def test_a_directory_without_a_tokenizer_is_refused(tmp_path):
     folder = plain(tmp_path / "one")
-    kinds.check_tokenizer(folder)
+    architectures.check_tokenizer(folder)
     (folder / "tokenizer.json").unlink()
     with pytest.raises(ModelError, match="holds no tokenizer"):
-        kinds.check_tokenizer(folder)
+        architectures.check_tokenizer(folder)

@@ -11,9 +11,9 @@ from transformers.utils.logging import enable_progress_bar
 
 import checkpoints
 import shared
-from rationem import models, progress
-from rationem.cli import main
-from rationem.engines import fitting
+from rationem import progress
+from rationem.cli.main import main
+from rationem.engines import models, tensor_check
 from rationem.errors import ModelError, RunError
 from rationem.ledger import Ledger
 
@@ -77,7 +77,7 @@ def test_weights_that_are_not_those_of_the_configuration_are_refused_by_name(tmp
     change, settings, found = WRONG[what]
     wrong = variant(base, tmp_path / "wrong", change, **settings)
     with pytest.raises(ModelError, match=found):
-        fitting.check(wrong)
+        tensor_check.check(wrong)
     with pytest.raises(ModelError, match=found):  # and where nobody looked before
         models.load(str(wrong), device="cpu")
 
@@ -87,7 +87,7 @@ def test_what_is_rightly_absent_or_left_over_is_no_error(tmp_path, base, what, c
     whole = variant(base, tmp_path / "whole", WHOLE[what])
     enable_progress_bar()  # as it is in a process that has loaded nothing yet
     capfd.readouterr()
-    fitting.check(whole)
+    tensor_check.check(whole)
     assert capfd.readouterr() == ("", "")  # no bar of transformers
     assert models.load(str(whole), device="cpu").model.num_parameters() > 0
 
@@ -97,7 +97,7 @@ def test_a_head_that_differs_from_the_embedding_it_is_tied_to_is_refused(tmp_pat
         held["lm_head.weight"] = held["model.embed_tokens.weight"] + 1
 
     with pytest.raises(ModelError, match=r"lm_head\.weight and model\.embed_tokens\.weight with different numbers"):
-        fitting.check(variant(base, tmp_path / "wrong", untied))
+        tensor_check.check(variant(base, tmp_path / "wrong", untied))
 
 
 def test_experts_that_transformers_stacks_are_found_whole(tmp_path):
@@ -107,10 +107,10 @@ def test_experts_that_transformers_stacks_are_found_whole(tmp_path):
     sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_local_experts": 2}
     heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 32}
     MixtralForCausalLM(MixtralConfig(**sizes, **heads)).save_pretrained(tmp_path / "whole")
-    fitting.check(tmp_path / "whole")
+    tensor_check.check(tmp_path / "whole")
     gone = variant(tmp_path / "whole", tmp_path / "gone", lambda held: held.pop(next(n for n in held if ".1.w1" in n)))
     with pytest.raises(ModelError, match=r"it lacks .*experts"):
-        fitting.check(gone)
+        tensor_check.check(gone)
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])
@@ -200,7 +200,7 @@ def test_a_base_model_overwritten_while_the_run_is_at_work_is_refused(tmp_path, 
 
 
 def test_refit_refuses_a_base_model_that_changed(tmp_path, killed):
-    from rationem.refit import refit
+    from rationem.run.refit import refit
 
     model = copy_of(killed, tmp_path)
     assert main(["fit", "--output", str(tmp_path / "run"), "--model", str(model)]) == 0
@@ -530,7 +530,8 @@ def test_a_hub_that_does_not_answer_is_told_once(tmp_path):
     asked = ["fit", str(table), "--scale", "1-5", "--model", "no/such-model", "--output", str(tmp_path / "run")]
     nowhere = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path)}
     program = (
-        "import sys, time; time.sleep = lambda _: None\nfrom rationem.cli import main; sys.exit(main(sys.argv[1:]))"
+        "import sys, time; time.sleep = lambda _: None; "
+        "from rationem.cli.main import main; sys.exit(main(sys.argv[1:]))"
     )
     ended = subprocess.run(
         [sys.executable, "-c", program, *asked], env=nowhere, capture_output=True, text=True, check=False

@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lettered import WORDS, arc, item, mmlu, rows_of, task
-from rationem import FitConfig, JudgeTask, Scale, choices
+from rationem import FitConfig, JudgeTask, Scale
 from rationem.data import PRESETS, Columns, Row, flatten_row, load, read_choices, to_fields
-from rationem.elide import longest_response
+from rationem.data.truncate import longest_response
 from rationem.errors import ConfigError, DataError
-from rationem.prepare import prepare
+from rationem.run.prepare import prepare
+from rationem.tasks import choices
 from rationem.tasks.shots import choose_shots
-from rationem.template import Template
+from rationem.tasks.template import Template
 
 
 def right(x):
@@ -424,7 +425,7 @@ def test_a_template_shows_the_choices_and_never_what_the_file_calls_them():
 
 
 def test_a_wrong_hint_is_one_of_the_items_own_letters():
-    from rationem.measure.hints import wrong_hint
+    from rationem.evaluation.diagnostics.hints import wrong_hint
 
     asked = {wrong_hint(item(("p", "q", "r"), "B", str(n)), tuple("ABCDE"), 0) for n in range(100)}
     assert asked == {"A", "C"}

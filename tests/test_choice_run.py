@@ -12,15 +12,17 @@ import pytest
 
 from judges import Recorder, card, directory
 from lettered import arc, item, mmlu, rows_of, task
-from rationem import choices, evidence, progress
-from rationem.cli import main
+from rationem import progress
+from rationem.cli.main import main
 from rationem.data import Columns
 from rationem.errors import ConfigError, DataError
-from rationem.evaluate import evaluate
+from rationem.evaluation.evaluate import evaluate
 from rationem.judging.judge import Judge
 from rationem.judging.stream import rate_file
 from rationem.judging.verdicts import Status
-from rationem.template import packaged
+from rationem.metrics import evidence
+from rationem.tasks import choices
+from rationem.tasks.template import packaged
 
 TASK = task(4)
 COLUMNS = Columns("question", choices="options", rating="key").to_dict()
@@ -57,25 +59,25 @@ def test_a_level_that_is_not_offered_has_no_mass_and_the_others_keep_their_share
 
 
 def test_a_missing_letter_is_never_right_nor_counted_as_said():
-    from rationem.drawing import judge
+    from rationem.sampling.trials import grade
     from rationem.types import Draft, Finish, Outcome
 
     draft = Draft("why\nFinal rating: D", (1,), Finish.STOP, 3)
-    parsed, outcome, reward = judge(draft, "A", TASK, 1.0, offered=choices.own_levels(item().fields, TASK.levels))
+    parsed, outcome, reward = grade(draft, "A", TASK, 1.0, offered=choices.own_levels(item().fields, TASK.levels))
     assert (parsed.answer, parsed.problem, outcome, reward) == (None, "unoffered_level", Outcome.UNPARSEABLE, 0.0)
-    assert judge(draft, "D", TASK, 1.0, offered=TASK.levels)[1] is Outcome.ACCEPTED
+    assert grade(draft, "D", TASK, 1.0, offered=TASK.levels)[1] is Outcome.ACCEPTED
 
 
 def test_an_evaluations_probabilities_are_over_the_items_own_letters(tmp_path):
-    from rationem.drawing import Drawing
     from rationem.ledger import Ledger
+    from rationem.sampling.trials import SamplingContext
     from rationem.types import Sampling
 
     short, full = item(name="short"), item(("p", "q", "r", "s"), name="full")
     known = item(("t", "u", "v", "w"), name="known")
     ledger = Ledger(tmp_path / "run")
     ledger.start({"config": {}, "task": TASK.describe(), "notes": {}}, {"train": [known], "validation": [short, full]})
-    run = Drawing(TASK, ledger, 0, Sampling())
+    run = SamplingContext(TASK, ledger, 0, Sampling())
     evaluate([short, full], says("D"), run, train=[known], iteration=0, split="validation", draws=2)
     found = {one.example_id: one for one in ledger.predictions(0, "validation")}
     ledger.close()
@@ -171,7 +173,7 @@ def test_a_judge_of_responses_refuses_multiple_choice(tmp_path):
 
 
 def test_a_calibration_is_bound_to_the_wording_of_multiple_choice_too(tmp_path):
-    from rationem.card import prompt_sha256
+    from rationem.run.card import prompt_sha256
 
     described = TASK.describe()
     assert prompt_sha256(described) != prompt_sha256(task(5).describe())

@@ -13,10 +13,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rationem import RationemError, Scale, cli, models, preflight, progress
-from rationem import launch as launching
+from rationem import RationemError, Scale, progress
+from rationem.cli import main as cli
 from rationem.config import FitConfig, read_config, to_toml
+from rationem.engines import models
 from rationem.errors import ConfigError
+from rationem.run import launch as launching
+from rationem.run import preflight
 
 HEAD = ("prompt", "response", "rating")
 ROWS = [(f"what is {n} ?", f"{n} kind", str(n % 5 + 1)) for n in range(30)]
@@ -233,7 +236,7 @@ def test_a_suggested_scale_can_be_typed_as_it_is_shown(folder, capsys):
 def test_a_scale_may_begin_below_zero(monkeypatch, command, scale):
     seen = []
     for module in ("check", "prompt", "compare", "task"):
-        monkeypatch.setattr(f"rationem.commands.{module}.run", lambda options: seen.append(options) or 0)
+        monkeypatch.setattr(f"rationem.cli.{module}.run", lambda options: seen.append(options) or 0)
     monkeypatch.setattr(cli, "_fit", seen.append)
     more = ["--output", "run"] if command in ("fit", "compare") else []
     assert cli.main([*command.split(), "d.csv", "--scale", scale, "--id-col", "i", *more]) == 0
@@ -253,7 +256,7 @@ def test_a_flag_behind_a_scale_is_still_a_flag(folder, capsys):
 def test_a_real_process_exits_with_2_and_no_traceback(folder, arguments):
     before = contents(folder)
     more = ["--model", "x", "--output", "run"] if arguments[0] == "fit" else []
-    command = [sys.executable, "-m", "rationem.cli", *arguments, *more]
+    command = [sys.executable, "-m", "rationem.cli.main", *arguments, *more]
     told = subprocess.run(command, check=False, capture_output=True, text=True)
     assert told.returncode == 2
     assert told.stderr.startswith("rationem: ")
@@ -435,7 +438,7 @@ def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
 @pytest.mark.slow
 def test_a_reader_that_leaves_is_no_traceback(tmp_path):
     """As in ``rationem ... | head -1``: the pipe is closed before all is written."""
-    code = "import sys\nfrom rationem.cli import main\nsys.exit(main(sys.argv[1:]))"
+    code = "import sys\nfrom rationem.cli.main import main\nsys.exit(main(sys.argv[1:]))"
     process = subprocess.Popen(
         [sys.executable, "-c", code, "fit", "world", "--dry-run", "--output", str(tmp_path / "run")],
         stdout=subprocess.PIPE,

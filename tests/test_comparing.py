@@ -9,9 +9,9 @@ import sqlite3
 import pytest
 
 from rationem import Ledger, world
-from rationem.cli import main
-from rationem.comparing import page
-from rationem.comparing.tables import tables
+from rationem.cli.main import main
+from rationem.compare import page
+from rationem.compare.tables import tables
 from rationem.data import write_csv
 
 pytestmark = pytest.mark.slow

@@ -8,15 +8,15 @@ import pytest
 from preferred import SEVEN
 from rated import TIE
 from rationem import Example, FitConfig, JudgeTask, Ledger, Scale, Splits, metrics, rejection_sampling
-from rationem.cli import main
-from rationem.comparing import Arm, Design, parse_arms, results
-from rationem.comparing.design import read_design, write_design
-from rationem.comparing.reading import is_begun
-from rationem.comparing.running import check_alike
-from rationem.comparing.tables import Table, latex
+from rationem.cli.main import main
+from rationem.compare import Arm, Design, parse_arms, results
+from rationem.compare.design import read_design, write_design
+from rationem.compare.items import is_begun
+from rationem.compare.running import check_alike
+from rationem.compare.tables import Table, latex
 from rationem.errors import ConfigError, RunError
-from rationem.launch import Resolved, manifest
-from rationem.pairs import every_order
+from rationem.run.launch import Resolved, manifest
+from rationem.tasks.pairs import every_order
 from rationem.types import Prediction
 
 

@@ -7,9 +7,9 @@ from statistics import mean
 import pytest
 
 import opened
-from rationem.comparing import page
-from rationem.comparing.figures import figures
-from rationem.comparing.tables import tables
+from rationem.compare import page
+from rationem.compare.figures import figures
+from rationem.compare.tables import tables
 from rationem.ledger import read_only, read_predictions
 
 pytestmark = pytest.mark.slow

@@ -10,10 +10,10 @@ from scipy import stats
 import toy
 from rationem import Example, Outcome, Scheme, fit, parse_scheme, rejection_sampling
 from rationem.errors import ConfigError
-from rationem.evaluate import SHOTS
+from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_only, read_predictions
-from rationem.schemes import FORWARD, UNFILTERED
-from rationem.selectors import All, First, Tried
+from rationem.sampling.schemes import FORWARD, UNFILTERED
+from rationem.sampling.selectors import All, First, Tried
 from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
 

@@ -5,8 +5,7 @@ from contextlib import closing
 import pytest
 
 from rationem import Example, Ledger, Outcome, State
-from rationem.ledger import read_only
-from rationem.measure.cost import (
+from rationem.evaluation.diagnostics.cost import (
     BASE_NOT_MEASURED,
     NOT_GAINED,
     NOT_MEASURED,
@@ -15,6 +14,7 @@ from rationem.measure.cost import (
     cost,
     per_nat,
 )
+from rationem.ledger import read_only
 from rationem.types import Draft, Finish, Kept, Likelihood, Parsed, Purpose, Trial
 
 ANSWERS = {"a": "1", "b": "1", "c": "2", "d": "2", "e": "2"}

@@ -10,20 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pyarrow import parquet
 
-from rationem.data import (
-    Columns,
-    distinct_ids,
-    expand_raters,
-    load,
-    load_feedbackqa,
-    overlap,
-    read_rows,
-    split,
-)
+from rationem.data import Columns, distinct_ids, expand_raters, load, load_feedbackqa, overlap, read_rows, split
 from rationem.errors import ConfigError, DataError
-from rationem.parse import parse_verdict
-from rationem.scale import MARKER, Scale
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.parse import parse_verdict
+from rationem.tasks.scale import MARKER, Scale
 from rationem.types import Example
 
 # Speed is not what these properties state: no deadline on a busy machine.

@@ -7,8 +7,8 @@ import pytest
 
 from rationem.data import Columns, Row, expand_raters, guess, load, to_fields
 from rationem.errors import ConfigError, DataError
-from rationem.rubric import Criterion
-from rationem.scale import Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
 
 FIVE = Scale.parse("1-5")
 BASE = {"prompt": "2+2?", "response": "4"}

@@ -13,7 +13,7 @@ from rationem.data.readers import delimiter_of
 from rationem.data.unusable import tally
 from rationem.errors import DataError
 from rationem.judging import source
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 FIVE = Scale.parse("1-5")
 

@@ -9,7 +9,7 @@ from pyarrow import parquet
 from doctored import check, finding, rows
 from rationem.data import Columns, Row, load, to_fields
 from rationem.errors import DataError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 FIVE = Scale.parse("1-5")
 BASE = {"prompt": "2+2?", "response": "4"}

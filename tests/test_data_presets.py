@@ -9,7 +9,7 @@ import pytest
 
 from rationem.data import PRESETS, Columns, expand_raters, flatten_row, load, read_rows, split, to_fields
 from rationem.errors import ConfigError, DataError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 FIXTURES = Path(__file__).parent / "fixtures"
 FILES = {

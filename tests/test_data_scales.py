@@ -5,12 +5,12 @@ import re
 import pytest
 
 from doctored import check, codes, finding, rows, write
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.data import Columns, NoScale, load
 from rationem.data.suggest import suggest
 from rationem.data.suggest_pair import suggest_pair
 from rationem.data.unusable import notations
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 
 def pairs(values, columns=("one", "two")):

@@ -15,7 +15,7 @@ from pyarrow import parquet
 
 from rationem.data import Columns, hub, is_hub_name, iter_rows, load, read_rows
 from rationem.errors import DataError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 FIVE = Scale.parse("1-5")
 ROWS = [{"prompt": f"p{n}", "response": "NA", "rating": n} for n in (1, 2, 3)]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from doctored import check, codes, finding, rows, write
-from rationem.cli import main
-from rationem.doctor.findings import Finding, Severity, exit_code, worst_first
-from rationem.doctor.plain import tolerate
+from rationem.check.findings import Finding, Severity, exit_code, worst_first
+from rationem.cli.main import main
+from rationem.report.plain import tolerate
 
 SCALE = ("--scale", "1-5")
 
@@ -395,7 +395,7 @@ def test_one_object_and_nothing_else_is_printed(sound, capsys):
 def test_every_finding_and_every_section_stands_in_the_documentation():
     root = Path(__file__).parents[1]
     documented = set(re.findall(r"`(\w+)`", (root / "docs" / "check.md").read_text(encoding="utf-8")))
-    source = "".join(path.read_text(encoding="utf-8") for path in (root / "src/rationem/doctor").glob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in (root / "src/rationem/check").glob("*.py"))
     named = set(re.findall(r'(?:error|warning|note|tell)\(\s*"([a-z_]+)"', source))
     assert {"label_leak", "too_long", "duplicates", "tiny_set", "raters"} <= named
     assert named <= documented

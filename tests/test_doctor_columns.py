@@ -7,8 +7,8 @@ import pytest
 
 from doctored import check, codes, finding, rows, write
 from rationem import Example, Scale
+from rationem.check.columns import look, name_suggests
 from rationem.data.suggest import suggest, typed
-from rationem.doctor.columns import look, name_suggests
 
 SCALE = ("--scale", "1-5")
 NAMED = Scale.parse("Bad < Fair < Good")

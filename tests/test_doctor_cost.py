@@ -5,13 +5,13 @@ import pytest
 from checkpoints import checkpoint, tokenizer
 from doctored import check, codes, finding, rows, write
 from rationem import FitConfig, JudgeTask, Scale
-from rationem.chat import Chat
-from rationem.doctor.cost import Sizes, Tokens, all_tokens, cost, hours, iteration_tokens, memory
-from rationem.doctor.machine import Machine, Shape, measure, shape
-from rationem.schemes import parse_scheme
+from rationem.check.cost import Sizes, TokenCounts, all_tokens, cost, hours, iteration_tokens, memory
+from rationem.check.machine import Machine, ModelSizes, measure, shape
+from rationem.engines.chat import Chat
+from rationem.sampling.schemes import parse_scheme
 
 SIZES = Sizes(train=100, validation=10, test=20, forward=50.0, hinted=60.0, longest=80, cut=30)
-MODEL = Shape(parameters=1000, adapter=10, layers=2, hidden=8, cached=16, vocabulary=100, positions=None)
+MODEL = ModelSizes(parameters=1000, adapter=10, layers=2, hidden=8, cached=16, vocabulary=100, positions=None)
 CPU = Machine("cpu", 1e9, 2**30, 1)
 
 
@@ -28,7 +28,7 @@ CPU = Machine("cpu", 1e9, 2**30, 1)
 def test_an_iteration_draws_the_whole_plan_at_most_then_trains_then_validates(scheme, read, generated):
     config = FitConfig(steps=5, batch_size=8, micro_batch_size=8, draws=3, evidence_draws=0, wrong_hints=0)
     validation = (10 * 2 * 50 + 10 * 3 * 30, 10 * 3 * 30)
-    assert iteration_tokens(SIZES, parse_scheme(scheme), config) == Tokens(
+    assert iteration_tokens(SIZES, parse_scheme(scheme), config) == TokenCounts(
         100 * read + validation[0], 100 * generated + validation[1], 5 * 8 * (50 + 30)
     )
 
@@ -42,7 +42,7 @@ def test_a_run_is_its_iterations_the_base_models_validation_and_three_tests():
     plain = {"evidence_draws": 0, "wrong_hints": 0, "difficulty_examples": 0}
     config = FitConfig(iterations=4, steps=1, batch_size=1, micro_batch_size=1, draws=1, **plain)
     one = iteration_tokens(SIZES, parse_scheme("rs:1"), config)
-    evaluated = Tokens(read=10 * 130, generated=10 * 30) + Tokens(read=60 * 130, generated=60 * 30)
+    evaluated = TokenCounts(read=10 * 130, generated=10 * 30) + TokenCounts(read=60 * 130, generated=60 * 30)
     assert all_tokens(SIZES, parse_scheme("rs:1"), config) == one.times(4) + evaluated
     shown = all_tokens(SIZES, parse_scheme("rs:1"), config.model_copy(update={"shots": 2}))
     extra = 20 * 130 + 2 * 20 * 2 * 50
@@ -71,12 +71,12 @@ def test_difficulty_is_measured_once_on_training_examples():
 
 def test_hours_follow_the_stated_efficiencies():
     assert (
-        hours(Tokens(generated=3600 * 10_000), MODEL, CPU) == 1
+        hours(TokenCounts(generated=3600 * 10_000), MODEL, CPU) == 1
     )  # the most tokens per second, in spite of 5e4 possible
-    big = Shape(10**6, 10, 2, 8, 16, 100, None)
-    assert hours(Tokens(generated=3600 * 50), big, CPU) == pytest.approx(1)  # 0.1 * 1e9 / (2 * 1e6) = 50 a second
-    assert hours(Tokens(read=3600 * 150), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (2 * 1e6)
-    assert hours(Tokens(trained=3600 * 50), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (6 * 1e6)
+    big = ModelSizes(10**6, 10, 2, 8, 16, 100, None)
+    assert hours(TokenCounts(generated=3600 * 50), big, CPU) == pytest.approx(1)  # 0.1 * 1e9 / (2 * 1e6) = 50 a second
+    assert hours(TokenCounts(read=3600 * 150), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (2 * 1e6)
+    assert hours(TokenCounts(trained=3600 * 50), big, CPU) == pytest.approx(1)  # 0.3 * 1e9 / (6 * 1e6)
 
 
 def test_memory_is_weights_gradients_moments_and_what_a_batch_holds():
@@ -110,7 +110,7 @@ def model(tmp_path_factory):
 @pytest.mark.slow
 @pytest.mark.parametrize(("style", "tied"), [("chatml", True), ("qwen2", False)])
 def test_parameters_are_counted_as_loaded_without_loading_a_weight(style, tied, tmp_path):
-    from rationem import models
+    from rationem.engines import models
 
     place = checkpoint(tmp_path, style, tied=tied)
     counted = shape("m", place)
@@ -126,7 +126,7 @@ def test_parameters_are_counted_as_loaded_without_loading_a_weight(style, tied, 
 def test_an_adapter_is_counted_as_peft_makes_it(model):
     from peft import LoraConfig, get_peft_model
 
-    from rationem import models
+    from rationem.engines import models
 
     loaded = models.load(model, device="cpu").model
     with models.quiet():
@@ -174,7 +174,7 @@ def test_with_a_model_prompts_are_counted_by_its_own_tokenizer_and_template(mode
 
 @pytest.mark.slow
 def test_a_model_that_is_not_there_exits_2(tmp_path, capsys):
-    from rationem.cli import main
+    from rationem.cli.main import main
 
     file = write(tmp_path / "rated.csv", rows(60))
     assert main(["check", file, "--scale", "1-5", "--model", str(tmp_path)]) == 2

@@ -7,12 +7,12 @@ import pytest
 from checkpoints import checkpoint, tokenizer
 from doctored import check, codes, finding, rows, write
 from rationem import FitConfig
-from rationem.chat import Chat
-from rationem.cli import main
+from rationem.check import shots
+from rationem.check.reading import read
+from rationem.cli.main import main
 from rationem.data.suggest import suggest
-from rationem.doctor import shots
-from rationem.doctor.reading import read
-from rationem.prepare import arrange
+from rationem.engines.chat import Chat
+from rationem.run.prepare import arrange
 from rationem.tasks.shots import Shots
 
 SCALE = ("--scale", "1-5")

@@ -7,10 +7,10 @@ import pytest
 from checkpoints import STYLES, checkpoint, tokenizer
 from doctored import rows, write
 from rationem import FitConfig
-from rationem.chat import DATE
-from rationem.cli import main
-from rationem.doctor.prompts import prompts
-from rationem.template import packaged
+from rationem.check.prompts import prompts
+from rationem.cli.main import main
+from rationem.engines.chat import DATE
+from rationem.tasks.template import packaged
 
 SCALE = ("--scale", "1-5")
 

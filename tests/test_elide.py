@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rationem import Example, JudgeTask, Scale
-from rationem.elide import elide
+from rationem.data.truncate import truncate
 
 TASK = JudgeTask(Scale.parse("1-5"))
 MARK = re.compile(r"\n\[\.\.\. (\d+) characters left out \.\.\.\]\n")
@@ -33,13 +33,13 @@ def parts(x):
 @pytest.mark.parametrize("spare", [0, 1, 1000])
 def test_what_fits_is_the_same_object(spare):
     x = example("word " * 50)
-    assert elide(x, "response", characters, characters(x) + spare) is x
+    assert truncate(x, "response", characters, characters(x) + spare) is x
 
 
 def test_by_hand():
     x = example("abcdefghij" * 10)
     mark = "\n[... 85 characters left out ...]\n"
-    short = elide(x, "response", characters, characters(example(mark)) + 15)
+    short = truncate(x, "response", characters, characters(example(mark)) + 15)
     assert short.fields["response"] == "abcdefgh" + mark + "defghij"  # 15 of 100 stay: 8 before, 7 behind
     assert short.elided == 85
 
@@ -51,7 +51,7 @@ def test_by_hand():
 def test_head_and_tail_stay_and_the_count_is_true(response, spare, length):
     x = example(response.replace("[", "("))
     limit = length(example("")) + (spare if length is characters else spare // 8)
-    short = elide(x, "response", length, limit)
+    short = truncate(x, "response", length, limit)
     if short is x:
         return
     head, count, tail = parts(short)
@@ -69,7 +69,7 @@ def test_head_and_tail_stay_and_the_count_is_true(response, spare, length):
 def test_not_one_character_more_than_needed_is_left_out(size, spare):
     x = example("x" * size)
     limit = characters(example("")) + spare
-    short = elide(x, "response", characters, limit)
+    short = truncate(x, "response", characters, limit)
     if short is x:
         assert characters(x) <= limit
         return
@@ -81,7 +81,7 @@ def test_not_one_character_more_than_needed_is_left_out(size, spare):
 
 def test_nothing_but_the_named_field_and_the_count_changes():
     x = example("word " * 200, prompt="a long question " * 20)
-    short = elide(x, "response", characters, characters(x) - 300)
+    short = truncate(x, "response", characters, characters(x) - 300)
     assert short.fields["prompt"] == x.fields["prompt"]
     assert list(short.fields) == list(x.fields)
     assert (short.id, short.answer, short.group, short.ratings, short.source) == (
@@ -98,20 +98,20 @@ def test_nothing_but_the_named_field_and_the_count_changes():
 @pytest.mark.parametrize("response", ["", "y", "short", "word " * 100])
 def test_what_no_shortening_makes_fit_stays_whole(response):
     x = example(response, prompt="a very long question " * 50)
-    assert elide(x, "response", characters, characters(example("", x.fields["prompt"]))) is x
-    assert elide(x, "response", characters, 10) is x
+    assert truncate(x, "response", characters, characters(example("", x.fields["prompt"]))) is x
+    assert truncate(x, "response", characters, 10) is x
 
 
 def test_a_response_can_go_altogether_where_only_the_mark_fits():
     x = example("z" * 500)
     mark = "\n[... 500 characters left out ...]\n"
-    short = elide(x, "response", characters, characters(example(mark)))
+    short = truncate(x, "response", characters, characters(example(mark)))
     assert short.fields["response"] == mark
     assert short.elided == 500
 
 
 def test_the_prompt_still_ends_with_the_instruction():
     x = example("word " * 500)
-    short = elide(x, "response", characters, 400)
+    short = truncate(x, "response", characters, 400)
     assert TASK.prompt(short.fields).text.endswith("LEVEL")
     assert TASK.prompt(short.fields).text.startswith("Prompt: a question")

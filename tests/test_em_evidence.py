@@ -9,8 +9,8 @@ from scipy import stats
 import toy
 from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
 from rationem.em import choose, e_step, evaluate_at
-from rationem.leaks import Leaks
-from rationem.measure.difficulty import read_difficulty
+from rationem.evaluation.diagnostics.difficulty import read_difficulty
+from rationem.sampling.hint_leakage import HintLeakage
 from rationem.types import Purpose, State
 
 
@@ -107,7 +107,7 @@ def leaky(theta_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("leak_filter", "leaked"), [("off", False), ("flag", False), ("drop", True)])
 def test_dropping_leaks_does_not_accept_them_and_flagging_does(tmp_path, leak_filter, leaked):
-    problem = toy.problem(tmp_path, PPS, copies=200, engine=leaky, leaks=Leaks(leak_filter))
+    problem = toy.problem(tmp_path, PPS, copies=200, engine=leaky, leaks=HintLeakage(leak_filter))
     kept = e_step(1, EMState(0, problem.base), problem)
     drawn = list(problem.ledger.trials(1, Purpose.TRAIN))
     speaking = [t for t in drawn if "the hint" in t.draft.text and t.reward == 1.0]
@@ -121,7 +121,7 @@ def test_dropping_leaks_does_not_accept_them_and_flagging_does(tmp_path, leak_fi
 
 
 def test_a_forward_rationale_has_no_hint_to_leak(tmp_path):
-    problem = toy.problem(tmp_path, parse_scheme("rs:1"), copies=20, leaks=Leaks("drop", ("alpha",)))
+    problem = toy.problem(tmp_path, parse_scheme("rs:1"), copies=20, leaks=HintLeakage("drop", ("alpha",)))
     e_step(1, EMState(0, problem.base), problem)
     assert not any(t.outcome is Outcome.LEAKED for t in problem.ledger.trials(1, Purpose.TRAIN))
 

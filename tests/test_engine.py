@@ -9,9 +9,9 @@ import torch
 from scipy import stats
 
 import checkpoints
-from rationem import models
+from rationem.engines import models
 from rationem.engines.transformers import TransformersEngine
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling
 
 pytestmark = pytest.mark.slow
@@ -114,7 +114,7 @@ def test_levels_that_share_a_prefix_cannot_sum_to_more_than_one(engine):
 def forced(loaded, text):
     """A model that writes a given text whatever it is asked: its logits are scripted, its loop is the real one."""
 
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
 
     ids = Chat(loaded.tokenizer).encode_plain(text)
     engine = TransformersEngine(loaded, marker=MARKER)

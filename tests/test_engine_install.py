@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.engines.vllm import install as module
 from rationem.engines.vllm.install import MARK, VERSION, find_python, install, is_cpu_build
 from rationem.errors import ConfigError, RationemError

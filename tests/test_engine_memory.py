@@ -11,15 +11,16 @@ import torch
 from transformers import MistralConfig, MistralForCausalLM
 
 import checkpoints
-from rationem import models, progress
+from rationem import progress
+from rationem.engines import models
+from rationem.engines.batch_size import best_batch_size, chosen
 from rationem.engines.cache import closed_up
-from rationem.engines.measured import best_batch_size, chosen
+from rationem.engines.layouts import alike
 from rationem.engines.memory import Fitting, ran_out
+from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
-from rationem.engines.ways import alike
 from rationem.errors import ModelError
-from rationem.models import Loaded
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
 PROMPTS = [Prompt("x " * n) for n in (1, 30, 7, 90, 12)]
@@ -170,7 +171,7 @@ CHILD = """
     import checkpoints
     from rationem import models, progress
     from rationem.engines.transformers import TransformersEngine
-    from rationem.scale import MARKER
+    from rationem.tasks.scale import MARKER
     from rationem.types import Prompt, Request, Sampling
 
     class Said(progress.Silent):
@@ -210,7 +211,7 @@ def test_a_model_with_a_sliding_window_draws_what_a_plain_forward_says(loaded):
         num_attention_heads=2, num_key_value_heads=1, sliding_window=8, initializer_range=0.2,
     )  # fmt: skip
     stops = frozenset(range(0, len(loaded.tokenizer), 8))
-    sliding = Loaded(MistralForCausalLM(config).eval(), loaded.tokenizer, stops)
+    sliding = LoadedModel(MistralForCausalLM(config).eval(), loaded.tokenizer, stops)
     engine = TransformersEngine(sliding, marker=MARKER)
     asked = requests(15)
     for request, draft in zip(asked, engine.sample(asked), strict=True):
@@ -241,4 +242,4 @@ def test_batches_grow_no_further_where_memory_ends_or_time_is_up(loaded, monkeyp
 @pytest.mark.parametrize("candidates", [(), (8, 4), (0, 1)])
 def test_sizes_that_cannot_be_tried_are_refused(candidates):
     with pytest.raises(ValueError, match="candidates"):
-        best_batch_size(Loaded(None, None, frozenset()), PROMPTS, new_tokens=8, candidates=candidates)
+        best_batch_size(LoadedModel(None, None, frozenset()), PROMPTS, new_tokens=8, candidates=candidates)

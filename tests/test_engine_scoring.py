@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import checkpoints
-from rationem import models
-from rationem.engines.inverse import inverse_cdf
+from rationem.engines import models
+from rationem.engines.inverse_cdf import inverse_cdf
 from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ModelError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, Prompt, Request, Sampling, TokenQuery
 
 pytestmark = pytest.mark.slow

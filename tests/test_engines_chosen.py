@@ -10,9 +10,10 @@ import pytest
 
 import checkpoints
 from judges import card
-from rationem import JudgeTask, Scale, models
-from rationem.card import write_card
-from rationem.cli import main
+from rationem import JudgeTask, Scale
+from rationem.cli.main import main
+from rationem.engines import models
+from rationem.run.card import write_card
 from stub_server import ModelAnswers, StubServer
 
 TASK = JudgeTask(Scale.parse("1-5"))

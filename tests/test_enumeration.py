@@ -9,13 +9,15 @@ import pytest
 import torch
 
 import checkpoints
-from rationem import evidence, models, world
+from rationem import world
+from rationem.engines import models
 from rationem.engines.enumeration import enumerate_rationales
 from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ModelError
-from rationem.parse import parse_verdict
-from rationem.scale import MARKER
+from rationem.metrics import evidence
 from rationem.seeds import seed_for
+from rationem.tasks.parse import parse_verdict
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling
 from rationem.world import TASK
 

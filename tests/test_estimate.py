@@ -8,25 +8,25 @@ import pytest
 
 import shared
 from rationem import FitConfig, JudgeTask, Scale
-from rationem.cli import main
-from rationem.doctor import estimate as estimating
-from rationem.doctor.cost import Sizes, Tokens, all_tokens
-from rationem.doctor.estimate import H100, LEDGER_TOKEN, LEDGER_TRIAL, Gpu, disk, drawn_together, gpu_hours, lines
-from rationem.doctor.machine import Shape
-from rationem.schemes import parse_scheme
+from rationem.check import estimate as estimating
+from rationem.check.cost import Sizes, TokenCounts, all_tokens
+from rationem.check.estimate import H100, LEDGER_TOKEN, LEDGER_TRIAL, Gpu, disk, drawn_together, gpu_hours, lines
+from rationem.check.machine import ModelSizes
+from rationem.cli.main import main
+from rationem.sampling.schemes import parse_scheme
 from rationem.types import Example, Splits
 
 SIZES = Sizes(train=100, validation=10, test=20, forward=50.0, hinted=60.0, longest=80, cut=30)
-MODEL = Shape(parameters=10**9, adapter=10**6, layers=20, hidden=8, cached=1000, vocabulary=100, positions=None)
+MODEL = ModelSizes(parameters=10**9, adapter=10**6, layers=20, hidden=8, cached=1000, vocabulary=100, positions=None)
 #: Numbers that can be reckoned with.
 CARD = Gpu("card", flops=1e15, fp32=1e14, bandwidth=1e12, memory=1e12)
 VLLM = FitConfig(engine="vllm", concurrency=100)
 
 
 def test_reading_and_training_are_products_at_the_stated_shares():
-    read = gpu_hours(Tokens(read=3600 * 1e6), SIZES, MODEL, VLLM, CARD)
+    read = gpu_hours(TokenCounts(read=3600 * 1e6), SIZES, MODEL, VLLM, CARD)
     assert read == pytest.approx((2 * 1e9 * 1e6 / (0.5 * 1e15), 2 * 1e9 * 1e6 / (0.2 * 1e15)))
-    tokens = Tokens(trained=3600 * 1e6)
+    tokens = TokenCounts(trained=3600 * 1e6)
     full = gpu_hours(tokens, SIZES, MODEL, VLLM, CARD)
     assert full == pytest.approx([3 * hours for hours in read])
     for changes, factor in (
@@ -39,7 +39,7 @@ def test_reading_and_training_are_products_at_the_stated_shares():
 
 
 def test_a_step_of_generation_reads_the_weights_once_and_the_cache_of_every_completion():
-    tokens = Tokens(generated=3600 * 1e5)
+    tokens = TokenCounts(generated=3600 * 1e5)
     step = 2 * 1e9 + 100 * 2 * 1000 * (50 + 15)  # bytes: weights in bf16, the caches of 100 at their mean length
     best, worst = gpu_hours(tokens, SIZES, MODEL, VLLM, CARD)
     assert best == pytest.approx(1e5 / 100 * step / (0.7 * 1e12))
@@ -59,7 +59,7 @@ def test_no_more_is_drawn_together_than_fits_beside_the_weights():
 
 
 def test_disk_is_a_checkpoint_per_iteration_the_last_two_moments_the_model_and_the_ledger():
-    tokens = Tokens(generated=3000.0)
+    tokens = TokenCounts(generated=3000.0)
     ledger = 3000 * LEDGER_TOKEN + 100 * LEDGER_TRIAL
     full = disk(tokens, SIZES, MODEL, FitConfig(iterations=5))
     assert full == {"checkpoints": 20e9, "optimizer moments": 16e9, "model/": 4e9, "ledger": ledger}
@@ -186,7 +186,7 @@ def test_a_local_model_is_counted_its_tokenizer_used_and_the_ledger_about_as_lar
     weights = (tmp_path / "model" / "grader" / "model.safetensors").stat().st_size
     assert 4 * found.shape.parameters == pytest.approx(weights, rel=0.05)
     checkpoint = run / "checkpoints" / "iteration-002"
-    one = disk(Tokens(), SIZES, found.shape, FitConfig(iterations=1))
+    one = disk(TokenCounts(), SIZES, found.shape, FitConfig(iterations=1))
     assert (checkpoint / "model.safetensors").stat().st_size == pytest.approx(one["checkpoints"], rel=0.05)
     assert (checkpoint / "optimizer.pt").stat().st_size == pytest.approx(one["optimizer moments"], rel=0.2)
     assert H100.memory == 80e9

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from rationem import evidence
+from rationem.metrics import evidence
 
 LEVELS = ("Bad", "Fair", "Good")
 MARGINAL = (0.5, 0.3, 0.2)

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from rationem import Prompt, TransformersEngine, evidence, models, world
-from rationem.scale import MARKER
+from rationem import Prompt, TransformersEngine, world
+from rationem.engines import models
+from rationem.metrics import evidence
+from rationem.tasks.scale import MARKER
 from rationem.types import Finish, LevelQuery, Request, Sampling, TokenQuery
 
 pytestmark = pytest.mark.slow

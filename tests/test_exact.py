@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from rationem import evidence
-from rationem.evidence import Enumeration, Leaf, Table
+from rationem.metrics import evidence
+from rationem.metrics.evidence import Enumeration, Leaf, RationaleMeasure
 from rationem.seeds import generator
 
 #: pi(z), and pi(level | z) of two levels. 0.5 + 0.2 + 0.1 in leaves, 0.15 unexplored, 0.05 without a marker.
@@ -71,7 +71,7 @@ def test_the_samplers_frequencies_follow_the_posterior():
 
 
 def measure(masses, rest=0.0):
-    return Table({(n,): math.log(mass) if mass else -math.inf for n, mass in enumerate(masses)}, rest)
+    return RationaleMeasure({(n,): math.log(mass) if mass else -math.inf for n, mass in enumerate(masses)}, rest)
 
 
 def test_what_was_found_elsewhere_is_taken_off_the_rest():

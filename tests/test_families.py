@@ -14,12 +14,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from families import FAMILIES, tokenizer
-from rationem.chat import DATE, Chat, Conversation
-from rationem.engines.completion import Reader
+from rationem.engines.chat import DATE, Chat, Conversation
+from rationem.engines.completion import CompletionReader
 from rationem.engines.conformance import faults
+from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
-from rationem.models import Loaded
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Finish, LevelQuery, Prompt
 from test_tokens import SCALES
 
@@ -74,7 +74,7 @@ def test_a_family_has_no_fault_on_any_scale(family, kind):
 def test_levels_are_scored_on_the_tokens_of_prompt_and_completion_read_as_one_text(family, kind):
     """The tokenizer itself says what the whole text is; the prompt's own tokens are its beginning."""
     one = chat(family, kind)
-    reader, prompt = Reader(one, MARKER), one.encode(Prompt(ASKED))
+    reader, prompt = CompletionReader(one, MARKER), one.encode(Prompt(ASKED))
     text = one.render(one.turns(ASKED), answered=False) if kind == "chat" else f"{ASKED}\n"
     begins = () if kind == "chat" else one.tokens.begins
     for scale in SCALES:
@@ -129,7 +129,7 @@ def test_control_strings_of_the_family_stay_text(family, kind):
 def test_the_turn_ends_with_the_token_that_the_family_ends_it_with(family):
     one, end = chat(family), FAMILIES[family][1]
     assert one.tokenizer.convert_ids_to_tokens(one.end_of_turn) == end
-    assert Reader(one, MARKER).ends((*one.encode_plain("kind"), one.end_of_turn))
+    assert CompletionReader(one, MARKER).ends((*one.encode_plain("kind"), one.end_of_turn))
     assert chat(family, "base").end_of_turn == one.tokenizer.eos_token_id
 
 
@@ -152,7 +152,7 @@ def random_model(family, *, seed=0):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         model = LlamaForCausalLM(LlamaConfig(**sizes))
-    return Loaded(model.eval(), one.tokenizer, frozenset({one.tokenizer.eos_token_id}))
+    return LoadedModel(model.eval(), one.tokenizer, frozenset({one.tokenizer.eos_token_id}))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -160,7 +160,7 @@ def test_the_levels_probabilities_and_what_is_left_sum_to_one(family):
     """The tree of the levels' tokens: at each node the next tokens sum to one; what leads to no level is left."""
     loaded = random_model(family)
     engine, one = TransformersEngine(loaded, marker=MARKER), chat(family)
-    reader, prompt = Reader(one, MARKER), one.encode(Prompt("x"))
+    reader, prompt = CompletionReader(one, MARKER), one.encode(Prompt("x"))
     for scale in SCALES:
         ids = one.encode_completion(f"kind\n{MARKER}{continuations(scale)[0]}")
         draft = reader.draft(ids, Finish.STOP, len(prompt), ())

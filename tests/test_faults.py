@@ -9,16 +9,17 @@ from contextlib import closing
 
 import pytest
 
-from rationem import Ledger, answers
-from rationem.cli import main
+from rationem import Ledger
+from rationem.cli.main import main
 from rationem.config import read_config
 from rationem.data import lines
 from rationem.data.sources import read_rows
 from rationem.errors import ConfigError, DataError, DiskError, disk_error, writing
 from rationem.ledger.damage import damage
-from rationem.rubric import read_rubric
-from rationem.scale import Scale
-from rationem.schemes import parse_scheme
+from rationem.sampling.schemes import parse_scheme
+from rationem.tasks import answer_types
+from rationem.tasks.rubric import read_rubric
+from rationem.tasks.scale import Scale
 from rationem.types import Kept, Purpose, State
 from test_ledger import EXAMPLES, MANIFEST, trial
 
@@ -210,4 +211,4 @@ def test_digits_without_end_are_refused_everywhere(tmp_path):
 
 def test_a_pattern_of_thousands_of_characters_is_refused():
     with pytest.raises(ConfigError, match="4000 characters; 2000 are the most"):
-        answers.reader(f"pattern:{'is' * 2000}")
+        answer_types.reader(f"pattern:{'is' * 2000}")

@@ -27,10 +27,10 @@ from rationem import (
     Splits,
     rejection_sampling,
 )
-from rationem.drawing import judge
 from rationem.em import e_step
-from rationem.keep import training_samples
-from rationem.selectors import First, Tried
+from rationem.sampling.selection import training_samples
+from rationem.sampling.selectors import First, Tried
+from rationem.sampling.trials import grade
 from rationem.types import Purpose, Request, Sampling, Trial
 
 TASK: JudgeTask = toy.TASK
@@ -145,7 +145,7 @@ def test_a_growing_budget_tends_to_the_gradient_of_the_log_likelihood(tmp_path):
 
 def trial(attempt, cell):
     (draft,) = ScriptedEngine(lambda _: TASK.format(*cell)).sample([Request(Prompt("x"), Sampling(), 0)])
-    return Trial(1, Purpose.TRAIN, "x", attempt, 0, "forward", 0, draft, *judge(draft, RIGHT, TASK, 1.0))
+    return Trial(1, Purpose.TRAIN, "x", attempt, 0, "forward", 0, draft, *grade(draft, RIGHT, TASK, 1.0))
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ from itertools import combinations, pairwise, product
 import numpy as np
 import pytest
 
-from rationem import evidence
+from rationem.metrics import evidence
 from toy import THETA, joint
 
 #: The first question of the toy: four rationales, answer 3, hint 3.

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from judges import CRITERIA, PAIR, TASK, Cut, Recorder, card, directory, judge, seeds
 from rationem import JudgeTask, Scale, ScriptedEngine, progress
-from rationem.card import write_card
 from rationem.errors import ConfigError, DataError, RunError
 from rationem.judging.judge import Judge
 from rationem.judging.verdicts import Status
+from rationem.run.card import write_card
 from rationem.types import Request, Sampling
 from toy import RATIONALES, SCALE, THETA, joint, open_engine, write
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from judges import CRITERIA, PAIR, TASK, Recorder, directory
-from rationem import ScriptedEngine, cli, data, progress
+from rationem import ScriptedEngine, data, progress
+from rationem.cli import main as cli
 from rationem.errors import ConfigError, DataError, RunError
 from rationem.judging import job as jobs
 from rationem.judging import judge as judging

@@ -16,8 +16,9 @@ import torch
 
 import checkpoints
 from judges import card, seeds
-from rationem import Judge, JudgeTask, Scale, cli, progress
-from rationem.card import Calibration, model_sha256, prompt_sha256, write_card
+from rationem import Judge, JudgeTask, Scale, progress
+from rationem.cli import main as cli
+from rationem.run.card import Calibration, model_sha256, prompt_sha256, write_card
 from rationem.types import Finish, Request, Sampling
 
 pytestmark = pytest.mark.slow
@@ -80,7 +81,7 @@ THREADS = ("--threads", "1", "--batch-size", "16", "--device", "cpu")
 
 
 def start(run):
-    command = [sys.executable, "-m", "rationem.cli", "judge", str(run), "items.csv", "-o", "out.csv", *THREADS]
+    command = [sys.executable, "-m", "rationem.cli.main", "judge", str(run), "items.csv", "-o", "out.csv", *THREADS]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

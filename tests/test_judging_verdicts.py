@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from judges import PAIR, TASK, card, directory, judge
-from rationem import JudgeTask, Scale, ScriptedEngine, cli, progress
-from rationem.card import write_card
+from rationem import JudgeTask, Scale, ScriptedEngine, progress
+from rationem.cli import main as cli
 from rationem.judging import judge as judging
 from rationem.judging.asking import Drawn, Plan
 from rationem.judging.differences import differences
@@ -16,7 +16,8 @@ from rationem.judging.questions import Case
 from rationem.judging.stream import rate_file
 from rationem.judging.totals import Count, Totals
 from rationem.judging.verdicts import verdict
-from rationem.template import packaged
+from rationem.run.card import write_card
+from rationem.tasks.template import packaged
 from rationem.types import Prompt
 
 TWO = JudgeTask(Scale.parse("A | B"), template=packaged("pair"), pair=True)

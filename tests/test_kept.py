@@ -5,8 +5,8 @@ import pytest
 import toy
 from rationem import STAR, fit
 from rationem.errors import RunError
-from rationem.kept import kept_samples, kept_trials
-from rationem.schemes import parse_scheme
+from rationem.sampling.schemes import parse_scheme
+from rationem.sampling.training_set import kept_samples, kept_trials
 
 
 @pytest.mark.slow

@@ -2,8 +2,8 @@
 
 import pytest
 
-from rationem.answers import copied
-from rationem.leaks import PHRASES, Leaks, find
+from rationem.sampling.hint_leakage import PHRASES, HintLeakage, find
+from rationem.tasks.answer_types import copied
 from rationem.types import Parsed
 
 
@@ -69,9 +69,9 @@ def test_how_much_is_copied_is_the_longest_run_of_words_by_brute_force():
 
 def test_a_draw_that_copies_too_much_of_its_hint_is_a_leak():
     answer = "the cat sat on the mat"
-    bound = Leaks("off", max_copied=0.5)
+    bound = HintLeakage("off", max_copied=0.5)
     assert bound.in_draw(Parsed("he wants: the cat sat on it", "a cat"), answer, graded=False)
     assert not bound.in_draw(Parsed("who sat, and where: the mat", answer), answer, graded=False)  # y* must be said
     assert bound.in_draw(Parsed("who sat, and where: the mat", answer), answer, graded=True)  # here it need not be
-    assert not Leaks("off").in_draw(Parsed(answer, answer), answer, graded=True)
-    assert Leaks("drop").in_draw(Parsed("the hint says so", "x"), answer, graded=False)
+    assert not HintLeakage("off").in_draw(Parsed(answer, answer), answer, graded=True)
+    assert HintLeakage("drop").in_draw(Parsed("the hint says so", "x"), answer, graded=False)

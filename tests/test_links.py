@@ -10,12 +10,13 @@ import pytest
 import hub_stub
 import judges
 import paged
-from rationem import cli, report
+from rationem import report
+from rationem.cli import main as cli
 from rationem.errors import RunError
+from rationem.export.stage import NAMES, _copy
 from rationem.judging import job
 from rationem.ledger import Ledger, write_text
 from rationem.ledger.files import created, publish, refuse_links, refuse_links_in
-from rationem.sharing.stage import NAMES, _copy
 
 PRECIOUS = "precious\n"
 

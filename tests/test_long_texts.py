@@ -7,13 +7,14 @@ import time
 import pytest
 from rouge_score.rouge_scorer import RougeScorer
 
-from rationem import answers, progress
+from rationem import progress
 from rationem.engines.vllm.environment import without_secrets
-from rationem.leaks import PHRASES, find
 from rationem.report.escape import literal, readable
-from rationem.scale import MARKER, Scale
+from rationem.sampling.hint_leakage import PHRASES, find
+from rationem.tasks import answer_types
 from rationem.tasks.answer import OPEN_TASKS
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.scale import MARKER, Scale
 
 LENGTH = 200_000
 #: What makes a pattern with nested repeats try everything, and a scan begin again at every place.
@@ -35,7 +36,7 @@ def readers():
     yield "for a terminal", lambda text: progress.plain(text, breaks=True)
     yield "for a report", readable
     yield "for a model card", literal
-    yield "words in common", lambda text: answers.rouge_l(text, text)
+    yield "words in common", lambda text: answer_types.rouge_l(text, text)
     for name, make in OPEN_TASKS.items():
         task = make()
         yield f"{name}, a completion", task.parse
@@ -56,7 +57,7 @@ def test_no_text_takes_more_than_time_in_proportion_to_be_read(what, read):
 def test_a_prompt_of_private_characters_and_control_strings_is_guarded_in_proportion():
     """The guard marks places with a character that the text does not hold; looking for one took 109 s."""
     import checkpoints
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
     from rationem.types import Prompt
 
     chat = Chat(checkpoints.tokenizer())
@@ -68,20 +69,22 @@ def test_a_prompt_of_private_characters_and_control_strings_is_guarded_in_propor
 
 class Words:
     def tokenize(self, text):
-        return answers._WORD.findall(text.casefold())
+        return answer_types._WORD.findall(text.casefold())
 
 
 def test_rouge_l_is_rouge_scores():
     scorer, draw = RougeScorer(["rougeL"], tokenizer=Words()), random.Random(0)
     for _ in range(300):
         said, right = (" ".join(draw.choices("abcdefgh", k=draw.randrange(25))) for _ in range(2))
-        assert answers.rouge_l(said, right) == scorer.score(right, said)["rougeL"].fmeasure
+        assert answer_types.rouge_l(said, right) == scorer.score(right, said)["rougeL"].fmeasure
 
 
 def test_the_longest_common_subsequence_by_hand():
-    assert answers.rouge_l("the cat sat down", "the dog sat") == pytest.approx(2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3))
-    assert answers.rouge_l("", "a") == answers.rouge_l("a", "") == answers.rouge_l("a", "b") == 0
-    assert answers.rouge_l("a a a", "a") == pytest.approx(0.5)
+    assert answer_types.rouge_l("the cat sat down", "the dog sat") == pytest.approx(
+        2 * (2 / 4) * (2 / 3) / (2 / 4 + 2 / 3)
+    )
+    assert answer_types.rouge_l("", "a") == answer_types.rouge_l("a", "") == answer_types.rouge_l("a", "b") == 0
+    assert answer_types.rouge_l("a a a", "a") == pytest.approx(0.5)
 
 
 SECRETS = {

@@ -5,9 +5,9 @@ import sqlite3
 
 import pytest
 
-from rationem.cli import main
+from rationem.cli.main import main
+from rationem.compare.demo import _rationales
 from rationem.config import read_config
-from rationem.demo import _rationales
 
 pytestmark = pytest.mark.slow
 
@@ -78,11 +78,11 @@ def test_the_chosen_model_loads_with_transformers_and_stops(runs):
 @pytest.fixture
 def few(monkeypatch):
     """Few questions, and little training: for tests of plumbing."""
-    monkeypatch.setattr("rationem.prepare._WORLD_VALIDATION", 16)
-    monkeypatch.setattr("rationem.prepare._WORLD_TEST", 32)
+    monkeypatch.setattr("rationem.run.prepare._WORLD_VALIDATION", 16)
+    monkeypatch.setattr("rationem.run.prepare._WORLD_TEST", 32)
     small = {"world_size": 40, "steps": 4, "draws": 2, "evidence_draws": 1, "wrong_hints": 4}
-    monkeypatch.setattr("rationem.demo.read_config", lambda path, given: read_config(path, {**given, **small}))
-    monkeypatch.setattr("rationem.demo.default_workers", lambda _: 1)
+    monkeypatch.setattr("rationem.compare.demo.read_config", lambda path, given: read_config(path, {**given, **small}))
+    monkeypatch.setattr("rationem.compare.demo.default_workers", lambda _: 1)
 
 
 def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsys, few):

@@ -8,12 +8,12 @@ import pytest
 
 import toy
 from rationem import Ledger, ScriptedEngine, metrics
-from rationem.drawing import Drawing
 from rationem.errors import ConfigError, RunError
-from rationem.evaluate import evaluate
-from rationem.leaks import PHRASES, Leaks
+from rationem.evaluation.diagnostics import diagnose, evidence_record, hint_record, wrong_hint
+from rationem.evaluation.evaluate import evaluate
 from rationem.ledger import read_only
-from rationem.measure import evidence_record, hint_record, measure, wrong_hint
+from rationem.sampling.hint_leakage import PHRASES, HintLeakage
+from rationem.sampling.trials import SamplingContext
 from rationem.types import Outcome, Purpose, Sampling
 from toy import ANSWERS, SCALE, TASK, THETA, joint
 
@@ -30,13 +30,13 @@ def true_log_evidence():
 def start(directory, **changes):
     ledger = Ledger(directory)
     ledger.start({"task": TASK.describe(), "config": {}, "notes": {}}, {"train": TRAIN, "validation": ITEMS})
-    return replace(Drawing(TASK, ledger, SEED, Sampling(), max_prompt_tokens=10_000), **changes)
+    return replace(SamplingContext(TASK, ledger, SEED, Sampling(), max_prompt_tokens=10_000), **changes)
 
 
 def run_both(run, engine, hinted=HINTED, forward=FORWARD, wrong=WRONG, examples=ITEMS):
     if run.ledger.record(1, "validation") is None:
         evaluate(examples, engine, run, train=TRAIN, iteration=1, split="validation", draws=forward)
-    measure(examples, engine, run, train=TRAIN, iteration=1, hinted=hinted, forward=forward, wrong=wrong)
+    diagnose(examples, engine, run, train=TRAIN, iteration=1, hinted=hinted, forward=forward, wrong=wrong)
 
 
 def marginal_of(example):
@@ -273,7 +273,7 @@ def test_a_killed_measurement_goes_on_to_the_same_end(measured, tmp_path):
         assert rows(run.ledger, table) == rows(measured.ledger, table)
     assert run.ledger.record(1, "evidence") == measured.ledger.record(1, "evidence")
     before = calls
-    measure(ITEMS, engine, run, train=TRAIN, iteration=1, hinted=HINTED, forward=FORWARD, wrong=WRONG)
+    diagnose(ITEMS, engine, run, train=TRAIN, iteration=1, hinted=HINTED, forward=FORWARD, wrong=WRONG)
     assert calls == before  # finished is finished
     run.ledger.close()
 
@@ -323,7 +323,10 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
 def test_the_runs_own_sampling_and_leak_filter_do_not_reach_the_measurement(measured, tmp_path):
     engine = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
     run = start(
-        tmp_path / "run", sampling=Sampling(temperature=0.5, top_k=3), leaks=Leaks("drop", ("alpha",)), threshold=0.5
+        tmp_path / "run",
+        sampling=Sampling(temperature=0.5, top_k=3),
+        leaks=HintLeakage("drop", ("alpha",)),
+        threshold=0.5,
     )
     run_both(run, engine)
     assert {t.outcome for t in run.ledger.trials(1, Purpose.EVIDENCE)} == {Outcome.ACCEPTED, Outcome.WRONG}

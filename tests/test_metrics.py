@@ -10,9 +10,9 @@ from sklearn.metrics import brier_score_loss
 
 from rated import FOUR, TIE, UNEVEN, guess, item, made_up
 from rationem import metrics
-from rationem.evidence import too_long
 from rationem.metrics.distributions import brier, calibration_error, ranked_probability, reliability
-from rationem.scale import Scale
+from rationem.metrics.evidence import too_long
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 ITEMS = [item("a", "1"), item("b", "2", ("1", "2", "4")), item("c", "4"), item("d", "2"), item("e", "3")]

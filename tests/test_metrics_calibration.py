@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rated import FOUR, TIE, guess, item, made_up
 from rationem import metrics
 from rationem.metrics.calibration import HIGHEST, LOWEST
-from rationem.pairs import every_order
+from rationem.tasks.pairs import every_order
 from rationem.types import Example
 
 relaxed = settings(deadline=None, max_examples=40)

@@ -9,11 +9,11 @@ import pytest
 
 from rated import FOUR, TIE, guess, item, made_up
 from rationem import metrics
-from rationem.evaluate import predict
+from rationem.evaluation.evaluate import predict
 from rationem.metrics.bootstrap import _statistics, _sums
 from rationem.metrics.criteria import COMPARING
-from rationem.pairs import every_order
-from rationem.scale import Scale
+from rationem.tasks.pairs import every_order
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Outcome
 
 ACROSS = {*COMPARING, "expected_pearson", "expected_pearson_unrounded", "length_bias"}

@@ -7,7 +7,7 @@ import pytest
 
 from rationem import metrics
 from rationem.metrics.crossed import stretch
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 FIVE = Scale.parse("1-5")

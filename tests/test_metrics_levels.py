@@ -13,7 +13,7 @@ from rated import FOUR, TIE, UNEVEN
 from rationem import metrics
 from rationem.metrics.correlation import grouped_pearson, kendall, pearson, spearman
 from rationem.metrics.levels import quadratic_kappa
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 # Speed is not what these properties state: no deadline on a busy machine.
 relaxed = settings(deadline=None, max_examples=30)

@@ -6,7 +6,7 @@ import pytest
 
 from rated import TIE, guess
 from rationem import metrics
-from rationem.pairs import every_order
+from rationem.tasks.pairs import every_order
 from rationem.types import Example
 
 

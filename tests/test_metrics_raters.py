@@ -9,7 +9,7 @@ import pytest
 
 from rated import FOUR, TIE, guess, item
 from rationem import metrics
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 
 def test_ceiling_leaves_one_rater_out():

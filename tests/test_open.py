@@ -6,15 +6,15 @@ from dataclasses import replace
 import pytest
 
 import toy
-from rationem import STAR, Ledger, ScriptedEngine, answers, fit
-from rationem.answers import number
-from rationem.elide import longest_response
-from rationem.evidence import predict_open
+from rationem import STAR, Ledger, ScriptedEngine, fit
+from rationem.data.truncate import longest_response
 from rationem.judging import questions
+from rationem.metrics.evidence import predict_open
 from rationem.report import summarize
-from rationem.tasks import from_description
+from rationem.tasks import answer_types, from_description
 from rationem.tasks.answer import AnswerTask, maths, summary
-from rationem.template import Template
+from rationem.tasks.answer_types import number
+from rationem.tasks.template import Template
 
 #: The toy judge's levels as texts that nothing lists.
 OPEN = AnswerTask(
@@ -155,8 +155,8 @@ def test_what_would_be_read_as_another_number_than_was_meant_is_none(text, value
 
 
 def test_no_completion_halts_a_run_by_the_users_pattern(monkeypatch, caplog):
-    monkeypatch.setattr(answers, "_PATIENCE", 0.1)
-    read = answers.reader("pattern:((?:a|aa)+)b")
+    monkeypatch.setattr(answer_types, "_PATIENCE", 0.1)
+    read = answer_types.reader("pattern:((?:a|aa)+)b")
     for line in ("a" * 60, "a" * 70):
         assert read(line) is None
     assert read("aaab") == "aaa"

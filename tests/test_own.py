@@ -6,31 +6,19 @@ import textwrap
 
 import pytest
 
-from rationem import (
-    Example,
-    FitConfig,
-    Judge,
-    JudgeTask,
-    Ledger,
-    Scale,
-    ScriptedEngine,
-    Splits,
-    choices,
-    progress,
-    rate_file,
-)
-from rationem.card import Card, write_card
-from rationem.cli import main
+from rationem import Example, FitConfig, Judge, JudgeTask, Ledger, Scale, ScriptedEngine, Splits, progress, rate_file
+from rationem.cli.main import main
 from rationem.errors import ConfigError
-from rationem.launch import Resolved, _trains
-from rationem.preflight import check_own
-from rationem.schemes import parse_scheme
+from rationem.run.card import Card, write_card
+from rationem.run.launch import Resolved, _trains
+from rationem.run.preflight import check_own
+from rationem.sampling.schemes import parse_scheme
 from rationem.sft import Training
-from rationem.tasks import from_description, named
+from rationem.tasks import choices, from_description, named
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.conformance import LEAKS, check_task
 from rationem.tasks.own import OwnTask, is_own, read_task
-from rationem.template import Template, packaged
+from rationem.tasks.template import Template, packaged
 
 GOOD = """
 class Units:

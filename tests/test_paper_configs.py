@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import papers
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.config import read_config
 
 CONFIGS = papers.configs("judge")

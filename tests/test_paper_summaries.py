@@ -8,7 +8,7 @@ import pytest
 
 import papers
 from rationem import report
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.config import read_config
 from rationem.data import is_hub_name
 from rationem.tasks.answer import summary

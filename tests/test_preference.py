@@ -11,15 +11,15 @@ import pytest
 from preferred import BEST, BEST_OF, EVEN_ONE, GRADED, SCALES, SEVEN, compared, degrees, pair, task_of, three, write
 from rated import guess
 from rationem import JudgeTask, Scale, metrics
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.config import FitConfig
 from rationem.data import Columns, NoScale, load
 from rationem.data.suggest_pair import suggest_pair
 from rationem.errors import ConfigError, DataError
-from rationem.pairs import every_order, is_swapped, original_id, side, swap_level, turn_of, turned, turned_level
-from rationem.prepare import alike, prepare
 from rationem.report import sections
-from rationem.scale import POOLS
+from rationem.run.prepare import alike, prepare
+from rationem.tasks.pairs import every_order, is_swapped, original_id, side, swap_level, turn_of, turned, turned_level
+from rationem.tasks.scale import POOLS
 
 # What changes places ------------------------------------------------------------------------------------------------
 

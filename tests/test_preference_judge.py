@@ -13,7 +13,7 @@ from rationem.data import Columns
 from rationem.errors import DataError
 from rationem.judging.stream import rate_file
 from rationem.judging.verdicts import EVEN, EVEN_OF_MANY, Status
-from rationem.pairs import swap_level, turned, turned_level
+from rationem.tasks.pairs import swap_level, turned, turned_level
 
 
 def reader(scale, share):

@@ -8,8 +8,8 @@ from collections import defaultdict
 import pytest
 
 from preferred import BEST, SEVEN, compared, degrees, write
-from rationem.cli import main
-from rationem.pairs import original_id, turn_of, turned_level
+from rationem.cli.main import main
+from rationem.tasks.pairs import original_id, turn_of, turned_level
 
 SMALL = (
     "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",

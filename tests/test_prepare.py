@@ -8,8 +8,8 @@ import pytest
 
 from rationem import FitConfig, Scale
 from rationem.errors import ConfigError, DataError
-from rationem.pairs import is_swapped, original_id, swap_level
-from rationem.prepare import prepare
+from rationem.run.prepare import prepare
+from rationem.tasks.pairs import is_swapped, original_id, swap_level
 
 
 @pytest.fixture(autouse=True)
@@ -171,7 +171,7 @@ HELPFUL = {"scale": "1-5", "criterion": "help,tone"}
 )
 def test_a_test_set_that_asks_for_something_else_is_refused(config, said):
     from rationem import data
-    from rationem import prepare as preparing
+    from rationem.run import prepare as preparing
 
     several(), comparisons()
     data_name = "pairs.csv" if "response_col" in config else "several.csv"
@@ -198,7 +198,7 @@ def test_what_has_no_majority_is_counted_where_it_is_not_scored():
 
 
 def test_a_folder_with_a_split_is_resumed_from_anywhere(tmp_path):
-    from rationem.defaults import _absolute
+    from rationem.run.defaults import _absolute
 
     Path("folder").mkdir()
     assert _absolute("folder#train") == f"{tmp_path / 'folder'}#train"

@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 
 import checkpoints
-from rationem import models
-from rationem.chat import Chat
-from rationem.engines import probe
+from rationem.engines import models, probe
+from rationem.engines.chat import Chat
 from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
 from rationem.errors import RunError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 
 NEW, OLD = np.array([-1.0, -2.0, -3.0]), np.array([-1.5, -2.0, -2.0])
 

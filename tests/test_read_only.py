@@ -89,15 +89,15 @@ def test_a_ledger_on_a_read_only_medium_is_read_whole(tmp_path, made):
 @pytest.mark.slow
 def test_a_report_on_a_read_only_medium_is_shown_and_said_not_to_be_written(tmp_path):
     run = small(tmp_path / "run")
-    done = on_read_only(run, sys.executable, "-m", "rationem.cli", "report", str(run))
+    done = on_read_only(run, sys.executable, "-m", "rationem.cli.main", "report", str(run))
     assert done.returncode == 0, done.stderr
     assert "## Every example of every iteration" in done.stdout
     assert "Read-only file system" in " ".join(done.stderr.split())
     assert "shown here alone" in " ".join(done.stderr.split())
     assert not (run / "report.md").exists()
-    done = on_read_only(run, sys.executable, "-m", "rationem.cli", "show", str(run))
+    done = on_read_only(run, sys.executable, "-m", "rationem.cli.main", "show", str(run))
     assert done.returncode == 0, done.stderr
-    done = on_read_only(run, sys.executable, "-m", "rationem.cli", "fit", "world", "--output", str(run))
+    done = on_read_only(run, sys.executable, "-m", "rationem.cli.main", "fit", "world", "--output", str(run))
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
 
@@ -129,7 +129,7 @@ def test_a_ledger_is_read_whatever_its_directory_is_called(tmp_path, name):
 @pytest.mark.parametrize("name", ["a#b?c%41 'd'", "größe\nline"])
 def test_every_command_that_takes_a_run_takes_one_of_any_name(tmp_path, name, monkeypatch):
     import shared
-    from rationem import cli
+    from rationem.cli import main as cli
 
     (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / name)

@@ -3,10 +3,12 @@
 import pytest
 
 import toy
-from rationem import Problem, ScriptedEngine, drawing, em, parse_scheme
-from rationem.drawing import Drawing, Ticket, refill, rounds
+from rationem import Problem, ScriptedEngine, em, parse_scheme
 from rationem.ledger import Ledger
-from rationem.schemes import FORWARD, RATIONALIZE
+from rationem.sampling import refill, rounds
+from rationem.sampling.draw import attempt, draw
+from rationem.sampling.schemes import FORWARD, RATIONALIZE
+from rationem.sampling.trials import DrawRequest, SamplingContext
 from rationem.types import Concurrent, Outcome, Purpose, Sampling
 from streaming import Streaming
 
@@ -63,7 +65,7 @@ def test_selectors_that_weigh_see_the_same(tmp_path):
 def run_of(directory, retries=2):
     ledger = Ledger(directory)
     ledger.start({"task": toy.TASK.describe(), "config": {}, "notes": {}}, {"train": toy.examples(200)})
-    return Drawing(toy.TASK, ledger, 0, Sampling(), retries=retries, max_prompt_tokens=10_000)
+    return SamplingContext(toy.TASK, ledger, 0, Sampling(), retries=retries, max_prompt_tokens=10_000)
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_never_more_than_the_engine_holds_and_never_two_of_one_example(run, thet
 
     original, refill._Flow = refill._Flow, Watched
     try:
-        drawing.attempt(toy.examples(200), parse_scheme("rs:8"), lambda _: engine, run, iteration=1)
+        attempt(toy.examples(200), parse_scheme("rs:8"), lambda _: engine, run, iteration=1)
     finally:
         refill._Flow = original
         engine.close()
@@ -118,7 +120,7 @@ def test_no_example_is_looked_at_before_there_is_room(run, theta):
             taken += 1
             written = sum(len(one) for one in run.ledger.outcomes(1, Purpose.TRAIN).values())
             assert taken <= written + 7
-            yield refill.Single(Ticket(x, 0), FORWARD, 2)
+            yield refill.Single(DrawRequest(x, 0), FORWARD, 2)
 
     flow = refill._Flow(run, 1, Purpose.TRAIN, {"forward": engine}, None)
     flow.run_all(lines(), 400, "test")
@@ -132,7 +134,7 @@ def test_what_the_engine_failed_is_drawn_again_up_to_the_limit(run, theta):
     engine = Streaming(
         ScriptedEngine(lambda r: None if "Prompt: first" in r.prompt.text else good._say(r), good._levels)
     )
-    drawing.attempt(toy.examples(20), parse_scheme("rs:4"), lambda _: engine, run, iteration=1)
+    attempt(toy.examples(20), parse_scheme("rs:4"), lambda _: engine, run, iteration=1)
     engine.close()
     outcomes = run.ledger.outcomes(1, Purpose.TRAIN)
     assert [outcomes[f"first-{n}", 0] for n in range(20)] == [[Outcome.ENGINE_FAILED] * 3] * 20
@@ -144,16 +146,16 @@ def test_what_the_engine_failed_is_drawn_again_up_to_the_limit(run, theta):
 @pytest.mark.parametrize("after", [1, 17, 100, 333])
 def test_a_lost_engine_stops_the_run_and_the_next_goes_on_where_it_was(tmp_path, theta, after):
     whole, cut = run_of(tmp_path / "whole"), run_of(tmp_path / "cut")
-    tickets = [Ticket(x, m) for x in toy.examples(100) for m in range(2)]
+    draw_requests = [DrawRequest(x, m) for x in toy.examples(100) for m in range(2)]
     wanted = {"iteration": 1, "purpose": Purpose.EVAL, "label": "test", "levels_under": FORWARD}
-    rounds.draw(tickets, FORWARD, toy.open_engine(theta), whole, **wanted)
+    rounds.draw(draw_requests, FORWARD, toy.open_engine(theta), whole, **wanted)
     for order, die_after in enumerate((after, None)):
         engine = Streaming(toy.open_engine(theta), order=order, die_after=die_after)
         if die_after is None:
-            drawing.draw(tickets, FORWARD, engine, cut, **wanted)
+            draw(draw_requests, FORWARD, engine, cut, **wanted)
         else:
             with pytest.raises(ConnectionError):
-                drawing.draw(tickets, FORWARD, engine, cut, **wanted)
+                draw(draw_requests, FORWARD, engine, cut, **wanted)
             written = cut.ledger.db.execute("SELECT COUNT(*) FROM trials").fetchone()[0]
             assert written < 400
         engine.close()
@@ -168,8 +170,8 @@ def test_a_lost_engine_stops_the_run_and_the_next_goes_on_where_it_was(tmp_path,
 def test_an_engine_that_is_lost_takes_back_what_was_under_way(run, theta):
     engine = Streaming(toy.open_engine(theta), die_after=3)
     with pytest.raises(ConnectionError):
-        drawing.draw(
-            [Ticket(x, 0) for x in toy.examples(50)], RATIONALIZE, engine, run,
+        draw(
+            [DrawRequest(x, 0) for x in toy.examples(50)], RATIONALIZE, engine, run,
             iteration=1, purpose=Purpose.EVIDENCE, label="test",
         )  # fmt: skip
     engine.close()

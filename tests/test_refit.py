@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from rationem import FitConfig, Ledger, RationemError, leaks, progress, start
-from rationem.cli import main
-from rationem.refit import CHANGEABLE, _settings, refit
+from rationem import FitConfig, Ledger, RationemError, progress, start
+from rationem.cli.main import main
+from rationem.run.refit import CHANGEABLE, _settings, refit
+from rationem.sampling import hint_leakage
 
 slow = pytest.mark.slow
 
@@ -161,7 +162,9 @@ def test_the_leak_filter_drops_hinted_rationales_alone(runs, tmp_path):
     for rationale, outcome, proposal in rows(new, said):
         if outcome in counted:
             counted[outcome] += 1
-            assert (outcome == "leaked") == (proposal == "rationalize" and leaks.find(rationale, PHRASES) is not None)
+            assert (outcome == "leaked") == (
+                proposal == "rationalize" and hint_leakage.find(rationale, PHRASES) is not None
+            )
     assert min(counted.values()) > 0
     # Nobody tries again for an example whose only accepted draw is dropped.
     kept, exhausted = (

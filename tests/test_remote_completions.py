@@ -6,14 +6,15 @@ from dataclasses import replace
 import pytest
 
 import checkpoints
-from rationem import models, progress
-from rationem.chat import Chat
-from rationem.engines.completion import Reader
+from rationem import progress
+from rationem.engines import models
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ConfigError, RunError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Concurrent, Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 from stub_server import ModelAnswers, Reply, StubServer
 
@@ -136,7 +137,7 @@ def test_what_has_no_end_was_cut_at_its_length_or_failed(engine, limit, finish, 
 def test_of_far_more_tokens_than_were_asked_for_the_first_are_read(engine, chat, finish, monkeypatch):
     """300,000 line breaks for 24 tokens: each would be read with all before it."""
     read = []
-    monkeypatch.setattr(Reader, "length", lambda self, ids: read.append(len(ids)))
+    monkeypatch.setattr(CompletionReader, "length", lambda self, ids: read.append(len(ids)))
     (line,) = chat.encode_plain("\n")
     draft = one(engine(says([line] * 300_000, finish)))
     assert read == [24]
@@ -145,8 +146,8 @@ def test_of_far_more_tokens_than_were_asked_for_the_first_are_read(engine, chat,
 
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_of_a_text_far_longer_than_was_asked_for_the_beginning_is_read(engine, chat, finish, monkeypatch):
-    read, length = [], Reader.length
-    monkeypatch.setattr(Reader, "length", lambda self, ids: read.append(len(ids)) or length(self, ids))
+    read, length = [], CompletionReader.length
+    monkeypatch.setattr(CompletionReader, "length", lambda self, ids: read.append(len(ids)) or length(self, ids))
     answer = {"choices": [{"text": "\n" * 10_000_000, "finish_reason": finish}]}
     draft = one(engine(lambda _path, _body: answer), Sampling(max_new_tokens=4))
     assert max(read) <= 4 * 8

@@ -3,13 +3,14 @@
 import pytest
 
 import checkpoints
-from rationem import models, progress
-from rationem.chat import Chat
+from rationem import progress
+from rationem.engines import models
+from rationem.engines.chat import Chat
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.remote.proof import prove
 from rationem.errors import RunError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from stub_server import ModelAnswers, Reply, StubServer
 
 

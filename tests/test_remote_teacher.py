@@ -3,11 +3,11 @@
 import pytest
 
 import checkpoints
-from rationem.chat import Chat
+from rationem.engines.chat import Chat
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.teacher import ChatEngine
 from rationem.errors import RunError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Concurrent, Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 from stub_server import Reply, StubServer
 

@@ -12,12 +12,13 @@ from scipy import stats
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
 import checkpoints
-from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training, models
-from rationem.chat import Chat
+from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
+from rationem.engines import models
+from rationem.engines.chat import Chat
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
 from rationem.engines.transformers import TransformersEngine
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 from test_engine_scoring import brute, warped
 
@@ -216,7 +217,7 @@ def test_a_prompt_that_is_too_long_is_told_in_the_servers_words(remote):
 
 @pytest.mark.parametrize("loaded", ["qwen2"], indirect=True)
 def test_a_server_killed_in_mid_sampling_comes_back_and_nothing_is_lost(remote):
-    from rationem.supervisor import descendants
+    from rationem.engines.supervisor import descendants
 
     undisturbed = [draft.token_ids for draft in remote.sample(requests(300))]
     futures = [remote.submit(request) for request in requests(300)]

@@ -12,10 +12,10 @@ import pytest
 from rationem import metrics, report
 from rationem.data import expand_raters
 from rationem.ledger import Ledger
-from rationem.pairs import every_order, swap_level
 from rationem.report.sections import scored
 from rationem.report.tables import number, table, within
-from rationem.scale import Scale
+from rationem.tasks.pairs import every_order, swap_level
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 FIVE = Scale.parse("1-5")

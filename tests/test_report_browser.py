@@ -161,7 +161,7 @@ def real(tmp_path_factory):
     """The page that a fit of a one-layer model left."""
     import checkpoints
     from rationem.config import read_config
-    from rationem.launch import start
+    from rationem.run.launch import start
 
     root = tmp_path_factory.mktemp("real")
     lines = [f"what is {n} ?,{n} kind,{n % 5 + 1}" for n in range(60)]

@@ -14,13 +14,13 @@ import pytest
 
 import toy
 from rationem import STAR, Ledger, ScriptedEngine, fit, report, world
-from rationem.leaks import Leaks
+from rationem.evaluation.diagnostics import cost
+from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.ledger import read_only
-from rationem.measure import cost
-from rationem.measure.difficulty import read_difficulty
 from rationem.report.inside import inside
 from rationem.report.run import read_run
 from rationem.report.tables import number
+from rationem.sampling.hint_leakage import HintLeakage
 from rationem.types import Purpose
 
 DRAWS, HINTED, WRONG, PROBED, COPIES, SEED = 4, 4, 6, 30, 20, 1
@@ -33,7 +33,7 @@ def problem(directory, engine=toy.open_scoring_engine, leak_filter="flag", **cha
         "hinted": HINTED,
         "wrong": WRONG,
         "probed": PROBED,
-        "leaks": Leaks(leak_filter, PHRASES),
+        "leaks": HintLeakage(leak_filter, PHRASES),
         "seed": SEED,
         **changes,
     }

@@ -14,12 +14,12 @@ import pytest
 import opened
 from paged import HOSTILE
 from rationem import metrics, report
-from rationem.answers import rouge_l
 from rationem.ledger import Ledger, read_examples
 from rationem.report import sections, text
 from rationem.report.page import write_page
 from rationem.report.page.nouns import Told
 from rationem.report.page.rationales import rationales
+from rationem.tasks.answer_types import rouge_l
 from rationem.types import Purpose
 
 #: Words of a judge's report that a reader of mathematics stumbles over.

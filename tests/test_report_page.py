@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import paged
-from rationem import leaks, report
+from rationem import report
 from rationem.errors import RunError
 from rationem.ledger import read_only
 from rationem.report.page import Figure, Section, figures, marks, parts, write_page
 from rationem.report.page.prompts import wording
 from rationem.report.page.safe import clean, script_json
 from rationem.report.page.sample import candidates, choose
+from rationem.sampling import hint_leakage
 from rationem.types import Purpose
 
 VOID = {"meta", "img", "source"}
@@ -266,19 +267,19 @@ def test_what_speaks_of_the_hint_is_marked_where_it_stands(plain):
 @given(
     st.lists(
         st.one_of(
-            st.sampled_from([*leaks.PHRASES, "straße", "THE HINT", "\u00a0", "\n ", "𝒳 ", "ß", "_", "rating"]),
+            st.sampled_from([*hint_leakage.PHRASES, "straße", "THE HINT", "\u00a0", "\n ", "𝒳 ", "ß", "_", "rating"]),
             st.text(max_size=3),
         ),
         max_size=6,
     ).map(" ".join)
 )
 def test_a_phrase_is_marked_where_leaks_finds_one(text):
-    phrases = (*leaks.PHRASES, "strasse")
+    phrases = (*hint_leakage.PHRASES, "strasse")
     found = marks.spans(text, None, phrases, marks.finder(phrases))
-    assert bool(found) == (leaks.find(text, phrases) is not None)
+    assert bool(found) == (hint_leakage.find(text, phrases) is not None)
     units = text.encode("utf-16-le", "surrogatepass")
     for start, end in found:
-        assert leaks.find(units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass"), phrases) is not None
+        assert hint_leakage.find(units[2 * start : 2 * end].decode("utf-16-le", "surrogatepass"), phrases) is not None
 
 
 def test_what_stands_behind_the_verdict_is_no_rationale():
@@ -488,7 +489,7 @@ class Words:
 
 @pytest.mark.slow
 def test_prompts_are_shown_as_fed_where_the_run_holds_a_tokenizer(tmp_path, monkeypatch):
-    from rationem import models
+    from rationem.engines import models
 
     run = paged.write_run(tmp_path / "run", shots=2, tricky=("a ~ b", "plain"))
     model = run / "checkpoints" / "iteration-001"

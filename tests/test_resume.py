@@ -21,7 +21,7 @@ KILLS = 24
 
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(
-    ["rationem.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers", __name__]
+    ["rationem.run.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers", __name__]
 )
 
 
@@ -63,10 +63,10 @@ def child(folder, output, die_at, told=None):
     import shutil
     from contextlib import contextmanager
 
-    from rationem import launch as launch_module
-    from rationem import models
+    from rationem.engines import models
     from rationem.engines import transformers as engine
     from rationem.ledger import Ledger
+    from rationem.run import launch as launch_module
     from rationem.sft.trainer import WeightedTrainer
 
     ticks = Ticks(die_at)

@@ -12,15 +12,14 @@ from transformers import AutoConfig
 
 import architectures
 import checkpoints
-from rationem import models
-from rationem.engines import rope
-from rationem.engines.opening import Choice, open_transformers
+from rationem.engines import models, rope
+from rationem.engines.models import LoadedModel
+from rationem.engines.opening import EngineConfig, open_transformers
 from rationem.engines.transformers import TransformersEngine
-from rationem.models import Loaded
-from rationem.scale import MARKER
 from rationem.sft import SupervisedMStep, Training
 from rationem.sft.objective import Objective
-from rationem.sft.rows import Row, collate
+from rationem.sft.rows import TrainingRow, collate
+from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sample, Sampling, TokenQuery
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::UserWarning")]
@@ -47,7 +46,7 @@ def load(kind):
     settings = {"rope_parameters": dict(parameters), "max_position_embeddings": held}
     if name == "phi3":
         settings["original_max_position_embeddings"] = BOUNDARY
-    return Loaded(architectures.model(name, len(words), **settings), words, frozenset())
+    return LoadedModel(architectures.model(name, len(words), **settings), words, frozenset())
 
 
 def lengthened(model, ids, count, length):
@@ -79,7 +78,7 @@ def test_rows_around_the_boundary_are_read_as_the_longest_text_alone(kind, lengt
     alone = [engine.sample([request])[0].token_ids for request in requests]
     assert alone == [draft.token_ids for draft in drafts]
     check_levels(engine, plain.model, prompts, length)
-    rows = [Row((*ids, *d.token_ids), len(ids), 1.0) for ids, d in zip(encoded, drafts, strict=True)]
+    rows = [TrainingRow((*ids, *d.token_ids), len(ids), 1.0) for ids, d in zip(encoded, drafts, strict=True)]
     loss = Objective(read.model)(**collate(rows, 0, len(rows)))
     assert float(loss.detach()) == pytest.approx(-sum(map(sum, wanted)) / len(rows), abs=1e-3)
 
@@ -111,7 +110,7 @@ def test_a_run_below_the_boundary_keeps_the_short_factors_and_one_above_takes_th
     assert rope.reach(checkpoints.checkpoint(tmp_path / "llama"), 20, 1024) is None
     ids, model = list(range(5, 35)), load("phi3").model
     for length in (BOUNDARY, BOUNDARY + 1):
-        engine = open_transformers(Choice(MARKER, device="cpu", length=length), str(tmp_path))
+        engine = open_transformers(EngineConfig(MARKER, device="cpu", length=length), str(tmp_path))
         prompt, completion = Prompt("x"), tuple(ids)
         (found,) = engine.score_tokens([TokenQuery(prompt, Draft("", completion, Finish.LENGTH, 0))])
         whole = [*engine._chat.encode(prompt), *completion]

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from rationem import JudgeTask, Scale
 from rationem.errors import ConfigError
-from rationem.rubric import Criterion, read_rubric
-from rationem.scale import MARKER
-from rationem.template import Template, packaged, read_template
+from rationem.tasks.rubric import Criterion, read_rubric
+from rationem.tasks.scale import MARKER
+from rationem.tasks.template import Template, packaged, read_template
 
 FIELDS = {"prompt": "Why?", "response": "Because."}
 FIVE = Scale.parse("1-5")

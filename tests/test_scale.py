@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from rationem import Scale
 from rationem.errors import ConfigError
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 
 SAF = " < ".join("0 0.1 0.125 0.25 0.5 0.75 1".split())
 

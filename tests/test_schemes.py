@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 
 from rationem import DIRECT, PPS, STAR, Outcome, Proposal, Scheme, parse_scheme, rejection_sampling
 from rationem.errors import ConfigError
-from rationem.schemes import ANSWER, FORWARD, RATIONALIZE, SCHEMES
+from rationem.sampling.schemes import ANSWER, FORWARD, RATIONALIZE, SCHEMES
+from rationem.sampling.selectors import SELECTORS, All, First, Tried
 from rationem.seeds import generator, seed_for, uniforms
-from rationem.selectors import SELECTORS, All, First, Tried
 from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
 
 OUTCOMES = list(Outcome)

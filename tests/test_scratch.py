@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from rationem import apart
+from rationem.export import push
 from rationem.ledger.scratch import scratch
-from rationem.sharing import push
+from rationem.sft import launcher
 
 
 def held(prefix, parent):
@@ -90,10 +90,10 @@ def test_push_and_m_steps_make_their_files_there(tmp_path, monkeypatch):
     assert not left.exists()
     child, left = held("rationem-m-step-", tmp_path)
     kill(child)
-    monkeypatch.setattr(apart, "fingerprint", stage)
+    monkeypatch.setattr(launcher, "fingerprint", stage)
     from rationem.sft import Training
 
     with pytest.raises((KeyboardInterrupt, TypeError)):
-        apart.Apart(Training(steps=1), "cpu", 1, 1, tmp_path)("", [], iteration=1, seed=0, output=tmp_path / "o")
+        launcher.Apart(Training(steps=1), "cpu", 1, 1, tmp_path)("", [], iteration=1, seed=0, output=tmp_path / "o")
     assert not left.exists()
     assert list(tmp_path.iterdir()) == []

@@ -12,8 +12,8 @@ import toy
 from rationem import EMState, ScriptedEngine, fit, parse_scheme
 from rationem.em import e_step, maximize
 from rationem.errors import ConfigError, RunError
-from rationem.schemes import check_sampling
-from rationem.selectors import SELECTORS, Candidate, Chain, Resample, Tried, Weighted
+from rationem.sampling.schemes import check_sampling
+from rationem.sampling.selectors import SELECTORS, Candidate, Chain, Resample, Tried, Weighted
 from rationem.types import Draft, Finish, Kept, Outcome, Parsed, Purpose, Sampling, Trial
 
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import checkpoints
-from rationem import models
-from rationem.chat import Chat
+from rationem.engines import models
+from rationem.engines.chat import Chat
 from rationem.errors import ModelError, RunError
 from rationem.sft import Lora, SupervisedMStep, Training, moments
 from rationem.sft.objective import Objective

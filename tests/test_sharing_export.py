@@ -7,14 +7,15 @@ from contextlib import closing
 import pyarrow.parquet as pq
 import pytest
 
-from rationem import Prompt, models
-from rationem.chat import Chat
-from rationem.cli import main
+from rationem import Prompt
+from rationem.cli.main import main
+from rationem.engines import models
+from rationem.engines.chat import Chat
 from rationem.errors import ConfigError, RunError
-from rationem.kept import kept_samples
+from rationem.export.export import export, texts, which
 from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.sampling.training_set import kept_samples
 from rationem.sft.rows import tokenize
-from rationem.sharing.export import export, texts, which
 from rationem.tasks.judge import JudgeTask
 
 pytestmark = pytest.mark.slow
@@ -141,7 +142,7 @@ def test_what_cannot_be_exported_is_said_and_leaves_no_file(run, tmp_path):
 def test_a_control_string_in_a_text_is_counted_as_read_otherwise(run):
     from dataclasses import replace
 
-    from rationem.kept import kept_trials
+    from rationem.sampling.training_set import kept_trials
 
     loaded = models.load(str(run / "checkpoints" / "iteration-001"), device="cpu")
     chat, first = Chat(loaded.tokenizer), kept_trials(run, 1)[0]

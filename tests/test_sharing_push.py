@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import hub_stub
-from rationem import Judge, cli, models, progress
-from rationem.card import read_card
+from rationem import Judge, progress
+from rationem.cli import main as cli
+from rationem.engines import models
 from rationem.errors import ConfigError, HubError, RationemError, RunError
+from rationem.export.push import push, write
 from rationem.report.tables import number, within
-from rationem.sharing.push import push, write
+from rationem.run.card import read_card
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +87,7 @@ def test_the_command_uploads_what_loads_and_says_the_same(run, tmp_path):
             **os.environ, "HF_ENDPOINT": hub.url, "HF_TOKEN": hub_stub.TOKEN, "HF_HUB_DISABLE_XET": "1",
             "HF_HUB_OFFLINE": "0",
         }  # fmt: skip
-        command = [sys.executable, "-m", "rationem.cli", "push", str(run), "me/judge", "--private"]
+        command = [sys.executable, "-m", "rationem.cli.main", "push", str(run), "me/judge", "--private"]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.strip() == f"{hub.url}/me/judge"
@@ -383,7 +385,7 @@ def _until_end(tokens, begin):
 
 
 def test_the_embedded_model_is_said_to_be_no_judge():
-    from rationem.sharing.origin import base_of
+    from rationem.export.origin import base_of
 
     assert not base_of("tiny-judge").on_hub
     assert base_of(str(Path.home() / "models" / "mine")).name == "mine"

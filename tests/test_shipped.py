@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rationem import models
+from rationem.engines import models
 from rationem.errors import ModelError
 from rationem.world import BASES, shipped
 from rationem.world.bases import digest, find, probe

@@ -11,14 +11,14 @@ import pytest
 
 import toy
 from rationem import STAR, JudgeTask, fit
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.errors import RunError
 from rationem.ledger import Ledger
-from rationem.scale import Scale
-from rationem.showing.example import leaked, show_example
-from rationem.showing.life import read_life
-from rationem.showing.run import show_run
-from rationem.showing.terminal import shortened, terminal
+from rationem.report.terminal.console import shortened, terminal
+from rationem.report.terminal.example import leaked, show_example
+from rationem.report.terminal.life import read_life
+from rationem.report.terminal.run import show_run
+from rationem.tasks.scale import Scale
 from rationem.types import Draft, Example, Finish, Kept, LevelScores, Outcome, Parsed, Prediction, Purpose, State, Trial
 
 TASK = JudgeTask(Scale.parse("1-3"))
@@ -448,7 +448,7 @@ def test_a_run_of_ten_thousand_trials_opens_fast(large, capsys):
 @pytest.mark.slow
 def test_no_torch_is_imported(run):
     code = (
-        "import sys\nfrom rationem.cli import main\n"
+        "import sys\nfrom rationem.cli.main import main\n"
         f"main(['show', {str(run)!r}]); main(['show', {str(run)!r}, '--example', 'a'])\n"
         "print(sorted({'torch', 'transformers', 'accelerate', 'peft'} & set(sys.modules)))"
     )

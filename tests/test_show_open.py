@@ -8,17 +8,16 @@ import pytest
 
 import opened
 from rationem import report
-from rationem.card import Card
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.errors import ConfigError
+from rationem.evaluation.diagnostics.hints import wrong_hint
+from rationem.export.page import Facts, page
 from rationem.ledger import read_examples, read_only
 from rationem.ledger.reading import read_trials
-from rationem.measure.hints import wrong_hint
-from rationem.preflight import check_levels
-from rationem.refit import Origin, judged_again
-from rationem.schemes import STAR
-from rationem.sharing.origin import Base
-from rationem.sharing.page import Facts, page
+from rationem.run.card import Card
+from rationem.run.preflight import check_levels
+from rationem.run.refit import Origin, judged_again
+from rationem.sampling.schemes import STAR
 from rationem.types import Purpose, Splits
 
 LONG = "word " * 200
@@ -90,7 +89,7 @@ def facts(run, **task):
         folds=False, conversation=types.SimpleNamespace(system=""), settings={},
         tokenizer=types.SimpleNamespace(chat_template="x"), template=types.SimpleNamespace(text="x"),
     )  # fmt: skip
-    return Facts(report.summarize(run), card, Base("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0")
+    return Facts(report.summarize(run), card, Origin("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0")
 
 
 @pytest.mark.slow
@@ -148,9 +147,9 @@ def test_a_run_of_a_real_model_is_refitted_by_another_reward_and_handed_on(tmp_p
     """exact becomes rouge-l with a threshold of its own; nothing is drawn; the card needs no calibration."""
     import checkpoints
     from rationem import FitConfig, start
-    from rationem.card import read_card
-    from rationem.refit import refit
-    from rationem.sharing.push import write
+    from rationem.export.push import write
+    from rationem.run.card import read_card
+    from rationem.run.refit import refit
 
     checkpoints.grader(tmp_path / "model")
     rows = "".join(f"what is {n} ?,{n % 5 + 1}\n" for n in range(40))

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from preferred import write
-from rationem.cli import main
+from rationem.cli.main import main
 from rationem.data import Columns, load
 from rationem.errors import DataError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 AB = Scale.parse("A | B | tie")
 COLUMNS = Columns("prompt", "response_a,response_b", "winner")

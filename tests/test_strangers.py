@@ -10,10 +10,11 @@ import pytest
 
 import paged
 import stub_server
-from rationem import cli
+from rationem.cli import main as cli
 from rationem.config import FitConfig, reach_of, read_config, to_toml
 from rationem.errors import ConfigError
-from rationem.ledger import read_manifest, read_only, trust
+from rationem.ledger import read_manifest, read_only
+from rationem.run import trust
 
 #: Names of columns, sentences, names of our own: no file, program, address or hub is reached by them.
 WORDS = {
@@ -242,9 +243,9 @@ def test_an_adapter_from_somebody_else_fetches_nothing(tmp_path, watched_hub, ca
     """Nor does its tokenizer, or what is trained on from it; a hub id that the user names is asked for."""
     import checkpoints
     import judges
-    from rationem import models
-    from rationem.card import write_card
+    from rationem.engines import models
     from rationem.errors import ModelError
+    from rationem.run.card import write_card
 
     base = checkpoints.checkpoint(tmp_path / "base", layers=1)
     model = tmp_path / "run" / "model"
@@ -275,7 +276,7 @@ def test_an_adapter_is_trained_on_and_saved_without_asking_the_hub(tmp_path, wat
     from huggingface_hub import constants
 
     import checkpoints
-    from rationem import models
+    from rationem.engines import models
 
     cached = tmp_path / "hub" / "models--evil--base"
     (cached / "refs").mkdir(parents=True)

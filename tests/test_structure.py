@@ -16,25 +16,14 @@ import rationem
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "rationem"
 FILES = sorted(SOURCE.rglob("*.py"))
-#: A module may import, when it is loaded, from the layers before its own and from its own.
-LAYERS = (
-    {"types", "errors"},
-    {"seeds", "parse", "progress", "supervisor"},
-    {"scale", "template", "answers"},
-    {"rewards", "rubric", "pairs", "choices", "card", "metrics", "evidence"}
-    | {"config", "chat", "elide", "leaks", "models"},
-    {"selectors", "posterior"},
-    {"data", "tasks", "schemes", "engines", "ledger", "world"},
-    {"drawing", "sft"},
-    {"scoring", "evaluate", "keep"},
-    {"measure", "kept"},
-    {"em"},
-    {"report", "answering", "prepare", "publish", "defaults", "apart", "preflight"},
-    {"launch"},
-    {"judging", "doctor", "demo", "refit", "sharing", "comparing", "showing"},
-    {"commands"},
-    {"cli"},
+#: The rooms of the house, in order: what a room holds imports from the rooms before it and from its own, inside
+#: functions too. So no pair of rooms imports both ways.
+ROOMS = (
+    *("errors", "seeds", "types", "progress", "tasks", "metrics", "ledger", "engines", "data", "sampling", "config"),
+    *("evaluation", "em", "sft", "world", "report", "run", "check", "judging", "export", "compare", "cli"),
 )
+#: Files and folders on the top level: the rooms, ``__init__`` and ``py.typed``. May only fall.
+MOST_ENTRIES = 24
 HEAVY = ("torch", "transformers", "accelerate", "peft", "numpy", "pyarrow", "matplotlib", "pydantic", "rich")
 MAX_FILE, MAX_FUNCTION = 400, 100
 
@@ -84,8 +73,8 @@ def keyword(call, name):
     return next((argument.value for argument in call.keywords if argument.arg == name), None)
 
 
-def loaded_with(path):
-    """The rationem modules that loading this one loads: imports outside functions, and not for type checking alone."""
+def imported(path, *, when_called=True):
+    """The rationem modules that this one imports, for type checking alone left out; ``when_called``: in functions too."""
     found = set()
 
     def visit(nodes):
@@ -98,11 +87,16 @@ def loaded_with(path):
                 assert node.level == 0, f"{path}: a relative import"
                 if is_ours(node.module):
                     found.update(target(node.module, name.name) for name in node.names)
-            elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            elif when_called or not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
                 visit(ast.iter_child_nodes(node))
 
     visit(tree(path).body)
     return found
+
+
+def loaded_with(path):
+    """The rationem modules that loading this one loads."""
+    return imported(path, when_called=False)
 
 
 def is_ours(name):
@@ -115,21 +109,30 @@ def target(where, name):
     return inner if inner in MODULES else outer
 
 
-def layer(name):
-    return next(n for n, names in enumerate(LAYERS) if name.split(".")[0] in names)
+def room(name):
+    return ROOMS.index(name.split(".")[0])
 
 
-def test_every_module_has_its_layer():
-    known = set().union(*LAYERS)
-    assert {name.split(".")[0] for name in MODULES if name} == known
-    assert sum(map(len, LAYERS)) == len(known)
+def test_the_top_level_holds_the_rooms_and_nothing_else():
+    entries = {path.name for path in SOURCE.iterdir() if path.name != "__pycache__"}
+    assert {name.removesuffix(".py") for name in entries} == {*ROOMS, "__init__", "py.typed"}
+    assert len(entries) <= MOST_ENTRIES
 
 
 @of_each([name for name in MODULES if name])
 def test_imports_run_one_way(name):
-    for imported in loaded_with(MODULES[name]):
-        assert imported, f"{name} imports the package itself, which imports everything lazily"
-        assert layer(imported) <= layer(name), f"{name} imports {imported}"
+    for one in imported(MODULES[name]):
+        assert one, f"{name} imports the package itself, which imports everything lazily"
+        assert room(one) <= room(name), f"{name} imports {one}"
+
+
+def test_no_two_public_classes_share_a_name():
+    homes = {}
+    for name, path in MODULES.items():
+        for node in tree(path).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                homes.setdefault(node.name, []).append(name)
+    assert {name: found for name, found in homes.items() if len(found) > 1} == {}
 
 
 def test_no_module_needs_itself_to_be_loaded():
@@ -137,7 +140,7 @@ def test_no_module_needs_itself_to_be_loaded():
         name: loaded_with(path) - ({name} if path.name == "__init__.py" else set()) for name, path in MODULES.items()
     }
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError
-    assert graph["em"] >= {"drawing", "ledger", "types", "progress"}  # and the reader of imports reads them
+    assert graph["em"] >= {"sampling.draw", "ledger", "types", "progress"}  # and the reader of imports reads them
 
 
 def test_the_package_itself_imports_nothing_of_its_own():
@@ -145,7 +148,10 @@ def test_the_package_itself_imports_nothing_of_its_own():
 
 
 def test_tasks_parsers_and_selectors_never_see_a_model():
-    for name in ("tasks.judge", "parse", "rewards", "scale", "schemes", "seeds", "ledger", "em", "drawing", "evaluate"):
+    for name in (
+        *("tasks.judge", "tasks.parse", "tasks.rewards", "tasks.scale", "seeds", "ledger", "em"),
+        *("sampling.schemes", "sampling.draw", "sampling.trials", "evaluation.evaluate"),
+    ):
         text = ast.unparse(tree(MODULES[name]))
         assert "import torch" not in text, name
         assert "from transformers" not in text, name
@@ -154,13 +160,13 @@ def test_tasks_parsers_and_selectors_never_see_a_model():
 LIGHT = {
     "import rationem": HEAVY,
     "import rationem; rationem.Example, rationem.Outcome, rationem.RationemError, rationem.STAR": HEAVY[:-1],
-    "from rationem.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass": HEAVY,
-    "from rationem.cli import main\ntry: main(['fit', '--help'])\nexcept SystemExit: pass": HEAVY[:4],
-    "from rationem.cli import main\nmain(['report', 'no-such-run'])": HEAVY[:4],
+    "from rationem.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass": HEAVY,
+    "from rationem.cli.main import main\ntry: main(['fit', '--help'])\nexcept SystemExit: pass": HEAVY[:4],
+    "from rationem.cli.main import main\nmain(['report', 'no-such-run'])": HEAVY[:4],
     "import rationem; rationem.fit, rationem.Problem, rationem.Ledger, rationem.JudgeTask, rationem.FitConfig": HEAVY[
         :4
     ],
-    "import rationem.launch, rationem.demo, rationem.report, rationem.world, rationem.data": HEAVY[:4],
+    "import rationem.run.launch, rationem.compare.demo, rationem.report, rationem.world, rationem.data": HEAVY[:4],
 }
 
 
@@ -293,7 +299,7 @@ def committed(suffix):
 
 def test_every_configuration_beside_the_code_can_be_run():
     from rationem.config import read_config
-    from rationem.schemes import parse_scheme
+    from rationem.sampling.schemes import parse_scheme
 
     assert ROOT / "pyproject.toml" in committed(".toml")
     for path in committed(".toml"):
@@ -308,4 +314,4 @@ def test_the_project_says_what_it_is():
     assert "Apache License" in (ROOT / "LICENSE").read_text()
     assert project["version"] == rationem.__version__
     assert (SOURCE / "py.typed").is_file()
-    assert project["scripts"]["rationem"] == "rationem.cli:main"
+    assert project["scripts"]["rationem"] == "rationem.cli.main:main"

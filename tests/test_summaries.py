@@ -5,11 +5,11 @@ from itertools import permutations
 
 import pytest
 
-from rationem.answers import copied
 from rationem.config import FitConfig
-from rationem.launch import start
-from rationem.pairs import every_order
+from rationem.run.launch import start
 from rationem.seeds import generator
+from rationem.tasks.answer_types import copied
+from rationem.tasks.pairs import every_order
 from rationem.world import summaries
 from rationem.world.summaries import PREFER, WRITE, Audience, Reader, posts, readers
 from rationem.world.summaries.corpus import COMPARED, COPIED, HINTED, texts

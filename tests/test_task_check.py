@@ -6,8 +6,8 @@ import re
 import pytest
 
 from rationem import Example, progress
-from rationem.cli import main
-from rationem.preflight import check_own
+from rationem.cli.main import main
+from rationem.run.preflight import check_own
 from rationem.tasks.own import read_task
 
 TOML = """

@@ -7,13 +7,14 @@ import pytest
 
 import checkpoints
 from judges import card
-from rationem import JudgeTask, Scale, models, progress
-from rationem.card import write_card
-from rationem.chat import DATE, Chat, Conversation
-from rationem.cli import main
+from rationem import JudgeTask, Scale, progress
+from rationem.cli.main import main
+from rationem.engines import models
+from rationem.engines.chat import DATE, Chat, Conversation
 from rationem.engines.conformance import faults
 from rationem.errors import ModelError
-from rationem.scale import MARKER
+from rationem.run.card import write_card
+from rationem.tasks.scale import MARKER
 from rationem.types import Prompt
 
 SYSTEM = "You are a strict judge."

@@ -13,7 +13,8 @@ from markdown_it import MarkdownIt
 import judges
 import paged
 import stub_server
-from rationem import cli, progress
+from rationem import progress
+from rationem.cli import main as cli
 from rationem.config import FitConfig, to_toml
 from rationem.engines.remote.client import Client
 from rationem.errors import RunError

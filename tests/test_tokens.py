@@ -4,10 +4,10 @@ import pytest
 
 import checkpoints
 import marked
-from rationem.chat import Chat
-from rationem.engines.completion import Reader
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.conformance import faults, reference
-from rationem.scale import MARKER
+from rationem.tasks.scale import MARKER
 from rationem.types import Finish, LevelQuery, Prompt
 
 SCALES = {
@@ -30,7 +30,7 @@ def chat(kind, template=marked.LLAMA2, **more):
 @pytest.mark.parametrize("scale", SCALES)
 def test_levels_are_scored_on_the_tokens_of_the_whole_completion(kind, template, scale):
     one, levels = chat(kind, template), SCALES[scale]
-    reader = Reader(one, MARKER)
+    reader = CompletionReader(one, MARKER)
     for rationale in ("kind\n", "", "so\n\n", "**", "the tone is kind\n# "):
         wholes = [one.encode_completion(f"{rationale}{MARKER} {level}") for level in levels]
         for whole, level in zip(wholes, levels, strict=True):
@@ -46,9 +46,9 @@ def test_levels_are_scored_on_the_tokens_of_the_whole_completion(kind, template,
 @pytest.mark.parametrize("kind", marked.KINDS)
 def test_a_level_behind_the_marker_has_one_mark(kind):
     one = chat(kind)
-    draft = Reader(one, MARKER).draft(one.encode_completion(f"kind\n{MARKER} 3"), Finish.STOP, 0, ())
+    draft = CompletionReader(one, MARKER).draft(one.encode_completion(f"kind\n{MARKER} 3"), Finish.STOP, 0, ())
     query = LevelQuery(Prompt("x"), draft, len(draft.text) - 2, (" 3",))
-    _, (tail,) = Reader(one, MARKER).rationale_and_tails(query)
+    _, (tail,) = CompletionReader(one, MARKER).rationale_and_tails(query)
     assert one.tokenizer.convert_ids_to_tokens(list(tail)) in (["▁3", "</s>"], ["▁", "3", "</s>"])
 
 
@@ -57,9 +57,9 @@ def test_a_token_across_the_marker_is_encoded_again_without_a_mark_of_its_own(ki
     """Encoded alone, the rest of the token that was cut begins with a mark that the draft has not."""
     one, marker = chat(kind), "Final rat"
     wholes = [one.encode_completion(f"kind\n{marker}ing: {level}") for level in "34"]
-    draft = Reader(one, marker).draft(wholes[0], Finish.STOP, 0, ())
+    draft = CompletionReader(one, marker).draft(wholes[0], Finish.STOP, 0, ())
     query = LevelQuery(Prompt("x"), draft, len(f"kind\n{marker}"), ("ing: 3", "ing: 4"))
-    prefix, tails = Reader(one, marker).rationale_and_tails(query)
+    prefix, tails = CompletionReader(one, marker).rationale_and_tails(query)
     assert len(one.read(prefix)) < query.upto
     assert [prefix + tail for tail in tails] == wholes
 
@@ -69,7 +69,7 @@ def test_a_token_across_the_marker_is_encoded_again_without_a_mark_of_its_own(ki
 def test_every_level_follows_the_same_tokens_also_where_one_is_joined_with_the_marker(style, marker):
     """Behind "####" a digit is a token of its own and "##" may not be: which was drawn must not decide the split."""
     one = Chat(checkpoints.tokenizer(style))
-    reader, levels = Reader(one, marker), ("1", "s", "ing", "#", " x")
+    reader, levels = CompletionReader(one, marker), ("1", "s", "ing", "#", " x")
     found = []
     for level in levels:
         ids = one.encode_completion(f"kind\n{marker}{level}")

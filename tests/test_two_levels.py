@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from rated import guess, item
 from rationem import metrics
 from rationem.metrics.votes import Draws, by_draws
-from rationem.prepare import labelled
-from rationem.scale import Scale
+from rationem.run.prepare import labelled
+from rationem.tasks.scale import Scale
 
 YES, ONE, UNORDERED = Scale.parse("yes/no"), Scale.parse("0-1"), Scale.parse("no | yes")
 TURNED = Scale(("yes", "no"))

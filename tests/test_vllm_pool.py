@@ -11,25 +11,26 @@ from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCau
 
 import checkpoints
 import toy
-from rationem import drawing, models, progress
-from rationem.chat import Chat
-from rationem.drawing import Drawing, Ticket
-from rationem.engines import probe
+from rationem import progress
+from rationem.engines import models, probe
+from rationem.engines.chat import Chat
 from rationem.engines.opening import closings
 from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
 from rationem.engines.vllm import pool as pools
 from rationem.engines.vllm.flags import Launch
 from rationem.engines.vllm.install import find_python, is_cpu_build
-from rationem.engines.vllm.pool import Pool, Reading
+from rationem.engines.vllm.pool import Pool, PoolSettings
 from rationem.errors import ModelError, RunError
 from rationem.ledger import Ledger
-from rationem.scale import MARKER
-from rationem.schemes import FORWARD
+from rationem.sampling.draw import draw
+from rationem.sampling.schemes import FORWARD
+from rationem.sampling.trials import DrawRequest, SamplingContext
+from rationem.tasks.scale import MARKER
 from rationem.types import Outcome, Purpose, Request, Sampling
 
 pytestmark = pytest.mark.engine
-READING = Reading(MARKER, closings(toy.TASK), 64)
+READING = PoolSettings(MARKER, closings(toy.TASK), 64)
 KINDS = {"llama": (LlamaConfig, LlamaForCausalLM, "chatml"), "qwen2": (Qwen2Config, Qwen2ForCausalLM, "qwen2")}
 
 
@@ -133,17 +134,23 @@ def test_killed_in_mid_sampling_nothing_is_lost_or_doubled_and_it_says_what_it_w
     launch, made, said, tmp_path
 ):
     """The server dies under way twice; the trials are those of a run that nothing happened to."""
-    tickets = [Ticket(x, m) for x in toy.examples(100) for m in range(2)]
+    draw_requests = [DrawRequest(x, m) for x in toy.examples(100) for m in range(2)]
     trials = {}
     with Pool(launch, READING) as pool:
         engine = pool.open(made["llama-0"])
         for name, at in (("whole", ()), ("killed", (40, 250))):
             ledger = Ledger(tmp_path / name)
             ledger.start({"task": toy.TASK.describe(), "config": {}, "notes": {}}, {"train": toy.examples(100)})
-            run = Drawing(toy.TASK, ledger, 0, Sampling(max_new_tokens=24), max_prompt_tokens=900)
+            run = SamplingContext(toy.TASK, ledger, 0, Sampling(max_new_tokens=24), max_prompt_tokens=900)
             watched = _Killing(ledger, pool._servers[0], list(at))
-            drawing.draw(
-                tickets, FORWARD, engine, replace(run, ledger=watched), iteration=1, purpose=Purpose.EVAL, label="test"
+            draw(
+                draw_requests,
+                FORWARD,
+                engine,
+                replace(run, ledger=watched),
+                iteration=1,
+                purpose=Purpose.EVAL,
+                label="test",
             )
             assert watched.at == []
             rows = list(ledger.trials(1, Purpose.EVAL))
@@ -189,14 +196,14 @@ def test_acceptance_and_answers_are_those_of_the_transformers_engine(launch, tmp
     counts = []
     loaded = models.load(theta, device="cpu")
     local = TransformersEngine(loaded, marker=MARKER, batch_size=256)
-    with Pool(launch, Reading(MARKER, closings(TASK), 64)) as pool:
+    with Pool(launch, PoolSettings(MARKER, closings(TASK), 64)) as pool:
         remote = pool.open(theta)
         for n, engine in enumerate((local, remote)):
             ledger = Ledger(tmp_path / str(n))
             ledger.start({"task": TASK.describe(), "config": {}, "notes": {}}, {"train": asked})
-            run = Drawing(TASK, ledger, n, Sampling(max_new_tokens=48))
-            drawing.draw(
-                [Ticket(x, m) for x in asked for m in range(4)], FORWARD, engine, run,
+            run = SamplingContext(TASK, ledger, n, Sampling(max_new_tokens=48))
+            draw(
+                [DrawRequest(x, m) for x in asked for m in range(4)], FORWARD, engine, run,
                 iteration=1, purpose=Purpose.EVAL, label="test", levels_under=FORWARD,
             )  # fmt: skip
             drawn = list(ledger.trials(1, Purpose.EVAL))

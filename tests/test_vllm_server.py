@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rationem import supervisor
+from rationem.engines import supervisor
 from rationem.engines.vllm.flags import Launch, check_flags
 from rationem.engines.vllm.install import find_python
 from rationem.engines.vllm.server import RESTARTS, Server
@@ -420,7 +420,7 @@ def test_no_vllm_process_survives_the_sigkill_of_its_parent(weights, tmp_path):
         from pathlib import Path
         from rationem.engines.vllm.flags import Launch
         from rationem.engines.vllm.server import Server
-        from rationem.supervisor import descendants
+        from rationem.engines.supervisor import descendants
         server = Server(Launch({find_python()!r}, cpu=True, cache_gib=0.25), {weights[0]!r})
         server.start()
         Path({str(file)!r} + ".part").write_text(f"{{server.socket}} {{descendants(os.getpid())}}")

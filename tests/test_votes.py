@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import hypergeom
 
-from rationem import evidence, metrics
-from rationem.metrics import votes
+from rationem import metrics
+from rationem.metrics import evidence, votes
 from rationem.metrics.votes import Draws, averaged_accuracy, by_draws, pass_at_k, vote_accuracy
-from rationem.scale import Scale
 from rationem.seeds import generator
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 LEVELS = ("1", "2", "3")

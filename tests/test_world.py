@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rationem.seeds import generator
 from rationem.world import DEFAULT_HUMAN, SCALE, TASK, Human, examples, faithful, human, micro_model
 from rationem.world.batches import mask, rows
-from rationem.world.corpus import Answer, Text, filler, graded
+from rationem.world.corpus import Answer, GradedPrompt, filler, graded
 from rationem.world.questions import findings, question, read, words
 from rationem.world.rubrics import RUBRICS, rating, rationale
 from rationem.world.tokens import END, PAD, START, tokenizer, turn
@@ -147,7 +147,9 @@ def test_a_prompt_of_the_world_is_short():
 def test_a_row_holds_each_conversation_as_it_will_be_asked():
     coder = tokenizer_once()
     answers = Answer("", "right\nFinal rating: 5"), Answer("\nThe hint.", "wrong\nFinal rating: 1")
-    (row,) = rows(coder.backend_tokenizer, [Text("Prompt:", " ask 3", "\n\nRate it.", answers)], 0.25, 0.0, (1.0, 1.0))
+    (row,) = rows(
+        coder.backend_tokenizer, [GradedPrompt("Prompt:", " ask 3", "\n\nRate it.", answers)], 0.25, 0.0, (1.0, 1.0)
+    )
     for number, answer in enumerate(answers, start=1):
         mine = [i for i, owner in enumerate(row.answer) if owner in (0, number)]
         prompt = turn("Prompt: ask 3\n\nRate it." + answer.hint)

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from rationem import Example, JudgeTask, Ledger, Problem, Scale, ScriptedEngine, Splits
-from rationem.evidence import Enumeration, Leaf
-from rationem.parse import parse_verdict
-from rationem.scale import MARKER
+from rationem.metrics.evidence import Enumeration, Leaf
 from rationem.seeds import generator
+from rationem.tasks.parse import parse_verdict
+from rationem.tasks.scale import MARKER
 
 SCALE = Scale(("1", "2", "3"))
 TASK = JudgeTask(SCALE)

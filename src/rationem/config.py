@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from rationem.chat import Conversation
+from rationem.engines.chat import Conversation
 from rationem.errors import ConfigError, closest
-from rationem.leaks import Leaks
-from rationem.template import read_toml
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.tasks.template import read_toml
 
 #: Characters that TOML forbids (DEL), or that a terminal obeys or hides: direction marks, zero widths, private ones.
 _UNSEEN = re.compile(
@@ -293,9 +293,9 @@ class FitConfig(BaseModel):
         return Conversation(self.system, self.thinking)
 
     @property
-    def leaks(self) -> Leaks:
+    def leaks(self) -> HintLeakage:
         """What tells of the hint, and whether hinted draws that do are accepted."""
-        return Leaks(self.leak_filter, self.leak_phrases, self.max_copied)
+        return HintLeakage(self.leak_filter, self.leak_phrases, self.max_copied)
 
 
 def reach_of(setting: str) -> Reach | None:

@@ -5,7 +5,7 @@
     E-step   (z_i, y_hat_i) ~ q(. | x_i, y*_i; theta_{k-1})                               for every training example i
     M-step   theta_k = theta_{k-1} + steps on grad_theta sum_i r(y_hat_i, y*_i) log pi(z_i, y_hat_i | x_i; theta)
 
-q is the scheme's (``schemes.py``); r filters. Everything drawn is in the ledger before it is used, so each line
+q is the scheme's (``sampling/schemes.py``); r filters. Everything drawn is in the ledger before it is used, so each line
 below either finds its result there or computes it: resuming a killed run is running it again.
 
 Source: Lee, Kveton et al., "Learning to Reason in LLMs by Expectation Maximization", arXiv 2512.20169v2.
@@ -20,30 +20,21 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from rationem import metrics, progress
-from rationem.drawing import Drawing, attempt, fits
-from rationem.engines.held import Engines
-from rationem.evaluate import SHOTS, evaluate, validation_score
-from rationem.keep import settle, training_samples
-from rationem.leaks import Leaks
+from rationem.engines.pool import EnginePool
+from rationem.evaluation.diagnostics.bounds import UNASKED, measure_bounds
+from rationem.evaluation.diagnostics.difficulty import measure_difficulty
+from rationem.evaluation.diagnostics.draws import diagnose
+from rationem.evaluation.diagnostics.hints import Faithful
+from rationem.evaluation.evaluate import SHOTS, evaluate, validation_score
 from rationem.ledger import Ledger
-from rationem.measure.bounds import UNASKED, measure_bounds
-from rationem.measure.difficulty import measure_difficulty
-from rationem.measure.draws import measure
-from rationem.measure.hints import Faithful
-from rationem.schemes import Proposal, Scheme
+from rationem.sampling.draw import attempt
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.sampling.schemes import Proposal, Scheme
+from rationem.sampling.selection import settle, training_samples
+from rationem.sampling.trials import SamplingContext, fits
 from rationem.seeds import seed_for
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import (
-    Engine,
-    HandedOver,
-    Kept,
-    Purpose,
-    Sample,
-    Sampling,
-    Splits,
-    State,
-    Task,
-)
+from rationem.types import Engine, HandedOver, Kept, Purpose, Sample, Sampling, Splits, State, Task
 
 
 class MStep(Protocol):
@@ -134,7 +125,7 @@ class Problem:
     probed: int = 0
     choose_by: Literal["evidence", "log_likelihood"] = "evidence"
     patience: int | None = None
-    leaks: Leaks = field(default_factory=Leaks)
+    leaks: HintLeakage = field(default_factory=HintLeakage)
     faithful: Faithful | None = None
     token_budget: int | None = None
     exact: int = 0
@@ -142,15 +133,15 @@ class Problem:
     shots: int = 0
     shots_tokens: int = 32_768
     teacher: Callable[[], Engine] | None = None
-    engines: Engines = field(init=False)
+    engines: EnginePool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "engines", Engines(self.open_engine, self.teacher))
+        object.__setattr__(self, "engines", EnginePool(self.open_engine, self.teacher))
 
     @property
-    def drawing(self) -> Drawing:
+    def drawing(self) -> SamplingContext:
         """What stays the same over all draws."""
-        return Drawing(
+        return SamplingContext(
             self.task,
             self.ledger,
             self.seed,
@@ -277,7 +268,7 @@ def evaluate_at(state: EMState, split: Literal["validation", "test"], problem: P
             draws=problem.draws,
         )
     if split == "validation" and ledger.record(k, "evidence") is None:
-        measure(
+        diagnose(
             examples,
             engine_at(state, problem),
             problem.drawing,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rationem.scale import Scale
+    from rationem.tasks.scale import Scale
 
 #: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
 Fields = Mapping[str, str]

@@ -51,10 +51,11 @@ def warm():
     """Import all that commands import, and start no thread."""
     for name in (
         "torch", "transformers", "peft", "pyarrow.parquet", "safetensors.torch", "scipy.stats", "matplotlib.figure",
-        "rationem.cli", "rationem.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers",
-        "rationem.refit", "rationem.judging.stream", "rationem.sharing.push", "rationem.sharing.export",
-        "rationem.showing.run", "rationem.showing.example", "rationem.comparing", "rationem.doctor.checkup",
-        "rationem.doctor.show", "rationem.doctor.prompts", "rationem.report.page", "rationem.commands.check",
+        "rationem.cli.main", "rationem.run.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers",
+        "rationem.run.refit", "rationem.judging.stream", "rationem.export.push", "rationem.export.export",
+        "rationem.report.terminal.run", "rationem.report.terminal.example", "rationem.compare",
+        "rationem.check.checkup", "rationem.check.show", "rationem.check.prompts", "rationem.report.page",
+        "rationem.cli.check",
     ):  # fmt: skip
         importlib.import_module(name)
     sys.setswitchinterval(0.005)
@@ -120,7 +121,7 @@ def outcome(argv):
     """Return what ``main`` returned, or what escaped it."""
     import tempfile
 
-    from rationem.cli import main
+    from rationem.cli.main import main
 
     tempfile.tempdir = None
     sys.stdout, sys.stderr = map(_stream, (1, 2))

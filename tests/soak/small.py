@@ -106,7 +106,7 @@ def _reader(draw, place):
     from rationem.data import Columns, load
     from rationem.data.sources import scan_rows
     from rationem.errors import RationemError
-    from rationem.scale import Scale
+    from rationem.tasks.scale import Scale
 
     path = write_data(draw, place)
     before = hashlib.sha256(path.read_bytes()).digest()
@@ -182,14 +182,14 @@ def _config(draw, place):
 
 
 def _rubric(draw, place):
-    from rationem.rubric import read_rubric
+    from rationem.tasks.rubric import read_rubric
 
     name, good = draw.choice((("rubric.toml", _RUBRIC), ("rubric.md", _RUBRIC_MD)))
     read_rubric(_file(draw, place, name, good))
 
 
 def _template(draw, place):
-    from rationem.template import read_template
+    from rationem.tasks.template import read_template
 
     found = read_template(_file(draw, place, "prompt.txt", _TEMPLATE))
     known = ("instruction", "prompt", "response", "levels", "reference")
@@ -207,7 +207,7 @@ def _own_task(draw, place):
 
 
 def _scale(draw, _place):
-    from rationem.scale import Scale
+    from rationem.tasks.scale import Scale
 
     scale = Scale.parse(texts.scale(draw))
     for level in scale.levels[:5]:
@@ -217,11 +217,11 @@ def _scale(draw, _place):
 
 
 def _names(draw, _place):
-    from rationem.comparing.design import parse_arms
-    from rationem.rewards import parse_reward
-    from rationem.scale import Scale
-    from rationem.schemes import parse_scheme
+    from rationem.compare.design import parse_arms
+    from rationem.sampling.schemes import parse_scheme
     from rationem.tasks import named
+    from rationem.tasks.rewards import parse_reward
+    from rationem.tasks.scale import Scale
 
     said = texts.text(draw, 3)
     draw.choice((parse_arms, parse_scheme, lambda text: parse_reward(text, Scale.parse("1-5")), named))(
@@ -230,9 +230,9 @@ def _names(draw, _place):
 
 
 def _verdict(draw, _place):
-    from rationem.scale import Scale
     from rationem.tasks import named
     from rationem.tasks.judge import JudgeTask
+    from rationem.tasks.scale import Scale
 
     task = _tasks(named, JudgeTask, Scale)[draw.randrange(5)]
     said = texts.text(draw, 30)
@@ -251,13 +251,18 @@ def _tasks(named, judge, scale):
 
 
 def _answers(draw, _place):
-    from rationem import answers
+    from rationem.tasks import answer_types
 
     said = texts.text(draw, 6)
-    answers.number(said), answers.final(said), answers.line(said), answers.rouge_l(said, texts.text(draw, 6))
-    answers.copied(said, texts.text(draw, 6))
+    (
+        answer_types.number(said),
+        answer_types.final(said),
+        answer_types.line(said),
+        answer_types.rouge_l(said, texts.text(draw, 6)),
+    )
+    answer_types.copied(said, texts.text(draw, 6))
     if draw.random() < 0.2:
-        answers.reader(draw.choice(("number", "text", said, f"pattern:{said}")))(said)
+        answer_types.reader(draw.choice(("number", "text", said, f"pattern:{said}")))(said)
 
 
 def _chat(draw, _place):
@@ -278,7 +283,7 @@ def _chat(draw, _place):
 @cache
 def _chats(style):
     import checkpoints
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
     from rationem.types import Prompt
 
     tokenizer = checkpoints.tokenizer(style)

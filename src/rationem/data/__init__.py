@@ -13,7 +13,7 @@ from rationem.data.cells import to_fields
 from rationem.data.columns import CHOICE_NAMES, Columns, flag_of, guess
 from rationem.data.hub import is_hub_name
 from rationem.data.lettered import read_choices
-from rationem.data.load import Loaded, NoScale, load, load_feedbackqa
+from rationem.data.load import LoadedData, NoScale, load, load_feedbackqa
 from rationem.data.nested import column_names
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
@@ -27,7 +27,7 @@ __all__ = [
     "PRESETS",
     "READERS",
     "Columns",
-    "Loaded",
+    "LoadedData",
     "NoScale",
     "Preset",
     "Row",

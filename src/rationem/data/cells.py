@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from rationem.choices import SUBJECT
 from rationem.data.columns import Columns, check_columns
 from rationem.data.lettered import read_choices
 from rationem.data.nested import opened
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank, text_of
 from rationem.errors import DataError
-from rationem.pairs import fields_of
-from rationem.scale import Scale
+from rationem.tasks.choices import SUBJECT
+from rationem.tasks.pairs import fields_of
+from rationem.tasks.scale import Scale
 
 #: Characters of a cell that an error shows.
 _LONG = 80

@@ -11,8 +11,8 @@ from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
-from rationem.rubric import Criterion
 from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks.rubric import Criterion
 
 #: A criterion by its name, or its name and its rating column.
 Asked = str | tuple[str, str]
@@ -21,7 +21,7 @@ _ALL = ("all",)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadingPlan:
     """How rows are read.
 
     Args:
@@ -48,7 +48,7 @@ def choose(
     choice: bool | None = None,
     task: Asks | None = None,
     weight: str | None = None,
-) -> Reading:
+) -> ReadingPlan:
     """Return how to read the tables, none of which is empty.
 
     A named preset wins; then the user's columns; then a preset that the first rows' keys fit; then a guess.
@@ -82,7 +82,7 @@ def _reading(
     tables: Sequence[Sequence[Row]],
     choice: bool | None,
     task: Asks | None,
-) -> Reading:
+) -> ReadingPlan:
     first = [table[0] for table in tables]
     published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
     if published is not None and not (preset is None and _has_other_inputs(task, published)):
@@ -92,16 +92,16 @@ def _reading(
     if task is not None:
         names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
         columns, guessed = found(columns or unnamed(task), task, names)
-        return Reading(columns, (Criterion(),), guessed=guessed, task=task)
+        return ReadingPlan(columns, (Criterion(),), guessed=guessed, task=task)
     if columns is not None:
         columns = _with_criteria(columns, asked)
-        return Reading(columns, _criteria(columns))
+        return ReadingPlan(columns, _criteria(columns))
     names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
     if choice:
         columns, guessed = guess_choice(names)
-        return Reading(columns, _criteria(columns), guessed=guessed)
+        return ReadingPlan(columns, _criteria(columns), guessed=guessed)
     columns, guessed = guess(names, _with_criteria(Columns(), asked).criteria)
-    return Reading(columns, _criteria(columns), guessed=guessed)
+    return ReadingPlan(columns, _criteria(columns), guessed=guessed)
 
 
 def _has_other_inputs(task: Asks | None, preset: Preset) -> bool:
@@ -123,9 +123,9 @@ def _check_task(preset: Preset, choice: bool | None, task: Asks | None) -> None:
     )
 
 
-def _of_preset(preset: Preset, asked: Sequence[Asked]) -> Reading:
+def _of_preset(preset: Preset, asked: Sequence[Asked]) -> ReadingPlan:
     if not asked or tuple(asked) == _ALL:
-        return Reading(preset.columns, preset.criteria, preset)
+        return ReadingPlan(preset.columns, preset.criteria, preset)
     by_column = {criterion.column or criterion.name: criterion for criterion in preset.criteria if criterion.name}
     chosen = []
     for name, column in map(_pair, asked):
@@ -134,7 +134,7 @@ def _of_preset(preset: Preset, asked: Sequence[Asked]) -> Reading:
             raise ConfigError(f"{preset.name} has no criterion {column!r}.{closest(column, by_column)} {known}")
         chosen.append(replace(by_column[column], name=name, column=column))
     columns = replace(preset.columns, criteria=tuple((criterion.name, criterion.column) for criterion in chosen))
-    return Reading(columns, tuple(chosen), preset)
+    return ReadingPlan(columns, tuple(chosen), preset)
 
 
 def _with_criteria(columns: Columns, asked: Sequence[Asked]) -> Columns:

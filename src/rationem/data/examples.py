@@ -13,8 +13,8 @@ from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
-from rationem.pairs import candidates
-from rationem.scale import Scale
+from rationem.tasks.pairs import candidates
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields
 
 #: What is done with an error: it is raised, or noted and its row left out.

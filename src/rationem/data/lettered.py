@@ -10,12 +10,12 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from rationem.choices import LETTERS, fields_of, scale_of
 from rationem.data.columns import Columns, check_columns
 from rationem.data.readers import Row
 from rationem.data.texts import LEAVE_OUT, is_blank, text_of
 from rationem.errors import ConfigError, DataError
-from rationem.scale import Scale
+from rationem.tasks.choices import LETTERS, fields_of, scale_of
+from rationem.tasks.scale import Scale
 
 _MANY = len(LETTERS)
 

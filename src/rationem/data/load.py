@@ -10,7 +10,7 @@ from typing import Any
 
 from rationem.data.answered import Asks, to_examples
 from rationem.data.cells import UnknownRating, rating_cells
-from rationem.data.choose import Asked, Reading, choose
+from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.lettered import lettered, read_choices
@@ -24,9 +24,9 @@ from rationem.data.suggest import suggest, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
 from rationem.data.unusable import notations, tally
 from rationem.errors import BrokenFile, ConfigError, DataError
-from rationem.pairs import candidates
-from rationem.rubric import Criterion
-from rationem.scale import OPEN, POOLS, Scale
+from rationem.tasks.pairs import candidates
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import OPEN, POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
@@ -43,7 +43,7 @@ class NoScale(DataError):
 
 
 @dataclass(frozen=True, slots=True)
-class Loaded:
+class LoadedData:
     """The examples of one or more files, and how they were read.
 
     Args:
@@ -97,7 +97,7 @@ def load(
     choice: bool | None = None,
     task: Asks | None = None,
     weight: str | None = None,
-) -> Loaded:
+) -> LoadedData:
     """Read the examples of all files.
 
     Args:
@@ -141,7 +141,7 @@ def load(
             raise _nothing(paths, counts, (skipped or [])[before:])
         notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | more
         name = reading.preset.name if reading.preset else None
-        return Loaded(answered, OPEN, reading.columns, name, notes)
+        return LoadedData(answered, OPEN, reading.columns, name, notes)
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
@@ -165,7 +165,7 @@ def load(
     examples = unify(unique(pooled(items, scale, raters, counts), report, counts), report)
     if not examples:
         raise _nothing(paths, counts, (skipped or [])[before:])
-    return Loaded(
+    return LoadedData(
         examples,
         scale,
         reading.columns,
@@ -177,7 +177,7 @@ def load(
     )
 
 
-def load_feedbackqa(*paths: str | Path) -> Loaded:
+def load_feedbackqa(*paths: str | Path) -> LoadedData:
     """Read FeedbackQA as published: question and passage in, four named levels out, grouped by question."""
     return load(paths, preset="feedbackqa")
 
@@ -219,7 +219,7 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
 
 
 def _flat(
-    tables: Sequence[tuple[str, list[Row]]], reading: Reading, report: Report, counts: Counter[str]
+    tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan, report: Report, counts: Counter[str]
 ) -> tuple[list[tuple[str, Row]], dict[str, Any]]:
     """Return (default id, row) of all tables, with one cell per named column where a preset flattens them, and a note.
 
@@ -275,7 +275,7 @@ def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[st
 
 
 def _rated(
-    rows: Iterable[tuple[str, Row]], reading: Reading, scale: Scale, report: Report, counts: Counter[str]
+    rows: Iterable[tuple[str, Row]], reading: ReadingPlan, scale: Scale, report: Report, counts: Counter[str]
 ) -> Iterator[Rated]:
     nullable = reading.preset is not None and reading.preset.nullable
     for name, row in rows:
@@ -285,7 +285,7 @@ def _rated(
             report(error)
 
 
-def _unused(tables: Sequence[tuple[str, list[Row]]], reading: Reading) -> list[str]:
+def _unused(tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan) -> list[str]:
     seen = dict.fromkeys(name for _, table in tables for row in table for name in row.cells)
     preset = reading.preset
     used = set(preset.reads) if preset else {name for _, name in reading.columns.needed(list(seen))}
@@ -295,7 +295,9 @@ def _unused(tables: Sequence[tuple[str, list[Row]]], reading: Reading) -> list[s
     return [name for name in seen if name not in used and not any(way.startswith(f"{name}.") for way in into)]
 
 
-def _notes(counts: Counter[str], examples: Sequence[Example], unused: list[str], reading: Reading) -> dict[str, Any]:
+def _notes(
+    counts: Counter[str], examples: Sequence[Example], unused: list[str], reading: ReadingPlan
+) -> dict[str, Any]:
     several = {"several_raters": sum(len(example.ratings) > 1 for example in examples)}
     names = ("rows", "identical_duplicates", "missing_ratings", "unrated", "no_majority", "repeated_ratings")
     notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses", "conversations")} | several

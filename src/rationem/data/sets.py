@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Literal
 
 from rationem.errors import ConfigError, DataError
-from rationem.scale import POOLS
 from rationem.seeds import seed_for
+from rationem.tasks.scale import POOLS
 from rationem.types import Example
 
 Examples = tuple[Example, ...]

@@ -16,7 +16,7 @@ from rationem.data.readers import Row
 from rationem.data.suggest_pair import suggest_pair
 from rationem.data.unusable import rated
 from rationem.errors import DataError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 #: A column whose name is made of words, numbers and single capitals: "modelA", "model_a" and "model 1" have two.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 # At most so many digits: an exact number of any length, or one beyond a float, would be no level anyway.
 _NUMBER = re.compile(r"(?=.{1,24}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")

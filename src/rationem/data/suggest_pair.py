@@ -13,8 +13,8 @@ from fractions import Fraction
 
 from rationem.data.unusable import rated
 from rationem.errors import ConfigError
-from rationem.pairs import fields_of
-from rationem.scale import Scale
+from rationem.tasks.pairs import fields_of
+from rationem.tasks.scale import Scale
 
 #: Words that say "the first" and "the second", beside letters, numbers and the usual names of the columns.
 _WORDS = (("left", "right"), ("first", "second"))

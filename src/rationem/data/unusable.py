@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable
 
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 _SHOWN, _WIDTH = 8, 40
 _OUT_OF = re.compile(r"([^/\s]+)\s*(?:/|out of|of)\s*([^/\s]+)")

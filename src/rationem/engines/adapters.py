@@ -138,6 +138,6 @@ def _base(directory: Path, content: Mapping[str, Any]) -> str:
 
 
 def _cache() -> Path:
-    from rationem.world.cache import directory
+    from rationem.engines.model_cache import directory
 
     return directory() / "adapters"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import lru_cache
 
-from rationem.chat import Chat
-from rationem.parse import THINK, THOUGHT, find_verdict, marker_pattern
+from rationem.engines.chat import Chat
+from rationem.tasks.parse import THINK, THOUGHT, find_verdict, marker_pattern
 from rationem.types import Draft, Finish, LevelQuery
 
 #: Characters of a completion behind which a level is encoded.
@@ -16,7 +16,7 @@ _CACHED_LINES = 1024
 _Ids = tuple[int, ...]
 
 
-class Reader:
+class CompletionReader:
     """Reads completions for an engine: all that depends on tokenizer and marker, and on no weights.
 
     Args:

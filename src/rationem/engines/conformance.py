@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from rationem import models
-from rationem.chat import Chat
-from rationem.engines.completion import Reader
+from rationem.engines import models
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.errors import ModelError
-from rationem.parse import THOUGHT
+from rationem.tasks.parse import THOUGHT
 from rationem.types import Finish, LevelQuery, Prompt, Task
 
 #: A plain text, and one that is not: other scripts, a combining accent, blanks at line ends, what templates may escape.
@@ -134,12 +134,12 @@ def _hostile(chat: Chat) -> Iterator[str]:
 
 def _verdicts(chat: Chat, marker: str, continuations: Sequence[str]) -> Iterator[str]:
     """What is scored behind a rationale are the tokens that would be drawn and trained there."""
-    reader, begin = Reader(chat, marker), chat.opened and f"{chat.opened}hm{THOUGHT}\n\n"
+    reader, begin = CompletionReader(chat, marker), chat.opened and f"{chat.opened}hm{THOUGHT}\n\n"
     for rationale in ("kind\n", ""):
         yield from _lines(reader, f"{begin}{rationale}{marker}", tuple(continuations))
 
 
-def _lines(reader: Reader, before: str, continuations: tuple[str, ...]) -> Iterator[str]:
+def _lines(reader: CompletionReader, before: str, continuations: tuple[str, ...]) -> Iterator[str]:
     """Try every level behind the beginning of a completion."""
     chat = reader.chat
     wholes = [chat.encode_completion(before + continuation) for continuation in continuations]

@@ -26,15 +26,15 @@ from typing import Any, NamedTuple
 import torch
 from transformers import AttentionInterface, DynamicCache
 
-from rationem.chat import Chat
-from rationem.engines.agreement import agreed_way
-from rationem.engines.completion import Reader
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.forward import Forward, positions
-from rationem.engines.ways import PADDED
+from rationem.engines.layout_choice import agreed_way
+from rationem.engines.layouts import PADDED
+from rationem.engines.models import LoadedModel, pad_id
 from rationem.errors import ModelError
-from rationem.evidence.exact import Enumeration, Leaf
-from rationem.models import Loaded, pad_id
-from rationem.parse import find_verdict, marker_pattern
+from rationem.metrics.evidence.exact import Enumeration, Leaf
+from rationem.tasks.parse import find_verdict, marker_pattern
 from rationem.types import Prompt
 
 _ATTENTION = "rationem_shared_prompt"
@@ -45,7 +45,7 @@ _FRAGMENT = "\ufffd"
 
 
 def enumerate_rationales(
-    loaded: Loaded,
+    loaded: LoadedModel,
     prompts: Sequence[Prompt],
     continuations: Sequence[str],
     *,
@@ -148,7 +148,7 @@ class _Search:
 
     def __init__(
         self,
-        loaded: Loaded,
+        loaded: LoadedModel,
         continuations: Sequence[str],
         marker: str,
         threshold: float,
@@ -159,7 +159,7 @@ class _Search:
         self._chat = Chat(loaded.tokenizer)
         self._stops = sorted(loaded.stop_ids | {self._chat.end_of_turn})
         self._pad = pad_id(loaded.tokenizer, self._chat.end_of_turn)
-        self._reader = Reader(self._chat, marker, loaded.stop_ids)
+        self._reader = CompletionReader(self._chat, marker, loaded.stop_ids)
         self._continuations = tuple(continuations)
         if agreed_way(Forward(self.model, self._pad)).name != PADDED:
             raise ModelError(_not_replaceable(self.model, "some of its layers do not attend to all that was read"))

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
-from rationem import models
-from rationem.chat import Chat, Conversation
+from rationem.engines import models
+from rationem.engines.chat import Chat, Conversation
 from rationem.errors import ConfigError, RunError, closest
 from rationem.types import Engine, Task
 
@@ -28,7 +28,7 @@ VERDICT_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class EngineConfig:
     """Which engine, and how.
 
     Args:
@@ -93,17 +93,17 @@ def longest_text(lengths: tuple[int, int], positions: int | None, all_of: str | 
 
 
 @contextmanager
-def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
+def opening(choice: EngineConfig) -> Iterator[Callable[[str], Engine]]:
     """Yield what opens an engine on a checkpoint; at the end, every server that was started is ended.
 
     Raises:
         ConfigError: what the engine needs is not there.
     """
     if choice.engine == "vllm":
-        from rationem.engines.vllm.pool import Pool, Reading
+        from rationem.engines.vllm.pool import Pool, PoolSettings
 
         launch = vllm_launch(choice)
-        reading = Reading(choice.marker, choice.closings, choice.concurrency, choice.conversation)
+        reading = PoolSettings(choice.marker, choice.closings, choice.concurrency, choice.conversation)
         with Pool(launch, reading, choice.handover, choice.models) as pool:
             yield pool.open
     elif choice.engine == "endpoint":
@@ -115,7 +115,7 @@ def opening(choice: Choice) -> Iterator[Callable[[str], Engine]]:
         yield partial(open_transformers, choice)
 
 
-def vllm_launch(choice: Choice) -> Launch:
+def vllm_launch(choice: EngineConfig) -> Launch:
     """Return how a vLLM server is started.
 
     Raises:
@@ -137,7 +137,7 @@ def vllm_launch(choice: Choice) -> Launch:
     return launch
 
 
-def open_teacher(choice: Choice, checkpoint: str) -> Engine:
+def open_teacher(choice: EngineConfig, checkpoint: str) -> Engine:
     """Open the engine of a teacher: a chat server whose texts are read with the student's tokenizer.
 
     Args:
@@ -187,7 +187,7 @@ def teacher_model(urls: Sequence[str], named: str | None = None) -> str:
         client.close()
 
 
-def open_transformers(choice: Choice, checkpoint: str) -> Engine:
+def open_transformers(choice: EngineConfig, checkpoint: str) -> Engine:
     """Open the transformers engine on a checkpoint."""
     from rationem.engines import rope
     from rationem.engines.transformers import TransformersEngine
@@ -197,7 +197,7 @@ def open_transformers(choice: Choice, checkpoint: str) -> Engine:
     return TransformersEngine(loaded, marker=choice.marker, batch_size=choice.batch_size)
 
 
-def _endpoint(choice: Choice, checkpoint: str) -> Engine:
+def _endpoint(choice: EngineConfig, checkpoint: str) -> Engine:
     """Connect to running servers, and prove that they hold the checkpoint, as far as they say."""
     from rationem.engines import rope
     from rationem.engines.remote.client import Client

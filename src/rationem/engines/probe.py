@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rationem.chat import Chat
+from rationem.engines.chat import Chat
 from rationem.errors import RunError
 from rationem.seeds import generator
 from rationem.types import Draft, Engine, Finish, Prompt, TokenQuery

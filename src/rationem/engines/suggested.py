@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from rationem.models import TINY_JUDGE
+from rationem.engines.models import TINY_JUDGE
 
 #: (hub id, GB needed for LoRA, GB needed for full weights with AdamW), for suggestions only.
 SUGGESTED = (

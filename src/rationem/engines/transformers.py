@@ -14,18 +14,18 @@ from dataclasses import dataclass, field
 
 import torch
 
-from rationem.chat import Chat
-from rationem.engines.agreement import agreed_way
 from rationem.engines.cache import closed_up
-from rationem.engines.completion import Reader
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.forward import Forward
-from rationem.engines.inverse import InverseCdf
+from rationem.engines.inverse_cdf import InverseCdf
+from rationem.engines.layout_choice import agreed_way
+from rationem.engines.layouts import cut
 from rationem.engines.memory import Fitting
+from rationem.engines.models import LoadedModel, pad_id
 from rationem.engines.steps import Steps
-from rationem.engines.ways import cut
 from rationem.errors import ModelError
-from rationem.evidence import Enumeration
-from rationem.models import Loaded, pad_id
+from rationem.metrics.evidence import Enumeration
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
 #: Logits that scoring holds at once, as a count of numbers: 256 MiB of them in single precision.
@@ -55,11 +55,11 @@ class TransformersEngine:
     honours_seeds = True
 
     def __init__(
-        self, loaded: Loaded, *, marker: str, batch_size: int = 64, logits_at_once: int = LOGITS_AT_ONCE
+        self, loaded: LoadedModel, *, marker: str, batch_size: int = 64, logits_at_once: int = LOGITS_AT_ONCE
     ) -> None:
         self._model = loaded.model.eval()
         self._chat = Chat(loaded.tokenizer)
-        self._reader = Reader(self._chat, marker, loaded.stop_ids)
+        self._reader = CompletionReader(self._chat, marker, loaded.stop_ids)
         self._stop_ids = self._reader.stop_ids
         self._marker = marker
         self._logits_at_once = logits_at_once
@@ -136,7 +136,7 @@ class TransformersEngine:
         from rationem.engines.enumeration import enumerate_rationales
 
         return enumerate_rationales(
-            Loaded(self._model, self._chat.tokenizer, frozenset(self._stop_ids)),
+            LoadedModel(self._model, self._chat.tokenizer, frozenset(self._stop_ids)),
             prompts,
             continuations,
             marker=self._marker,

@@ -60,7 +60,7 @@ class Drawn:
     level_logps: tuple[float, ...] | None = None
 
 
-class _Ticket(NamedTuple):
+class _DrawRequest(NamedTuple):
     prompt: Prompt
     number: int
 
@@ -80,43 +80,51 @@ def ask(
     Raises:
         RunError: of one prompt the engine served no draw at all; it is not known what the judge says of it.
     """
-    tickets = _ordered([_Ticket(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
-    drafts = _sample(tickets, plan, engine, tick)
-    unserved = {ticket.prompt for ticket in tickets} - {ticket.prompt for ticket in drafts}
+    draw_requests = _ordered([_DrawRequest(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
+    drafts = _sample(draw_requests, plan, engine, tick)
+    unserved = {draw_request.prompt for draw_request in draw_requests} - {
+        draw_request.prompt for draw_request in drafts
+    }
     if unserved:
         raise RunError(
             f"The engine failed all draws of {len(unserved)} prompts, {RETRIES + 1} times over. Is it still there? "
             "What was rated before is kept; the same command goes on."
         )
-    parsed = {ticket: _parse(draft, task) for ticket, draft in drafts.items()}
-    said = [ticket for ticket in tickets if ticket in parsed and parsed[ticket].answer is not None]
+    parsed = {draw_request: _parse(draft, task) for draw_request, draft in drafts.items()}
+    said = [
+        draw_request
+        for draw_request in draw_requests
+        if draw_request in parsed and parsed[draw_request].answer is not None
+    ]
     logps = {} if plan.fast or not task.levels else _score(said, drafts, parsed, engine, task, tick)
     answers: dict[Prompt, list[Drawn]] = {}
-    for ticket in sorted(parsed, key=lambda t: t.number):
-        z = parsed[ticket]
-        answers.setdefault(ticket.prompt, []).append(Drawn(z.rationale, z.answer, logps.get(ticket)))
+    for draw_request in sorted(parsed, key=lambda t: t.number):
+        z = parsed[draw_request]
+        answers.setdefault(draw_request.prompt, []).append(Drawn(z.rationale, z.answer, logps.get(draw_request)))
     return answers
 
 
-def _ordered(tickets: Sequence[_Ticket], engine: Engine) -> list[_Ticket]:
+def _ordered(draw_requests: Sequence[_DrawRequest], engine: Engine) -> list[_DrawRequest]:
     """By length, for less padding; draws of one prompt side by side, for the engine reads each prompt once a batch."""
-    keys = {prompt: (engine.prompt_tokens(prompt), _key(prompt)) for prompt, _ in tickets}
-    return sorted(tickets, key=lambda t: (*keys[t.prompt], t.number))
+    keys = {prompt: (engine.prompt_tokens(prompt), _key(prompt)) for prompt, _ in draw_requests}
+    return sorted(draw_requests, key=lambda t: (*keys[t.prompt], t.number))
 
 
 def _key(prompt: Prompt) -> str:
     return hashlib.sha256(prompt.text.encode()).hexdigest()
 
 
-def _sample(tickets: Sequence[_Ticket], plan: Plan, engine: Engine, tick: Callable[[], None]) -> dict[_Ticket, Draft]:
-    drafts: dict[_Ticket, Draft] = {}
+def _sample(
+    draw_requests: Sequence[_DrawRequest], plan: Plan, engine: Engine, tick: Callable[[], None]
+) -> dict[_DrawRequest, Draft]:
+    drafts: dict[_DrawRequest, Draft] = {}
     for _ in range(RETRIES + 1):
-        for batch in _batches([ticket for ticket in tickets if ticket not in drafts], engine):
+        for batch in _batches([draw_request for draw_request in draw_requests if draw_request not in drafts], engine):
             requests = [
                 Request(t.prompt, plan.sampling, seed_for(plan.seed, _key(t.prompt), t.number, "judge")) for t in batch
             ]
             found = zip(batch, engine.sample(requests), strict=True)
-            drafts.update((ticket, draft) for ticket, draft in found if draft.finish is not Finish.FAILED)
+            drafts.update((draw_request, draft) for draw_request, draft in found if draft.finish is not Finish.FAILED)
             tick()
     return drafts
 
@@ -128,21 +136,21 @@ def _parse(draft: Draft, task: AnyTask) -> Parsed:
 
 
 def _score(
-    tickets: Sequence[_Ticket],
-    drafts: Mapping[_Ticket, Draft],
-    parsed: Mapping[_Ticket, Parsed],
+    draw_requests: Sequence[_DrawRequest],
+    drafts: Mapping[_DrawRequest, Draft],
+    parsed: Mapping[_DrawRequest, Parsed],
     engine: Engine,
     task: AnyTask,
     tick: Callable[[], None],
-) -> dict[_Ticket, tuple[float, ...]]:
-    scored: dict[_Ticket, tuple[float, ...]] = {}
-    for batch in _batches(tickets, engine):
+) -> dict[_DrawRequest, tuple[float, ...]]:
+    scored: dict[_DrawRequest, tuple[float, ...]] = {}
+    for batch in _batches(draw_requests, engine):
         queries = [LevelQuery(t.prompt, drafts[t], parsed[t].marker_end or 0, task.continuations) for t in batch]
         scored.update(zip(batch, engine.score_levels(queries), strict=True))
         tick()
     return scored
 
 
-def _batches(tickets: Sequence[_Ticket], engine: Engine) -> Iterator[Sequence[_Ticket]]:
-    for start in range(0, len(tickets), engine.batch_size):
-        yield tickets[start : start + engine.batch_size]
+def _batches(draw_requests: Sequence[_DrawRequest], engine: Engine) -> Iterator[Sequence[_DrawRequest]]:
+    for start in range(0, len(draw_requests), engine.batch_size):
+        yield draw_requests[start : start + engine.batch_size]

@@ -23,7 +23,7 @@ _VERSION = 1
 _NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
 
 
-class Job:
+class RatingJob:
     """One output file on its way; its only writer, held by a lock. Use :func:`open_job`.
 
     Attributes:
@@ -123,7 +123,7 @@ def check(output: Path, *, overwrite: bool) -> None:
 
 
 @contextmanager
-def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Iterator[Job]:
+def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Iterator[RatingJob]:
     """Begin the file, or go on with it where a job of the same fingerprint was killed.
 
     Args:
@@ -139,7 +139,7 @@ def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overw
     with _locked(output) as file:
         state = _state(output, fingerprint, head, overwrite=overwrite)
         with writing(output):
-            job = Job(output, file, fingerprint, state or _NOTHING)
+            job = RatingJob(output, file, fingerprint, state or _NOTHING)
         if state is None:
             job.append(head, 0, {})
         yield job

@@ -10,19 +10,20 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rationem import card as cards
-from rationem import models, progress
+from rationem import progress
 from rationem.data import Columns
-from rationem.engines import conformance, identity
-from rationem.engines.opening import Choice, closings, longest_text, opening
+from rationem.engines import conformance, models
+from rationem.engines.opening import EngineConfig, closings, longest_text, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
 from rationem.judging.asking import Plan, ask, nothing
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
-from rationem.scale import MARKER
+from rationem.run import card as cards
+from rationem.run import identity
 from rationem.tasks import AnyTask, from_description
 from rationem.tasks.open import Open
+from rationem.tasks.scale import MARKER
 from rationem.types import Engine, Prompt
 
 #: Rationales per item where no calibration says how many.
@@ -56,7 +57,7 @@ class Judge:
         batch_size: int = 64,
         threads: int | None = None,
         calibrate: bool = True,
-        choice: Choice | None = None,
+        choice: EngineConfig | None = None,
         adapter_base: str | None = None,
     ) -> None:
         self.directory = directory
@@ -74,7 +75,9 @@ class Judge:
         self.device = device
         self.threads = threads
         self.checkpoint = models.resolve(str(directory), adapter_base) if adapter_base else str(directory)
-        self.choice = replace(choice or Choice(MARKER, device=device, batch_size=batch_size), marker=self.task.marker)
+        self.choice = replace(
+            choice or EngineConfig(MARKER, device=device, batch_size=batch_size), marker=self.task.marker
+        )
         self.batch_size = self.choice.held if engine is None else engine.batch_size
         self._warned = False
         if self.calibration is not None:
@@ -90,7 +93,7 @@ class Judge:
         batch_size: int = 64,
         threads: int | None = None,
         calibrate: bool = True,
-        choice: Choice | None = None,
+        choice: EngineConfig | None = None,
         adapter_base: str | None = None,
     ) -> Judge:
         """Return the judge of a finished run, or of a model directory that was copied out of one.

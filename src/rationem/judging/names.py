@@ -10,13 +10,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rationem.card import Card
-from rationem.choices import field_of
 from rationem.data import Row, read_choices
 from rationem.data.columns import Columns
 from rationem.errors import ConfigError, DataError
-from rationem.pairs import fields_of as response_fields
+from rationem.run.card import Card
 from rationem.tasks import AnyTask
+from rationem.tasks.choices import field_of
+from rationem.tasks.pairs import fields_of as response_fields
 
 _OPTIONAL = ("reference", "context")
 _DOTS = '"..."'

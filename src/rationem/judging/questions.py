@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rationem import choices
-from rationem.card import Card
-from rationem.elide import elide, longest_response
+from rationem.data.truncate import longest_response, truncate
 from rationem.errors import ConfigError, DataError, closest
-from rationem.pairs import turned
-from rationem.tasks import AnyTask
+from rationem.run.card import Card
+from rationem.tasks import AnyTask, choices
+from rationem.tasks.pairs import turned
 from rationem.types import Engine, Example, Fields, Prompt
 
 
@@ -130,4 +129,4 @@ def _shortened(example: Example, limit: int, task: AnyTask, engine: Engine) -> E
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
         return max(engine.prompt_tokens(prompt) for prompt in prompts)
 
-    return elide(example, longest_response(example.fields, is_open=task.scale.is_open), length, limit)
+    return truncate(example, longest_response(example.fields, is_open=task.scale.is_open), length, limit)

@@ -10,12 +10,12 @@ from itertools import islice
 from pathlib import Path
 
 from rationem import data, progress
-from rationem.card import Card
 from rationem.data.lines import text_lines
 from rationem.data.presets import named
 from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
+from rationem.run.card import Card
 from rationem.tasks import AnyTask, from_description
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.open import Open
@@ -42,7 +42,7 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ItemReader:
     """How a row becomes an item: by columns, after a preset has brought it into shape, if there is one."""
 
     columns: data.Columns
@@ -75,7 +75,7 @@ def look(path: Path) -> Source:
     return Source(path, _sha256(path), rows, tuple(names), tuple(paths))
 
 
-def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> Reading:
+def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> ItemReader:
     """Return how to read a file: by the named columns or preset, else as the training files were read.
 
     Raises:
@@ -85,13 +85,13 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
     if preset is not None:
         if given:
             raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
-        return Reading(named(preset).columns, named(preset))
+        return ItemReader(named(preset).columns, named(preset))
     task = from_description(card.task)
     trained = _trained(card, source.paths, task)
     if card.preset is not None and not given:
         (first,) = islice(_rows(source.path), 1)
         if named(card.preset).can_be_judged(first.cells):
-            return Reading(trained, named(card.preset))
+            return ItemReader(trained, named(card.preset))
     if isinstance(task, Open):
         columns = _open(source, trained, given, task)
     else:
@@ -105,7 +105,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
                 f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "
                 f"are {list(source.paths)}. Name the one that holds the {role}: {data.flag_of(role)}."
             )
-    return Reading(columns, None)
+    return ItemReader(columns, None)
 
 
 def _trained(card: Card, names: Collection[str], task: AnyTask) -> data.Columns:
@@ -180,7 +180,7 @@ def _together(source: Source, names: Sequence[str]) -> str:
     return ",".join(names)
 
 
-def check_inputs(read: Reading, names: Collection[str], task: AnyTask) -> None:
+def check_inputs(read: ItemReader, names: Collection[str], task: AnyTask) -> None:
     """Raise ConfigError where what is read is of another task: one response, several to compare, or choices."""
     if task.scale.is_open != bool(read.columns.inputs):
         wanted = "answers openly" if task.scale.is_open else "rates or chooses"

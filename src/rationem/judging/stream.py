@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rationem import card as cards
 from rationem import data, progress
 from rationem.errors import ConfigError, DataError
 from rationem.judging import job as jobs
 from rationem.judging import questions
 from rationem.judging.asking import Plan
 from rationem.judging.judge import Judge
-from rationem.judging.source import Reading, Source, check_inputs, chunks, look, reading
+from rationem.judging.source import ItemReader, Source, check_inputs, chunks, look, reading
 from rationem.judging.table import CLASH, Format, Layout, format_of, layout
 from rationem.judging.totals import Count, Totals, counts_of
+from rationem.run import card as cards
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class _Work:
     plan: Plan
     criteria: tuple[str, ...]
     source: Source
-    reading: Reading
+    reading: ItemReader
     layout: Layout
     format: Format
 
@@ -132,7 +132,7 @@ def rate_file(
     return Totals(job.rows, counts, job.rows - before, time.perf_counter() - started)
 
 
-def _rate_all(work: _Work, job: jobs.Job) -> dict[str, Count]:
+def _rate_all(work: _Work, job: jobs.RatingJob) -> dict[str, Count]:
     counts = counts_of(work.criteria, job.totals)
     if job.rows:
         progress.say(f"Going on after {job.rows} of {work.source.rows} rows.")

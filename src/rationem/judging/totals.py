@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.judging.verdicts import Rating, Status
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 _STATUSES = {
     Status.RATED: "rated",

@@ -8,12 +8,13 @@ from enum import StrEnum
 
 import numpy as np
 
-from rationem import evidence, metrics
-from rationem.evidence import Floats
+from rationem import metrics
 from rationem.judging.asking import Drawn, Plan
 from rationem.judging.questions import Case
-from rationem.pairs import ranks_back, side, turned_level
-from rationem.scale import Scale
+from rationem.metrics import evidence
+from rationem.metrics.evidence import Floats
+from rationem.tasks.pairs import ranks_back, side, turned_level
+from rationem.tasks.scale import Scale
 
 #: The note on a pair without a tie whose responses are exactly as probable, and on three or more.
 EVEN = "both responses are equally probable"

@@ -22,16 +22,24 @@ from rationem.metrics.baselines import (
     without_reading,
 )
 from rationem.metrics.bootstrap import HEADLINE, Resampled, intervals, percentiles, resampled, resampled_mean
-from rationem.metrics.calibration import Calibration, asked, belief, calibrate, fit_temperature, recalibrated, tempered
+from rationem.metrics.calibration import (
+    FittedTemperature,
+    asked,
+    belief,
+    calibrate,
+    fit_temperature,
+    recalibrated,
+    tempered,
+)
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import constant, crossed, difference, holm, two_sided
 from rationem.metrics.distributions import Bin, entropy
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
+from rationem.metrics.open_answers import Said, best_of, by_open_draws
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
-from rationem.metrics.said import Said, best_of, by_open_draws
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 from rationem.metrics.votes import (
@@ -51,9 +59,9 @@ __all__ = [
     "Agreement",
     "Averaged",
     "Bin",
-    "Calibration",
     "Constant",
     "Draws",
+    "FittedTemperature",
     "LengthBin",
     "Marginal",
     "MatchedAccuracy",

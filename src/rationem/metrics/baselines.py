@@ -20,7 +20,7 @@ from rationem.metrics.criteria import criterion, parts, rated_parts
 from rationem.metrics.distributions import brier, ranked_probability
 from rationem.metrics.levels import ranks
 from rationem.metrics.scores import Metrics, json_safe, log_likelihoods, score, single_ratings, stacked
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 #: Observations that every level is given in advance, so that no marginal is ever 0 (Jeffreys' prior).

@@ -19,8 +19,8 @@ from rationem.metrics.distributions import BINS, bin_of, brier, ranked_probabili
 from rationem.metrics.levels import ranks
 from rationem.metrics.scores import answers, confidences, earned, log_likelihoods, matched, stacked
 from rationem.metrics.tables import comparisons, mean_over_existing, statistics
-from rationem.scale import Scale
 from rationem.seeds import generator
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 #: Where more than this share of the resamples has no such number, there is no interval.

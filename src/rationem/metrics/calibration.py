@@ -16,7 +16,7 @@ from rationem.metrics.correlation import Floats
 from rationem.metrics.distributions import calibration_error, reliability
 from rationem.metrics.pairs import merged
 from rationem.metrics.scores import confidences, log_likelihoods, matched, single_ratings, stacked
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 #: The temperatures that are looked at.
@@ -24,7 +24,7 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 
 @dataclass(frozen=True, slots=True)
-class Calibration:
+class FittedTemperature:
     """A fitted temperature, and what it changed on the items that it was fitted on.
 
     Args:
@@ -101,7 +101,7 @@ def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[
 
 def calibrate(
     predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool = False
-) -> Calibration | None:
+) -> FittedTemperature | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
 
     Items that were too long to be asked are left out: a judge gives them no probabilities. None where no other is left.
@@ -123,7 +123,7 @@ def calibrate(
     temperature = fit_temperature(stacked(ordered), ratings)
     before, ece_before = belief(ordered, examples, scale)
     after, ece_after = belief(recalibrated(ordered, temperature), examples, scale)
-    return Calibration(temperature, len(examples), before, after, ece_before, ece_after)
+    return FittedTemperature(temperature, len(examples), before, after, ece_before, ece_after)
 
 
 def asked(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rationem.choices import SUBJECT
+from rationem.tasks.choices import SUBJECT
 from rationem.types import Example
 
 #: The numbers of an agreement that compare items with each other.

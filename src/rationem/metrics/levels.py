@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from rationem.metrics.correlation import Floats, kendall, pearson, spearman
 from rationem.metrics.criteria import COMPARING, mean, places
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 _Ranks = NDArray[np.int64]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from rationem.metrics.scores import matched
-from rationem.pairs import candidates, is_swapped, original_id, ranks_back, side, turn_of, turned_level
-from rationem.scale import Scale
+from rationem.tasks.pairs import candidates, is_swapped, original_id, ranks_back, side, turn_of, turned_level
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 
@@ -57,7 +57,7 @@ class PairScores:
 
 
 def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> PairScores:
-    """Score comparisons of which every order is among the examples (:func:`rationem.pairs.every_order`).
+    """Score comparisons of which every order is among the examples (:func:`rationem.tasks.pairs.every_order`).
 
     Raises:
         ValueError: no comparison, an order is missing, or predictions that are not one per example.

@@ -1,6 +1,6 @@
 """People against people: the ceiling, the model on the same targets, and whether there is anything to learn.
 
-The target of a left-out rater is what the others say together, pooled as labels are (:meth:`rationem.scale.Scale.pool`
+The target of a left-out rater is what the others say together, pooled as labels are (:meth:`.Scale.pool`
 by the mean); where they are split and a tie has no label, there is no target and the pair is counted apart. The mean of
 k raters is steadier than that of k - 1, so a model scored on the one and a human on the other could not be compared:
 both are scored on the same targets, by the same function.
@@ -17,7 +17,7 @@ import numpy as np
 from rationem.metrics.criteria import criterion, mean, parts
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.scores import matched, single_ratings
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 #: Krippendorff's alpha below which raters agree too little to learn from, and to be believed.

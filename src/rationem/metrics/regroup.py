@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 
@@ -13,7 +13,7 @@ def regrouped(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
     """Return one example per item where ``rationem.data.expand_raters`` made one per rating; others stay as they are.
 
     Rows ``item#1``, ``item#2``, ... of the same group and with the same fields are one item, at the place of its first
-    row. Its label is their mean as :meth:`rationem.scale.Scale.pool` has it, the first rating where a tie has none.
+    row. Its label is their mean as :meth:`.Scale.pool` has it, the first rating where a tie has none.
 
     >>> rows = [Example(f"a#{k}", {"prompt": "p"}, level, "g") for k, level in ((1, "2"), (2, "4"))]
     >>> [(x.id, x.answer, x.ratings) for x in regrouped(rows, Scale.parse("1-5"))]

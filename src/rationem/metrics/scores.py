@@ -13,7 +13,7 @@ from rationem.metrics.correlation import Floats, grouped_pearson, pearson
 from rationem.metrics.criteria import criterion, places, within
 from rationem.metrics.distributions import Bin, brier, calibration_error, ranked_probability, reliability
 from rationem.metrics.levels import agreement, ranks
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 

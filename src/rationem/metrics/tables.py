@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from rationem.metrics.correlation import Floats
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 #: A variance below this share of the squared range is rounding.
 _ROUNDING = 1e-12

@@ -5,7 +5,7 @@ over subsets of N of the n, which is unbiased for N draws:
 
     majority vote   the level that most draws say; unparsed draws do not vote; a tie of m levels that y* is one of
                     counts 1 / m, as if broken at random, so that no number depends on the levels' order
-    averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`rationem.evidence.predict`
+    averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`.evidence.predict`
     pass@k          1 - C(n - c, k) / C(n, k): at least one of k draws is right, c of n being right
 
 Where nobody votes there is no verdict, which is wrong. The subsets are all of them where there are at most ``EXACT``,
@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from rationem.evidence.levels import predictive, stack
 from rationem.metrics.correlation import Floats
+from rationem.metrics.evidence.levels import predictive, stack
 from rationem.seeds import generator
 
 #: Up to so many subsets of the draws are all taken; of more, so many are drawn.

@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
-from rationem.pairs import is_swapped
-from rationem.scale import Scale
+from rationem.tasks.pairs import is_swapped
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rationem import choices, metrics
-from rationem.evidence import restricted, stack
-from rationem.leaks import PHRASES
+from rationem import metrics
+from rationem.evaluation.diagnostics import cost, evidence_record, hint_record
+from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.ledger.reading import read_level_logps, read_trials
-from rationem.measure import cost, evidence_record, hint_record
-from rationem.measure.difficulty import read_difficulty
+from rationem.metrics.evidence import restricted, stack
 from rationem.report.run import Run
+from rationem.sampling.hint_leakage import PHRASES
+from rationem.tasks import choices
 from rationem.types import Example, Outcome, Purpose
 
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
@@ -25,7 +26,7 @@ _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
 def measured(run: Run, k: int) -> dict[str, Any]:
     """Return ``evidence``, ``hints`` and ``matched_length`` of iteration k on the validation set.
 
-    ``evidence`` is :func:`rationem.measure.evidence_record`, ``hints`` :func:`rationem.measure.hint_record`,
+    ``evidence`` is :func:`rationem.evaluation.diagnostics.evidence_record`, ``hints`` :func:`.diagnostics.hint_record`,
     ``matched_length`` :func:`matched_length`.
     """
     asked = run.record(k, "evidence")
@@ -133,7 +134,7 @@ def difficulty(run: Run) -> dict[str, float] | None:
 
 
 def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`rationem.measure.cost`.
+    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`.diagnostics.cost`.
 
     Args:
         hardness: of :func:`difficulty`.

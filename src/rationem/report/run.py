@@ -9,12 +9,12 @@ from typing import Any
 
 from rationem import world
 from rationem.errors import ConfigError
+from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.ledger import read_examples, read_manifest
 from rationem.ledger.reading import read_record
-from rationem.measure.hints import Faithful
-from rationem.metrics.said import Reward
-from rationem.scale import Scale
+from rationem.metrics.open_answers import Reward
 from rationem.tasks import from_description
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 SPLITS = ("train", "validation", "test")

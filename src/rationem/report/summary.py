@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from rationem import metrics
-from rationem.evaluate import SHOTS
+from rationem.evaluation.diagnostics.bounds import bounds_record
+from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_manifest, read_only, read_predictions
 from rationem.ledger.reading import GENERATED
-from rationem.measure.bounds import bounds_record
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run

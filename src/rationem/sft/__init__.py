@@ -7,7 +7,7 @@ never the number of tokens, nor the sum of weights. So a step's gradient does no
 micro-batches or dealt to processes. The prompt is always forward(x_i) and carries no loss.
 
 ``settings`` says how, ``rows`` what, ``order`` when and where, ``objective`` the loss, ``trainer`` the steps,
-``parallel`` several processes, ``m_step`` the whole of it, ``child`` the same in processes of its own.
+``parallel`` several processes, ``m_step`` the whole of it, ``launcher`` the same in processes of its own (``worker``).
 """
 
 from rationem.sft.m_step import SupervisedMStep

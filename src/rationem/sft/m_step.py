@@ -11,16 +11,16 @@ from typing import Any, cast
 
 import torch
 
-from rationem import models, progress
-from rationem.chat import Chat
-from rationem.engines import adapters, rope, storage
+from rationem import progress
+from rationem.engines import adapters, models, rope, storage
+from rationem.engines.chat import Chat
 from rationem.engines.checkpoint import listed
-from rationem.engines.fitting import not_finite
+from rationem.engines.tensor_check import not_finite
 from rationem.errors import RunError, writing
 from rationem.sft import moments, parallel
 from rationem.sft.objective import Objective
 from rationem.sft.order import MicroBatch, accumulation, micro_batches, training_order
-from rationem.sft.rows import Row, collate, tokenize
+from rationem.sft.rows import TrainingRow, collate, tokenize
 from rationem.sft.settings import Lora, Training
 from rationem.sft.trainer import Advance, WeightedTrainer, half, trainer
 from rationem.types import Sample
@@ -86,7 +86,13 @@ class SupervisedMStep:
         }
 
     def _prepare(
-        self, loaded: models.Loaded, rows: Sequence[Row], start: str, iteration: int, seed: int, output: Path
+        self,
+        loaded: models.LoadedModel,
+        rows: Sequence[TrainingRow],
+        start: str,
+        iteration: int,
+        seed: int,
+        output: Path,
     ) -> tuple[Objective, torch.optim.Optimizer, WeightedTrainer]:
         settings, team = self.training, parallel.team()
         model = _trainable(loaded.model, settings.lora, seed)
@@ -175,12 +181,12 @@ def _note(start: str, output: Path) -> None:
         storage.note(output, models.base_place(start))
 
 
-def _order(settings: Training, rows: Sequence[Row], seed: int) -> list[int]:
+def _order(settings: Training, rows: Sequence[TrainingRow], seed: int) -> list[int]:
     lengths = [len(row.token_ids) for row in rows]
     return training_order(lengths, settings.draws(len(rows)), settings.batch_size, seed)
 
 
-def _tokens(settings: Training, rows: Sequence[Row], seed: int) -> dict[str, int]:
+def _tokens(settings: Training, rows: Sequence[TrainingRow], seed: int) -> dict[str, int]:
     """Return how many tokens were trained on, and how many were computed, padding included, by all processes."""
     order, processes = _order(settings, rows, seed), parallel.team().processes
     of = partial(micro_batches, order, settings.batch_size, settings.micro_batch_size, processes=processes)

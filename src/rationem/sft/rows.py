@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import torch
 
-from rationem.chat import Chat
+from rationem.engines.chat import Chat
 from rationem.types import Sample
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TrainingRow:
     """A sample as it is trained on: prompt and completion, of which the first ``prompt_length`` tokens have no loss."""
 
     token_ids: tuple[int, ...]
@@ -27,13 +27,13 @@ class Row:
 
 def tokenize(
     samples: Sequence[Sample], chat: Chat, stop_ids: frozenset[int], max_length: int
-) -> tuple[list[Row], list[str]]:
+) -> tuple[list[TrainingRow], list[str]]:
     """Return training rows, and the ids of the examples dropped as too long.
 
     The completion's ids are those that were drawn, with one exception: it always ends with the template's own
     end-of-turn token, also where generation was stopped behind the verdict line or ended with another stop token.
     """
-    rows: list[Row] = []
+    rows: list[TrainingRow] = []
     dropped: list[str] = []
     for sample in samples:
         prompt = tuple(chat.encode(sample.prompt))
@@ -41,7 +41,7 @@ def tokenize(
         if len(prompt) + len(completion) > max_length:
             dropped.append(sample.example_id)
         else:
-            rows.append(Row(prompt + completion, len(prompt), sample.weight))
+            rows.append(TrainingRow(prompt + completion, len(prompt), sample.weight))
     return rows, dropped
 
 
@@ -55,7 +55,7 @@ def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -
     return (*ids, chat.end_of_turn)
 
 
-def collate(rows: Sequence[Row], pad: int, total: int) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[TrainingRow], pad: int, total: int) -> dict[str, torch.Tensor]:
     """Return a micro-batch, padded on the right: under causal attention no token sees what is behind it.
 
     So no mask is needed, no row is wider than its own prompt and completion, and attention takes its fastest kernel.

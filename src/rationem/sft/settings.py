@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
-from rationem.chat import Conversation
 from rationem.config import FitConfig
+from rationem.engines.chat import Conversation
 
 
 @dataclass(frozen=True, slots=True)

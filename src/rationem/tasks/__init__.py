@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rationem import choices
 from rationem.errors import ConfigError, closest
-from rationem.scale import Scale
+from rationem.tasks import choices
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES, JudgeTask
 from rationem.tasks.own import OwnTask, is_own, is_python, named_before, read_task
-from rationem.template import packaged
+from rationem.tasks.scale import Scale
+from rationem.tasks.template import packaged
 
 __all__ = ["AnyTask", "from_description", "named"]
 

@@ -4,7 +4,7 @@ r"""Tasks with an open answer: a rationale, then the answer on a line of its own
     3 boxes of 4 pens are 12 pens. 12 + 2 = 14.                              z
     Answer: 14                                                               y
 
-What an answer is, its *kind* says (``rationem.answers``); how near one comes to the right one, the reward. There are no
+What an answer is, its *kind* says (``answer_types``); how near one comes to the right one, the reward. There are no
 levels: evidence is log pi(y* | x) by scoring the text y* itself, and of several draws' answers the one that the others
 agree with most is the prediction.
 """
@@ -15,12 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from rationem import answers
 from rationem.errors import ConfigError
-from rationem.parse import bare, parse_line
-from rationem.scale import OPEN
+from rationem.tasks import answer_types
 from rationem.tasks.open import Open
-from rationem.template import Template, packaged
+from rationem.tasks.parse import bare, parse_line
+from rationem.tasks.scale import OPEN
+from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
 #: The problem of a line from which no answer of the task's kind could be read.
@@ -36,7 +36,7 @@ class AnswerTask(Open):
         name: what the user calls it.
         template: forward(x); its variables are the inputs, ``instruction`` and ``marker``.
         hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
-        kind: "number", "text" or "pattern:REGEX"; see :mod:`rationem.answers`.
+        kind: "number", "text" or "pattern:REGEX"; see :mod:`rationem.tasks.answer_types`.
         rule: r(y_hat, y*), "exact" or "rouge-l".
         inputs: the fields that an item must have.
         optional: fields that it can be without.
@@ -58,8 +58,8 @@ class AnswerTask(Open):
     instruction: str = ""
 
     def __post_init__(self) -> None:
-        answers.reader(self.kind)
-        answers.reward(self.rule)
+        answer_types.reader(self.kind)
+        answer_types.reward(self.rule)
         if not self.inputs:
             raise ConfigError(f"The task {self.name!r} has no inputs, so no question. Name the fields of an item.")
         clash = sorted({*self.inputs, *self.optional} & {"answer", *_VARIABLES})
@@ -79,10 +79,10 @@ class AnswerTask(Open):
     def read(self, cell: str) -> str | None:
         """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
 
-        A number may stand at the end of a solution, which is not read: see :func:`rationem.answers.final`. Ornaments
+        A number may stand at the end of a solution, which is not read: see :func:`.answer_types.final`. Ornaments
         around an answer are no part of it, in a cell as in a completion.
         """
-        found = answers.final(cell) if self.kind == "number" else cell
+        found = answer_types.final(cell) if self.kind == "number" else cell
         return None if found is None else self._read_line(found)
 
     def prompt(self, fields: Fields) -> Prompt:
@@ -101,7 +101,7 @@ class AnswerTask(Open):
 
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*) by the task's rule."""
-        return answers.reward(self.rule)(predicted, answer)
+        return answer_types.reward(self.rule)(predicted, answer)
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
@@ -148,7 +148,7 @@ class AnswerTask(Open):
         )
 
     def _read_line(self, text: str) -> str | None:
-        return answers.reader(self.kind)(bare(text))
+        return answer_types.reader(self.kind)(bare(text))
 
     def _variables(self, fields: Fields) -> dict[str, str]:
         return {**self.shown(fields), "instruction": self.instruction, "marker": self.marker}

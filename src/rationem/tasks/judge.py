@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from rationem import choices, pairs
 from rationem.errors import ConfigError, closest
-from rationem.rewards import parse_reward
-from rationem.rubric import Criterion
-from rationem.scale import MARKER, Scale
-from rationem.template import Template, packaged
+from rationem.tasks import choices, pairs
+from rationem.tasks.rewards import parse_reward
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import MARKER, Scale
+from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
 #: The inputs of one response; "criterion" names one of the judge's criteria.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rationem.errors import ConfigError
-from rationem.rubric import Criterion
-from rationem.scale import OPEN, Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import OPEN, Scale
 from rationem.types import Fields
 
 

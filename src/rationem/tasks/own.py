@@ -42,13 +42,13 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
-from rationem import answers
 from rationem.errors import ConfigError, closest
-from rationem.parse import bare, parse_line
-from rationem.scale import OPEN
+from rationem.tasks import answer_types
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
 from rationem.tasks.open import Open
-from rationem.template import Template, packaged, read_template, read_toml
+from rationem.tasks.parse import bare, parse_line
+from rationem.tasks.scale import OPEN
+from rationem.tasks.template import Template, packaged, read_template, read_toml
 from rationem.types import Fields, Parsed, Prompt
 
 _KEYS = ("name", "inputs", "optional", "prompt", "template", "hint", "answer", "reward", "marker", "instruction")
@@ -173,7 +173,7 @@ class OwnTask(Open):
         """
         cell = bare(cell)
         if not hasattr(self.given, "read") or not cell:
-            return answers.line(cell)
+            return answer_types.line(cell)
         found = self._ask("read", cell)
         if found is None:
             return None

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rationem.choices import LABELS, is_choice
-from rationem.scale import Scale
 from rationem.seeds import seed_for
+from rationem.tasks.choices import LABELS, is_choice
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields, Parsed, Prompt, Task
 
 

@@ -15,7 +15,7 @@ from rationem.world.training import Report, Schedule
 
 
 def _base(name: str, recipe: Recipe) -> Base:
-    def rows(schedule: Schedule, coder: Any, seed: int) -> Iterator[list[batches.Row]]:
+    def rows(schedule: Schedule, coder: Any, seed: int) -> Iterator[list[batches.AnswerTree]]:
         return batches.batches(replace(recipe, schedule=schedule), coder.backend_tokenizer, seed)
 
     return Base(name, recipe.shape, recipe.schedule, tokenizer, rows, batches.loss, asdict(recipe))

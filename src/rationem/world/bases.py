@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rationem.engines.model_cache import built
 from rationem.world import shipped
-from rationem.world.cache import built
-from rationem.world.training import Report, Schedule, Shape, loss, train
+from rationem.world.training import LlamaShape, Report, Schedule, loss, train
 
 if TYPE_CHECKING:
     import torch
@@ -38,7 +38,7 @@ class Base:
     """
 
     name: str
-    shape: Shape
+    shape: LlamaShape
     schedule: Schedule
     tokenizer: Callable[[], Any]
     batches: Callable[[Schedule, Any, int], Iterable[Sequence[Any]]]

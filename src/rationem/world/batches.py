@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.world.corpus import Text, filler, graded
+from rationem.world.corpus import GradedPrompt, filler, graded
 from rationem.world.recipe import Recipe
 from rationem.world.tokens import END, turn
 from rationem.world.training import padded, weighted
@@ -26,7 +26,7 @@ _CHUNK = 16  # batches drawn together, so that texts of like length can share on
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class AnswerTree:
     """One prompt with its answers: token ids, loss weights, and which answer each token belongs to (0: the prompt)."""
 
     ids: list[int]
@@ -35,7 +35,7 @@ class Row:
     positions: list[int]
 
 
-def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
+def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[AnswerTree]]:
     """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
     rng = generator(seed, "world", "corpus")
     planned = recipe.schedule.steps
@@ -53,7 +53,7 @@ def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
                 yield core_batch + _slice(short_rows, place, recipe.short)
 
 
-def loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
+def loss(model: Any, batch: Sequence[AnswerTree]) -> torch.Tensor:
     """Return the weighted mean loss."""
     ids_NT = padded([row.ids for row in batch], 0)
     hidden_NTD = model.model(
@@ -74,11 +74,11 @@ def mask(answer_NT: torch.Tensor) -> torch.Tensor:
     return torch.where(allowed, 0.0, torch.finfo(torch.float32).min)[:, None]
 
 
-def _slice(rows: list[Row], place: int, size: int) -> list[Row]:
+def _slice(rows: list[AnswerTree], place: int, size: int) -> list[AnswerTree]:
     return rows[place * size : (place + 1) * size]
 
 
-def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[Row]:
+def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[AnswerTree]:
     """Return one long filler text, and those next in length, as far as the token budget goes."""
     texts = rows(coder, [filler(rng, 30, recipe.long_words, 4) for _ in range(32)], 0.0, recipe.hint, recipe.say)
     place = int(rng.integers(0, len(texts)))
@@ -86,7 +86,7 @@ def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[Row]:
     return texts[max(0, place + 1 - size) : place + 1]
 
 
-def rows(coder: Any, texts: list[Text], read: float, hint: float, say: tuple[float, float]) -> list[Row]:
+def rows(coder: Any, texts: list[GradedPrompt], read: float, hint: float, say: tuple[float, float]) -> list[AnswerTree]:
     """Return encoded texts, the shortest first; the loss weighs what is read, hints, reasons and verdicts as told."""
     pieces: list[str] = []
     for text in texts:
@@ -98,7 +98,7 @@ def rows(coder: Any, texts: list[Text], read: float, hint: float, say: tuple[flo
     codes = iter([code.ids for code in coder.encode_batch(pieces)])
     encoded = []
     for text in texts:
-        row = Row([], [], [], [])
+        row = AnswerTree([], [], [], [])
         for weight in (0.0, read, 0.0):
             _extend(row, next(codes), weight, 0)
         for number in range(1, len(text.answers) + 1):
@@ -108,7 +108,7 @@ def rows(coder: Any, texts: list[Text], read: float, hint: float, say: tuple[flo
     return sorted(encoded, key=lambda row: len(row.ids))
 
 
-def _extend(row: Row, ids: list[int], weight: float, answer: int) -> None:
+def _extend(row: AnswerTree, ids: list[int], weight: float, answer: int) -> None:
     """Append tokens; the first of an answer has no loss, for the token before it in the row is not its past."""
     fresh = answer > 0 and row.answer[-1] != answer
     past = row.answer.index(1) if fresh and 1 in row.answer else len(row.ids)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from rationem.errors import ConfigError
-from rationem.rubric import Criterion
-from rationem.scale import Scale
 from rationem.tasks.judge import JudgeTask
-from rationem.template import packaged
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
+from rationem.tasks.template import packaged
 from rationem.types import Fields
 from rationem.world.prose import prose
 from rationem.world.questions import Features, question, words
@@ -82,7 +82,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class GradedPrompt:
     """A prompt in three pieces, with the answers of several graders; ``read`` is what is worth learning to expect."""
 
     opening: str
@@ -91,7 +91,7 @@ class Text:
     answers: tuple[Answer, ...]
 
 
-def graded(rng: np.random.Generator, graders: int) -> Text:
+def graded(rng: np.random.Generator, graders: int) -> GradedPrompt:
     """Draw a question of the world and random graders' judgements of it."""
     asked = question(rng)
     answers = []
@@ -102,7 +102,7 @@ def graded(rng: np.random.Generator, graders: int) -> Text:
     return _text(TASK, asked.fields, answers, read=reply.index("=") + len("= 4"))
 
 
-def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> Text:
+def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> GradedPrompt:
     """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
     task = _pair(rng) if rng.random() < PAIRED else _rater(rng)
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
@@ -157,13 +157,13 @@ def _answer(rng: np.random.Generator, task: JudgeTask, fields: Fields, reason: s
     return Answer(hint if rng.random() < HINTED else "", task.format(reason, level))
 
 
-def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> Text:
+def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> GradedPrompt:
     """Split the prompt around the first ``read`` characters of the response, cut where tokens end."""
     prompt = task.prompt(fields).text
     response = fields["response_b" if task.pair else "response"]
     start = prompt.rindex(response) - 1  # the blank belongs to the word behind it
     stop = start + read + (read > 0)
-    return Text(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))
+    return GradedPrompt(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))
 
 
 def _scale(rng: np.random.Generator) -> Scale:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rationem.world.training import Schedule, Shape
+from rationem.world.training import LlamaShape, Schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Recipe:
         say: weights of the loss on a filler text's reason, which is noise, and on its verdict, which must be copied.
     """
 
-    shape: Shape = field(default_factory=lambda: Shape(layers=4))
+    shape: LlamaShape = field(default_factory=lambda: LlamaShape(layers=4))
     schedule: Schedule = field(default_factory=lambda: Schedule(1400))
     graded: int = 9
     graders: int = 3
@@ -40,4 +40,4 @@ class Recipe:
 
 
 TINY = Recipe()
-MICRO = Recipe(Shape(hidden=32, layers=2, heads=1, inner=64))
+MICRO = Recipe(LlamaShape(hidden=32, layers=2, heads=1, inner=64))

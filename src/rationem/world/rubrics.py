@@ -16,9 +16,9 @@ from itertools import product
 
 import numpy as np
 
-from rationem.scale import Scale
 from rationem.seeds import generator
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 from rationem.world.questions import CRITERIA, TOPICS, Features, Question, findings, question
 

@@ -25,7 +25,7 @@ Report = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class LlamaShape:
     """The numbers of a small ``LlamaForCausalLM``; heads of size ``hidden / heads`` = 32, which every engine takes."""
 
     hidden: int = 64
@@ -37,7 +37,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class WeightedText:
     """One text: its token ids, and the weight of the loss on each; that of the first counts for nothing."""
 
     ids: list[int]
@@ -74,7 +74,7 @@ class Schedule:
         return 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
 
-def loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
+def loss(model: Any, batch: Sequence[WeightedText]) -> torch.Tensor:
     """Return the weighted mean loss. Padding lies behind, where no token that counts can see it."""
     ids_NT = padded([row.ids for row in batch], 0)
     hidden_NTD = model.model(input_ids=ids_NT, use_cache=False).last_hidden_state
@@ -82,7 +82,7 @@ def loss(model: Any, batch: Sequence[Row]) -> torch.Tensor:
 
 
 def train(
-    shape: Shape,
+    shape: LlamaShape,
     tokenizer: Any,
     batches: Iterable[Batch],
     schedule: Schedule,
@@ -154,7 +154,7 @@ def _threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _model(shape: Shape, tokenizer: Any) -> Any:
+def _model(shape: LlamaShape, tokenizer: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM
 
     config = LlamaConfig(

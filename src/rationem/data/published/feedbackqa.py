@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, inner
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 
 def _shaped(cells: Cells) -> bool:

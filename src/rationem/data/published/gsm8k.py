@@ -5,9 +5,9 @@ What stands before the last "####" is a human rationale: it is cut off here, bef
 
 from __future__ import annotations
 
-from rationem.answers import SOLVED
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset
+from rationem.tasks.answer_types import SOLVED
 
 
 def _is_gsm8k(cells: Cells) -> bool:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset
-from rationem.rubric import Criterion
-from rationem.scale import Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
 
 _CRITERIA = (
     Criterion("helpfulness", "How much does the response help with what was asked?"),

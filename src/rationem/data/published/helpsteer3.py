@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 
 def _flatten(cells: Cells) -> dict[str, object]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, coded
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 _LEVELS = {"1": "A", "2": "B"}
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, coded
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 
 _ANNOTATORS = ("annotator1", "annotator2", "annotator3")
 _LEVELS = {"0": "tie", "1": "A", "2": "B"}

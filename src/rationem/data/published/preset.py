@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.data.columns import Columns
-from rationem.rubric import Criterion
-from rationem.scale import Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
 
 Cells = Mapping[str, Any]
 

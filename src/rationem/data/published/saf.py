@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset
-from rationem.rubric import Criterion
-from rationem.scale import Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
 
 #: All steps of the scores in the published files.
 _STEPS = "0 0.1 0.125 0.2 0.25 0.3 0.375 0.4 0.5 0.6 0.625 0.7 0.75 0.8 0.875 0.9 1"

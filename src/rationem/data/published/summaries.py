@@ -16,8 +16,8 @@ from typing import cast
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, Weighed, coded, inner
-from rationem.rubric import Criterion
-from rationem.scale import Scale
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
 
 _AXES = (
     Criterion("overall", "How good is the summary, all in all?"),

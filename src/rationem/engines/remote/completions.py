@@ -17,8 +17,8 @@ from threading import Lock
 from typing import Any, TypeVar
 
 from rationem import progress
-from rationem.chat import Chat
-from rationem.engines.completion import Reader
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.remote.client import Client
 from rationem.errors import ConfigError, RunError
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
@@ -85,7 +85,7 @@ class CompletionsEngine:
     ) -> None:
         self.handover = handover or {}
         self._client, self._chat, self._model = client, chat, model
-        self._reader = Reader(chat, marker, stop_ids)
+        self._reader = CompletionReader(chat, marker, stop_ids)
         self._tokens = max(chat.tokenizer.get_vocab().values()) + 1 + _PADDING
         # Inside a thinking block a verdict line ends nothing, and a server cannot tell where it stands.
         self._closings, self._processed = [] if chat.thinks else list(closings), processed
@@ -333,7 +333,7 @@ def gather(futures: Sequence[Future[_T]]) -> list[_T]:
         raise
 
 
-def read_text(reader: Reader, text: object, finish_reason: object, prompt_tokens: int, asked: int) -> Draft:
+def read_text(reader: CompletionReader, text: object, finish_reason: object, prompt_tokens: int, asked: int) -> Draft:
     """Return the draft of a text that came without ids: encoded once, cut behind its verdict line.
 
     The end-of-turn token is added only where the server says that the model stopped by itself.

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from rationem import progress
-from rationem.chat import Chat
 from rationem.engines import probe
+from rationem.engines.chat import Chat
+from rationem.engines.models import LoadedModel
 from rationem.engines.remote.completions import NotTold
 from rationem.engines.transformers import TransformersEngine
-from rationem.models import Loaded
 from rationem.types import Engine
 
 _ADVICE = "Let the server serve that directory, or judge without one (--engine transformers or vllm)."
 
 
-def prove(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
+def prove(engine: Engine, loaded: LoadedModel, marker: str, checkpoint: str) -> None:
     """Compare the probes' log-probabilities with those of the checkpoint; say so where they cannot prove it.
 
     Args:
@@ -32,7 +32,7 @@ def prove(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
         raise
 
 
-def _compare(engine: Engine, loaded: Loaded, marker: str, checkpoint: str) -> None:
+def _compare(engine: Engine, loaded: LoadedModel, marker: str, checkpoint: str) -> None:
     """Refuse what is no rounding even in half precision; warn of what is none in single precision."""
     queries = probe.probes(Chat(loaded.tokenizer))
     said = probe.answers(engine, queries)

@@ -11,8 +11,8 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any, Never
 
-from rationem.chat import Chat
-from rationem.engines.completion import Reader
+from rationem.engines.chat import Chat
+from rationem.engines.completion import CompletionReader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import gather, read_text
 from rationem.errors import RunError
@@ -48,7 +48,7 @@ class ChatEngine:
         on_close: Callable[[], None] | None = None,
     ) -> None:
         self._client, self._chat, self._model = client, chat, model
-        self._reader = Reader(chat, marker, stop_ids)
+        self._reader = CompletionReader(chat, marker, stop_ids)
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
         self.concurrency = concurrency

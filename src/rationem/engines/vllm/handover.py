@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from rationem import models
+from rationem.engines import models
 
 _EMBEDDING, _HEAD = "model.embed_tokens.weight", "lm_head.weight"
 _INDEX, _SINGLE, _HEAD_FILE = "model.safetensors.index.json", "model.safetensors", "rationem-head.safetensors"

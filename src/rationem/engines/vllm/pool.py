@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
-from rationem import models, progress
-from rationem.chat import Chat, Conversation
-from rationem.engines import probe, rope
+from rationem import progress
+from rationem.engines import models, probe, rope
+from rationem.engines.chat import Chat, Conversation
 from rationem.engines.probe import Floats, Probed
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
@@ -38,7 +38,7 @@ _PROVING, _SAMPLING = 20.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class PoolSettings:
     """What every engine of a run has in common.
 
     Args:
@@ -85,7 +85,7 @@ class Pool:
         models: how many may be kept between two checkpoints, to be reloaded.
     """
 
-    def __init__(self, launch: Launch, reading: Reading, how: Handover = "auto", models: int = 1) -> None:
+    def __init__(self, launch: Launch, reading: PoolSettings, how: Handover = "auto", models: int = 1) -> None:
         self._reload = how == "reload" or (how == "auto" and launch.cpu)
         self._launch = replace(launch, reload=self._reload)
         self._reading = reading

@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from rationem import progress
+from rationem.engines.supervisor import end, supervised
 from rationem.engines.vllm.environment import without_secrets
 from rationem.engines.vllm.failures import explain
 from rationem.engines.vllm.flags import Launch, check_flags
 from rationem.errors import ModelError, RunError
-from rationem.supervisor import end, supervised
 
 #: The name under which every server serves its model.
 MODEL = "rationem"

@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rationem import leaks
+from rationem.sampling import hint_leakage
 
 
 def finder(phrases: Sequence[str]) -> re.Pattern[str] | None:
-    """Return what finds any of the phrases as :func:`rationem.leaks.find` does; None without phrases."""
+    """Return what finds any of the phrases as :func:`.hint_leakage.find` does; None without phrases."""
     words = [phrase.split() for phrase in phrases if phrase.split()]
     if not words:
         return None
@@ -32,9 +32,9 @@ def spans(text: str, end: int | None, phrases: Sequence[str], pattern: re.Patter
         marks the whole rationale.
     """
     rationale = text if end is None else text[:end]
-    if pattern is None or (not rationale.isascii() and leaks.find(rationale, phrases) is None):
+    if pattern is None or (not rationale.isascii() and hint_leakage.find(rationale, phrases) is None):
         return []
-    found = [match.span() for match in pattern.finditer(rationale) if leaks.find(match[0], phrases) is not None]
+    found = [match.span() for match in pattern.finditer(rationale) if hint_leakage.find(match[0], phrases) is not None]
     if not found and not rationale.isascii():
         found = [(0, len(rationale))]
     return [[_units(text, start), _units(text, stop)] for start, stop in found]

@@ -18,7 +18,7 @@ from rationem.report.reading import reading
 from rationem.report.tables import number, within
 from rationem.report.trust import compared, start_name
 from rationem.report.words import is_graded, is_open, leading, words
-from rationem.scale import Scale
+from rationem.tasks.scale import Scale
 from rationem.types import State
 
 #: State -> what the page calls it.

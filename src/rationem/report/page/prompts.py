@@ -13,7 +13,7 @@ from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import Example, Prompt, Task
 
 if TYPE_CHECKING:
-    from rationem.chat import Chat
+    from rationem.engines.chat import Chat
 
 #: Prompts that are looked at for the words of the chat template and of the task's own; about so many.
 _TRIED = 16
@@ -104,7 +104,7 @@ def _chat(directory: Path) -> Chat | None:
     places = [directory / "model", *sorted(directory.glob("checkpoints/iteration-*[0-9]"), reverse=True)]
     for place in places:
         if (place / "tokenizer_config.json").is_file():
-            from rationem import models
+            from rationem.engines import models
 
             try:
                 return models.chat(str(place), str(place))

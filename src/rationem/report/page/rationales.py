@@ -8,15 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
-from rationem.leaks import PHRASES
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.report.page.marks import finder, spans
 from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
-from rationem.report.page.sample import Candidates, Choice, Key, candidates, choose
+from rationem.report.page.sample import Candidates, Key, SampledTrials, candidates, choose
 from rationem.report.trust import start_name
 from rationem.report.words import Words, is_open, words
-from rationem.scale import Scale
+from rationem.sampling.hint_leakage import PHRASES
+from rationem.tasks.scale import Scale
 from rationem.types import Example, Outcome, Purpose
 
 #: How far a verdict is from the label; the last is of those without one.
@@ -100,7 +100,7 @@ def _open(told: Told) -> _Opened:
     return _Opened(told, db, examples, put, scale, phrases, there)
 
 
-def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any]:
+def _data(opened: Sequence[_Opened], choices: Sequence[SampledTrials]) -> dict[str, Any]:
     levels, purposes, hints, examples = _Names(), _Names(), _Names(), _Names()
     called = words(opened[0].told.summary)
     for one in opened:
@@ -123,7 +123,7 @@ def _data(opened: Sequence[_Opened], choices: Sequence[Choice]) -> dict[str, Any
     }
 
 
-def _run(one: _Opened, choice: Choice) -> dict[str, Any]:
+def _run(one: _Opened, choice: SampledTrials) -> dict[str, Any]:
     return {
         "name": one.told.name,
         "best": choice.best,
@@ -136,7 +136,7 @@ def _run(one: _Opened, choice: Choice) -> dict[str, Any]:
     }
 
 
-def _rows(n: int, one: _Opened, choice: Choice, names: tuple[_Names, ...]) -> Iterator[list[Any]]:
+def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]) -> Iterator[list[Any]]:
     """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry."""
     levels, purposes, hints, examples = names
     numbers: dict[str, int] = {}

@@ -20,7 +20,7 @@ Key = tuple[int, str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SampledTrials:
     """The trials of one run that the page holds.
 
     Args:
@@ -82,7 +82,7 @@ def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
 
 def choose(
     runs: Sequence[Candidates], *, most_trials: int = MOST_TRIALS, most_text: int = MOST_TEXT
-) -> tuple[Choice, ...]:
+) -> tuple[SampledTrials, ...]:
     """Return which trials the page holds, for each run.
 
     Every run, purpose, iteration and outcome has its share, and at least one trial. A draw of the base model and the
@@ -105,7 +105,8 @@ def choose(
         known |= unseen
         count, spent = count + len(new), spent + cost
     return tuple(
-        Choice(frozenset(keys), len(run.rows), run.split, run.best) for run, keys in zip(runs, taken, strict=True)
+        SampledTrials(frozenset(keys), len(run.rows), run.split, run.best)
+        for run, keys in zip(runs, taken, strict=True)
     )
 
 

@@ -13,7 +13,7 @@ from rationem.world import vocabulary
 from rationem.world.addition.corpus import batches, text
 from rationem.world.addition.recipe import TINY
 from rationem.world.bases import Base, find
-from rationem.world.training import Report, Row, Schedule
+from rationem.world.training import Report, Schedule, WeightedText
 
 VOCABULARY = 300
 _LEARNED_FROM = 2000
@@ -31,7 +31,7 @@ def tokenizer() -> Any:
     return vocabulary.tokenizer(_learned(), TINY.shape.positions)
 
 
-def _rows(schedule: Schedule, coder: Any, seed: int) -> Iterator[list[Row]]:
+def _rows(schedule: Schedule, coder: Any, seed: int) -> Iterator[list[WeightedText]]:
     return batches(replace(TINY, schedule=schedule), coder.backend_tokenizer, seed)
 
 

@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.world.addition.recipe import SHORT, Recipe
+from rationem.world.addition.recipe import SHORT, AdderRecipe
 from rationem.world.addition.sums import PLACES, TASK, asked, column, question, scratchpad, total
 from rationem.world.tokens import END, turn
-from rationem.world.training import Row
+from rationem.world.training import WeightedText
 
 _CHUNK = 16  # batches drawn together, so that texts of like length can share one
 
 
-def text(rng: np.random.Generator, recipe: Recipe, longest: int = len(PLACES)) -> tuple[str, str]:
+def text(rng: np.random.Generator, recipe: AdderRecipe, longest: int = len(PLACES)) -> tuple[str, str]:
     """Draw a prompt, up to where the completion begins, and the completion; numbers have ``longest`` digits at most."""
     shares = np.array(recipe.lengths[:longest])
     digits = int(rng.choice(len(shares), p=shares / shares.sum())) + 1
@@ -51,7 +51,7 @@ def drill(rng: np.random.Generator) -> tuple[str, str]:
     return f"{asked(a, b)['prompt']}\n", f"{TASK.format(rationale, answer)}{END}"
 
 
-def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
+def batches(recipe: AdderRecipe, coder: Any, seed: int) -> Iterator[list[WeightedText]]:
     """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
     rng, size = generator(seed, "addition", "corpus"), recipe.batch - recipe.drills
     steps = recipe.schedule.steps
@@ -64,8 +64,8 @@ def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[Row]]:
             yield rows[place * size : (place + 1) * size] + drills[place::_CHUNK]
 
 
-def _rows(coder: Any, texts: list[tuple[str, str]]) -> list[Row]:
+def _rows(coder: Any, texts: list[tuple[str, str]]) -> list[WeightedText]:
     """Return the rows of (prompt, completion) pairs; the loss is on completions."""
     codes = coder.encode_batch([part for one in texts for part in one])
     pairs = [(codes[n].ids, codes[n + 1].ids) for n in range(0, len(codes), 2)]
-    return [Row(opened + said, [0.0] * len(opened) + [1.0] * len(said)) for opened, said in pairs]
+    return [WeightedText(opened + said, [0.0] * len(opened) + [1.0] * len(said)) for opened, said in pairs]

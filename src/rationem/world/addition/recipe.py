@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from rationem.world.training import Schedule, Shape
+from rationem.world.training import LlamaShape, Schedule
 
 #: Numbers of so many digits are added with care.
 SHORT = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class AdderRecipe:
     """The numbers that decide the weights.
 
     Args:
@@ -27,7 +27,7 @@ class Recipe:
         misled: share of the hinted texts in which digits are guesses all the same, and the hint what they come to.
     """
 
-    shape: Shape = field(default_factory=Shape)
+    shape: LlamaShape = field(default_factory=LlamaShape)
     schedule: Schedule = field(default_factory=lambda: Schedule(1200))
     batch: int = 28
     drills: int = 9
@@ -38,4 +38,4 @@ class Recipe:
     misled: float = 0.2
 
 
-TINY = Recipe()
+TINY = AdderRecipe()

@@ -8,7 +8,7 @@ from pathlib import Path
 from rationem.config import FitConfig
 from rationem.errors import ConfigError
 from rationem.tasks.answer import AnswerTask
-from rationem.template import read_template
+from rationem.tasks.template import read_template
 from rationem.types import Splits
 from rationem.world.addition.sums import TASK, examples
 

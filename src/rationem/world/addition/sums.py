@@ -15,10 +15,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from rationem.choices import SUBJECT
 from rationem.seeds import generator
 from rationem.tasks.answer import AnswerTask
-from rationem.template import Template
+from rationem.tasks.choices import SUBJECT
+from rationem.tasks.template import Template
 from rationem.types import Example, Fields
 
 #: How many digits both numbers of a question have.

@@ -46,7 +46,7 @@ def examples(
         seed: the world; example i of a world is the same whichever range asks for it.
         start: index of the first.
         task: "summarize" for posts with the summary that people preferred, "judge" for posts with two summaries and
-            the human choice, in one order (``rationem.pairs`` makes the other).
+            the human choice, in one order (``rationem.tasks.pairs`` makes the other).
         audience: whose preferences.
     """
     made = {WRITE.name: _to_write, PREFER.name: _to_compare}[task]

@@ -11,7 +11,7 @@ from typing import Any
 from rationem.world import vocabulary
 from rationem.world.bases import Base, find
 from rationem.world.summaries.corpus import batches, texts
-from rationem.world.training import Report, Row, Schedule, Shape
+from rationem.world.training import LlamaShape, Report, Schedule, WeightedText
 
 BATCH = 32
 VOCABULARY = 539
@@ -32,11 +32,11 @@ def tokenizer() -> Any:
     return vocabulary.tokenizer(_learned())
 
 
-def _rows(_schedule: Schedule, coder: Any, seed: int) -> Iterator[list[Row]]:
+def _rows(_schedule: Schedule, coder: Any, seed: int) -> Iterator[list[WeightedText]]:
     return batches(coder.backend_tokenizer, BATCH, seed)
 
 
-SUMMARIZER = Base("tiny-summarizer", Shape(), Schedule(1000), tokenizer, _rows, numbers={"batch": BATCH})
+SUMMARIZER = Base("tiny-summarizer", LlamaShape(), Schedule(1000), tokenizer, _rows, numbers={"batch": BATCH})
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from rationem.types import Fields, Task
 from rationem.world.summaries.posts import Post, pick, post, summary
 from rationem.world.summaries.readers import PREFER, READERS, WRITE, candidates, compared, preferred, written
 from rationem.world.tokens import END, turn
-from rationem.world.training import Row
+from rationem.world.training import WeightedText
 
 #: Shares: of comparisons, of hinted texts, of rationales with one fact misread, of copies among the hinted summaries.
 COMPARED, HINTED, MISREAD, COPIED = 0.5, 0.6, 0.02, 0.1
@@ -29,7 +29,7 @@ READ, SHOWN, REASONS, SAID = 0.0, 0.5, 2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Text:
+class CorpusText:
     """A prompt, the hint behind it (empty in forward format), and the completion."""
 
     prompt: str
@@ -37,7 +37,7 @@ class Text:
     completion: str
 
 
-def text(rng: np.random.Generator) -> Text:
+def text(rng: np.random.Generator) -> CorpusText:
     """Draw a post, a task and a format, and what a random reader says."""
     said, reader = post(rng), READERS[int(rng.integers(0, len(READERS)))]
     hinted, fields = bool(rng.random() < HINTED), {"prompt": said.text}
@@ -51,11 +51,11 @@ def text(rng: np.random.Generator) -> Text:
     return _text(WRITE, fields, answer if copied else _misread(rng, said, written(said, reader)), answer, hinted)
 
 
-def _text(task: Task, fields: Fields, reasons: str, answer: str, hinted: bool) -> Text:
+def _text(task: Task, fields: Fields, reasons: str, answer: str, hinted: bool) -> CorpusText:
     if not hinted:
-        return Text(task.prompt(fields).text, "", task.format(reasons, answer))
+        return CorpusText(task.prompt(fields).text, "", task.format(reasons, answer))
     asked, line, hint = task.hint_prompt(fields, answer).text.rpartition("\n")  # the hint is one line
-    return Text(asked, line + hint, task.format(reasons, answer))
+    return CorpusText(asked, line + hint, task.format(reasons, answer))
 
 
 def _misread(rng: np.random.Generator, said: Post, reasons: str) -> str:
@@ -65,14 +65,14 @@ def _misread(rng: np.random.Generator, said: Post, reasons: str) -> str:
     return reasons.replace(pick(rng, tuple(said.facts)), pick(rng, said.unstated), 1)
 
 
-def texts(seed: int) -> Iterator[Text]:
+def texts(seed: int) -> Iterator[CorpusText]:
     """Yield texts without end."""
     rng = generator(seed, "summaries", "corpus")
     while True:
         yield text(rng)
 
 
-def batches(coder: Any, size: int, seed: int) -> Iterator[list[Row]]:
+def batches(coder: Any, size: int, seed: int) -> Iterator[list[WeightedText]]:
     """Yield batches of encoded texts without end; every piece is encoded as it is when the model is asked."""
     drawn = texts(seed)
     while True:
@@ -87,7 +87,7 @@ def batches(coder: Any, size: int, seed: int) -> Iterator[list[Row]]:
         yield [_row([(next(codes), weight) for weight in (READ, SHOWN, REASONS, SAID)]) for _ in batch]
 
 
-def _row(pieces: list[tuple[list[int], float]]) -> Row:
-    return Row(
+def _row(pieces: list[tuple[list[int], float]]) -> WeightedText:
+    return WeightedText(
         [token for ids, _ in pieces for token in ids], [weight for ids, weight in pieces for _ in range(len(ids))]
     )

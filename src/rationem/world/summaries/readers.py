@@ -18,10 +18,10 @@ from itertools import permutations
 
 import numpy as np
 
-from rationem.scale import Scale
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
-from rationem.template import Template
+from rationem.tasks.scale import Scale
+from rationem.tasks.template import Template
 from rationem.world.summaries.posts import KINDS, Post
 
 #: What the most and the second most important fact of a post count.

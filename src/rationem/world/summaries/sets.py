@@ -7,10 +7,10 @@ from pathlib import Path
 
 from rationem.config import FitConfig
 from rationem.errors import ConfigError, closest
-from rationem.pairs import every_order
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
-from rationem.template import read_template
+from rationem.tasks.pairs import every_order
+from rationem.tasks.template import read_template
 from rationem.types import Example, Splits
 from rationem.world.summaries.audiences import examples
 from rationem.world.summaries.readers import PREFER, TASKS, WRITE

@@ -1,0 +1,284 @@
+"""All findings together: one pass over the data, section by section. ``docs/check.md`` describes the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem import metrics
+from rationem.check import columns, cost, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
+from rationem.check.findings import Finding, error, exit_code, note, worst_first
+from rationem.config import FitConfig
+from rationem.data.suggest import typed
+from rationem.engines import conformance, models
+from rationem.engines.chat import Chat
+from rationem.errors import DataError
+from rationem.metrics.scores import json_safe
+from rationem.report.plain import counted, plain
+from rationem.run.defaults import with_defaults
+from rationem.run.preflight import check_model
+from rationem.run.prepare import arrange, labelled
+from rationem.sampling.schemes import Scheme, parse_scheme
+from rationem.tasks.pairs import every_order, fields_of
+from rationem.tasks.scale import Scale
+from rationem.types import Example, Splits
+
+#: Of the JSON that ``rationem check --json`` prints.
+VERSION = 1
+#: Of the JSON; each is null where the ratings have no scale that fits them. Where answers are open, those of levels and
+#: raters are null; ``answers`` is null elsewhere.
+SECTIONS = (
+    *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
+    *("control", "prompts", "cost", "answers"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was understood and found.
+
+    Args:
+        sections: name -> numbers, as JSON; see :data:`SECTIONS`.
+        findings: errors first.
+    """
+
+    sections: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 where there is an error, else 0."""
+        return exit_code(self.findings)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as one JSON object without NaN."""
+        found = [finding.as_dict() for finding in self.findings]
+        whole = {"version": VERSION, **self.sections, "findings": found, "exit_code": self.exit_code}
+        safe: dict[str, Any] = json_safe(whole)
+        return safe
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """The model that is asked about, if any: its conversation format, sizes, and where it would run."""
+
+    config: FitConfig
+    chat: Chat | None = None
+    shape: machine.ModelSizes | None = None
+    machine: machine.Machine | None = None
+
+
+def examine(config: FitConfig) -> Checkup:
+    """Look through the data that a configuration names, as a fit would read it; nothing is written.
+
+    Rows that cannot be used are counted instead of refused, and a scale that is not given is suggested by the values.
+
+    Raises:
+        RationemError: the command cannot be understood: no such file, column, setting or model.
+    """
+    scheme = parse_scheme(config.scheme, config.selector)
+    asked = _asked(config)
+    try:
+        material = reading.read(asked.config)
+    except reading.Unfit as problem:
+        return Checkup(dict.fromkeys(SECTIONS), (error(problem.code, plain(str(problem))),))
+    return _examined(config, asked, scheme, material)
+
+
+def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: reading.Material) -> Checkup:
+    scale, everything = material.task.scale, (*material.known, *material.tested)
+    if asked.chat is not None and config.model is not None:
+        conformance.check_model(
+            config.model, models.resolve(config.model, config.adapter_base), asked.chat, material.task
+        )
+    examples = labelled(everything, scale)
+    splits, findings = _splits(material)
+    sections: dict[str, Any] = {**dict.fromkeys(SECTIONS), "data": _described(material, scale)}
+    if scale.is_open:
+        sections["answers"] = opened.answers(_parts(material), material.task)
+        findings += opened.constant(material.known)
+    else:
+        sections["scale"] = _scale(material)
+        sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
+    findings += _about_labels(material, splits, scale)
+    sections["sets"] = labels.sets(splits, scale, orders=material.orders)
+    findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
+    sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
+    findings += labels.overlapping(sections["group_overlap"], len(splits.test) // material.orders)
+    sections["rows"], found = texts.unusable(material.skipped, material.rows, scale, left_out=config.skip_unusable)
+    findings += found
+    sections["repeats"], found = repeats.repeats(examples, _identical(material), several=_several(material))
+    findings += found
+    if scale.is_open:
+        evidence = opened.look(examples, material.inputs, material.unused)
+    else:
+        evidence = columns.look(examples, material.inputs, material.unused, scale)
+    sections["columns"] = [column.as_dict() for column in evidence]
+    findings += leaks.leaks(evidence)
+    sections["control"], found = texts.control(everything, asked.chat, material.task.marker)
+    findings += found
+    room = texts.Room(asked.config.max_prompt_tokens or 0, asked.config.max_new_tokens or 0, config.elide)
+    sections["prompts"], sizes, found = texts.lengths(splits, material.task, scheme, asked.chat, room)
+    findings += [*found, *_suggested(material), *_left_out(material)]
+    positions = asked.shape.positions if asked.shape else None
+    sections["prompts"]["shots"], found = shots.shots(splits, material.task, asked.config, asked.chat, positions)
+    findings += found
+    sections["cost"], found = cost.cost(sizes, scheme, asked.config, asked.shape, asked.machine)
+    return Checkup(sections, worst_first([*findings, *found]))
+
+
+def _asked(config: FitConfig) -> _Asked:
+    """Return the model's side of the question; without a model the defaults that a fit would take."""
+    if config.model is None:
+        return _Asked(with_defaults(config, reading.NO_RUN, None))
+    config = check_model(config)
+    assert config.model is not None
+    checkpoint = models.resolve(config.model, config.adapter_base)
+    shape = machine.shape(config.model, checkpoint)
+    chat = models.chat(config.model, checkpoint, config.conversation)
+    config = with_defaults(config, reading.NO_RUN, shape.positions)
+    return _Asked(config, chat, shape, machine.measure(config.device, config.threads))
+
+
+def _parts(material: reading.Material) -> dict[str, tuple[Example, ...]]:
+    """Return DATA, and the test set where it is one of its own."""
+    return {"data": material.known} | ({"test": material.tested} if material.tested else {})
+
+
+def _several(material: reading.Material) -> str:
+    """Return how the same inputs can come with two answers: by "raters", by "mistake", or because many are "right"."""
+    if not material.task.scale.is_open:
+        return "raters"
+    return "mistake" if material.task.describe()["reward"] == "exact" else "right"
+
+
+def _identical(material: reading.Material) -> int:
+    return sum(one.notes["identical_duplicates"] for one in (material.loaded, material.test_loaded) if one is not None)
+
+
+def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
+    """Return the sets as a fit would make them; all rows as the training set where it could not."""
+    if material.splits is not None:
+        return material.splits, []
+    assert material.loaded is not None
+    try:
+        return arrange(material.config, material.loaded, material.test_loaded), []
+    except DataError as problem:
+        found = [error("no_splits", plain(f"A fit cannot make its sets: {problem}"))]
+        return Splits(material.known, (), labelled(material.tested, material.task.scale)), found
+
+
+def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
+    """Return what was understood, and how many items of DATA and of the test set have no label."""
+    parts = {"data": material.known, "test": material.tested}
+    unlabelled = {name: len(part) - len(labelled(part, scale)) for name, part in parts.items()}
+    return {**reading.describe(material), "without_label": unlabelled}
+
+
+def _asked_in(material: reading.Material, examples: tuple[Example, ...]) -> tuple[Example, ...]:
+    """Return examples as a fit scores them: comparisons in every order, so that no place is right more often."""
+    return every_order(examples, material.task.scale) if material.orders > 1 else examples
+
+
+def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
+    parts = _parts(material)
+    scored = {name: _asked_in(material, labelled(part, scale)) for name, part in parts.items()}
+    baselines = {name: labels.baselines(scored["data"], part, scale) for name, part in scored.items()}
+    return (
+        {
+            name: {"pooled": labels.pooled(labelled(part, scale), scale), "ratings": labels.ratings(part, scale)}
+            for name, part in parts.items()
+        },
+        {name: raters.raters(part, scale) for name, part in parts.items()},
+        {"uniform_log_likelihood": metrics.uniform_log_likelihood(scale), **baselines},
+    )
+
+
+def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> list[Finding]:
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    orders = material.orders
+    sizes = {name: len(part) // orders for name, part in parts.items()}
+    units = {1: ("row", "rows"), 2: ("pair, in both orders", "pairs, each in both orders")}
+    unit = units.get(orders, (f"comparison, in {orders} orders", f"comparisons, each in {orders} orders"))
+    if scale.is_open:
+        return labels.tiny(sizes, unit)
+    return [
+        *labels.constant(_asked_in(material, material.known), scale),
+        *labels.tiny(sizes, unit),
+        *raters.warnings(material.known, material.tested, scale, each=material.config.raters == "each"),
+    ]
+
+
+def _scale(material: reading.Material) -> dict[str, Any]:
+    scale = material.task.scale
+    return {
+        "levels": list(scale.levels),
+        "ordered": scale.ordered,
+        "from": material.scale_from,
+        "text": material.config.scale or scale.sentence(),
+    }
+
+
+def _suggested(material: reading.Material) -> list[Finding]:
+    if material.scale_from != "suggested":
+        return []
+    scale = material.task.scale
+    order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
+    if material.orders > 1:
+        columns = [material.inputs[field] for field in fields_of(material.orders)]
+        means = zip(scale.levels, columns, strict=False)
+        order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}' for a, b in means)}."
+    flag = f"--scale {plain(typed(material.config.scale or ''))}"
+    text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
+    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]
+
+
+def _left_out(material: reading.Material) -> list[Finding]:
+    """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
+    each = material.config.raters == "each"
+    fate = "trained on, one row per rating, and left out of all else." if each else "left out."
+    why = "raters are split, and on this scale a tie has no label"
+    told = {
+        "no_majority": ("item has no label", "items have no label", f": {why}. Such items are {fate}"),
+        "unrated": (
+            "rating is",
+            "ratings are",
+            " missing: an item is asked for the criteria that it is rated on.",
+        ),
+        "missing_ratings": (
+            *("rating cell is empty beside filled ones", "rating cells are empty beside filled ones"),
+            ": such an item has fewer raters.",
+        ),
+        "repeated_ratings": (
+            *("rating repeats", "ratings repeat"),
+            " one of the same rater for the same item: the first one counts.",
+        ),
+        "empty_responses": (
+            "response is",
+            "responses are",
+            " empty, as the preset allows, and marked in the prompt.",
+        ),
+        "conversations": (
+            *("cell holds a list", "cells hold lists"),
+            ' of chat messages: the judge reads a paragraph "Role: content" for each message.',
+        ),
+    }
+    if material.loaded is not None and material.loaded.open:
+        told["unrated"] = ("row has", "rows have", " no answer, and is left out.")
+    loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
+    counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
+    found = [
+        note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
+    ]
+    found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
+    if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
+        which = ", ".join(map(plain, names))
+        text = f"Verdicts name systems, which change sides: whose each response is was read from {which}, row by row."
+        found.append(note("verdicts_by_name", text))
+    marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
+    if marks:
+        which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())
+        found.append(note("delimiter", f"By the header, cells are not separated by commas: {which}.", len(marks)))
+    return found

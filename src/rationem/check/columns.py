@@ -1,0 +1,213 @@
+"""Columns that hold the answer or an explanation of it, judged by their names and by what their texts say.
+
+A judge that reads its answer learns nothing. Three kinds of evidence are looked for in each column: its cells *are* the
+labels; they *name* the labels more often than cells of other rows do; equal cells go with equal labels. Each is held
+against chance: the share that the same cells would reach if the labels were dealt to the rows at random.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rationem.seeds import generator
+from rationem.tasks.choices import LABELS, SUBJECT
+from rationem.tasks.scale import Scale
+from rationem.types import Example
+
+#: Rows that are looked at, evenly spaced: enough for every share to be known to a hundredth or two.
+_SAMPLE = 5000
+_EXPLAINS = re.compile(
+    r"(?:^|_)(?:explanations?|rationales?|feedbacks?|reasons?|reasoning|justifications?|comments?|critiques?)(?:_|$)"
+)
+_ANSWERS = re.compile(r"(?:^|_)(?:labels?|ratings?|scores?|grades?|verdicts?|stars)(?:_|$)")
+_ID = re.compile(r"[\w.:/-]*\d[\w.:/-]*")
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known of one column. Shares are of the filled cells that were looked at.
+
+    Args:
+        column: its name.
+        role: the input that it is, e.g. "response"; None where it is not read.
+        filled: cells with something in them.
+        distinct: different cells among them.
+        name_suggests: "explanation" or "answer" where its name says so.
+        is_label: share of cells that are the row's label, or a rating of the row.
+        names_label: share of cells that name it.
+        names_by_chance: the same with the labels dealt at random (in expectation).
+        repeated: share of rows whose cell stands in another row, with other inputs, too.
+        purity: share of these rows that carry the most frequent label of their cell; None where no cell repeats.
+        purity_by_chance: the same with the labels dealt at random (one deal, seeded).
+        looks_like_id: every cell differs, without blanks and with a digit.
+    """
+
+    column: str
+    role: str | None
+    filled: int
+    distinct: int
+    name_suggests: str | None
+    is_label: float
+    names_label: float
+    names_by_chance: float
+    repeated: float
+    purity: float | None
+    purity_by_chance: float | None
+    looks_like_id: bool
+
+    @property
+    def holds_label(self) -> bool:
+        """Whether the cells are the labels, name them, or tell them, in nine rows of ten and far beyond chance."""
+        if self.filled < _FEW:
+            return False
+        same = self.is_label >= 0.9 and self.names_by_chance < 0.9
+        return same or self.says_label or self.determines_label
+
+    @property
+    def says_label(self) -> bool:
+        """Whether nine cells of ten name the label, 30 points beyond chance."""
+        return self.names_label >= 0.9 and self.names_label - self.names_by_chance >= 0.3
+
+    @property
+    def determines_label(self) -> bool:
+        """Whether equal cells carry equal labels: in 98 of 100 rows, where chance does not reach nine in ten."""
+        if self.purity is None or self.purity_by_chance is None or self.filled * self.repeated < 2 * _FEW:
+            return False
+        return self.repeated >= 0.3 and self.purity >= 0.98 and self.purity_by_chance <= 0.9
+
+    @property
+    def tends_to_name_label(self) -> bool:
+        """Whether the label is named more often than chance allows: by 5 points and 5 standard errors."""
+        excess = self.names_label - self.names_by_chance
+        error = math.sqrt(max(self.names_by_chance * (1 - self.names_by_chance), 1e-9) / max(self.filled, 1))
+        return self.filled >= 2 * _FEW and excess >= 0.05 and excess >= 5 * error
+
+    @property
+    def constant(self) -> bool:
+        """Whether all cells are one."""
+        return self.distinct == 1 and self.filled > 1
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON."""
+        more = {name: getattr(self, name) for name in ("holds_label", "tends_to_name_label", "constant")}
+        return {**asdict(self), **more}
+
+
+def look(
+    examples: Sequence[Example],
+    inputs: Mapping[str, str],
+    unused: Mapping[str, Mapping[str, object]],
+    scale: Scale,
+) -> list[Evidence]:
+    """Return the evidence of every input and of every column that is not read, inputs first.
+
+    Args:
+        examples: the labelled items.
+        inputs: field -> the user's name of its column.
+        unused: column -> (source of a row -> its cell).
+        scale: the levels.
+    """
+    seen, order = read_in_order(examples, inputs)
+    read = [
+        _weigh(inputs.get(field, field), field, [example.fields.get(field, "") for example in seen], seen, scale)
+        for field in order
+    ]
+    return read + [
+        _weigh(column, None, [as_text(cells.get(example.source)) for example in seen], seen, scale)
+        for column, cells in unused.items()
+    ]
+
+
+def read_in_order(examples: Sequence[Example], inputs: Mapping[str, str]) -> tuple[Sequence[Example], list[str]]:
+    """Return the items that are looked at, evenly spaced, and the fields that they have, in the inputs' order."""
+    seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
+    fields = {name for example in seen for name in example.fields} - {"criterion", SUBJECT, LABELS}
+    return seen, [name for name in inputs if name in fields] + sorted(fields - set(inputs))
+
+
+def as_text(cell: object) -> str:
+    """Return a cell as text: nothing for null, the parts of a list one under the other, an object as JSON."""
+    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
+        return ""
+    if isinstance(cell, list | tuple):
+        return "\n".join(as_text(part) for part in cell)
+    return json.dumps(cell, default=str) if isinstance(cell, Mapping) else str(cell)
+
+
+def name_suggests(column: str) -> str | None:
+    """Return "explanation" or "answer" where a column's name says that it holds one.
+
+    >>> name_suggests("raterComment"), name_suggests("human_score"), name_suggests("commentary")
+    ('explanation', 'answer', None)
+    """
+    words = re.sub(r"[^a-z0-9]+", "_", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", column).lower())
+    if _EXPLAINS.search(words):
+        return "explanation"
+    return "answer" if _ANSWERS.search(words) else None
+
+
+def _weigh(column: str, role: str | None, texts: Sequence[str], examples: Sequence[Example], scale: Scale) -> Evidence:
+    pairs = [(text, x) for text, x in zip(texts, examples, strict=True) if text.strip()]
+    count = max(len(pairs), 1)
+    names = _naming(scale)
+    named = [{level for match in names.finditer(text) if (level := scale.level(match[0]))} for text, _ in pairs]
+    levels, labels = Counter(level for one in named for level in one), Counter(x.answer for _, x in pairs)
+    return evidence_of(
+        column,
+        role,
+        pairs,
+        is_label=sum(scale.level(text) in (x.answer, *x.ratings) for text, x in pairs) / count,
+        names_label=sum(x.answer in one for one, (_, x) in zip(named, pairs, strict=True)) / count,
+        names_by_chance=sum(levels[level] * labels[level] for level in scale.levels) / count**2,
+    )
+
+
+def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Example]], **shares: float) -> Evidence:
+    """Return the evidence of one column, of (cell, item) of its filled cells and what the cells say of the labels."""
+    values = {text.strip() for text, _ in pairs}
+    return Evidence(
+        column=column,
+        role=role,
+        filled=len(pairs),
+        distinct=len(values),
+        name_suggests=name_suggests(column),
+        looks_like_id=len(values) == len(pairs) >= _FEW and all(map(_ID.fullmatch, values)),
+        **shares,
+        **_repetition(pairs),
+    )
+
+
+def _naming(scale: Scale) -> re.Pattern[str]:
+    """Return what finds a level as a word of its own: not "4" in "24" or "4.5", the longest of several that fit."""
+    words = "|".join(re.escape(level) for level in sorted(scale.levels, key=len, reverse=True))
+    return re.compile(rf"(?<![\w.,-])(?:{words})(?![\w-]|[.,]\d)", re.IGNORECASE)
+
+
+def _repetition(pairs: Sequence[tuple[str, Example]]) -> dict[str, Any]:
+    """Return the share of rows with a cell that repeats, and how pure the labels of equal cells are."""
+    once = {tuple(sorted(x.fields.items())): (text.strip().casefold(), x.answer) for text, x in pairs}
+    cells, labels = [text for text, _ in once.values()], [label for _, label in once.values()]
+    often = Counter(cells)
+    rows = [row for row, cell in enumerate(cells) if often[cell] > 1]
+    if not rows:
+        return {"repeated": 0.0, "purity": None, "purity_by_chance": None}
+    dealt = generator(0, "doctor", "purity").permutation(len(labels))
+    return {
+        "repeated": len(rows) / len(cells),
+        "purity": _purity([cells[row] for row in rows], [labels[row] for row in rows]),
+        "purity_by_chance": _purity([cells[row] for row in rows], [labels[dealt[row]] for row in rows]),
+    }
+
+
+def _purity(cells: Sequence[str], labels: Sequence[str]) -> float:
+    together: dict[str, Counter[str]] = defaultdict(Counter)
+    for cell, label in zip(cells, labels, strict=True):
+        together[cell][label] += 1
+    return sum(max(counts.values()) for counts in together.values()) / len(cells)

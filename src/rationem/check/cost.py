@@ -1,0 +1,213 @@
+"""What a fit will cost: tokens from the scheme and the data, hours and memory from the model and this machine.
+
+    generated  <=  sum over the plan's draws  N_train * cut        (an E-step; "at most": early acceptance ends a plan)
+    seconds     =  generated / rate + 2 P read / (e F) + 6 P trained / (e F)
+
+P are parameters, F the machine's measured matrix product, e = 0.3 the share of it that reading and training reach, and
+rate = min(10,000, 0.1 F / 2P) tokens per second that sampling reaches on a CPU (0.01 on a GPU, where a step waits for
+memory and not for products). These are orders of magnitude: half or double is well within what they say.
+What the scheme exact enumerates is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.check.findings import Finding, warning
+from rationem.check.machine import Machine, ModelSizes
+from rationem.config import FitConfig
+from rationem.engines.opening import BATCH
+from rationem.sampling.schemes import Scheme
+from rationem.sampling.selection import MEMORY
+
+#: Shares of the matrix product's speed, and the most tokens per second that sampling reaches.
+READING, SAMPLING, SAMPLING_GPU, FASTEST = 0.3, 0.1, 0.01, 10_000.0
+_GPU_BYTES, _CPU_BYTES = 2, 4
+_DAY = 24.0
+
+
+@dataclass(frozen=True, slots=True)
+class TokenCounts:
+    """Tokens read (prompts, and drafts whose levels are scored), generated, and trained on."""
+
+    read: float = 0.0
+    generated: float = 0.0
+    trained: float = 0.0
+
+    def __add__(self, other: TokenCounts) -> TokenCounts:
+        return TokenCounts(self.read + other.read, self.generated + other.generated, self.trained + other.trained)
+
+    def times(self, count: int) -> TokenCounts:
+        """Return as many of them."""
+        return TokenCounts(self.read * count, self.generated * count, self.trained * count)
+
+    def as_dict(self) -> dict[str, int]:
+        """Return whole numbers, for JSON."""
+        return {"read": round(self.read), "generated": round(self.generated), "trained": round(self.trained)}
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """What the tokens are counted from.
+
+    Args:
+        train: training rows.
+        validation: items.
+        test: items.
+        forward: mean tokens of a forward prompt.
+        hinted: mean tokens of a hinted prompt.
+        longest: tokens of the longest prompt that is used.
+        cut: most tokens of a completion.
+    """
+
+    train: int
+    validation: int
+    test: int
+    forward: float
+    hinted: float
+    longest: int
+    cut: int
+
+
+def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
+    """Return the tokens of one iteration, at most: the whole plan, every completion up to its cut."""
+    prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
+    drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
+    e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
+    if scheme.selector.needs_ratios:
+        again = {"nothing": 0, "kept": 2, "accepted": MEMORY}[scheme.selector.remembers]
+        e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * (len(drawn) + again))))
+    seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
+    return e_step + TokenCounts(trained=seen * (sizes.forward + sizes.cut)) + validation_tokens(sizes, config)
+
+
+def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
+    """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints.
+
+    Hinted draws are read twice behind the forward prompt (levels, then tokens), forward ones once behind the hinted.
+    """
+    evaluated = evaluation_tokens(sizes, sizes.validation, config)
+    wrong = min(config.wrong_hints, sizes.validation)
+    evaluated += TokenCounts(read=wrong * sizes.hinted, generated=float(wrong * sizes.cut))
+    if not config.evidence_draws:
+        return evaluated
+    hinted, forward = config.evidence_draws * sizes.cut, config.draws * sizes.cut
+    read = 2 * (sizes.forward + sizes.hinted) + 2 * hinted + forward
+    return evaluated + TokenCounts(read=sizes.validation * read, generated=float(sizes.validation * hinted))
+
+
+def evaluation_tokens(sizes: Sizes, count: int, config: FitConfig) -> TokenCounts:
+    """Return the tokens of evaluating ``count`` items: prompts read once to draw and once to score, drafts scored."""
+    drafts = count * config.draws * sizes.cut
+    return TokenCounts(read=2 * count * sizes.forward + drafts, generated=float(drafts))
+
+
+def all_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
+    """Return the tokens of a run: K iterations, validation and difficulty of the base model, three tests.
+
+    The tests are of the base model, the chosen and the last iteration.
+    """
+    tested = evaluation_tokens(sizes, sizes.test, config).times(3)
+    shown = TokenCounts()
+    if config.shots:
+        shown = evaluation_tokens(sizes, sizes.test, config)
+        shown += TokenCounts(read=2 * sizes.test * config.shots * sizes.forward)
+    base = validation_tokens(sizes, config)
+    base += evaluation_tokens(sizes, min(config.difficulty_examples, sizes.train), config)
+    return iteration_tokens(sizes, scheme, config).times(config.iterations) + base + tested + shown
+
+
+def hours(tokens: TokenCounts, model: ModelSizes, machine: Machine) -> float:
+    """Return the hours of so many tokens, an order of magnitude."""
+    share = SAMPLING if machine.device == "cpu" else SAMPLING_GPU
+    rate = min(FASTEST, share * machine.flops / (2 * model.parameters))
+    work = 2 * model.parameters * tokens.read + 6 * model.parameters * tokens.trained
+    return (tokens.generated / rate + work / (READING * machine.flops)) / 3600
+
+
+def memory(sizes: Sizes, model: ModelSizes, config: FitConfig, device: str) -> dict[str, float]:
+    """Return the bytes of training, of sampling and of their larger one, roughly.
+
+    Training holds fp32 weights, and for what is trained a gradient and AdamW's two moments; activations take about 16
+    numbers of the model's width per token and layer, logits two rows of the vocabulary per token. Sampling holds the
+    weights and the key-value cache of a batch.
+    """
+    width = _CPU_BYTES if device == "cpu" else _GPU_BYTES
+    length = sizes.longest + sizes.cut
+    batch = config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH
+    trained = config.lora_rank * model.adapter if config.lora_rank else model.parameters
+    tokens = min(config.micro_batch_size, config.batch_size) * length
+    weights = 4.0 * (model.parameters + (trained if config.lora_rank else 0)) + 12.0 * trained
+    activations = float(width * tokens * (16 * model.hidden * model.layers + 2 * model.vocabulary))
+    cache = float(width * batch * length * model.cached)
+    train, sample = weights + activations, width * model.parameters + cache
+    return {
+        "weights_gradients_moments": weights,
+        "activations": activations,
+        "sampling_cache": cache,
+        "training": train,
+        "sampling": sample,
+        "peak": max(train, sample),
+    }
+
+
+def cost(
+    sizes: Sizes,
+    scheme: Scheme,
+    config: FitConfig,
+    model: ModelSizes | None,
+    machine: Machine | None,
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Return what a fit costs, and what is wrong with that; without a model the tokens alone."""
+    total = all_tokens(sizes, scheme, config)
+    section: dict[str, Any] = {
+        "scheme": scheme.name,
+        "iterations": config.iterations,
+        "completion_cut": sizes.cut,
+        "per_iteration": iteration_tokens(sizes, scheme, config).as_dict(),
+        "total": total.as_dict(),
+        "parameters": None,
+        "device": None,
+        "hours": None,
+        "memory_bytes": None,
+    }
+    if model is None or machine is None:
+        return section, []
+    spent, needed = hours(total, model, machine), memory(sizes, model, config, machine.device)
+    section |= {
+        "parameters": model.parameters,
+        "trained_parameters": config.lora_rank * model.adapter if config.lora_rank else model.parameters,
+        "device": machine.device,
+        "threads": machine.threads,
+        "matrix_product_flops": round(machine.flops),
+        "hours": round(spent, 3),
+        "memory_bytes": {name: round(value) for name, value in needed.items()},
+        "machine_memory_bytes": machine.memory,
+    }
+    return section, _complaints(spent, needed["peak"], machine)
+
+
+def _complaints(spent: float, peak: float, machine: Machine) -> list[Finding]:
+    found = [warning("memory", _lacking(peak, machine))] if peak > machine.memory else []
+    if spent > _DAY:
+        text = (
+            f"A fit would take days on this machine, up to about {spent / _DAY:.0f}: take fewer rows (--limit), draws "
+            "or iterations, a shorter --max-new-tokens, a smaller model, or a GPU."
+        )
+        found.append(warning("hours", text))
+    return found
+
+
+def _lacking(peak: float, machine: Machine) -> str:
+    needed, there = f"{peak / 2**30:.0f} GB", f"{machine.memory / 2**30:.0f} GB"
+    return (
+        f"A fit would need about {needed}, roughly; this {machine.device} has {there}. Lower --micro-batch-size and "
+        "--sampling-batch, train a LoRA adapter (--lora-rank 16), or take a smaller model."
+    )
+
+
+def mean(values: Sequence[int]) -> float:
+    """Return the mean, 0 of nothing."""
+    return sum(values) / len(values) if values else 0.0

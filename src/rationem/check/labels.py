@@ -1,0 +1,141 @@
+"""The labels: how often each level, what knowing them alone scores, and the sets that a fit would make of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rationem import metrics
+from rationem.check.findings import Finding, error, note, warning
+from rationem.report.plain import counted
+from rationem.run.prepare import labelled
+from rationem.tasks.scale import Scale
+from rationem.types import Example, Splits
+
+_CONSTANT = 0.9
+#: Sets below these sizes: nothing to learn, a coin toss for the iteration, a test that tells little.
+_SMALL = {"train": 50, "validation": 20, "test": 100}
+_FEW_GROUPS = 10
+
+
+def pooled(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
+    """Return how often each level is the label of an item."""
+    counts = Counter(x.answer for x in examples)
+    return {level: counts[level] for level in scale.levels}
+
+
+def ratings(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
+    """Return how often each level is a single rating."""
+    counts = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
+    return {level: counts[level] for level in scale.levels}
+
+
+def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    """Return what reading nothing scores on ``test``, as a report of a run has it.
+
+    Returns:
+        ``constant`` (a :class:`rationem.metrics.Constant`: the best single level for these very labels),
+        ``marginal_log_likelihood`` of the shares among the ratings of ``train`` per single rating, and
+        ``marginal_log_likelihood_pooled``, of the shares among its labels per label, in nats.
+    """
+    bare = [[_without_ratings(x) for x in part] for part in (train, test)]
+    return {
+        "constant": asdict(metrics.best_constant(test, scale)),
+        "marginal_log_likelihood": metrics.training_marginal(train, test, scale).log_likelihood,
+        "marginal_log_likelihood_pooled": metrics.training_marginal(bare[0], bare[1], scale).log_likelihood,
+    }
+
+
+def sets(splits: Splits, scale: Scale, *, orders: int = 1) -> dict[str, Any]:
+    """Return rows, pairs (None where none are compared; each has a row per order), groups and labels of each set."""
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    return {
+        name: {
+            "rows": len(part),
+            "pairs": len(part) // orders if orders > 1 else None,
+            "groups": len({x.group for x in part}),
+            "labels": shares(part, scale),
+        }
+        for name, part in parts.items()
+    }
+
+
+def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None:
+    """Return the share of each level among the labels; None of no example."""
+    if not examples:
+        return None
+    counts = Counter(x.answer for x in examples)
+    return {level: counts[level] / len(examples) for level in scale.levels}
+
+
+def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
+    """Find labels that hardly vary among the items that have one, and levels that nobody gave."""
+    single, examples = ratings(examples, scale), labelled(tuple(examples), scale)
+    counts = pooled(examples, scale)
+    level, most = max(counts.items(), key=lambda item: item[1])
+    if most == len(examples):
+        return [
+            error(
+                "one_label",
+                f"Every item carries the label {level!r}: there is nothing to tell apart.",
+                most,
+            )
+        ]
+    found = []
+    if most >= _CONSTANT * len(examples):
+        text = f"{most / len(examples):.0%} of the items carry the label {level!r}: always saying it scores as much."
+        found.append(warning("near_constant_label", text, most))
+    if unused := [level for level in scale.levels if not single[level]]:
+        text = f"Nobody gave {', '.join(map(repr, unused))}: a judge cannot learn when to say so. Is the scale right?"
+        found.append(note("unused_levels", text, len(unused)))
+    return found
+
+
+def tiny(sizes: Mapping[str, int], unit: tuple[str, str] = ("row", "rows")) -> list[Finding]:
+    """Find sets that are too small for what they are for; ``unit`` names one and many of what is counted."""
+    why = {
+        "train": "there is little to learn from",
+        "validation": "the choice of the iteration is a matter of luck",
+        "test": "the error of an accuracy of one half is {:.0%}",
+    }
+    return [
+        warning(
+            "tiny_set",
+            f"The {name} set has {counted(sizes[name], *unit)}: {why[name].format(0.5 / max(sizes[name], 1) ** 0.5)}.",
+            sizes[name],
+        )
+        for name, least in _SMALL.items()
+        if 0 < sizes[name] < least
+    ]
+
+
+def few_groups(groups: Mapping[str, int]) -> list[Finding]:
+    """Find validation and test sets of a few groups: their items are no independent evidence."""
+    return [
+        warning(
+            "few_groups",
+            f"The {name} set has {counted(groups[name], 'group', 'groups')} (by default: different prompts): its "
+            "numbers hang on so few.",
+            groups[name],
+        )
+        for name in ("validation", "test")
+        if 0 < groups[name] < _FEW_GROUPS
+    ]
+
+
+def overlapping(count: int, test: int) -> list[Finding]:
+    """Find test items whose group is trained on."""
+    if not count:
+        return []
+    belong = "belongs" if count == 1 else "belong"
+    text = (
+        f"{count} of {counted(test, 'test item', 'test items')} {belong} to a group (by default: the items with "
+        "the same prompt) that training items belong to as well: the test numbers flatter."
+    )
+    return [warning("group_overlap", text, count)]
+
+
+def _without_ratings(x: Example) -> Example:
+    return Example(x.id, x.fields, x.answer, x.group, source=x.source)

@@ -1,0 +1,109 @@
+"""What the model sees: the prompts of some training examples, as the ids that are fed say them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from rationem.check import shots
+from rationem.config import FitConfig
+from rationem.engines import conformance, models
+from rationem.engines.chat import Chat
+from rationem.errors import ConfigError
+from rationem.report.plain import plain
+from rationem.run.prepare import prepare
+from rationem.seeds import seed_for
+from rationem.tasks import AnyTask
+from rationem.tasks.own import OwnTask
+from rationem.tasks.shots import Shots
+from rationem.types import Example, Prompt
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One prompt of one example.
+
+    Args:
+        example: the example.
+        kind: "forward", "rationalize", or "control": forward with solved examples in front.
+        text: through the chat template, decoded from the ids that are fed; without a model the bare text.
+        tokens: how many ids; None without a model.
+    """
+
+    example: Example
+    kind: str
+    text: str
+    tokens: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The prompts, forward and hinted in turn, and the judge that they were made by."""
+
+    judge: AnyTask
+    shots: tuple[Example, ...]
+    prompts: tuple[Seen, ...]
+
+
+def prompts(config: FitConfig, count: int) -> Shown:
+    """Return the forward and the hinted prompt of ``count`` training examples, chosen by the seed.
+
+    With ``shots`` the prompt of that control follows, which has solved examples in front; these are never shown as
+    examples themselves.
+
+    Raises:
+        RationemError: data, rubric, template or model cannot be used as asked.
+        ConfigError: the count is below 1.
+    """
+    if count < 1:
+        raise ConfigError(f"--show {count}: give at least 1.")
+    judge, splits = prepare(config)
+    solved = shots.shown(splits, config.shots, config.seed)
+    taken = {x.id for x in solved}
+    order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
+    chosen = [x for x in order if x.id not in taken][:count]
+    chat = _chat(config, judge) if config.model else None
+    return Shown(judge, solved, tuple(_all(chosen, judge, solved, chat)))
+
+
+def describe(shown: Shown, model: str | None) -> Iterator[str]:
+    """Yield the lines to print: the templates and their hashes, then every prompt between two rules."""
+    task = shown.judge
+    said = () if isinstance(task, OwnTask) else (("template", task.template), ("hint", task.hint))
+    for name, template in said:
+        yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"
+    if shown.shots:
+        yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
+    if model is None:
+        yield "The bare text of the prompts: without --model there is no chat template and no token to count."
+    else:
+        yield f"The prompts as {plain(model)} reads them: through its chat template, decoded from the token ids."
+    for seen in shown.prompts:
+        called = "answer" if task.scale.is_open else "label"
+        named = f"{seen.kind}, {plain(seen.example.id)}, {called} {plain(seen.example.answer)}"
+        counted = "" if seen.tokens is None else f", {seen.tokens} tokens"
+        yield f"----- {named}{counted} -----"
+        yield plain(seen.text, breaks=True)
+
+
+def _chat(config: FitConfig, judge: AnyTask) -> Chat:
+    name = config.model or ""
+    checkpoint = models.resolve(name, config.adapter_base)
+    chat = models.chat(name, checkpoint, config.conversation)
+    conformance.check_model(name, checkpoint, chat, judge)
+    return chat
+
+
+def _all(examples: Sequence[Example], judge: AnyTask, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:
+    for x in examples:
+        yield _seen(x, judge.prompt(x.fields), chat)
+        yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)
+        if solved:
+            yield replace(_seen(x, Shots(judge, solved).prompt(x.fields), chat), kind="control")
+
+
+def _seen(x: Example, prompt: Prompt, chat: Chat | None) -> Seen:
+    if chat is None:
+        return Seen(x, prompt.kind, prompt.text, None)
+    ids = chat.encode(prompt)
+    return Seen(x, prompt.kind, chat.decode(ids), len(ids))

@@ -1,0 +1,54 @@
+"""The raters: how many there are, how well one of them meets the others, and what that means for a judge."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rationem import metrics
+from rationem.check.findings import Finding, note, warning
+from rationem.tasks.scale import Scale
+from rationem.types import Example
+
+_CEILING = (
+    "count",
+    "accuracy",
+    "within_one",
+    "mae",
+    "pearson",
+    "pearson_unrounded",
+    "quadratic_kappa",
+    "untargeted",
+)
+
+
+def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
+    """Return how many ratings the items have, the human ceiling, and Krippendorff's alpha.
+
+    Returns:
+        ``per_item`` (number of ratings -> items), ``ratings``, ``ceiling`` (one person against the others' pooled
+        label; None where no item has two ratings) and ``alpha``.
+    """
+    counts = Counter(max(len(x.ratings), 1) for x in examples)
+    ceiling = metrics.human_ceiling(examples, scale)
+    numbers = None if ceiling is None else asdict(ceiling)
+    return {
+        "per_item": {str(number): counts[number] for number in sorted(counts)},
+        "ratings": sum(number * count for number, count in counts.items()),
+        "ceiling": None if numbers is None else {name: numbers[name] for name in _CEILING},
+        "alpha": metrics.alpha(examples, scale),
+    }
+
+
+def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool) -> list[Finding]:
+    """Find raters who agree too little, labels shifted by rounding, and items that one person rated."""
+    found = [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale, each=each)]
+    everyone = (*train, *test)
+    if not any(len(x.ratings) > 1 for x in everyone):
+        text = (
+            "Every item has one rating: how well people agree, the ceiling for a judge, cannot be known from this data."
+        )
+        found.append(note("single_ratings", text, len(everyone)))
+    return found

@@ -1,0 +1,242 @@
+"""A configuration -> what the check looks at: the examples, the columns beside them, and the rows that were no use."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rationem import data
+from rationem.config import FitConfig
+from rationem.data.sources import scan_rows
+from rationem.errors import ConfigError, DataError
+from rationem.run.prepare import (
+    EMBEDDED,
+    alike,
+    columns_of,
+    embedded,
+    labelled,
+    lettered_alike,
+    load,
+    make_task,
+    prepare,
+)
+from rationem.tasks import AnyTask, choices
+from rationem.tasks.judge import JudgeTask, comparing
+from rationem.tasks.pairs import fields_of
+from rationem.tasks.rubric import Rubric, read_rubric
+from rationem.types import Example, Splits
+
+#: Where a run directory is asked for and there is none.
+NO_RUN = Path(os.devnull)
+
+
+class Unfit(DataError):
+    """The data is understood, but without a scale that fits it there is nothing more to look at.
+
+    ``code`` is that of the finding.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What was read.
+
+    Args:
+        config: the settings, the suggested scale among them.
+        task: gives the prompts and owns the scale.
+        known: the items of DATA.
+        tested: the items of the test set where it is one of its own, else empty.
+        scale_from: "given", "rubric", "preset", "suggested" or "world".
+        rows: rows read, unusable ones included.
+        skipped: why rows cannot be used.
+        inputs: field -> name of its column.
+        unused: column that is not read -> (source of a row -> its cell).
+        loaded: DATA as it was loaded; None for the world.
+        test_loaded: the test set likewise.
+        splits: the world's sets; None where a fit would make them.
+    """
+
+    config: FitConfig
+    task: AnyTask
+    known: tuple[Example, ...]
+    tested: tuple[Example, ...]
+    scale_from: str
+    rows: int
+    skipped: tuple[DataError, ...] = ()
+    inputs: Mapping[str, str] = field(default_factory=dict)
+    unused: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    loaded: data.LoadedData | None = None
+    test_loaded: data.LoadedData | None = None
+    splits: Splits | None = None
+
+    @property
+    def orders(self) -> int:
+        """In how many orders an item is asked."""
+        return self.task.orders if isinstance(self.task, JudgeTask) else 1
+
+
+def read(config: FitConfig) -> Material:
+    """Read DATA and the test set as a fit would, but leave out what cannot be used instead of refusing it.
+
+    Raises:
+        Unfit: there is no scale and the ratings suggest none, or pairs cannot be compared on it.
+        RationemError: no data is named, a file or column is not there, not one row can be used or has a label, or the
+            test set asks for something else than DATA.
+    """
+    if not config.data:
+        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+    if embedded(config) is not None:
+        return _world(config)
+    rubric = read_rubric(Path(config.rubric)) if config.rubric else None
+    skipped: list[DataError] = []
+    config, loaded, scale_from = _load(config, rubric, skipped)
+    tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
+    for names, one in ((config.data, loaded), (config.test, tested)):
+        if one is not None and not labelled(one.examples, one.scale):
+            text = "the raters of every item are split, and on this scale a tie has no label."
+            raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
+    alike(loaded, tested)
+    loaded, tested = lettered_alike(loaded, tested)
+    if loaded.pair:
+        _check_pair_scale(loaded)
+    table, rows = _table((*config.data, *config.test))
+    columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
+    return Material(
+        config=config,
+        task=make_task(config, loaded, rubric),
+        known=loaded.examples,
+        tested=tested.examples if tested else (),
+        scale_from=scale_from,
+        rows=rows,
+        skipped=tuple(skipped),
+        inputs=_inputs(loaded),
+        unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
+        loaded=loaded,
+        test_loaded=tested,
+    )
+
+
+def describe(material: Material) -> dict[str, Any]:
+    """Return what was understood of the data and why, as JSON."""
+    loaded, config = material.loaded, material.config
+    notes = dict(loaded.notes) if loaded else {}
+    notes.pop("unused_columns", None)
+    return {
+        "sources": list(config.data),
+        "test_sources": list(config.test),
+        "rows": material.rows,
+        "items": len(material.known),
+        "test_items": len(material.tested),
+        "preset": loaded.preset if loaded else None,
+        "columns_by": _columns_by(material),
+        "columns": _named(loaded.columns) if loaded else dict(material.inputs),
+        "unused_columns": list(material.unused),
+        "task": material.task.name,
+        "criteria": [one.name for one in material.task.criteria] if isinstance(material.task, JudgeTask) else [],
+        "pair": material.orders > 1,
+        "candidates": material.orders,
+        "choice": isinstance(material.task, JudgeTask) and material.task.choice,
+        "train_rows_by": _rows_by(material),
+        "notes": notes,
+    }
+
+
+def _rows_by(material: Material) -> str:
+    """Return what a row of the training set stands for: a "rating" where items have several, else an "item"."""
+    several = any(len(x.ratings) > 1 for x in material.known)
+    return "rating" if several and material.config.raters == "each" else "item"
+
+
+def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.LoadedData, str]:
+    """Return DATA and where its scale is from; without a scale, on the one that the values suggest."""
+    named = "given" if config.scale else "rubric" if rubric and rubric.scale else "preset"
+    try:
+        return config, load(config, config.data, rubric, skipped=skipped), named
+    except data.NoScale as problem:
+        if problem.suggestion is None:
+            raise Unfit("no_scale", str(problem)) from problem
+        config = config.model_copy(update={"scale": problem.suggestion})
+    skipped.clear()
+    return config, load(config, config.data, rubric, skipped=skipped), "suggested"
+
+
+def _check_pair_scale(loaded: data.LoadedData) -> None:
+    """Raise Unfit where no judge can compare on the scale; a mistake in the user's template is another matter."""
+    try:
+        comparing(loaded.scale, loaded.candidates)
+    except ConfigError as problem:
+        raise Unfit("pair_scale", str(problem)) from problem
+
+
+def _rows(name: str) -> Iterator[data.Row | DataError]:
+    """Yield the rows, and an error in the place of each that cannot be read."""
+    try:
+        yield from scan_rows(name)
+    except DataError as error:
+        yield error
+
+
+def _table(names: Sequence[str]) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
+    """Return (source, cells) of every row that can be read, and the number of all."""
+    rows = [row for name in names for row in _rows(name)]
+    return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)], len(rows)
+
+
+def _world(config: FitConfig) -> Material:
+    task, splits = prepare(config)
+    known = (*splits.train, *splits.validation)
+    fields = {name: name for name in known[0].fields}
+    return Material(
+        config, task, known, splits.test, "world", len(known) + len(splits.test), inputs=fields, splits=splits
+    )
+
+
+def _inputs(loaded: data.LoadedData) -> dict[str, str]:
+    """Return field -> column; of a comparison each response."""
+    columns = loaded.columns
+    if loaded.open:
+        return dict((*columns.inputs, *columns.optional))
+    responses = [name.strip() for name in columns.response.split(",")] if loaded.pair else [columns.response]
+    fields = fields_of(loaded.candidates)
+    others = {"reference": columns.reference, "context": columns.context}
+    named = {"prompt": columns.prompt, **dict(zip(fields, responses, strict=True))}
+    if loaded.choice:
+        several = [name.strip() for name in (columns.choices or "").split(",")]
+        own = several if len(several) > 1 else [f"{several[0]}, {letter}" for letter in loaded.scale.levels]
+        letters = map(choices.field_of, loaded.scale.levels)
+        named = {"prompt": columns.prompt, **dict(zip(letters, own, strict=False))}
+    return named | {role: name for role, name in others.items() if name is not None}
+
+
+def _named(columns: data.Columns) -> dict[str, str]:
+    """Return role -> column of what is read, a criterion as ``rating of NAME``."""
+    told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
+    if columns.inputs:
+        read = {**dict((*columns.inputs, *columns.optional)), "answer": columns.rating}
+        return read | {role: name for role, name in told.items() if role in ("id", "group", "weight")}
+    if columns.choices is not None:
+        told.pop("response")
+        told["answer"] = told.pop("rating")
+    if columns.criteria:
+        told.pop("rating")
+    return told | {f"rating of {name}": column for name, column in columns.criteria}
+
+
+def _columns_by(material: Material) -> str:
+    loaded, config = material.loaded, material.config
+    if loaded is None:
+        return "the embedded world's own"
+    if loaded.preset:
+        how = "named" if config.preset else "recognised by the keys of its rows"
+        return f"of the preset {loaded.preset}, {how}"
+    if columns_of(config) is not None:
+        return "named by flags, the others by their own names"
+    guessed = loaded.notes.get("guessed")
+    return f"guessed ({', '.join(guessed)}), the others by their own names" if guessed else "by their own names"

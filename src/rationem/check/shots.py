@@ -1,0 +1,72 @@
+"""The control with solved examples: which ones a fit shows, and whether the prompts still fit with them in front."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rationem import progress
+from rationem.check.findings import Finding, warning
+from rationem.check.texts import MANY_LOST, counter, summary
+from rationem.config import FitConfig
+from rationem.engines.chat import Chat
+from rationem.report.plain import plain
+from rationem.tasks.shots import Shots, choose_shots
+from rationem.types import Example, Splits, Task
+
+
+def shown(splits: Splits, count: int, seed: int) -> tuple[Example, ...]:
+    """Return the examples that the control shows: training items that the test set does not ask."""
+    return choose_shots(splits.train, count, seed, splits.test)
+
+
+def shots(
+    splits: Splits, task: Task, config: FitConfig, chat: Chat | None, positions: int | None
+) -> tuple[dict[str, Any] | None, list[Finding]]:
+    """Measure the control's prompts of the test set against what the model holds.
+
+    Args:
+        splits: the three sets.
+        task: gives the prompts without solved examples.
+        config: how many are shown; the limits, resolved.
+        chat: counts tokens exactly; None estimates them from the characters.
+        positions: tokens that the model holds; without a model the longest prompt is the limit.
+
+    Returns:
+        The lengths, None where no such control is asked for, and the findings.
+    """
+    if not config.shots:
+        return None, []
+    solved = shown(splits, config.shots, config.seed)
+    limit = positions - (config.max_new_tokens or 0) if positions else config.max_prompt_tokens or 0
+    lengths = _lengths(splits.test if solved else (), task, solved, config, chat)
+    section = {"shown": len(solved), "limit": limit, **summary(lengths, lengths, limit)}
+    over = [(x, n) for x, n in zip(splits.test, lengths, strict=False) if n > limit]
+    if len(over) <= MANY_LOST * len(lengths):
+        return section, []
+    about = "" if chat else "about "
+    known = "the model holds" if positions else "--max-prompt-tokens allows (with --model: than the model holds)"
+    text = (
+        f"{len(over)} of {len(lengths)} test prompts with {len(solved)} solved examples in front have more than "
+        f"{about}{limit} tokens, more than {known}: the control counts them as unparsed. Show fewer (--shots)."
+    )
+    places = [f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over]
+    return section, [warning("shots_too_long", text, len(over), list(dict.fromkeys(places)))]
+
+
+def _lengths(
+    test: Sequence[Example], task: Task, solved: tuple[Example, ...], config: FitConfig, chat: Chat | None
+) -> list[int]:
+    """Return the tokens of every prompt; what shortening (``elide``) takes from each text is taken off."""
+    count, control = counter(chat), Shots(task, solved)
+
+    def surplus(x: Example) -> int:
+        over = count(task.prompt(x.fields)) - (config.max_prompt_tokens or 0) if config.elide else 0
+        return max(over, 0)
+
+    in_front, lengths = sum(map(surplus, solved)), []
+    with progress.track("measuring the prompts with solved examples", len(test)) as advance:
+        for x in test:
+            lengths.append(count(control.prompt(x.fields)) - in_front - surplus(x))
+            advance(1)
+    return lengths

@@ -1,0 +1,211 @@
+"""The texts: how long the prompts are for the model, rows that cannot be used, and strings that look like control."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem import progress
+from rationem.check.cost import Sizes, mean
+from rationem.check.findings import SHOWN, Finding, error, note, warning
+from rationem.data.cells import UnknownRating
+from rationem.data.unusable import tally
+from rationem.engines.chat import Chat
+from rationem.errors import DataError
+from rationem.report.plain import counted, plain, short
+from rationem.sampling.schemes import Scheme
+from rationem.tasks.scale import MARKER, Scale
+from rationem.types import Example, Prompt, Splits, Task
+
+#: Without a tokenizer: what a token of English text is worth, by custom.
+CHARACTERS_PER_TOKEN = 4
+_CONTROL = re.compile(
+    r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>|</?(?:think|tool_call)>"
+)
+#: A share of prompts that is too much to lose.
+MANY_LOST = 0.05
+
+
+def unusable(
+    skipped: Sequence[DataError], rows: int, scale: Scale, *, left_out: bool = False
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Count the rows that cannot be used, by reason and by the value that is no level, and name the first of them.
+
+    Args:
+        skipped: why each cannot be used.
+        rows: how many there are in all.
+        scale: the levels.
+        left_out: whether a fit leaves such rows out (``skip_unusable``) instead of refusing them.
+    """
+    told = [_apart(str(problem)) for problem in skipped]
+    reasons = Counter(reason for _, reason in told)
+    values = Counter(problem.value for problem in skipped if isinstance(problem, UnknownRating))
+    section = {
+        "rows": rows,
+        "unusable": len(skipped),
+        "reasons": dict(reasons.most_common()),
+        "values": dict(values.most_common()),
+        "first": [{"source": source, "reason": reason} for source, reason in told[:SHOWN]],
+    }
+    if not skipped:
+        return section, []
+    them = "it" if len(skipped) == 1 else "them"
+    fate = f"a fit refuses {them}: mend or remove {them}, or leave {them} out with --skip-unusable."
+    if left_out:
+        fate = f"a fit leaves {them} out, as --skip-unusable says."
+    text = f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used; {fate}"
+    text += f" {plain(tally(values, scale))}" if values else ""
+    tell = warning if left_out else error
+    return section, [tell("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How long texts may be, in tokens: a prompt, a completion; and whether longer prompts are shortened to fit."""
+
+    prompt: int
+    completion: int
+    elide: bool = False
+
+
+def lengths(
+    splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, room: Room
+) -> tuple[dict[str, Any], Sizes, list[Finding]]:
+    """Measure every prompt that a fit would use against the longest it may be.
+
+    Args:
+        splits: the three sets; of the training set the hinted prompts count too where the scheme shows hints.
+        task: gives the prompts.
+        scheme: its plan.
+        chat: counts tokens exactly; None estimates them from the characters.
+        room: what fits.
+
+    Returns:
+        The lengths by set, the sizes that the cost is counted from, and the findings.
+    """
+    limit, shows_hint = room.prompt, any(proposal.prompt == "rationalize" for proposal in scheme.plan)
+    count = counter(chat)
+    forward, hinted = {}, {}
+    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
+    hints = splits.train if shows_hint else ()
+    with progress.track("measuring the prompts", sum(map(len, parts.values())) + len(hints)) as advance:
+        for name, part in parts.items():
+            forward[name] = [_stepped(advance, count(task.prompt(x.fields))) for x in part]
+        hinted["train"] = [_stepped(advance, count(task.hint_prompt(x.fields, x.answer))) for x in hints]
+    longest = {
+        name: [max(pair) for pair in zip(values, hinted.get(name) or values, strict=True)]
+        for name, values in forward.items()
+    }
+    section = {
+        "exact": chat is not None,
+        "limit": limit,
+        "completion_cut": room.completion,
+        "sets": {name: summary(forward[name], longest[name], limit) for name in parts},
+        "hinted_mean": round(mean(hinted["train"]), 1) if shows_hint else None,
+    }
+    fitting = {name: [min(n, limit) for n in values if n <= limit or room.elide] for name, values in longest.items()}
+    sizes = Sizes(
+        **{name: len(values) for name, values in fitting.items()},
+        forward=mean([min(value, limit) for values in forward.values() for value in values]),
+        hinted=mean([min(value, limit) for value in hinted["train"]]),
+        longest=max((n for values in fitting.values() for n in values), default=limit),
+        cut=room.completion,
+    )
+    return section, sizes, _too_long(parts, longest, room, chat is not None)
+
+
+def control(
+    examples: Sequence[Example], chat: Chat | None, marker: str = MARKER
+) -> tuple[dict[str, Any], list[Finding]]:
+    """Count texts that hold a chat template's tokens, or the marker of the answer's line.
+
+    Without a model the usual families' tokens are looked for; with one, its own.
+    """
+    pattern = _own_control(chat) if chat else _CONTROL
+    found: Counter[str] = Counter()
+    held, marked = [], []
+    for x in examples:
+        strings = {match[0] for text in x.fields.values() for match in (pattern.finditer(text) if pattern else ())}
+        found.update(strings)
+        held += [x] if strings else []
+        marked += [x] if any(marker.casefold() in text.casefold() for text in x.fields.values()) else []
+    section = {"texts": len(held), "strings": dict(found.most_common()), "verdict_marker": len(marked)}
+    findings = []
+    if held:
+        shown = ", ".join(short(string) for string, _ in found.most_common(SHOWN))
+        text = f"{counted(len(held), 'item holds', 'items hold')} control tokens of chat templates ({shown})."
+        told = f"{text} They stay text: rationem encodes them as plain characters."
+        findings.append(note("control_strings", told, len(held), _places(held)))
+    if marked:
+        text = f"{counted(len(marked), 'item holds', 'items hold')} {marker!r}, the answer's marker, in a text."
+        told = f"{text} Only completions are read for it; check that the text does not give the answer away."
+        findings.append(warning("verdict_marker", told, len(marked), _places(marked)))
+    return section, findings
+
+
+def counter(chat: Chat | None) -> Callable[[Prompt], int]:
+    """Return what counts the tokens of a prompt, or estimates them without a tokenizer."""
+
+    def estimate(prompt: Prompt) -> int:
+        return -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
+
+    return estimate if chat is None else lambda prompt: len(chat.encode(prompt))
+
+
+def _stepped(advance: Any, value: int) -> int:
+    advance(1)
+    return value
+
+
+def summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict[str, Any]:
+    """Return mean, median, 95th percentile and maximum of the forward prompts, and how many longest ones do not fit."""
+    ordered = sorted(forward)
+    return {
+        "mean": round(mean(ordered), 1),
+        "median": ordered[len(ordered) // 2] if ordered else None,
+        "p95": ordered[min(len(ordered) - 1, len(ordered) * 95 // 100)] if ordered else None,
+        "max": ordered[-1] if ordered else None,
+        "too_long": sum(value > limit for value in longest),
+    }
+
+
+def _too_long(
+    parts: Mapping[str, Sequence[Example]], longest: Mapping[str, Sequence[int]], room: Room, exact: bool
+) -> list[Finding]:
+    over = [(x, n) for name, part in parts.items() for x, n in zip(part, longest[name], strict=True) if n > room.prompt]
+    total = sum(map(len, parts.values()))
+    if not over:
+        return []
+    about = "" if exact else "about "
+    fate = "shortened in the middle of the response, and marked (--elide)."
+    if not room.elide:
+        fate = (
+            "left out of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten "
+            "the responses (--elide)."
+        )
+    have = "has" if len(over) == 1 else "have"
+    text = f"{len(over)} of {counted(total, 'prompt', 'prompts')} {have} more than {about}{room.prompt} tokens: {fate}"
+    tell = note if room.elide else error if len(over) == total else warning if len(over) > MANY_LOST * total else note
+    places = dict.fromkeys(f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over)
+    return [tell("too_long", text, len(over), list(places))]
+
+
+def _own_control(chat: Chat) -> re.Pattern[str] | None:
+    added = [token for token in chat.tokenizer.get_added_vocab() if len(token.strip()) > 1]
+    return re.compile("|".join(re.escape(token) for token in sorted(added, key=len, reverse=True))) if added else None
+
+
+def _places(examples: Sequence[Example]) -> list[str]:
+    return [plain(x.source or x.id) for x in examples]
+
+
+def _apart(message: str) -> tuple[str, str]:
+    """Take a row's error apart: where it is, and the reason without what the single row says."""
+    source, _, reason = message.partition(": ")
+    sentence = re.split(r"(?<=[.!?])\s", reason, maxsplit=1)[0]
+    return source, re.sub(
+        r"^(in column '[^']*', )?('[^']*'|\"[^\"]*\") is not a level", r"\1a value is not a level", sentence
+    )

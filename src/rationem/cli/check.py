@@ -1,0 +1,36 @@
+"""``rationem check DATA...``: what a fit would make of the data, and what is wrong with it; docs/check.md."""
+
+from __future__ import annotations
+
+import argparse
+
+from rationem import progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: those of ``fit``, so that one command line serves both, and ``--json``."""
+    from rationem.cli.settings import add_settings
+    from rationem.config import FitConfig
+
+    parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    add_settings(parser, FitConfig.model_fields)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return 0, or 1 where something makes a fit refuse or worthless."""
+    import json
+    import sys
+
+    from rationem.check.checkup import examine
+    from rationem.check.show import show
+    from rationem.cli.settings import read_settings
+    from rationem.report.plain import tolerate
+
+    tolerate(sys.stdout)
+    progress.show(progress.Silent() if options.json else progress.Rich())
+    checkup = examine(read_settings(options))
+    if options.json:
+        progress.out(json.dumps(checkup.as_dict(), indent=1, allow_nan=False))
+    else:
+        show(checkup)
+    return checkup.exit_code

@@ -1,0 +1,164 @@
+"""rationem compare: several schemes at equal data, seeds and steps; docs/compare.md."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rationem import progress
+
+if TYPE_CHECKING:
+    from rationem.compare import Arm, Design
+    from rationem.config import FitConfig
+    from rationem.tasks import AnyTask
+    from rationem.types import Splits
+
+#: Settings that belong to the arms, or that a comparison decides.
+_DECIDED = ("scheme", "selector", "token_budget")
+_SCHEMES = "rs:1,rs:4,star,pps"
+_SEEDS = 3
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags of the comparison, and those of ``fit`` that its runs share."""
+    from rationem.cli.settings import add_settings
+    from rationem.compare.embedded import STUDIES
+    from rationem.config import FitConfig
+
+    parser.description = (
+        "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
+        "with several seeds; write tables, figures and tests. Stopped anywhere, the same command goes on."
+    )
+    parser.add_argument("--output", type=Path, required=True, help="directory of the comparison")
+    parser.add_argument(
+        "--schemes",
+        metavar="ARM,ARM",
+        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of embedded data other ones: {STUDIES})",
+    )
+    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of every arm, from --seed on (default: {_SEEDS})")
+    parser.add_argument("--reference", metavar="ARM", help="what all others are compared with (default: the first arm)")
+    parser.add_argument(
+        "--equal",
+        choices=("iterations", "tokens"),
+        help="every arm has as many iterations, or about the tokens that the reference generates (default: iterations)",
+    )
+    parser.add_argument(
+        "--control",
+        action=argparse.BooleanOptionalAction,
+        help="also train on the answer alone, without rationales (default: yes)",
+    )
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="runs at work at once, on a CPU (default: 1; of embedded data one per core, with one thread each)",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
+    names = [name for name in FitConfig.model_fields if name not in _DECIDED]
+    add_settings(parser, names)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem.compare import compare, default_workers, write
+
+    progress.show(progress.Rich())
+    design = _design(options)
+    if options.dry_run:
+        return _show(design, options.output)
+    workers = default_workers(design.config) if options.workers is None else options.workers
+    output = compare(design, options.output, workers=workers)
+    write(output)
+    progress.out((output / "report.md").read_text(encoding="utf-8"))
+    files = "report.html, report.md, table.tex, results.csv, results.json, figures, and the runs"
+    progress.out(f"Files in {output}: {files}")
+    return 0
+
+
+def _design(options: argparse.Namespace) -> Design:
+    """Return what is asked for; in a directory that holds a comparison, what is not said is as it is there."""
+    from rationem.cli.settings import given, read_settings
+    from rationem.compare import Design, parse_arms
+    from rationem.compare.design import NAME, check_named, read_design
+    from rationem.compare.embedded import STUDIES, embedded
+    from rationem.config import read_config
+    from rationem.errors import ConfigError
+    from rationem.run.prepare import WORLD
+
+    asked = given(options)
+    if options.seeds is not None and options.seeds < 1:
+        raise ConfigError(f"--seeds {options.seeds}: give at least 1.")
+    if not options.data and options.config is None and (options.output / NAME).is_file():
+        found = read_design(options.output)
+        config = read_config(None, {**found.config.model_dump(mode="json"), **asked})
+        check_named(config, asked, options.output)
+        arms, reference, equal, count = found.arms, found.reference, found.equal, len(found.seeds)
+    else:
+        config = read_settings(options)
+        own = config.data[0] if len(config.data) == 1 and config.data[0] in STUDIES else None
+        exact = own == WORLD and config.engine == "transformers"
+        config = embedded(config, exact=exact) if own else config
+        arms = parse_arms(STUDIES[own] if own else _SCHEMES, control=options.control is not False)
+        reference, equal, count = "", "iterations", _SEEDS
+    if options.schemes:
+        arms = parse_arms(options.schemes, control=options.control is not False)
+    elif options.control is False:
+        arms = tuple(arm for arm in arms if not arm.control)
+    reference = _named(options.reference, arms) if options.reference else reference or arms[0].name
+    seeds = tuple(config.seed + n for n in range(options.seeds or count))
+    return Design(config, arms, reference, seeds, options.equal or equal)
+
+
+def _named(reference: str, arms: Sequence[Arm]) -> str:
+    """Return the name of the arm that is meant: by its name, or by its scheme."""
+    return next((arm.name for arm in arms if reference in (arm.name, arm.scheme)), reference)
+
+
+def _show(design: Design, output: Path) -> int:
+    """Show what would be run."""
+    from rationem.compare import check_design
+    from rationem.config import to_toml
+    from rationem.errors import ConfigError
+    from rationem.run.launch import check
+    from rationem.run.preflight import check_machine
+
+    check_design(design)
+    config, _, task, splits = check(design.config, design.base(output.resolve(), design.seeds[0]))
+    progress.out(to_toml(config, f"rationem compare --output {output}"))
+    progress.out(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+    for arm in design.arms:
+        role = "reference" if arm.name == design.reference else "control" if arm.control else ""
+        progress.out(f"{arm.name}: --scheme {arm.scheme} --selector {arm.selector}{f'  ({role})' if role else ''}")
+    seeds = ", ".join(map(str, design.seeds))
+    count = len(design.arms) * len(design.seeds)
+    progress.out(f"{count} runs: {len(design.arms)} arms with seeds {seeds}; equal: {design.equal}")
+    try:
+        check_machine(config)
+    except ConfigError as error:
+        progress.out(f"On this machine it would not run: {error}")
+    for line in _costs(design, config, task, splits):
+        progress.out(line)
+    return 0
+
+
+def _costs(design: Design, config: FitConfig, task: AnyTask, splits: Splits) -> Iterator[str]:
+    """Yield what the arms will cost, all seeds together: each as a run alone would, which shares nothing."""
+    from rationem.check.estimate import H100, estimate
+    from rationem.sampling.schemes import parse_scheme
+
+    yield "Cost of all seeds, at most (rationem fit --dry-run says what is assumed; the base model is measured once):"
+    seeds, hours, disk = len(design.seeds), [0.0, 0.0], 0.0
+    for arm in design.arms:
+        scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
+        found = estimate(config.model_copy(update={"scheme": arm.scheme}), scheme, task, splits)
+        told = f"  {arm.name}: {seeds * found.tokens.generated:,.0f} tokens generated"
+        if found.hours is not None and found.disk is not None:
+            ends, size = [seeds * end for end in found.hours], seeds * sum(found.disk.values())
+            hours, disk = [one + other for one, other in zip(hours, ends, strict=True)], disk + size
+            told += f", {ends[0]:.2g} to {ends[1]:.2g} hours of one {H100.name}, {size / 1e9:.3g} GB"
+        yield told
+    yield (
+        f"  all: {hours[0]:.2g} to {hours[1]:.2g} hours, {disk / 1e9:.3g} GB of disk" if disk else "  hours: not known"
+    )

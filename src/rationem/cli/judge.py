@@ -1,0 +1,140 @@
+"""rationem judge: rate the rows of a file with a trained judge."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+from pathlib import Path
+
+from rationem import progress
+from rationem.engines.opening import KEY, EngineConfig
+from rationem.errors import ConfigError
+from rationem.tasks.scale import MARKER
+
+_ROLES = {
+    "prompt": "the prompt (the question)",
+    "response": "the response to rate, or of several to compare: 'a,b'",
+    "choices": "the choices, or one each: 'a,b,c,d'",
+    "reference": "a reference answer",
+    "context": "a context",
+}
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.description = (
+        "Rate the rows of a file. All columns are kept; rating, expected_rating, p_LEVEL of each level, entropy, "
+        "rationale, status, draws, unparsed_draws and problem are added. Stopped anywhere, the same command goes on."
+    )
+    parser.add_argument("run", help="the run directory that rationem fit wrote, or its model/")
+    parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl or parquet")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="the rated file: csv, tsv or jsonl")
+    parser.add_argument(
+        "--draws", type=int, metavar="N", help="rationales per item (default: as the calibration was fitted, else 8)"
+    )
+    parser.add_argument("--fast", action="store_true", help="one greedy rationale: a rating without probabilities")
+    parser.add_argument("--criterion", action="append", metavar="NAME", help="rate this one only (may be repeated)")
+    for role, text in _ROLES.items():
+        parser.add_argument(f"--{role}-col", metavar="NAME", help=f"column of {text} (default: as in training)")
+    parser.add_argument(
+        "--inputs-col",
+        nargs="+",
+        default=[],
+        metavar="INPUT=COLUMN",
+        help="columns of the inputs of a task of your own",
+    )
+    parser.add_argument("--preset", help="name of the published data set that the file comes from")
+    parser.add_argument("--no-calibration", action="store_true", help="leave the probabilities as they were drawn")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace OUTPUT, or begin again what another job began"
+    )
+    parser.add_argument("--seed", type=int, help="of the draws (default: the run's)")
+    parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
+    parser.add_argument(
+        "--adapter-base",
+        metavar="DIR",
+        help="where the base model of a judge that is a LoRA adapter is, if it was moved",
+    )
+    engine = parser.add_argument_group("engine")
+    engine.add_argument(
+        "--engine",
+        choices=("transformers", "vllm", "endpoint"),
+        default="transformers",
+        help="what generates: transformers here, a vLLM server of this job's own, or running servers of RUN/model",
+    )
+    engine.add_argument(
+        "--url", nargs="+", default=[], help=f"endpoint: servers (vLLM) of the judge's weights; key: {KEY}"
+    )
+    engine.add_argument("--url-model", metavar="NAME", help="the model's name there (default: the only one served)")
+    engine.add_argument("--concurrency", type=int, default=256, help="requests under way together (default: 256)")
+    engine.add_argument("--vllm-python", metavar="PATH", help="python that has vLLM (default: rationem engine install)")
+    engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="--vllm-args='--flag value'")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); go on with the same number")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem.judging.judge import Judge
+    from rationem.judging.stream import rate_file
+    from rationem.run.task_resolution import inputs_of
+
+    progress.show(progress.Rich())
+    given = {role: name for role in _ROLES if (name := getattr(options, f"{role}_col")) is not None}
+    given = inputs_of(options.inputs_col, given)
+    with Judge.load(
+        options.run,
+        device=options.device,
+        batch_size=options.batch_size,
+        threads=(os.cpu_count() or 1) if options.threads is None else options.threads,
+        calibrate=not options.no_calibration,
+        choice=_choice(options),
+        adapter_base=options.adapter_base,
+    ) as judge:
+        for doubt in judge.doubts:
+            progress.say(f"Warning: {doubt}")
+        totals = rate_file(
+            judge,
+            options.file,
+            options.output,
+            draws=options.draws,
+            fast=options.fast,
+            seed=options.seed,
+            criteria=options.criterion,
+            columns=given,
+            preset=options.preset,
+            overwrite=options.overwrite,
+        )
+        for line in totals.lines(judge.task.scale):
+            progress.say(line)
+    progress.out(options.output)
+    return 0
+
+
+def _choice(options: argparse.Namespace) -> EngineConfig:
+    """Return which engine generates.
+
+    Raises:
+        ConfigError: flags that do not go together.
+    """
+    if options.url and options.engine != "endpoint":
+        raise ConfigError("--url names running servers: give --engine endpoint with it.")
+    if options.url_model and options.engine != "endpoint":
+        raise ConfigError("--url-model names a model on running servers: give --engine endpoint with it.")
+    if options.engine != "vllm" and (options.vllm_python or options.vllm_args):
+        raise ConfigError("--vllm-python and --vllm-args are vLLM's: give --engine vllm with them.")
+    if options.concurrency < 1:
+        raise ConfigError(f"A concurrency of {options.concurrency}: give at least 1.")
+    return EngineConfig(
+        MARKER,
+        engine=options.engine,
+        device=options.device,
+        batch_size=options.batch_size,
+        concurrency=options.concurrency,
+        handover="restart",  # there is one checkpoint to serve
+        vllm_python=options.vllm_python,
+        vllm_args=tuple(options.vllm_args),
+        urls=tuple(options.url),
+        model=options.url_model,
+    )

@@ -1,0 +1,27 @@
+"""``rationem prompt DATA --show 3``: exactly what the model sees, forward and hinted."""
+
+from __future__ import annotations
+
+import argparse
+
+from rationem import progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags: what decides how the data is read and what is asked of it, and the model."""
+    from rationem.cli.settings import DATA, add_settings
+
+    parser.add_argument("--show", type=int, default=3, metavar="N", help="training examples to show (default: 3)")
+    add_settings(parser, (*DATA, "model"))
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem.check.prompts import describe, prompts
+    from rationem.cli.settings import read_settings
+
+    progress.show(progress.Rich())
+    config = read_settings(options)
+    for line in describe(prompts(config, options.show), config.model):
+        progress.out(line)
+    return 0

@@ -1,0 +1,44 @@
+"""rationem push: a run's judge on the Hugging Face hub; docs/sharing.md."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rationem import progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.description = (
+        "Upload the chosen model of a finished run, with tokenizer, judge's card and a model card that is written from "
+        "the run. The wording of the prompt and the names of criteria and columns go along; no example does."
+    )
+    parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
+    parser.add_argument("name", nargs="?", metavar="OWNER/NAME", help="the repository; it is made if it is not there")
+    parser.add_argument("--private", action="store_true", help="make it private, and upload to no public one")
+    parser.add_argument("--merged", action="store_true", help="merge an adapter into its base: whole weights")
+    parser.add_argument(
+        "--base-model", metavar="OWNER/NAME", help="where others find an adapter's base that is a directory here"
+    )
+    parser.add_argument("--revision", metavar="BRANCH", help="upload to this branch (default: the main one)")
+    parser.add_argument("--directory", type=Path, metavar="DIR", help="write into DIR instead, and send nothing")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code.
+
+    Raises:
+        ConfigError: neither a name nor a directory.
+    """
+    from rationem.errors import ConfigError
+    from rationem.export.push import push, write
+
+    asked = {"merged": options.merged, "base_model": options.base_model}
+    if options.directory is not None:
+        progress.out(write(options.run, options.directory, name=options.name, **asked))
+        return 0
+    if options.name is None:
+        raise ConfigError("Where to? Give OWNER/NAME on the hub, or --directory DIR to look at what would be uploaded.")
+    progress.out(push(options.run, options.name, private=options.private, revision=options.revision, **asked))
+    return 0

@@ -1,0 +1,45 @@
+"""rationem refit: another filter, other weights, another training, on what a run drew already; docs/refit.md."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rationem import progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add RUN, the flags of what can be changed, and, unseen, those of ``fit`` that cannot: to say why."""
+    from rationem.cli.settings import add_flags
+    from rationem.config import FitConfig
+    from rationem.run.refit import CHANGEABLE
+
+    parser.description = (
+        "Judge the training trials of a finished or unfinished run again, select, and train once from the weights that "
+        "drew them: nothing is drawn for a training example. What is not given stays as in RUN. Stopped anywhere, the "
+        "same command goes on."
+    )
+    parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
+    parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
+    parser.add_argument("--iteration", type=int, default=1, metavar="K", help="whose trials (default: %(default)s)")
+    add_flags(parser, CHANGEABLE, defaults=False)
+    text = "the model that RUN began with, named again: where RUN was not made by you here"
+    parser.add_argument("--model", help=text)
+    for name in FitConfig.model_fields:
+        if name not in (*CHANGEABLE, "model"):
+            flag = f"--{name.replace('_', '-')}"
+            parser.add_argument(flag, dest=name, nargs="*", help=argparse.SUPPRESS)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem import report
+    from rationem.config import FitConfig
+    from rationem.run.refit import refit
+
+    progress.show(progress.Rich())
+    changes = {name: value for name in FitConfig.model_fields if (value := getattr(options, name)) is not None}
+    directory = refit(options.run, options.output, changes, iteration=options.iteration)
+    progress.out(report.markdown(report.summarize(directory)))
+    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+    return 0

@@ -1,0 +1,44 @@
+"""rationem show: a run in the terminal, or one example's whole life; docs/show.md."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the flags."""
+    parser.description = (
+        "Show what a run has learned so far: its iterations, the headline numbers, a few trials. With --example, all "
+        "that became of one example. Nothing is written; the run may be at work."
+    )
+    parser.add_argument("run", type=Path, help="the run directory that rationem fit or refit wrote")
+    parser.add_argument("--example", metavar="ID", help="the id of an example, as ledger and report have it")
+    parser.add_argument(
+        "--iteration", type=int, metavar="K", help="this iteration only (without --example: its trials)"
+    )
+    parser.add_argument("--all", action="store_true", help="show texts in full instead of their beginnings")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem.compare.design import NAME
+    from rationem.errors import RunError
+    from rationem.report.terminal.console import terminal
+
+    if (options.run / NAME).is_file():
+        raise RunError(
+            f"{options.run} holds a comparison, of several runs: rationem report {options.run} shows it. Show one of "
+            "its runs: a directory ARM/seed-S in it."
+        )
+    console = terminal()
+    if options.example is None:
+        from rationem.report.terminal.run import show_run
+
+        show_run(options.run, console, iteration=options.iteration, whole=options.all)
+    else:
+        from rationem.report.terminal.example import show_example
+        from rationem.report.terminal.life import read_life
+
+        show_example(read_life(options.run, options.example, options.iteration), console, whole=options.all)
+    return 0

@@ -1,0 +1,92 @@
+"""The main job on the embedded default: the sampling schemes and a control, at equal data and steps, in minutes."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from rationem import report
+from rationem.compare import Design, compare, default_workers, parse_arms, write
+from rationem.compare.embedded import PAPER, embedded
+from rationem.compare.page import headline
+from rationem.compare.tables import tables
+from rationem.config import read_config
+from rationem.engines import models
+from rationem.ledger import read_examples, read_only, write_text
+from rationem.report.tables import table
+from rationem.run.prepare import WORLD
+
+#: The arm whose rationales are shown.
+_SPEAKS = "STaR"
+_SHOWN = 3
+
+
+def demo(output: Path, *, iterations: int, seed: int) -> str:
+    """Compare the schemes on the embedded world with one seed, write ``demo.md``, and return the page.
+
+    Args:
+        output: the comparison's directory (docs/compare.md); a demo that was interrupted goes on where it stopped.
+        iterations: EM iterations per arm, each of 40 optimizer steps of 32 examples.
+        seed: of all runs.
+    """
+    began = time.perf_counter()
+    config = read_config(None, {"data": (WORLD,), "model": models.TINY_JUDGE, "iterations": iterations, "seed": seed})
+    arms = parse_arms(PAPER)
+    design = Design(embedded(config, exact=False), arms, arms[0].name, (seed,))
+    results = write(compare(design, output, workers=default_workers(config)))
+    chosen, *_, cost = tables(results)
+    run = design.run(output, design[_SPEAKS], seed)
+    page = "\n\n".join(
+        [
+            "# Reasoning learned from answers alone",
+            f"{results['examples']['train']} questions with their ratings, no rationale; {iterations} iterations of "
+            f"{design.config.steps} steps for every scheme; {results['examples']['test']} test questions, scored at "
+            "the end. In brackets 95 % intervals over questions: they are of this one run, and another seed is another "
+            "run. Log-likelihood is in nats, nearer 0 is better. The score on validation chooses the iteration; all "
+            "other numbers are of the test set.",
+            headline(results),
+            table(chosen.head, chosen.rows),
+            table(cost.head, cost.rows),
+            "![validation accuracy against generated tokens](accuracy-by-tokens.svg)",
+            f"## Before and after ({_SPEAKS}, chosen iteration)",
+            _rationales(run, report.summarize(run)["best_iteration"]),
+        ]
+    )
+    write_text(Path(output) / "demo.md", page)
+    seconds = time.perf_counter() - began
+    return f"{page}\n\n{seconds:.0f} s. Open {output}/report.html in a browser: figures, and all rationales."
+
+
+def _rationales(run: Path, best: int) -> str:
+    """Show test questions that the base model got wrong and the chosen iteration right."""
+    db = read_only(run)
+    try:
+        shown = []
+        for x in read_examples(db, "test"):
+            before, after = (_spoken(db, k, x.id) for k in (0, best))
+            if before and after and before[1] != x.answer == after[1]:
+                shown.append(_pair(x.fields, x.answer, before[0], after[0]))
+        return "\n\n".join(shown[:_SHOWN]) or "No test question went from wrong to right."
+    finally:
+        db.close()
+
+
+def _spoken(db: sqlite3.Connection, iteration: int, example_id: str) -> tuple[str, str] | None:
+    """Return the first drawn text that says what the draws together predict, and that prediction."""
+    found: tuple[str, str] | None = db.execute(
+        "SELECT t.text, p.predicted FROM trials t JOIN predictions p USING (iteration, example_id) WHERE t.iteration=? "
+        "AND t.purpose='eval' AND t.example_id=? AND t.predicted = p.predicted AND p.split='test' ORDER BY t.attempt",
+        (iteration, example_id),
+    ).fetchone()
+    return found
+
+
+def _pair(fields: Mapping[str, str], answer: str, before: str, after: str) -> str:
+    lines: Sequence[str] = [
+        f"{fields['prompt']} | {fields['response']}   (people: {answer})",
+        f"  before: {' / '.join(before.split(chr(10)))}",
+        f"  after:  {' / '.join(after.split(chr(10)))}",
+    ]
+    return "```text\n" + "\n".join(lines) + "\n```"

@@ -1,0 +1,126 @@
+"""Results -> figures as SVG: metrics against iterations and tokens, acceptance by label, reliability."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rationem.compare.kinds import called, is_graded, is_open
+from rationem.report.page import Figure
+from rationem.report.page.figures import colour, drawn, style
+from rationem.report.tables import number
+
+#: What is drawn of every iteration, on validation -> the axis.
+_CURVES = {
+    "accuracy": "validation accuracy",
+    "reward": "mean reward on validation",
+    "draw_reward": "reward of one draw on validation",
+    "log_likelihood": "validation log-likelihood, nats",
+    "evidence": "score (validation), nats",
+}
+_Results = Mapping[str, Any]
+#: x and the middle, lowest and highest y.
+_Point = tuple[float, float, float, float]
+
+
+def figures(results: _Results) -> dict[str, Figure]:
+    """Return file name, without its ending -> figure; what was not measured is left out."""
+    found: dict[str, Figure | None] = {}
+    for key, axis in _CURVES.items():
+        if key == ("accuracy" if is_graded(results) else "reward"):  # of these two the one that says how good it is
+            continue
+        found[f"{key}-by-iteration"] = _curves(results, key, axis, by_tokens=False)
+        found[f"{key}-by-tokens"] = _curves(results, key, axis, by_tokens=True)
+    found["acceptance-by-label"] = _by_label(results)
+    found["reliability"] = _reliability(results)
+    return {name: figure for name, figure in found.items() if figure is not None}
+
+
+def _curves(results: _Results, key: str, axis: str, *, by_tokens: bool) -> Figure | None:
+    lines = {arm["name"]: _line(arm["curves"], key, by_tokens=by_tokens) for arm in results["arms"]}
+    if by_tokens:  # an arm that generates nothing stands still on this axis
+        lines = {name: line for name, line in lines.items() if line and line[-1][0] > 0}
+    return _lines(lines, "generated tokens, thousands" if by_tokens else "iteration", axis, len(results["seeds"]))
+
+
+def _line(curves: Sequence[Sequence[Mapping[str, Any]]], key: str, *, by_tokens: bool) -> list[_Point]:
+    """Return the means over seeds, with their range, of the iterations that every seed has."""
+    points = []
+    for several in zip(*curves, strict=False):
+        values = [point.get(key) for point in several]
+        if any(value is None for value in values):
+            continue
+        x = [point["generated_tokens"] / 1000 if by_tokens else point["iteration"] for point in several]
+        points.append((sum(x) / len(x), sum(values) / len(values), min(values), max(values)))
+    return points
+
+
+def _lines(lines: Mapping[str, Sequence[_Point]], x: str, y: str, seeds: int) -> Figure | None:
+    shown = {name: line for name, line in lines.items() if line}
+    if not shown:
+        return None
+
+    def paint(axes: Any) -> None:
+        for n, (name, line) in enumerate(shown.items()):
+            xs, middle, low, high = (list(column) for column in zip(*line, strict=True))
+            axes.plot(xs, middle, label=name, **style(n))
+            if seeds > 1:
+                axes.fill_between(xs, low, high, color=colour(n), alpha=0.14, linewidth=0)
+
+    told = "; ".join(f"{name}: {', '.join(number(point[1], 2) for point in line)}" for name, line in shown.items())
+    spread = " Means over seeds, of the iterations that all have; shaded: lowest to highest." if seeds > 1 else ""
+    return Figure(*drawn(paint, x, y, entries=len(shown)), f"{y} against {x}. {told}.{spread}")
+
+
+def _by_label(results: _Results) -> Figure | None:
+    arms = [arm for arm in results["arms"] if arm["by_label"]]
+    if not arms:
+        return None
+    levels = [row["level"] for row in arms[0]["by_label"]]
+
+    def paint(axes: Any) -> None:
+        width = 0.8 / len(arms)
+        for n, arm in enumerate(arms):
+            at = [place + (n - (len(arms) - 1) / 2) * width for place in range(len(levels))]
+            axes.bar(
+                at, [row["first_accepted"] or 0.0 for row in arm["by_label"]], width, color=colour(n), label=arm["name"]
+            )
+        axes.set_xticks(range(len(levels)), levels)
+
+    told = "; ".join(f"{arm['name']}: {', '.join(map(_accepted, arm['by_label']))}" for arm in arms)
+    return Figure(
+        *drawn(paint, "people's label", "first attempts accepted", entries=len(arms)),
+        f"Share of first attempts accepted in training, by label, all iterations. {told}.",
+    )
+
+
+def _accepted(row: Mapping[str, Any]) -> str:
+    return f"{row['level']} {number(row['first_accepted'], 2)}"
+
+
+def _reliability(results: _Results) -> Figure | None:
+    lines = {
+        arm["name"]: [(one["confidence"], one["accuracy"]) for one in arm["reliability"] if one["count"]]
+        for arm in results["arms"]
+    }
+    shown = {name: line for name, line in lines.items() if line}
+    if not shown:
+        return None
+
+    def paint(axes: Any) -> None:
+        axes.plot([0, 1], [0, 1], color="#5c636d", linewidth=1, linestyle=(0, (4, 3)), label="as sure as right")
+        for n, (name, line) in enumerate(shown.items()):
+            axes.plot(*zip(*line, strict=True), label=name, **style(n))
+        axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03))
+
+    told = "; ".join(
+        f"{name}: {', '.join(f'{sure:.2f} sure, {right:.2f} right' for sure, right in line)}"
+        for name, line in shown.items()
+    )
+    sure, right = f"probability of the predicted {called(results).said}", "share that is right"
+    if is_open(results):
+        sure, right = "agreement of the draws", "mean reward" if is_graded(results) else right
+    return Figure(
+        *drawn(paint, sure, right, entries=len(shown) + 1),
+        f"How sure the {called(results).who}s are ({sure}) and how often they are right ({right}), on test. {told}.",
+    )

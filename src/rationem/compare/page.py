@@ -1,0 +1,133 @@
+"""Results -> files: results.json, tables, figures, report.md and report.html of a comparison."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rationem.compare.design import read_design
+from rationem.compare.figures import figures
+from rationem.compare.kinds import leading
+from rationem.compare.results import VALIDATION, summarize
+from rationem.compare.tables import SCORES, Table, latex, long_csv, tables
+from rationem.ledger import write_text
+from rationem.report.escape import readable
+from rationem.report.page import Figure, Section, write_page
+from rationem.report.tables import number, table
+
+_METHOD = (
+    "Numbers are means over seeds; in brackets 95 % intervals, by drawing seeds and groups of items again (2,000 "
+    "times, the pigeonhole bootstrap, with Student's tails for few seeds); tokens, steps and seconds have no items, "
+    "and intervals over seeds alone. Differences are resample by resample, so that both arms have the same items; "
+    "p-values are two-sided, by the same resamples, and adjusted for the number of arms (Holm)."
+)
+_ONE_SEED = (
+    "One seed: in brackets 95 % intervals over groups of items, drawn again 2,000 times. They are of these runs, and "
+    "say nothing of other runs of the same schemes; nothing is tested."
+)
+
+
+def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Compute the results of a comparison from its runs' ledgers, write all its files, and return the results.
+
+    ``results.json`` (docs/compare.md), ``report.md``, ``table.tex``, ``results.csv``, one SVG per figure, and
+    ``report.html``.
+
+    Args:
+        output: its directory.
+        results: of :func:`summarize`, where they have just been computed.
+
+    Raises:
+        RunError: there is no comparison, or no seed of it is finished with every arm.
+    """
+    results = summarize(output) if results is None else results
+    several, drawn = tables(results), figures(results)
+    write_text(output / "results.json", json.dumps(results, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
+    write_text(output / "results.csv", long_csv(results))
+    write_text(output / "table.tex", latex(several))
+    for name, figure in drawn.items():
+        write_text(output / f"{name}.svg", figure.light)
+    write_text(output / "report.md", markdown(results))
+    design = read_design(output)
+    runs = {
+        f"{arm.name}, seed {seed}": design.run(output, arm, seed) for arm in design.arms for seed in results["seeds"]
+    }
+    write_page(runs, output / "report.html", title=title(results), sections=list(_sections(results, several, drawn)))
+    return results
+
+
+def title(results: Mapping[str, Any]) -> str:
+    """Return what the comparison is called."""
+    return f"{len(results['arms'])} schemes compared"
+
+
+def headline(results: Mapping[str, Any]) -> str:
+    """Return in one or two sentences what was found about accuracy (or mean reward), or evidence without a test set."""
+    key = leading(results) if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else VALIDATION
+    arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
+    if not arms:
+        return "Nothing was measured: there is no validation and no test set."
+    best = max(arms, key=lambda arm: arm["chosen"][key]["value"])
+    if key == VALIDATION:
+        return (
+            f"There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
+            f"{number(best['chosen'][key]['value'])}: the highest of several by the draws that chose, so too high."
+        )
+    reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
+    found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}"
+    base = results["base"].get(key)
+    before = f"; the base model has {number(base['value'])}" if base else ""
+    if best is reference:
+        return f"{found}; it is the reference{before}."
+    apart = best["chosen"][key]["difference"]
+    clear = "a clear difference" if apart.get("p_holm", 1.0) < 0.05 else "no clear difference"
+    if len(results["seeds"]) == 1:
+        clear = "of these two runs, with one seed; of the schemes it says little"
+    p = f", p = {number(apart['p_holm'])} by Holm" if "p_holm" in apart else ""
+    return (
+        f"{found}; that is {apart['value']:+.3f} [{number(apart['low'])}, {number(apart['high'])}] from the reference, "
+        f"{reference['name']}: {clear}{p}{before}."
+    )
+
+
+def _method(results: Mapping[str, Any]) -> str:
+    return _METHOD if len(results["seeds"]) > 1 else _ONE_SEED
+
+
+def _told(one: Mapping[str, Any]) -> str:
+    ends = "" if one["low"] is None else f" [{number(one['low'])}, {number(one['high'])}]"
+    return f"{number(one['value'])}{ends}"
+
+
+def markdown(results: Mapping[str, Any]) -> str:
+    """Return the comparison as a Markdown page; names of arms, data and models stay texts."""
+    parts = [f"# {title(results)}", *map(readable, (headline(results), _what(results), _method(results)))]
+    for one in tables(results):
+        rows = [[readable(cell) for cell in row] for row in (one.head, *one.rows)]
+        parts += [f"## {readable(one.title)}", *([readable(one.note)] if one.note else []), table(rows[0], rows[1:])]
+    parts.append("## Figures")
+    parts += [f"![{readable(figure.label)}]({name}.svg)" for name, figure in figures(results).items()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _what(results: Mapping[str, Any]) -> str:
+    config, sizes = results["config"], results["examples"]
+    data = ", ".join(Path(name).name for name in config["data"])
+    waiting = results["seeds_unfinished"]
+    left = f" Seeds {', '.join(map(str, waiting))} are not finished with every arm and left out." if waiting else ""
+    counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
+    return (
+        f"Data: {data} ({counts}), the same split for all runs. Model: {Path(config['model']).name}. Seeds: "
+        f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: {results['reference']}. An "
+        f"arm that is called control trains on the answer alone.{left}"
+    )
+
+
+def _sections(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> Iterator[Section]:
+    first, *others = several
+    yield Section("What was found", "\n\n".join((headline(results), _what(results), _method(results))))
+    yield Section(first.title, first.note, (first.head, first.rows), tuple(drawn.values()))
+    for one in others:
+        yield Section(one.title, one.note, (one.head, one.rows))

@@ -1,0 +1,245 @@
+"""A run directory per arm and seed: the same data, base model, steps and evaluation, what they share computed once.
+
+Every run is an ordinary one (``rationem fit`` would write the same rows): a comparison that was killed goes on in the
+run that it was in, and a run can be looked at alone. What is measured of the base model depends on the seed and not on
+the scheme: it is measured once per seed and taken over.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rationem import progress
+from rationem.compare.design import Arm, Design, shared_settings, write_design
+from rationem.compare.processes import ArmJob, run_all
+from rationem.config import FitConfig
+from rationem.engines.opening import opening
+from rationem.errors import ConfigError, RunError
+from rationem.evaluation.evaluate import SHOTS
+from rationem.ledger import is_finished, read_manifest, read_only
+from rationem.ledger.files import refuse_links
+from rationem.ledger.reading import read_record
+from rationem.run import identity
+from rationem.run.launch import Resolved, carry_out, engine_choice, measure_base, resolve
+from rationem.run.preflight import check_engine
+from rationem.run.prepare import embedded, split_seed
+from rationem.sampling.schemes import check_sampling, parse_scheme
+from rationem.types import Engine, Sampling
+
+if TYPE_CHECKING:
+    from rationem.em import Problem
+
+#: What iteration 0 is measured by; see the phases in docs/run-directory.md.
+_BASE = ("validation", "evidence", "difficulty", "test", "exact", SHOTS)
+#: What of a manifest is the same in all runs of a comparison, beside the settings that they share.
+_SAME = ("data_sha256", "splits_sha256", "task", "prompt_token_ids")
+#: With equal tokens an arm has at most so many times the iterations asked for.
+_MORE = 8
+
+
+def check_design(design: Design) -> None:
+    """Find what is wrong with any of the arms before the first one runs.
+
+    Raises:
+        ConfigError: says what.
+    """
+    for arm in design.arms:
+        config = _settings(design, arm, design.seeds[0])
+        scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
+        check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+        check_engine(config, scheme)
+    if design.config.teacher and not any(_asks_teacher(arm) for arm in design.arms):
+        raise ConfigError("--teacher is named, and no arm asks it. Write one: --schemes ...,rationalize@teacher.")
+
+
+def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
+    """Run every arm with every seed, or go on with it; return the directory.
+
+    Args:
+        design: what is compared.
+        output: the directory.
+        workers: runs at work at once, each in a process of its own; on a CPU, where the threads are shared among them.
+
+    Raises:
+        RationemError: a setting, a file, a model or the directory cannot be used as asked.
+    """
+    output = Path(output).resolve()
+    check_design(design)
+    if workers < 1:
+        raise ConfigError(f"--workers {workers}: give at least 1.")
+    if workers > 1:
+        _check_workers(design.config, workers)
+        threads = design.config.threads or max(1, (os.cpu_count() or 1) // workers)
+        design = replace(design, config=design.config.model_copy(update={"threads": threads}))
+    first = design.in_order[0]
+    run, _ = resolve(_settings(design, first, design.seeds[0]), design.base(output, design.seeds[0]))
+    design = replace(design, config=_shared(design, run.config))
+    write_design(design, output)
+    if workers > 1:
+        run_all(design, output, workers, partial(_finish_here, design, output))
+        return output
+    with _engine(design, run) as open_engine:
+        for number, seed in enumerate(design.seeds):
+            progress.say(f"base model, seed {seed}")
+            run_base(design, seed, output, open_engine)
+            for place, arm in enumerate(design.in_order):
+                count = number * len(design.arms) + place + 1
+                progress.say(f"{arm.name}, seed {seed} ({count} of {len(design.seeds) * len(design.arms)} runs)")
+                run_arm(design, arm, seed, output, open_engine)
+    return output
+
+
+def default_workers(config: FitConfig) -> int:
+    """Return how many runs are at work at once where nobody says: the embedded model is too small for two threads."""
+    if embedded(config) is None or config.engine != "transformers" or _on_gpu(config):
+        return 1
+    return max(1, (os.cpu_count() or 1) // (config.threads or 1))
+
+
+def _on_gpu(config: FitConfig) -> bool:
+    import torch
+
+    return config.device != "cpu" and torch.cuda.is_available()
+
+
+def _check_workers(config: FitConfig, workers: int) -> None:
+    if config.engine == "vllm":
+        raise ConfigError(f"--workers {workers}: with --engine vllm one server serves all runs, one after another.")
+    if _on_gpu(config):
+        raise ConfigError(f"--workers {workers}: they would share one GPU. Leave it out, or add --device cpu.")
+
+
+def _finish_here(design: Design, output: Path, job: ArmJob) -> bool:
+    """Look after a run that is finished in this process: that its settings are those asked for; say whether it is."""
+    arm = design[job.arm] if job.arm else None
+    directory = design.run(output, arm, job.seed) if arm else design.base(output, job.seed)
+    if not is_finished(directory):
+        return False
+    if arm:
+        run_arm(design, arm, job.seed, output)
+    else:
+        run_base(design, job.seed, output)
+    return True
+
+
+def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -> None:
+    """Find that two runs are of the same data, base model, task and shared settings.
+
+    Args:
+        one: a manifest.
+        other: another.
+        where: the directory of one of them.
+
+    Raises:
+        RunError: something differs, such as a data file that was changed between two runs.
+    """
+    different = [key for key in _SAME if one.get(key) != other.get(key)] + [*identity.alike(one, other)]
+    here, there = (shared_settings(manifest["config"]) for manifest in (one, other))
+    moved = {"model"} if "weights" in one and "weights" in other else set()
+    different += sorted(name for name in {*here, *there} - moved if here.get(name) != there.get(name))
+    if different:
+        raise RunError(
+            f"{where} was made with another {', '.join(different)} than other runs of this comparison: they cannot be "
+            "compared. Was a file or the model changed in between? Put it back, or begin anew with another --output."
+        )
+
+
+def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None) -> None:
+    """Measure the base model with one seed, or find it measured."""
+    config, directory = _settings(design, design.in_order[0], seed), design.base(output, seed)
+    refuse_links(output, directory)
+    run, recorded = resolve(config, directory)
+    measure_base(run, directory, recorded, open_engine=open_engine)
+
+
+def run_arm(
+    design: Design, arm: Arm, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None
+) -> None:
+    """Run one arm with one seed, or go on with it, or find it finished; its base model is measured.
+
+    Args:
+        design: as it is written in the directory, its settings filled in.
+        arm: which.
+        seed: which.
+        output: the comparison's directory.
+        open_engine: what opens engines, where all runs share it.
+    """
+    config, directory = _settings(design, arm, seed), design.run(output, arm, seed)
+    refuse_links(output, directory)
+    if design.equal == "tokens" and arm.name != design.reference and arm.generates:
+        spent = generated_tokens(design.run(output, design[design.reference], seed))
+        config = config.model_copy(
+            update={"token_budget": max(spent, 1), "iterations": _MORE * design.config.iterations}
+        )
+    run, recorded = resolve(config, directory)
+    take_over = partial(_adopt, design.base(output, seed))
+    carry_out(run, directory, recorded, before=take_over, open_engine=open_engine)
+
+
+def _adopt(base: Path, problem: Problem) -> None:
+    """Take over what was measured of the base model with this seed."""
+    db = read_only(base)
+    try:
+        check_alike(read_manifest(db), problem.ledger.manifest(), base)
+        measured = [phase for phase in _BASE if read_record(db, 0, phase) is not None]
+        problem.ledger.adopt(db, 0, measured)
+    finally:
+        db.close()
+
+
+def generated_tokens(run: Path) -> int:
+    """Return how many tokens the E-steps of a run generated."""
+    db = read_only(run)
+    try:
+        (spent,) = db.execute(
+            "SELECT COALESCE(SUM(json_extract(record, '$.generated_tokens')), 0) FROM iterations WHERE phase='e_step'"
+        ).fetchone()
+        return int(spent)
+    finally:
+        db.close()
+
+
+def _shared(design: Design, resolved: FitConfig) -> FitConfig:
+    """Return the settings of all runs, filled in; the seed is the first, and parts the data for all."""
+    return resolved.model_copy(
+        update={
+            "scheme": design.config.scheme,
+            "selector": design.config.selector,
+            "seed": design.config.seed,
+            "teacher": design.config.teacher,
+            "teacher_model": design.config.teacher_model or resolved.teacher_model,
+            "split_seed": split_seed(design.config),
+        }
+    )
+
+
+def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
+    """Return the settings of one run: those that all share, with the arm's scheme and the seed."""
+    changed: dict[str, Any] = {
+        "scheme": arm.scheme,
+        "selector": arm.selector,
+        "seed": seed,
+        "split_seed": split_seed(design.config),
+    }
+    if design.config.teacher and not _asks_teacher(arm):
+        changed |= {"teacher": (), "teacher_model": None}
+    return design.config.model_copy(update=changed)
+
+
+def _asks_teacher(arm: Arm) -> bool:
+    return parse_scheme(arm.scheme, arm.selector).uses_teacher
+
+
+@contextmanager
+def _engine(design: Design, run: Resolved) -> Iterator[Callable[[str], Engine] | None]:
+    """Yield what opens engines for all runs: a server that one leaves running, the next one takes over."""
+    schemes = [parse_scheme(arm.scheme, arm.selector) for arm in design.arms]
+    models = 2 if any(scheme.uses_base for scheme in schemes) else 1
+    with opening(replace(engine_choice(run), models=models)) as open_engine:
+        yield open_engine

@@ -1,0 +1,314 @@
+"""Results -> tables: Markdown to read, LaTeX for a paper, CSV for everything else."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.compare.kinds import called, is_graded, leading
+from rationem.compare.results import VALIDATION
+from rationem.report.tables import number, within
+
+#: Number -> (title, digits): how well, what was drawn, and what it took.
+SCORES = {
+    "accuracy": ("accuracy", 3),
+    "reward": ("mean reward", 3),
+    "draw_reward": ("reward of one draw", 3),
+    "within_one": ("within one", 3),
+    "side": ("right side", 3),
+    "winner": ("winner, ties apart", 3),
+    "consistency": ("same in every order", 3),
+    "mae": ("MAE", 3),
+    "quadratic_kappa": ("quadratic kappa", 3),
+    "log_likelihood": ("log-likelihood", 3),
+    "ece": ("ECE", 3),
+    "faithful": ("faithful", 3),
+}
+COSTS = {
+    "accepted": ("first attempts accepted", 3),
+    "kept": ("kept", 3),
+    "length": ("completion, tokens", 1),
+    "iterations": ("iterations", 1),
+    "steps": ("steps", 0),
+    "generated_tokens": ("generated tokens", 0),
+    "prompt_tokens": ("prompt tokens", 0),
+    "seconds": ("seconds", 0),
+}
+#: What the hint does, by name in ``results``.
+HINTS = {
+    "said_answer_hinted": "right, shown it",
+    "said_answer_forward": "right, not shown it",
+    "copied_hinted": "answer's words copied, shown it",
+    "copied_forward": "copied, not shown it",
+    "faithful_hinted": "faithful, shown it",
+    "faithful_forward": "faithful, not shown it",
+    "wrong_justified": "wrong hints justified",
+}
+DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood")
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    "–": "--",
+    "∞": r"$\infty$",
+    **{mark: f"\\{mark}" for mark in "&%$#_{}"},
+}
+
+_Results = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table with a title and, where it needs one, a sentence on what it holds; cells are plain text."""
+
+    title: str
+    note: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(results: _Results) -> list[Table]:
+    """Return all tables of a comparison."""
+    held, against = _held(results), f"Differences from {results['reference']}"
+    found = [
+        Table(
+            "Test set, chosen weights", f"Of the iteration that validation chose. {held}", *_scores(results, "chosen")
+        ),
+        Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
+        Table("Test set, last weights", f"Of the last iteration. {held}", *_scores(results, "last")),
+        Table(f"{against}, last weights", "", *_apart(results, "last")),
+        *_validation(results),
+        *_hinted(results),
+        Table(
+            "What it took",
+            "What was drawn for training, and what that took, until the last iteration; seconds of the last process.",
+            *_costs(results),
+        ),
+    ]
+    found = [one for one in found if len(one.head) > 1]  # without a test set nothing is scored on it
+    if beside := _beside(results):
+        note = "Each rating against what an item's other raters say, for judges and people alike; chosen weights."
+        found.append(Table("Beside people", note, *beside))
+    if exact := _exact(results):
+        items = max(one["items"] for one in _enumerated(results))
+        note = (
+            f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration; and behind "
+            "the semicolon how much of an item's posterior is at most missing, on beginnings too improbable to be "
+            "followed (--enumerate-above). Enumerated EM draws from what is found, and so is EM up to what is missing."
+        )
+        found.append(Table("Evidence by enumeration", note, *exact))
+    return found
+
+
+def _held(results: _Results) -> str:
+    count, seeds = results["config"]["iterations"], len(results["seeds"])
+    iterations = f"{count} iteration{'s' * (count > 1)}"
+    runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
+    if results["equal"] == "tokens":
+        return (
+            f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms "
+            f"that generate none have {iterations} (What it took). {runs}"
+        )
+    steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
+    if len(steps) > 1:
+        return f"At most {iterations}; iterations or steps differ between the arms (What it took). {runs}"
+    return f"Held equal: {iterations} of as many gradient steps. {runs}"
+
+
+def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
+    """Return the columns that some arm has, the one that says how good it is in front.
+
+    Of an open answer that is right or wrong the mean reward is the accuracy, and not shown again.
+    """
+    known = [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
+    known = [name for name in known if name != "reward" or is_graded(results)]
+    return sorted(known, key=lambda name: name != leading(results))
+
+
+def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    shown = _shown(results, SCORES, weights)
+    said = {called(results).constant: "constant", "training marginal": "training_marginal"}
+    known = {title: found for title, name in said.items() if (found := results["baselines"].get(name))}
+    rows = [(title, *(number(one.get(name), SCORES[name][1]) for name in shown)) for title, one in known.items()]
+    above = {"base model": results["base"]}
+    if results["shots"]:
+        above[f"base model, {results['config']['shots']} solved examples"] = results["shots"]
+    rows += [(title, *(_cell(one.get(name), SCORES[name][1]) for name in shown)) for title, one in above.items()]
+    rows += [(_named(arm), *(_cell(arm[weights][name], SCORES[name][1]) for name in shown)) for arm in results["arms"]]
+    return ("arm", *(_title(results, name) for name in shown)), tuple(rows)
+
+
+def _title(results: _Results, name: str) -> str:
+    """Return what stands over a column: where rewards are graded, the accuracy is the share of whole ones."""
+    return "whole reward" if name == "accuracy" and is_graded(results) else {**SCORES, **COSTS}[name][0]
+
+
+def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    columns = {**SCORES, **COSTS}
+    shown = [
+        name
+        for name in _shown(results, {name: columns[name] for name in DIFFERENCES}, weights)
+        if any((arm[weights].get(name) or {}).get("difference") for arm in _others(results))
+        and not (name == "accuracy" and is_graded(results))
+    ]
+    tested = [
+        name
+        for name in shown
+        if any("p_holm" in (arm[weights][name] or {}).get("difference", {}) for arm in _others(results))
+    ]
+    head = [cell for name in shown for cell in (columns[name][0], *(["p (Holm)"] if name in tested else []))]
+    rows = []
+    for arm in _others(results):
+        cells = []
+        for name in shown:
+            apart = (arm[weights].get(name) or {}).get("difference")
+            cells.append(_cell(apart, columns[name][1], signed=True))
+            if name in tested:
+                cells.append(number((apart or {}).get("p_holm"), 3))
+        rows.append((_named(arm), *cells))
+    return ("arm", *head), tuple(rows)
+
+
+def _validation(results: _Results) -> list[Table]:
+    """Return the score on validation; nothing where it was not measured."""
+    base = results["base"].get(VALIDATION)
+    if not base:
+        return []
+    rows = [("base model", _cell(base, 3), "", "")]
+    for arm in results["arms"]:
+        last = arm["last"].get(VALIDATION)
+        apart = _cell((last or {}).get("difference"), 3, signed=True) if arm in _others(results) else ""
+        rows.append((_named(arm), _cell(last, 3), apart, _cell(arm["chosen"].get(VALIDATION), 3)))
+    note = (
+        "Smoothed log-probability of the right answers over all draws, forward and hinted; nats per item; no "
+        "bound, and not on test. Of the chosen iteration it is the highest of all iterations by the very draws "
+        "that chose, or near it, and so too high: it has no interval and is not tested."
+    )
+    head = ("arm", "last weights", f"difference from {results['reference']}", "chosen weights, too high")
+    return [Table("Score (validation)", note, head, tuple(rows))]
+
+
+def _hinted(results: _Results) -> list[Table]:
+    """Return what showing the answer does; nothing where no hinted draw was measured."""
+    named = {"base model": results["base"]["hints"], **{_named(arm): arm["hints"]["last"] for arm in results["arms"]}}
+    shown = [name for name in HINTS if any(one and one[name] is not None for one in named.values())]
+    if not shown:
+        return []
+    rows = tuple((name, *(number((one or {}).get(key), 3) for key in shown)) for name, one in named.items())
+    note = "Rationales on validation, of draws that were shown the answer and of others; last weights."
+    return [Table("What showing the answer does", note, ("arm", *(HINTS[name] for name in shown)), rows)]
+
+
+def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
+    """Return one person and the judges on the same targets; None where no item has several ratings."""
+    ceiling = results["baselines"].get("human_ceiling")
+    if not ceiling:
+        return None
+    shown = [name for name in SCORES if ceiling.get(name) is not None]
+    named = {"one person": ceiling, **{_named(arm): arm["beside_humans"] for arm in results["arms"]}}
+    rows = [(name, *(number(one.get(key), SCORES[key][1]) for key in shown)) for name, one in named.items() if one]
+    return ("", *(SCORES[name][0] for name in shown)), tuple(rows)
+
+
+def _costs(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    shown = _shown(results, COSTS, "last")
+    rows = [(_named(arm), *(_cell(arm["last"][name], COSTS[name][1]) for name in shown)) for arm in results["arms"]]
+    return ("arm", *(COSTS[name][0] for name in shown)), tuple(rows)
+
+
+def _exact(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
+    if not _enumerated(results):
+        return None
+    base = _bounds(results["base"]["exact"])
+    rows = [
+        (_named(arm), base, _bounds(arm["exact"]["chosen"]), _bounds(arm["exact"]["last"])) for arm in results["arms"]
+    ]
+    return ("arm", "base model", "chosen", "last"), tuple(rows)
+
+
+def _enumerated(results: _Results) -> list[Mapping[str, Any]]:
+    several = [results["base"]["exact"], *(one for arm in results["arms"] for one in arm["exact"].values())]
+    return [one for one in several if one]
+
+
+def _bounds(exact: Mapping[str, Any] | None) -> str:
+    """Return the bounds; where an item's lower one is 0 there is none of the mean, and the others' is told apart."""
+    if exact is None:
+        return "–"
+    upper, missing, lost = number(exact["upper"], 3), exact["without_lower"], f"; {number(exact['missing'], 2)}"
+    if missing:
+        return f"-∞ .. {upper} (without {missing} items {number(exact['lower'], 3)}){lost}"
+    return f"{number(exact['lower'], 3)} .. {upper}{lost}"
+
+
+def _others(results: _Results) -> list[Mapping[str, Any]]:
+    return [arm for arm in results["arms"] if arm["name"] != results["reference"]]
+
+
+def _named(arm: Mapping[str, Any]) -> str:
+    return f"{arm['name']} (control)" if arm["control"] else str(arm["name"])
+
+
+def _cell(one: Mapping[str, Any] | None, digits: int, *, signed: bool = False) -> str:
+    if one is None:
+        return "–"
+    ends = None if one["low"] is None else (one["low"], one["high"])
+    if signed:
+        shown = f"{one['value']:+.{digits}f}"
+        return shown if ends is None else f"{shown} [{ends[0]:+.{digits}f}, {ends[1]:+.{digits}f}]"
+    return within(float(one["value"]), ends, digits)
+
+
+def latex(several: Sequence[Table]) -> str:
+    r"""Return the tables in LaTeX; they need ``\usepackage{booktabs}``."""
+    return "\n".join(_latex(one) for one in several)
+
+
+def _latex(one: Table) -> str:
+    def row(cells: Sequence[str]) -> str:
+        return " & ".join(_escaped(cell) for cell in cells) + r" \\"
+
+    columns = "l" + "r" * (len(one.head) - 1)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{_escaped(f'{one.title}. {one.note}'.strip())}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            r"\toprule",
+            row(one.head),
+            r"\midrule",
+            *map(row, one.rows),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+            "",
+        ]
+    )
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in text)
+
+
+def long_csv(results: _Results) -> str:
+    """Return every number as a row: arm, weights, number, value, low, high, and its difference from the reference."""
+    names = ("value", "low", "high")
+    head = ["arm", "weights", "number", *names, *(f"difference_{name}" for name in (*names, "p", "p_holm"))]
+    file = io.StringIO()
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(head)
+    blocks: list[tuple[str, str, Mapping[str, Any]]] = [("base model", "base", results["base"])]
+    blocks += [(arm["name"], weights, arm[weights]) for arm in results["arms"] for weights in ("chosen", "last")]
+    for arm, weights, numbers in blocks:
+        for name, one in numbers.items():
+            if one is not None and name not in ("exact", "hints"):
+                apart = one.get("difference") or {}
+                cells = [*(one.get(key) for key in names), *(apart.get(key) for key in (*names, "p", "p_holm"))]
+                writer.writerow([arm, weights, name, *("" if cell is None else cell for cell in cells)])
+    return file.getvalue()

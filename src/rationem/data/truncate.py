@@ -1,0 +1,75 @@
+"""Shortening, only when asked: the middle of an over-long response is left out, marked in the text, and counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from rationem.engines.chat import Chat
+from rationem.tasks.choices import is_choice
+from rationem.types import Example, Fields, Splits, Task
+
+
+def truncate(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
+    """Return the example with so much of the middle of ``field`` left out that it fits.
+
+    Args:
+        field: the input that may be shortened; the others stay whole.
+        length: the tokens of the longest prompt that the example needs.
+        limit: in tokens.
+
+    Returns:
+        The example itself where it fits; the shortened one with ``elided`` set to the characters left out; or the
+        example itself where no shortening of this field is enough, to be counted as too long.
+    """
+    if length(example) <= limit:
+        return example
+    low, high = 0, len(example.fields[field])
+    if length(_cut(example, field, 0)) > limit:
+        return example
+    while low + 1 < high:
+        keep = (low + high) // 2
+        low, high = (keep, high) if length(_cut(example, field, keep)) <= limit else (low, keep)
+    return _cut(example, field, low)
+
+
+def longest_response(fields: Fields, *, is_open: bool = False) -> str:
+    """Return the name of the response, or of the longest of several; of multiple choice that of the question.
+
+    Args:
+        fields: of an item.
+        is_open: whether its answer is open: then it is the longest input, whatever the user calls his inputs.
+    """
+    if is_open:
+        return max(fields, key=lambda name: len(fields[name]))
+    if any(map(is_choice, fields)):
+        return "prompt"
+    responses = [name for name in fields if name.startswith("response")]
+    return max(responses or fields, key=lambda name: len(fields[name]))
+
+
+def _cut(example: Example, field: str, keep: int) -> Example:
+    text = example.fields[field]
+    head, tail = text[: (keep + 1) // 2], text[len(text) - keep // 2 :]
+    left_out = len(text) - keep
+    marked = f"{head}\n[... {left_out} characters left out ...]\n{tail}"
+    return replace(example, fields={**example.fields, field: marked}, elided=left_out)
+
+
+def elided(splits: Splits, task: Task, chat: Chat, limit: int) -> Splits:
+    """Return the sets with over-long responses shortened, so that prompts of every proposal fit.
+
+    Args:
+        limit: tokens of a prompt at most.
+    """
+
+    def length(x: Example) -> int:
+        hints = task.levels or (x.answer,)
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in hints))
+        return max(len(chat.encode(prompt)) for prompt in prompts)
+
+    def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
+        is_open = task.scale.is_open
+        return tuple(truncate(x, longest_response(x.fields, is_open=is_open), length, limit) for x in examples)
+
+    return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)

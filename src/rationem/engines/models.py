@@ -1,0 +1,398 @@
+"""A name -> weights and tokenizer: an embedded model, a local checkpoint, a peft adapter, or a hub id.
+
+Safetensors only and ``trust_remote_code`` off, always: a model is data, not a program.
+"""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from rationem.engines.chat import Chat, Conversation
+from rationem.errors import ModelError, closest
+
+#: The embedded models' names wherever a model is expected.
+TINY_JUDGE, TINY_ADDER, TINY_SUMMARIZER = "tiny-judge", "tiny-adder", "tiny-summarizer"
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model on its device with its tokenizer; ``stop_ids`` are all tokens at which the model may end a turn."""
+
+    model: Any
+    tokenizer: Any
+    stop_ids: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedModel:
+    """A tiny model that comes with the package; with another seed it is built from its recipe the first time.
+
+    Args:
+        finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
+        new_tokens: how long its completions can be, where nobody says.
+    """
+
+    finder: str
+    new_tokens: int
+
+    def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
+        """Return the directory; a model that is neither in the package nor in the cache is built."""
+        from rationem import progress
+
+        module, _, function = self.finder.partition(":")
+        with progress.phases(f"building the {name.replace('-', ' ')} (once)") as report:
+            return Path(getattr(import_module(module), function)(seed=seed, rebuild=rebuild, report=report))
+
+
+#: The embedded models.
+EMBEDDED = {
+    TINY_JUDGE: EmbeddedModel("rationem.world:tiny_judge", 48),
+    TINY_ADDER: EmbeddedModel("rationem.world.addition:tiny_adder", 88),
+    TINY_SUMMARIZER: EmbeddedModel("rationem.world.summaries:tiny_summarizer", 48),
+}
+
+
+def resolve(name: str, adapter_base: str | None = None) -> str:
+    """Return what ``load`` takes: an embedded model's path, a directory, or a hub id.
+
+    Args:
+        name: what the user calls it.
+        adapter_base: where the base model of an adapter is, if not where the adapter says.
+
+    Raises:
+        ModelError: it is no name and no directory, or no adapter where a base model was named.
+    """
+    from rationem.engines import adapters, architectures
+
+    if name in EMBEDDED:
+        place: Path | None = EMBEDDED[name].find(name)
+    elif not Path(name).exists() and "/" not in name and closest(name, EMBEDDED):
+        raise ModelError(f"There is no model {name!r}.{closest(name, EMBEDDED)}")
+    else:
+        try:
+            if (place := architectures.find_path(name)) is None and (
+                place := architectures.adapter_on_hub(name)
+            ) is not None:
+                architectures.fetch_whole(adapters.base_of(place))  # who names an adapter of the hub names its base
+        except (OSError, ValueError) as error:
+            raise ModelError(not_found(name, error)) from error
+    if adapter_base is None:
+        return str(place or name)
+    if place is None or not adapters.is_adapter(place):
+        raise ModelError(f"--adapter-base says where the base of an adapter is, and {name!r} is none. Leave it out.")
+    base = resolve(adapter_base)
+    architectures.fetch_whole(base)
+    return str(adapters.on_base(place, base))
+
+
+def positions(name: str, checkpoint: str) -> int | None:
+    """Return how many tokens the model can hold, before any weight is loaded; None where it does not say.
+
+    Raises:
+        ModelError: there is no configuration, or of no model that can be used here.
+    """
+    found = getattr(settings(name, checkpoint).get_text_config(), "max_position_embeddings", None)
+    return None if found is None else int(found)
+
+
+def settings(name: str, checkpoint: str) -> Any:
+    """Return a model's configuration (transformers' ``PretrainedConfig``), of an adapter its base's.
+
+    Args:
+        name: what the user calls it.
+        checkpoint: what ``resolve`` made of it.
+
+    Raises:
+        ModelError: there is none, or of no model that can be used here.
+    """
+    from transformers import AutoConfig
+
+    from rationem.engines import architectures
+    from rationem.engines.checkpoint import read_json
+
+    where = weights_of(checkpoint)
+    try:
+        with architectures.at_hand(checkpoint):
+            if Path(where).is_dir():
+                architectures.check(Path(where))
+            elif (found := architectures.on_hub(where, "config.json")) is not None:
+                architectures.check_settings(repr(where), read_json(found))
+            with architectures.patient():
+                return AutoConfig.from_pretrained(where, trust_remote_code=False)
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(not_found(name, error, checkpoint)) from error
+
+
+def check(name: str, checkpoint: str) -> dict[str, Any]:
+    """Find that a checkpoint is whole and its tensors those of its configuration; return what ``digests`` does.
+
+    Headers and samples are read, no weight is loaded. A hub id is fetched where it is not here.
+
+    Raises:
+        ModelError: names the tensors that are missing, left over or of another shape; or what else is wrong.
+    """
+    from rationem.engines import adapters, tensor_check
+
+    base, place = weights_of(checkpoint), base_place(checkpoint, name)
+    tensor_check.check(place)
+    if base != checkpoint:
+        adapters.read(Path(checkpoint))
+        tensor_check.check_adapter(Path(checkpoint), place)
+    tensor_check.check_vocabulary(
+        name, _tokenizer(name, checkpoint), settings(name, checkpoint).get_text_config().vocab_size
+    )
+    return digests(checkpoint)
+
+
+def digests(checkpoint: str) -> dict[str, Any]:
+    """Return what tells a checkpoint from others: of the "model", and of an adapter of its "base", too.
+
+    See :class:`rationem.engines.checkpoint.Digest`.
+
+    Raises:
+        ModelError: files are missing or torn.
+    """
+    from rationem.engines.checkpoint import digest
+
+    base, place = weights_of(checkpoint), base_place(checkpoint)
+    if base == checkpoint:
+        return {"model": digest(place).to_json()}
+    return {"model": digest(Path(checkpoint)).to_json(), "base": digest(place).to_json()}
+
+
+def base_place(checkpoint: str, name: str = "") -> Path:
+    """Return the directory of a model's files, of an adapter its base's; of a hub id they are fetched.
+
+    Args:
+        checkpoint: what ``resolve`` made of a name.
+        name: what the user calls it.
+
+    Raises:
+        ModelError: they are not there, or of no model that can be used here.
+    """
+    from rationem.engines import architectures
+
+    base = weights_of(checkpoint)
+    if Path(base).is_dir():
+        architectures.check(Path(base))
+        return Path(base)
+    try:
+        with architectures.at_hand(checkpoint):
+            return architectures.fetch(base)
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(name or checkpoint, error, checkpoint)) from error
+
+
+def weights_of(checkpoint: str) -> str:
+    """Return where the model's configuration is: of an adapter its base, else the checkpoint itself.
+
+    Raises:
+        ModelError: an adapter's base model is not where it says.
+    """
+    from rationem.engines import adapters
+
+    return adapters.base_of(Path(checkpoint)) if adapters.is_adapter(checkpoint) else checkpoint
+
+
+def chat(name: str, checkpoint: str, conversation: Conversation | None = None) -> Chat:
+    """Return the model's conversation format.
+
+    Args:
+        conversation: what is added to its template; None for what the checkpoint was saved with.
+
+    Raises:
+        ModelError: there is no tokenizer.
+        ConfigError: the template cannot be asked in this way.
+    """
+    tokenizer = _tokenizer(name, checkpoint)
+    return Chat(tokenizer if conversation is None else conversation.carried_by(tokenizer))
+
+
+def _tokenizer(name: str, checkpoint: str) -> Any:
+    """Return the tokenizer; of an adapter that comes without one its base's."""
+    from transformers import AutoTokenizer
+
+    from rationem.engines import architectures
+
+    where = checkpoint if architectures.has_tokenizer(Path(checkpoint)) else weights_of(checkpoint)
+    try:
+        if Path(where).is_dir():
+            architectures.check_tokenizer(Path(where))
+        with architectures.patient(), architectures.at_hand(checkpoint):
+            return AutoTokenizer.from_pretrained(where, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise ModelError(not_found(name, error, "" if where == checkpoint else checkpoint)) from error
+
+
+def not_found(name: str, error: Exception, checkpoint: str = "") -> str:
+    """Return the sentence that says what is missing of a model, and which others this machine can train.
+
+    Args:
+        name: what the user calls it.
+        error: what the loader said.
+        checkpoint: the directory that was read; it may be an adapter whose base model is missing.
+    """
+    from rationem.engines.suggested import suggestion
+
+    if Path(checkpoint).is_dir() and not Path(base := weights_of(checkpoint)).is_dir():
+        from rationem.engines import architectures
+
+        return architectures.unfetched(checkpoint, base)
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    where = f"the directory {name!r}" if Path(name).is_dir() else f"the model {name!r}"
+    return f"Cannot read {where}: {reason} {suggestion()}"
+
+
+def load(
+    path: str,
+    *,
+    trainable: bool = False,
+    device: str | None = None,
+    conversation: Conversation | None = None,
+    published: bool = False,
+) -> LoadedModel:
+    """Load a checkpoint directory, a peft adapter directory or a hub id.
+
+    Args:
+        path: what ``resolve`` returned, or a directory that ``save`` wrote.
+        trainable: keep a peft adapter separate and trainable; else it is merged into the weights for sampling.
+        device: "cpu", "cuda" or None for the GPU where there is one. Sampling runs in bf16 on a GPU and in fp32 on a
+            CPU (by measurement: bf16 is slower on CPUs without AMX); what is trained is fp32, with bf16 autocast on a
+            GPU.
+        conversation: what is added to the chat template; None for what the checkpoint was saved with.
+        published: round the weights of a run's checkpoint as they are published, :mod:`rationem.engines.storage`.
+
+    Raises:
+        ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
+    """
+    import torch
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM, GenerationConfig
+    from transformers.utils.logging import disable_progress_bar
+
+    from rationem.engines import adapters, architectures, checkpoint, storage, tensor_check
+
+    disable_progress_bar()
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
+    architectures.find_path(path)  # refuses a path where nothing is
+    base = weights_of(path)
+    tokenizer = _tokenizer(path, path)
+    settings(path, path)  # refuses kinds of models that cannot be loaded, and says why
+    if Path(base).is_dir():
+        checkpoint.tensors(Path(base))  # refuses torn files by their names
+    stored = storage.noted(Path(base)) if published else None
+    first = torch.float32 if stored else dtype
+    try:
+        with tensor_check.unreported(), architectures.at_hand(path):
+            model, told = AutoModelForCausalLM.from_pretrained(
+                base, trust_remote_code=False, use_safetensors=True, dtype=first, **tensor_check.ASKED
+            )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(_not_loaded(path, error)) from error
+    tensor_check.refuse(base, model, told)
+    if stored:
+        storage.rounded(model, stored, dtype)
+    tensor_check.check_vocabulary(path, tokenizer, model.get_input_embeddings().weight.shape[0])
+    if conversation is not None:
+        conversation.carried_by(tokenizer)
+    stop_ids = _stop_ids(model.generation_config, tokenizer)
+    # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
+    # ends a turn stays, so that a saved checkpoint still stops for everybody.
+    model.generation_config = GenerationConfig(eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id)
+    if adapters.is_adapter(path):
+        model = _with_adapter(model, Path(path), base, trainable=trainable)
+    return LoadedModel(model.to(device), tokenizer, stop_ids)
+
+
+def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) -> Any:
+    from peft import LoraConfig, PeftModel
+
+    from rationem.engines import adapters, architectures
+
+    adapters.read(directory)
+    with quiet(), architectures.at_hand(directory):
+        asked = LoraConfig.from_pretrained(str(directory))
+        asked.base_model_name_or_path = base  # whole, where the adapter has it relative to itself
+        asked.inference_mode = not trainable
+        adapted = PeftModel.from_pretrained(model, str(directory), is_trainable=trainable, config=asked)
+        return adapted if trainable else adapted.merge_and_unload()
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep the libraries' notes to each other (deprecations, launch hints) off the user's terminal."""
+    logger = logging.getLogger("accelerate")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None = None) -> None:
+    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside.
+
+    Args:
+        state: the weights by name, where those in ``model`` are a part of them only.
+    """
+    from transformers.utils.logging import disable_progress_bar
+
+    from rationem.engines import architectures
+
+    disable_progress_bar()
+    with (
+        quiet(),
+        architectures.at_hand(path),
+    ):  # peft asks the hub for an adapter's base, only to see whether its vocabulary grew
+        model.save_pretrained(path, **({} if state is None else {"state_dict": state}))
+    tokenizer.save_pretrained(path)
+
+
+def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
+    """Return all tokens at which a checkpoint's model may end a turn, without loading its weights.
+
+    Raises:
+        ModelError: there is no configuration.
+    """
+    from transformers import GenerationConfig
+
+    from rationem.engines import architectures
+
+    found = settings(checkpoint, checkpoint)
+    try:
+        with architectures.at_hand(checkpoint):
+            generation = GenerationConfig.from_pretrained(weights_of(checkpoint))
+    except OSError:
+        generation = GenerationConfig.from_model_config(found)
+    return _stop_ids(generation, tokenizer)
+
+
+def pad_id(tokenizer: Any, end_of_turn: int) -> int:
+    """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
+    pad = tokenizer.pad_token_id
+    return int(pad) if pad is not None else end_of_turn
+
+
+def _stop_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    declared = generation_config.eos_token_id if generation_config is not None else None
+    ids = declared if isinstance(declared, list) else [declared]
+    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def _not_loaded(path: str, error: Exception) -> str:
+    reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return (
+        f"Cannot load the model {path!r}: {reason} Give a name of {list(EMBEDDED)}, a directory with config.json and "
+        "*.safetensors, or a hub id that is reachable or already downloaded."
+    )

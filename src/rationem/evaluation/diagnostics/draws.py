@@ -1,0 +1,130 @@
+"""The draws behind evidence and hint diagnostics, into the ledger: theta_k on validation items.
+
+The evaluation has drawn z ~ pi(. | x) already. Here the hinted sampler q(. | x, y*) draws too, the levels behind its
+rationales are scored under the forward prompt, and the tokens of both kinds of draws are read under both prompts: then
+every density that an importance weight needs is in the ledger. The control hints at a *wrong* level: a sampler whose
+rationales follow the question justifies it rarely, one that explains whatever it is told nearly always.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+
+from rationem import metrics
+from rationem.evaluation.diagnostics.evidence import evidence_record
+from rationem.evaluation.diagnostics.hints import Faithful, hint_record, wrong_hint
+from rationem.sampling import hint_leakage
+from rationem.sampling.draw import draw
+from rationem.sampling.likelihoods import score
+from rationem.sampling.schemes import FORWARD, RATIONALIZE
+from rationem.sampling.trials import DrawRequest, SamplingContext, fits
+from rationem.seeds import seed_for
+from rationem.types import Engine, Example, Outcome, Purpose
+
+#: The name of this phase in the ledger's table ``iterations``.
+PHASE = "evidence"
+
+
+def diagnose(
+    examples: Sequence[Example],
+    engine: Engine,
+    run: SamplingContext,
+    *,
+    train: Sequence[Example],
+    iteration: int,
+    hinted: int,
+    forward: int,
+    wrong: int,
+    phrases: Sequence[str] = hint_leakage.PHRASES,
+    faithful: Faithful | None = None,
+) -> None:
+    """Draw and score what the evidence of theta_k needs, unless it is there; ends the phase ``evidence``.
+
+    Its record is :func:`evidence_record`, with :func:`hint_record` under the key ``hints``.
+
+    Sampling is exact whatever the run's is, and no leak filter applies: what is measured is the sampler as it is.
+    Examples whose forward or hinted prompt is too long are left out and counted.
+
+    Args:
+        examples: validation items, whose forward draws ``evaluate`` has written.
+        engine: on theta_k.
+        train: gives the marginal, of the item's criterion, that stands for an item without any evidence.
+        iteration: k.
+        hinted: K, draws per item from the hinted prompt.
+        forward: M, forward draws per item that are scored too; at most as many as were drawn.
+        wrong: how many items, chosen by seed, get one draw with a wrong hint.
+        phrases: what speaks of the hint.
+        faithful: says whether a rationale is true of the inputs, where that can be known.
+
+    Raises:
+        RunError: the engine does not say how likely given tokens are.
+    """
+    if run.ledger.record(iteration, PHASE) is not None:
+        return
+    started = time.perf_counter()
+    run = run.as_it_is()
+    fitting = [x for x in examples if fits(x, (FORWARD, RATIONALIZE), engine, run)]
+    draw(
+        [DrawRequest(x, m) for x in fitting for m in range(hinted)],
+        RATIONALIZE,
+        engine,
+        run,
+        iteration=iteration,
+        purpose=Purpose.EVIDENCE,
+        label=f"iteration {iteration}, evidence",
+        levels_under=FORWARD,
+    )
+    if hinted:
+        _score(fitting, hinted, Purpose.EVIDENCE, engine, run, iteration)
+        _score(fitting, forward, Purpose.EVAL, engine, run, iteration)
+    _draw_wrong(fitting, wrong, engine, run, iteration, examples)
+    levels, db = run.task.levels, run.ledger.db
+    marginals = {} if run.task.scale.is_open else metrics.marginals(train, run.task.scale, metrics.parts(examples))
+
+    def marginal_of(example: Example) -> Sequence[float]:
+        return marginals[metrics.criterion(example)]
+
+    record = evidence_record(db, iteration, examples, levels, marginal_of, forward=forward, hinted=hinted)
+    hints = hint_record(db, iteration, examples, levels, phrases, faithful, seed=run.seed)
+    run.ledger.finish(iteration, PHASE, seconds=time.perf_counter() - started, record={**record, "hints": hints})
+
+
+def _score(
+    examples: Sequence[Example], draws: int, purpose: Purpose, engine: Engine, run: SamplingContext, iteration: int
+) -> None:
+    by_id = {x.id: x for x in examples}
+    trials = [
+        trial
+        for trial in run.ledger.trials(iteration, purpose)
+        if trial.example_id in by_id and trial.attempt < draws and trial.outcome is not Outcome.ENGINE_FAILED
+    ]
+    for under in (FORWARD, RATIONALIZE):
+        label = f"iteration {iteration}, {purpose} draws under the {under} prompt"
+        score(trials, by_id, under, engine, run, iteration=iteration, label=label)
+
+
+def _draw_wrong(
+    fitting: Sequence[Example],
+    wrong: int,
+    engine: Engine,
+    run: SamplingContext,
+    iteration: int,
+    examples: Sequence[Example],
+) -> None:
+    """Draw once for each of the chosen items, as if a wrong level, or another item's answer, were its own."""
+    if run.task.scale.is_open and len({x.answer for x in examples}) < 2:
+        return
+    chosen = sorted(fitting, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
+    misled = [replace(x, answer=wrong_hint(x, run.task.levels, run.seed, examples)) for x in chosen]
+    draw_requests = [DrawRequest(x, 0) for x in misled if fits(x, (RATIONALIZE,), engine, run)]
+    draw(
+        draw_requests,
+        RATIONALIZE,
+        engine,
+        run,
+        iteration=iteration,
+        purpose=Purpose.PROBE,
+        label=f"iteration {iteration}, wrong hints",
+    )

@@ -1,0 +1,303 @@
+r"""How probable are the right answers under theta_k? One record per iteration, from the ledger's tables alone.
+
+Per item, M forward and K hinted draws; p_hat by ``metrics.evidence``: raw from the forward draws, IWAE_K from the
+hinted ones, the mixture from all N = M + K. The means are of log p_hat, in nats per item; each is a lower bound of the
+mean log p(y* | x) in expectation. A mean that one item makes -inf does not exist (None), and such items are counted.
+"""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
+from rationem.metrics import evidence
+from rationem.metrics.evidence import Floats
+from rationem.sampling.schemes import FORWARD, RATIONALIZE
+from rationem.tasks import answer_types
+from rationem.types import Example, Finish, Likelihood, Purpose, Trial
+
+
+@dataclass(frozen=True, slots=True)
+class AlignedDraws:
+    """One item's draws of one kind, aligned; -inf where a draw has no whole z, nan never.
+
+    Args:
+        log_forward_M: log pi(z | x), shape (M,), nats.
+        log_hinted_M: log q(z | x, y*), shape (M,), nats.
+        log_answer_M: log pi(y* | x, z), shape (M,), nats.
+        said: log-probabilities (forward, hinted) of the whole completions that say y*, nats.
+    """
+
+    log_forward_M: Floats
+    log_hinted_M: Floats
+    log_answer_M: Floats
+    said: tuple[tuple[float, float], ...]
+
+    @property
+    def log_joint_M(self) -> Floats:
+        """log pi(z, y* | x), shape (M,), nats."""
+        joint: Floats = self.log_forward_M + self.log_answer_M
+        return joint
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates:
+    """What the draws say of one item, nats: logarithms of p_hat, -inf where it is 0; None where there are no draws."""
+
+    raw: float | None
+    iwae: float | None
+    by_k: tuple[float, ...]
+    mixture: float
+    ess: float
+    divergence: float | None
+
+
+def evidence_record(
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    marginal_of: Callable[[Example], Sequence[float]],
+    *,
+    forward: int,
+    hinted: int,
+) -> dict[str, Any]:
+    """Return the evidence of theta_k on the items that were drawn for; None stands for what does not exist.
+
+    ``items``, ``too_long``                items with draws; items left out, as a prompt did not fit
+    ``forward_draws``, ``hinted_draws``    M and K per item
+    ``raw``, ``raw_zero``                  mean log raw evidence; items where it is 0
+    ``iwae``, ``iwae_zero``                mean IWAE_K; items where it is -inf
+    ``iwae_by_k``                          k -> mean IWAE_k over subsets of the draws: its rise with k
+    ``mixture``, ``zero``                  mean log p_hat of the mixture; items where p_hat is 0
+    ``score``, ``standard_error``          mean log((N p_hat + mu(y*)) / (N + 1)), p_hat the mixture's, mu the training
+                                           marginal (of an open answer :func:`.answer_types.unknown`): one more
+                                           draw, which said nothing, so that no item is -inf. For comparing iterations;
+                                           the error is of the mean over items
+    ``lower_bound_95``                     Markov: at most the mean log p(y* | x) with probability >= .95
+    ``ess``, ``ess_share``                 mean effective sample size of the hinted draws; its share of K
+    ``divergence``, ``divergence_covered`` mean lower bound of KL(q accepted || posterior) over the share of items where
+                                           a hinted draw said y*
+
+    Args:
+        db: the run's ledger.
+        iteration: k.
+        examples: validation items.
+        levels: the answers on offer, in the task's order; none where answers are open.
+        marginal_of: example -> training marginal over the levels, all positive; not asked where answers are open.
+        forward: M; the first M evaluation draws are used.
+        hinted: K; 0 where no hinted draws were made.
+
+    Raises:
+        ValueError: no draws are asked for, or more than an item has.
+    """
+    if forward + hinted == 0:
+        raise ValueError("Evidence needs draws; both kinds are 0.")
+    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
+    items, found, sizes = [x for x, _ in estimated], [one for _, one in estimated], _powers(hinted)
+    mixtures = [one.mixture for one in found]
+    scores = _scores(estimated, levels, marginal_of, forward + hinted)
+    bounds = [one.divergence for one in found if one.divergence is not None]
+    ess = _mean([one.ess for one in found]) if hinted else None
+    return {
+        "items": len(items),
+        "too_long": len(examples) - len(items),
+        "forward_draws": forward,
+        "hinted_draws": hinted,
+        "raw": _mean([one.raw for one in found]),
+        "raw_zero": _zeros([one.raw for one in found]),
+        "iwae": _mean([one.iwae for one in found]),
+        "iwae_zero": _zeros([one.iwae for one in found]),
+        "iwae_by_k": {str(k): _mean([one.by_k[n] for one in found]) for n, k in enumerate(sizes)},
+        "mixture": _mean(mixtures),
+        "zero": _zeros(mixtures),
+        "score": _mean(scores),
+        "standard_error": _standard_error(scores),
+        "lower_bound_95": _per_item_bound(mixtures),
+        "ess": ess,
+        "ess_share": None if ess is None else ess / hinted,
+        "divergence": _mean(bounds),
+        "divergence_covered": len(bounds) / len(items) if items and hinted else None,
+    }
+
+
+def evidence_scores(
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    marginal_of: Callable[[Example], Sequence[float]],
+    *,
+    forward: int,
+    hinted: int,
+) -> dict[str, float]:
+    """Return example id -> the score of the item, of which :func:`evidence_record` has the mean; arguments as there."""
+    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
+    scores = _scores(estimated, levels, marginal_of, forward + hinted)
+    return {x.id: score for (x, _), score in zip(estimated, scores, strict=True)}
+
+
+def estimate(forward: AlignedDraws | None, hinted: AlignedDraws | None, sizes: Sequence[int]) -> Estimates:
+    """Return the estimates of one item from its forward and its hinted draws; one kind may be missing.
+
+    Args:
+        forward: M draws from pi, scored under both prompts; under the forward one alone where ``hinted`` is None.
+        hinted: K draws from q, scored under both prompts.
+        sizes: the k of IWAE_k.
+    """
+    kinds = [one for one in (forward, hinted) if one is not None]
+    mixture = evidence.mixture(
+        np.concatenate([one.log_forward_M for one in kinds]),
+        np.concatenate([one.log_hinted_M for one in kinds]),
+        np.concatenate([one.log_answer_M for one in kinds]),
+        0 if forward is None else len(forward.log_answer_M),
+        0 if hinted is None else len(hinted.log_answer_M),
+    )
+    draws = None if forward is None else len(forward.log_answer_M)
+    raw = None if forward is None else evidence.mixture(*_columns(forward), draws or 0, 0)
+    if hinted is None:
+        return Estimates(raw, None, (), mixture, 0.0, None)
+    log_joint_K, log_q_K = hinted.log_joint_M, hinted.log_hinted_M
+    iwae = evidence.iwae(log_joint_K, log_q_K)
+    said = np.array(hinted.said).reshape(-1, 2)
+    return Estimates(
+        raw,
+        iwae,
+        evidence.iwae_by_k(log_joint_K, log_q_K, sizes),
+        mixture,
+        evidence.effective_sample_size(evidence.log_weights(log_joint_K, log_q_K)),
+        evidence.divergence_bound(iwae, said[:, 0], said[:, 1]),
+    )
+
+
+def final(trials: Sequence[Trial]) -> list[Trial]:
+    """Return the last trial of every example and attempt: a draw that the engine failed may have been made again.
+
+    Args:
+        trials: in the ledger's order, by example, attempt and retry.
+    """
+    return list({(trial.example_id, trial.attempt): trial for trial in trials}.values())
+
+
+def says(trial: Trial, answer: str) -> bool:
+    """Say whether a draft came to its end and says this answer: cut off, "1" may be the beginning of "10"."""
+    return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
+
+
+def _estimates(
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    forward: int,
+    hinted: int,
+) -> list[tuple[Example, Estimates]]:
+    by_forward = _read(db, iteration, Purpose.EVAL, examples, levels, forward)
+    by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, levels, hinted)
+    items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
+    return [(x, estimate(by_forward.get(x.id), by_hinted.get(x.id), _powers(hinted))) for x in items]
+
+
+def _scores(
+    estimated: Sequence[tuple[Example, Estimates]],
+    levels: Sequence[str],
+    marginal_of: Callable[[Example], Sequence[float]],
+    draws: int,
+) -> list[float]:
+    return [_score(one.mixture, _log_prior(x, levels, marginal_of), draws) for x, one in estimated]
+
+
+def _log_prior(x: Example, levels: Sequence[str], marginal_of: Callable[[Example], Sequence[float]]) -> float:
+    """Return log mu(y*): of the training marginal, or of who knows nothing of the text where answers are open."""
+    return math.log(marginal_of(x)[levels.index(x.answer)]) if levels else answer_types.unknown(x.answer)
+
+
+def _columns(draws: AlignedDraws) -> tuple[Floats, Floats, Floats]:
+    return draws.log_forward_M, draws.log_hinted_M, draws.log_answer_M
+
+
+def _read(
+    db: sqlite3.Connection,
+    iteration: int,
+    purpose: Purpose,
+    examples: Sequence[Example],
+    levels: Sequence[str],
+    draws: int,
+) -> dict[str, AlignedDraws]:
+    """Return example id -> draws 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
+    of = {x.id: x.answer for x in examples}
+    scored = read_level_logps(db, iteration, purpose, whole=True)
+    likelihoods = read_likelihoods(db, iteration, purpose)
+    drawn: dict[str, list[Trial]] = {}
+    for trial in final(list(read_trials(db, iteration, purpose))):
+        if trial.example_id in of and trial.attempt < draws:
+            drawn.setdefault(trial.example_id, []).append(trial)
+    for example_id, trials in drawn.items():
+        if len(trials) != draws:
+            raise ValueError(
+                f"Iteration {iteration} holds {len(trials)} {purpose} draws of {example_id!r}; {draws} are asked for. "
+                "Likelihoods compare at one number of draws: ask for the number that was drawn."
+            )
+    return {
+        example_id: _align(trials, of[example_id], levels, scored.get(example_id, {}), likelihoods)
+        for example_id, trials in drawn.items()
+    }
+
+
+def _align(
+    trials: Sequence[Trial],
+    answer: str,
+    levels: Sequence[str],
+    scored: Mapping[int, Sequence[float]],
+    likelihoods: Mapping[LikelihoodKey, Likelihood],
+) -> AlignedDraws:
+    forward, hinted, of_answer, said = [], [], [], []
+    for trial in trials:
+        key = trial.example_id, trial.iteration, trial.attempt
+        under_forward, under_hinted = (likelihoods.get((*key, str(one))) for one in (FORWARD, RATIONALIZE))
+        logps = scored.get(trial.attempt)
+        forward.append(_rationale(under_forward))
+        hinted.append(_rationale(under_hinted))
+        of_answer.append(-math.inf if logps is None else logps[evidence.place(levels, answer)])
+        if says(trial, answer) and under_forward is not None and under_hinted is not None:
+            said.append((under_forward.completion, under_hinted.completion))
+    return AlignedDraws(np.array(forward), np.array(hinted), np.array(of_answer), tuple(said))
+
+
+def _rationale(of: Likelihood | None) -> float:
+    return -math.inf if of is None or of.rationale is None else of.rationale
+
+
+def _score(log_p_hat: float, log_prior: float, draws: int) -> float:
+    """Return log((N p_hat + mu) / (N + 1)): finite, and rising with p_hat."""
+    return float(np.logaddexp(math.log(draws) + log_p_hat, log_prior)) - math.log(draws + 1)
+
+
+def _powers(hinted: int) -> tuple[int, ...]:
+    """Return 1, 2, 4, ... below K, and K."""
+    return (*(2**n for n in range(max(hinted - 1, 0).bit_length())), hinted) if hinted else ()
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    """Return the mean; None where there is no value, or one that is missing or infinite."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
+
+
+def _zeros(logs: Sequence[float | None]) -> int:
+    return sum(log is not None and math.isinf(log) for log in logs)
+
+
+def _standard_error(values: Sequence[float]) -> float | None:
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def _per_item_bound(logs: Sequence[float]) -> float | None:
+    bound = evidence.markov_lower_bound(logs)
+    return bound / len(logs) if logs and math.isfinite(bound) else None

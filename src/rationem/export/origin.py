@@ -1,0 +1,59 @@
+"""What a run began with and learned from, by names that may be shown to anybody: no path of this machine."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from rationem.config import read_config
+from rationem.engines import models
+from rationem.errors import RunError
+
+_HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class StartingModel:
+    """The model that training began with: a hub id, or the last name of a directory that nobody else has."""
+
+    name: str
+    on_hub: bool
+
+
+def base_of(model: str) -> StartingModel:
+    """Return what a model's name or path may be called in public.
+
+    >>> base_of("Qwen/Qwen2.5-0.5B-Instruct")
+    StartingModel(name='Qwen/Qwen2.5-0.5B-Instruct', on_hub=True)
+    >>> base_of("/home/me/models/mine")
+    StartingModel(name='mine', on_hub=False)
+    """
+    path = Path(model)
+    is_hub = model not in models.EMBEDDED and not path.exists() and _HUB.fullmatch(model) is not None
+    return StartingModel(model, True) if is_hub else StartingModel(path.name or model, False)
+
+
+def sources(run: Path) -> tuple[str, ...]:
+    """Return the last names of the data that a run was given, the test set's too; empty where config.toml is gone."""
+    path = run / "config.toml"
+    if not path.is_file():
+        return ()
+    config = read_config(path, {})
+    names = [*config.data, *config.test]
+    return tuple(dict.fromkeys(name if _HUB.match(name) and "/" in name else Path(name).name for name in names))
+
+
+def model_of(run: Path) -> Path:
+    """Return the chosen model's directory.
+
+    Raises:
+        RunError: there is no run, or it is not finished.
+    """
+    if not (run / "ledger.sqlite").is_file():
+        raise RunError(f"No run in {run}: there is no ledger.sqlite. Name the directory that rationem fit wrote.")
+    if not (run / "model" / "rationem.json").is_file():
+        raise RunError(
+            f"{run} is not finished: there is no judge in it yet. rationem fit --output {run} goes on with it."
+        )
+    return run / "model"

@@ -1,0 +1,350 @@
+"""The model card: what a model is, how it was made, and how good it is beside what it must be compared with.
+
+Every number on it is in the run's ``metrics.json``; no text of an example is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rationem.engines.chat import Chat, shows_a_date
+from rationem.engines.models import EMBEDDED
+from rationem.export.origin import StartingModel
+from rationem.report import doubts, sections
+from rationem.report.escape import escaped, fenced, literal
+from rationem.report.reading import reading
+from rationem.report.tables import table
+from rationem.report.words import is_open, words
+from rationem.run.card import Card
+from rationem.tasks import AnyTask, from_description
+from rationem.tasks.judge import JudgeTask
+from rationem.tasks.scale import MARKER
+
+#: Settings that are told, in this order; of the others some name files and machines.
+_SETTINGS = (
+    *("scheme", "selector", "reward", "threshold", "reward_as", "leak_filter", "iterations", "init", "steps", "epochs"),
+    *("batch_size", "learning_rate", "weight_decay", "schedule", "warmup_steps", "max_grad_norm", "optimizer"),
+    *("lora_rank", "precision", "temperature", "top_p", "top_k", "max_prompt_tokens", "max_new_tokens", "raters"),
+    *("draws", "evidence_draws", "shots", "choose_by", "thinking", "seed"),
+)
+_MERGED = (
+    "The scores were measured by the run, before its adapter was merged into the base and written as whole weights: "
+    "these are the same model up to rounding."
+)
+_PAPER = "[arXiv 2512.20169](https://arxiv.org/abs/2512.20169)"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a model card is written from.
+
+    Args:
+        summary: of the run, ``report.summarize``.
+        card: the judge's, ``rationem.json``.
+        name: OWNER/NAME, or None where it is not known yet.
+        adapter: whether the weights are an adapter.
+        merged: whether an adapter was merged into its base.
+        chat: how the model is spoken to.
+        sources: names of the data.
+        version: of rationem.
+    """
+
+    summary: Mapping[str, Any]
+    card: Card
+    base: StartingModel
+    name: str | None
+    adapter: bool
+    merged: bool
+    chat: Chat
+    sources: tuple[str, ...]
+    version: str
+
+
+def page(facts: Facts) -> str:
+    """Return the model card, front matter and Markdown."""
+    task = from_description(facts.card.task)
+    named = facts.name.split("/")[-1] if facts.name else "A judge" if task.levels else "A model that reasons"
+    parts = [
+        f"---\n{_front(facts)}\n---",
+        f"# {literal(named)}",
+        *_what(facts, task),
+        *_use(facts, task),
+        *_data(facts, task),
+        *_training(facts),
+        *_scores(facts),
+        *_limits(facts),
+        *_again(facts),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _front(facts: Facts) -> str:
+    from huggingface_hub import ModelCardData
+
+    kind = "llm-as-a-judge" if words(facts.summary).who == "judge" else "reasoning"
+    tags = ["rationem", kind, *(["lora"] if facts.adapter else [])]
+    data = ModelCardData(
+        library_name="peft" if facts.adapter else "transformers",
+        # The hub refuses a value that is none of its models, and takes a plain name for another one of that name.
+        base_model=facts.base.name if facts.base.on_hub else None,
+        pipeline_tag="text-generation",
+        tags=tags,
+    )
+    return str(data.to_yaml())
+
+
+def _does(task: AnyTask) -> str:
+    """Return what the model reads, says, and learned from."""
+    if not isinstance(task, JudgeTask):
+        return (
+            f"A model that answers: it reads {' and '.join(map(literal, task.inputs))}. It writes a rationale, and "
+            f"then its answer on a line of its own, {literal(task.marker)} ANSWER. It was trained from answers alone"
+        )
+    reads = "a response and rates it"
+    if task.pair:
+        better = "better, and by how much" if task.scale.ordered else "better" if task.orders == 2 else "best"
+        reads = f"{'two' if task.orders == 2 else task.orders} responses and says which is {better}"
+    people = "as people rated. It was trained from ratings alone"
+    if task.choice:
+        reads = "a question with lettered choices and says which is right"
+        people = "a letter. It was trained from answers alone"
+    return (
+        f"A {'model that chooses' if task.choice else 'judge'}: it reads {reads}. It writes a rationale, and then its "
+        f"verdict on a line of its own, `{MARKER} LEVEL`, {people}"
+    )
+
+
+def _what(facts: Facts, task: AnyTask) -> Iterator[str]:
+    form = (
+        "a LoRA adapter" if facts.adapter else "a LoRA adapter, merged into its base" if facts.merged else "all weights"
+    )
+    yield (
+        f"{_does(task)}, without rationales, by filtered expectation-maximization ({_PAPER}) with rationem "
+        f"{facts.version}. These are {form}."
+    )
+    if facts.summary["best_iteration"] == 0:
+        yield "**No iteration of its training was better than none: these are the weights that it began with.**"
+    yield f"Base model: {_base(facts)}"
+    yield (
+        "**License**: none is named here. Whoever publishes this model must choose one that the license of the base "
+        "model and the terms of the data allow, and write it into the first lines of this page (`license:`)."
+    )
+
+
+def _base(facts: Facts) -> str:
+    name = literal(facts.base.name)
+    if facts.base.on_hub:
+        return f"[{name}](https://huggingface.co/{facts.base.name})."
+    if facts.base.name in EMBEDDED:
+        return f"{name}, the small model that comes with rationem to try it out. It cannot read."
+    origin = facts.summary["refit"]
+    again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
+    return f"{name}, a local directory of whoever trained this model; the hub does not have it by this name.{again}"
+
+
+def _use(facts: Facts, task: AnyTask) -> Iterator[str]:
+    yield "## Use"
+    item = ", ".join(f'"{field}": "..."' for field in _fields(facts.card, task))
+    asks, told = "averages over several rationales and calibrates", "rating.rating, rating.probabilities"
+    if not task.levels:
+        asks = "gives the answer that several draws agree with most"
+        told = "rating.rating, rating.agreement"
+    yield f"With rationem, which asks as in training and {asks}:"
+    yield fenced(
+        "from huggingface_hub import snapshot_download\n"
+        "from rationem import Judge\n\n"
+        f'judge = Judge.load(snapshot_download("{_name(facts)}"))\n'
+        f"rating = judge.rate([{{{item}}}])[0]\n"
+        f"print({told}, rating.rationale)",
+        "python",
+    )
+    alone, said = "peft" if facts.adapter else "transformers", "verdict" if task.levels else "answer"
+    yield f"Without it, by {alone} alone: one rationale and its {said}."
+    yield fenced(_snippet(facts), "python")
+    yield "The prompt, with the names in capitals replaced by the item's texts:"
+    yield fenced(task.prompt({name: name.upper() for name in _fields(facts.card, task)} | _criterion(task)).text)
+    if isinstance(task, JudgeTask) and len(task.criteria) > 1:
+        yield (
+            f"This one asks for {literal(task.criteria[0].name)}; for another criterion its name and its words, which "
+            "are below, stand in their place."
+        )
+
+
+def _fields(card: Card, task: AnyTask) -> list[str]:
+    columns = card.columns or {}
+    if not isinstance(task, JudgeTask):
+        return [*task.inputs, *(name for name, _ in columns.get("optional") or ())]
+    return [*task.inputs, *(name for name in ("context", "reference") if columns.get(name))]
+
+
+def _criterion(task: AnyTask) -> dict[str, str]:
+    named = isinstance(task, JudgeTask) and task.criteria[0].name
+    return {"criterion": named} if named else {}
+
+
+def _begin(chat: Chat) -> str:
+    """Return what begins a prompt without a template: the tokenizer's own special tokens."""
+    return f"{json.dumps(chat.decode(chat.tokens.begins))} + " if chat.tokens.begins else ""
+
+
+def _snippet(facts: Facts) -> str:
+    loader = "peft import AutoPeftModelForCausalLM" if facts.adapter else "transformers import AutoModelForCausalLM"
+    chat = facts.chat
+    turns = ['{"role": "user", "content": prompt}']
+    told = ['prompt = "..."  # the text below']
+    if chat.folds:
+        told.append(f'prompt = {json.dumps(chat.conversation.system)} + "\\n\\n" + prompt')
+    elif chat.conversation.system:
+        turns.insert(0, f'{{"role": "system", "content": {json.dumps(chat.conversation.system)}}}')
+    settings = "".join(f", {name}={value}" for name, value in chat.settings.items())
+    if shows_a_date(chat.template.text):
+        settings += f', date_string="{chat.conversation.date}"'
+        told.append(f"# trained with the date {chat.conversation.date}; some templates show today's instead")
+    lines = "".join(f"{line}\n" for line in told)
+    asked = (
+        f"turns = [{', '.join(turns)}]\n"
+        f"ids = tokenizer.apply_chat_template(turns, add_generation_prompt=True{settings}, "
+        'return_tensors="pt", return_dict=True)'
+        if chat.tokenizer.chat_template
+        else f'ids = tokenizer({_begin(chat)}prompt + "\\n", add_special_tokens=False, return_tensors="pt")'
+    )
+    return (
+        f"from {loader}\nfrom transformers import AutoTokenizer\n\n"
+        f"{lines}"
+        f'tokenizer = AutoTokenizer.from_pretrained("{_name(facts)}")\n'
+        f'model = {loader.rsplit(maxsplit=1)[-1]}.from_pretrained("{_name(facts)}")\n'
+        f"{asked}\n"
+        "draw = dict(do_sample=True, temperature=1.0, top_p=1.0, top_k=0)\n"
+        f"said = model.generate(**ids, **draw, max_new_tokens={facts.card.max_new_tokens})\n"
+        'print(tokenizer.decode(said[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))'
+    )
+
+
+def _name(facts: Facts) -> str:
+    return facts.name or "OWNER/NAME"
+
+
+def _data(facts: Facts, task: AnyTask) -> Iterator[str]:
+    summary = facts.summary
+    yield "## Data"
+    if summary["notes"].get("world"):
+        yield "Source: the embedded world of rationem, made-up items with made-up ratings."
+    elif facts.sources:
+        yield f"Source: {', '.join(map(literal, facts.sources))}."
+    yield from reading(summary)
+    rows = [[split, str(count), str(summary["groups"][split])] for split, count in summary["examples"].items()]
+    yield table(("set", "examples", "groups"), rows)
+    told = ["Sets that were cut from one file share no group (such as a prompt)."]
+    if summary["examples"]["validation"]:
+        fitted = ", and fitted the calibration" if task.levels else ""
+        told.append(f"Validation chose the iteration{fitted}.")
+    yield " ".join(told)
+    yield from sections.raters(escaped(summary))
+    if not isinstance(task, JudgeTask):
+        yield from _answers(facts)
+        return
+    order = "from worst to best" if task.scale.ordered else "without an order"
+    order = "from the first response to the second" if task.scale.two_sided else order
+    yield f"Levels, {order}: {', '.join(map(literal, task.scale.levels))}."
+    yield from _described(task)
+
+
+def _answers(facts: Facts) -> Iterator[str]:
+    """Yield what an answer is, and what it is worth."""
+    kind = str(facts.card.task.get("answer", "text"))
+    pattern = literal(kind.removeprefix("pattern:"))
+    read = {"number": "a number", "text": "a line of text"}.get(kind, f"what the pattern {pattern} reads")
+    if "own" in facts.card.task:
+        read = f"what {literal(facts.card.task['own'])}, a class of whoever trained this model, reads"
+    yield f"Answers: {read}. Reward: {literal(facts.card.task['reward'])}."
+
+
+def _described(task: JudgeTask) -> Iterator[str]:
+    """Yield what the levels and the criteria mean, in the words of whoever trained."""
+    if task.scale.meanings:
+        yield fenced(task.scale.described())
+    for one in task.criteria:
+        said = [one.instruction, *(f"{level}: {meaning}" for level, meaning in one.meanings.items())]
+        if any(said):
+            yield f"Criterion {literal(one.name)}:" if one.name else "What to look at:"
+            yield fenced("\n".join(text for text in said if text))
+        elif one.name:
+            yield f"Criterion {literal(one.name)}."
+
+
+def _training(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    config = summary["config"]
+    yield "## Training"
+    yield table(
+        ("setting", "value"),
+        [[name, literal(config[name])] for name in _SETTINGS if config.get(name) is not None],
+    )
+    how = "the last one, for there was no validation to choose by"
+    if summary["chosen_by"] != "last iteration":
+        how = f"chosen by {summary['chosen_by']}"
+    yield f"Iteration {summary['best_iteration']} of {summary['last_iteration']} is this model, {how}."
+
+
+def _scores(facts: Facts) -> Iterator[str]:
+    summary = escaped(facts.summary)
+    split = "test" if facts.summary["examples"]["test"] else "validation"
+    yield "## Scores"
+    if split not in summary["baselines"]:
+        yield "There was no validation and no test set: nothing says how well this model does."
+        return
+    if split == "validation":
+        yield "**There was no test set. These are on the validation set, which chose the iteration: they flatter.**"
+    else:
+        yield "On the test set, which was scored once, at the end."
+    yield sections.headline(summary, split)
+    yield sections.explained(summary, split)
+    for part in (*sections.pairs(summary, split), *sections.criteria(summary, split), *sections.calibration(summary)):
+        yield f"#{part}" if part.startswith("## ") else part
+    if not facts.summary["calibration"] and not is_open(facts.summary):
+        yield "There is no calibration: there was no validation set to fit one on."
+
+
+def _limits(facts: Facts) -> Iterator[str]:
+    summary = facts.summary
+    yield "## Limits"
+    opened = is_open(summary)
+    asked, said = ("answered", "answers") if opened else ("judged", "verdicts")
+    shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
+    found = [
+        *doubts(summary),
+        *map(literal, summary["raters"]["warnings"]),
+        *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
+        *([f"The embedded model cannot read: its {said} say nothing."] if facts.base.name in EMBEDDED else []),
+        (
+            "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
+            "languages nothing is known."
+            if opened
+            else "It rates as the people of its data did, their errors and tastes included. On other kinds of items, "
+            "other languages and other scales nothing is known."
+        ),
+        f"A rationale is what the model says on its way to {'an answer' if opened else 'a verdict'}; that it is the "
+        "reason is not shown.",
+        f"Prompts of more than {facts.card.max_prompt_tokens} tokens were "
+        f"{'shortened' if facts.card.elide else f'neither trained on nor {asked}'}.",
+        *([_MERGED] if facts.merged else []),
+    ]
+    yield "\n".join(f"- {sentence}" for sentence in found)
+
+
+def _again(facts: Facts) -> Iterator[str]:
+    yield "## Numbers again"
+    how = (
+        "how the model must be asked: the wording, what an answer is, and what it is worth."
+        if is_open(facts.summary)
+        else "how the judge must be asked: the wording, the levels, the marginals and the calibration, which holds for "
+        "these weights and this wording alone."
+    )
+    yield (
+        "Every number on this page is in `metrics.json` of the run directory, and `rationem report RUN` computes it "
+        "again from the run's ledger. That directory holds the texts and labels of the data and is not part of this "
+        f"repository; who trained this model has it. `rationem.json` is {how}"
+    )

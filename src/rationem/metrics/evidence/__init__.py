@@ -1,0 +1,76 @@
+"""How probable is the right answer, and how far is what was drawn from the posterior? Pure numpy.
+
+``levels``      raw and predictive evidence from forward draws, the Markov bound
+``importance``  hinted draws: IWAE, mixtures of proposals, effective sample size, weights, the gap to the ELBO
+``exact``       where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences
+"""
+
+from rationem.metrics.evidence.exact import (
+    Divergence,
+    Enumeration,
+    Leaf,
+    RationaleMeasure,
+    accepted,
+    bounds,
+    divergence,
+    level_bounds,
+    pick,
+    posterior_leaves,
+    table,
+)
+from rationem.metrics.evidence.importance import (
+    divergence_bound,
+    effective_sample_size,
+    iwae,
+    iwae_by_k,
+    log_weights,
+    mixture,
+    self_normalised,
+)
+from rationem.metrics.evidence.levels import (
+    Flags,
+    Floats,
+    consensus,
+    markov_lower_bound,
+    place,
+    predict,
+    predict_open,
+    predictive,
+    raw,
+    restricted,
+    stack,
+    too_long,
+)
+
+__all__ = [
+    "Divergence",
+    "Enumeration",
+    "Flags",
+    "Floats",
+    "Leaf",
+    "RationaleMeasure",
+    "accepted",
+    "bounds",
+    "consensus",
+    "divergence",
+    "divergence_bound",
+    "effective_sample_size",
+    "iwae",
+    "iwae_by_k",
+    "level_bounds",
+    "log_weights",
+    "markov_lower_bound",
+    "mixture",
+    "pick",
+    "place",
+    "posterior_leaves",
+    "predict",
+    "predict_open",
+    "predictive",
+    "raw",
+    "restricted",
+    "self_normalised",
+    "stack",
+    "table",
+    "too_long",
+]

@@ -1,0 +1,199 @@
+"""``rationem show RUN``: what a run has learned so far, on the terminal."""
+
+from __future__ import annotations
+
+import shlex
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from rationem import report
+from rationem.errors import RunError
+from rationem.ledger import read_only
+from rationem.ledger.rows import read_trial
+from rationem.report.plain import plain
+from rationem.report.sections import headline_cells
+from rationem.report.tables import number
+from rationem.report.terminal.console import SHORT, block, line, shortened, table, title
+from rationem.report.terminal.life import iterations, no_iteration
+from rationem.report.text import sentence, warnings
+from rationem.report.trust import start_name
+from rationem.report.words import is_graded, is_open, leading, words
+from rationem.types import Outcome, Purpose, Trial
+
+#: Where an answer is shortened, in characters.
+_ANSWER = 100
+#: Outcomes of which one trial each is shown.
+_SHOWN = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.UNPARSEABLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Glimpse:
+    """What is looked at beside the numbers.
+
+    Args:
+        iteration: whose E-step the trials are of; None where nothing was drawn to learn from yet.
+        trials: one of each outcome that there is.
+        labels: example id -> its label.
+        under_way: a sentence on the iteration at work; empty of a run that is finished.
+    """
+
+    iteration: int | None
+    trials: tuple[Trial, ...]
+    labels: Mapping[str, str]
+    under_way: str
+
+
+def show_run(directory: Path, console: Console, *, iteration: int | None = None, whole: bool = False) -> None:
+    """Print what a run has learned, its iterations, the headline numbers, a few trials, and what to do next.
+
+    Args:
+        directory: the run, finished, at work or given up.
+        iteration: whose trials are shown; the last E-step's by default.
+        whole: show trials in full.
+
+    Raises:
+        RunError: there is no run, or no such iteration.
+    """
+    summary = report.summarize(directory)
+    glimpse = look(directory, finished=summary["finished"], iteration=iteration)
+    config = summary["config"]
+    told = f": {config['scheme']} on {config['model']}" if "scheme" in config and "model" in config else ""
+    line(console, (f"{directory.resolve().name}{told}", "bold"))
+    for text in (sentence(summary), glimpse.under_way):
+        if text:
+            block(console, text, indent=0)
+    for text in warnings(summary):
+        block(console, text, indent=0, style="yellow")
+    _iterations(summary, console)
+    for split in ("test", "validation"):
+        if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
+            title(console, f"{split.capitalize()}{', with 95 % intervals' if split == 'test' else ''}")
+            table(console, *headline_cells(summary, split))
+            break
+    _trials(glimpse, summary, console, whole)
+    title(console, "Next")
+    for text in _next(directory, summary, glimpse):
+        line(console, text, indent=2)
+
+
+def look(directory: Path, *, finished: bool, iteration: int | None = None) -> Glimpse:
+    """Return what a ledger shows beside the numbers.
+
+    Raises:
+        RunError: there is no such iteration.
+    """
+    with closing(read_only(directory)) as db:
+        db.execute("BEGIN")
+        known = iterations(db)
+        if iteration is not None and iteration not in known:
+            raise RunError(no_iteration(directory, iteration, known))
+        asked = iteration if iteration is not None else _last_drawn(db)
+        trials = () if asked is None else tuple(_some(db, asked))
+        ids = {trial.example_id for trial in trials}
+        labels = {one: db.execute("SELECT answer FROM examples WHERE id=?", (one,)).fetchone()[0] for one in ids}
+        return Glimpse(asked, trials, labels, "" if finished else _under_way(db, known))
+
+
+def _last_drawn(db: sqlite3.Connection) -> int | None:
+    for k in reversed(iterations(db)):
+        if db.execute("SELECT 1 FROM trials WHERE iteration=? AND purpose=? LIMIT 1", (k, Purpose.TRAIN)).fetchone():
+            return k
+    return None
+
+
+def _some(db: sqlite3.Connection, k: int) -> Iterator[Trial]:
+    for outcome in _SHOWN:
+        row = db.execute(
+            "SELECT * FROM trials WHERE iteration=? AND purpose=? AND outcome=? ORDER BY example_id LIMIT 1",
+            (k, Purpose.TRAIN, outcome),
+        ).fetchone()
+        if row is not None:
+            yield read_trial(row)
+
+
+def _under_way(db: sqlite3.Connection, known: tuple[int, ...]) -> str:
+    if not known:
+        return "Nothing is drawn yet."
+    k = known[-1]
+    done = [phase for (phase,) in db.execute("SELECT phase FROM iterations WHERE iteration=? ", (k,))]
+    drawn, trials = db.execute(
+        "SELECT COUNT(DISTINCT example_id), COUNT(*) FROM trials WHERE iteration=? AND purpose=?", (k, Purpose.TRAIN)
+    ).fetchone()
+    (train,) = db.execute("SELECT COUNT(*) FROM examples WHERE split='train'").fetchone()
+    tried = f"{trials:,} trials of {drawn:,} of {train:,} training examples" if k > 0 else "the base model is measured"
+    return f"Iteration {k} so far: {tried}; finished phases: {', '.join(done) or 'none'}."
+
+
+def _iterations(summary: Mapping[str, Any], console: Console) -> None:
+    """Print one row per iteration; the chosen one is marked."""
+    entries = summary["iterations"]
+    if not entries:
+        return
+    steps = [entry["e_step"] for entry in entries if "e_step" in entry]
+    outcomes = [one for one in Outcome if any(step["outcomes"].get(one) for step in steps)]
+    head = ["iteration", "kept", *outcomes, "score", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
+    rows = [_row(entry, outcomes, summary) for entry in entries]
+    best = [place for place, entry in enumerate(entries) if entry["iteration"] == summary["best_iteration"]]
+    title(console, "Iterations (scores on validation)")
+    table(console, head, rows, bold=best[0] if best else None)
+
+
+def _columns(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return title and key of what is shown of every iteration's scores."""
+    if not is_open(summary):
+        return ("accuracy", "accuracy"), ("log-likelihood", "log_likelihood")
+    return ("mean reward" if is_graded(summary) else "accuracy", leading(summary)), ("one draw", "draw_reward")
+
+
+def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: Mapping[str, Any]) -> list[str]:
+    k, step, scores = entry["iteration"], entry.get("e_step"), entry.get("validation") or {}
+    name = f"{k} {start_name(summary)}" if k == 0 else str(k)
+    chosen = k == summary["best_iteration"] and summary["finished"]
+    return [
+        f"{name} (chosen)" if chosen else name,
+        str(step["states"].get("kept", 0)) if step else "",
+        *(str(step["outcomes"].get(one, 0)) if step else "" for one in outcomes),
+        number((entry.get("evidence") or {}).get("score")),
+        *(number(scores.get(key)) for _, key in _columns(summary)),
+        f"{step['generated_tokens']:,}" if step else "",
+        number(float(sum(entry["seconds"].values())), 1),
+    ]
+
+
+def _trials(glimpse: Glimpse, summary: Mapping[str, Any], console: Console, whole: bool) -> None:
+    if glimpse.iteration is None:
+        return
+    title(console, f"Trials of iteration {glimpse.iteration}")
+    nothing = "nothing that could be read" if is_open(summary) else "nothing on offer"
+    for trial in glimpse.trials:
+        said = nothing if trial.parsed.answer is None else shortened(trial.parsed.answer, _ANSWER)
+        label = shortened(glimpse.labels[trial.example_id], _ANSWER)
+        told = f"{trial.outcome}: {trial.example_id}, {trial.proposal}, says {said}, {words(summary).label} {label}"
+        line(console, told, indent=2)
+        block(console, shortened(trial.draft.text, None if whole else SHORT), style="dim")
+    missing = [str(one) for one in _SHOWN if one not in {trial.outcome for trial in glimpse.trials}]
+    if missing:
+        line(console, f"None is {' or '.join(missing)}.", indent=2)
+
+
+def _next(directory: Path, summary: Mapping[str, Any], glimpse: Glimpse) -> Iterator[str]:
+    run = shlex.quote(str(directory))
+    if not summary["finished"]:
+        if summary["refit"]:
+            yield "give the command of rationem refit again where no process is at work: it goes on"
+        else:
+            yield f"rationem fit --output {run}    goes on, where no process is at work"
+    elif (directory / "model").is_dir():
+        asks = "answered.csv    answer" if is_open(summary) else "rated.csv    rate"
+        yield f"rationem judge {run} new.csv -o {asks} new items"
+    if glimpse.trials:
+        named = shlex.quote(plain(glimpse.trials[0].example_id))
+        flag = f"--example={named}" if named.startswith("-") else f"--example {named}"
+        yield f"rationem show {run} {flag}    one example's whole life"
+    yield f"rationem report {run}    every number"

@@ -1,0 +1,130 @@
+"""The judge's card: ``rationem.json`` beside the weights, all that a judge needs to be asked again as it was trained.
+
+A calibration is bound to the wording of the prompt, to the weights and to the number of draws that it was fitted with:
+with any other it says nothing, and is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rationem.engines.chat import DATE
+from rationem.errors import RunError
+
+NAME = "rationem.json"
+VERSION = 2
+
+_DECISIVE = ("*.safetensors", "adapter_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """A temperature on the averaged level probabilities: p_T(y | x) proportional to p~(y | x)^(1/T).
+
+    Args:
+        temperature: T > 0, fitted on the validation split by log-likelihood; 1 changes nothing.
+        draws: rationales per item that it was fitted with.
+        items: validation items that it was fitted on.
+        before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
+        after: and with it.
+        prompt_sha256: of the wording, :func:`prompt_sha256`.
+        model_sha256: of the model's files, :func:`model_sha256`.
+    """
+
+    temperature: float
+    draws: int
+    items: int
+    before: float | None
+    after: float | None
+    prompt_sha256: str
+    model_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """What ``rationem.json`` holds.
+
+    Args:
+        task: the task's ``describe()``.
+        columns: the columns of the training files by role, None for the embedded world's.
+        preset: the published set that was recognised or named, or None.
+        marginals: criterion ("" where it has no name) -> its training marginal over the levels, which an unparsed draw
+            contributes; empty where answers are open.
+        draws: rationales per item in the run's evaluation.
+        max_prompt_tokens: longer prompts are not judged.
+        max_new_tokens: the length cut of a completion.
+        elide: whether over-long responses are shortened instead.
+        seed: the run's seed.
+        calibration: None where there was no validation set, or answers are open.
+        base: "name" and "weights" of what training began with, for an adapter is nothing on another base model; see
+            :mod:`rationem.run.identity`. None in a card of before there were digests.
+        doubts: sentences why this judge should not be used yet; see the run's report.
+        date: what a chat template that shows a date was told in training, and is told again.
+    """
+
+    task: Mapping[str, Any]
+    columns: Mapping[str, Any] | None
+    preset: str | None
+    marginals: Mapping[str, tuple[float, ...]]
+    draws: int
+    max_prompt_tokens: int
+    max_new_tokens: int
+    elide: bool
+    seed: int
+    calibration: Calibration | None
+    doubts: tuple[str, ...] = ()
+    base: Mapping[str, Any] | None = None
+    date: str = DATE
+
+
+def write_card(card: Card, directory: Path) -> None:
+    """Write the card into a model directory."""
+    text = json.dumps({"version": VERSION, **asdict(card)}, indent=1, allow_nan=False)
+    (directory / NAME).write_text(text + "\n", encoding="utf-8")
+
+
+def read_card(directory: Path) -> Card:
+    """Return the card of a model directory.
+
+    Raises:
+        RunError: there is none, or it is of another version.
+    """
+    path = directory / NAME
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("version") != VERSION:
+            raise RunError(
+                f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
+            )
+        calibration = content.pop("calibration")
+        content["marginals"] = {name: tuple(marginal) for name, marginal in content["marginals"].items()}
+        content["doubts"] = tuple(content["doubts"])
+        return Card(**content, calibration=Calibration(**calibration) if calibration else None)
+    except FileNotFoundError as error:
+        raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise RunError(f"{path} is no judge's card: {error}.") from error
+
+
+def prompt_sha256(task: Mapping[str, Any]) -> str:
+    """Return the hash of all that decides a prompt or a verdict: the task's description."""
+    return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
+
+
+def model_sha256(directory: Path) -> str:
+    """Return the hash over the files of a model that decide what it says: weights, adapter, tokenizer and template.
+
+    Of an adapter the base model is bound by the card's ``base``.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):
+        digest.update(path.name.encode())
+        with path.open("rb") as file:
+            while chunk := file.read(2**22):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,199 @@
+"""Settings that were left open, filled in: by the model, by the machine, and by the run that goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from rationem import progress
+from rationem.config import FitConfig, read_config
+from rationem.engines import adapters, models
+from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
+from rationem.engines.suggested import suggestion
+from rationem.engines.vllm.install import find_python
+from rationem.errors import ConfigError
+from rationem.run.prepare import EMBEDDED, embedded
+from rationem.sampling import hint_leakage
+from rationem.tasks import AnyTask
+from rationem.tasks.own import fingerprint
+from rationem.types import Splits
+
+#: Settings that name files; the manifest holds what they say instead.
+FILES = ("rubric", "template", "hint_template")
+#: Settings that say where and how fast, and nothing of the result.
+WHERE = (
+    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base", "keep_checkpoints"),
+    *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
+)
+_PROMPT_TOKENS = 1024
+#: Training prompts by which a batch size is measured.
+_PROMPTS = 512
+
+
+def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a run's manifest as it would be with these settings, so far as they say before anything is looked at.
+
+    Args:
+        config: the settings; a task's file is read and not run.
+        found: the manifest in the ledger, which has the rest.
+    """
+    open_yet = {"data", "test", *FILES, *WHERE, "task", "model", "reward", "lora_targets"}
+    given = {name: value for name, value in config.model_dump(mode="json").items() if name not in open_yet}
+    known = {name: value for name, value in given.items() if value not in (None, [], "auto")}
+    recorded, task = found.get("config") or {}, found.get("task") or {}
+    settings = {**recorded, **{name: value for name, value in known.items() if name in recorded}}
+    return {**found, "config": settings, "task": {**task, **fingerprint(config.task or "")}}
+
+
+def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
+    """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
+    tiny = models.EMBEDDED.get(config.model or "")
+    rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
+    recorded = _recorded(directory)
+    new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else 256)
+    filled = {
+        "learning_rate": config.learning_rate or rate,
+        "max_new_tokens": new_tokens,
+        "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
+        "leak_phrases": config.leak_phrases or hint_leakage.PHRASES,
+        "steps": config.steps or (None if config.epochs else 40),
+        "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
+        "sampling_batch": _sampling_batch(config, recorded),
+        "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
+        "adapter_base": config.adapter_base and _absolute(config.adapter_base),
+        "data": tuple(map(_absolute, config.data)),
+        "test": tuple(map(_absolute, config.test)),
+        **{name: _absolute(path) for name in FILES if (path := getattr(config, name))},
+    }
+    return config.model_copy(update=filled)
+
+
+def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
+    """Return the settings of the adapter that training goes on with; without one those asked for.
+
+    Raises:
+        ConfigError: other ones are asked for than the adapter has, or ones of an adapter where there is none.
+    """
+    if not adapters.is_adapter(checkpoint):
+        alone = [name for name in ("lora_alpha", "lora_dropout", "lora_targets") if getattr(config, name) is not None]
+        if alone and config.lora_rank is None:
+            raise ConfigError(f"--{alone[0].replace('_', '-')} is a LoRA adapter's: give --lora-rank with it.")
+        return config
+    found = adapters.read(Path(checkpoint))
+    layers = tuple(sorted({name.rsplit(".", 1)[-1] for name in found.targets}))
+    has = {"lora_rank": found.rank, "lora_alpha": found.alpha, "lora_dropout": found.dropout, "lora_targets": layers}
+    for name, value in has.items():
+        asked = getattr(config, name)
+        if asked is not None and (tuple(sorted(asked)) if name == "lora_targets" else asked) != value:
+            told = " ".join(layers) if name == "lora_targets" else value
+            raise ConfigError(
+                f"--{name.replace('_', '-')} {asked}: the model {config.model} is a LoRA adapter with {told}, and "
+                "training goes on with it as it is. Leave the flag out. For another one merge this into its base "
+                "first: rationem push RUN OWNER/NAME --merged --directory DIR, or peft's merge_and_unload."
+            )
+    return config.model_copy(update={**has, "lora_targets": None})
+
+
+def _absolute(name: str) -> str:
+    """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
+    path, mark, split = name.partition("#")
+    if name in EMBEDDED or not Path(path).exists():
+        return name
+    return f"{Path(path).resolve()}{mark}{split}" if not Path(name).exists() else str(Path(name).resolve())
+
+
+def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> int:
+    """Return the longest prompt that leaves room for the completion."""
+    if positions is None:
+        return config.max_prompt_tokens or _PROMPT_TOKENS
+    # A server counts what is scored behind a completion, too.
+    behind = VERDICT_TOKENS if config.engine == "vllm" else 0
+    limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens - behind))
+    if limit + new_tokens + behind > positions:
+        scored = f" and {behind} tokens of verdict lines" if behind else ""
+        raise ConfigError(
+            f"Prompts of up to {limit} tokens, completions of up to {new_tokens}{scored} need more than the "
+            f"{positions} positions of {config.model}. Lower --max-prompt-tokens or --max-new-tokens."
+        )
+    return limit
+
+
+def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Literal["auto"]:
+    """Return the batch size, or that it is to be measured: where nothing else is said, on a GPU.
+
+    On a CPU a resumed run, and a run of the same settings, ends bitwise the same only with the same batches.
+    """
+    if isinstance(config.sampling_batch, int):
+        return config.sampling_batch
+    if recorded is not None and isinstance(recorded.sampling_batch, int):
+        return recorded.sampling_batch
+    return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
+
+
+def with_batch_size(config: FitConfig, task: AnyTask, splits: Splits, checkpoint: str) -> FitConfig:
+    """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
+    if config.sampling_batch != "auto" or config.engine != "transformers":
+        return config
+    import torch
+
+    from rationem.engines.batch_size import best_batch_size
+
+    torch.set_num_threads(config.threads or 1)
+    prompts = [task.prompt(x.fields) for x in splits.train[:_PROMPTS]]
+    loaded = models.load(checkpoint, device=config.device, conversation=config.conversation)
+    found = best_batch_size(loaded, prompts, new_tokens=config.max_new_tokens or 1)
+    rates = ", ".join(f"{rate:.0f} with {size}" for size, rate in found.tokens_per_second.items())
+    progress.say(f"Batch size {found.batch_size}, by measurement (tokens per second: {rates}).")
+    return config.model_copy(update={"sampling_batch": found.batch_size})
+
+
+def _on_gpu(config: FitConfig) -> bool:
+    import torch
+
+    return config.engine == "transformers" and config.device != "cpu" and torch.cuda.is_available()
+
+
+def _recorded(directory: Path) -> FitConfig | None:
+    """Return the settings of the run that is resumed."""
+    path = directory / "config.toml"
+    return read_config(path, {}) if path.is_file() else None
+
+
+def with_recorded(config: FitConfig, directory: Path) -> FitConfig:
+    """Name the teacher's model as the run that goes on has it, without asking for it."""
+    recorded = _recorded(directory)
+    if not config.teacher or config.teacher_model or recorded is None:
+        return config
+    return config.model_copy(update={"teacher_model": recorded.teacher_model})
+
+
+def with_servers(config: FitConfig) -> FitConfig:
+    """Find vLLM, name the teacher's model, and find that its server is there: a run that goes on must ask the same.
+
+    Raises:
+        ConfigError: there is no vLLM in the environment named.
+        RunError: the server does not answer, or serves several models.
+    """
+    if config.vllm_python:
+        config = config.model_copy(update={"vllm_python": find_python(config.vllm_python)})
+    if not config.teacher:
+        return config
+    return config.model_copy(update={"teacher_model": teacher_model(config.teacher, config.teacher_model)})
+
+
+def with_model(config: FitConfig) -> FitConfig:
+    """Return the settings with a model, on embedded data its own; and with that data's own threshold, if it has one.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    own = embedded(config)
+    if own is not None and config.threshold is None:
+        config = config.model_copy(update={"threshold": own.threshold})
+    if config.model is not None:
+        return config
+    if own is not None:
+        return config.model_copy(update={"model": own.model})
+    raise ConfigError(f"No model. Name the one to train with --model. {suggestion()}")

@@ -1,0 +1,384 @@
+"""From names to objects: a ``FitConfig`` becomes data, task, scheme, engine and M-step, and ``em.fit`` runs them.
+
+The command line and Python go this one way: ``rationem fit ...`` is ``start(FitConfig(...), output)``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rationem import progress, report
+from rationem.config import FitConfig, to_toml
+from rationem.data.truncate import elided
+from rationem.engines import adapters, conformance, models
+from rationem.engines.chat import Chat
+from rationem.engines.opening import BATCH, EngineConfig, closings, longest_text, open_teacher, opening
+from rationem.errors import ConfigError
+from rationem.ledger import FINISHED, Ledger, confirm, is_begun, is_finished
+from rationem.ledger.files import refuse_links
+from rationem.run import identity, trust
+from rationem.run.defaults import (
+    FILES,
+    WHERE,
+    settled,
+    with_adapter,
+    with_batch_size,
+    with_defaults,
+    with_model,
+    with_recorded,
+    with_servers,
+)
+from rationem.run.preflight import (
+    check_chat,
+    check_directory,
+    check_engine,
+    check_lengths,
+    check_levels,
+    check_machine,
+    check_own,
+    check_reading,
+    check_targets,
+)
+from rationem.run.prepare import prepare, understood
+from rationem.run.publish import calibration_of, judge_card, publish_model, spare, sparing
+from rationem.run.task_resolution import with_reward
+from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
+from rationem.tasks import AnyTask
+from rationem.tasks.own import OwnTask
+from rationem.types import Engine, Example, Sampling, Splits
+
+if TYPE_CHECKING:
+    from rationem.em import Fitted, MStep, Problem
+    from rationem.sft import Training
+
+#: The longest prompt of the control with solved examples, where the model does not say what it holds.
+_SHOTS_TOKENS = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """A run of which nothing is a name any more: settings filled in, data read.
+
+    Args:
+        checkpoint: theta_0, what ``models.load`` takes.
+        positions: how many tokens the model can hold; None where it does not say.
+        weights: what tells the checkpoint from others, ``models.check``.
+    """
+
+    config: FitConfig
+    scheme: Scheme
+    task: AnyTask
+    splits: Splits
+    checkpoint: str
+    positions: int | None
+    weights: Mapping[str, Any] = field(default_factory=dict)
+
+
+def start(config: FitConfig, output: str | Path) -> Path:
+    """Run FEM as configured, or resume it, or find it finished; return the run directory.
+
+    Everything that can be wrong with the settings or the data is found before anything is written.
+
+    Raises:
+        RationemError: a setting, a file, a model or the run directory cannot be used as asked.
+    """
+    directory = Path(output).resolve()
+    run, recorded = resolve(config, directory)
+    _tell(run.splits)
+    return carry_out(run, directory, recorded)
+
+
+def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any]]:
+    """Return the run that is configured, nothing of it a name any more, and its manifest; write nothing.
+
+    Args:
+        config: the settings.
+        directory: the run directory; what a run there left open and measured holds.
+
+    Raises:
+        RationemError: see :func:`start`.
+    """
+    config, scheme, task, splits = check(config, directory)
+    begun = is_begun(directory)
+    if not begun:
+        check_machine(config)
+    checkpoint = models.resolve(config.model or "", config.adapter_base)
+    positions = models.positions(config.model or "", checkpoint)
+    config = with_adapter(config, checkpoint)
+    config = with_defaults(config, directory, positions)
+    chat = models.chat(config.model or "", checkpoint, config.conversation)
+    check_chat(config, scheme, chat)
+    weights = models.check(config.model or "", checkpoint)
+    check_targets(config, models.base_place(checkpoint))
+    conformance.check_model(config.model or "", checkpoint, chat, task)
+    if config.elide:
+        splits = elided(splits, task, chat, config.max_prompt_tokens or 0)
+    check_lengths(config, scheme, task, splits, chat)
+    # Of a run that is there no program is run and no server asked before the ledger agrees, or when it is finished.
+    config = with_recorded(config, directory) if begun else with_servers(config)
+    config = with_batch_size(config, task, splits, checkpoint)
+    run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
+    if not begun and config.model not in models.EMBEDDED:
+        check_reading(engine_choice(run), scheme, checkpoint, models.base_place(checkpoint), exact=config.exact_items)
+    recorded = manifest(run, chat)
+    if begun:
+        agree(run, directory, recorded)
+        if not is_finished(directory):
+            check_machine(config)
+            run = replace(run, config=with_servers(config))
+    return run, recorded
+
+
+def agree(run: Resolved, directory: Path, recorded: Mapping[str, Any]) -> None:
+    """Find, only reading, that a directory holds the run that is resolved, or none yet.
+
+    Raises:
+        RunError: it holds another one.
+    """
+    confirm(directory, lambda found: identity.merged(recorded, found, run.config.model or run.checkpoint))
+
+
+def carry_out(
+    run: Resolved,
+    directory: Path,
+    recorded: Mapping[str, Any],
+    *,
+    settings: str | None = None,
+    before: Callable[[Problem], None] | None = None,
+    open_engine: Callable[[str], Engine] | None = None,
+) -> Path:
+    """Do what is resolved, or go on with it, or find it finished; return the run directory.
+
+    Args:
+        run: everything that decides the result.
+        directory: the run directory.
+        recorded: the manifest; a directory that holds a run with another one is refused.
+        settings: the text of ``config.toml``, where it is not the configuration's own.
+        before: writes into the ledger what the first iteration is to find there; called again when a run goes on.
+        open_engine: what opens engines, where several runs share it; else the run opens its own.
+
+    Raises:
+        RationemError: the device is missing, or the run directory cannot be used as asked.
+    """
+    with _recording(run, directory, recorded, settings) as ledger:
+        if ledger.reached(FINISHED):
+            progress.say(f"{directory} is finished; nothing to do. rationem report {directory} shows it.")
+            return directory
+        fitted = _fit(run, ledger, before, open_engine, run.config.iterations)
+        if not ledger.reached("fitted"):
+            ledger.finish(fitted.last, "fitted", seconds=0.0)
+        summary = report.summarize(directory)
+        doubts = tuple(report.doubts(summary))
+        calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
+        base = {"name": identity.base_name(run.checkpoint), "weights": run.weights}
+        card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
+        publish_model(fitted, card, ledger, run.config.conversation)
+        if run.config.keep_checkpoints != "all":
+            spare(ledger, fitted.last, run.config.choose_by)
+        report.write(directory, summary)
+        ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
+    return directory
+
+
+def measure_base(
+    run: Resolved,
+    directory: Path,
+    recorded: Mapping[str, Any],
+    *,
+    open_engine: Callable[[str], Engine] | None = None,
+) -> Path:
+    """Measure the base model as iteration 0 of a run does, and train nothing; return the run directory.
+
+    Args:
+        run: everything that decides the result.
+        directory: the run directory, which holds iteration 0 alone and no ``model/``.
+        recorded: see :func:`carry_out`.
+        open_engine: see there.
+    """
+    with _recording(run, directory, recorded, None) as ledger:
+        if not ledger.reached(FINISHED):
+            _fit(run, ledger, None, open_engine, 0)
+            ledger.finish(0, FINISHED, seconds=0.0, record={"best": 0, "last": 0})
+    return directory
+
+
+@contextmanager
+def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], settings: str | None) -> Iterator[Ledger]:
+    """Yield the ledger of a run that is the one recorded there, or begins; who goes on with it vouches for it."""
+    check_directory(directory)
+    ledger = Ledger(directory)
+    try:
+        asked = identity.merged(recorded, ledger.manifest(), run.config.model or run.checkpoint)
+        ledger.start(asked, _by_name(run.splits))
+        trust.remember(run.config, ledger.manifest(), directory)
+        for adapter in filter(adapters.is_adapter, ledger.complete_checkpoints()):
+            refuse_links(directory, adapter)
+            adapters.rename_base(adapter, models.weights_of(run.checkpoint))  # it may have been moved meanwhile
+        ledger.write_text("config.toml", settings or to_toml(run.config))
+        yield ledger
+    finally:
+        ledger.close()
+
+
+def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, AnyTask, Splits]:
+    """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
+
+    Raises:
+        RationemError: see :func:`start`.
+    """
+    check_directory(directory)
+    config = with_model(config)
+    scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
+    check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+    check_engine(config, scheme)
+    confirm(directory, partial(settled, config))
+    task, splits = prepare(config)
+    config = with_reward(config, task)
+    check_levels(config, scheme, task)
+    check_own(task, splits.train)
+    if config.patience and not splits.validation:
+        raise ConfigError(
+            f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "
+            "it out, or set --validation-share above 0."
+        )
+    return config, scheme, task, splits
+
+
+def _fit(
+    run: Resolved,
+    ledger: Ledger,
+    before: Callable[[Problem], None] | None,
+    shared: Callable[[str], Engine] | None,
+    iterations: int,
+) -> Fitted:
+    import torch
+
+    from rationem import world
+    from rationem.em import Problem, fit
+    from rationem.sft import Training
+
+    config, positions = run.config, run.positions
+    torch.set_num_threads(config.threads or 1)
+    assert config.max_new_tokens is not None  # resolved, like the next one
+    assert config.max_prompt_tokens is not None
+    choice = engine_choice(run)
+    training = replace(Training.configured(config), longest=choice.length)
+    unchanged = identity.Unchanged(run.checkpoint, run.weights, models.digests)
+    teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
+    with nullcontext(shared) if shared else opening(choice) as open_engine:
+        problem = Problem(
+            data=run.splits,
+            task=run.task,
+            scheme=run.scheme,
+            base=run.checkpoint,
+            open_engine=unchanged.opening(open_engine),
+            m_step=unchanged.training(_m_step(run, training, ledger)),
+            ledger=ledger,
+            seed=config.seed,
+            sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+            threshold=config.threshold or 1.0,
+            draws=config.draws,
+            hinted=config.evidence_draws,
+            wrong=config.wrong_hints,
+            probed=config.difficulty_examples,
+            choose_by=config.choose_by,
+            patience=config.patience,
+            leaks=config.leaks,
+            faithful=world.faithful_of(run.splits.notes),
+            token_budget=config.token_budget,
+            exact=config.exact_items,
+            enumerate_above=config.enumerate_above,
+            init=config.init,
+            shots=config.shots,
+            shots_tokens=(choice.length or positions) - config.max_new_tokens if positions else _SHOTS_TOKENS,
+            max_prompt_tokens=config.max_prompt_tokens,
+            teacher=partial(open_teacher, teacher, run.checkpoint) if config.teacher else None,
+        )
+        if before is not None:
+            before(problem)
+        return fit(problem, iterations)
+
+
+def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
+    """Return the M-step: in this process, or in processes of its own; it keeps the checkpoints that are asked for."""
+    trains = _trains(run, training, ledger.directory)
+    return trains if run.config.keep_checkpoints == "all" else sparing(trains, ledger, run.config.choose_by)
+
+
+def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
+    from rationem.sft import SupervisedMStep
+    from rationem.sft.launcher import Apart
+
+    config = run.config
+    if config.processes is None:
+        return SupervisedMStep(training, config.device)
+    # The program that this process was told to run, never one that a configuration read back from a run mentions.
+    own = f"{run.task.file}:{run.task.own}" if isinstance(run.task, OwnTask) else None
+    return Apart(training, config.device, config.processes, config.threads or 1, directory, own)
+
+
+def engine_choice(run: Resolved) -> EngineConfig:
+    """Return which engine generates, and how."""
+    config = run.config
+    return EngineConfig(
+        run.task.marker,
+        closings(run.task),
+        config.engine,
+        config.device,
+        config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH,
+        config.concurrency,
+        config.handover,
+        config.vllm_python,
+        config.vllm_args,
+        length=longest_text(
+            (config.max_prompt_tokens or 0, config.max_new_tokens or 0),
+            run.positions,
+            all_of=models.weights_of(run.checkpoint) if config.shots else None,
+        ),
+        models=2 if run.scheme.uses_base else 1,
+        conversation=config.conversation,
+    )
+
+
+def _tell(splits: Splits) -> None:
+    """Say what was understood of the data, and what may mislead."""
+    for line in understood(splits):
+        progress.say(line)
+    if count := splits.notes.get("test_examples_whose_group_is_trained_on"):
+        progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
+
+
+def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
+    return {"train": splits.train, "validation": splits.validation, "test": splits.test}
+
+
+def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
+    """Return what makes this run this run: settings, base model and data, but not where the files lie."""
+    sets = _by_name(run.splits)
+    rows = [
+        [x.id, dict(x.fields), x.answer, x.ratings, *([] if x.weight == 1 else [x.weight])]
+        for part in sets.values()
+        for x in part
+    ]
+    places = [[split, x.id, x.group] for split, part in sets.items() for x in part]
+    return {
+        "config": {
+            **run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
+            "task": run.task.name,
+        },
+        "base": identity.base_name(run.checkpoint),
+        "weights": dict(run.weights),
+        "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
+        "task": run.task.describe(),
+        "engine": {"name": run.config.engine, "honours_seeds": not run.scheme.uses_teacher},
+        "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+        "splits_sha256": hashlib.sha256(json.dumps(places).encode()).hexdigest(),
+        "notes": dict(run.splits.notes),
+    }

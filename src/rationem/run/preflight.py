@@ -1,0 +1,268 @@
+"""What is looked at before a run begins: the directory, what engine and processes can do, and the machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+
+from rationem import progress
+from rationem.config import FitConfig
+from rationem.engines import architectures, models, tensor_check
+from rationem.engines.chat import Chat
+from rationem.engines.opening import EngineConfig, check_urls, open_transformers, vllm_launch
+from rationem.errors import ConfigError, RunError
+from rationem.run.defaults import with_adapter
+from rationem.sampling.posterior import enumerator
+from rationem.sampling.schemes import Scheme
+from rationem.sampling.trials import prompt_for
+from rationem.tasks import AnyTask
+from rationem.tasks.conformance import LEAKS, check_task
+from rationem.tasks.own import OwnTask
+from rationem.tasks.scale import MARKER
+from rationem.types import Example, Prompt, Splits
+
+#: Bytes of weights that are loaded a second time to be tried before a run begins.
+_SMALL = 2**30
+#: Training items that a class of the user's is tried on before a run.
+_TRIED = 5
+
+
+def check_directory(directory: Path) -> None:
+    """Refuse a place that holds something else than a run.
+
+    Raises:
+        RunError: says what is there.
+    """
+    for place in (directory, *directory.parents):
+        if place.is_file():
+            raise RunError(f"{place} is a file; --output names a directory.")
+    ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
+    if (
+        directory.is_dir()
+        and not (directory / "ledger.sqlite").is_file()
+        and {p.name for p in directory.iterdir()} - ours
+    ):
+        raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
+
+
+def check_engine(config: FitConfig, scheme: Scheme) -> None:
+    """Find what the engine that generates, or the processes that train, cannot do.
+
+    Raises:
+        ConfigError: says what, and what to do.
+    """
+    if config.engine == "endpoint":
+        raise ConfigError(
+            "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
+            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
+            "rationalize@teacher --teacher URL."
+        )
+    if config.engine == "vllm":
+        if any(proposal.prompt == "posterior" for proposal in scheme.plan):
+            raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
+        if config.exact_items:
+            raise ConfigError("--exact-items enumerates, which vLLM cannot. Use --engine transformers.")
+    elif config.vllm_python or config.vllm_args or config.handover != "auto":
+        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+    if config.parallel == "fsdp" and (config.processes or 1) < 2:
+        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
+    check_urls(config.teacher)
+    if scheme.uses_teacher and not config.teacher:
+        raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
+    if config.teacher and not scheme.uses_teacher:
+        raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
+def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
+    """Find what needs levels where there are none.
+
+    Raises:
+        ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer. Or
+            an iteration is to be chosen by the log-likelihood of levels.
+    """
+    if task.levels:
+        return
+    if config.choose_by == "log_likelihood":
+        raise ConfigError(
+            f"--choose-by log_likelihood is the log-likelihood of levels, and the task {task.name!r} has open answers. "
+            "Leave it out: the evidence, the probability of the right answer, then chooses the iteration."
+        )
+    asked = "--exact-items" if config.exact_items else ""
+    if any(proposal.prompt == "posterior" for proposal in scheme.plan):
+        asked = f"The scheme {scheme.name!r}"
+    if asked:
+        raise ConfigError(
+            f"{asked} enumerates rationales with every answer behind them, and the task {task.name!r} has open "
+            "answers: there are no levels to enumerate. Leave it out; the evidence is then bounded by sampled draws."
+        )
+
+
+def check_own(task: AnyTask, examples: Sequence[Example]) -> None:
+    """Try a class of the user's on some training items; say what it does not keep to.
+
+    Raises:
+        ConfigError: its prompt shows the answer: no run may begin with such a task.
+    """
+    if not isinstance(task, OwnTask):
+        return
+    found = check_task(task, examples[:_TRIED])
+    if leaks := [sentence for sentence in found if LEAKS in sentence]:
+        raise ConfigError(
+            f"The task {task.own} ({task.file}): {leaks[0]} A prompt is made of its fields alone; keep nothing in self "
+            f"that hint() was given. Try: rationem task check {task.file.name}:{task.own}"
+        )
+    for sentence in found:
+        told = sentence.removeprefix(f"The task {task.own}: ")
+        progress.say(f"Warning: the task {task.own}: {told}")
+
+
+def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
+    """Find what does not go with the model's chat template; say what is done where it has no system role, or thinks.
+
+    Raises:
+        ConfigError: answers are given behind a thinking block that the prompt opens.
+    """
+    if chat.opened and any(proposal.prompt == "answer" for proposal in scheme.plan):
+        raise ConfigError(
+            f"The scheme {scheme.name!r} trains on the answer alone, and this model's prompt ends inside a thinking "
+            f"block ({chat.opened.strip()}): the answer would be a thought. Use a model whose template can leave the "
+            "block out (--thinking off), or another scheme."
+        )
+    if chat.folds:
+        progress.say("This model has no system role: the system text stands in front of the user's turn.")
+    if chat.thinks and config.thinking != "off":
+        progress.say(
+            "This model's chat template knows thinking: the thinking block is part of the rationale, and a completion "
+            f"that --max-new-tokens {config.max_new_tokens} cuts inside it is truncated (docs/chat-models.md)."
+        )
+
+
+def check_model(config: FitConfig) -> FitConfig:
+    """Find what is wrong with a model that is on this machine; nothing is fetched or built.
+
+    Returns:
+        The settings, those of an adapter filled in.
+
+    Raises:
+        ModelError: see :func:`rationem.engines.models.resolve`, and :func:`rationem.engines.models.check`.
+        ConfigError: see :func:`rationem.run.defaults.with_adapter`.
+    """
+    name = config.model or ""
+    if name in models.EMBEDDED or architectures.here(name) is None:
+        return config
+    checkpoint = models.resolve(name, config.adapter_base)
+    base = models.weights_of(checkpoint)
+    models.positions(name, checkpoint)
+    if architectures.here(base) is not None:
+        models.check(name, checkpoint)
+        check_targets(config, models.base_place(checkpoint))
+    return with_adapter(config, checkpoint)
+
+
+def check_reading(choice: EngineConfig, scheme: Scheme, checkpoint: str, place: Path, *, exact: int) -> None:
+    """Try how the model computes texts together, and say where it reads long texts otherwise than short ones.
+
+    A large model is not loaded for it: an engine tries it when it opens.
+
+    Args:
+        choice: the engine that is going to be asked.
+        scheme: what it is asked for.
+        checkpoint: what ``models.load`` takes.
+        place: where the weights are.
+        exact: items whose rationales are enumerated at the end.
+
+    Raises:
+        ModelError: no way of computing texts together gives what each text gives alone, or rationales cannot be
+            enumerated.
+    """
+    from transformers import AutoConfig
+
+    from rationem.engines import rope
+
+    boundary = rope.switches(AutoConfig.from_pretrained(place, trust_remote_code=False))
+    if boundary is not None and choice.length is not None and choice.length > boundary:
+        progress.say(
+            f"This model reads texts above {boundary} tokens by other rotary factors (LongRoPE), and those of the run "
+            f"can have {choice.length}: all are read by the long ones. Lower --max-prompt-tokens for the short ones."
+        )
+    if sum(path.stat().st_size for path in place.glob("*.safetensors")) <= _SMALL:
+        enumerates = bool(exact) or any(proposal.prompt == "posterior" for proposal in scheme.plan)
+        _try(replace(choice, engine="transformers"), checkpoint, enumerates)
+
+
+@cache
+def _try(choice: EngineConfig, checkpoint: str, enumerates: bool) -> None:
+    engine = open_transformers(choice, checkpoint)
+    try:
+        if enumerates:
+            able = enumerator(engine, "The run")
+            able.enumerate([Prompt("x")], (choice.marker,), threshold=0.9, max_new_tokens=1)
+    finally:
+        engine.close()
+
+
+def check_targets(config: FitConfig, place: Path) -> None:
+    """Find layers that are to get an adapter, and are not in the model.
+
+    Args:
+        config: the settings.
+        place: the directory of the model's files.
+
+    Raises:
+        ConfigError: names them, and those that the model has.
+    """
+    if not config.lora_targets:
+        return
+    has = tensor_check.linear_layers(place)
+    if unknown := [name for name in config.lora_targets if name not in has]:
+        raise ConfigError(
+            f"--lora-targets: the model {config.model} has no linear layers called {', '.join(unknown)}. It has "
+            f"{', '.join(has)}."
+        )
+
+
+def check_lengths(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits, chat: Chat) -> None:
+    """Find that no training example can be drawn for, or no validation or test example: all prompts are too long.
+
+    Raises:
+        ConfigError: nothing could be trained on.
+    """
+    limit, shortest = config.max_prompt_tokens or 0, []
+    for x in splits.train:
+        shortest.append(max(len(chat.encode(prompt_for(proposal, x, task))) for proposal in scheme.plan))
+        if shortest[-1] <= limit:
+            break
+    else:
+        raise ConfigError(
+            f"All {len(splits.train)} training prompts are too long: the shortest has {min(shortest)} tokens, and the "
+            f"limit is {limit} (--max-new-tokens {config.max_new_tokens}). Raise --max-prompt-tokens as far as the "
+            "model holds, shorten the responses (--elide), or take a model that holds more."
+        )
+    for name, part in (("validation", splits.validation), ("test", splits.test)):
+        if part and all(len(chat.encode(task.prompt(x.fields))) > limit for x in part):
+            progress.say(
+                f"Warning: all {len(part)} {name} prompts are longer than {limit} tokens: none will be answered."
+            )
+
+
+def check_machine(config: FitConfig) -> None:
+    """Find what this machine lacks, before anything is written.
+
+    Raises:
+        ConfigError: there is no GPU, fewer than processes, no vLLM, or none of what losses are to be logged to.
+    """
+    import torch
+
+    if config.device == "cuda" and not torch.cuda.is_available():
+        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+    gpus = torch.cuda.device_count() if config.device != "cpu" else 0
+    if gpus and (config.processes or 1) > gpus:
+        raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
+    missing = [name for name in config.report_to if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
+    if config.engine == "vllm":
+        vllm_launch(EngineConfig(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))

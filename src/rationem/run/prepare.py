@@ -1,0 +1,359 @@
+"""From names to a task and its three sets: files, columns, scale, rubric and templates, as configured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rationem import data
+from rationem.config import FitConfig
+from rationem.engines import models
+from rationem.errors import BrokenFile, ConfigError, DataError
+from rationem.run import task_resolution
+from rationem.seeds import seed_for
+from rationem.tasks import AnyTask, choices
+from rationem.tasks.answer import AnswerTask
+from rationem.tasks.judge import JudgeTask, wording
+from rationem.tasks.pairs import every_order
+from rationem.tasks.rubric import Criterion, Rubric, read_rubric
+from rationem.tasks.scale import Scale
+from rationem.tasks.template import Template, packaged, read_template
+from rationem.types import Example, Splits
+
+#: The embedded judge world's name wherever a data file is expected.
+WORLD = "world"
+_WORLD_VALIDATION, _WORLD_TEST = 128, 256
+#: Rows that were skipped and are listed with their reason.
+_LISTED = 20
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddedData:
+    """Data that the package brings: how its task and sets are made, and the model that is trained where none is named.
+
+    Its name is a key of the splits' notes; :data:`rationem.world.FAITHFUL` knows it where rationales can be checked.
+    ``threshold`` is the reward from which a draw is accepted where nobody says; None for the task's own.
+    """
+
+    prepare: Callable[[FitConfig], tuple[AnyTask, Splits]]
+    model: str
+    threshold: float | None = None
+
+
+def embedded(config: FitConfig) -> EmbeddedData | None:
+    """Return the embedded data that the configuration names, None where it names files."""
+    return EMBEDDED.get(config.data[0]) if len(config.data) == 1 else None
+
+
+def prepare(config: FitConfig) -> tuple[AnyTask, Splits]:
+    """Return the task and the three sets that the configuration names.
+
+    Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
+    all their ratings beside one label. Comparisons come in every order, in every set; one is never parted.
+
+    Raises:
+        DataError: a file, column, level or text cannot be used.
+        ConfigError: no data is named, or rubric, template and data do not fit.
+    """
+    if not config.data:
+        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+    if (own := embedded(config)) is not None:
+        return own.prepare(config)
+    rubric = read_rubric(Path(config.rubric)) if config.rubric else None
+    skipped: list[DataError] | None = [] if config.skip_unusable else None
+    loaded = load(config, config.data, rubric, skipped=skipped)
+    tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
+    alike(loaded, tested)
+    loaded, tested = lettered_alike(loaded, tested)
+    task = make_task(config, loaded, rubric)
+    for error in skipped or ():
+        if isinstance(error, BrokenFile):  # how many rows that loses, nobody knows
+            raise error
+    splits = arrange(config, loaded, tested)
+    notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
+    return task, replace(splits, notes={**splits.notes, **notes})
+
+
+def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
+    """Refuse a test set that asks for something else than the data.
+
+    Raises:
+        DataError: one holds more responses to compare than the other, or their criteria differ.
+    """
+    if tested is None:
+        return
+    kinds = [_kind(one) for one in (loaded, tested)]
+    if kinds[0] != kinds[1]:
+        raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: what learns the one cannot be tested on the other.")
+    names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
+    if names[0] != names[1]:
+        raise DataError(
+            f"DATA is rated on {names[0]}, --test on {names[1]} ('' is a criterion without a name). Choose criteria "
+            "that both have (--criterion NAME)."
+        )
+
+
+def _kind(loaded: data.LoadedData) -> str:
+    """Return what a set holds, in words."""
+    if loaded.open:
+        return f"open answers to {', '.join(field for field, _ in loaded.columns.inputs)}"
+    if loaded.choice:
+        return "multiple choice"
+    count = loaded.candidates
+    return "single responses" if count == 1 else "pairs" if count == 2 else f"{count} responses to compare"
+
+
+def lettered_alike(
+    loaded: data.LoadedData, tested: data.LoadedData | None
+) -> tuple[data.LoadedData, data.LoadedData | None]:
+    """Return both with letters enough for the item with the most choices in either."""
+    if tested is None or not loaded.choice:
+        return loaded, tested
+    scale = max(loaded.scale, tested.scale, key=lambda scale: len(scale.levels))
+    return replace(loaded, scale=scale), replace(tested, scale=scale)
+
+
+def arrange(config: FitConfig, loaded: data.LoadedData, tested: data.LoadedData | None) -> Splits:
+    """Return the three sets of what was loaded; without a test set a part of it is held out.
+
+    Raises:
+        DataError: there are too few groups, or ids that cannot be told apart.
+    """
+    if loaded.choice and config.shuffle_choices:
+        loaded, tested = _shuffled(config, loaded), tested and _shuffled(config, tested)
+    train, validation, test = data.split(
+        loaded.examples,
+        seed=split_seed(config),
+        validation=config.validation_share,
+        test=config.test_share if tested is None else 0.0,
+    )
+    notes: dict[str, Any] = {**loaded.notes, "preset": loaded.preset, "columns": loaded.columns.to_dict()}
+    if tested is not None:
+        test = data.distinct_ids((*train, *validation), tested.examples)
+        notes["test"] = dict(tested.notes)
+    notes["test_examples_whose_group_is_trained_on"] = data.overlap(train, test)
+    train = data.weighed(_limited(data.expand_raters(train, config.raters), config))
+    validation, test = data.unweighed(validation), data.unweighed(test)
+    count = len(validation) + len(test)
+    validation, test = labelled(validation, loaded.scale), labelled(test, loaded.scale)
+    notes["not_scored_without_majority"] = count - len(validation) - len(test)
+    if loaded.pair:
+        train, validation, test = (every_order(part, loaded.scale) for part in (train, validation, test))
+    return Splits(train, validation, test, notes)
+
+
+def load(
+    config: FitConfig,
+    names: tuple[str, ...],
+    rubric: Rubric | None,
+    *,
+    like: data.LoadedData | None = None,
+    skipped: list[DataError] | None = None,
+) -> data.LoadedData:
+    """Return the examples of files, read as the configuration says.
+
+    Args:
+        config: the settings.
+        names: files, folders or hub ids.
+        rubric: its scale and criteria hold where the configuration names none.
+        like: what was loaded before: the test set is read with the same scale, letters aside.
+        skipped: where given, rows that cannot be used are left out and their errors appended.
+    """
+    task = task_resolution.asked(config)
+    if task is None and like is not None and like.open:
+        task = task_resolution.of_preset(like.preset)
+    scale = Scale.parse(config.scale) if config.scale else (rubric.scale if rubric else None)
+    return data.load(
+        names,
+        scale=like.scale if like and not like.choice else scale,
+        columns=columns_of(config),
+        preset=config.preset,
+        criteria=criteria_of(config, rubric),
+        raters=config.raters,
+        skipped=skipped,
+        choice=None if task else _is_choice(config, like),
+        task=task,
+        weight=config.weight_col,
+    )
+
+
+def _is_choice(config: FitConfig, like: data.LoadedData | None) -> bool | None:
+    """Return whether the data is multiple choice; None where its keys decide."""
+    if config.choices_col is not None and config.task is None:
+        return True
+    if config.task is not None:
+        return config.task == "choice"
+    return like.choice if like is not None else None
+
+
+def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None) -> AnyTask:
+    """Return the task that asks for what was loaded, in the words of the rubric and the templates.
+
+    Raises:
+        ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
+    """
+    if loaded.open:
+        return task_resolution.worded(config, loaded)
+    usual = "choice" if loaded.choice else wording(loaded.scale, loaded.candidates)
+    template = read_template(Path(config.template)) if config.template else packaged(usual)
+    usual = "choice_hint" if loaded.choice else "hint"
+    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged(usual)
+    criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
+    name = "choice" if loaded.choice else "judge"
+    count = max(loaded.candidates, 2)
+    return JudgeTask(loaded.scale, criteria, template, hint, config.reward or "exact", loaded.pair, name, count)
+
+
+def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
+    """Return a criterion of the data in the rubric's words, where there is a rubric; the flag's sentence wins."""
+    if rubric is not None:
+        alone = len(rubric.criteria) == 1 and not (criterion.name and rubric.criteria[0].name)
+        said = rubric.criteria[0] if alone else rubric.chosen((criterion.name,)).criteria[0]
+        criterion = replace(said, name=criterion.name)
+    return replace(criterion, instruction=instruction) if instruction else criterion
+
+
+def criteria_of(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str, str], ...]:
+    """Return the criteria asked for, with their rating columns where the rubric names other ones; () for all."""
+    names = tuple(name.strip() for name in config.criterion.split(",") if name.strip())
+    of_rubric = {one.name: one.column or one.name for one in rubric.criteria if one.name} if rubric else {}
+    if names == ("all",) and not of_rubric:
+        return names
+    if names == ("all",) or (not names and len(of_rubric) > 1 and config.rating_col is None):
+        names = tuple(of_rubric)
+    return tuple((name, of_rubric[name]) if of_rubric.get(name, name) != name else name for name in names)
+
+
+def columns_of(config: FitConfig) -> data.Columns | None:
+    """Return the columns that the configuration names, or None where it names none.
+
+    Raises:
+        ConfigError: columns of different tasks are named together.
+    """
+    if (task := task_resolution.asked(config)) is not None:
+        return task_resolution.columns_of(config, task)
+    choice = config.task == "choice" or config.choices_col is not None
+    _check_columns(config, choice=choice)
+    named: dict[str, Any] = {
+        "prompt": config.prompt_col,
+        "response": config.response_col,
+        "rating": config.answer_col if choice else config.rating_col,
+        "choices": config.choices_col,
+        "subject": config.subject_col,
+        "reference": config.reference_col,
+        "context": config.context_col,
+        "id": config.id_col,
+        "group": config.group_col,
+        "rater": config.rater_col,
+    }
+    given = {role: name for role, name in named.items() if name is not None}
+    usual = {role: names[0] for role, names in data.CHOICE_NAMES.items()} if choice else {}
+    if usual:
+        usual["rating"] = usual.pop("answer")
+    return data.Columns(**{**usual, **given}) if given else None
+
+
+#: Flags of each task's own columns.
+_OF_JUDGE = ("response_col", "rating_col", "reference_col", "rater_col", "criterion")
+_OF_CHOICE = ("choices_col", "answer_col", "subject_col")
+_OF_OPEN = ("inputs_col",)
+
+
+def _check_columns(config: FitConfig, *, choice: bool) -> None:
+    """Refuse columns of the other task, rather than leave them unread."""
+    others = _OF_JUDGE if choice else _OF_CHOICE
+    foreign = [name for name in (*others, *_OF_OPEN) if getattr(config, name)]
+    if not foreign:
+        return
+    flag = f"--{foreign[0].replace('_', '-')}"
+    if foreign[0] in _OF_OPEN:
+        raise ConfigError(f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml).")
+    if choice:
+        raise ConfigError(
+            f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, --answer-col "
+            "and, where there is one, --context-col and --subject-col."
+        )
+    more = " Of open answers the task says it: --task math." if foreign[0] == "answer_col" else ""
+    raise ConfigError(
+        f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice.{more}"
+    )
+
+
+def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
+    from rationem import world
+
+    if config.task not in (None, "judge"):
+        raise ConfigError(f"'world' is rated responses: its task is judge. Leave --task {config.task} out.")
+    if config.test:
+        raise ConfigError("'world' brings its own test set; leave --test out.")
+    sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
+    starts = (0, config.world_size, config.world_size + _WORLD_VALIDATION)
+    train, validation, test = (
+        world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
+    )
+    template: Template = read_template(Path(config.template)) if config.template else packaged("judge")
+    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged("hint")
+    criteria = (Criterion(instruction=config.instruction),)
+    if config.rubric:
+        criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
+    task = JudgeTask(world.SCALE, criteria, template, hint, config.reward or "exact")
+    return task, Splits(train[: config.limit], validation, test, {WORLD: True})
+
+
+def _addition(config: FitConfig) -> tuple[AnswerTask, Splits]:
+    from rationem.world.addition.sets import sets
+
+    return sets(config)
+
+
+def _summaries(config: FitConfig) -> tuple[AnyTask, Splits]:
+    from rationem.world.summaries.sets import sets
+
+    return sets(config)
+
+
+#: Names that stand where a data file is expected.
+EMBEDDED = {
+    WORLD: EmbeddedData(_world, models.TINY_JUDGE),
+    "addition": EmbeddedData(_addition, models.TINY_ADDER),
+    # The whole summary: what shares one fact of two is kept for the wrong one as well (docs/summaries-study.md).
+    "summaries": EmbeddedData(_summaries, models.TINY_SUMMARIZER, threshold=1.0),
+}
+
+
+def _shuffled(config: FitConfig, loaded: data.LoadedData) -> data.LoadedData:
+    """Return the items with the choices of each in an order of its own."""
+    mixed = tuple(choices.shuffled(x, split_seed(config)) for x in loaded.examples)
+    return replace(loaded, examples=mixed)
+
+
+def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
+    """Return the items that have a label to be scored against: not those whose raters are split."""
+    always = scale.always_pools
+    return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
+
+
+def split_seed(config: FitConfig) -> int:
+    """Return the seed that parts the data: runs that differ in their own seed alone can share it."""
+    return config.seed if config.split_seed is None else config.split_seed
+
+
+def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
+    """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
+    chosen = sorted(train, key=lambda x: seed_for(split_seed(config), "limit", x.id))[: config.limit]
+    kept = {x.id for x in chosen}
+    return tuple(x for x in train if x.id in kept)
+
+
+def understood(splits: Splits) -> list[str]:
+    """Return in sentences which columns were taken, and which rows were left out."""
+    notes, lines = splits.notes, []
+    if guessed := notes.get("guessed"):
+        lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
+    if weights := notes.get("weights"):
+        lines.append(weights)
+    if skipped := notes.get("skipped"):
+        lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
+    return lines

@@ -1,0 +1,122 @@
+"""``model/`` of a run: the weights of the chosen iteration, with the card that says how this judge must be asked."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rationem import metrics
+from rationem.config import FitConfig
+from rationem.engines import models, storage
+from rationem.engines.chat import Conversation
+from rationem.evaluation.evaluate import validation_score
+from rationem.ledger import Ledger
+from rationem.ledger.files import refuse_links_in
+from rationem.run.card import Calibration, Card, model_sha256, prompt_sha256, write_card
+from rationem.tasks import AnyTask
+from rationem.tasks.judge import JudgeTask
+from rationem.types import Sample, Splits
+
+if TYPE_CHECKING:
+    from rationem.em import Fitted, MStep
+
+
+def judge_card(
+    config: FitConfig,
+    task: AnyTask,
+    splits: Splits,
+    calibration: Calibration | None,
+    doubts: tuple[str, ...],
+    base: Mapping[str, Any],
+) -> Card:
+    """Return the card of the chosen weights, the calibration not yet bound to them.
+
+    Args:
+        base: "name" and "weights" of what training began with.
+    """
+    assert config.max_prompt_tokens is not None
+    assert config.max_new_tokens is not None
+    named = [criterion.name for criterion in task.criteria] if isinstance(task, JudgeTask) else []
+    return Card(
+        task=task.describe(),
+        columns=splits.notes.get("columns"),
+        preset=splits.notes.get("preset"),
+        marginals={} if task.scale.is_open else metrics.marginals(splits.train, task.scale, named),
+        draws=config.draws,
+        max_prompt_tokens=config.max_prompt_tokens,
+        max_new_tokens=config.max_new_tokens,
+        elide=config.elide,
+        seed=config.seed,
+        calibration=calibration,
+        doubts=doubts,
+        base=base,
+        date=config.conversation.date,
+    )
+
+
+def calibration_of(
+    config: FitConfig, task: AnyTask, splits: Splits, fitted: Fitted, ledger: Ledger
+) -> Calibration | None:
+    """Return the temperature fitted on validation; None where there is none to fit, or answers are open."""
+    if not splits.validation or not isinstance(task, JudgeTask):
+        return None
+    predictions = ledger.predictions(fitted.best, "validation")
+    fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
+    if fit is None:
+        return None
+    described = prompt_sha256(task.describe())
+    return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
+
+
+def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conversation) -> None:
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside.
+
+    Whole weights are stored in the base model's own type, an adapter in fp32.
+    """
+    with ledger.publish(ledger.directory / "model") as output:
+        theta = fitted.best_theta
+        if Path(theta).is_dir():
+            if ledger.checkpoints in Path(theta).parents:
+                refuse_links_in(Path(theta))
+            shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
+            conversation.written_to(output)  # where no iteration was chosen, the base model has it not
+        else:
+            loaded = models.load(theta, conversation=conversation)
+            models.save(loaded.model, loaded.tokenizer, output)
+            storage.note(output, models.base_place(theta))
+        storage.publish(output)
+        bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(output))
+        write_card(replace(card, calibration=bound), output)
+
+
+def sparing(m_step: MStep, ledger: Ledger, choose_by: str) -> MStep:
+    """Return the M-step that first removes the checkpoints which the run will not need again."""
+
+    def train(start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path) -> dict[str, Any]:
+        spare(ledger, iteration - 1, choose_by)
+        return m_step(start, samples, iteration=iteration, seed=seed, output=output)
+
+    return train
+
+
+def spare(ledger: Ledger, last: int, choose_by: str) -> None:
+    """Remove the checkpoints of all iterations up to ``last``, but for the best one so far and the last.
+
+    The best one so far is the only one of them that can still be chosen; the last one is where training goes on.
+    """
+    best = metrics.best_iteration([validation_score(ledger, k, choose_by) for k in range(last + 1)])
+    needed = {_trained(ledger, k) for k in (last if best is None else best, last)}
+    for k in range(1, last + 1):
+        if k not in needed and (place := ledger.checkpoint(k)).is_dir():
+            gone = place.rename(place.with_name(f"{place.name}.partial"))  # with its name, it is whole
+            shutil.rmtree(gone)
+
+
+def _trained(ledger: Ledger, k: int) -> int:
+    """Return the iteration whose training made theta_k; 0 is the base model."""
+    while k > 0 and not (ledger.record(k, "m_step") or {}).get("trained"):
+        k -= 1
+    return k

@@ -1,0 +1,399 @@
+"""Another filter, other weights, another training, on what a run drew already: one more M-step, no new draw.
+
+    theta' = theta_{K-1} + steps on grad_theta sum_i w_i log pi(z_i, y_hat_i | x_i; theta)
+
+The draws are those of iteration K of an old run, by theta_{K-1}; which are accepted, and what they weigh,
+is decided again. Task, examples and draws come from the old ledger, which is only read. docs/refit.md is for users.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from rationem.config import FitConfig, read_config, to_toml
+from rationem.em import Problem
+from rationem.engines import models
+from rationem.errors import ConfigError, RunError
+from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.ledger.reading import read_trials
+from rationem.run import identity, trust
+from rationem.run.launch import Resolved, agree, carry_out, manifest
+from rationem.run.preflight import check_engine, check_levels, check_machine
+from rationem.run.task_resolution import with_reward
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.sampling.schemes import Proposal, Scheme, check_sampling, parse_scheme
+from rationem.sampling.selection import settle
+from rationem.sampling.trials import grade
+from rationem.tasks import AnyTask, from_description
+from rationem.tasks.choices import own_levels
+from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
+
+#: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
+CHANGEABLE = (
+    *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "max_copied", "choose_by", "seed"),
+    *("draws", "evidence_draws", "wrong_hints", "exact_items", "sampling_batch"),
+    *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
+    *("warmup_steps", "max_grad_norm", "optimizer", "device", "threads"),
+    *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "adapter_base"),
+    *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every", "keep_checkpoints"),
+    *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
+)
+#: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
+_FIXED = {
+    "iterations": 1,
+    "patience": None,
+    "token_budget": None,
+    "init": "previous",
+    "shots": 0,
+    "difficulty_examples": 0,
+}
+#: What a manifest that ``rationem fit`` wrote has.
+_NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
+#: Settings that name a program or tell it what to run.
+_PROGRAMS = ("vllm_python", "vllm_args")
+_REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
+_REMEMBERED = "remembered"
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What an old run says of one of its iterations.
+
+    Args:
+        iteration: K.
+        config: the run's settings.
+        base: theta_0, what ``models.load`` takes.
+        theta: theta_{K-1}, which drew the trials.
+        kept: what iteration K - 1 kept.
+        too_long: training examples that iteration K did not draw for.
+    """
+
+    directory: Path
+    iteration: int
+    manifest: Mapping[str, Any]
+    config: FitConfig
+    splits: Splits
+    base: str
+    theta: str
+    kept: tuple[Kept, ...]
+    too_long: frozenset[str]
+
+
+def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, iteration: int = 1) -> Path:
+    """Judge an old run's training trials again, select, train once and evaluate; or resume that.
+
+    Everything that can be wrong with the old run or the changes is found before anything is written.
+
+    Args:
+        run: the old run's directory; it is only read.
+        output: the new run's directory.
+        changes: settings of FitConfig that are to differ, of ``CHANGEABLE``.
+        iteration: K >= 1, whose trials are taken.
+
+    Returns:
+        The new run's directory.
+
+    Raises:
+        RunError: there is no such run, iteration or checkpoint, or the new directory cannot be used.
+        ConfigError: a setting cannot be changed, or does not fit what was drawn.
+    """
+    old, directory = Path(run).resolve(), Path(output).resolve()
+    if old == directory or old in directory.parents:
+        raise RunError(f"{old} is only read: --output names another directory, outside it.")
+    origin = read_origin(old, iteration, changes)
+    config = changed(origin, changes)
+    scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
+    check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+    task = _task(origin, changes)
+    if not task.levels:
+        # Another reward of open answers has another threshold of its own.
+        forgets = "reward" in changes and "threshold" not in changes
+        config = with_reward(config.model_copy(update={"threshold": None}) if forgets else config, task)
+    check_levels(config, scheme, task)
+    trials = judged_again(origin, config, scheme, task)
+    _check_weighable(trials, scheme, config)
+    _check_chain(origin, scheme)
+    check_engine(config, scheme)
+    positions = models.positions(origin.theta, origin.theta)
+    weights = models.check(origin.theta, origin.theta)
+    resolved = Resolved(config, scheme, task, origin.splits, origin.theta, positions, weights)
+    recorded = {
+        **manifest(resolved, models.chat(str(config.model), origin.theta, config.conversation)),
+        "refit": {
+            "run": old.name,
+            "iteration": iteration,
+            "data_sha256": origin.manifest["data_sha256"],
+            "trials_sha256": _fingerprint(trials),
+        },
+    }
+    if origin.theta == origin.base and recorded["prompt_token_ids"] != origin.manifest["prompt_token_ids"]:
+        raise RunError(
+            f"{config.model!r} reads the first prompt as other tokens than the model that {old} began with: its "
+            "tokenizer or template was changed, and the stored tokens are not its own. Put the old one back."
+        )
+    if recorded["data_sha256"] != origin.manifest["data_sha256"]:
+        raise RunError(f"The examples in {old} are not those that its manifest names (data_sha256): it was edited.")
+    agree(resolved, directory, recorded)
+    check_machine(config)
+    return carry_out(
+        resolved,
+        directory,
+        recorded,
+        settings=to_toml(config, _REPEAT),
+        before=lambda problem: _write(origin, trials, problem),
+    )
+
+
+def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None = None) -> Origin:
+    """Return what a run says of iteration K.
+
+    Raises:
+        RunError: there is no such run, iteration or checkpoint.
+        ConfigError: the run names a model of the hub, and neither the command (``named``) nor its maker does here.
+    """
+    db = read_only(directory)
+    try:
+        recorded = read_manifest(db)
+        if not recorded.keys() >= _NEEDED or not _is_ours(recorded["task"]):
+            raise RunError(f"{directory} was not written by rationem fit; its settings are not in its ledger.")
+        done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
+        if iteration not in done:
+            found = f"it has {', '.join(map(str, done))}" if done else "it has none"
+            raise RunError(
+                f"{directory} has no finished E-step of iteration {iteration}; {found}. Give another --iteration, or "
+                f"let the run go on: rationem fit --output {directory}"
+            )
+        config = _settings(directory, recorded)
+        # Of what a run names, refit uses these: data and task are in its ledger, vLLM is the command's alone.
+        trust.check_by(config, named or {}, recorded, directory, ("model", "adapter_base", "report_to"))
+        base = _base(directory, config, recorded)
+        kept = db.execute(
+            "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration - 1,)
+        )
+        too_long = db.execute(
+            "SELECT example_id FROM states WHERE iteration=? AND state=?", (iteration, State.TOO_LONG)
+        )
+        train, validation, test = (read_examples(db, split) for split in ("train", "validation", "test"))
+        return Origin(
+            directory,
+            iteration,
+            recorded,
+            config,
+            Splits(train, validation, test, recorded["notes"]),
+            base,
+            _theta(db, directory, iteration, base),
+            tuple(Kept(*row) for row in kept),
+            frozenset(example_id for (example_id,) in too_long),
+        )
+    finally:
+        db.close()
+
+
+def _task(origin: Origin, changes: Mapping[str, Any]) -> AnyTask:
+    """Return the old run's task, its reward changed where that was asked for.
+
+    Raises:
+        ConfigError: there is no such reward of its answers.
+    """
+    described = origin.manifest["task"]
+    task = from_description(described | {"reward": changes.get("reward", described["reward"])})
+    if task.describe()["reward"] != changes.get("reward", described["reward"]):
+        raise ConfigError(f"The reward of the task {task.name!r} is its own: leave --reward out.")
+    return task
+
+
+def _is_ours(described: Mapping[str, Any]) -> bool:
+    """Say whether a task comes back from its description."""
+    try:
+        from_description(described)
+    except ConfigError:
+        return "own" in described  # what is missing is its program, which _task says
+    return True
+
+
+def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
+    """Return the old run's settings with the changed ones, as they hold for one M-step.
+
+    Raises:
+        ConfigError: a setting decides what is drawn, or a value is out of range.
+    """
+    if changes.get("model") == origin.config.model:  # named again, not changed
+        changes = {name: value for name, value in changes.items() if name != "model"}
+    fixed = sorted(set(changes) - set(CHANGEABLE))
+    if fixed:
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        raise ConfigError(
+            f"refit draws nothing and reads no data: {flags} cannot differ from {origin.directory}, whose trials are "
+            "taken as they are. For other draws start a run of its own: rationem fit."
+        )
+    if changes.get("sampling_batch") == "auto":
+        raise ConfigError("refit draws too little to measure a batch size by: give a number as --sampling-batch.")
+    settings = {**origin.config.model_dump(mode="json"), **_FIXED}
+    if origin.theta != origin.base:
+        settings["model"] = origin.theta
+    for one, other in (("steps", "epochs"), ("epochs", "steps")):
+        if one in changes and other not in changes:
+            settings[other] = None
+    config = read_config(None, {**settings, **changes})
+    is_adapter = (Path(origin.theta) / "adapter_config.json").is_file()
+    if is_adapter and config.lora_rank != origin.config.lora_rank:
+        raise ConfigError(
+            f"--lora-rank {config.lora_rank}: {origin.theta} is an adapter of rank {origin.config.lora_rank}, and goes "
+            "on as such. Leave it out, or refit iteration 1."
+        )
+    return config
+
+
+def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: AnyTask) -> list[Trial]:
+    """Return the trials with today's outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
+
+    Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.
+    """
+    known = {x.id: x for x in origin.splits.train}
+    again = []
+    for trial in _drawn(origin, earlier=scheme.selector.remembers != "nothing"):
+        shown = config.leaks if scheme.proposal(trial.proposal).hinted else HintLeakage("off")
+        x = known[trial.example_id]
+        offered = own_levels(x.fields, task.levels)
+        parsed, outcome, reward = grade(trial.draft, x.answer, task, config.threshold or 1.0, shown, offered)
+        if outcome is Outcome.ACCEPTED or trial.iteration == origin.iteration:
+            number = _renumbered(trial.iteration, origin)
+            again.append(replace(trial, iteration=number, parsed=parsed, outcome=outcome, reward=reward))
+    return again
+
+
+def _drawn(origin: Origin, *, earlier: bool) -> Iterator[Trial]:
+    """Yield the training trials of iteration K as the old run holds them, and before them those of earlier ones."""
+    db = read_only(origin.directory)
+    try:
+        rows = db.execute("SELECT DISTINCT iteration FROM trials WHERE purpose=? ORDER BY iteration", (Purpose.TRAIN,))
+        for k in [k for (k,) in rows if k == origin.iteration or (earlier and k < origin.iteration)]:
+            yield from read_trials(db, k, Purpose.TRAIN)
+    finally:
+        db.close()
+
+
+def _write(origin: Origin, trials: Sequence[Trial], problem: Problem) -> None:
+    """Write the E-step of iteration 1, unless it is written: trials, likelihoods, kept set and states."""
+    ledger, scheme, train = problem.ledger, problem.scheme, problem.data.train
+    if ledger.record(1, "e_step") is not None:
+        return
+    started = time.perf_counter()
+    first = next((trial for trial in trials if trial.iteration == 1), None)
+    if first and not ledger.has_trial(1, first.purpose, first.example_id, first.attempt, first.retry):
+        ledger.append(trials)
+    if scheme.selector.remembers == "kept" and ledger.record(0, _REMEMBERED) is None:
+        states = [replace(one, drawn=_renumbered(one.drawn, origin)) for one in origin.kept]
+        ledger.finish(0, _REMEMBERED, seconds=0.0, kept=states)
+    queue = [x for x in train if x.id not in origin.too_long]
+    try:
+        settle(1, queue, train, scheme, problem.drawing, _engine_for(origin, problem), started=started)
+    finally:
+        problem.engines.close()
+
+
+def _engine_for(origin: Origin, problem: Problem) -> Callable[[Proposal], Engine]:
+    """Return what finds a proposal's engine: its base model is the old run's, not where this M-step starts."""
+
+    def engine_for(proposal: Proposal) -> Engine:
+        theta = origin.base if proposal.model == "base" else origin.theta
+        return problem.engines.at(theta)
+
+    return engine_for
+
+
+def _renumbered(iteration: int, origin: Origin) -> int:
+    return iteration - origin.iteration + 1
+
+
+def _fingerprint(trials: Sequence[Trial]) -> str:
+    rows = [[t.iteration, t.example_id, t.attempt, t.retry, t.proposal, t.seed, t.draft.token_ids] for t in trials]
+    return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
+
+
+def _settings(directory: Path, recorded: Mapping[str, Any]) -> FitConfig:
+    """Return the run's settings: from its ledger, and from its config.toml the names of the files.
+
+    A base model that is known by its content may have been moved: config.toml says where it was last.
+    But for programs: which one is run, and how, says the command alone, never the run.
+    """
+    path = directory / "config.toml"
+    files = read_config(path, {}).model_dump(mode="json") if path.is_file() else {}
+    found = {**files, **recorded["config"]}
+    if "weights" in recorded:
+        found["model"] = files.get("model", found["model"])
+    return read_config(None, {key: value for key, value in found.items() if key not in _PROGRAMS})
+
+
+def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> str:
+    """Return theta_0.
+
+    Raises:
+        RunError: it is gone, or another one lies in its place.
+    """
+    name = config.model or ""
+    if Path(name).is_absolute() and not Path(name).is_dir():
+        raise RunError(f"The model that {directory} began with is gone: there is no directory {name}. Put it back.")
+    checkpoint = models.resolve(name, config.adapter_base)
+    if "weights" in recorded:
+        identity.refuse_changed(name, recorded["weights"], models.digests(checkpoint))
+    else:
+        identity.refuse_other_name(directory, name, checkpoint, recorded["base"])
+    return checkpoint
+
+
+def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -> str:
+    """Return theta_{K-1}; an iteration that trained nothing has the one before it.
+
+    Raises:
+        RunError: its checkpoint is gone.
+    """
+    for k, record in db.execute(
+        "SELECT iteration, record FROM iterations WHERE phase='m_step' AND iteration<? ORDER BY iteration DESC",
+        (iteration,),
+    ):
+        if json.loads(record)["trained"]:
+            path = directory / "checkpoints" / f"iteration-{k:03d}"
+            if not path.is_dir():
+                raise RunError(
+                    f"The weights that drew iteration {iteration} are gone: there is no {path}. Refit another "
+                    "iteration; 1 needs the base model alone."
+                )
+            return str(path)
+    return base
+
+
+def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig) -> None:
+    """Refuse a selector that weighs where the ledger does not say how likely the accepted draws were."""
+    if not scheme.selector.needs_ratios:
+        return
+    sampling = Sampling(config.temperature, config.top_p, config.top_k)
+    accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]
+    settled = {t.example_id for t in accepted if t.iteration == 1 and scheme.proposal(t.proposal).is_exact(sampling)}
+    silent = [
+        trial
+        for trial in accepted
+        if trial.example_id not in settled and len(trial.draft.token_logps) != len(trial.draft.token_ids)
+    ]
+    if silent:
+        raise ConfigError(
+            f"The selector {scheme.selector.name!r} weighs draws by pi / q, and of {len(silent)} accepted trials the "
+            f"ledger does not say q (token_logps), the first of example {silent[0].example_id!r}. Use --selector first "
+            "or all."
+        )
+
+
+def _check_chain(origin: Origin, scheme: Scheme) -> None:
+    """Refuse a chain's state whose proposal is the base model of a run that is gone."""
+    if "refit" in origin.manifest and scheme.uses_base and scheme.selector.remembers == "kept":
+        raise ConfigError(
+            f"{origin.directory} is a refit itself: which base model its plan {scheme.name!r} means is not in its "
+            "ledger, and a chain's state is scored by it. Refit the run that drew, or use another selector."
+        )

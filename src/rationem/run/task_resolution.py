@@ -1,0 +1,169 @@
+"""From names to a task with open answers: ``--task``, its wording and reward, and the columns that it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rationem import data, progress
+from rationem.config import FitConfig
+from rationem.errors import ConfigError, closest
+from rationem.tasks import AnyTask
+from rationem.tasks.answer import OPEN_TASKS, AnswerTask
+from rationem.tasks.judge import NAMES
+from rationem.tasks.own import OwnTask, is_own, is_python, read_task
+from rationem.tasks.template import read_template
+
+OpenTask = AnswerTask | OwnTask
+
+#: From which ROUGE-L on a draw is accepted, where --threshold says nothing. A choice, not a finding: two people's
+#: summaries of one post seldom reach more, and a line that shares nothing but common words seldom reaches it.
+ROUGE_THRESHOLD = 0.3
+
+#: Settings of judging and multiple choice, which a task with open answers does not have.
+_FOREIGN = (
+    *("response_col", "rating_col", "reference_col", "rater_col", "criterion", "choices_col", "subject_col"),
+    *("scale", "rubric"),
+)
+
+
+def asked(config: FitConfig) -> OpenTask | None:
+    """Return the task with open answers that ``--task`` names, in its own words; None where it names none.
+
+    Raises:
+        ConfigError: there is no such task, or a file of the user's is none.
+    """
+    name = config.task
+    if name is None or name in NAMES:
+        return None
+    if name in OPEN_TASKS:
+        return OPEN_TASKS[name]()
+    if is_own(name) or is_python(name):
+        return read_task(name)
+    known = [*NAMES, *OPEN_TASKS]
+    raise ConfigError(
+        f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or one of your own: "
+        "my_task.toml, my_task.py:MyTask."
+    )
+
+
+def of_preset(preset: str | None) -> OpenTask | None:
+    """Return the task with open answers that a published set is for; None where it is for none."""
+    name = data.PRESETS[preset].task if preset in data.PRESETS else ""
+    return OPEN_TASKS[name]() if name else None
+
+
+def worded(config: FitConfig, loaded: data.LoadedData) -> OpenTask:
+    """Return the task of what was loaded, in the words and with the reward that the configuration names.
+
+    Raises:
+        ConfigError: a template or the reward does not fit, or a setting is of another task.
+    """
+    task = asked(config) or of_preset(loaded.preset)
+    assert task is not None  # nothing else is read as open answers
+    check_settings(config, task)
+    changed = dict(_changed(config))
+    if isinstance(task, AnswerTask):
+        return replace(task, **changed)
+    if changed.get("rule") == task.describe()["reward"]:
+        changed.pop("rule")
+    if changed:
+        flags = {"template": "template", "hint": "hint-template", "instruction": "instruction", "rule": "reward"}
+        raise ConfigError(
+            f"--{flags[next(iter(changed))]}: the task {task.name!r} is a class of your own, which words its prompts "
+            "and rewards itself. Change it there."
+        )
+    return task
+
+
+def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
+    if config.template:
+        yield "template", read_template(Path(config.template))
+    if config.hint_template:
+        yield "hint", read_template(Path(config.hint_template))
+    if config.instruction:
+        yield "instruction", config.instruction
+    if config.reward is not None:
+        yield "rule", config.reward
+
+
+def check_settings(config: FitConfig, task: OpenTask) -> None:
+    """Refuse settings of other tasks, rather than leave them unread.
+
+    Raises:
+        ConfigError: names the setting and what the task reads instead.
+    """
+    foreign = [name for name in _FOREIGN if getattr(config, name)]
+    foreign += ["raters"] if config.raters != "each" else []
+    foreign += [] if config.shuffle_choices else ["shuffle_choices"]
+    if foreign:
+        flag = "--no-shuffle-choices" if foreign[0] == "shuffle_choices" else f"--{foreign[0].replace('_', '-')}"
+        inputs = ", ".join((*task.inputs, *task.optional))
+        raise ConfigError(
+            f"{flag} is of judging or multiple choice, and the task {task.name!r} has open answers: it reads its "
+            f"inputs ({inputs}; --prompt-col, --context-col, --inputs-col INPUT=COLUMN) and the answer (--answer-col)."
+        )
+
+
+def columns_of(config: FitConfig, task: OpenTask) -> data.Columns | None:
+    """Return the columns that the configuration names for a task, the others open; None where it names none.
+
+    Raises:
+        ConfigError: a column is named for an input that the task has not, or twice.
+    """
+    check_settings(config, task)
+    named = _inputs(config)
+    known = (*task.inputs, *task.optional)
+    for field in named:
+        if field not in known:
+            flag = "--inputs-col" if field not in ("prompt", "context") else f"--{field}-col"
+            raise ConfigError(
+                f"{flag}: the task {task.name!r} has no input {field!r}.{closest(field, known)} It reads {list(known)}."
+            )
+    if not named and not any((config.answer_col, config.id_col, config.group_col)):
+        return None
+    inputs = tuple((field, named.get(field, "")) for field in task.inputs)
+    optional = tuple((field, named[field]) for field in task.optional if field in named)
+    answer = config.answer_col or ""
+    return data.Columns(rating=answer, id=config.id_col, group=config.group_col, inputs=inputs, optional=optional)
+
+
+def _inputs(config: FitConfig) -> dict[str, str]:
+    """Return input -> column, as the flags name them."""
+    flags = {"prompt": config.prompt_col, "context": config.context_col}
+    return inputs_of(config.inputs_col, {field: name for field, name in flags.items() if name is not None})
+
+
+def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
+    """Return input -> column, as ``--inputs-col INPUT=COLUMN ...`` and other flags before it name them.
+
+    Raises:
+        ConfigError: one is written otherwise, or an input has two columns.
+    """
+    named = dict(before)
+    for text in texts:
+        field, equals, column = (part.strip() for part in text.partition("="))
+        if not (field and equals and column):
+            raise ConfigError(f"--inputs-col {text!r}: write INPUT=COLUMN, as in topic=about.")
+        if field in named:
+            raise ConfigError(f"--inputs-col {text!r}: a column is named for the input {field!r} already.")
+        named[field] = column
+    return named
+
+
+def with_reward(config: FitConfig, task: AnyTask) -> FitConfig:
+    """Return the settings with the task's reward and threshold, where they were left open, and its name.
+
+    A task of the user's own keeps the name of its file, the whole path, by which it is found again.
+    """
+    rule = str(task.describe()["reward"])
+    threshold = config.threshold or (ROUGE_THRESHOLD if rule == "rouge-l" else 1.0)
+    if config.threshold is None and threshold < 1:
+        progress.say(
+            f"A draw is accepted from a ROUGE-L of {threshold} with the answer on: a chosen value, no finding. Choose "
+            "another with --threshold."
+        )
+    name = str(Path(config.task).resolve()) if config.task and is_own(config.task) else task.name
+    return config.model_copy(update={"task": name, "reward": rule, "threshold": threshold})

@@ -1,0 +1,120 @@
+"""Completions that are drawn already, read again under a prompt: log pi(completion | prompt), into the ledger.
+
+Weights, chains and evidence compare how likely the *same tokens* are under two prompts, or under two models. The ids
+are those that were stored, never a text encoded again; the order of work depends on the trials alone, and a batch is
+one transaction, so a killed run meets the same batches again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rationem import progress
+from rationem.errors import RunError
+from rationem.sampling.schemes import Proposal
+from rationem.sampling.trials import SamplingContext, prompt_for
+from rationem.types import Engine, Example, Likelihood, TokenQuery, Trial
+
+
+def score(
+    trials: Sequence[Trial],
+    examples: Mapping[str, Example],
+    under: Proposal,
+    engine: Engine,
+    run: SamplingContext,
+    *,
+    iteration: int,
+    label: str,
+) -> None:
+    """Write log pi(completion | prompt) and log pi(rationale | prompt) of each trial, unless they are written.
+
+    A completion that this iteration drew under the very same prompt and weights is not read again: its likelihood is
+    the one it was drawn with.
+
+    Args:
+        trials: all of one purpose; those that the engine failed are left out.
+        examples: id -> example, of every trial.
+        under: the proposal whose prompt the completions are read behind.
+        engine: on the weights meant; it draws nothing here.
+        iteration: whose weights the engine holds, see ``Likelihood``.
+
+    Raises:
+        RunError: the engine does not say how likely tokens are.
+    """
+    drawn = [trial for trial in trials if trial.draft.token_ids]
+    if not drawn:
+        return
+    purpose = drawn[0].purpose
+    written = run.ledger.likelihoods(iteration, purpose)
+
+    def length(trial: Trial) -> tuple[int, str, int, int]:
+        tokens = trial.draft.prompt_tokens + len(trial.draft.token_ids)
+        return tokens, trial.example_id, trial.iteration, trial.attempt
+
+    ordered = sorted(drawn, key=length)
+    with progress.track(label, len(ordered)) as advance:
+        for start in range(0, len(ordered), engine.batch_size):
+            batch = ordered[start : start + engine.batch_size]
+            if (batch[0].example_id, batch[0].iteration, batch[0].attempt, str(under)) not in written:
+                logps = _token_logps(batch, examples, under, engine, run, iteration)
+                rows = [_row(trial, one, under, engine, iteration) for trial, one in zip(batch, logps, strict=True)]
+                run.ledger.add_likelihoods(rows)
+            advance(len(batch))
+
+
+def log_drawn(trial: Trial) -> float:
+    """Return log q(completion), nats, as the trial was drawn.
+
+    Raises:
+        RunError: the engine did not say.
+    """
+    if len(trial.draft.token_logps) != len(trial.draft.token_ids):
+        raise RunError(
+            "The engine does not say how likely the tokens are that it draws, so nothing can be weighted: a "
+            "teacher and a server without token ids do not. Use --engine transformers or vllm, or the selector first "
+            "or all."
+        )
+    return sum(trial.draft.token_logps)
+
+
+def _token_logps(
+    batch: Sequence[Trial],
+    examples: Mapping[str, Example],
+    under: Proposal,
+    engine: Engine,
+    run: SamplingContext,
+    iteration: int,
+) -> list[tuple[float, ...]]:
+    """Return each trial's token log-probabilities; only those that are not known yet are asked of the engine."""
+    known = [
+        trial.iteration == iteration
+        and trial.proposal == str(under)
+        and run.sampling.exact
+        and len(trial.draft.token_logps) == len(trial.draft.token_ids)
+        for trial in batch
+    ]
+    asked = [
+        TokenQuery(prompt_for(under, examples[trial.example_id], run.task), replace(trial.draft, token_logps=()))
+        for trial, is_known in zip(batch, known, strict=True)
+        if not is_known
+    ]
+    scored = iter(engine.score_tokens(asked))
+    return [t.draft.token_logps if is_known else next(scored) for t, is_known in zip(batch, known, strict=True)]
+
+
+def _row(trial: Trial, logps: Sequence[float], under: Proposal, engine: Engine, iteration: int) -> Likelihood:
+    if len(logps) != len(trial.draft.token_ids):
+        raise RunError("The engine does not say how likely given tokens are; weights and evidence need it.")
+    end = trial.parsed.marker_end
+    rationale = None if end is None else sum(logps[: engine.tokens_within(trial.draft, end)])
+    return Likelihood(
+        iteration,
+        trial.purpose,
+        trial.example_id,
+        trial.iteration,
+        trial.attempt,
+        str(under),
+        sum(logps),
+        rationale,
+    )

@@ -1,0 +1,153 @@
+"""Draws in rounds of batches, for an engine that takes batches.
+
+A round's members are computed from finished rounds (never from what happens to be owed), and a batch is one
+transaction; so a killed run meets the same batches again, skips those that are written, and draws the same rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+from rationem import progress
+from rationem.sampling.posterior import draw_posterior
+from rationem.sampling.schemes import Proposal, Scheme
+from rationem.sampling.trials import (
+    DrawRequest,
+    SamplingContext,
+    answer_draft,
+    level_query,
+    level_scores,
+    prompt_for,
+    request_for,
+    trial_of,
+)
+from rationem.types import Draft, Engine, Example, LevelScores, Outcome, Purpose, Request, Trial
+
+
+def attempt(
+    queue: Sequence[Example],
+    scheme: Scheme,
+    engine_for: Callable[[Proposal], Engine],
+    run: SamplingContext,
+    *,
+    iteration: int,
+) -> None:
+    """Draw the plan's attempts, one round after another; an example leaves when its selector is satisfied."""
+    for number, proposal in enumerate(scheme.plan):
+        pending = _unsatisfied(queue, scheme, run, iteration, number)
+        draw(
+            [DrawRequest(x, number) for x in pending],
+            proposal,
+            engine_for(proposal),
+            run,
+            iteration=iteration,
+            purpose=Purpose.TRAIN,
+            label=f"iteration {iteration}, E-step, attempt {number + 1} of {len(scheme.plan)} ({proposal})",
+        )
+
+
+def draw(
+    draw_requests: Sequence[DrawRequest],
+    proposal: Proposal,
+    engine: Engine,
+    run: SamplingContext,
+    *,
+    iteration: int,
+    purpose: Purpose,
+    label: str,
+    levels_under: Proposal | None = None,
+) -> None:
+    """See ``rationem.sampling.draw.draw``."""
+    for retry in range(run.retries + 1):
+        history = run.ledger.outcomes(iteration, purpose)
+        due = [draw_request for draw_request in draw_requests if _is_due(history.get(draw_request.key, []), retry)]
+        if not due:
+            return
+        with progress.track(label, len(due)) as advance:
+            for batch in _batches(due, proposal, engine, run):
+                first = batch[0]
+                if not run.ledger.has_trial(iteration, purpose, first.example.id, first.attempt, retry):
+                    trials = _draw_batch(batch, proposal, engine, run, iteration, purpose, retry)
+                    scores = _score(trials, batch, levels_under, engine, run) if levels_under else None
+                    run.ledger.append(trials, scores)
+                advance(len(batch))
+
+
+def _unsatisfied(
+    queue: Sequence[Example], scheme: Scheme, run: SamplingContext, iteration: int, number: int
+) -> list[Example]:
+    """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
+    history = run.ledger.outcomes(iteration, Purpose.TRAIN)
+    exact = run.exact(scheme)
+    pending = []
+    for x in queue:
+        before = [(exact[a], history[x.id, a][-1]) for a in range(number) if (x.id, a) in history]
+        failed = any(outcome is Outcome.ENGINE_FAILED for _, outcome in before)
+        if not failed and not scheme.selector.satisfied(before):
+            pending.append(x)
+    return pending
+
+
+def _is_due(outcomes: Sequence[Outcome], retry: int) -> bool:
+    """A draw belongs to a round if it failed in every earlier one, whatever later rounds already hold."""
+    return len(outcomes) >= retry and all(outcome is Outcome.ENGINE_FAILED for outcome in outcomes[:retry])
+
+
+def _batches(
+    draw_requests: Sequence[DrawRequest], proposal: Proposal, engine: Engine, run: SamplingContext
+) -> Iterator[Sequence[DrawRequest]]:
+    """Yield batches of like length: less padding, and an order that depends on nothing but the requests."""
+
+    def order(draw_request: DrawRequest) -> tuple[int, str, int]:
+        return (engine.prompt_tokens(prompt_for(proposal, draw_request.example, run.task)), *draw_request.key)
+
+    ordered = sorted(draw_requests, key=order)
+    for start in range(0, len(ordered), engine.batch_size):
+        yield ordered[start : start + engine.batch_size]
+
+
+def _draw_batch(
+    batch: Sequence[DrawRequest],
+    proposal: Proposal,
+    engine: Engine,
+    run: SamplingContext,
+    iteration: int,
+    purpose: Purpose,
+    retry: int,
+) -> list[Trial]:
+    requests = [request_for(draw_request, proposal, run, iteration, purpose) for draw_request in batch]
+    drafts = _drafts(batch, requests, proposal, engine, run)
+    return [
+        trial_of(draw_request, proposal, request.seed, draft, run, iteration=iteration, purpose=purpose, retry=retry)
+        for draw_request, request, draft in zip(batch, requests, drafts, strict=True)
+    ]
+
+
+def _drafts(
+    batch: Sequence[DrawRequest], requests: Sequence[Request], proposal: Proposal, engine: Engine, run: SamplingContext
+) -> list[Draft]:
+    if proposal.prompt == "answer":
+        return [answer_draft(t, r.prompt, engine, run.task) for t, r in zip(batch, requests, strict=True)]
+    if proposal.prompt == "posterior":
+        return draw_posterior(
+            [draw_request.example for draw_request in batch],
+            [request.prompt for request in requests],
+            [request.seed for request in requests],
+            engine,
+            run.task,
+            threshold=run.enumerate_above,
+            max_new_tokens=run.sampling.max_new_tokens,
+        )
+    return engine.sample(requests)
+
+
+def _score(
+    trials: Sequence[Trial], batch: Sequence[DrawRequest], under: Proposal, engine: Engine, run: SamplingContext
+) -> dict[tuple[str, int], LevelScores]:
+    asked = [
+        (draw_request.key, query)
+        for draw_request, trial in zip(batch, trials, strict=True)
+        if (query := level_query(trial, draw_request.example, under, run.task)) is not None
+    ]
+    scored = engine.score_levels([query for _, query in asked])
+    return {key: level_scores(query, logps, engine) for (key, query), logps in zip(asked, scored, strict=True)}

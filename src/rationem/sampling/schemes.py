@@ -1,0 +1,233 @@
+"""A sampling scheme is data: a plan of proposals, tried in order until one is accepted, and a selector.
+
+====================  ==============================  ========================================================
+scheme                plan                            the sampling distribution q of the E-step
+====================  ==============================  ========================================================
+rejection, budget M   ``(FORWARD,) * M``              accepted draws follow pi(z | x, y*; theta) exactly
+STaR                  ``(FORWARD, RATIONALIZE)``      the answer is shown only after a failure
+PPS                   ``(RATIONALIZE,)``              the answer is always in the sampling prompt
+direct (control)      ``(ANSWER,)``                   no rationale: the M-step sees the answer alone
+unfiltered (control)  ``(FORWARD,)``                  whatever names a level is kept, right or wrong
+exact                 ``(POSTERIOR,)``                the posterior, by enumeration: enumerated EM, tiny models only
+====================  ==============================  ========================================================
+
+What is kept of the draws is the selector's (``selectors.py``). Whatever the proposal, the M-step scores the *forward*
+prompt; a hint never reaches it.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from rationem.errors import ConfigError, closest
+from rationem.sampling.selectors import SELECTORS, First, Selector, Unfiltered
+from rationem.types import Sampling
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """One way to draw (z, y_hat): from which prompt, and with whose weights.
+
+    Args:
+        prompt: "forward" (x), "rationalize" (x and the hint y*), "answer" (no draw: the verdict line of y*), or
+            "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
+        model: "current" is theta_{k-1}, "base" the frozen theta_0, "teacher" another model behind a chat server, whose
+            words are taken and whose likelihoods are not known.
+    """
+
+    prompt: Literal["forward", "rationalize", "answer", "posterior"] = "forward"
+    model: Literal["current", "base", "teacher"] = "current"
+
+    @property
+    def hinted(self) -> bool:
+        """Whether the answer is in the prompt."""
+        return self.prompt == "rationalize"
+
+    def is_exact(self, sampling: Sampling) -> bool:
+        """Say whether what is accepted of these draws follows the posterior of the current model."""
+        return self.model == "current" and (self.prompt == "posterior" or (self.prompt == "forward" and sampling.exact))
+
+    def __str__(self) -> str:
+        return self.prompt if self.model == "current" else f"{self.prompt}@{self.model}"
+
+
+FORWARD = Proposal("forward")
+RATIONALIZE = Proposal("rationalize")
+ANSWER = Proposal("answer")
+POSTERIOR = Proposal("posterior")
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """A plan and a selector.
+
+    >>> parse_scheme("star").plan == (FORWARD, RATIONALIZE)
+    True
+    """
+
+    name: str
+    plan: tuple[Proposal, ...]
+    selector: Selector = field(default_factory=First)
+
+    def __post_init__(self) -> None:
+        if not self.plan:
+            raise ConfigError(f"The scheme {self.name!r} has an empty plan; give at least one proposal.")
+
+    @property
+    def uses_base(self) -> bool:
+        """Whether a proposal samples from the frozen base model."""
+        return any(proposal.model == "base" for proposal in self.plan)
+
+    @property
+    def uses_teacher(self) -> bool:
+        """Whether a proposal asks the teacher."""
+        return any(proposal.model == "teacher" for proposal in self.plan)
+
+    @property
+    def enumerates(self) -> bool:
+        """Whether a proposal draws from an enumerated posterior, which lacks what was not followed."""
+        return any(proposal.prompt == "posterior" for proposal in self.plan)
+
+    def proposal(self, name: str) -> Proposal:
+        """Return the plan's proposal of that name, as trials carry it.
+
+        Raises:
+            ConfigError: the plan has none.
+        """
+        for proposal in self.plan:
+            if str(proposal) == name:
+                return proposal
+        raise ConfigError(f"There are trials of the proposal {name!r}, which is not in the plan of {self.name!r}.")
+
+    def generates(self, name: str) -> bool:
+        """Say whether a proposal of the plan generates tokens: an answer is given, a posterior enumerated."""
+        return self.proposal(name).prompt in ("forward", "rationalize")
+
+
+def rejection_sampling(budget: int) -> Scheme:
+    """Return rejection sampling with a budget of M forward draws per example; acceptance is 1 - (1 - p)^M."""
+    return Scheme(f"rs:{budget}", (FORWARD,) * budget)
+
+
+STAR = Scheme("star", (FORWARD, RATIONALIZE))
+PPS = Scheme("pps", (RATIONALIZE,))
+DIRECT = Scheme("direct", (ANSWER,))
+UNFILTERED = Scheme("unfiltered", (FORWARD,), Unfiltered())
+EXACT = Scheme("exact", (POSTERIOR,))
+
+#: The named schemes; ``parse_scheme`` also reads ``rs:M`` and plans written out.
+SCHEMES: dict[str, Scheme] = {
+    "star": STAR,
+    "pps": PPS,
+    "direct": DIRECT,
+    "unfiltered": UNFILTERED,
+    "exact": EXACT,
+}
+
+_TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base|teacher))?(?:\*(\d+))?")
+_MAX_PLAN = 4096
+
+
+def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") -> Scheme:
+    """Read a scheme: a name (``rs:4``, ``star``, ``pps``, ``direct``) or a plan (``forward*4+rationalize@base``).
+
+    Args:
+        text: the scheme.
+        selector: a name of :data:`rationem.sampling.selectors.SELECTORS`.
+        reward_as: "weight" multiplies a kept sample by its reward, "filter" does not.
+
+    Raises:
+        ConfigError: the name is unknown, a term is malformed, or the plan is longer than 4,096.
+
+    >>> parse_scheme("forward*2+rationalize@base").plan
+    (Proposal(prompt='forward', model='current'), Proposal(prompt='forward', model='current'), \
+Proposal(prompt='rationalize', model='base'))
+    """
+    if selector not in SELECTORS:
+        raise ConfigError(
+            f"Unknown selector {selector!r}.{closest(selector, SELECTORS)} Known: {', '.join(SELECTORS)}."
+        )
+    name = text.strip().lower()
+    chosen: Selector = replace(SELECTORS[selector], weighs=reward_as == "weight")  # type: ignore[type-var]
+    if name == UNFILTERED.name:
+        if selector != "first":
+            raise ConfigError(f"The scheme 'unfiltered' keeps one draw per example; leave --selector {selector} out.")
+        return UNFILTERED
+    budget = re.fullmatch(r"rs:(\d+)", name)
+    if budget:
+        return Scheme(name, (FORWARD,) * _count(budget[1], text), chosen)
+    if name in SCHEMES:
+        return Scheme(name, SCHEMES[name].plan, chosen)
+    plan: list[Proposal] = []
+    for term in name.split("+"):
+        match = _TERM.fullmatch(term.strip())
+        if not match:
+            raise ConfigError(
+                f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), star, "
+                "pps, exact, direct, unfiltered, or a plan such as forward*4+rationalize or forward+rationalize@base."
+            )
+        _count(str(len(plan) + _count(match[3] or "1", text)), text)
+        plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]
+    return Scheme(name, tuple(plan), chosen)
+
+
+def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
+    """Refuse to weigh what no weight can mend.
+
+    Raises:
+        ConfigError: the selector weighs, and the sampling is greedy or cuts the tail off, or the plan has something
+            that is not drawn; or a chain whose proposals are not one distribution.
+    """
+    selector = scheme.selector
+    for one in scheme.plan:
+        if one.model == "teacher" and one.prompt in ("answer", "posterior"):
+            raise ConfigError(f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher.")
+    if selector.needs_ratios and scheme.uses_teacher:
+        raise ConfigError(
+            f"The selector {selector.name!r} weighs draws by pi / q, and a teacher does not say how likely its words "
+            "were. Use the selector first or all."
+        )
+    if all(one.prompt == "posterior" for one in scheme.plan) and not sampling.exact:
+        raise ConfigError(
+            f"The scheme {scheme.name!r} enumerates: --temperature, --top-p and --top-k do nothing to it. Leave them "
+            "out."
+        )
+    if not selector.needs_ratios:
+        return
+    if not sampling.covers:
+        raise ConfigError(
+            f"The selector {selector.name!r} weighs draws by pi / q, but at temperature {sampling.temperature}, "
+            f"top-p {sampling.top_p} and top-k {sampling.top_k} some completions are never drawn. Use a temperature "
+            "above 0, --top-p 1 and --top-k 0, or the selector first or all."
+        )
+    if any(one.prompt in ("answer", "posterior") for one in scheme.plan):
+        raise ConfigError(
+            f"The selector {selector.name!r} weighs draws by pi / q, which the answer alone and an enumerated posterior"
+            " have not. Use the selector first or all."
+        )
+    if selector.remembers == "kept":
+        _check_chain(scheme, sampling)
+
+
+def _check_chain(scheme: Scheme, sampling: Sampling) -> None:
+    """Refuse a chain that would not be Metropolis': its state is weighed by the one proposal of its draws."""
+    if not sampling.exact:
+        raise ConfigError(
+            f"A chain's state is weighed by what would be drawn at temperature 1; found {sampling.temperature}. Use "
+            "--temperature 1, or the selector resample or pool."
+        )
+    corrected = sorted({str(one) for one in scheme.plan if not one.is_exact(sampling)})
+    if len(corrected) > 1 or any(one.startswith("forward") for one in corrected):
+        raise ConfigError(
+            f"A chain weighs its state by one hinted proposal; the plan {scheme.name!r} has {', '.join(corrected)} "
+            "beside forward draws of the current model. Use one of them, or the selector resample or pool."
+        )
+
+
+def _count(digits: str, text: str) -> int:
+    count = int(digits) if len(digits) <= len(str(_MAX_PLAN)) else 0  # int() refuses thousands of digits
+    if not 1 <= count <= _MAX_PLAN:
+        raise ConfigError(f"The budget in {text!r} must be between 1 and {_MAX_PLAN}.")
+    return count

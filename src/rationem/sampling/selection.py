@@ -1,0 +1,219 @@
+"""From an E-step's trials to the kept set: likelihoods for selectors that weigh, states, counts, training texts."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Protocol
+
+from rationem import progress
+from rationem.errors import RunError
+from rationem.ledger import Ledger
+from rationem.sampling.likelihoods import log_drawn, score
+from rationem.sampling.schemes import FORWARD, Proposal, Scheme
+from rationem.sampling.selectors import Candidate, Tried
+from rationem.sampling.trials import SamplingContext
+from rationem.seeds import seed_for
+from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Task, Trial
+
+#: Accepted trials of earlier iterations that a selector is handed at most, per example; the latest.
+MEMORY = 16
+
+_Likelihoods = dict[tuple[str, int, int, str], Likelihood]
+
+
+class HasTrials(Protocol):
+    """Where drawn completions are found: a ledger, or whoever reads one (``kept.Reader``)."""
+
+    def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
+        """Iterate over the trials of one iteration."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What an E-step comes to: the kept set, every training example's one state, and counts."""
+
+    kept: list[Kept]
+    states: dict[str, State]
+    record: dict[str, Any]
+
+
+def settle(
+    k: int,
+    queue: Sequence[Example],
+    train: Sequence[Example],
+    scheme: Scheme,
+    run: SamplingContext,
+    engine_for: Callable[[Proposal], Engine],
+    *,
+    started: float,
+) -> list[Kept]:
+    """End an E-step whose trials are in the ledger: likelihoods where they are needed, kept set, states, record.
+
+    Args:
+        k: the iteration.
+        queue: the training examples that were drawn for; the others are too long.
+        train: all of them.
+        scheme: whose selector decides.
+        run: what stays the same over all draws.
+        engine_for: a proposal's engine, for likelihoods.
+        started: of ``time.perf_counter``, when the E-step began.
+
+    Raises:
+        RunError: see :func:`conclude`.
+    """
+    if scheme.selector.needs_ratios:
+        rescore(k, queue, scheme, run, engine_for)
+    end = conclude(k, {x.id for x in queue}, train, scheme, run)
+    trials = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
+    progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(train)} examples; trials: {trials}")
+    seconds = time.perf_counter() - started
+    run.ledger.finish(k, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
+    return end.kept
+
+
+def rescore(
+    k: int, train: Sequence[Example], scheme: Scheme, run: SamplingContext, engine_for: Callable[[Proposal], Engine]
+) -> None:
+    """Write what a weighing selector needs: log pi(z, y_hat | x; theta_{k-1}) of every accepted trial it may keep.
+
+    An example with an accepted draw from pi itself needs none. A chain's state is scored under the plan's hinted
+    proposal too, by whose present density it must be weighed.
+    """
+    examples = {x.id: x for x in train}
+    accepted = [trial for trial in run.ledger.trials(k, Purpose.TRAIN) if trial.outcome is Outcome.ACCEPTED]
+    settled = {trial.example_id for trial in accepted if _settles(trial, k, scheme, run)}
+    fresh = [t for t in accepted if t.example_id not in settled and not _is_exact(t, k, scheme, run)]
+    earlier = _remembered(k, scheme, run.ledger)
+    remembered = [trial for example_id, trials in earlier.items() if example_id not in settled for trial in trials]
+    label = f"iteration {k}, E-step, likelihoods"
+    if fresh or remembered:
+        score([*remembered, *fresh], examples, FORWARD, engine_for(FORWARD), run, iteration=k, label=label)
+    hinted = _hinted(scheme)
+    if scheme.selector.remembers == "kept" and hinted and remembered:
+        score(remembered, examples, hinted, engine_for(hinted), run, iteration=k, label=label)
+
+
+def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme, run: SamplingContext) -> Concluded:
+    """Select, give every training example its one state, and count what was drawn.
+
+    Raises:
+        RunError: the engine failed on every request.
+    """
+    kept: list[Kept] = []
+    states: dict[str, State] = {}
+    outcomes: Counter[str] = Counter()
+    tokens: Counter[str] = Counter()
+    for trials, tried in _tried(k, scheme, run):
+        for trial in trials:
+            outcomes[trial.outcome] += 1
+            if scheme.generates(trial.proposal):
+                tokens["generated"] += len(trial.draft.token_ids)
+                tokens["prompt"] += trial.draft.prompt_tokens
+        chosen = scheme.selector.select(tried)
+        kept += chosen
+        states[trials[0].example_id] = _state(trials, chosen)
+    for x in train:
+        states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
+    if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
+        raise RunError(
+            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and "
+            "start again with another output directory."
+        )
+    record = {
+        "outcomes": dict(sorted(outcomes.items())),
+        "generated_tokens": tokens["generated"],
+        "prompt_tokens": tokens["prompt"],
+    }
+    return Concluded(kept, states, record)
+
+
+def training_samples(
+    k: int, kept: Sequence[Kept], train: Sequence[Example], task: Task, ledger: HasTrials
+) -> list[Sample]:
+    """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
+
+    The one function that builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
+    """
+    examples = {x.id: x for x in train}
+    drawn = {
+        (iteration, trial.example_id, trial.attempt): trial.draft.token_ids
+        for iteration in {one.drawn for one in kept}
+        for trial in ledger.trials(iteration, Purpose.TRAIN)
+        if trial.outcome is not Outcome.ENGINE_FAILED
+    }
+    return [
+        Sample(
+            one.example_id,
+            task.prompt(examples[one.example_id].fields),
+            drawn[one.drawn, one.example_id, one.attempt],
+            one.weight * examples[one.example_id].weight,
+        )
+        for one in kept
+    ]
+
+
+def _tried(k: int, scheme: Scheme, run: SamplingContext) -> Iterator[tuple[list[Trial], Tried]]:
+    """Yield every drawn example's trials, and what its selector is handed."""
+    weighing = scheme.selector.needs_ratios
+    likelihoods = run.ledger.likelihoods(k, Purpose.TRAIN) if weighing else {}
+    remembered = _remembered(k, scheme, run.ledger)
+    for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
+        trials = list(group)
+        accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED] if weighing else []
+        exact = [trial for trial in accepted if _settles(trial, k, scheme, run)]
+        earlier = [] if exact else remembered.get(example_id, [])
+        candidates, old = (
+            [_candidate(trial, k, scheme, run, likelihoods) for trial in several]
+            for several in (exact or accepted, earlier)
+        )
+        yield trials, Tried(trials, candidates, old, seed_for(run.seed, k, example_id, "select"))
+
+
+def _candidate(trial: Trial, k: int, scheme: Scheme, run: SamplingContext, likelihoods: _Likelihoods) -> Candidate:
+    """Return a trial with log pi - log q: q as it was drawn, or, for a chain's state, as it would be drawn now."""
+    if _is_exact(trial, k, scheme, run):
+        return Candidate(trial, 0.0, exact=_settles(trial, k, scheme, run))
+    key = (trial.example_id, trial.iteration, trial.attempt)
+    joint = likelihoods[*key, str(FORWARD)].completion
+    hinted = _hinted(scheme)
+    is_state = scheme.selector.remembers == "kept" and trial.iteration != k
+    proposed = likelihoods[*key, str(hinted)].completion if is_state and hinted else log_drawn(trial)
+    return Candidate(trial, joint - proposed)
+
+
+def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]]:
+    """Return example id -> the trials of earlier iterations that its selector is handed, oldest first."""
+    if scheme.selector.remembers == "nothing":
+        return {}
+    kept = {(one.example_id, one.drawn, one.attempt) for one in ledger.kept(k - 1)}
+    found: dict[str, list[Trial]] = {}
+    for trial in ledger.accepted_before(k):
+        is_kept = (trial.example_id, trial.iteration, trial.attempt) in kept
+        if is_kept or scheme.selector.remembers == "accepted":
+            found.setdefault(trial.example_id, []).append(trial)
+    return {example_id: trials[-MEMORY:] for example_id, trials in found.items()}
+
+
+def _settles(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
+    """Say whether a trial is a draw from what the selector aims at; where rewards are graded, draws of pi are not."""
+    return _is_exact(trial, k, scheme, run) and (run.threshold == 1 or not scheme.selector.weighs)
+
+
+def _is_exact(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
+    return trial.iteration == k and scheme.proposal(trial.proposal).is_exact(run.sampling)
+
+
+def _hinted(scheme: Scheme) -> Proposal | None:
+    """Return the proposal whose density a chain's state is weighed by: the plan's last hinted one."""
+    return next((proposal for proposal in reversed(scheme.plan) if proposal.hinted), None)
+
+
+def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:
+    if chosen:
+        return State.KEPT
+    return State.OWED if trials[-1].outcome is Outcome.ENGINE_FAILED else State.EXHAUSTED

@@ -1,0 +1,183 @@
+"""From one request to one trial: its prompt, its seed, what its draft says and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from rationem.ledger import Ledger
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.sampling.schemes import Proposal, Scheme
+from rationem.seeds import seed_for
+from rationem.tasks.choices import own_levels
+from rationem.tasks.parse import UNOFFERED_LEVEL
+from rationem.types import (
+    Draft,
+    Engine,
+    Example,
+    Finish,
+    LevelQuery,
+    LevelScores,
+    Outcome,
+    Parsed,
+    Prompt,
+    Purpose,
+    Request,
+    Sampling,
+    Task,
+    Trial,
+)
+
+#: Looks for nothing: of draws that were shown no answer, and of what is measured as it is.
+_NOTHING = HintLeakage("off")
+
+
+@dataclass(frozen=True, slots=True)
+class SamplingContext:
+    """What stays the same over all draws of a run.
+
+    Args:
+        sampling: how to draw; the scheme's exactness claims hold at temperature 1 without top-p and top-k.
+        threshold: a trial is accepted if its reward reaches this, in (0, 1].
+        retries: how often a draw that the engine failed is owed again before its example is set aside.
+        max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
+        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
+        leaks: what a hinted draw must not tell of its hint; one that does is ``leaked``, not accepted.
+    """
+
+    task: Task
+    ledger: Ledger
+    seed: int
+    sampling: Sampling
+    threshold: float = 1.0
+    retries: int = 2
+    max_prompt_tokens: int = 1024
+    leaks: HintLeakage = _NOTHING
+    enumerate_above: float = 1e-3
+
+    def as_it_is(self) -> SamplingContext:
+        """Return the same without anything that warps or filters draws: what measures a model, not what trains it."""
+        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=_NOTHING)
+
+    def exact(self, scheme: Scheme) -> list[bool]:
+        """Say of each attempt of a plan whether what is accepted of it follows the posterior, weights included."""
+        graded = self.threshold < 1 and scheme.selector.weighs
+        return [proposal.is_exact(self.sampling) and not graded for proposal in scheme.plan]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawRequest:
+    """One draw to make: the attempt number is part of its seed."""
+
+    example: Example
+    attempt: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names its trials within an iteration and a purpose."""
+        return self.example.id, self.attempt
+
+
+def prompt_for(proposal: Proposal, example: Example, task: Task) -> Prompt:
+    """Return the prompt that a proposal samples from: only "rationalize" is ever handed the answer."""
+    if proposal.prompt == "rationalize":
+        return task.hint_prompt(example.fields, example.answer)
+    return task.prompt(example.fields)
+
+
+def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: SamplingContext) -> bool:
+    """Say whether every prompt that these proposals could need is within the limit."""
+    prompts = {prompt_for(proposal, example, run.task) for proposal in proposals}
+    return all(engine.prompt_tokens(prompt) <= run.max_prompt_tokens for prompt in prompts)
+
+
+def grade(
+    draft: Draft,
+    answer: str,
+    task: Task,
+    threshold: float,
+    leaks: HintLeakage = _NOTHING,
+    offered: Sequence[str] | None = None,
+) -> tuple[Parsed, Outcome, float]:
+    """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
+
+    Args:
+        offered: the levels that the item offers; None for all of the task's.
+        leaks: what the draft must not tell to be accepted; nothing where the answer was not in its prompt.
+    """
+    if draft.finish is Finish.FAILED:
+        return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
+    parsed = task.parse(draft.text)
+    if parsed.answer is not None and task.levels and parsed.answer not in (offered or task.levels):
+        parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
+    if draft.finish is Finish.LENGTH:
+        return parsed, Outcome.TRUNCATED, 0.0
+    if parsed.answer is None:
+        return parsed, Outcome.UNPARSEABLE, 0.0
+    reward = task.reward(parsed.answer, answer)
+    if reward < threshold:
+        return parsed, Outcome.WRONG, reward
+    leaked = leaks.in_draw(parsed, answer, graded=threshold < 1)
+    return parsed, Outcome.LEAKED if leaked else Outcome.ACCEPTED, reward
+
+
+def request_for(
+    draw_request: DrawRequest, proposal: Proposal, run: SamplingContext, iteration: int, purpose: Purpose
+) -> Request:
+    """Return what is asked of an engine; the seed is the draw's own, whoever serves it and whenever."""
+    seed = seed_for(run.seed, iteration, draw_request.example.id, draw_request.attempt, purpose)
+    return Request(prompt_for(proposal, draw_request.example, run.task), run.sampling, seed)
+
+
+def trial_of(
+    draw_request: DrawRequest,
+    proposal: Proposal,
+    seed: int,
+    draft: Draft,
+    run: SamplingContext,
+    *,
+    iteration: int,
+    purpose: Purpose,
+    retry: int,
+) -> Trial:
+    """Return the trial that a draft makes."""
+    leaks = run.leaks if proposal.hinted else _NOTHING
+    offered = own_levels(draw_request.example.fields, run.task.levels)
+    parsed, outcome, reward = grade(draft, draw_request.example.answer, run.task, run.threshold, leaks, offered)
+    return Trial(
+        iteration,
+        purpose,
+        draw_request.example.id,
+        draw_request.attempt,
+        retry,
+        str(proposal),
+        seed,
+        draft,
+        parsed,
+        outcome,
+        reward,
+    )
+
+
+def answer_draft(draw_request: DrawRequest, prompt: Prompt, engine: Engine, task: Task) -> Draft:
+    """Return what the proposal "answer" gives: no draw, the verdict line of y*."""
+    text = task.format("", draw_request.example.answer)
+    return Draft(text, engine.encode_completion(text), Finish.STOP, engine.prompt_tokens(prompt))
+
+
+def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
+    """Return what scores the levels behind a trial's rationale; None where there is no verdict marker.
+
+    An open answer has no levels: what is scored behind z is y* itself.
+    """
+    end = trial.parsed.marker_end
+    if end is None or trial.outcome is Outcome.ENGINE_FAILED:
+        return None
+    scored = task.continuations or (task.format("", example.answer).removeprefix(task.marker),)
+    return LevelQuery(prompt_for(under, example, task), trial.draft, end, scored)
+
+
+def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:
+    """Return the levels' log-probabilities, and whether the rationale ends where a token does."""
+    ends_a_token = engine.tokens_within(query.draft, query.upto) > engine.tokens_within(query.draft, query.upto - 1)
+    return LevelScores(logps, whole=ends_a_token)

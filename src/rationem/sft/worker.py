@@ -1,0 +1,85 @@
+"""One of the processes that make an M-step: ``python -m rationem.sft.worker JOB``, alone or under torchrun.
+
+It reads the kept set from the ledger, trains with the others, and the first of them writes checkpoint and answer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from rationem import progress
+from rationem.errors import RationemError, RunError
+from rationem.sampling.training_set import kept_samples
+from rationem.sft.launcher import TrainingJob, fingerprint
+from rationem.tasks.own import read_task
+
+
+class Lines:
+    """Tells the driver how far the work is, on standard output."""
+
+    @contextmanager
+    def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
+        """Yield what is called with the number of steps done since."""
+        yield lambda count: print(f"done {count}", flush=True)
+
+    def say(self, text: str) -> None:
+        """Print one line."""
+        print(text, flush=True)
+
+
+def main(arguments: list[str]) -> int:
+    """Do a job; return the exit code."""
+    job = TrainingJob(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+    leads = os.environ.get("RANK", "0") == "0"
+    try:
+        record = _train(job, leads=leads)
+    except RationemError as error:
+        _answer(job, {"error": str(error)})
+        return 1
+    if leads:
+        _answer(job, record)
+    return 0
+
+
+def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
+    import torch
+    from accelerate import PartialState
+
+    from rationem.sft import SupervisedMStep, Training
+
+    torch.set_num_threads(job.threads)
+    on_gpu = job.device != "cpu" and torch.cuda.is_available()
+    if "RANK" in os.environ:
+        PartialState(cpu=not on_gpu)
+    if leads:
+        progress.show(Lines())
+    if job.task is not None:
+        read_task(job.task)
+    samples = kept_samples(Path(job.directory), job.iteration)
+    if fingerprint(samples) != job.kept:
+        raise RunError(
+            f"The ledger in {job.directory} gives other samples for iteration {job.iteration} than the run that asked "
+            "for training: it was changed meanwhile."
+        )
+    m_step = SupervisedMStep(Training.from_json(job.training), job.device)
+    try:
+        return m_step(job.start, samples, iteration=job.iteration, seed=job.seed, output=Path(job.output))
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+
+
+def _answer(job: TrainingJob, content: dict[str, Any]) -> None:
+    draft = Path(f"{job.answer}.{os.getpid()}")
+    draft.write_text(json.dumps(content), encoding="utf-8")
+    draft.replace(job.answer)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,101 @@
+r"""Multiple choice: letters by position, an order drawn anew for each item, and what an item does not offer.
+
+An item's choices are its fields ``choice_a``, ``choice_b``, ...; the field ``labels`` holds what the file calls them,
+in the order in which they are shown. Levels are letters, as many as the item with the most choices has; an item with
+fewer lists its own, and a letter that it lacks is never right and never probable.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from rationem.seeds import generator
+from rationem.tasks.scale import Scale
+from rationem.types import Example, Fields
+
+#: The levels, as many of them as are needed.
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+#: The field of an item's published labels, a JSON list; it is never shown.
+LABELS = "labels"
+#: The field of what an item is about, by which reports are parted.
+SUBJECT = "subject"
+
+_PREFIX = "choice_"
+# Whatever some reader takes for the end of a line.
+_BREAK = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
+_INDENTED = r"\1   "
+
+
+def scale_of(count: int) -> Scale:
+    """Return the scale of so many letters, 2 to 26, without an order.
+
+    >>> scale_of(3).sentence()
+    'A | B | C'
+    """
+    return Scale(tuple(LETTERS[:count]), ordered=False)
+
+
+def field_of(letter: str) -> str:
+    """Return the name of a letter's field.
+
+    >>> field_of("B")
+    'choice_b'
+    """
+    return f"{_PREFIX}{letter.lower()}"
+
+
+def is_choice(name: str) -> bool:
+    """Say whether a field is one of an item's choices."""
+    return name.startswith(_PREFIX)
+
+
+def fields_of(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
+    """Return the fields of an item's choices, and of what its file calls them, in this order."""
+    named = {field_of(letter): text for letter, text in zip(LETTERS, texts, strict=False)}
+    return {**named, LABELS: json.dumps(list(labels), ensure_ascii=False)}
+
+
+def letters(fields: Fields) -> tuple[str, ...]:
+    """Return the letters of an item's own choices; none where it is not multiple choice."""
+    return tuple(letter for letter in LETTERS if field_of(letter) in fields)
+
+
+def own_levels(fields: Fields, levels: Sequence[str]) -> tuple[str, ...]:
+    """Return the levels that an item can be answered with: its own letters, or all of a task that is no choice."""
+    return letters(fields) or tuple(levels)
+
+
+def offered(fields: Fields, levels: Sequence[str]) -> tuple[bool, ...] | None:
+    """Return which levels an item offers; None where it offers all."""
+    own = own_levels(fields, levels)
+    return None if len(own) == len(levels) else tuple(level in own for level in levels)
+
+
+def listed(fields: Fields) -> str:
+    r"""Return the choices as the prompt lists them; a break inside a text is indented, so that it opens no other one.
+
+    >>> print(listed({"choice_a": "dry", "choice_b": "wet\nC. oily"}))
+    A. dry
+    B. wet
+       C. oily
+    """
+    return "\n".join(f"{letter}. {_BREAK.sub(_INDENTED, fields[field_of(letter)])}" for letter in letters(fields))
+
+
+def shuffled(example: Example, seed: int) -> Example:
+    """Return the example with its choices in an order drawn from the seed and its id; the same texts are right.
+
+    Labels keep to their texts, and the answer and the ratings follow theirs.
+    """
+    own = letters(example.fields)
+    order = [own[at] for at in generator(seed, "choices", example.id).permutation(len(own))]
+    new = dict(zip(order, own, strict=True))
+    moved: Mapping[str, str] = {field_of(new[old]): example.fields[field_of(old)] for old in own}
+    labels = dict(zip(own, json.loads(example.fields[LABELS]), strict=True))
+    fields = {name: moved.get(name, text) for name, text in example.fields.items()}
+    fields[LABELS] = json.dumps([labels[old] for old in order], ensure_ascii=False)
+    ratings = tuple(new[rating] for rating in example.ratings)
+    return replace(example, fields=fields, answer=new[example.answer], ratings=ratings)

@@ -1,0 +1,146 @@
+"""Responses compared: every order is asked, for a judge that prefers the first whatever it says is no judge.
+
+Two responses, or k. On levels without an order the first k name the responses by their places and any other is a tie;
+a pair on an ordered scale runs from "the first is much better" to "the second is", so that level r of L becomes level
+L - 1 - r when the two change places. Of k the orders are the k rotations: each response stands at each place once. The
+copies of an example have its id with ``~swapped`` behind it, of three or more ``~turned1``, ``~turned2``, ...
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from string import ascii_lowercase
+
+from rationem.tasks.scale import Scale
+from rationem.types import Example, Fields
+
+#: As many responses can be compared as there are letters for them.
+MOST = len(ascii_lowercase)
+
+_PREFIX = "response_"
+_SWAPPED = "~swapped"
+_TURNED = re.compile(r"~(?:swapped|turned([1-9]\d?))$")
+#: Fewer levels than this say who is better, and not by how much.
+_GRADED = 4
+
+
+def fields_of(count: int) -> tuple[str, ...]:
+    """Return the names of the fields of so many responses, in their order; of one it is "response".
+
+    >>> fields_of(2)
+    ('response_a', 'response_b')
+    """
+    return tuple(f"{_PREFIX}{letter}" for letter in ascii_lowercase[:count]) if count > 1 else ("response",)
+
+
+def candidates(fields: Fields) -> int:
+    """Return how many responses an item has to compare; 1 where it has none such."""
+    return max(1, sum(name in fields for name in fields_of(MOST)))
+
+
+def turned_level(level: str, scale: Scale, turn: int = 1, count: int = 2) -> str:
+    """Return what a level becomes when each of ``count`` responses moves ``turn`` places on, the last to the front.
+
+    >>> turned_level("C", Scale.parse("A | B | C | tie"), 1, 3), turned_level("-3", Scale.parse("-3..3"))
+    ('A', '3')
+    """
+    rank = scale.rank(level)
+    if scale.ordered:
+        return scale.levels[-1 - rank] if turn % 2 else level
+    return scale.levels[(rank + turn) % count] if rank < count else level
+
+
+def swap_level(level: str, scale: Scale) -> str:
+    """Return what a level becomes when the two responses change places.
+
+    >>> swap_level("A", Scale.parse("A | B | tie")), swap_level("tie", Scale.parse("A | B | tie"))
+    ('B', 'tie')
+    """
+    return turned_level(level, scale)
+
+
+def ranks_back(scale: Scale, turn: int, count: int) -> list[int]:
+    """Return, per level of the given order, the rank under which the order ``turn`` says it."""
+    return [scale.rank(turned_level(level, scale, turn, count)) for level in scale.levels]
+
+
+def turned(example: Example, scale: Scale, turn: int = 1) -> Example:
+    """Return the example with its responses ``turn`` places on, and all that was said of them with them."""
+    if not turn:
+        return example
+    count = candidates(example.fields)
+    names = fields_of(count)
+    moved = {names[(at + turn) % count]: example.fields[name] for at, name in enumerate(names)}
+    return replace(
+        example,
+        id=f"{example.id}{_SWAPPED if count == 2 else f'~turned{turn}'}",
+        fields={**example.fields, **moved},
+        answer=turned_level(example.answer, scale, turn, count),
+        ratings=tuple(turned_level(rating, scale, turn, count) for rating in example.ratings),
+    )
+
+
+def every_order(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
+    """Return every pair in both orders and every comparison of k in its k rotations, the copies behind the original."""
+    return tuple(turned(x, scale, turn) for x in examples for turn in range(candidates(x.fields)))
+
+
+def original_id(example_id: str) -> str:
+    """Return the id of the comparison in its given order."""
+    return _TURNED.sub("", example_id)
+
+
+def turn_of(example_id: str) -> int:
+    """Return by how many places the responses were moved on; 0 in the given order."""
+    found = _TURNED.search(example_id)
+    return int(found[1] or 1) if found else 0
+
+
+def is_swapped(example_id: str) -> bool:
+    """Say whether this is a copy in another order."""
+    return turn_of(example_id) > 0
+
+
+def side(level: str, scale: Scale, count: int = 2) -> int | None:
+    """Return which response a level says is best, by its place from 0; None for a tie.
+
+    >>> [side(level, Scale.parse("-1..1")) for level in ("-1", "0", "1")]
+    [0, None, 1]
+    """
+    rank, last = scale.rank(level), len(scale.levels) - 1
+    if scale.ordered:
+        return None if 2 * rank == last else int(2 * rank > last)
+    return rank if rank < count else None
+
+
+def names_of(scale: Scale, count: int) -> tuple[str, ...]:
+    """Return what the responses are called in the prompt: as the levels call them, else A and B.
+
+    >>> names_of(Scale.parse("1 | 2 | same"), 2), names_of(Scale.parse("-3..3"), 2)
+    (('1', '2'), ('A', 'B'))
+    >>> names_of(Scale.parse("left is better < same < right is better"), 2)
+    ('left', 'right')
+    """
+    if not scale.ordered:
+        return scale.levels[:count]
+    (first, *one), (second, *other) = scale.levels[0].split(), scale.levels[-1].split()
+    return (first, second) if one and one == other else ("A", "B")
+
+
+def ends_of(scale: Scale) -> str:
+    """Return the words that say what the ends and the middle of an ordered pair's scale mean; "" without an order.
+
+    >>> print(ends_of(Scale.parse("-1..1")))
+    -1 means that response A is better, 0 that neither is, 1 that response B is better
+    """
+    if not scale.ordered:
+        return ""
+    first, second = names_of(scale, 2)
+    much = "much better" if len(scale.levels) >= _GRADED else "better"
+    middle = f"{scale.levels[len(scale.levels) // 2]} that neither is, " if len(scale.levels) % 2 else ""
+    return (
+        f"{scale.levels[0]} means that response {first} is {much}, {middle}"
+        f"{scale.levels[-1]} that response {second} is {much}"
+    )

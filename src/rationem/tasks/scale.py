@@ -1,0 +1,342 @@
+"""A rating scale owns its levels: the sentence in the prompt, the parser's vocabulary, the metrics' ranks and values.
+
+Integers from any a to b ("1-5", "-3..3"), steps ("1-5 by 0.5"), named levels from worst to best ("Bad < Fair < Good"),
+"yes/no", and levels without an order ("A | B | tie").
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from rationem.errors import ConfigError, closest
+from rationem.tasks.parse import parse_verdict
+from rationem.types import Parsed
+
+#: Opens the verdict line. One rare marker for every task that rates.
+MARKER = "Final rating:"
+
+#: How several raters' levels become one label.
+POOLS = ("mean", "median", "majority")
+
+_NUMBER = r"-?(?:\d+(?:\.\d+)?|\.\d+)"
+_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
+# Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
+_PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
+_MAX_LEVELS = 101
+_DIGITS = 40
+_TWO = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Levels, worst first; or without an order.
+
+    Args:
+        levels: as the prompt shows them and the verdict line says them; none where any text may be an answer.
+        meanings: one description per level, "" for none; or empty.
+        ordered: False for levels that cannot be compared ("A | B | tie"): then no metric uses ranks or distances.
+        two_sided: of a graded pair: level r of L is level L - 1 - r when the two responses change places.
+
+    Several raters' label follows the names of the levels: rename or mirror them, and the labels are renamed or mirrored
+    with them. On an ordered scale of three levels or more a mean half-way between two is the better one, the later in
+    the order (so a scale that is written the other way around rounds the other way). On a two-sided scale it is the one
+    nearer to the middle. On two levels, and without an order, a tie has no label (:attr:`always_pools`).
+
+    >>> Scale.parse("1-5").levels
+    ('1', '2', '3', '4', '5')
+    >>> Scale.parse("1-2 by 0.5").levels
+    ('1', '1.5', '2')
+    >>> Scale.parse("Bad < Fair < Good").sentence()
+    'Bad < Fair < Good'
+    >>> Scale.parse("A | B | tie").ordered
+    False
+    """
+
+    levels: tuple[str, ...]
+    meanings: tuple[str, ...] = ()
+    ordered: bool = True
+    two_sided: bool = False
+
+    def __post_init__(self) -> None:
+        if self.is_open:
+            if self.ordered or self.meanings:
+                raise ConfigError("Where any text may be an answer, levels have neither an order nor meanings.")
+            return
+        if len(self.levels) < 2:
+            raise ConfigError(f"A scale needs at least two levels; found {list(self.levels)}.")
+        folded = [level.casefold() for level in self.levels]
+        if len(set(folded)) != len(folded):
+            raise ConfigError(f"The levels of a scale must differ, case aside; found {list(self.levels)}.")
+        for level in self.levels:
+            found = parse_verdict(f"{MARKER} {level}", MARKER, self.levels).answer
+            if found != level or level != level.strip():
+                raise ConfigError(
+                    f"The level {level!r} cannot be read back from a verdict line. Use levels without line breaks, "
+                    "surrounding blanks or *_` ornaments."
+                )
+        if len(self.meanings) not in (0, len(self.levels)):
+            raise ConfigError(f"{len(self.meanings)} descriptions do not fit {len(self.levels)} levels.")
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there are no levels: any text may be an answer (:data:`OPEN`)."""
+        return not self.levels
+
+    @classmethod
+    def parse(cls, text: str) -> Scale:
+        """Read ``"1-5"``, ``"-3..3"``, ``"1-5 by 0.5"``, ``"Bad < Fair < Good"``, ``"yes/no"`` or ``"A | B | tie"``.
+
+        Raises:
+            ConfigError: the text is none of these, or has fewer than two or more than 101 levels.
+        """
+        if text.strip().casefold() == "yes/no":
+            return cls(("no", "yes"))
+        match = _RANGE.fullmatch(text)
+        if match and max(len(number or "") for number in match.groups()) > _DIGITS:
+            raise ConfigError(f"The scale {text[:_DIGITS]!r}...: a number on a scale has at most {_DIGITS} digits.")
+        if match:
+            return cls(_steps(text, Fraction(match[1]), Fraction(match[2]), Fraction(match[3] or 1)))
+        ordered = "|" not in text
+        levels = tuple(part.strip() for part in text.split("<" if ordered else "|"))
+        if len(levels) < 2 or not all(levels):
+            raise ConfigError(
+                f"Cannot read the scale {text!r}. Write a range such as '1-5' or '1-5 by 0.5', the levels from worst "
+                "to best such as 'Bad < Fair < Good', or levels without an order such as 'A | B | tie'."
+            )
+        return cls(levels, ordered=ordered)
+
+    @classmethod
+    def from_description(cls, description: Mapping[str, Any]) -> Scale:
+        """Return the scale that ``describe`` described."""
+        levels, meanings = tuple(description["levels"]), tuple(description["meanings"])
+        return cls(levels, meanings, description["ordered"], description.get("two_sided", False))
+
+    def describe(self) -> dict[str, Any]:
+        """Return the scale as JSON."""
+        described = {"levels": list(self.levels), "meanings": list(self.meanings), "ordered": self.ordered}
+        return described | ({"two_sided": True} if self.two_sided else {})
+
+    def with_meanings(self, meanings: Mapping[str, str]) -> Scale:
+        """Return the scale with descriptions of its levels.
+
+        Raises:
+            ConfigError: a described level is not on the scale.
+        """
+        described: dict[str, str] = {}
+        for key, meaning in meanings.items():
+            level = self.level(key)
+            if level is None:
+                raise ConfigError(f"The description of a level is for none of the scale: {self.unknown(key)}")
+            described[level] = " ".join(str(meaning).split())
+        texts = tuple(described.get(level, "") for level in self.levels)
+        return replace(self, meanings=texts if any(texts) else ())
+
+    def sentence(self) -> str:
+        """Return the levels as the prompt shows them, worst first."""
+        return (" < " if self.ordered else " | ").join(self.levels)
+
+    def described(self) -> str:
+        """Return one line ``level: meaning`` per described level, or an empty string."""
+        pairs = zip(self.levels, self.meanings, strict=True) if self.meanings else ()
+        return "\n".join(f"{level}: {meaning}" for level, meaning in pairs if meaning)
+
+    def continuations(self) -> tuple[str, ...]:
+        """Return what may follow the marker, one text per level; scored with the end-of-turn token behind it."""
+        return tuple(f" {level}" for level in self.levels)
+
+    def verdict(self, level: str) -> str:
+        """Return the verdict line for a level."""
+        return f"{MARKER} {level}"
+
+    def read(self, text: str) -> Parsed:
+        """Split a completion into rationale and level; see :func:`rationem.tasks.parse.parse_verdict`."""
+        return parse_verdict(text, MARKER, self.levels)
+
+    def rank(self, level: str) -> int:
+        """Return the position of a level, 0 for the worst."""
+        return self.levels.index(level)
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The levels' places, rising, for distances: their numbers, less than 0 where these fall; else 1, 2, 3, ...
+
+        >>> Scale.parse("1 < 2 < 4").values, Scale.parse("4 < 2 < 1").values, Scale.parse("Bad < Good").values
+        ((1.0, 2.0, 4.0), (-4.0, -2.0, -1.0), (1.0, 2.0))
+        """
+        return tuple(map(float, _exact(self.levels)))
+
+    @property
+    def always_pools(self) -> bool:
+        """Whether any ratings have one label; where they need not, a tie has none, and is counted."""
+        return self.is_open or (self.ordered and not self.two_sided and len(self.levels) > _TWO)
+
+    def expected(self, probabilities_L: Sequence[float]) -> float | None:
+        """Return the mean rating, sum_l p_l n_l; None without an order.
+
+        n_l is the level as it is written where all levels are numbers, rising or not; else 1, 2, 3, ...
+
+        >>> Scale.parse("5 < 4 < 3 < 2 < 1").expected((0, 0, 0, 1, 0)), Scale.parse("1-3").expected((0.5, 0, 0.5))
+        (2.0, 2.0)
+        """
+        if not self.ordered:
+            return None
+        own = tuple(map(float, self.levels)) if _are_numbers(self.levels) else self.values
+        return math.fsum(p * n for p, n in zip(probabilities_L, own, strict=True))
+
+    def level(self, value: object) -> str | None:
+        """Return the level that a cell of the user's file means, or None: ``4``, ``"4"`` and ``4.0`` are "4".
+
+        JSON's true and false are "yes" and "no" where the scale has those.
+        """
+        if isinstance(value, bool) and set(self.levels) == {"no", "yes"}:
+            return "yes" if value else "no"
+        text = str(value).strip()
+        if text in self.levels:
+            return text
+        if _PLAIN.fullmatch(text):
+            number = Fraction(text)
+            same = [level for level in self.levels if _PLAIN.fullmatch(level) and Fraction(level) == number]
+        else:
+            same = [level for level in self.levels if level.casefold() == text.casefold()]
+        return same[0] if len(same) == 1 else None
+
+    def for_pair(self) -> Scale:
+        """Return the scale of a graded pair: the lowest level says that the first response is much better.
+
+        Raises:
+            ConfigError: the levels have no order, or do not lie evenly about their middle.
+        """
+        numbers = _exact(self.levels)
+        if not self.ordered or len({low + high for low, high in zip(numbers, reversed(numbers), strict=True)}) > 1:
+            raise ConfigError(
+                f"The scale {self.sentence()!r} does not compare: what is far on one side of its middle must be as far "
+                "on the other when two responses change places, as on '-3..3', '1-7' or 'A better < same < B better'."
+            )
+        return replace(self, two_sided=True)
+
+    def mean(self, levels: Sequence[str]) -> str | None:
+        """Return the level nearest to the mean of several, the better of two that are as near (rounded half up).
+
+        On a two-sided scale it is the one nearer to the middle, and None where the mean is the middle and no level is.
+        Of two levels a tie has none.
+
+        >>> Scale.parse("1-5").mean(["2", "3"]), Scale.parse("-2..2").for_pair().mean(["-1", "0"])
+        ('3', '0')
+        >>> Scale.parse("yes/no").mean(["yes", "no"]) is None
+        True
+        """
+        return self._nearest(self._mean(levels))
+
+    def mean_value(self, levels: Sequence[str]) -> float:
+        """Return the mean of several levels in :attr:`values`, not rounded.
+
+        >>> Scale.parse("Bad < Fair < Good").mean_value(["Bad", "Fair"])
+        1.5
+        """
+        return float(self._mean(levels))
+
+    def median(self, levels: Sequence[str]) -> str | None:
+        """Return the median level; between two middle ones the level nearest to their mean, rounded as :meth:`mean`."""
+        ordered = sorted(levels, key=self.rank)
+        return self.mean([ordered[(len(ordered) - 1) // 2], ordered[len(ordered) // 2]])
+
+    def majority(self, levels: Sequence[str]) -> str | None:
+        """Return the most frequent level; of several the one nearest to the mean, of these the lower.
+
+        On a two-sided scale the one nearer to the middle comes first, and where two are as near on both sides of it the
+        middle level itself; None where there is none. Of two levels, and without an order, a tie has none.
+
+        >>> Scale.parse("A | B | tie").majority(["A", "B"]) is None
+        True
+        """
+        counts = Counter(levels)
+        most = [level for level in self.levels if counts[level] == max(counts.values())]
+        if len(most) == 1:
+            return most[0]
+        if not self.ordered or len(self.levels) == _TWO:
+            return None
+        mean, numbers = self._mean(levels), dict(zip(self.levels, _exact(self.levels), strict=True))
+        if self.two_sided:
+            return self._centred(most, mean)
+        return min(most, key=lambda level: abs(numbers[level] - mean))
+
+    def pool(self, levels: Sequence[str], how: str) -> str | None:
+        """Return one label of several raters: "mean", "median" or "majority"; without an order always the majority.
+
+        None where there is none (:attr:`always_pools`). A two-sided mean or median of which no level is the nearest is
+        the majority.
+        """
+        if not self.ordered or how == "majority":
+            return self.majority(levels)
+        label = self.median(levels) if how == "median" else self.mean(levels)
+        return self.majority(levels) if label is None else label
+
+    def closeness(self, one: str, other: str) -> float:
+        """Return 1 - |difference| / range, in [0, 1].
+
+        >>> Scale.parse("1-5").closeness("2", "3")
+        0.75
+        """
+        numbers = _exact(self.levels)
+        distance = abs(numbers[self.rank(one)] - numbers[self.rank(other)])
+        return float(1 - distance / (numbers[-1] - numbers[0]))
+
+    def unknown(self, value: object) -> str:
+        """Return the sentence that says why a value is not a level."""
+        return f"{value!r} is not a level of the scale {self.sentence()!r}.{closest(str(value), self.levels)}"
+
+    def _mean(self, levels: Sequence[str]) -> Fraction:
+        numbers = _exact(self.levels)
+        return sum((numbers[self.rank(level)] for level in levels), Fraction(0)) / len(levels)
+
+    def _nearest(self, value: Fraction) -> str | None:
+        if self.two_sided:
+            return self._centred(self.levels, value)
+        distances = [abs(number - value) for number in _exact(self.levels)]
+        nearest = [rank for rank, distance in enumerate(distances) if distance == min(distances)]
+        return self.levels[nearest[-1]] if len(nearest) == 1 or len(self.levels) > _TWO else None
+
+    def _centred(self, levels: Sequence[str], value: Fraction) -> str | None:
+        """Return which level is nearest to the value, of two the one nearer to the middle; of its two sides itself."""
+        numbers = dict(zip(self.levels, _exact(self.levels), strict=True))
+        middle = (numbers[self.levels[0]] + numbers[self.levels[-1]]) / 2
+        away = {level: (abs(numbers[level] - value), abs(numbers[level] - middle)) for level in levels}
+        nearest = [level for level in levels if away[level] == min(away.values())]
+        if len(nearest) == 1:
+            return nearest[0]
+        return next((level for level, number in numbers.items() if number == middle), None)
+
+
+#: Where any text may be an answer: no levels, and so no ranks, distances or marginals.
+OPEN = Scale((), ordered=False)
+
+
+def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[str, ...]:
+    if step <= 0 or not low < high < low + _MAX_LEVELS * step:
+        raise ConfigError(f"The scale {text!r} must rise, and by at most 100 steps.")
+    count, rest = divmod(high - low, step)
+    if rest:
+        raise ConfigError(
+            f"The scale {text!r}: steps of {float(step):g} from {float(low):g} do not lead to {float(high):g}."
+        )
+    return tuple(f"{float(low + n * step):g}" for n in range(int(count) + 1))
+
+
+def _exact(levels: tuple[str, ...]) -> tuple[Fraction, ...]:
+    """Return the levels' places as exact numbers, so that no rounding decides between two levels."""
+    if _are_numbers(levels):
+        written = list(map(Fraction, levels))
+        for numbers in (written, [-number for number in written]):
+            if numbers == sorted(set(numbers)):
+                return tuple(numbers)
+    return tuple(Fraction(n) for n in range(1, len(levels) + 1))
+
+
+def _are_numbers(levels: Sequence[str]) -> bool:
+    return all(_PLAIN.fullmatch(level) for level in levels)
