@@ -97,3 +97,9 @@ def test_the_models_hash_changes_with_the_adapters_base_the_tokenizer_and_the_te
     before = model_sha256(tmp_path)
     (tmp_path / name).write_text('{"base_model_name_or_path": "two"}')
     assert model_sha256(tmp_path) != before
+
+
+def test_a_directory_in_the_place_of_the_weights_is_one_sentence(tmp_path):
+    (tmp_path / "model.safetensors").mkdir()
+    with pytest.raises(RunError, match=r"model\.safetensors is no file, so the model in .* is not whole"):
+        model_sha256(tmp_path)

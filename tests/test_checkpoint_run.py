@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
@@ -539,3 +540,29 @@ def test_a_hub_that_does_not_answer_is_told_once(tmp_path):
     assert ended.returncode == 2
     assert ended.stderr.startswith("rationem: Cannot read the model 'no/such-model'")
     assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "value"),
+    [
+        ("tokenizer_config.json", "bos_token", [[]]),
+        ("config.json", "rms_norm_eps", "x"),
+        ("config.json", "vocab_size", "1-5"),
+        ("config.json", "num_key_value_heads", [[]]),
+        ("tokenizer.json", "model", {"type": []}),
+    ],
+)
+def test_settings_of_another_type_are_one_sentence_whatever_the_library_raises(file, key, value, tmp_path):
+    directory = checkpoints.checkpoint(tmp_path / "model")
+    path = Path(directory, file)
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    with pytest.raises(ModelError) as caught:
+        models.load(models.resolve(directory))
+    assert directory in str(caught.value)
+
+
+def test_a_tokenizer_nested_without_end_is_one_sentence(tmp_path):
+    directory = checkpoints.checkpoint(tmp_path / "model")
+    Path(directory, "tokenizer.json").write_text("[" * 100_000)
+    with pytest.raises(ModelError):
+        models.load(models.resolve(directory))

@@ -16,6 +16,7 @@ from rationem.data import lines
 from rationem.data.sources import read_rows
 from rationem.errors import ConfigError, DataError, DiskError, disk_error, writing
 from rationem.ledger.damage import damage
+from rationem.ledger.files import write_text
 from rationem.sampling.schemes import parse_scheme
 from rationem.tasks import answer_types
 from rationem.tasks.rubric import read_rubric
@@ -212,3 +213,10 @@ def test_digits_without_end_are_refused_everywhere(tmp_path):
 def test_a_pattern_of_thousands_of_characters_is_refused():
     with pytest.raises(ConfigError, match="4000 characters; 2000 are the most"):
         answer_types.reader(f"pattern:{'is' * 2000}")
+
+
+def test_a_directory_where_a_file_of_the_run_belongs_is_one_sentence(tmp_path):
+    (tmp_path / "config.toml").mkdir()
+    with pytest.raises(DiskError, match=r"config\.toml: Is a directory\. Something else lies in its place\. Move"):
+        write_text(tmp_path / "config.toml", "x = 1\n")
+    assert (tmp_path / "config.toml").is_dir()

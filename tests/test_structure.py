@@ -74,7 +74,7 @@ def keyword(call, name):
 
 
 def imported(path, *, when_called=True):
-    """The rationem modules that this one imports, for type checking alone left out; ``when_called``: in functions too."""
+    """The rationem modules that this one imports, but for type checking; ``when_called``: in functions too."""
     found = set()
 
     def visit(nodes):

@@ -5,8 +5,8 @@
     E-step   (z_i, y_hat_i) ~ q(. | x_i, y*_i; theta_{k-1})                               for every training example i
     M-step   theta_k = theta_{k-1} + steps on grad_theta sum_i r(y_hat_i, y*_i) log pi(z_i, y_hat_i | x_i; theta)
 
-q is the scheme's (``sampling/schemes.py``); r filters. Everything drawn is in the ledger before it is used, so each line
-below either finds its result there or computes it: resuming a killed run is running it again.
+q is the scheme's (``sampling/schemes.py``); r filters. Everything drawn is in the ledger before it is used, so each
+line below either finds its result there or computes it: resuming a killed run is running it again.
 
 Source: Lee, Kveton et al., "Learning to Reason in LLMs by Expectation Maximization", arXiv 2512.20169v2.
 """

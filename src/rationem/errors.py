@@ -65,8 +65,10 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
+#: Where a file belongs lies a directory, or the other way round.
+_OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY})
 #: What a disk answers, as the system numbers it; anything else is no matter of a disk's.
-_DISK = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO})
+_DISK = _OCCUPIED | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 #: The same in the words of libraries that hide the number: Rust's, and lists of what could not be copied.
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
 #: What torch says where a file ends before its content, whatever the reason was, and the C++ stream below it.
@@ -105,7 +107,7 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
     number = _number(error)
     if number is None:
         return None
-    named = getattr(error, "filename", None)
+    named = getattr(error, "filename2", None) or getattr(error, "filename", None)
     file = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else path
     place = next((one for one in (file or Path()).absolute().parents if one.is_dir()), Path("/"))
     advice = "Look at the disk, and at limits of a file's size (ulimit -f)"
@@ -113,6 +115,8 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
         advice = f"{_size(shutil.disk_usage(place).free)} are free in {place}. Make room"
     elif number == errno.EFBIG:
         advice = f"A limit (ulimit -f, or the file system in {place}) allows no file of this size. Lift it"
+    elif number in _OCCUPIED:
+        advice = "Something else lies in its place. Move that away"
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         advice = "Allow this user to write there, or name another place"
     kind = ReadOnly if number in (errno.EROFS, errno.EACCES, errno.EPERM) else DiskError

@@ -11,11 +11,12 @@ import hashlib
 import json
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from rationem.errors import ModelError
+from rationem.errors import ModelError, RationemError
 
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
@@ -206,6 +207,28 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise ModelError(f"{path} holds no settings: a JSON object is expected.")
     return found
+
+
+@contextmanager
+def read_by_library(path: str | Path, *passed: type[Exception]) -> Iterator[None]:
+    """Turn whatever a library raises on a model's files into one sentence: they may hold anything at all.
+
+    Args:
+        path: the model's.
+        passed: what the caller handles itself.
+
+    Raises:
+        ModelError: names the model and quotes the library.
+    """
+    try:
+        yield
+    except RationemError:
+        raise
+    except Exception as error:  # JSON of a stranger's makes a library raise anything, recursion errors included
+        if isinstance(error, passed):
+            raise
+        first = next(iter(str(error).strip().splitlines()), "")
+        raise ModelError(f"The model in {str(path)!r} cannot be read: {type(error).__name__}: {first}") from error
 
 
 def listed(names: list[str], most: int = 6) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem.engines.chat import Chat, Conversation
-from rationem.errors import ModelError, closest
+from rationem.errors import ModelError, RationemError, closest
 
 #: The embedded models' names wherever a model is expected.
 TINY_JUDGE, TINY_ADDER, TINY_SUMMARIZER = "tiny-judge", "tiny-adder", "tiny-summarizer"
@@ -126,7 +126,9 @@ def settings(name: str, checkpoint: str) -> Any:
                 architectures.check_settings(repr(where), read_json(found))
             with architectures.patient():
                 return AutoConfig.from_pretrained(where, trust_remote_code=False)
-    except (OSError, ValueError, KeyError) as error:
+    except RationemError:
+        raise
+    except Exception as error:  # a stranger's JSON makes a library raise anything
         raise ModelError(not_found(name, error, checkpoint)) from error
 
 
@@ -227,7 +229,9 @@ def _tokenizer(name: str, checkpoint: str) -> Any:
             architectures.check_tokenizer(Path(where))
         with architectures.patient(), architectures.at_hand(checkpoint):
             return AutoTokenizer.from_pretrained(where, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+    except RationemError:
+        raise
+    except Exception as error:  # a stranger's JSON makes a library raise anything
         raise ModelError(not_found(name, error, "" if where == checkpoint else checkpoint)) from error
 
 
@@ -273,7 +277,6 @@ def load(
         ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
     """
     import torch
-    from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
 
@@ -295,7 +298,9 @@ def load(
             model, told = AutoModelForCausalLM.from_pretrained(
                 base, trust_remote_code=False, use_safetensors=True, dtype=first, **tensor_check.ASKED
             )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except RationemError:
+        raise
+    except Exception as error:  # of a library, about files that may hold anything
         raise ModelError(_not_loaded(path, error)) from error
     tensor_check.refuse(base, model, told)
     if stored:
@@ -316,9 +321,10 @@ def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) ->
     from peft import LoraConfig, PeftModel
 
     from rationem.engines import adapters, architectures
+    from rationem.engines.checkpoint import read_by_library
 
     adapters.read(directory)
-    with quiet(), architectures.at_hand(directory):
+    with quiet(), architectures.at_hand(directory), read_by_library(directory):
         asked = LoraConfig.from_pretrained(str(directory))
         asked.base_model_name_or_path = base  # whole, where the adapter has it relative to itself
         asked.inference_mode = not trainable
@@ -368,10 +374,11 @@ def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
     from transformers import GenerationConfig
 
     from rationem.engines import architectures
+    from rationem.engines.checkpoint import read_by_library
 
     found = settings(checkpoint, checkpoint)
     try:
-        with architectures.at_hand(checkpoint):
+        with architectures.at_hand(checkpoint), read_by_library(checkpoint, OSError):
             generation = GenerationConfig.from_pretrained(weights_of(checkpoint))
     except OSError:
         generation = GenerationConfig.from_model_config(found)

@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from rationem.engines.checkpoint import read_by_library
+
 _KINDS = ("longrope", "dynamic")
 
 
@@ -36,7 +38,8 @@ def reach(checkpoint: str, longest: int, positions: int | None) -> int | None:
     """
     from transformers import AutoConfig
 
-    settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
+    with read_by_library(checkpoint):
+        settings = AutoConfig.from_pretrained(checkpoint, trust_remote_code=False)
     if not any(rope.get("rope_type") in _KINDS for rope in _parameters(settings)):
         return None
     boundary = switches(settings)

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rationem.engines.checkpoint import Tensor, listed, tensor_digest, tensors
+from rationem.engines.checkpoint import Tensor, listed, read_by_library, tensor_digest, tensors
 from rationem.engines.models import quiet
 from rationem.errors import ModelError
 
@@ -29,7 +29,8 @@ def check(directory: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM
 
     found = tensors(directory)
-    settings = AutoConfig.from_pretrained(directory, trust_remote_code=False)
+    with read_by_library(directory):
+        settings = AutoConfig.from_pretrained(directory, trust_remote_code=False)
     kind = AutoModelForCausalLM._model_mapping[type(settings)]
     try:
         with unreported():
@@ -134,14 +135,14 @@ def check_adapter(directory: Path, base: Path) -> None:
     from peft import LoraConfig, get_peft_model, get_peft_model_state_dict
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
-    with torch.device("meta"):
+    with read_by_library(base), torch.device("meta"):
+        settings = AutoConfig.from_pretrained(base, trust_remote_code=False)
         model = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     try:
         with quiet():
             adapted = get_peft_model(model, LoraConfig.from_pretrained(str(directory)))
             state = get_peft_model_state_dict(adapted, save_embedding_layers=False)
-    except (ValueError, TypeError) as error:
+    except Exception as error:  # a stranger's JSON makes a library raise anything
         raise ModelError(f"The adapter {str(directory)!r} cannot be put on {str(base)!r}: {error}") from error
     wanted = {name: tuple(one.shape) for name, one in state.items()}
     found = {name: one.shape for name, one in tensors(directory).items()}
@@ -164,8 +165,8 @@ def linear_layers(directory: Path) -> list[str]:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    settings = AutoConfig.from_pretrained(directory, trust_remote_code=False)
-    with torch.device("meta"):
+    with read_by_library(directory), torch.device("meta"):
+        settings = AutoConfig.from_pretrained(directory, trust_remote_code=False)
         model = AutoModelForCausalLM.from_config(settings, trust_remote_code=False)
     head = model.get_output_embeddings()
     found = [name for name, one in model.named_modules() if isinstance(one, torch.nn.Linear) and one is not head]

@@ -123,6 +123,8 @@ def model_sha256(directory: Path) -> str:
     """
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):
+        if not path.is_file():
+            raise RunError(f"{path} is no file, so the model in {directory} is not whole. Copy it from the run again.")
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while chunk := file.read(2**22):

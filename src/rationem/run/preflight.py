@@ -181,8 +181,10 @@ def check_reading(choice: EngineConfig, scheme: Scheme, checkpoint: str, place: 
     from transformers import AutoConfig
 
     from rationem.engines import rope
+    from rationem.engines.checkpoint import read_by_library
 
-    boundary = rope.switches(AutoConfig.from_pretrained(place, trust_remote_code=False))
+    with read_by_library(place):
+        boundary = rope.switches(AutoConfig.from_pretrained(place, trust_remote_code=False))
     if boundary is not None and choice.length is not None and choice.length > boundary:
         progress.say(
             f"This model reads texts above {boundary} tokens by other rotary factors (LongRoPE), and those of the run "
