@@ -243,7 +243,7 @@ def test_an_adapter_from_somebody_else_fetches_nothing(tmp_path, watched_hub, ca
     """Nor does its tokenizer, or what is trained on from it; a hub id that the user names is asked for."""
     import checkpoints
     import judges
-    from rationem.engines import models
+    from rationem.engines import models, stops
     from rationem.errors import ModelError
     from rationem.run.card import write_card
 
@@ -259,7 +259,7 @@ def test_an_adapter_from_somebody_else_fetches_nothing(tmp_path, watched_hub, ca
     for reading in (
         lambda: models.load(str(model), device="cpu", trainable=True),
         lambda: models.positions(str(model), str(model)),
-        lambda: models.stop_ids(str(model), checkpoints.tokenizer()),
+        lambda: stops.stop_ids(str(model), checkpoints.tokenizer()),
     ):
         with pytest.raises(ModelError, match="hf download evil/base"):
             reading()

@@ -31,7 +31,8 @@ from rationem.engines.completion import CompletionReader
 from rationem.engines.forward import Forward, positions
 from rationem.engines.layout_choice import agreed_way
 from rationem.engines.layouts import PADDED
-from rationem.engines.models import LoadedModel, pad_id
+from rationem.engines.models import LoadedModel
+from rationem.engines.stops import pad_id
 from rationem.errors import ModelError
 from rationem.metrics.evidence.exact import Enumeration, Leaf
 from rationem.tasks.parse import find_verdict, marker_pattern

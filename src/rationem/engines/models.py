@@ -280,7 +280,7 @@ def load(
     from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
 
-    from rationem.engines import adapters, architectures, checkpoint, storage, tensor_check
+    from rationem.engines import adapters, architectures, checkpoint, stops, storage, tensor_check
 
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -308,7 +308,7 @@ def load(
     tensor_check.check_vocabulary(path, tokenizer, model.get_input_embeddings().weight.shape[0])
     if conversation is not None:
         conversation.carried_by(tokenizer)
-    stop_ids = _stop_ids(model.generation_config, tokenizer)
+    stop_ids = stops.declared(model.generation_config, tokenizer)
     # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
     # ends a turn stays, so that a saved checkpoint still stops for everybody.
     model.generation_config = GenerationConfig(eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id)
@@ -363,38 +363,6 @@ def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None
     ):  # peft asks the hub for an adapter's base, only to see whether its vocabulary grew
         model.save_pretrained(path, **({} if state is None else {"state_dict": state}))
     tokenizer.save_pretrained(path)
-
-
-def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
-    """Return all tokens at which a checkpoint's model may end a turn, without loading its weights.
-
-    Raises:
-        ModelError: there is no configuration.
-    """
-    from transformers import GenerationConfig
-
-    from rationem.engines import architectures
-    from rationem.engines.checkpoint import read_by_library
-
-    found = settings(checkpoint, checkpoint)
-    try:
-        with architectures.at_hand(checkpoint), read_by_library(checkpoint, OSError):
-            generation = GenerationConfig.from_pretrained(weights_of(checkpoint))
-    except OSError:
-        generation = GenerationConfig.from_model_config(found)
-    return _stop_ids(generation, tokenizer)
-
-
-def pad_id(tokenizer: Any, end_of_turn: int) -> int:
-    """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
-    pad = tokenizer.pad_token_id
-    return int(pad) if pad is not None else end_of_turn
-
-
-def _stop_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
-    declared = generation_config.eos_token_id if generation_config is not None else None
-    ids = declared if isinstance(declared, list) else [declared]
-    return frozenset(int(i) for i in (*ids, tokenizer.eos_token_id) if i is not None)
 
 
 def _not_loaded(path: str, error: Exception) -> str:

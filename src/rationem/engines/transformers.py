@@ -22,8 +22,9 @@ from rationem.engines.inverse_cdf import InverseCdf
 from rationem.engines.layout_choice import agreed_way
 from rationem.engines.layouts import cut
 from rationem.engines.memory import Fitting
-from rationem.engines.models import LoadedModel, pad_id
+from rationem.engines.models import LoadedModel
 from rationem.engines.steps import Steps
+from rationem.engines.stops import pad_id
 from rationem.errors import ModelError
 from rationem.metrics.evidence import Enumeration
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from rationem import report
-from rationem.engines import models
+from rationem.engines import models, stops
 from rationem.engines.chat import Chat, Turn
 from rationem.errors import ConfigError, ModelError, RunError, writing
 from rationem.ledger.files import created, partial
@@ -144,7 +144,7 @@ def _conversation(run: Path, k: int) -> tuple[Chat, frozenset[int]]:
             f"rationem fit --output {run}"
         )
     chat = models.chat(str(found), str(found))
-    return chat, models.stop_ids(str(found), chat.tokenizer)
+    return chat, stops.stop_ids(str(found), chat.tokenizer)
 
 
 def _turn(role: str, content: str) -> dict[str, str]:

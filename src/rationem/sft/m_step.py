@@ -12,7 +12,7 @@ from typing import Any, cast
 import torch
 
 from rationem import progress
-from rationem.engines import adapters, models, rope, storage
+from rationem.engines import adapters, models, rope, stops, storage
 from rationem.engines.chat import Chat
 from rationem.engines.checkpoint import listed
 from rationem.engines.tensor_check import not_finite
@@ -104,7 +104,7 @@ class SupervisedMStep:
         device = next(model.parameters()).device
         wrapped = parallel.together(objective, settings.parallel, half(settings, device))
         optimizer = self._optimizer(objective, start, output)
-        pad = models.pad_id(loaded.tokenizer, Chat(loaded.tokenizer).end_of_turn)
+        pad = stops.pad_id(loaded.tokenizer, Chat(loaded.tokenizer).end_of_turn)
         order = _order(settings, rows, seed)
         passes = micro_batches(
             order, settings.batch_size, settings.micro_batch_size, process=team.process, processes=team.processes
