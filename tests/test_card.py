@@ -103,3 +103,15 @@ def test_a_directory_in_the_place_of_the_weights_is_one_sentence(tmp_path):
     (tmp_path / "model.safetensors").mkdir()
     with pytest.raises(RunError, match=r"model\.safetensors is no file, so the model in .* is not whole"):
         model_sha256(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("task", None), ("base", {"name": "m", "weights": []}), ("draws", "4"), ("doubts", "none"), ("marginals", [1])],
+)
+def test_a_value_of_another_type_is_named(key, value, tmp_path):
+    write_card(CARD, tmp_path)
+    content = json.loads((tmp_path / NAME).read_text())
+    (tmp_path / NAME).write_text(json.dumps({**content, key: value}))
+    with pytest.raises(RunError, match=rf"no judge's card: {key}"):
+        read_card(tmp_path)

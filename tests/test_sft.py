@@ -397,14 +397,14 @@ MEMORY = """
 import resource, sys, torch
 from transformers import LlamaConfig, LlamaForCausalLM
 from rationem.sft.objective import Objective
-from rationem.sft.rows import Row, collate
+from rationem.sft.rows import TrainingRow, collate
 
 torch.set_num_threads(1)
 sizes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
 model = LlamaForCausalLM(LlamaConfig(vocab_size=150_000, **sizes))
 objective = Objective(model, int(sys.argv[1]) or None)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-objective(**collate([Row(tuple(range(1, 1002)), 1, 1.0)] * 2, pad=0, total=2)).backward()
+objective(**collate([TrainingRow(tuple(range(1, 1002)), 1, 1.0)] * 2, pad=0, total=2)).backward()
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 

@@ -66,7 +66,7 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 
 #: Where a file belongs lies a directory, or the other way round.
-_OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY})
+_OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
 #: What a disk answers, as the system numbers it; anything else is no matter of a disk's.
 _DISK = _OCCUPIED | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
 #: The same in the words of libraries that hide the number: Rust's, and lists of what could not be copied.

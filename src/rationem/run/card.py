@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, NotRequired
+
+from typing_extensions import TypedDict
 
 from rationem.engines.chat import DATE
 from rationem.errors import RunError
@@ -43,6 +45,27 @@ class Calibration:
     after: float | None
     prompt_sha256: str
     model_sha256: str
+
+
+class Fingerprint(TypedDict):
+    """What tells one model's files from another's; see :class:`rationem.engines.checkpoint.Digest`."""
+
+    weights: str
+    files: dict[str, str]
+
+
+class Fingerprints(TypedDict):
+    """Of the model that training began with and, where that was an adapter, of the model below it."""
+
+    model: Fingerprint
+    base: NotRequired[Fingerprint]
+
+
+class TrainedFrom(TypedDict):
+    """What training began with: its name, and its weights."""
+
+    name: str
+    weights: Fingerprints
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +101,7 @@ class Card:
     seed: int
     calibration: Calibration | None
     doubts: tuple[str, ...] = ()
-    base: Mapping[str, Any] | None = None
+    base: TrainedFrom | None = None
     date: str = DATE
 
 
@@ -92,8 +115,10 @@ def read_card(directory: Path) -> Card:
     """Return the card of a model directory.
 
     Raises:
-        RunError: there is none, or it is of another version.
+        RunError: there is none, it is of another version, or a value is of another type.
     """
+    from pydantic import TypeAdapter, ValidationError
+
     path = directory / NAME
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -101,13 +126,16 @@ def read_card(directory: Path) -> Card:
             raise RunError(
                 f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
             )
-        calibration = content.pop("calibration")
-        content["marginals"] = {name: tuple(marginal) for name, marginal in content["marginals"].items()}
-        content["doubts"] = tuple(content["doubts"])
-        return Card(**content, calibration=Calibration(**calibration) if calibration else None)
+        if unknown := sorted(set(content) - {field.name for field in fields(Card)}):
+            raise RunError(f"{path} is no judge's card: it holds {unknown}, which no card does.")
+        return TypeAdapter(Card).validate_json(json.dumps(content), strict=True)
     except FileNotFoundError as error:
         raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise RunError(f"{path} is no judge's card: {where}: {wrong['msg']}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise RunError(f"{path} is no judge's card: {error}.") from error
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rationem import progress, report
 from rationem.config import FitConfig, to_toml
@@ -24,6 +24,7 @@ from rationem.errors import ConfigError
 from rationem.ledger import FINISHED, Ledger, confirm, is_begun, is_finished
 from rationem.ledger.files import refuse_links
 from rationem.run import identity, trust
+from rationem.run.card import Fingerprints, TrainedFrom
 from rationem.run.defaults import (
     FILES,
     WHERE,
@@ -177,7 +178,8 @@ def carry_out(
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)
-        base = {"name": identity.base_name(run.checkpoint), "weights": run.weights}
+        weights = cast("Fingerprints", run.weights)
+        base = TrainedFrom(name=identity.base_name(run.checkpoint), weights=weights)
         card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
         publish_model(fitted, card, ledger, run.config.conversation)
         if run.config.keep_checkpoints != "all":

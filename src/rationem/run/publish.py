@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from rationem.engines.chat import Conversation
 from rationem.evaluation.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
-from rationem.run.card import Calibration, Card, model_sha256, prompt_sha256, write_card
+from rationem.run.card import Calibration, Card, TrainedFrom, model_sha256, prompt_sha256, write_card
 from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask
 from rationem.types import Sample, Splits
@@ -30,7 +30,7 @@ def judge_card(
     splits: Splits,
     calibration: Calibration | None,
     doubts: tuple[str, ...],
-    base: Mapping[str, Any],
+    base: TrainedFrom,
 ) -> Card:
     """Return the card of the chosen weights, the calibration not yet bound to them.
 
