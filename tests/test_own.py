@@ -200,9 +200,9 @@ def test_a_file_that_holds_no_task_is_told_in_one_sentence(tmp_path, content, se
         ("inputs = ['x']\nprompt = '{{ y }} {{ marker }}'", "unknown variable 'y'"),
         ("inputs = ['x']\nprompt = '{{ x }}'", "never says 'Answer:'"),
         ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nanswer = 'nmuber'", "Did you mean 'number'"),
-        ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nanswer = 'pattern:('", "is no regular expression"),
+        ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nanswer = 'pattern:('", "is not a regular expression"),
         ("inputs = ['x']\nprompt = '{{ x }} {{ marker }}'\nreward = 'bleu'", "Unknown reward 'bleu'"),
-        ("inputs = [", "is no TOML"),
+        ("inputs = [", "not valid TOML"),
     ],
 )
 def test_a_toml_file_that_is_no_task_is_told_in_one_sentence(tmp_path, content, sentence):

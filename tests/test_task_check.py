@@ -126,7 +126,7 @@ def test_a_forgotten_class_is_asked_for_and_nothing_is_run(folder, capsys, words
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("number", "pattern:("), "ok.toml: The answer's pattern '(' is no regular expression"),
+        (("number", "pattern:("), "ok.toml: The answer's pattern '(' is not a regular expression"),
         (("number", "numbr"), "ok.toml: Unknown kind of answer 'numbr'"),
         (('answer = "number"', 'reward = "exakt"'), "ok.toml: Unknown reward 'exakt'"),
         (('answer = "number"', 'marker = " "'), "ok.toml: The marker opens a line"),

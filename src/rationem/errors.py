@@ -1,7 +1,7 @@
-"""Errors that teach: what was asked, what was found, where, and what to do.
+"""Errors that say what was asked, what was found, where, and what to do.
 
-A ``RationemError`` is the user's to mend: the command line prints it without a traceback and exits with 2.
-Anything else is a bug of ours and keeps its traceback.
+A ``RationemError`` is a mistake that the user can fix: the command line prints it without a traceback and exits with 2.
+Any other exception is a bug in this project and keeps its traceback.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from pathlib import Path
 
 
 class RationemError(Exception):
-    """A mistake that the user can mend."""
+    """A mistake that the user can fix."""
 
     exit_code = 2
 
 
 class DataError(RationemError):
-    """The user's data cannot be used as it stands."""
+    """The user's data cannot be used as it is."""
 
 
 class BrokenFile(DataError):
-    """A file breaks off: what stands behind the place cannot be read, and is not known."""
+    """A file ends early or is damaged: everything after the damage is unreadable and unknown."""
 
 
 class ConfigError(RationemError):
@@ -44,15 +44,15 @@ class RunError(RationemError):
 
 
 class DiskError(RunError):
-    """The disk does not take what is to be written."""
+    """The disk cannot store a file."""
 
 
 class ReadOnly(DiskError):
-    """Nothing can be written there at all: a read-only medium, or missing rights."""
+    """Nothing can be written there: a read-only file system, or missing permissions."""
 
 
 class HubError(RationemError):
-    """The hub refuses what was asked, or cannot be reached."""
+    """The hub refuses a request or cannot be reached."""
 
 
 def closest(name: str, known: Iterable[str]) -> str:
@@ -65,13 +65,13 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
-#: Where a file belongs lies a directory, or the other way round.
+#: A directory is where a file belongs, or the reverse.
 _OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
-#: What a disk answers, as the system numbers it; anything else is no matter of a disk's.
+#: Error numbers of disk failures; other numbers are not disk failures.
 _DISK = _OCCUPIED | {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM, errno.EIO}
-#: The same in the words of libraries that hide the number: Rust's, and lists of what could not be copied.
+#: The same numbers in messages of libraries that hide them: Rust's, and lists of files that could not be copied.
 _NUMBER = re.compile(r"\(os error (\d+)\)|\[Errno (\d+)\]")
-#: What torch says where a file ends before its content, whatever the reason was, and the C++ stream below it.
+#: What torch, or the C++ stream below it, says when a file cannot be written completely, whatever the reason.
 _TORCH = re.compile(r"PytorchStreamWriter|inline_container|iostream error")
 _SQLITE = {
     sqlite3.SQLITE_FULL: errno.ENOSPC,
@@ -83,7 +83,7 @@ _SQLITE = {
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say in a sentence that the disk does not take a file or directory, whatever library writes it.
+    """Turn a disk failure into one readable error, whatever library writes the file or directory.
 
     Raises:
         DiskError: the disk is full, read-only, or fails; any other exception passes unchanged.
@@ -92,17 +92,17 @@ def writing(path: Path) -> Iterator[None]:
         yield
     except RationemError:
         raise
-    except Exception as error:  # libraries wrap the system's answer in types of their own; all others pass
+    except Exception as error:  # libraries wrap the system's error in their own types; other errors pass
         if (told := disk_error(error, path)) is None:
             raise
         raise told from error
 
 
 def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
-    """Return the sentence for an answer of the disk's; None for any other exception.
+    """Return the readable error for a disk failure; None for any other exception.
 
     Args:
-        path: what was being written, where the exception does not name it.
+        path: the file being written, for exceptions that do not name it.
     """
     number = _number(error)
     if number is None:
@@ -110,24 +110,24 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
     named = getattr(error, "filename2", None) or getattr(error, "filename", None)
     file = Path(os.fsdecode(named)) if isinstance(named, str | bytes) else path
     place = next((one for one in (file or Path()).absolute().parents if one.is_dir()), Path("/"))
-    advice = "Look at the disk, and at limits of a file's size (ulimit -f)"
+    advice = "Check the disk and the limit on file size (ulimit -f)"
     if number in (errno.ENOSPC, errno.EDQUOT):
         advice = f"{_size(shutil.disk_usage(place).free)} are free in {place}. Make room"
     elif number == errno.EFBIG:
-        advice = f"A limit (ulimit -f, or the file system in {place}) allows no file of this size. Lift it"
+        advice = f"A limit (ulimit -f, or the file system in {place}) allows no file of this size. Raise it"
     elif number in _OCCUPIED:
-        advice = "Something else lies in its place. Move that away"
+        advice = "Something else is in its place. Move it away"
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
-        advice = "Allow this user to write there, or name another place"
+        advice = "Give this user permission to write there, or choose another place"
     kind = ReadOnly if number in (errno.EROFS, errno.EACCES, errno.EPERM) else DiskError
     return kind(
-        f"Cannot write {file or 'the output'}: {os.strerror(number)}. {advice}, and give the same command again. What "
-        "was finished before is kept; nothing half-written has its final name."
+        f"Cannot write {file or 'the output'}: {os.strerror(number)}. {advice}, and run the same command "
+        "again. Finished work is kept; no incomplete file has its final name."
     )
 
 
 def _number(error: Exception) -> int | None:
-    """Return which of the disk's answers an exception stands for."""
+    """Return the disk's error number that an exception stands for."""
     number: int | None = None
     if isinstance(error, sqlite3.Error):
         number = _SQLITE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)

@@ -1,11 +1,11 @@
-"""What is shown to the person at the terminal: results on standard output, progress and errors on standard error.
+"""Terminal output: results on standard output, progress and errors on standard error.
 
-``out`` prints a result, ``say`` a line beside it, ``fail`` an error. Progress is seen from the work: ``with
-track("sampling", total) as advance: advance(n)``; it is silent unless shown. One display per process, set by the
-command line; nothing that computes ever reads it.
+``out`` prints a result, ``say`` a status line, ``fail`` an error. Code reports its progress by ``with
+track("sampling", total) as advance: advance(n)``, which shows nothing until the command line sets a display. Each
+process has one display, and no computation reads it.
 
-What is printed may come from a stranger: names of files, levels and models, a server's words. So all of it goes through
-``plain``: a terminal obeys nothing in it (test_structure.py looks for other places that print).
+Printed text may come from a stranger: names of files, levels and models, a server's message. So all of it goes through
+``plain``, which escapes control sequences (test_structure.py looks for other places that print).
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from typing import Protocol, TextIO
 
 #: Control, format (direction marks, zero widths), surrogate and private characters.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co"}
-#: Seconds between two lines of a phase where there is no terminal.
+#: Seconds between two progress lines when there is no terminal.
 EVERY = 30.0
 
 
 def plain(text: str, *, breaks: bool = False) -> str:
-    r"""Return the text with every character that a terminal may obey, or cannot show, written as an escape.
+    r"""Return the text with every control or invisible character written as an escape.
 
     Args:
-        text: anything.
+        text: any text.
         breaks: keep line breaks and tabs as they are.
 
     >>> plain("a\x1b[31mred\n")
@@ -54,7 +54,7 @@ def tolerate(stream: TextIO) -> None:
 
 
 def out(*texts: object) -> None:
-    """Print a result on standard output, its parts with a blank between."""
+    """Print a result on standard output, its parts separated by spaces."""
     tolerate(sys.stdout)
     print(*(plain(str(text), breaks=True) for text in texts))
 
@@ -66,7 +66,7 @@ def fail(text: object) -> None:
 
 
 class Display(Protocol):
-    """Shows phases: ``track`` opens a bar and yields a function that takes the number of units done since."""
+    """Shows phases: ``track`` opens a bar and yields a function that takes the number of newly finished units."""
 
     def track(self, phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """Open a bar."""
@@ -90,7 +90,7 @@ class Silent:
 
 
 class _Lines:
-    """Says in a log, every half minute, how far a phase has come."""
+    """Writes a phase's progress to a log every half minute."""
 
     def __init__(self, phase: str, total: int, say: Callable[[str], None]) -> None:
         self.started = self._told = time.perf_counter()
@@ -98,7 +98,7 @@ class _Lines:
         self._done = 0
 
     def advance(self, count: int) -> None:
-        """Count units done; say so where the last line is old."""
+        """Count finished units; print a line if the last one is old."""
         self._done += count
         now = time.perf_counter()
         if now - self._told >= EVERY and self._done < self._total:
@@ -117,7 +117,7 @@ class Rich:
 
     @contextmanager
     def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Yield a function that advances one transient bar; where there is no terminal, print a line at the end."""
+        """Yield a function that advances one transient bar; without a terminal, print lines instead."""
         if not self._console.is_terminal:
             lines = _Lines(phase, total, self.say)
             yield lines.advance
@@ -155,7 +155,7 @@ def track(phase: str, total: int) -> AbstractContextManager[Callable[[int], None
 
 
 def say(text: str) -> None:
-    """Tell the person at the terminal one line."""
+    """Show one status line."""
     _display.say(text)
 
 

@@ -1,7 +1,7 @@
-"""Same coordinates, same seed: randomness by name, never by order.
+"""Same coordinates, same seed: a draw's randomness depends on its coordinates, never on order.
 
-seed = first 63 bits of BLAKE2b(run seed, iteration, example id, attempt, purpose). No global generator is consulted,
-so neither batch order, nor resuming, nor which rows share a batch can change a draw.
+seed = first 63 bits of BLAKE2b(run seed, iteration, example id, attempt, purpose). No global generator is used, so
+batch order, resuming and batch membership cannot change a draw.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def seed_for(run_seed: int, *coordinates: int | str) -> int:
 
 
 def generator(run_seed: int, *coordinates: int | str) -> np.random.Generator:
-    """Return a numpy generator of its own for named coordinates (Philox, counter-based)."""
+    """Return a new numpy generator for named coordinates (Philox, counter-based)."""
     return np.random.Generator(np.random.Philox(key=seed_for(run_seed, *coordinates)))
 
 

@@ -1,13 +1,13 @@
-r"""Open answers: one line of text instead of a level. How it is read, and what one answer is worth beside another.
+r"""Open answers: one line of text instead of a level. How it is read and how it is rewarded.
 
-A *kind* reads the line behind the marker to one canonical text, so that equal answers are equal texts:
+A *kind* turns the line after the marker into one canonical text, so that equal answers are equal texts:
 
-    number        the one number of the line: "$1,234.50" and "1234.5 dollars" are "1234.5", "2/6" is "1/3"
-    text          the line itself, every run of blanks as one blank
-    pattern:RE    the first group (or all) of the regular expression's first match, blanks as above
+    number        the only number in the line: "$1,234.50" and "1234.5 dollars" are "1234.5", "2/6" is "1/3"
+    text          the line itself, with each run of white space as one space
+    pattern:RE    the first group (or all) of the regular expression's first match, white space as above
 
 A *reward* r(y_hat, y*) in [0, 1] compares two canonical texts: ``exact``, ``rouge-l`` (F1 of the longest common
-subsequence of words, Lin 2004), or a function of yours (``--task my_task.py:MyTask``).
+subsequence of words, Lin 2004), or your own function (``--task my_task.py:MyTask``).
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ import regex
 
 from rationem.errors import ConfigError, closest
 
-#: Canonical text of a line, or None where it holds no such answer.
+#: Canonical text of a line, or None if it has no such answer.
 Read = Callable[[str], str | None]
 #: r(y_hat, y*) of two canonical texts.
 TextReward = Callable[[str, str], float]
 
-#: What parts a published solution from its answer.
+#: Separates a published solution from its answer.
 SOLVED = "####"
 KINDS = ("number", "text", "pattern:REGEX")
 REWARDS = ("exact", "rouge-l")
 
 _DIGITS = r"\d{1,3}(?:,\d{3})+(?!\d)|\d+"
-# A sign counts where nothing stands before it that it could join: "3-4" holds 3 and 4, "$-4" holds -4.
+# A sign counts unless it could join two things: "3-4" holds 3 and 4, "$-4" holds -4.
 _NUMBER = re.compile(
     rf"(?P<sign>(?<![\w)\]])[-+−–]\s?)?(?:[$€£¥]\s?)?(?P<inner>[-−–])?(?P<whole>{_DIGITS})?"
     r"(?P<part>(?<=\d)\.\d+|(?<![\w.])\.\d+)?(?:\s?/\s?(?P<under>\d+))?"
 )
 _MISREAD = re.compile(r"\d[⁰¹²³⁴-⁹⁻]|[¼-¾⅐-⅞↉√∛∜]")
-# What may stand between a number and a minus that is the bracket's: "-(5)", "-**5**".
+# A minus sign that belongs to a bracket before the number: "-(5)", "-**5**".
 _MINUS_BEFORE = re.compile(r"[-−–]\s*(?:[$€£¥]\s*)?[(\[{|*_`\"']+\s*$")
-# Python reads no longer integers than this by default, and no answer is longer.
+# No answer is longer, and Python parses no much longer integers by default.
 _LONGEST = 400
 _WORD = re.compile(r"\w+")
 _COPYABLE = 4  # words
-_PATIENCE = 2  # seconds for a pattern on a line: whoever writes a completion could else halt a run
-_LONGEST_PATTERN = 2_000  # characters of a pattern: longer ones can outlast that patience
+_PATIENCE = 2  # seconds per line for a pattern: without a limit one completion could stall a run
+_LONGEST_PATTERN = 2_000  # characters of a pattern: compiling a longer one can exceed the time limit
 
 
 def number(text: str) -> str | None:
-    """Return the one number that a text holds, in lowest terms; None where it holds none, or several.
+    """Return the only number in a text, in lowest terms; None if there is none, or several.
 
-    Signs, thousands' commas, currencies, percent signs and units are read over; a fraction of two integers is one
-    number. Exact: no floating point. What would be read as another number than was meant is none: a power (``5²``), a
-    root, a fraction in one character (``5½``), a dash between a word and a number (``eggs - 7``), a minus before a
-    bracket (``-(5)``), a denominator behind a unit (``24 km/2h``), a point that is not the number's (``..5``).
+    Signs, thousands separators, currencies, percent signs and units are allowed; a fraction of two integers is one
+    number. Exact: no floating point. Ambiguous text has no number: a power (``5²``), a root, a fraction in one
+    character (``5½``), a dash between a word and a number (``eggs - 7``), a minus before a bracket (``-(5)``), a
+    denominator after a unit (``24 km/2h``), a point that does not belong to the number (``..5``).
 
     >>> number("$1,234.50"), number("-3 apples"), number("2/6"), number("2.50"), number("3 or 4"), number("none")
     ('1234.5', '-3', '1/3', '2.5', None, None)
@@ -80,11 +80,11 @@ def number(text: str) -> str | None:
     value = Fraction(digits) / int(match["under"] or 1)
     negative = [sign for sign in (match["sign"], match["inner"]) if sign and sign.strip() != "+"]
     plain = _plain(-value if len(negative) == 1 else value)
-    return plain if len(plain) <= _LONGEST else None  # else it would not be read again
+    return plain if len(plain) <= _LONGEST else None  # a longer text could not be parsed again
 
 
 def _plain(value: Fraction) -> str:
-    """Return an integer, a decimal fraction where it ends, or a fraction in lowest terms."""
+    """Return an integer, a terminating decimal, or a fraction in lowest terms."""
     if value.denominator == 1:
         return str(value.numerator)
     rest, twos, fives = value.denominator, 0, 0
@@ -100,10 +100,10 @@ def _plain(value: Fraction) -> str:
 
 
 def final(cell: str) -> str | None:
-    r"""Return what a published solution gives as its answer: behind the last ``####``, or in the last ``\boxed{...}``.
+    r"""Return the answer of a published solution: the text after the last ``####``, or in the last ``\boxed{...}``.
 
-    A cell without either is its own answer. LaTeX is read where it writes one number (``\frac{a}{b}``, a currency, a
-    percent sign, degrees, a unit in ``\text``); None where it writes anything else, such as a root or a power.
+    A cell without either is itself the answer. LaTeX is supported if it writes one number (``\frac{a}{b}``, a currency,
+    a percent sign, degrees, a unit in ``\text``); None for anything else, such as a root or a power.
 
     >>> final("2 + 2 = 4 eggs\n#### 4"), final("7"), final(r"So $x = \boxed{\dfrac{3}{4}}$."), final(r"$2\sqrt{3}$")
     ('4', '7', '3/4', None)
@@ -118,7 +118,7 @@ def final(cell: str) -> str | None:
 
 
 def _braced(text: str, start: int) -> str:
-    """Return what stands between the brace at ``start`` and the one that closes it; "" where none does."""
+    """Return the text between the brace at ``start`` and its closing brace; "" without one."""
     depth = 0
     for at in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[at], 0)
@@ -133,7 +133,7 @@ _SPACE = re.compile(r"\\[,!;: ]\s*|\\q?quad\b|\\left\b|\\right\b|\\\(|\\\)|(?<!\
 
 
 def _of_latex(text: str) -> str | None:
-    """Return the number that LaTeX writes, as plain text; None where anything else is left."""
+    """Return a number written in LaTeX as plain text; None if anything else is left."""
     text = text.replace("{,}", ",")
     text = _FRACTION.sub(lambda found: f"{found[1] or found[3]}/{found[2] or found[4]}", text)
     text = _SPACE.sub("", _UNIT.sub("", text)).replace("\\$", "$").replace("\\%", "%").strip()
@@ -141,7 +141,7 @@ def _of_latex(text: str) -> str | None:
 
 
 def line(text: str) -> str | None:
-    r"""Return a text as one line, every run of blanks and line breaks as one blank; None where nothing is left.
+    r"""Return a text as one line, with each run of white space as one space; None if nothing is left.
 
     >>> line("  a\n b "), line(" \n")
     ('a b', None)
@@ -150,10 +150,10 @@ def line(text: str) -> str | None:
 
 
 def reader(kind: str) -> Read:
-    """Return how answers of a kind are read.
+    """Return the function that reads answers of a kind.
 
     Raises:
-        ConfigError: there is no such kind, or its pattern is none.
+        ConfigError: there is no such kind, or its pattern is not a regular expression.
     """
     if kind == "number":
         return number
@@ -163,11 +163,11 @@ def reader(kind: str) -> Read:
     if name != "pattern" or not colon or not pattern:
         raise ConfigError(f"Unknown kind of answer {kind!r}.{closest(kind, KINDS)} Use one of {list(KINDS)}.")
     if len(pattern) > _LONGEST_PATTERN:
-        raise ConfigError(f"The answer's pattern has {len(pattern)} characters; {_LONGEST_PATTERN} are the most.")
+        raise ConfigError(f"The answer's pattern has {len(pattern)} characters; the limit is {_LONGEST_PATTERN}.")
     try:
         compiled = regex.compile(pattern)
     except (regex.error, RecursionError, OverflowError, ValueError) as error:
-        raise ConfigError(f"The answer's pattern {pattern!r} is no regular expression: {error}.") from error
+        raise ConfigError(f"The answer's pattern {pattern!r} is not a regular expression: {error}.") from error
     return lambda text: _matched(compiled, text)
 
 
@@ -180,21 +180,21 @@ def _matched(pattern: Any, text: str) -> str | None:
     return None if match is None else line((match[1] if pattern.groups else match[0]) or "")
 
 
-@lru_cache  # once for a pattern
+@lru_cache  # once per pattern
 def _warn(pattern: str) -> None:
     logging.getLogger(__name__).warning(
-        "The answer's pattern %r took more than %d s on a line; such a line counts as one without an answer. Write it "
-        "without a repetition inside a repetition.",
+        "The answer's pattern %r took more than %d s on a line; such a line counts as having no answer. Avoid a "
+        "repetition inside a repetition.",
         pattern,
         _PATIENCE,
     )
 
 
 def reward(name: str) -> TextReward:
-    """Return the reward of a name.
+    """Return the reward function r(y_hat, y*) of that name.
 
     Raises:
-        ConfigError: there is no such reward, or what it needs is not installed.
+        ConfigError: there is no such reward.
     """
     if name == "exact":
         return _exact
@@ -212,9 +212,9 @@ def _exact(predicted: str, answer: str) -> float:
 
 @lru_cache(maxsize=65_536)
 def rouge_l(predicted: str, answer: str) -> float:
-    """Return ROUGE-L, the F1 of the longest common subsequence of words; letters' case aside, in any script.
+    """Return ROUGE-L, the F1 of the longest common subsequence of words; ignores case, works in any script.
 
-    Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004. As rouge-score has it, word for word.
+    Source: Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004. Equal to rouge-score's value.
     """
     said, right = _WORD.findall(predicted.casefold()), _WORD.findall(answer.casefold())
     common = _common(said, right)
@@ -227,8 +227,8 @@ def rouge_l(predicted: str, answer: str) -> float:
 def _common(left: Sequence[str], right: Sequence[str]) -> int:
     """Return the length of the longest common subsequence.
 
-    A row of the usual table is one whole number, a bit per word of ``right`` that is 0 where the row rises: long texts
-    take a step per word of one, not per pair of words (Hyyro, "Bit-parallel LCS-length computation revisited", 2004).
+    A row of the usual table is one integer with a bit per word of ``right``, 0 where the row rises. Long texts take one
+    step per word, not per pair of words (Hyyro, "Bit-parallel LCS-length computation revisited", 2004).
     """
     places: dict[str, int] = defaultdict(int)
     for place, word in enumerate(right):
@@ -242,10 +242,10 @@ def _common(left: Sequence[str], right: Sequence[str]) -> int:
 
 
 def copied(text: str, answer: str) -> float | None:
-    """Return the share of an answer's words that stand in a text in one run: the longest common run / all its words.
+    """Return the longest run of an answer's words that occurs in a text, as a share of the answer's words.
 
-    1 where the whole answer was copied, 0 where no word of it occurs. Case aside. None for an answer of fewer than four
-    words: saying it is no copying.
+    1 if the whole answer was copied, 0 if none of its words occurs. Ignores case. None for an answer of fewer than four
+    words, because stating it is not copying.
 
     >>> copied("as I was told, the cat sat there", "The cat sat down"), copied("so it is 14", "14")
     (0.75, None)
@@ -264,9 +264,9 @@ def copied(text: str, answer: str) -> float | None:
 
 
 def unknown(text: str) -> float:
-    """Return log p of a text for who knows nothing of it: each byte, and its end, with probability 1/257, in nats.
+    """Return log p of a text under a uniform model of bytes: each byte, and the end, has probability 1/257; in nats.
 
-    Takes the training marginal's place where answers are open: it keeps an item without any evidence finite.
+    For open answers it replaces the training marginal: it keeps the score of an item without any evidence finite.
     """
     return -(len(text.encode()) + 1) * _LOG_BYTES
 

@@ -1,15 +1,15 @@
 r"""Text -> (z, y_hat) or a named reason; never a default answer.
 
-A completion is a rationale z, then a line that holds the marker and the verdict and nothing else::
+A completion is a rationale z, then a line with the marker and the verdict only::
 
     the sum is right, the tone is rude
     Final rating: 4
 
 z ends at the *first* line that begins with the marker (conditioning on a later one would look into the future of z).
-The verdict must be one of the offered levels; whatever else stands there is ``unoffered``. The parser reads only
-completions, never prompts, and the marker counts only at the beginning of a line ("No final rating: 5" is prose).
+The verdict must be one of the offered levels; any other text is ``unoffered``. The parser reads only completions, never
+prompts. The marker counts only at the beginning of a line ("No final rating: 5" is prose).
 
-Models that think before they answer begin with a block, which is part of z, tags included::
+Thinking models begin with a thinking block, which is part of z, tags included::
 
     <think>
     at first sight it looks fine; Final rating: 4? no, the sum is wrong
@@ -17,8 +17,8 @@ Models that think before they answer begin with a block, which is part of z, tag
 
     Final rating: 2
 
-A marker inside the block is a draft and counts nothing; in a block that is never closed there is no verdict at all.
-Whether a line counts is known when it is written: the rule looks at what stands before it, never at what follows.
+A marker inside the block is ignored, and a block that is never closed has no verdict. Whether a line counts depends
+only on the text before it, never on the text after it, so it is known as soon as the line is generated.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _ORNAMENT = " \t*_`"
 
 
 class VerdictLine(NamedTuple):
-    """Where the first verdict line stands in a completion: its begin, the offset behind the marker, its end."""
+    """Offsets of the first verdict line in a completion: its start, the end of its marker, its end."""
 
     begin: int
     marker_end: int
@@ -53,7 +53,7 @@ def marker_pattern(marker: str) -> re.Pattern[str]:
 
 
 def behind_thinking(text: str) -> int:
-    """Return where the thinking block ends with which a text begins: 0 without one, the text's length while it is open.
+    """Return the end offset of a text's opening thinking block: 0 without one, the text's length while it is open.
 
     >>> behind_thinking("<think>hm</think> 4"), behind_thinking("<think>hm"), behind_thinking("no <think> here")
     (17, 9, 0)
@@ -65,11 +65,11 @@ def behind_thinking(text: str) -> int:
 
 
 def find_verdict(pattern: re.Pattern[str], text: str) -> VerdictLine | None:
-    """Return the first verdict line behind the thinking block; it may begin right behind the closing tag.
+    """Return the first verdict line after the thinking block; it may begin right after the closing tag.
 
     Args:
         pattern: what ``marker_pattern`` returned.
-        text: a completion, or its beginning: a line that is found stays the first, whatever follows.
+        text: a completion or its beginning; a line that is found remains the first, whatever follows.
     """
     before = behind_thinking(text)
     match = pattern.search(text[before:])
@@ -84,12 +84,12 @@ def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
     Args:
         text: the completion, without the end-of-turn token.
         marker: the text that opens the verdict line, e.g. ``"Final rating:"``.
-        levels: the offered levels; the match ignores surrounding blanks, ``*_``` ornaments, one final period, and
-            case where that leaves exactly one level.
+        levels: the offered levels; the match ignores surrounding spaces, ``*_``` ornaments and one final period, and
+            case if that leaves exactly one level.
 
     Returns:
-        ``Parsed`` with ``answer`` None and a ``problem`` ("no_marker", "empty_verdict", "unoffered_level") where
-        there is no verdict. Total: never raises on any text.
+        ``Parsed``; without a verdict ``answer`` is None and ``problem`` is "no_marker", "empty_verdict" or
+        "unoffered_level". Total: never raises on any text.
 
     >>> parse_verdict("polite\nFinal rating: 4", "Final rating:", ["1", "4"])
     Parsed(rationale='polite', answer='4', problem=None, marker_end=20)
@@ -104,12 +104,12 @@ def parse_verdict(text: str, marker: str, levels: Sequence[str]) -> Parsed:
 
 
 def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread: str) -> Parsed:
-    r"""Split a completion at the first line that begins with the marker; what stands behind it is read.
+    r"""Split a completion at the first line that begins with the marker, and read the text after the marker.
 
     Args:
         text: the completion, without the end-of-turn token.
         marker: the text that opens the line.
-        read: what stands behind the marker, without blanks and ornaments -> the answer, or None where it is none.
+        read: the text after the marker, without spaces and ornaments -> the answer, or None if it is not an answer.
         unread: the problem's name in that case.
 
     >>> parse_line("3 + 4 is 7\nAnswer: 7", "Answer:", str, "no_number").answer
@@ -127,7 +127,7 @@ def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread
 
 
 def bare(text: str) -> str:
-    r"""Return a text without the blanks and ornaments (``**``) around it, as an answer's line is read.
+    r"""Return a text without surrounding spaces and ornaments (``**``), as the answer's line is read.
 
     >>> bare(" **4 km** \n"), bare("*")
     ('4 km', '')

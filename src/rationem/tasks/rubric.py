@@ -8,9 +8,9 @@ TOML::
     column = "help"                                 # the column of its ratings, if not its name
     levels = {1 = "useless", 5 = "solves it"}
 
-With one criterion, ``instruction`` and ``[levels]`` may stand at the top. Markdown: a heading names a criterion, text
-below it is the instruction, list items ``- 1: useless`` describe levels. Text below a title that has deeper headings
-under it is said of every criterion.
+With one criterion, ``instruction`` and ``[levels]`` may be at the top level. Markdown: a heading names a criterion, the
+text below it is the instruction, and list items ``- 1: useless`` describe levels. Text below a title that has deeper
+headings under it belongs to every criterion.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Criterion:
         name: shown in the prompt and in every table; "" where there is only one and it has no name.
         instruction: one or more sentences on what to look at.
         meanings: level -> what it means.
-        column: the column of its ratings; "" is the column called ``name``.
+        column: the column of its ratings; "" means the column called ``name``.
     """
 
     name: str = ""
@@ -48,7 +48,7 @@ class Criterion:
     column: str = ""
 
     def describe(self) -> dict[str, Any]:
-        """Return what changes a prompt, as JSON."""
+        """Return everything that changes a prompt, as JSON."""
         return {"name": self.name, "instruction": self.instruction, "meanings": dict(self.meanings)}
 
 
@@ -90,7 +90,7 @@ def read_rubric(path: Path) -> Rubric:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"Cannot read the rubric {path}: {error}") from error
     if not any(criterion.instruction or criterion.meanings for criterion in rubric.criteria):
-        raise ConfigError(f"{path}: the rubric says nothing: neither an instruction nor what a level means.")
+        raise ConfigError(f"{path}: the rubric is empty: it has neither an instruction nor the meaning of a level.")
     return rubric
 
 
@@ -136,7 +136,7 @@ def _check_keys(path: Path, where: str, content: Any, known: tuple[str, ...]) ->
 
 @dataclass(slots=True)
 class _Part:
-    """What stands below one heading."""
+    """The text below one heading."""
 
     depth: int
     sentences: list[str] = field(default_factory=list)
@@ -150,19 +150,19 @@ def _markdown(path: Path, text: str) -> Rubric:
         if heading := _HEADING.fullmatch(line):
             name = heading["name"]
             if name in parts:
-                raise ConfigError(f"{path}:{number}: the heading {name!r} comes twice.")
+                raise ConfigError(f"{path}:{number}: the heading {name!r} occurs twice.")
             parts[name] = _Part(len(heading["depth"]))
         elif item := _ITEM.fullmatch(line.strip()):
             parts[name].meanings[item["level"].strip("`*_: ")] = item["meaning"].strip()
         elif line.lstrip().startswith("|"):
-            raise ConfigError(f"{path}:{number}: tables are not read. Describe levels as list items: - 1: useless")
+            raise ConfigError(f"{path}:{number}: tables are not supported. Describe levels as list items: - 1: useless")
         elif line.strip():
             parts[name].sentences.append(line.strip())
     return Rubric(_criteria(path, parts), None, str(path))
 
 
 def _criteria(path: Path, parts: Mapping[str, _Part]) -> tuple[Criterion, ...]:
-    """Return one criterion per heading with something below it; what a title says is said of all below it."""
+    """Return one criterion per heading with text below it; a title's text is added to every criterion."""
     headed = {name: part for name, part in parts.items() if name}
     first = next(iter(headed), "")
     titled = bool(first) and all(part.depth > headed[first].depth for name, part in headed.items() if name != first)
@@ -174,7 +174,7 @@ def _criteria(path: Path, parts: Mapping[str, _Part]) -> tuple[Criterion, ...]:
         if name != title and (part.sentences or part.meanings)
     )
     if len(criteria) > 1 and not criteria[0].name:
-        raise ConfigError(f"{path}: text stands above the first heading; every criterion has a heading of its own.")
+        raise ConfigError(f"{path}: there is text above the first heading; every criterion needs its own heading.")
     if not criteria and said:
         return (Criterion("", " ".join(said)),)
     return criteria

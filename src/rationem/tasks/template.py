@@ -1,8 +1,8 @@
 """Prompt templates: files that a user can replace, with strict variables (Jinja, sandboxed).
 
-``{{ name }}`` stands for a variable, ``{% if name %}...{% endif %}`` for an optional part. A name that the task does
-not know is an error when the file is read, not when a row is reached. Single braces are plain text; what a variable
-holds is never read as a template.
+``{{ name }}`` stands for a variable, ``{% if name %}...{% endif %}`` for an optional part. An unknown name is an error
+when the file is read, before any row is rendered. Single braces are plain text. A variable's value is never parsed as a
+template.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ class Template:
 
     @property
     def sha256(self) -> str:
-        """The hash of the text, which the ledger holds."""
+        """The hash of the text, as recorded in the ledger."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def render(self, variables: Mapping[str, str]) -> str:
-        """Return the text with the variables filled in; their values are data, whatever they look like.
+        """Return the text with the variables filled in. Values are data, even if they look like a template.
 
         Raises:
-            ConfigError: the template does what a wording has no business to do.
+            ConfigError: rendering fails, for example because the template computes something impossible.
         """
         from jinja2 import TemplateError
 
@@ -53,7 +53,7 @@ class Template:
         """Return this template if it uses known variables only, and all that are required.
 
         Raises:
-            ConfigError: it is malformed, uses another variable, or leaves a required one out.
+            ConfigError: it is malformed, uses an unknown variable, or lacks a required one.
         """
         from jinja2 import TemplateSyntaxError
 
@@ -62,7 +62,7 @@ class Template:
             used = _variables(self.text)
         except TemplateSyntaxError as error:
             raise ConfigError(f"{where}:{error.lineno}: not a template: {error.message}") from error
-        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, braces nested for ever
+        except (ValueError, RecursionError) as error:  # numbers of thousands of digits, very deep nesting
             raise ConfigError(f"{where}: not a template: {error}") from error
         for name in sorted(used - set(known)):
             raise ConfigError(f"{where}: unknown variable {name!r}.{closest(name, known)} Known: {sorted(known)}.")
@@ -70,7 +70,7 @@ class Template:
             single = [name for name in missing if f"{{{name}}}" in self.text]
             braces = f" Variables have two braces: {{{{ {single[0]} }}}}." if single else ""
             raise ConfigError(
-                f"{where}: the variables {missing} are missing; without them the model is not asked.{braces}"
+                f"{where}: the variables {missing} are missing; without them the prompt lacks the question.{braces}"
             )
         return self
 
@@ -83,7 +83,7 @@ def packaged(name: str) -> Template:
 
 
 def read_template(path: Path) -> Template:
-    """Return a user's template; the last line break of the file is no part of it.
+    """Return a user's template, without the file's final line break.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -99,17 +99,17 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
 
     Args:
         path: the file.
-        what: what it is to the user, such as "the rubric".
+        what: what the user calls it, such as "the rubric".
 
     Raises:
-        ConfigError: it cannot be read, is not UTF-8 or no TOML, or holds what no TOML of a person's does.
+        ConfigError: it cannot be read, is not UTF-8, or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"Cannot read {what} {path}: {error}") from error
-    except (ValueError, RecursionError) as error:  # malformed, numbers of thousands of digits, nested for ever
-        raise ConfigError(f"Cannot read {what} {path}: it is no TOML: {error}") from error
+    except (ValueError, RecursionError) as error:  # malformed, numbers of thousands of digits, very deep nesting
+        raise ConfigError(f"Cannot read {what} {path}: it is not valid TOML: {error}") from error
 
 
 @lru_cache(maxsize=1)
