@@ -54,9 +54,7 @@ def examples(kind: str, count: int, tricky: tuple[str, ...] = ()) -> tuple[Examp
 
 def trial(k: int, purpose: Purpose, x: Example, attempt: int, proposal: str, text: str, finish=Finish.STOP) -> Trial:
     draft = Draft(text, tuple(range(len(text) // 4 + 1)), finish, 30)
-    parsed, outcome, reward = grade(
-        draft, x.answer, TASK, 1.0, HintLeakage("drop" if "rationalize" in proposal else "off")
-    )
+    parsed, outcome, reward = grade(draft, x, TASK, 1.0, HintLeakage("drop" if "rationalize" in proposal else "off"))
     return Trial(k, purpose, x.id, attempt, 0, proposal, attempt, draft, parsed, outcome, reward)
 
 

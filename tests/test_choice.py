@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from lettered import WORDS, arc, item, mmlu, rows_of, task
 from rationem import FitConfig, JudgeTask, Scale
 from rationem.data import PRESETS, Columns, Row, flatten_row, load, read_choices, to_fields
-from rationem.data.truncate import longest_response
 from rationem.errors import ConfigError, DataError
 from rationem.run.prepare import prepare
 from rationem.tasks import choices
+from rationem.tasks.kinds import ChoiceKind, Kind
 from rationem.tasks.shots import choose_shots
 from rationem.tasks.template import Template
 
@@ -427,7 +427,7 @@ def test_a_template_shows_the_choices_and_never_what_the_file_calls_them():
 def test_a_wrong_hint_is_one_of_the_items_own_letters():
     from rationem.evaluation.diagnostics.hints import wrong_hint
 
-    asked = {wrong_hint(item(("p", "q", "r"), "B", str(n)), tuple("ABCDE"), 0) for n in range(100)}
+    asked = {wrong_hint(item(("p", "q", "r"), "B", str(n)), ChoiceKind(choices.scale_of(5)), 0) for n in range(100)}
     assert asked == {"A", "C"}
 
 
@@ -438,8 +438,8 @@ def test_a_question_is_not_shown_solved_because_its_choices_stand_in_another_ord
 
 
 def test_an_over_long_item_is_shortened_in_its_question_and_never_in_a_choice():
-    assert longest_response(item(("a" * 50, "b")).fields) == "prompt"
-    assert longest_response({"prompt": "Q", "response": "r"}) == "response"
+    assert ChoiceKind(choices.scale_of(2)).shortened(item(("a" * 50, "b")).fields) == "prompt"
+    assert Kind(choices.scale_of(2)).shortened({"prompt": "Q", "response": "r"}) == "response"
 
 
 def test_read_choices_takes_what_a_caller_hands_over():

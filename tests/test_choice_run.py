@@ -63,9 +63,9 @@ def test_a_missing_letter_is_never_right_nor_counted_as_said():
     from rationem.types import Draft, Finish, Outcome
 
     draft = Draft("why\nFinal rating: D", (1,), Finish.STOP, 3)
-    parsed, outcome, reward = grade(draft, "A", TASK, 1.0, offered=choices.own_levels(item().fields, TASK.levels))
+    parsed, outcome, reward = grade(draft, item(), TASK, 1.0)
     assert (parsed.answer, parsed.problem, outcome, reward) == (None, "unoffered_level", Outcome.UNPARSEABLE, 0.0)
-    assert grade(draft, "D", TASK, 1.0, offered=TASK.levels)[1] is Outcome.ACCEPTED
+    assert grade(draft, item(("p", "q", "r", "s"), "D"), TASK, 1.0)[1] is Outcome.ACCEPTED
 
 
 def test_an_evaluations_probabilities_are_over_the_items_own_letters(tmp_path):

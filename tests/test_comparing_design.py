@@ -16,6 +16,7 @@ from rationem.compare.running import check_alike
 from rationem.compare.tables import Table, latex
 from rationem.errors import ConfigError, RunError
 from rationem.run.launch import Resolved, manifest
+from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order
 from rationem.types import Prediction
 
@@ -275,13 +276,13 @@ def test_what_the_orders_of_comparisons_say_together_is_a_number_of_its_own(scal
     p = (1 / len(scale.levels),) * len(scale.levels)
     right = [Prediction(x.id, x.answer, p, 0.5, 1, 0) for x in pairs]
     first = [Prediction(x.id, best, p, 0.5, 1, 0) for x in pairs]  # whatever stands first
-    run = SimpleNamespace(sets={"test": pairs}, pair=True, candidates=2, scale=scale)
+    run = SimpleNamespace(sets={"test": pairs}, kind=Kind(scale, orders=2), scale=scale)
     found = results._of_pairs([right, first], run, {x.id: x.group for x in pairs})
     assert {name: one.value for name, one in found.items() if name != "side"} == {"consistency": 0.5, "winner": 0.75}
     assert ("side" in found) == scale.ordered
-    run.candidates = len(scale.levels)  # as if there were no tie
+    run.kind = Kind(scale, orders=len(scale.levels))  # as if there were no tie
     assert ("winner" in results._of_pairs([right], run, {x.id: x.group for x in pairs})) == scale.ordered
-    assert results._of_pairs([], SimpleNamespace(sets={"test": pairs}, pair=False, scale=scale), {}) == {}
+    assert results._of_pairs([], SimpleNamespace(sets={"test": pairs}, kind=Kind(scale), scale=scale), {}) == {}
 
 
 def test_which_example_is_in_which_set_and_group_is_in_the_manifest():

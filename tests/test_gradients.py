@@ -145,7 +145,9 @@ def test_a_growing_budget_tends_to_the_gradient_of_the_log_likelihood(tmp_path):
 
 def trial(attempt, cell):
     (draft,) = ScriptedEngine(lambda _: TASK.format(*cell)).sample([Request(Prompt("x"), Sampling(), 0)])
-    return Trial(1, Purpose.TRAIN, "x", attempt, 0, "forward", 0, draft, *grade(draft, RIGHT, TASK, 1.0))
+    return Trial(
+        1, Purpose.TRAIN, "x", attempt, 0, "forward", 0, draft, *grade(draft, Example("x", {}, RIGHT, "g"), TASK, 1.0)
+    )
 
 
 @pytest.mark.slow

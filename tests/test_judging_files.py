@@ -339,7 +339,7 @@ def test_the_totals_count_every_row_once(run):
     assert {level: sum(row["rating"] == level for row in rows) for level in TASK.levels} == dict(count.levels)
     means = [float(row["expected_rating"]) for row in rows if row["rating"]]
     assert count.expected / count.with_expected == pytest.approx(np.mean(means), rel=1e-5)
-    told = "\n".join(totals.lines(TASK.scale))
+    told = "\n".join(totals.lines(TASK.kind))
     assert f"{count.statuses['rated']} rated" in told
     assert f"{count.statuses['unparsed']} unparsed" in told
     assert "rows per second" in told

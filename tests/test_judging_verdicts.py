@@ -161,13 +161,13 @@ def test_what_differs_from_the_job_that_began_is_said_in_words(changes, told):
 
 def test_the_totals_are_in_plain_english():
     pair = Count(Counter(rated=1), Counter(A=1), draws=16, unparsed=1, compared=1, consistent=1)
-    assert pair.sentence(PAIR.scale) == (
+    assert pair.sentence(PAIR.kind) == (
         "1 rated; 1 of 16 rationales names no level; all orders agree on 1 of 1 comparison; "
         "ratings: A (1), B (0), tie (0)"
     )
     single = Count(Counter(rated=2, too_long=1), Counter({"3": 2}), 5.0, 2, draws=16, elided=1)
-    assert single.sentence(TASK.scale) == (
+    assert single.sentence(TASK.kind) == (
         "2 rated; 1 too long for the judge; 1 item with shortened responses; every rationale names a level; "
         "ratings: 1 (0), 2 (0), 3 (2); mean expected rating 2.500"
     )
-    assert Totals(1, {"": single}, 1, 2.0).lines(TASK.scale)[0] == "1 row in 2.0 s, 0.5 rows per second"
+    assert Totals(1, {"": single}, 1, 2.0).lines(TASK.kind)[0] == "1 row in 2.0 s, 0.5 rows per second"

@@ -14,11 +14,13 @@ from rationem.evaluation.evaluate import evaluate
 from rationem.ledger import read_only
 from rationem.sampling.hint_leakage import PHRASES, HintLeakage
 from rationem.sampling.trials import SamplingContext
+from rationem.tasks.kinds import OpenKind
 from rationem.types import Outcome, Purpose, Sampling
 from toy import ANSWERS, SCALE, TASK, THETA, joint
 
 ITEMS = toy.examples(40)
 TRAIN = toy.examples(20, start=1000)
+KIND = TASK.kind
 FORWARD, HINTED, WRONG = 6, 4, 30
 SEED = 5
 
@@ -45,11 +47,11 @@ def marginal_of(example):
 
 def evidence_of(run, **asked):
     asked = {"forward": FORWARD, "hinted": HINTED, **asked}
-    return evidence_record(run.ledger.db, 1, ITEMS, SCALE.levels, marginal_of, **asked)
+    return evidence_record(run.ledger.db, 1, ITEMS, KIND, marginal_of, **asked)
 
 
 def hints_of(run, **more):
-    return hint_record(run.ledger.db, 1, ITEMS, SCALE.levels, ("alpha",), seed=SEED, **more)
+    return hint_record(run.ledger.db, 1, ITEMS, KIND, ("alpha",), seed=SEED, **more)
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +108,7 @@ def test_estimates_agree_with_the_table_within_their_error(measured):
     assert record["iwae"] == pytest.approx(expected(HINTED), abs=0.1)
     for k, value in record["iwae_by_k"].items():
         assert value == pytest.approx(expected(int(k)), abs=0.12)
-    hints = hint_record(measured.ledger.db, 1, ITEMS, SCALE.levels, PHRASES, seed=SEED)
+    hints = hint_record(measured.ledger.db, 1, ITEMS, KIND, PHRASES, seed=SEED)
     assert measured.ledger.record(1, "evidence") == {**record, "hints": hints}
     assert list(record["iwae_by_k"]) == ["1", "2", "4"]
     assert record["iwae_by_k"]["1"] < record["iwae_by_k"]["2"] < record["iwae_by_k"]["4"] == record["iwae"]
@@ -159,9 +161,9 @@ def test_more_draws_than_there_are_cannot_be_asked_for(measured):
 @pytest.mark.slow
 def test_records_come_from_the_file_alone(measured):
     db = read_only(measured.ledger.directory)
-    again = evidence_record(db, 1, ITEMS, SCALE.levels, marginal_of, forward=FORWARD, hinted=HINTED)
+    again = evidence_record(db, 1, ITEMS, KIND, marginal_of, forward=FORWARD, hinted=HINTED)
     assert again == evidence_of(measured)
-    assert hint_record(db, 1, ITEMS, SCALE.levels, ("alpha",), seed=SEED) == hints_of(measured)
+    assert hint_record(db, 1, ITEMS, KIND, ("alpha",), seed=SEED) == hints_of(measured)
     db.close()
 
 
@@ -197,7 +199,7 @@ def test_hint_diagnostics_agree_with_the_table(measured):
 
 
 def test_wrong_hints_are_wrong_spread_over_the_levels_and_counted_when_justified(measured):
-    wrong = {x.id: wrong_hint(x, SCALE.levels, SEED) for x in ITEMS}
+    wrong = {x.id: wrong_hint(x, KIND, SEED) for x in ITEMS}
     assert all(wrong[x.id] != x.answer for x in ITEMS)
     assert len(set(wrong.values())) == 3
     probes = list(measured.ledger.trials(1, Purpose.PROBE))
@@ -218,9 +220,9 @@ def test_wrong_hints_are_wrong_spread_over_the_levels_and_counted_when_justified
     assert chosen != [x.id for x in ITEMS[:WRONG]]  # by seed, not by place in the file
 
 
-def test_one_level_leaves_no_wrong_hint():
+def test_one_answer_leaves_no_wrong_hint():
     with pytest.raises(ConfigError, match="second level"):
-        wrong_hint(replace(ITEMS[0], answer="3"), ["3"], 0)
+        wrong_hint(ITEMS[0], OpenKind(), 0, ITEMS[:1])
 
 
 def test_faithfulness_counts_what_can_be_checked(measured):
@@ -307,14 +309,14 @@ def test_a_draw_without_a_verdict_counts_nothing_and_an_item_of_such_enters_the_
     record = evidence_of(run)
     assert (record["raw"], record["iwae"], record["mixture"], record["lower_bound_95"]) == (None,) * 4
     assert (record["raw_zero"], record["iwae_zero"], record["zero"]) == (40, 40, 40)
-    firsts = evidence_record(run.ledger.db, 1, ITEMS[::2], SCALE.levels, marginal_of, forward=FORWARD, hinted=HINTED)
+    firsts = evidence_record(run.ledger.db, 1, ITEMS[::2], KIND, marginal_of, forward=FORWARD, hinted=HINTED)
     floor = math.log(marginal_of(ITEMS[1])[SCALE.rank("2")] / (FORWARD + HINTED + 1))
     assert record["score"] == pytest.approx((firsts["score"] + floor) / 2)
     assert record["divergence_covered"] == pytest.approx(firsts["divergence_covered"] / 2)
     assert record["ess"] == pytest.approx(firsts["ess"] / 2)
     hints = hints_of(run)
     assert hints["hinted"]["answer_given_z"] == pytest.approx(
-        hint_record(run.ledger.db, 1, ITEMS[::2], SCALE.levels, (), seed=SEED)["hinted"]["answer_given_z"] / 2
+        hint_record(run.ledger.db, 1, ITEMS[::2], KIND, (), seed=SEED)["hinted"]["answer_given_z"] / 2
     )
     run.ledger.close()
 

@@ -7,13 +7,13 @@ import pytest
 
 import toy
 from rationem import STAR, Ledger, ScriptedEngine, fit
-from rationem.data.truncate import longest_response
 from rationem.judging import questions
 from rationem.metrics.evidence import predict_open
 from rationem.report import summarize
 from rationem.tasks import answer_types, from_description
 from rationem.tasks.answer import AnswerTask, maths, summary
 from rationem.tasks.answer_types import number
+from rationem.tasks.kinds import OpenKind
 from rationem.tasks.template import Template
 
 #: The toy judge's levels as texts that nothing lists.
@@ -167,8 +167,8 @@ def test_no_completion_halts_a_run_by_the_users_pattern(monkeypatch, caplog):
 def test_inputs_may_have_the_names_of_a_judges_fields():
     """A user's columns are called as they are: what is shortened is the longest, and each is asked."""
     fields = {"choice_a": "a", "labels": "b", "criterion": "c", "response_time": "the longest of all"}
-    assert longest_response(fields, is_open=True) == "response_time"
-    assert longest_response({**fields, "choice_a": "longer than what was the longest"}, is_open=True) == "choice_a"
+    assert OpenKind().shortened(fields) == "response_time"
+    assert OpenKind().shortened({**fields, "choice_a": "longer than what was the longest"}) == "choice_a"
     wording = Template("{{ labels }} {{ criterion }} {{ marker }}")
     mine = AnswerTask("mine", wording, inputs=("labels",), optional=("criterion",))
     assert questions.read({"labels": "b", "criterion": "c"}, mine) == {"labels": "b", "criterion": "c"}

@@ -371,7 +371,7 @@ def test_a_trained_task_answers_a_file_and_says_how_much_its_draws_agree(tmp_pat
     assert float(first["judge_agreement"]) == pytest.approx((1 + 0 + 0.5) / 3)
     assert (first["judge_rationale"], first["judge_status"], first["more"]) == ("a", "answered", "kept")
     assert (second["judge_answer"], second["judge_status"], second["judge_unparsed_draws"]) == ("", "unparsed", "3")
-    assert "1 answered; 1 unparsed (no rationale names an answer)" in totals.lines(good.scale)[1]
+    assert "1 answered; 1 unparsed (no rationale names an answer)" in totals.lines(good.kind)[1]
 
 
 def test_a_file_that_ends_the_process_is_told_too(tmp_path):

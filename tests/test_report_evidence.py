@@ -156,7 +156,7 @@ def test_more_rationales_end_at_what_the_judge_scores_and_begin_at_single_draws(
 def test_cost_label_and_difficulty_are_what_the_tables_say(ran):
     made, _, summary = ran
     db, scores = made.ledger.db, [entry["evidence"]["score"] for entry in summary["iterations"]]
-    hardness = read_difficulty(db, toy.SCALE.levels)
+    hardness = read_difficulty(db, toy.TASK.kind)
     assert len(hardness) == PROBED
     for k, entry in entries(summary).items():
         if k == 0:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rationem import report
+from rationem import Scale, report
 from rationem.report import sections, text
 from rationem.report.reading import reading
 
@@ -52,6 +52,7 @@ def finished(best, unparsed=0.0, accuracy=0.6, constant=0.3, groups=30, calibrat
 
     return {
         "finished": True,
+        "scale": Scale.parse("1-5").describe(),
         "refit": None,
         "examples": {"train": 9, "validation": 9, "test": 9},
         "groups": {"train": 9, "validation": 9, "test": groups},

@@ -9,7 +9,7 @@ from rationem.errors import ConfigError
 from rationem.sampling.trials import grade
 from rationem.tasks.rewards import parse_reward
 from rationem.tasks.scale import MARKER
-from rationem.types import Draft, Finish
+from rationem.types import Draft, Example, Finish
 
 FIVE, HALVES = Scale.parse("1-5"), Scale.parse("1-5 by 0.5")
 
@@ -62,7 +62,7 @@ def test_levels_without_an_order_have_no_distance(rule):
 def test_no_text_without_a_level_earns_a_reward(rule, text, marked):
     task = JudgeTask(FIVE, rule=rule)
     draft = Draft(f"{MARKER}{text}" if marked else text, (), Finish.STOP, 0)
-    parsed, outcome, reward = grade(draft, "3", task, 0.1)
+    parsed, outcome, reward = grade(draft, Example("x", {}, "3", "g"), task, 0.1)
     assert (parsed.answer is None) == (outcome is Outcome.UNPARSEABLE)
     if parsed.answer is None:
         assert reward == 0
@@ -71,6 +71,6 @@ def test_no_text_without_a_level_earns_a_reward(rule, text, marked):
 def test_a_threshold_accepts_what_reaches_it():
     task = JudgeTask(FIVE, rule="ordinal")
     drafts = [Draft(task.format("", level), (), Finish.STOP, 0) for level in FIVE.levels]
-    outcomes = [grade(draft, "5", task, 0.75)[1:] for draft in drafts]
+    outcomes = [grade(draft, Example("x", {}, "5", "g"), task, 0.75)[1:] for draft in drafts]
     assert [outcome for outcome, _ in outcomes] == [Outcome.WRONG] * 3 + [Outcome.ACCEPTED] * 2
     assert [reward for _, reward in outcomes] == [0, 0.25, 0.5, 0.75, 1]

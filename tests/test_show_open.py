@@ -18,6 +18,7 @@ from rationem.run.card import Card
 from rationem.run.preflight import check_levels
 from rationem.run.refit import Origin, judged_again
 from rationem.sampling.schemes import STAR
+from rationem.tasks.kinds import OpenKind
 from rationem.types import Purpose, Splits
 
 LONG = "word " * 200
@@ -68,7 +69,7 @@ def test_the_wrong_hint_that_is_shown_is_the_one_that_was_drawn(run, db, capsys)
     probed = {t.example_id for t in read_trials(db, 0, Purpose.PROBE)} & {x.id for x in validation}
     assert len(probed) == 4
     for x in validation:
-        told = f"Probe: shown the wrong answer {wrong_hint(x, (), 0, validation)};"
+        told = f"Probe: shown the wrong answer {wrong_hint(x, OpenKind(), 0, validation)};"
         assert (told in show(capsys, run, "--example", x.id)) == (x.id in probed)
 
 

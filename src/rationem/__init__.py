@@ -35,7 +35,7 @@ _PUBLIC = {
     "Splits": "types",
     "State": "types",
     "SupervisedMStep": "sft.m_step",
-    "Task": "types",
+    "Task": "tasks.protocol",
     "Training": "sft.settings",
     "TransformersEngine": "engines.transformers",
     "check_task": "tasks.conformance",

@@ -33,8 +33,9 @@ from rationem.sampling.schemes import Proposal, Scheme
 from rationem.sampling.selection import settle, training_samples
 from rationem.sampling.trials import SamplingContext, fits
 from rationem.seeds import seed_for
+from rationem.tasks.protocol import Task
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Engine, HandedOver, Kept, Purpose, Sample, Sampling, Splits, State, Task
+from rationem.types import Engine, HandedOver, Kept, Purpose, Sample, Sampling, Splits, State
 
 
 class MStep(Protocol):

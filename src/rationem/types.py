@@ -16,8 +16,6 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from rationem.tasks.scale import Scale
-
 #: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
 Fields = Mapping[str, str]
 
@@ -270,59 +268,6 @@ class Prediction:
     too_long: bool = False
     reward: float | None = None
     draw_reward: float | None = None
-
-
-class Task(Protocol):
-    """What a task must say of itself. ``prompt`` is never handed the answer: the first invariant, by signature."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    @property
-    def scale(self) -> Scale:
-        """The answers' order, for the metrics."""
-        ...
-
-    @property
-    def levels(self) -> tuple[str, ...]:
-        """The answers on offer; none where any text may be one."""
-        ...
-
-    @property
-    def continuations(self) -> tuple[str, ...]:
-        """What may follow the verdict marker, one text per level."""
-        ...
-
-    @property
-    def marker(self) -> str:
-        """The text that opens the line of the answer; z ends before it."""
-        ...
-
-    def prompt(self, fields: Fields) -> Prompt:
-        """Return forward(x)."""
-        ...
-
-    def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
-        """Return rationalize(x, y*)."""
-        ...
-
-    def parse(self, text: str) -> Parsed:
-        """Split a completion; total: never raises."""
-        ...
-
-    def reward(self, predicted: str, answer: str) -> float:
-        """Return r(y_hat, y*) in [0, 1]."""
-        ...
-
-    def format(self, rationale: str, answer: str) -> str:
-        """Return a completion in the form that ``parse`` reads."""
-        ...
-
-    def describe(self) -> dict[str, Any]:
-        """Return what tells this task from another, for the ledger."""
-        ...
 
 
 class Engine(Protocol):

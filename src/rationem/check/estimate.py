@@ -30,7 +30,7 @@ from rationem.errors import ModelError
 from rationem.report.plain import plain
 from rationem.run.defaults import with_defaults
 from rationem.sampling.schemes import Scheme
-from rationem.tasks import AnyTask
+from rationem.tasks.protocol import Task
 from rationem.types import Example, Splits
 
 #: Examples of a set by whose prompts the mean length is measured.
@@ -122,7 +122,7 @@ class Estimate:
     disk: Mapping[str, float] | None
 
 
-def estimate(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits) -> Estimate:
+def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> Estimate:
     """Return what a fit will cost.
 
     Args:
@@ -183,7 +183,7 @@ def published(name: str) -> machine.ModelSizes:
     return _configured(name, PUBLISHED[name])
 
 
-def measured(splits: Splits, task: AnyTask, scheme: Scheme, chat: Chat | None, config: FitConfig) -> cost.Sizes:
+def measured(splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, config: FitConfig) -> cost.Sizes:
     """Return the sizes that the tokens are counted from; prompts are measured on some examples of each set."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     some = {name: _spread(part) for name, part in parts.items()}

@@ -11,7 +11,8 @@ from rationem.check.columns import Evidence, as_text, evidence_of, read_in_order
 from rationem.check.findings import Finding, error, warning
 from rationem.report.plain import plain, short
 from rationem.seeds import generator
-from rationem.types import Example, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Example
 
 _FREQUENT, _MANY, _CHARACTERS = 8, 0.5, 60
 _BLANKS = re.compile(r"\s+")

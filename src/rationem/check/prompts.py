@@ -13,8 +13,7 @@ from rationem.errors import ConfigError
 from rationem.report.plain import plain
 from rationem.run.prepare import prepare
 from rationem.seeds import seed_for
-from rationem.tasks import AnyTask
-from rationem.tasks.own import OwnTask
+from rationem.tasks.protocol import Task
 from rationem.tasks.shots import Shots
 from rationem.types import Example, Prompt
 
@@ -40,7 +39,7 @@ class Seen:
 class Shown:
     """The prompts, forward and hinted in turn, and the judge that they were made by."""
 
-    judge: AnyTask
+    judge: Task
     shots: tuple[Example, ...]
     prompts: tuple[Seen, ...]
 
@@ -69,8 +68,7 @@ def prompts(config: FitConfig, count: int) -> Shown:
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
     """Yield the lines to print: the templates and their hashes, then every prompt between two rules."""
     task = shown.judge
-    said = () if isinstance(task, OwnTask) else (("template", task.template), ("hint", task.hint))
-    for name, template in said:
+    for name, template in task.wordings.items():
         yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"
     if shown.shots:
         yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
@@ -79,14 +77,14 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     else:
         yield f"The prompts as {plain(model)} reads them: through its chat template, decoded from the token ids."
     for seen in shown.prompts:
-        called = "answer" if task.scale.is_open else "label"
+        called = task.kind.words.row
         named = f"{seen.kind}, {plain(seen.example.id)}, {called} {plain(seen.example.answer)}"
         counted = "" if seen.tokens is None else f", {seen.tokens} tokens"
         yield f"----- {named}{counted} -----"
         yield plain(seen.text, breaks=True)
 
 
-def _chat(config: FitConfig, judge: AnyTask) -> Chat:
+def _chat(config: FitConfig, judge: Task) -> Chat:
     name = config.model or ""
     checkpoint = models.resolve(name, config.adapter_base)
     chat = models.chat(name, checkpoint, config.conversation)
@@ -94,7 +92,7 @@ def _chat(config: FitConfig, judge: AnyTask) -> Chat:
     return chat
 
 
-def _all(examples: Sequence[Example], judge: AnyTask, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:
+def _all(examples: Sequence[Example], judge: Task, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:
     for x in examples:
         yield _seen(x, judge.prompt(x.fields), chat)
         yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)

@@ -23,9 +23,10 @@ from rationem.run.prepare import (
     make_task,
     prepare,
 )
-from rationem.tasks import AnyTask, choices
+from rationem.tasks import choices
 from rationem.tasks.judge import JudgeTask, comparing
 from rationem.tasks.pairs import fields_of
+from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Rubric, read_rubric
 from rationem.types import Example, Splits
 
@@ -64,7 +65,7 @@ class Material:
     """
 
     config: FitConfig
-    task: AnyTask
+    task: Task
     known: tuple[Example, ...]
     tested: tuple[Example, ...]
     scale_from: str

@@ -11,8 +11,9 @@ from rationem.check.texts import MANY_LOST, counter, summary
 from rationem.config import FitConfig
 from rationem.engines.chat import Chat
 from rationem.report.plain import plain
+from rationem.tasks.protocol import Task
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Splits, Task
+from rationem.types import Example, Splits
 
 
 def shown(splits: Splits, count: int, seed: int) -> tuple[Example, ...]:

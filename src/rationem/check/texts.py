@@ -17,8 +17,9 @@ from rationem.engines.chat import Chat
 from rationem.errors import DataError
 from rationem.report.plain import counted, plain, short
 from rationem.sampling.schemes import Scheme
+from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER, Scale
-from rationem.types import Example, Prompt, Splits, Task
+from rationem.types import Example, Prompt, Splits
 
 #: Without a tokenizer: what a token of English text is worth, by custom.
 CHARACTERS_PER_TOKEN = 4

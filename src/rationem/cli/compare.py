@@ -12,7 +12,7 @@ from rationem import progress
 if TYPE_CHECKING:
     from rationem.compare import Arm, Design
     from rationem.config import FitConfig
-    from rationem.tasks import AnyTask
+    from rationem.tasks.protocol import Task
     from rationem.types import Splits
 
 #: Settings that belong to the arms, or that a comparison decides.
@@ -143,7 +143,7 @@ def _show(design: Design, output: Path) -> int:
     return 0
 
 
-def _costs(design: Design, config: FitConfig, task: AnyTask, splits: Splits) -> Iterator[str]:
+def _costs(design: Design, config: FitConfig, task: Task, splits: Splits) -> Iterator[str]:
     """Yield what the arms will cost, all seeds together: each as a run alone would, which shares nothing."""
     from rationem.check.estimate import H100, estimate
     from rationem.sampling.schemes import parse_scheme

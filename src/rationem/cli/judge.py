@@ -106,7 +106,7 @@ def run(options: argparse.Namespace) -> int:
             preset=options.preset,
             overwrite=options.overwrite,
         )
-        for line in totals.lines(judge.task.scale):
+        for line in totals.lines(judge.task.kind):
             progress.say(line)
     progress.out(options.output)
     return 0

@@ -108,9 +108,11 @@ def _check(options: argparse.Namespace) -> int:
     from rationem.run.prepare import prepare, understood
     from rationem.tasks import named
     from rationem.tasks.conformance import check_task
+    from rationem.tasks.protocol import Task
     from rationem.types import Example
 
-    task, examples = named(options.task), list[Example]()
+    examples = list[Example]()
+    task: Task = named(options.task)
     if options.data:
         task, splits = prepare(read_config(None, given(options)))
         examples = [*splits.train, *splits.validation, *splits.test]

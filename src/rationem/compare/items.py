@@ -140,7 +140,7 @@ def _evidence(run: Run, k: int) -> dict[str, float]:
         run.db,
         k,
         validation,
-        run.scale.levels,
+        run.kind,
         marginal_of,
         forward=asked["forward_draws"],
         hinted=asked["hinted_draws"],

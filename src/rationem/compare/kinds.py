@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report import words
+from rationem.tasks.words import Words
 
 
-def called(results: Mapping[str, Any]) -> words.Words:
+def called(results: Mapping[str, Any]) -> Words:
     """Return the nouns of a comparison's task."""
     return words.words(_summary(results))
 

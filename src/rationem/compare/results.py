@@ -117,7 +117,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         "reference": design.reference,
         "equal": design.equal,
         "scale": run.scale.describe(),
-        "rule": run.rule,
+        "rule": run.kind.rule,
         "seeds": list(seeds),
         "seeds_unfinished": [seed for seed in design.seeds if seed not in seeds],
         "resamples": RESAMPLES,
@@ -192,11 +192,11 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
 def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
     """Return what the orders of comparisons on the test set say together; nothing where none has two."""
     test = run.sets["test"]
-    if not run.pair or not any(is_swapped(x.id) for x in test):
+    if run.kind.orders == 1 or not any(is_swapped(x.id) for x in test):
         return {}
     each = [metrics.each_pair(one, test, run.scale) for one in several]
     # Without ties and degrees a verdict is its winner: then that is the accuracy.
-    more = ("side", "winner") if run.scale.ordered else ("winner",) if len(run.scale.levels) > run.candidates else ()
+    more = ("side", "winner") if run.scale.ordered else ("winner",) if len(run.scale.levels) > run.kind.orders else ()
     names = ("consistency", *more)
     found = {
         name: [{x: value for x, pair in one.items() if (value := getattr(pair, name)) is not None} for one in each]

@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
-from typing import Protocol
 
 from rationem.data.cells import conversation, read_text, shortened, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns, flag_of
@@ -18,6 +17,7 @@ from rationem.data.examples import Report, unique
 from rationem.data.readers import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
+from rationem.tasks.protocol import Task
 from rationem.types import Example
 
 #: The role of the column of y*.
@@ -36,35 +36,12 @@ _ADVICE = (
 )
 
 
-class Asks(Protocol):
-    """What reading needs to know of a task with open answers."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        ...
-
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """The fields that an item must have."""
-        ...
-
-    @property
-    def optional(self) -> tuple[str, ...]:
-        """The fields that it can be without."""
-        ...
-
-    def read(self, cell: str) -> str | None:
-        """Return y* of a cell, or None where it holds none."""
-        ...
-
-
-def unnamed(task: Asks) -> Columns:
+def unnamed(task: Task) -> Columns:
     """Return the columns of a task of which the user named none; "" stands for what is still to be found."""
     return Columns(rating="", inputs=tuple((field, "") for field in task.inputs))
 
 
-def found(columns: Columns, task: Asks, names: Collection[str]) -> tuple[Columns, dict[str, str]]:
+def found(columns: Columns, task: Task, names: Collection[str]) -> tuple[Columns, dict[str, str]]:
     """Return the columns with every open one filled in, and (role, column) of what had to be guessed.
 
     A field's column has its name, or of a built-in task one of the usual names; where no column has one of these, the
@@ -108,7 +85,7 @@ def _only(role: str, names: Collection[str], usual: Sequence[str]) -> str:
 def to_examples(
     rows: Sequence[tuple[str, Row]],
     columns: Columns,
-    task: Asks,
+    task: Task,
     report: Report,
     counts: Counter[str],
     *,
@@ -142,7 +119,7 @@ def to_examples(
     return unique(_merged(examples, counts) if once else examples, report, counts, _ADVICE)
 
 
-def _example(row: Row, columns: Columns, task: Asks, default_id: str) -> Example:
+def _example(row: Row, columns: Columns, task: Task, default_id: str) -> Example:
     fields = to_fields(row, columns)
     question = "\n".join(fields[field] for field in task.inputs)
     return Example(
@@ -155,7 +132,7 @@ def _example(row: Row, columns: Columns, task: Asks, default_id: str) -> Example
     )
 
 
-def _answer(row: Row, column: str, task: Asks) -> str:
+def _answer(row: Row, column: str, task: Task) -> str:
     """Return y*.
 
     Raises:
@@ -171,12 +148,9 @@ def _answer(row: Row, column: str, task: Asks) -> str:
     return answer
 
 
-def _wanted(task: Asks) -> str:
+def _wanted(task: Task) -> str:
     """Return what an answer of the task is, in words."""
-    kind = getattr(task, "kind", "")
-    if kind == "number":
-        return "single number"
-    return f"text that fits {kind}" if kind.startswith("pattern:") else f"answer that the task {task.name!r} can read"
+    return task.reads or f"answer that the task {task.name!r} can read"
 
 
 def _merged(examples: Sequence[Example], counts: Counter[str]) -> list[Example]:

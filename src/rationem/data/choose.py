@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from rationem.data.answered import Asks, found, unnamed
+from rationem.data.answered import found, unnamed
 from rationem.data.columns import Columns, guess, guess_choice
 from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
 from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion
 
 #: A criterion by its name, or its name and its rating column.
@@ -36,7 +37,7 @@ class ReadingPlan:
     criteria: tuple[Criterion, ...]
     preset: Preset | None = None
     guessed: Mapping[str, str] = field(default_factory=dict)
-    task: Asks | None = None
+    task: Task | None = None
 
 
 def choose(
@@ -46,7 +47,7 @@ def choose(
     tables: Sequence[Sequence[Row]],
     *,
     choice: bool | None = None,
-    task: Asks | None = None,
+    task: Task | None = None,
     weight: str | None = None,
 ) -> ReadingPlan:
     """Return how to read the tables, none of which is empty.
@@ -81,7 +82,7 @@ def _reading(
     asked: Sequence[Asked],
     tables: Sequence[Sequence[Row]],
     choice: bool | None,
-    task: Asks | None,
+    task: Task | None,
 ) -> ReadingPlan:
     first = [table[0] for table in tables]
     published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
@@ -104,12 +105,12 @@ def _reading(
     return ReadingPlan(columns, _criteria(columns), guessed=guessed)
 
 
-def _has_other_inputs(task: Asks | None, preset: Preset) -> bool:
+def _has_other_inputs(task: Task | None, preset: Preset) -> bool:
     """Say whether a task of the user's own reads other fields than the preset has: its columns have their names."""
     return task is not None and task.name not in OPEN_TASKS and set(task.inputs) != set(dict(preset.columns.inputs))
 
 
-def _check_task(preset: Preset, choice: bool | None, task: Asks | None) -> None:
+def _check_task(preset: Preset, choice: bool | None, task: Task | None) -> None:
     asked = task.name if task else None if choice is None else "choice" if choice else "judge"
     is_task = preset.task or ("choice" if preset.choice else "judge")
     fits = task is not None and bool(preset.task) and set(task.inputs) == set(dict(preset.columns.inputs))

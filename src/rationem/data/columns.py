@@ -101,6 +101,15 @@ class Columns:
         name = dict(self.criteria)[criterion] if self.criteria else self.rating
         return (name,) if name in available else _split(name)
 
+    @property
+    def items(self) -> str:
+        """How an item is laid out, as ``Task.items`` says it."""
+        return "inputs" if self.inputs else "responses" if self.choices is None else "choices"
+
+    def items_per_row(self, available: Collection[str]) -> int:
+        """Return how many responses are compared; 1 where one is rated, or there is none."""
+        return len(self.responses(available)) if self.items == "responses" else 1
+
     def responses(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the column of the response, or those of several: "a,b" where no column has that whole name."""
         parts = _split(self.response)

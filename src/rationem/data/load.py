@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from rationem.data.answered import Asks, to_examples
+from rationem.data.answered import to_examples
 from rationem.data.cells import UnknownRating, rating_cells
 from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
@@ -25,6 +25,7 @@ from rationem.data.suggest_pair import meant, suggest_pair, unclear
 from rationem.data.unusable import notations, tally
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.tasks.pairs import candidates
+from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import OPEN, POOLS, Scale
 from rationem.types import Example
@@ -95,7 +96,7 @@ def load(
     raters: str = "mean",
     skipped: list[DataError] | None = None,
     choice: bool | None = None,
-    task: Asks | None = None,
+    task: Task | None = None,
     weight: str | None = None,
 ) -> LoadedData:
     """Read the examples of all files.

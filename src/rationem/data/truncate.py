@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from rationem.engines.chat import Chat
-from rationem.tasks.choices import is_choice
-from rationem.types import Example, Fields, Splits, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Example, Splits
 
 
 def truncate(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
@@ -33,21 +33,6 @@ def truncate(example: Example, field: str, length: Callable[[Example], int], lim
     return _cut(example, field, low)
 
 
-def longest_response(fields: Fields, *, is_open: bool = False) -> str:
-    """Return the name of the response, or of the longest of several; of multiple choice that of the question.
-
-    Args:
-        fields: of an item.
-        is_open: whether its answer is open: then it is the longest input, whatever the user calls his inputs.
-    """
-    if is_open:
-        return max(fields, key=lambda name: len(fields[name]))
-    if any(map(is_choice, fields)):
-        return "prompt"
-    responses = [name for name in fields if name.startswith("response")]
-    return max(responses or fields, key=lambda name: len(fields[name]))
-
-
 def _cut(example: Example, field: str, keep: int) -> Example:
     text = example.fields[field]
     head, tail = text[: (keep + 1) // 2], text[len(text) - keep // 2 :]
@@ -64,12 +49,11 @@ def elided(splits: Splits, task: Task, chat: Chat, limit: int) -> Splits:
     """
 
     def length(x: Example) -> int:
-        hints = task.levels or (x.answer,)
+        hints = task.kind.hints(x.answer)
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in hints))
         return max(len(chat.encode(prompt)) for prompt in prompts)
 
     def shortened(examples: Sequence[Example]) -> tuple[Example, ...]:
-        is_open = task.scale.is_open
-        return tuple(truncate(x, longest_response(x.fields, is_open=is_open), length, limit) for x in examples)
+        return tuple(truncate(x, task.kind.shortened(x.fields), length, limit) for x in examples)
 
     return Splits(shortened(splits.train), shortened(splits.validation), shortened(splits.test), splits.notes)

@@ -13,7 +13,8 @@ from rationem.engines.chat import Chat
 from rationem.engines.completion import CompletionReader
 from rationem.errors import ModelError
 from rationem.tasks.parse import THOUGHT
-from rationem.types import Finish, LevelQuery, Prompt, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Finish, LevelQuery, Prompt
 
 #: A plain text, and one that is not: other scripts, a combining accent, blanks at line ends, what templates may escape.
 _TEXTS = ("What is 3 + 4 ?", "naïve café\n\n  über — 東京 <b>&amp;</b> {x} 'q' \"q\" 👍🏽\t1,234.5")
@@ -37,7 +38,7 @@ def check_model(name: str, checkpoint: str, chat: Chat, task: Task) -> None:
     Raises:
         ModelError: says what is wrong.
     """
-    scored = task.continuations or (task.format("", _ANSWER).removeprefix(task.marker),)
+    scored = task.scored(_ANSWER)
     fault = next(faults(chat, task.marker, scored, embeddings=_embeddings(name, checkpoint)), None)
     if fault is not None:
         raise ModelError(f"The model {name!r} cannot be used as it is: {fault}")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from rationem.engines import models
 from rationem.engines.chat import Chat, Conversation
 from rationem.errors import ConfigError, RunError, closest
-from rationem.types import Engine, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Engine
 
 if TYPE_CHECKING:
     from rationem.engines.remote.client import Client

@@ -15,7 +15,6 @@ from rationem.metrics import evidence
 from rationem.sampling.draw import draw
 from rationem.sampling.schemes import FORWARD
 from rationem.sampling.trials import DrawRequest, SamplingContext, fits
-from rationem.tasks import choices
 from rationem.types import Engine, Example, Outcome, Prediction, Purpose
 
 #: The split's name of the control that is shown solved examples; its examples are those of the test set.
@@ -57,11 +56,8 @@ def evaluate(
         levels_under=FORWARD,
     )
     scale, ids = run.task.scale, {x.id for x in fitting}
-    if scale.is_open:
-        predictions = predict_open(examples, ids, run, iteration, draws, purpose)
-    else:
-        marginals = metrics.marginals(train, scale, metrics.parts(examples))
-        predictions = predict(examples, ids, run, marginals, iteration, draws, purpose)
+    marginals = metrics.marginals(train, scale, metrics.parts(examples))
+    predictions = _PREDICT[run.task.kind.estimator](examples, ids, run, marginals, iteration, draws, purpose)
     run.ledger.finish(
         iteration,
         split,
@@ -93,7 +89,7 @@ def predict(
     for x in examples:
         rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
         level_logps, is_scored = evidence.stack(rows, len(run.task.levels))
-        offered = choices.offered(x.fields, run.task.levels)
+        offered = run.task.kind.mask(x.fields)
         level_logps, marginal = evidence.restricted(level_logps, marginals[metrics.criterion(x)], offered)
         if x.id not in fitting:
             predictions.append(evidence.too_long(x.id, marginal.tolist()))
@@ -118,11 +114,12 @@ def predict_open(
     examples: Sequence[Example],
     fitting: set[str],
     run: SamplingContext,
+    marginals: Mapping[str, Sequence[float]],
     iteration: int,
     draws: int,
     purpose: Purpose = Purpose.EVAL,
 ) -> list[Prediction]:
-    """Return one prediction per example whose answer is open, as :func:`predict`."""
+    """Return one prediction per example whose answer is open, as :func:`predict`; no marginal is needed."""
     whole = run.ledger.level_logps(iteration, purpose, whole=True)
     said = {
         (trial.example_id, trial.attempt): trial.parsed.answer if trial.outcome in _PARSED else None
@@ -138,6 +135,10 @@ def predict_open(
         answers = [said.get((x.id, m)) for m in range(draws)]
         predictions.append(evidence.predict_open(x.id, x.answer, answers, logps, run.task.reward))
     return predictions
+
+
+#: How several draws make one prediction, by ``Kind.estimator``.
+_PREDICT = {"levels": predict, "consensus": predict_open}
 
 
 def validation_score(ledger: Ledger, iteration: int, name: str) -> float | None:

@@ -19,8 +19,9 @@ from rationem.report.reading import reading
 from rationem.report.tables import table
 from rationem.report.words import is_open, words
 from rationem.run.card import Card
-from rationem.tasks import AnyTask, from_description
+from rationem.tasks import from_description
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 
 #: Settings that are told, in this order; of the others some name files and machines.
@@ -96,7 +97,7 @@ def _front(facts: Facts) -> str:
     return str(data.to_yaml())
 
 
-def _does(task: AnyTask) -> str:
+def _does(task: Task) -> str:
     """Return what the model reads, says, and learned from."""
     if not isinstance(task, JudgeTask):
         return (
@@ -117,7 +118,7 @@ def _does(task: AnyTask) -> str:
     )
 
 
-def _what(facts: Facts, task: AnyTask) -> Iterator[str]:
+def _what(facts: Facts, task: Task) -> Iterator[str]:
     form = (
         "a LoRA adapter" if facts.adapter else "a LoRA adapter, merged into its base" if facts.merged else "all weights"
     )
@@ -145,7 +146,7 @@ def _base(facts: Facts) -> str:
     return f"{name}, a local directory of whoever trained this model; the hub does not have it by this name.{again}"
 
 
-def _use(facts: Facts, task: AnyTask) -> Iterator[str]:
+def _use(facts: Facts, task: Task) -> Iterator[str]:
     yield "## Use"
     item = ", ".join(f'"{field}": "..."' for field in _fields(facts.card, task))
     asks, told = "averages over several rationales and calibrates", "rating.rating, rating.probabilities"
@@ -173,14 +174,14 @@ def _use(facts: Facts, task: AnyTask) -> Iterator[str]:
         )
 
 
-def _fields(card: Card, task: AnyTask) -> list[str]:
+def _fields(card: Card, task: Task) -> list[str]:
     columns = card.columns or {}
     if not isinstance(task, JudgeTask):
         return [*task.inputs, *(name for name, _ in columns.get("optional") or ())]
     return [*task.inputs, *(name for name in ("context", "reference") if columns.get(name))]
 
 
-def _criterion(task: AnyTask) -> dict[str, str]:
+def _criterion(task: Task) -> dict[str, str]:
     named = isinstance(task, JudgeTask) and task.criteria[0].name
     return {"criterion": named} if named else {}
 
@@ -231,7 +232,7 @@ def _name(facts: Facts) -> str:
     return facts.name or "OWNER/NAME"
 
 
-def _data(facts: Facts, task: AnyTask) -> Iterator[str]:
+def _data(facts: Facts, task: Task) -> Iterator[str]:
     summary = facts.summary
     yield "## Data"
     if summary["notes"].get("world"):

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from rationem.errors import RunError
 from rationem.seeds import seed_for
-from rationem.tasks import AnyTask
+from rationem.tasks.protocol import Task
 from rationem.types import Draft, Engine, Finish, LevelQuery, Parsed, Prompt, Request, Sampling
 
 #: How often a draw that the engine failed is asked again.
@@ -30,6 +30,7 @@ class Plan:
         seed: of the draws.
         temperature: of the calibration; None leaves the probabilities as they are.
         max_new_tokens: the length cut of a completion.
+        scores: whether the levels are scored behind each rationale.
     """
 
     draws: int
@@ -37,6 +38,7 @@ class Plan:
     seed: int
     temperature: float | None
     max_new_tokens: int
+    scores: bool = True
 
     @property
     def sampling(self) -> Sampling:
@@ -70,7 +72,7 @@ def nothing() -> None:
 
 
 def ask(
-    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: AnyTask, tick: Callable[[], None] = nothing
+    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: Task, tick: Callable[[], None] = nothing
 ) -> dict[Prompt, list[Drawn]]:
     """Return the draws of every distinct prompt, in the order of their numbers.
 
@@ -96,7 +98,7 @@ def ask(
         for draw_request in draw_requests
         if draw_request in parsed and parsed[draw_request].answer is not None
     ]
-    logps = {} if plan.fast or not task.levels else _score(said, drafts, parsed, engine, task, tick)
+    logps = _score(said, drafts, parsed, engine, task, tick) if plan.scores else {}
     answers: dict[Prompt, list[Drawn]] = {}
     for draw_request in sorted(parsed, key=lambda t: t.number):
         z = parsed[draw_request]
@@ -129,7 +131,7 @@ def _sample(
     return drafts
 
 
-def _parse(draft: Draft, task: AnyTask) -> Parsed:
+def _parse(draft: Draft, task: Task) -> Parsed:
     """What a completion that was cut off says is no verdict."""
     parsed = task.parse(draft.text)
     return parsed if draft.finish is Finish.STOP else replace(parsed, answer=None)
@@ -140,7 +142,7 @@ def _score(
     drafts: Mapping[_DrawRequest, Draft],
     parsed: Mapping[_DrawRequest, Parsed],
     engine: Engine,
-    task: AnyTask,
+    task: Task,
     tick: Callable[[], None],
 ) -> dict[_DrawRequest, tuple[float, ...]]:
     scored: dict[_DrawRequest, tuple[float, ...]] = {}

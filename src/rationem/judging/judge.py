@@ -16,13 +16,13 @@ from rationem.engines import conformance, models
 from rationem.engines.opening import EngineConfig, closings, longest_text, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
-from rationem.judging.asking import Plan, ask, nothing
+from rationem.judging.asking import Drawn, Plan, ask, nothing
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
 from rationem.run import card as cards
 from rationem.run import identity
-from rationem.tasks import AnyTask, from_description
-from rationem.tasks.open import Open
+from rationem.tasks import from_description
+from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 from rationem.types import Engine, Prompt
 
@@ -62,7 +62,7 @@ class Judge:
     ) -> None:
         self.directory = directory
         self.card = cards.read_card(directory)
-        self.task: AnyTask = from_description(self.card.task)
+        self.task: Task = from_description(self.card.task)
         for criterion in self.task.criteria:
             found = len(self.card.marginals.get(criterion.name, ()))
             if found != len(self.task.levels):  # of an open answer there are none of either
@@ -167,11 +167,10 @@ class Judge:
         chunk: list[Case] = []
         size = self.chunk(plan)
         columns = names.columns_of(self.card)
-        needed = names.needed_of(self.task)
-        for item in names.items_of(items, needed):
-            named = item.get("criterion") if self.task.levels else None  # of open answers it is an input like any other
-            criteria = questions.chosen(self.task, [str(named)] if named else None)
-            known = names.rename(item, columns, needed)
+        for item in names.items_of(items, self.task.asked):
+            named = self.task.criterion_of(item)
+            criteria = questions.chosen(self.task, [named] if named else None)
+            known = names.rename(item, columns, self.task)
             chunk += self._cases(known, columns, criteria)
             if len(chunk) >= size:
                 ratings += self.decide(chunk, plan)
@@ -179,11 +178,10 @@ class Judge:
         return ratings + self.decide(chunk, plan)
 
     def _cases(self, item: Mapping[str, Any], columns: Columns | None, criteria: Sequence[str]) -> list[Case]:
-        if self.task.choice:
-            try:
-                item = names.with_choices(item, columns)
-            except ValueError as error:
-                return questions.unusable(criteria, str(error))
+        try:
+            item = _LAID_OUT[self.task.items](item, columns)
+        except ValueError as error:
+            return questions.unusable(criteria, str(error))
         return questions.cases(item, criteria, self.card, self.task, self.engine)
 
     def plan(self, *, draws: int | None = None, fast: bool = False, seed: int | None = None) -> Plan:
@@ -199,7 +197,7 @@ class Judge:
         if count < 1:
             raise ConfigError(f"{count} draws: give at least 1.")
         applies = fitted is not None and count == fitted.draws and not fast
-        if not applies and not fast and self.task.levels:
+        if not applies and not fast and self.task.kind.calibrates:
             self._say_uncalibrated(count)
         return Plan(
             draws=count,
@@ -207,6 +205,7 @@ class Judge:
             seed=self.card.seed if seed is None else seed,
             temperature=fitted.temperature if fitted is not None and applies else None,
             max_new_tokens=self.card.max_new_tokens,
+            scores=self.task.kind.calibrates and not fast,
         )
 
     def chunk(self, plan: Plan) -> int:
@@ -220,14 +219,8 @@ class Judge:
             RunError: the engine failed everything it was asked.
         """
         drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task, tick)
-        if isinstance(self.task, Open):
-            reward = self.task.reward
-            return [answer(case, [drawn[prompt] for prompt in case.prompts], plan, reward) for case in cases]
-        marginals = self.card.marginals
-        return [
-            verdict(case, [drawn[prompt] for prompt in case.prompts], plan, self.task.scale, marginals[case.criterion])
-            for case in cases
-        ]
+        decide = _DECIDE[self.task.kind.estimator]
+        return [decide(self, case, [drawn[prompt] for prompt in case.prompts], plan) for case in cases]
 
     def open(self) -> Judge:
         """Load the weights now rather than at the first question."""
@@ -271,6 +264,26 @@ class Judge:
                 "since it was fitted, so it says nothing about this one. Judge with the model/ that the run wrote, or "
                 "go on without calibration: --no-calibration, in Python calibrate=False."
             )
+
+
+def _verdict(judge: Judge, case: Case, orders: list[list[Drawn]], plan: Plan) -> Rating:
+    return verdict(case, orders, plan, judge.task.scale, judge.card.marginals[case.criterion])
+
+
+def _answer(judge: Judge, case: Case, orders: list[list[Drawn]], plan: Plan) -> Rating:
+    return answer(case, orders, plan, judge.task.reward)
+
+
+#: How the draws of an item become its rating, by ``Kind.estimator``.
+_DECIDE = {"levels": _verdict, "consensus": _answer}
+
+
+def _as_given(item: Mapping[str, Any], _: Columns | None) -> Mapping[str, Any]:
+    return item
+
+
+#: How an item that a caller gave is read, by ``Task.items``.
+_LAID_OUT = {"responses": _as_given, "inputs": _as_given, "choices": names.with_choices}
 
 
 def _open(judge: Judge, opened: ExitStack) -> Engine:

@@ -7,26 +7,19 @@ taken for an input.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.data import Row, read_choices
 from rationem.data.columns import Columns
 from rationem.errors import ConfigError, DataError
 from rationem.run.card import Card
-from rationem.tasks import AnyTask
 from rationem.tasks.choices import field_of
 from rationem.tasks.pairs import fields_of as response_fields
+from rationem.tasks.protocol import Task
 
 _OPTIONAL = ("reference", "context")
 _DOTS = '"..."'
-#: The inputs of multiple choice as a caller names them: its choices are one list, or fields of their own.
-CHOICE = ("prompt", "choices")
-
-
-def needed_of(task: AnyTask) -> tuple[str, ...]:
-    """Return the names of the inputs that an item must have."""
-    return CHOICE if task.choice else task.inputs
 
 
 def items_of(items: Iterable[Mapping[str, Any]], needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
@@ -73,18 +66,31 @@ def _check_item(number: int, item: object, call: str) -> None:
         )
 
 
-def trained(columns: Columns, needed: Sequence[str]) -> dict[str, str | None]:
+def trained(columns: Columns, task: Task) -> dict[str, str | None]:
     """Return field -> its column in the training files, None where it had none of its own."""
-    if columns.inputs:
-        return dict((*columns.inputs, *columns.optional))
-    if tuple(needed) == CHOICE:
-        return {"prompt": columns.prompt, "choices": columns.choices, "context": columns.context}
-    responses: dict[str, str | None] = {"response": columns.response}
-    fields = response_fields(len(needed) - 1)
-    if len(fields) > 1:
-        parts = [part.strip() for part in columns.response.split(",")]
-        responses = dict(zip(fields, parts if len(parts) == len(fields) else [None] * len(fields), strict=True))
+    return _TRAINED[task.items](columns, task)
+
+
+def _inputs(columns: Columns, _: Task) -> dict[str, str | None]:
+    return dict((*columns.inputs, *columns.optional))
+
+
+def _choices(columns: Columns, _: Task) -> dict[str, str | None]:
+    return {"prompt": columns.prompt, "choices": columns.choices, "context": columns.context}
+
+
+def _responses(columns: Columns, task: Task) -> dict[str, str | None]:
+    fields = response_fields(task.orders)
+    parts = [part.strip() for part in columns.response.split(",")] if task.orders > 1 else [columns.response]
+    responses = dict(zip(fields, parts if len(parts) == len(fields) else [None] * len(fields), strict=True))
     return {"prompt": columns.prompt, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
+
+
+_TRAINED: dict[str, Callable[[Columns, Task], dict[str, str | None]]] = {
+    "inputs": _inputs,
+    "choices": _choices,
+    "responses": _responses,
+}
 
 
 def hidden(columns: Columns) -> frozenset[str]:
@@ -126,13 +132,14 @@ def match(
     return found
 
 
-def rename(item: Mapping[str, Any], columns: Columns | None, needed: Sequence[str]) -> Mapping[str, Any]:
+def rename(item: Mapping[str, Any], columns: Columns | None, task: Task) -> Mapping[str, Any]:
     """Return an item under the names of the fields; what has none of their names stays as it is.
 
     Raises:
         DataError: two of its names could stand for one field.
     """
-    names = trained(columns, needed) if columns else _plain(needed)
+    needed = task.asked
+    names = trained(columns, task) if columns else _plain(needed)
     never = hidden(columns) if columns else frozenset()
     optional = [name for name in _OPTIONAL if name in names]
     by_field = all(field in item and _folded(field) not in never for field in needed)

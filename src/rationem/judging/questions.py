@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from rationem.data.truncate import longest_response, truncate
+from rationem.data.truncate import truncate
 from rationem.errors import ConfigError, DataError, closest
 from rationem.run.card import Card
-from rationem.tasks import AnyTask, choices
 from rationem.tasks.pairs import turned
+from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Fields, Prompt
 
 
@@ -34,7 +34,7 @@ class Case:
     offered: tuple[bool, ...] | None = None
 
 
-def chosen(task: AnyTask, names: Sequence[str] | None) -> tuple[str, ...]:
+def chosen(task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
     """Return the criteria to rate: the named ones, or all of the judge's.
 
     Raises:
@@ -52,7 +52,7 @@ def chosen(task: AnyTask, names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names)
 
 
-def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: AnyTask, engine: Engine) -> list[Case]:
+def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: Task, engine: Engine) -> list[Case]:
     """Return one case per criterion of an item, prompts that fit the judge included.
 
     Raises:
@@ -70,25 +70,21 @@ def unusable(criteria: Sequence[str], problem: str) -> list[Case]:
     return [Case(criterion, (), problem) for criterion in criteria]
 
 
-def read(item: Mapping[str, str], task: AnyTask) -> dict[str, str]:
+def read(item: Mapping[str, str], task: Task) -> dict[str, str]:
     """Return the inputs of an item and nothing else of it; optional ones that are empty are left out.
 
     Raises:
         DataError: an input is missing.
         ValueError: an input is empty, no text, or half a character; the message says so.
     """
-    # Of open answers "criterion" is an input like any other; a judge's is named by the case.
-    needed, optional = task.inputs, [name for name in task.optional if name != "criterion" or task.scale.is_open]
+    needed, optional = task.inputs, list(task.optional)
     for name in needed:
         if name not in item:
             raise DataError(
                 f"An item has no {name!r}.{closest(name, item)} The judge reads {list(needed)} and, where there is "
                 f"one, {optional}; found {list(item)}."
             )
-    if task.choice:
-        if len(own := choices.letters(item)) > len(task.levels):
-            raise ValueError(f"it has {len(own)} choices, and the run had {len(task.levels)} at most")
-        needed = ("prompt", *map(choices.field_of, own))
+    needed = task.needed(item)
     given = {name: item[name] for name in (*needed, *optional) if name in item}
     for name, text in given.items():
         _check(name, text, needed)
@@ -108,7 +104,7 @@ def _check(name: str, text: object, needed: Sequence[str]) -> None:
         raise ValueError(f"the {name} holds half a character (a surrogate) at {error.start}") from error
 
 
-def _case(fields: Fields, criterion: str, card: Card, task: AnyTask, engine: Engine) -> Case:
+def _case(fields: Fields, criterion: str, card: Card, task: Task, engine: Engine) -> Case:
     example = Example("", {**fields, "criterion": criterion} if criterion else fields, (*task.levels, "")[0], "")
     if card.elide:
         example = _shortened(example, card.max_prompt_tokens, task, engine)
@@ -116,17 +112,17 @@ def _case(fields: Fields, criterion: str, card: Card, task: AnyTask, engine: Eng
     prompts = [task.prompt(x.fields) for x in (example, *(turned(example, task.scale, turn) for turn in turns))]
     longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
     if longest <= card.max_prompt_tokens:
-        offered = choices.offered(example.fields, task.levels)
+        offered = task.kind.mask(example.fields)
         return Case(criterion, tuple(prompts), elided=example.elided, offered=offered)
     problem = f"the prompt has {longest} tokens, the judge reads {card.max_prompt_tokens}"
     return Case(criterion, (), problem, too_long=True)
 
 
-def _shortened(example: Example, limit: int, task: AnyTask, engine: Engine) -> Example:
+def _shortened(example: Example, limit: int, task: Task, engine: Engine) -> Example:
     """Shorten as in training, where room was left for the hint: the judge then sees the texts that it learned from."""
 
     def length(x: Example) -> int:
-        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, level) for level in task.levels))
+        prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in task.kind.hints("")))
         return max(engine.prompt_tokens(prompt) for prompt in prompts)
 
-    return truncate(example, longest_response(example.fields, is_open=task.scale.is_open), length, limit)
+    return truncate(example, task.kind.shortened(example.fields), length, limit)

@@ -16,10 +16,8 @@ from rationem.data.readers import delimiter_of, scan_file
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
 from rationem.run.card import Card
-from rationem.tasks import AnyTask, from_description
-from rationem.tasks.answer import AnswerTask
-from rationem.tasks.open import Open
-from rationem.tasks.own import OwnTask
+from rationem.tasks import from_description
+from rationem.tasks.protocol import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +90,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         (first,) = islice(_rows(source.path), 1)
         if named(card.preset).can_be_judged(first.cells):
             return ItemReader(trained, named(card.preset))
-    if isinstance(task, Open):
-        columns = _open(source, trained, given, task)
-    else:
-        found = _found(source, trained, given, task)
-        columns = data.Columns.from_dict({**trained.to_dict(), **found, **given, "subject": None})
+    columns = _COLUMNS[task.items](source, trained, given, task)
     more = () if columns.inputs else ("reference", "context")
     optional = ((role, name) for role in more if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.asks(source.paths), *optional):
@@ -108,13 +102,19 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
     return ItemReader(columns, None)
 
 
-def _trained(card: Card, names: Collection[str], task: AnyTask) -> data.Columns:
+def _trained(card: Card, names: Collection[str], task: Task) -> data.Columns:
     """Return the columns of the training files; the embedded world has none, then they are guessed."""
     if card.columns is not None:
         return data.Columns.from_dict(card.columns)
-    if isinstance(task, Open):
-        inputs, optional = (tuple((name, name) for name in names) for names in (task.inputs, task.optional))
-        return data.Columns(rating="answer", inputs=inputs, optional=optional)
+    return _GUESSED[task.items](names, task)
+
+
+def _own_columns(_: Collection[str], task: Task) -> data.Columns:
+    inputs, optional = (tuple((name, name) for name in names) for names in (task.inputs, task.optional))
+    return data.Columns(rating="answer", inputs=inputs, optional=optional)
+
+
+def _guessed(names: Collection[str], _: Task) -> data.Columns:
     columns, guessed = data.guess(names)
     told = ", ".join(f"the {role} from {name!r}" for role, name in guessed.items() if role != "rating")
     if told:
@@ -122,8 +122,8 @@ def _trained(card: Card, names: Collection[str], task: AnyTask) -> data.Columns:
     return columns
 
 
-def _open(source: Source, trained: data.Columns, given: Mapping[str, str], task: AnswerTask | OwnTask) -> data.Columns:
-    """Return the columns of a task with an open answer: as named, else as the file seems to call them."""
+def _own(source: Source, trained: data.Columns, given: Mapping[str, str], task: Task) -> data.Columns:
+    """Return the columns of a task's own inputs: as named, else as the file seems to call them."""
     unknown = sorted(set(given) - {*task.inputs, *task.optional})
     if unknown:
         known = [*task.inputs, *task.optional]
@@ -131,15 +131,26 @@ def _open(source: Source, trained: data.Columns, given: Mapping[str, str], task:
             f"The task {task.name!r} has no input {unknown[0]!r}.{closest(unknown[0], known)} It has {known}."
         )
     found = {**_matched(source, trained, given, task), **given}
-    names = naming.trained(trained, task.inputs)
+    names = naming.trained(trained, task)
     inputs = tuple((field, found.get(field) or names.get(field) or field) for field in task.inputs)
     optional = tuple((field, found[field]) for field in task.optional if field in found)
     return data.Columns(rating=trained.rating, inputs=inputs, optional=optional)
 
 
-def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], task: AnyTask) -> dict[str, str]:
+def _roles(source: Source, trained: data.Columns, given: Mapping[str, str], task: Task) -> data.Columns:
+    """Return the columns of responses or choices: as named, else as the file seems to call them."""
+    found = _found(source, trained, given, task)
+    return data.Columns.from_dict({**trained.to_dict(), **found, **given, "subject": None})
+
+
+#: Which columns are read, by ``Task.items``; and which are guessed where the training files had none.
+_COLUMNS = {"inputs": _own, "responses": _roles, "choices": _roles}
+_GUESSED = {"inputs": _own_columns, "responses": _guessed, "choices": _guessed}
+
+
+def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], task: Task) -> dict[str, str]:
     """Return field -> column of what the user did not name; say where the file calls it otherwise than in training."""
-    names = naming.trained(columns, naming.needed_of(task))
+    names = naming.trained(columns, task)
     if columns.choices is not None and columns.choice_columns(source.paths) != (columns.choices,):
         names.pop("choices")  # a column each: those of training, or those that are named
     wanted = {field: name for field, name in names.items() if _role(field) not in given}
@@ -158,9 +169,9 @@ def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], ta
     return found
 
 
-def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: AnyTask) -> dict[str, str]:
+def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: Task) -> dict[str, str]:
     """Return role -> column where the file calls it otherwise than the training files did, and say so."""
-    found, names = _matched(source, columns, given, task), naming.trained(columns, naming.needed_of(task))
+    found, names = _matched(source, columns, given, task), naming.trained(columns, task)
     roles = {field: name for field, name in found.items() if _role(field) == field}
     several = [found[field] for field in names if field in found and field not in roles]
     return roles | ({"response": _together(source, several)} if len(several) == task.orders > 1 else {})
@@ -180,22 +191,24 @@ def _together(source: Source, names: Sequence[str]) -> str:
     return ",".join(names)
 
 
-def check_inputs(read: ItemReader, names: Collection[str], task: AnyTask) -> None:
+def check_inputs(read: ItemReader, names: Collection[str], task: Task) -> None:
     """Raise ConfigError where what is read is of another task: one response, several to compare, or choices."""
-    if task.scale.is_open != bool(read.columns.inputs):
-        wanted = "answers openly" if task.scale.is_open else "rates or chooses"
-        raise ConfigError(f"This run's task {task.name!r} {wanted}; what is read is of another task. Name columns.")
-    if task.scale.is_open:
-        return
-    if task.choice != (read.columns.choices is not None):
-        wanted = "answers multiple choice" if task.choice else "rates responses"
+    if task.items != read.columns.items:
         read_from = f"the preset {read.preset.name}" if read.preset else "these columns"
-        raise ConfigError(f"This judge {wanted}; {read_from} holds something else. Name another --preset, or columns.")
-    found = read.columns.responses(names)
-    if not task.choice and len(found) != task.orders:
-        count = "two" if task.orders == 2 else task.orders
-        wanted = f"compares {count} responses" if task.pair else "rates one response"
-        raise ConfigError(f"This judge {wanted}; the response is read from {list(found)}. Name it: --response-col.")
+        raise ConfigError(
+            f"This run's task {task.name!r} {_DOES[task.items]}; {read_from} holds something else. Name another "
+            "--preset, or columns."
+        )
+    found = read.columns.items_per_row(names)
+    if found != task.orders:
+        wanted = {1: "rates one response", 2: "compares two responses"}.get(
+            task.orders, f"compares {task.orders} responses"
+        )
+        columns = list(read.columns.responses(names))
+        raise ConfigError(f"This judge {wanted}; the response is read from {columns}. Name it: --response-col.")
+
+
+_DOES = {"inputs": "reads inputs of its own", "choices": "answers multiple choice", "responses": "rates responses"}
 
 
 def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:

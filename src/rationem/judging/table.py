@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rationem.errors import ConfigError, DataError
 from rationem.judging.verdicts import Rating
-from rationem.tasks import AnyTask
+from rationem.tasks.protocol import Task
 
 #: Goes before every added column where one of them is a column of the input already.
 CLASH = "judge_"
@@ -54,13 +54,13 @@ class Layout:
         return frozenset(name for columns in self.added for name, kind in columns if kind in _WORDS)
 
 
-def layout(given: Sequence[str], task: AnyTask, criteria: Sequence[str], *, fast: bool) -> Layout:
+def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: bool) -> Layout:
     """Return the output's columns; with several criteria the added ones begin with ``<criterion>_``.
 
     Raises:
         ConfigError: an added column is in the input even with the prefix ``judge_``, or two are called the same.
     """
-    kinds = _kinds(task, fast=fast)
+    kinds = _columns(task, fast=fast)
     prefixes = [f"{criterion}_" if len(criteria) > 1 else "" for criterion in criteria]
     added = [f"{prefix}{kind}" for prefix in prefixes for kind in kinds]
     if len(set(added)) < len(added):
@@ -73,14 +73,24 @@ def layout(given: Sequence[str], task: AnyTask, criteria: Sequence[str], *, fast
     return Layout(tuple(given), tuple(tuple((f"{front}{prefix}{kind}", kind) for kind in kinds) for prefix in prefixes))
 
 
-def _kinds(task: AnyTask, *, fast: bool) -> tuple[str, ...]:
-    if task.scale.is_open:
-        agreement = () if fast else ("agreement",)
-        return ("answer", *agreement, "rationale", "status", "draws", "unparsed_draws", "problem")
+def _columns(task: Task, *, fast: bool) -> tuple[str, ...]:
+    """Return the kinds of the columns that a rating adds."""
+    consistent = ("consistent",) if task.orders > 1 else ()
+    said = _SAID[task.kind.estimator](task, fast=fast)
+    return (*said, "rationale", "status", *consistent, "draws", "unparsed_draws", "problem")
+
+
+def _consensus(_: Task, *, fast: bool) -> tuple[str, ...]:
+    return ("answer",) if fast else ("answer", "agreement")
+
+
+def _levels(task: Task, *, fast: bool) -> tuple[str, ...]:
     expected = ("expected_rating",) if task.scale.ordered else ()
     probabilities = () if fast else (*expected, *(f"p_{level}" for level in task.levels), "entropy")
-    pair = ("consistent",) if task.pair else ()
-    return ("rating", *probabilities, "rationale", "status", *pair, "draws", "unparsed_draws", "problem")
+    return ("rating", *probabilities)
+
+
+_SAID = {"levels": _levels, "consensus": _consensus}
 
 
 def _values(rating: Rating, kinds: Sequence[str]) -> list[object]:

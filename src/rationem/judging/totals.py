@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.judging.verdicts import Rating, Status
-from rationem.tasks.scale import Scale
+from rationem.tasks.kinds import Kind
 
 _STATUSES = {
     Status.RATED: "rated",
@@ -71,32 +71,41 @@ class Count:
         read.statuses, read.levels = Counter(read.statuses), Counter(read.levels)
         return read
 
-    def sentence(self, scale: Scale) -> str:
+    def sentence(self, kind: Kind) -> str:
         """Return the counts as one line."""
-        first = Status.ANSWERED if scale.is_open else Status.RATED
-        what = "an answer" if scale.is_open else "a level"
+        first, what, tally = _TOLD[kind.estimator]
         shown = [one for one in Status if one is first or self.statuses[one]]
         parts = [f"{self.statuses[one]} {_STATUSES[one].format(what=what)}" for one in shown]
         parts += [f"{many(self.elided, 'item')} with shortened responses"] if self.elided else []
         parts += [self._draws(what)] if self.draws else []
         agree = f"{self.consistent} of {many(self.compared, 'comparison')}"
         parts += [f"all orders agree on {agree}"] if self.compared else []
-        parts += [self._levels(scale)]
+        parts += [tally(self, kind)]
         if self.with_expected:
             mean = round(self.expected / self.with_expected, 3) + 0.0  # and no -0.000
             parts.append(f"mean expected rating {mean:.3f}")
         return "; ".join(parts)
-
-    def _levels(self, scale: Scale) -> str:
-        if scale.is_open:
-            return many(len(self.levels), "different answer")
-        return "ratings: " + ", ".join(f"{level} ({self.levels[level]})" for level in scale.levels)
 
     def _draws(self, what: str) -> str:
         if not self.unparsed:
             return f"every rationale names {what}"
         verb = "names" if self.unparsed == 1 else "name"
         return f"{self.unparsed} of {many(self.draws, 'rationale')} {verb} no {what.split()[1]}"
+
+
+def _levels(count: Count, kind: Kind) -> str:
+    return "ratings: " + ", ".join(f"{level} ({count.levels[level]})" for level in kind.scale.levels)
+
+
+def _answers(count: Count, _: Kind) -> str:
+    return many(len(count.levels), "different answer")
+
+
+#: Estimator -> the status of an item with a verdict, what a draft says, and how the verdicts are counted.
+_TOLD: dict[str, tuple[Status, str, Callable[[Count, Kind], str]]] = {
+    "levels": (Status.RATED, "a level", _levels),
+    "consensus": (Status.ANSWERED, "an answer", _answers),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +124,13 @@ class Totals:
     fresh: int
     seconds: float
 
-    def lines(self, scale: Scale) -> list[str]:
+    def lines(self, kind: Kind) -> list[str]:
         """Return what a person wants to read at the end."""
         pace = f", {self.fresh / self.seconds:.1f} rows per second" if self.fresh and self.seconds else ""
         earlier = f" ({self.rows - self.fresh} by an earlier start)" if self.fresh < self.rows else ""
         told = [f"{many(self.rows, 'row')}{earlier} in {self.seconds:.1f} s{pace}"]
         named = [(f"{name}: " if name else "", count) for name, count in self.counts.items()]
-        return told + [f"{name}{count.sentence(scale)}" for name, count in named]
+        return told + [f"{name}{count.sentence(kind)}" for name, count in named]
 
 
 def counts_of(criteria: Sequence[str], noted: Mapping[str, Any]) -> dict[str, Count]:

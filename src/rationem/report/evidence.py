@@ -17,7 +17,6 @@ from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.metrics.evidence import restricted, stack
 from rationem.report.run import Run
 from rationem.sampling.hint_leakage import PHRASES
-from rationem.tasks import choices
 from rationem.types import Example, Outcome, Purpose
 
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
@@ -44,14 +43,14 @@ def _evidence(run: Run, k: int, forward: int, hinted: int) -> dict[str, Any]:
     def marginal_of(example: Example) -> Sequence[float]:
         return marginals[metrics.criterion(example)]
 
-    return evidence_record(run.db, k, validation, run.scale.levels, marginal_of, forward=forward, hinted=hinted)
+    return evidence_record(run.db, k, validation, run.kind, marginal_of, forward=forward, hinted=hinted)
 
 
 def _hints(run: Run, k: int) -> dict[str, Any]:
     off = run.config.get("leak_filter") == "off"
     phrases = () if off else tuple(run.config.get("leak_phrases", PHRASES))
     validation = run.sets["validation"]
-    return hint_record(run.db, k, validation, run.scale.levels, phrases, run.faithful, seed=run.seed)
+    return hint_record(run.db, k, validation, run.kind, phrases, run.faithful, seed=run.seed)
 
 
 def matched_length(run: Run, k: int) -> dict[str, Any] | None:
@@ -98,7 +97,7 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
     items = []
     for x in test:
         rows = [scored.get(x.id, {}).get(m) for m in range(draws)]
-        offered = choices.offered(x.fields, run.scale.levels)
+        offered = run.kind.mask(x.fields)
         level_logps, is_scored = stack(rows, len(run.scale.levels))
         level_logps, marginal = restricted(level_logps, marginals[metrics.criterion(x)], offered)
         items.append(
@@ -120,7 +119,7 @@ def _by_open_draws(
         return None
     items = [metrics.Said(tuple(said.get((x.id, m)) for m in range(draws)), x.answer) for x in test]
     nothing: dict[str, Any] = {"averaged": None, "averaged_log_likelihood": None}
-    rows = metrics.by_open_draws(items, run.reward, exact=run.rule == "exact", seed=run.seed)
+    rows = metrics.by_open_draws(items, run.reward, exact=run.kind.rule == "exact", seed=run.seed)
     return [{**row, **nothing} for row in rows]
 
 
@@ -130,7 +129,7 @@ def _rank(run: Run, answer: str | None) -> int | None:
 
 def difficulty(run: Run) -> dict[str, float] | None:
     """Return p_hat(y* | x) of training examples under the base model; None where it was not measured."""
-    return None if run.record(0, "difficulty") is None else read_difficulty(run.db, run.scale.levels)
+    return None if run.record(0, "difficulty") is None else read_difficulty(run.db, run.kind)
 
 
 def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:

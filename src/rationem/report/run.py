@@ -14,6 +14,7 @@ from rationem.ledger import read_examples, read_manifest
 from rationem.ledger.reading import read_record
 from rationem.metrics.open_answers import Reward
 from rationem.tasks import from_description
+from rationem.tasks.kinds import Kind, described
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
@@ -26,9 +27,7 @@ class Run:
 
     Args:
         sets: split -> its examples.
-        pair: whether responses are compared.
-        candidates: how many are; 1 where none are.
-        rule: name of the task's reward; None where the manifest does not say.
+        kind: of the task.
         reward: r(y_hat, y*) of open answers; None where there are levels, or it cannot be asked: a task of the
             user's own is a program that is not run here.
         config: the settings.
@@ -37,13 +36,15 @@ class Run:
 
     db: sqlite3.Connection
     sets: Mapping[str, tuple[Example, ...]]
-    scale: Scale
-    pair: bool
-    candidates: int
-    rule: str | None
+    kind: Kind
     reward: Reward | None
     config: Mapping[str, Any]
     faithful: Faithful | None
+
+    @property
+    def scale(self) -> Scale:
+        """The answers and their order."""
+        return self.kind.scale
 
     @property
     def seed(self) -> int:
@@ -74,10 +75,7 @@ def read_run(db: sqlite3.Connection) -> Run:
     return Run(
         db,
         sets,
-        Scale.from_description(task["scale"]),
-        bool(task.get("pair")),
-        task.get("candidates", 2) if task.get("pair") else 1,
-        task.get("reward"),
+        described(task),
         _reward(task),
         manifest["config"],
         world.faithful_of(manifest["notes"]),

@@ -42,11 +42,11 @@ def summarize(directory: Path) -> dict[str, Any]:
             "engine": manifest["engine"],
             "notes": manifest["notes"],
             "scale": manifest["task"]["scale"],
-            "reward": run.rule,
+            "reward": run.kind.rule,
             "examples": {split: len(examples) for split, examples in sets.items()},
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
-            "pair": run.pair,
-            "candidates": run.candidates,
+            "pair": run.kind.orders > 1,
+            "candidates": run.kind.orders,
             "criteria": list(by_criterion([x for examples in sets.values() for x in examples], scale)),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
@@ -110,7 +110,7 @@ def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[s
     predictions = read_predictions(run.db, k, split)
     if not predictions:
         return None
-    scores = block(predictions, examples, run.scale, pair=run.pair)
+    scores = block(predictions, examples, run.scale, pair=run.kind.orders > 1)
     return scores if split == "validation" else {**scores, **details(predictions, examples, run.scale, run.seed)}
 
 
@@ -125,7 +125,7 @@ def _calibration(run: Run, best: int) -> dict[str, Any] | None:
     if not fitted:
         return None
     sets = run.sets
-    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.pair)
+    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.kind.orders > 1)
 
 
 def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:

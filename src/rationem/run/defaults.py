@@ -16,8 +16,8 @@ from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.run.prepare import EMBEDDED, embedded
 from rationem.sampling import hint_leakage
-from rationem.tasks import AnyTask
 from rationem.tasks.own import fingerprint
+from rationem.tasks.protocol import Task
 from rationem.types import Splits
 
 #: Settings that name files; the manifest holds what they say instead.
@@ -132,7 +132,7 @@ def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Lite
     return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
 
 
-def with_batch_size(config: FitConfig, task: AnyTask, splits: Splits, checkpoint: str) -> FitConfig:
+def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> FitConfig:
     """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
     if config.sampling_batch != "auto" or config.engine != "transformers":
         return config

@@ -51,8 +51,8 @@ from rationem.run.prepare import prepare, understood
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare, sparing
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
-from rationem.tasks import AnyTask
 from rationem.tasks.own import OwnTask
+from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Sampling, Splits
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ class Resolved:
 
     config: FitConfig
     scheme: Scheme
-    task: AnyTask
+    task: Task
     splits: Splits
     checkpoint: str
     positions: int | None
@@ -229,7 +229,7 @@ def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], sett
         ledger.close()
 
 
-def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, AnyTask, Splits]:
+def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, Splits]:
     """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
 
     Raises:

@@ -18,9 +18,9 @@ from rationem.run.defaults import with_adapter
 from rationem.sampling.posterior import enumerator
 from rationem.sampling.schemes import Scheme
 from rationem.sampling.trials import prompt_for
-from rationem.tasks import AnyTask
 from rationem.tasks.conformance import LEAKS, check_task
 from rationem.tasks.own import OwnTask
+from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 from rationem.types import Example, Prompt, Splits
 
@@ -76,7 +76,7 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
 
 
-def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
+def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
     """Find what needs levels where there are none.
 
     Raises:
@@ -100,7 +100,7 @@ def check_levels(config: FitConfig, scheme: Scheme, task: AnyTask) -> None:
         )
 
 
-def check_own(task: AnyTask, examples: Sequence[Example]) -> None:
+def check_own(task: Task, examples: Sequence[Example]) -> None:
     """Try a class of the user's on some training items; say what it does not keep to.
 
     Raises:
@@ -226,7 +226,7 @@ def check_targets(config: FitConfig, place: Path) -> None:
         )
 
 
-def check_lengths(config: FitConfig, scheme: Scheme, task: AnyTask, splits: Splits, chat: Chat) -> None:
+def check_lengths(config: FitConfig, scheme: Scheme, task: Task, splits: Splits, chat: Chat) -> None:
     """Find that no training example can be drawn for, or no validation or test example: all prompts are too long.
 
     Raises:

@@ -13,10 +13,11 @@ from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.run import task_resolution
 from rationem.seeds import seed_for
-from rationem.tasks import AnyTask, choices
+from rationem.tasks import choices
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask, wording
 from rationem.tasks.pairs import every_order
+from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion, Rubric, read_rubric
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template, packaged, read_template
@@ -37,7 +38,7 @@ class EmbeddedData:
     ``threshold`` is the reward from which a draw is accepted where nobody says; None for the task's own.
     """
 
-    prepare: Callable[[FitConfig], tuple[AnyTask, Splits]]
+    prepare: Callable[[FitConfig], tuple[Task, Splits]]
     model: str
     threshold: float | None = None
 
@@ -47,7 +48,7 @@ def embedded(config: FitConfig) -> EmbeddedData | None:
     return EMBEDDED.get(config.data[0]) if len(config.data) == 1 else None
 
 
-def prepare(config: FitConfig) -> tuple[AnyTask, Splits]:
+def prepare(config: FitConfig) -> tuple[Task, Splits]:
     """Return the task and the three sets that the configuration names.
 
     Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
@@ -188,7 +189,7 @@ def _is_choice(config: FitConfig, like: data.LoadedData | None) -> bool | None:
     return like.choice if like is not None else None
 
 
-def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None) -> AnyTask:
+def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None) -> Task:
     """Return the task that asks for what was loaded, in the words of the rubric and the templates.
 
     Raises:
@@ -308,7 +309,7 @@ def _addition(config: FitConfig) -> tuple[AnswerTask, Splits]:
     return sets(config)
 
 
-def _summaries(config: FitConfig) -> tuple[AnyTask, Splits]:
+def _summaries(config: FitConfig) -> tuple[Task, Splits]:
     from rationem.world.summaries.sets import sets
 
     return sets(config)

@@ -16,8 +16,8 @@ from rationem.evaluation.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
 from rationem.run.card import Calibration, Card, TrainedFrom, model_sha256, prompt_sha256, write_card
-from rationem.tasks import AnyTask
 from rationem.tasks.judge import JudgeTask
+from rationem.tasks.protocol import Task
 from rationem.types import Sample, Splits
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def judge_card(
     config: FitConfig,
-    task: AnyTask,
+    task: Task,
     splits: Splits,
     calibration: Calibration | None,
     doubts: tuple[str, ...],
@@ -57,9 +57,7 @@ def judge_card(
     )
 
 
-def calibration_of(
-    config: FitConfig, task: AnyTask, splits: Splits, fitted: Fitted, ledger: Ledger
-) -> Calibration | None:
+def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted, ledger: Ledger) -> Calibration | None:
     """Return the temperature fitted on validation; None where there is none to fit, or answers are open."""
     if not splits.validation or not isinstance(task, JudgeTask):
         return None

@@ -31,8 +31,8 @@ from rationem.sampling.hint_leakage import HintLeakage
 from rationem.sampling.schemes import Proposal, Scheme, check_sampling, parse_scheme
 from rationem.sampling.selection import settle
 from rationem.sampling.trials import grade
-from rationem.tasks import AnyTask, from_description
-from rationem.tasks.choices import own_levels
+from rationem.tasks import from_description
+from rationem.tasks.protocol import Task
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
@@ -196,7 +196,7 @@ def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None
         db.close()
 
 
-def _task(origin: Origin, changes: Mapping[str, Any]) -> AnyTask:
+def _task(origin: Origin, changes: Mapping[str, Any]) -> Task:
     """Return the old run's task, its reward changed where that was asked for.
 
     Raises:
@@ -251,7 +251,7 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
     return config
 
 
-def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: AnyTask) -> list[Trial]:
+def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: Task) -> list[Trial]:
     """Return the trials with today's outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
 
     Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.
@@ -261,8 +261,7 @@ def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: AnyTas
     for trial in _drawn(origin, earlier=scheme.selector.remembers != "nothing"):
         shown = config.leaks if scheme.proposal(trial.proposal).hinted else HintLeakage("off")
         x = known[trial.example_id]
-        offered = own_levels(x.fields, task.levels)
-        parsed, outcome, reward = grade(trial.draft, x.answer, task, config.threshold or 1.0, shown, offered)
+        parsed, outcome, reward = grade(trial.draft, x, task, config.threshold or 1.0, shown)
         if outcome is Outcome.ACCEPTED or trial.iteration == origin.iteration:
             number = _renumbered(trial.iteration, origin)
             again.append(replace(trial, iteration=number, parsed=parsed, outcome=outcome, reward=reward))

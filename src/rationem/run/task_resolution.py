@@ -10,10 +10,10 @@ from typing import Any
 from rationem import data, progress
 from rationem.config import FitConfig
 from rationem.errors import ConfigError, closest
-from rationem.tasks import AnyTask
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES
 from rationem.tasks.own import OwnTask, is_own, is_python, read_task
+from rationem.tasks.protocol import Task
 from rationem.tasks.template import read_template
 
 OpenTask = AnswerTask | OwnTask
@@ -153,7 +153,7 @@ def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]
     return named
 
 
-def with_reward(config: FitConfig, task: AnyTask) -> FitConfig:
+def with_reward(config: FitConfig, task: Task) -> FitConfig:
     """Return the settings with the task's reward and threshold, where they were left open, and its name.
 
     A task of the user's own keeps the name of its file, the whole path, by which it is found again.

@@ -15,7 +15,8 @@ from rationem import progress
 from rationem.errors import ConfigError
 from rationem.metrics.evidence import Enumeration, bounds, pick
 from rationem.seeds import uniforms
-from rationem.types import Draft, Engine, Example, Finish, Prompt, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Draft, Engine, Example, Finish, Prompt
 
 #: An unexplored share of probability that is warned of.
 _MUCH = 0.5

@@ -17,7 +17,8 @@ from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.selectors import Candidate, Tried
 from rationem.sampling.trials import SamplingContext
 from rationem.seeds import seed_for
-from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Task, Trial
+from rationem.tasks.protocol import Task
+from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Trial
 
 #: Accepted trials of earlier iterations that a selector is handed at most, per example; the latest.
 MEMORY = 16

@@ -17,7 +17,8 @@ from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.reading import read_kept, read_trials
 from rationem.sampling.selection import training_samples
 from rationem.tasks import from_description
-from rationem.types import Kept, Outcome, Purpose, Sample, Task, Trial
+from rationem.tasks.protocol import Task
+from rationem.types import Kept, Outcome, Purpose, Sample, Trial
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,8 @@ from rationem.ledger import Ledger
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.sampling.schemes import Proposal, Scheme
 from rationem.seeds import seed_for
-from rationem.tasks.choices import own_levels
 from rationem.tasks.parse import UNOFFERED_LEVEL
+from rationem.tasks.protocol import Task
 from rationem.types import (
     Draft,
     Engine,
@@ -24,7 +24,6 @@ from rationem.types import (
     Purpose,
     Request,
     Sampling,
-    Task,
     Trial,
 )
 
@@ -93,31 +92,29 @@ def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: S
 
 def grade(
     draft: Draft,
-    answer: str,
+    example: Example,
     task: Task,
     threshold: float,
     leaks: HintLeakage = _NOTHING,
-    offered: Sequence[str] | None = None,
 ) -> tuple[Parsed, Outcome, float]:
     """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
 
     Args:
-        offered: the levels that the item offers; None for all of the task's.
         leaks: what the draft must not tell to be accepted; nothing where the answer was not in its prompt.
     """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
     parsed = task.parse(draft.text)
-    if parsed.answer is not None and task.levels and parsed.answer not in (offered or task.levels):
+    if parsed.answer is not None and not task.kind.offers(example.fields, parsed.answer):
         parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
     if draft.finish is Finish.LENGTH:
         return parsed, Outcome.TRUNCATED, 0.0
     if parsed.answer is None:
         return parsed, Outcome.UNPARSEABLE, 0.0
-    reward = task.reward(parsed.answer, answer)
+    reward = task.reward(parsed.answer, example.answer)
     if reward < threshold:
         return parsed, Outcome.WRONG, reward
-    leaked = leaks.in_draw(parsed, answer, graded=threshold < 1)
+    leaked = leaks.in_draw(parsed, example.answer, graded=threshold < 1)
     return parsed, Outcome.LEAKED if leaked else Outcome.ACCEPTED, reward
 
 
@@ -142,8 +139,7 @@ def trial_of(
 ) -> Trial:
     """Return the trial that a draft makes."""
     leaks = run.leaks if proposal.hinted else _NOTHING
-    offered = own_levels(draw_request.example.fields, run.task.levels)
-    parsed, outcome, reward = grade(draft, draw_request.example.answer, run.task, run.threshold, leaks, offered)
+    parsed, outcome, reward = grade(draft, draw_request.example, run.task, run.threshold, leaks)
     return Trial(
         iteration,
         purpose,
@@ -173,8 +169,7 @@ def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> 
     end = trial.parsed.marker_end
     if end is None or trial.outcome is Outcome.ENGINE_FAILED:
         return None
-    scored = task.continuations or (task.format("", example.answer).removeprefix(task.marker),)
-    return LevelQuery(prompt_for(under, example, task), trial.draft, end, scored)
+    return LevelQuery(prompt_for(under, example, task), trial.draft, end, task.scored(example.answer))
 
 
 def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:

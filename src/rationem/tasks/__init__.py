@@ -15,17 +15,15 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks import choices
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.tasks.own import OwnTask, is_own, is_python, named_before, read_task
+from rationem.tasks.own import is_own, is_python, named_before, read_task
+from rationem.tasks.protocol import Task
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import packaged
 
-__all__ = ["AnyTask", "from_description", "named"]
-
-#: Every kind of task that a run can have.
-AnyTask = JudgeTask | AnswerTask | OwnTask
+__all__ = ["from_description", "named"]
 
 
-def named(name: str) -> AnyTask:
+def named(name: str) -> Task:
     """Return a task by its name as it is without any data, or a user's own from its file.
 
     Raises:
@@ -48,7 +46,7 @@ def named(name: str) -> AnyTask:
     )
 
 
-def from_description(description: Mapping[str, Any]) -> AnyTask:
+def from_description(description: Mapping[str, Any]) -> Task:
     """Return the task that its ``describe`` described, as the ledger and a judge's card hold it.
 
     Raises:

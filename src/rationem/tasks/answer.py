@@ -4,7 +4,7 @@ r"""Tasks with an open answer: a rationale, then the answer on a line of its own
     3 boxes of 4 pens are 12 pens. 12 + 2 = 14.                              z
     Answer: 14                                                               y
 
-What an answer is, its *kind* says (``answer_types``); how near one comes to the right one, the reward. There are no
+What an answer is, its *form* says (``answer_types``); how near one comes to the right one, the reward. There are no
 levels: evidence is log pi(y* | x) by scoring the text y* itself, and of several draws' answers the one that the others
 agree with most is the prediction.
 """
@@ -17,9 +17,10 @@ from typing import Any
 
 from rationem.errors import ConfigError
 from rationem.tasks import answer_types
-from rationem.tasks.open import Open
+from rationem.tasks.base import TaskBase
+from rationem.tasks.kinds import OpenKind
 from rationem.tasks.parse import bare, parse_line
-from rationem.tasks.scale import OPEN
+from rationem.tasks.scale import OPEN, Scale
 from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
@@ -29,14 +30,14 @@ _VARIABLES = ("instruction", "marker")
 
 
 @dataclass(frozen=True, slots=True)
-class AnswerTask(Open):
+class AnswerTask(TaskBase):
     """Answer in one line of text: a number, a summary, or whatever a pattern reads.
 
     Args:
         name: what the user calls it.
         template: forward(x); its variables are the inputs, ``instruction`` and ``marker``.
         hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
-        kind: "number", "text" or "pattern:REGEX"; see :mod:`rationem.tasks.answer_types`.
+        form: "number", "text" or "pattern:REGEX"; see :mod:`rationem.tasks.answer_types`.
         rule: r(y_hat, y*), "exact" or "rouge-l".
         inputs: the fields that an item must have.
         optional: fields that it can be without.
@@ -44,13 +45,13 @@ class AnswerTask(Open):
         instruction: what else the prompt asks for.
 
     Raises:
-        ConfigError: a template, the kind or the reward does not fit.
+        ConfigError: a template, the form or the reward does not fit.
     """
 
     name: str
     template: Template
     hint: Template = field(default_factory=lambda: packaged("answer_hint"))
-    kind: str = "text"
+    form: str = "text"
     rule: str = "exact"
     inputs: tuple[str, ...] = ("prompt",)
     optional: tuple[str, ...] = ("context",)
@@ -58,7 +59,7 @@ class AnswerTask(Open):
     instruction: str = ""
 
     def __post_init__(self) -> None:
-        answer_types.reader(self.kind)
+        answer_types.reader(self.form)
         answer_types.reward(self.rule)
         if not self.inputs:
             raise ConfigError(f"The task {self.name!r} has no inputs, so no question. Name the fields of an item.")
@@ -76,13 +77,33 @@ class AnswerTask(Open):
                 "Ask for a last line such as: {{ marker }} ANSWER"
             )
 
+    @property
+    def scale(self) -> Scale:
+        """No levels."""
+        return OPEN
+
+    @property
+    def kind(self) -> OpenKind:
+        """Any text may be right."""
+        return OpenKind(rule=self.rule)
+
+    @property
+    def wordings(self) -> dict[str, Template]:
+        """Template and hint."""
+        return {"template": self.template, "hint": self.hint}
+
+    @property
+    def reads(self) -> str:
+        """A number, or what the pattern fits; of a text there is nothing to say."""
+        return "single number" if self.form == "number" else f"text that fits {self.form}" * (self.form != "text")
+
     def read(self, cell: str) -> str | None:
         """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
 
         A number may stand at the end of a solution, which is not read: see :func:`.answer_types.final`. Ornaments
         around an answer are no part of it, in a cell as in a completion.
         """
-        found = answer_types.final(cell) if self.kind == "number" else cell
+        found = answer_types.final(cell) if self.form == "number" else cell
         return None if found is None else self._read_line(found)
 
     def prompt(self, fields: Fields) -> Prompt:
@@ -107,7 +128,7 @@ class AnswerTask(Open):
         """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
         return {
             "name": self.name,
-            "answer": self.kind,
+            "answer": self.form,
             "inputs": list(self.inputs),
             "optional": list(self.optional),
             "marker": self.marker,
@@ -134,12 +155,12 @@ class AnswerTask(Open):
             is_list = isinstance(found, list) and all(isinstance(one, str) for one in found)
             if not (isinstance(found, str) if key in texts else is_list):
                 raise ConfigError(f"{wrong}{key} is {found!r}.")
-        name, template, hint, kind, rule, marker, instruction = (description[key] for key in texts)
+        name, template, hint, form, rule, marker, instruction = (description[key] for key in texts)
         return cls(
             name,
             Template(template, "the run's template"),
             Template(hint, "the run's hint"),
-            kind,
+            form,
             rule,
             tuple(description["inputs"]),
             tuple(description["optional"]),
@@ -148,7 +169,7 @@ class AnswerTask(Open):
         )
 
     def _read_line(self, text: str) -> str | None:
-        return answer_types.reader(self.kind)(bare(text))
+        return answer_types.reader(self.form)(bare(text))
 
     def _variables(self, fields: Fields) -> dict[str, str]:
         return {**self.shown(fields), "instruction": self.instruction, "marker": self.marker}
@@ -156,13 +177,13 @@ class AnswerTask(Open):
 
 def maths(**changed: Any) -> AnswerTask:
     """Return the task of mathematics: a number, equal or not."""
-    return AnswerTask(**{"name": "math", "template": packaged("math"), "kind": "number", **changed})
+    return AnswerTask(**{"name": "math", "template": packaged("math"), "form": "number", **changed})
 
 
 def summary(**changed: Any) -> AnswerTask:
     """Return the task of writing a summary: what matters and what to leave out, then the summary; reward ROUGE-L."""
     given = {"name": "summarize", "template": packaged("summarize"), "hint": packaged("summarize_hint")}
-    return AnswerTask(**{**given, "kind": "text", "rule": "rouge-l", "marker": "Summary:", **changed})
+    return AnswerTask(**{**given, "form": "text", "rule": "rouge-l", "marker": "Summary:", **changed})
 
 
 #: The built-in ones by name.

@@ -58,20 +58,9 @@ def fields_of(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     return {**named, LABELS: json.dumps(list(labels), ensure_ascii=False)}
 
 
-def letters(fields: Fields) -> tuple[str, ...]:
+def letters(fields: Mapping[str, object]) -> tuple[str, ...]:
     """Return the letters of an item's own choices; none where it is not multiple choice."""
     return tuple(letter for letter in LETTERS if field_of(letter) in fields)
-
-
-def own_levels(fields: Fields, levels: Sequence[str]) -> tuple[str, ...]:
-    """Return the levels that an item can be answered with: its own letters, or all of a task that is no choice."""
-    return letters(fields) or tuple(levels)
-
-
-def offered(fields: Fields, levels: Sequence[str]) -> tuple[bool, ...] | None:
-    """Return which levels an item offers; None where it offers all."""
-    own = own_levels(fields, levels)
-    return None if len(own) == len(levels) else tuple(level in own for level in levels)
 
 
 def listed(fields: Fields) -> str:

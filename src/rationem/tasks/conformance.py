@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 from rationem.errors import ConfigError
-from rationem.types import Example, Fields, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Example, Fields
 
 #: Texts that readers fail on: empty, blank, cut, long, of another script, half an answer, an answer twice.
 _TEXTS = (
@@ -125,7 +125,7 @@ def _secret(text: str) -> str:
 
 
 def _inputs(task: Task, fields: Fields) -> Iterator[str]:
-    for name in getattr(task, "inputs", ()):
+    for name in task.inputs:
         changed = {**fields, name: f"{fields.get(name, '')} something else"}
         if task.prompt(changed).text == task.prompt(fields).text:
             yield f"prompt() does not change with the input {name!r}: the model is not asked about it."
@@ -135,9 +135,8 @@ def _given_away(task: Task, examples: Sequence[Example]) -> Iterator[str]:
     """Yield the inputs that are y* itself, in nine of ten items or more; of a few items chance could say so."""
     if task.levels or len(examples) < _FEW:
         return
-    read: Any = getattr(task, "read", None) or str.strip
-    for name in getattr(task, "inputs", ()):
-        same = sum(read(x.fields.get(name, "")) == x.answer for x in examples)
+    for name in task.inputs:
+        same = sum(task.read(x.fields.get(name, "")) == x.answer for x in examples)
         if same >= 0.9 * len(examples):
             yield f"The input {name!r} is the right answer itself in {same} of {len(examples)} items: {LEAKS}."
 
@@ -178,11 +177,10 @@ def _answers(task: Task, examples: Sequence[Example]) -> list[str]:
     """Return canonical answers: levels, or what the task reads in the examples' answers, or in some of our own."""
     if task.levels:
         return list(task.levels)
-    read: Any = getattr(task, "read", None)
     given = [x.answer for x in examples[:_MANY]] or list(_ANSWERS)
-    found = [read(text) if read else text for text in (*given, *(f"**{text}**" for text in given[:2]))]
+    found = [task.read(text) for text in (*given, *(f"**{text}**" for text in given[:2]))]
     return list(dict.fromkeys(one for one in found if one is not None))
 
 
 def _made_up(task: Task) -> dict[str, str]:
-    return {name: f"some {name} to look at" for name in getattr(task, "inputs", ("prompt",))}
+    return {name: f"some {name} to look at" for name in task.inputs}

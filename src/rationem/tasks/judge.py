@@ -17,15 +17,17 @@ from typing import Any
 
 from rationem.errors import ConfigError, closest
 from rationem.tasks import choices, pairs
+from rationem.tasks.base import TaskBase
+from rationem.tasks.kinds import ChoiceKind, Kind
 from rationem.tasks.rewards import parse_reward
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import MARKER, Scale
 from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
-#: The inputs of one response; "criterion" names one of the judge's criteria.
+#: The inputs of one response.
 SINGLE = ("prompt", "response")
-OPTIONAL = ("context", "reference", "criterion")
+OPTIONAL = ("context", "reference")
 #: The inputs of multiple choice: a question and two choices at least, more where an item has them.
 CHOICE = ("prompt", choices.field_of("A"), choices.field_of("B"))
 _BESIDE_CHOICES = ("context", choices.SUBJECT)
@@ -43,7 +45,7 @@ _OF_PAIR = ("first", "second", "ends")
 
 
 @dataclass(frozen=True, slots=True)
-class JudgeTask:
+class JudgeTask(TaskBase):
     """Rate a response, say which of several is best, or which choice is right.
 
     Args:
@@ -84,7 +86,7 @@ class JudgeTask:
         if self.pair:
             object.__setattr__(self, "scale", comparing(self.scale, self.candidates))
         told = self._told
-        known = (*told, *self.optional, *_VARIABLES, *(_OF_PAIR if self.orders == 2 else ()))
+        known = (*told, *self._beside, *_VARIABLES, *(_OF_PAIR if self.orders == 2 else ()))
         self.template.check(known, (*told, "scale"))
         self.hint.check((*known, "answer"), ("answer",))
         probe = self.template.render(dict.fromkeys(known, "") | {"marker": MARKER})
@@ -110,6 +112,16 @@ class JudgeTask:
         return self.name == "choice"
 
     @property
+    def kind(self) -> Kind:
+        """One of the levels is right, or one of an item's letters."""
+        return (ChoiceKind if self.choice else Kind)(self.scale, self.orders, self.rule)
+
+    @property
+    def wordings(self) -> dict[str, Template]:
+        """Template and hint."""
+        return {"template": self.template, "hint": self.hint}
+
+    @property
     def orders(self) -> int:
         """In how many orders an item is asked: one for each response that is compared."""
         return self.candidates if self.pair else 1
@@ -126,18 +138,39 @@ class JudgeTask:
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """The variables of a template that an item can be without."""
+        """The inputs that an item can be without."""
         return _BESIDE_CHOICES if self.choice else OPTIONAL
 
     @property
-    def levels(self) -> tuple[str, ...]:
-        """The offered answers, worst first."""
-        return self.scale.levels
+    def _beside(self) -> tuple[str, ...]:
+        """The variables of a template that an item can be without; "criterion" names one of the judge's criteria."""
+        return self.optional if self.choice else (*self.optional, "criterion")
 
     @property
-    def continuations(self) -> tuple[str, ...]:
-        """What may follow the verdict marker, one text per level."""
-        return self.scale.continuations()
+    def asked(self) -> tuple[str, ...]:
+        """The inputs as a caller names them: choices are one list, or fields of their own."""
+        return ("prompt", "choices") if self.choice else self.inputs
+
+    @property
+    def items(self) -> str:
+        """Choices, or one response or more."""
+        return "choices" if self.choice else "responses"
+
+    def needed(self, item: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the fields that this item must have: of multiple choice one for each of its own choices.
+
+        Raises:
+            ValueError: there are more choices than levels.
+        """
+        if not self.choice:
+            return self.inputs
+        if len(own := choices.letters(item)) > len(self.levels):
+            raise ValueError(f"it has {len(own)} choices, and the run had {len(self.levels)} at most")
+        return ("prompt", *map(choices.field_of, own))
+
+    def criterion_of(self, item: Mapping[str, object]) -> str | None:
+        """Return the name of the criterion that an item is to be rated for; None where it names none."""
+        return str(named) if (named := item.get("criterion")) else None
 
     @property
     def marker(self) -> str:
@@ -162,10 +195,9 @@ class JudgeTask:
         """Return r(y_hat, y*) by the task's rule."""
         return parse_reward(self.rule, self.scale)(predicted, answer, self.scale)
 
-    def format(self, rationale: str, answer: str) -> str:
-        """Return a completion in the form that ``parse`` reads."""
-        verdict = self.scale.verdict(answer)
-        return f"{rationale}\n{verdict}" if rationale else verdict
+    def read(self, cell: str) -> str | None:
+        """Return the level that a cell means."""
+        return self.scale.level(cell)
 
     def describe(self) -> dict[str, Any]:
         """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
@@ -209,7 +241,7 @@ class JudgeTask:
             raise ConfigError(f"The judge reads {missing}, which this item has not; it has {sorted(fields)}.")
         criterion = self._criterion(fields.get("criterion", ""))
         scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
-        blank = dict.fromkeys(self.optional, "")
+        blank = dict.fromkeys(self._beside, "")
         return {
             **blank,
             **(_shown(fields) if self.choice else {**fields, **self._compared(fields)}),

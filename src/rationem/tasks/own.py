@@ -45,9 +45,10 @@ from typing import Any
 from rationem.errors import ConfigError, closest
 from rationem.tasks import answer_types
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
-from rationem.tasks.open import Open
+from rationem.tasks.base import TaskBase
+from rationem.tasks.kinds import OpenKind
 from rationem.tasks.parse import bare, parse_line
-from rationem.tasks.scale import OPEN
+from rationem.tasks.scale import OPEN, Scale
 from rationem.tasks.template import Template, packaged, read_template, read_toml
 from rationem.types import Fields, Parsed, Prompt
 
@@ -126,7 +127,7 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
 
 
 @dataclass(frozen=True, slots=True)
-class OwnTask(Open):
+class OwnTask(TaskBase):
     """A task of the user's own class; what it leaves out is as :class:`AnswerTask` has it.
 
     Args:
@@ -164,6 +165,21 @@ class OwnTask(Open):
         for what, value in (("name", self.name), ("marker", self.marker)):
             if not isinstance(value, str) or not value.strip() or "\n" in value:
                 raise ConfigError(f"The task {self.own}: {what} must be a line of text; found {value!r}.")
+
+    @property
+    def scale(self) -> Scale:
+        """No levels."""
+        return OPEN
+
+    @property
+    def kind(self) -> OpenKind:
+        """Any text may be right."""
+        return OpenKind(rule="own" if hasattr(self.given, "reward") else "exact")
+
+    @property
+    def program(self) -> str:
+        """The file and the class, as ``--own-task`` names them."""
+        return f"{self.file}:{self.own}"
 
     def read(self, cell: str) -> str | None:
         """Return the canonical answer of a line or cell, or None; the class is not shown the ornaments around it.

@@ -150,10 +150,6 @@ class Scale:
         """Return what may follow the marker, one text per level; scored with the end-of-turn token behind it."""
         return tuple(f" {level}" for level in self.levels)
 
-    def verdict(self, level: str) -> str:
-        """Return the verdict line for a level."""
-        return f"{MARKER} {level}"
-
     def read(self, text: str) -> Parsed:
         """Split a completion into rationale and level; see :func:`rationem.tasks.parse.parse_verdict`."""
         return parse_verdict(text, MARKER, self.levels)

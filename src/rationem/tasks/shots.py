@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rationem.seeds import seed_for
 from rationem.tasks.choices import LABELS, is_choice
+from rationem.tasks.kinds import Kind
+from rationem.tasks.protocol import Task
+from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
-from rationem.types import Example, Fields, Parsed, Prompt, Task
+from rationem.tasks.template import Template
+from rationem.types import Example, Fields, Parsed, Prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +54,64 @@ class Shots:
         """As without the examples."""
         return self.task.marker
 
+    @property
+    def kind(self) -> Kind:
+        """As without the examples."""
+        return self.task.kind
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.inputs
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.optional
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.asked
+
+    @property
+    def items(self) -> str:
+        """As without the examples."""
+        return self.task.items
+
+    def needed(self, item: Mapping[str, object]) -> tuple[str, ...]:
+        """As without the examples."""
+        return self.task.needed(item)
+
+    def criterion_of(self, item: Mapping[str, object]) -> str | None:
+        """As without the examples."""
+        return self.task.criterion_of(item)
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """As without the examples."""
+        return self.task.criteria
+
+    @property
+    def orders(self) -> int:
+        """As without the examples."""
+        return self.task.orders
+
+    @property
+    def wordings(self) -> Mapping[str, Template]:
+        """As without the examples."""
+        return self.task.wordings
+
+    @property
+    def reads(self) -> str:
+        """As without the examples."""
+        return self.task.reads
+
+    @property
+    def program(self) -> str | None:
+        """As without the examples."""
+        return self.task.program
+
     def prompt(self, fields: Fields) -> Prompt:
         """Return the solved examples and forward(x) behind them."""
         return Prompt(f"{self._solved()}{self.task.prompt(fields).text}")
@@ -65,6 +127,14 @@ class Shots:
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*), as without the examples."""
         return self.task.reward(predicted, answer)
+
+    def read(self, cell: str) -> str | None:
+        """Return y* from a cell, as without the examples."""
+        return self.task.read(cell)
+
+    def scored(self, answer: str) -> tuple[str, ...]:
+        """Return what is scored behind the marker, as without the examples."""
+        return self.task.scored(answer)
 
     def format(self, rationale: str, answer: str) -> str:
         """Return a completion, as without the examples."""

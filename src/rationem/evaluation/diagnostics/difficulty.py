@@ -12,6 +12,7 @@ from rationem.sampling.draw import draw
 from rationem.sampling.schemes import FORWARD
 from rationem.sampling.trials import DrawRequest, SamplingContext, fits
 from rationem.seeds import seed_for
+from rationem.tasks.kinds import Kind
 from rationem.types import Engine, Example, Purpose
 
 
@@ -44,11 +45,11 @@ def measure_difficulty(
     )
 
 
-def read_difficulty(db: sqlite3.Connection, levels: Sequence[str]) -> dict[str, float]:
+def read_difficulty(db: sqlite3.Connection, kind: Kind) -> dict[str, float]:
     """Return example id -> p_hat(y* | x; theta_0), the raw evidence, of the training examples that were looked at.
 
     Args:
-        levels: the task's, as they were scored.
+        kind: of the task.
     """
     scored = read_level_logps(db, 0, Purpose.PROBE, whole=True)
     drawn: dict[str, int] = {}
@@ -58,5 +59,5 @@ def read_difficulty(db: sqlite3.Connection, levels: Sequence[str]) -> dict[str, 
     for x in read_examples(db, "train"):
         if x.id in drawn:
             rows = [scored.get(x.id, {}).get(m) for m in range(drawn[x.id])]
-            found[x.id] = evidence.raw(*evidence.stack(rows, len(levels) or 1), evidence.place(levels, x.answer))
+            found[x.id] = evidence.raw(*evidence.stack(rows, kind.scores), kind.place(x.answer))
     return found

@@ -80,14 +80,14 @@ def diagnose(
         _score(fitting, hinted, Purpose.EVIDENCE, engine, run, iteration)
         _score(fitting, forward, Purpose.EVAL, engine, run, iteration)
     _draw_wrong(fitting, wrong, engine, run, iteration, examples)
-    levels, db = run.task.levels, run.ledger.db
-    marginals = {} if run.task.scale.is_open else metrics.marginals(train, run.task.scale, metrics.parts(examples))
+    kind, db = run.task.kind, run.ledger.db
+    marginals = metrics.marginals(train, run.task.scale, metrics.parts(examples))
 
     def marginal_of(example: Example) -> Sequence[float]:
         return marginals[metrics.criterion(example)]
 
-    record = evidence_record(db, iteration, examples, levels, marginal_of, forward=forward, hinted=hinted)
-    hints = hint_record(db, iteration, examples, levels, phrases, faithful, seed=run.seed)
+    record = evidence_record(db, iteration, examples, kind, marginal_of, forward=forward, hinted=hinted)
+    hints = hint_record(db, iteration, examples, kind, phrases, faithful, seed=run.seed)
     run.ledger.finish(iteration, PHASE, seconds=time.perf_counter() - started, record={**record, "hints": hints})
 
 
@@ -114,10 +114,10 @@ def _draw_wrong(
     examples: Sequence[Example],
 ) -> None:
     """Draw once for each of the chosen items, as if a wrong level, or another item's answer, were its own."""
-    if run.task.scale.is_open and len({x.answer for x in examples}) < 2:
-        return
     chosen = sorted(fitting, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
-    misled = [replace(x, answer=wrong_hint(x, run.task.levels, run.seed, examples)) for x in chosen]
+    kind = run.task.kind
+    able = [x for x in chosen if kind.others(x, examples)]  # of open answers there may be one alone
+    misled = [replace(x, answer=wrong_hint(x, kind, run.seed, examples)) for x in able]
     draw_requests = [DrawRequest(x, 0) for x in misled if fits(x, (RATIONALIZE,), engine, run)]
     draw(
         draw_requests,

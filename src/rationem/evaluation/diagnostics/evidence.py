@@ -19,8 +19,8 @@ from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likeli
 from rationem.metrics import evidence
 from rationem.metrics.evidence import Floats
 from rationem.sampling.schemes import FORWARD, RATIONALIZE
-from rationem.tasks import answer_types
-from rationem.types import Example, Finish, Likelihood, Purpose, Trial
+from rationem.tasks.kinds import Kind, has_said
+from rationem.types import Example, Likelihood, Purpose, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def evidence_record(
     db: sqlite3.Connection,
     iteration: int,
     examples: Sequence[Example],
-    levels: Sequence[str],
+    kind: Kind,
     marginal_of: Callable[[Example], Sequence[float]],
     *,
     forward: int,
@@ -89,8 +89,8 @@ def evidence_record(
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        levels: the answers on offer, in the task's order; none where answers are open.
-        marginal_of: example -> training marginal over the levels, all positive; not asked where answers are open.
+        kind: of the task.
+        marginal_of: example -> training marginal over the levels, all positive.
         forward: M; the first M evaluation draws are used.
         hinted: K; 0 where no hinted draws were made.
 
@@ -99,10 +99,10 @@ def evidence_record(
     """
     if forward + hinted == 0:
         raise ValueError("Evidence needs draws; both kinds are 0.")
-    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
+    estimated = _estimates(db, iteration, examples, kind, forward, hinted)
     items, found, sizes = [x for x, _ in estimated], [one for _, one in estimated], _powers(hinted)
     mixtures = [one.mixture for one in found]
-    scores = _scores(estimated, levels, marginal_of, forward + hinted)
+    scores = _scores(estimated, kind, marginal_of, forward + hinted)
     bounds = [one.divergence for one in found if one.divergence is not None]
     ess = _mean([one.ess for one in found]) if hinted else None
     return {
@@ -131,15 +131,15 @@ def evidence_scores(
     db: sqlite3.Connection,
     iteration: int,
     examples: Sequence[Example],
-    levels: Sequence[str],
+    kind: Kind,
     marginal_of: Callable[[Example], Sequence[float]],
     *,
     forward: int,
     hinted: int,
 ) -> dict[str, float]:
     """Return example id -> the score of the item, of which :func:`evidence_record` has the mean; arguments as there."""
-    estimated = _estimates(db, iteration, examples, levels, forward, hinted)
-    scores = _scores(estimated, levels, marginal_of, forward + hinted)
+    estimated = _estimates(db, iteration, examples, kind, forward, hinted)
+    scores = _scores(estimated, kind, marginal_of, forward + hinted)
     return {x.id: score for (x, _), score in zip(estimated, scores, strict=True)}
 
 
@@ -185,37 +185,27 @@ def final(trials: Sequence[Trial]) -> list[Trial]:
     return list({(trial.example_id, trial.attempt): trial for trial in trials}.values())
 
 
-def says(trial: Trial, answer: str) -> bool:
-    """Say whether a draft came to its end and says this answer: cut off, "1" may be the beginning of "10"."""
-    return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
-
-
 def _estimates(
     db: sqlite3.Connection,
     iteration: int,
     examples: Sequence[Example],
-    levels: Sequence[str],
+    kind: Kind,
     forward: int,
     hinted: int,
 ) -> list[tuple[Example, Estimates]]:
-    by_forward = _read(db, iteration, Purpose.EVAL, examples, levels, forward)
-    by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, levels, hinted)
+    by_forward = _read(db, iteration, Purpose.EVAL, examples, kind, forward)
+    by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, kind, hinted)
     items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
     return [(x, estimate(by_forward.get(x.id), by_hinted.get(x.id), _powers(hinted))) for x in items]
 
 
 def _scores(
     estimated: Sequence[tuple[Example, Estimates]],
-    levels: Sequence[str],
+    kind: Kind,
     marginal_of: Callable[[Example], Sequence[float]],
     draws: int,
 ) -> list[float]:
-    return [_score(one.mixture, _log_prior(x, levels, marginal_of), draws) for x, one in estimated]
-
-
-def _log_prior(x: Example, levels: Sequence[str], marginal_of: Callable[[Example], Sequence[float]]) -> float:
-    """Return log mu(y*): of the training marginal, or of who knows nothing of the text where answers are open."""
-    return math.log(marginal_of(x)[levels.index(x.answer)]) if levels else answer_types.unknown(x.answer)
+    return [_score(one.mixture, kind.log_prior(x.answer, marginal_of(x)), draws) for x, one in estimated]
 
 
 def _columns(draws: AlignedDraws) -> tuple[Floats, Floats, Floats]:
@@ -227,7 +217,7 @@ def _read(
     iteration: int,
     purpose: Purpose,
     examples: Sequence[Example],
-    levels: Sequence[str],
+    kind: Kind,
     draws: int,
 ) -> dict[str, AlignedDraws]:
     """Return example id -> draws 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
@@ -245,7 +235,7 @@ def _read(
                 "Likelihoods compare at one number of draws: ask for the number that was drawn."
             )
     return {
-        example_id: _align(trials, of[example_id], levels, scored.get(example_id, {}), likelihoods)
+        example_id: _align(trials, of[example_id], kind, scored.get(example_id, {}), likelihoods)
         for example_id, trials in drawn.items()
     }
 
@@ -253,7 +243,7 @@ def _read(
 def _align(
     trials: Sequence[Trial],
     answer: str,
-    levels: Sequence[str],
+    kind: Kind,
     scored: Mapping[int, Sequence[float]],
     likelihoods: Mapping[LikelihoodKey, Likelihood],
 ) -> AlignedDraws:
@@ -264,8 +254,8 @@ def _align(
         logps = scored.get(trial.attempt)
         forward.append(_rationale(under_forward))
         hinted.append(_rationale(under_hinted))
-        of_answer.append(-math.inf if logps is None else logps[evidence.place(levels, answer)])
-        if says(trial, answer) and under_forward is not None and under_hinted is not None:
+        of_answer.append(-math.inf if logps is None else logps[kind.place(answer)])
+        if has_said(trial, answer) and under_forward is not None and under_hinted is not None:
             said.append((under_forward.completion, under_hinted.completion))
     return AlignedDraws(np.array(forward), np.array(hinted), np.array(of_answer), tuple(said))
 

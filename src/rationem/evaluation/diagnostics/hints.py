@@ -14,14 +14,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from rationem.errors import ConfigError
-from rationem.evaluation.diagnostics.evidence import final, says
+from rationem.evaluation.diagnostics.evidence import final
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
-from rationem.metrics import evidence
 from rationem.sampling import hint_leakage
 from rationem.sampling.schemes import FORWARD, RATIONALIZE
 from rationem.seeds import seed_for
 from rationem.tasks.answer_types import copied
-from rationem.tasks.choices import own_levels
+from rationem.tasks.kinds import Kind
 from rationem.types import Example, Fields, Likelihood, Outcome, Purpose, Trial
 
 #: Says whether a rationale is true of the inputs; None where it states nothing that can be checked.
@@ -32,7 +31,7 @@ def hint_record(
     db: sqlite3.Connection,
     iteration: int,
     examples: Sequence[Example],
-    levels: Sequence[str],
+    kind: Kind,
     phrases: Sequence[str],
     faithful: Faithful | None = None,
     *,
@@ -62,24 +61,24 @@ def hint_record(
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        levels: the answers on offer, in the task's order; none where answers are open.
+        kind: of the task.
         phrases: see ``rationem.sampling.hint_leakage``.
         faithful: see :data:`Faithful`; ``rationem.world.faithful`` on the embedded world.
         seed: the run's, by which the wrong hints were chosen.
     """
     by_id = {x.id: x for x in examples}
     misled = _drawn(db, iteration, Purpose.PROBE, by_id)
-    justified = [_says(t, wrong_hint(by_id[t.example_id], levels, seed, examples), levels) for t in misled]
-    kinds = {"hinted": (Purpose.EVIDENCE, RATIONALIZE), "forward": (Purpose.EVAL, FORWARD)}
+    justified = [kind.says(t, wrong_hint(by_id[t.example_id], kind, seed, examples)) for t in misled]
+    prompts = {"hinted": (Purpose.EVIDENCE, RATIONALIZE), "forward": (Purpose.EVAL, FORWARD)}
     record: dict[str, Any] = {}
-    for kind, (purpose, proposal) in kinds.items():
+    for name, (purpose, proposal) in prompts.items():
         trials = _drawn(db, iteration, purpose, by_id)
         scored = read_level_logps(db, iteration, purpose)
         likelihoods = read_likelihoods(db, iteration, purpose)
-        answers = [_answer_given_z(t, by_id[t.example_id], levels, scored) for t in trials]
-        record[kind] = {
+        answers = [_answer_given_z(t, by_id[t.example_id], kind, scored) for t in trials]
+        record[name] = {
             "draws": len(trials),
-            "said_answer": _share([_says(t, by_id[t.example_id].answer, levels) for t in trials]),
+            "said_answer": _share([kind.says(t, by_id[t.example_id].answer) for t in trials]),
             "answer_given_z": _share(answers),
             "leaked": _share([hint_leakage.find(t.parsed.rationale, phrases) is not None for t in trials]),
             "copied": _share(_copied((t.parsed.rationale, by_id[t.example_id].answer) for t in trials)),
@@ -91,7 +90,7 @@ def hint_record(
     return {**record, "wrong_hints": len(misled), "wrong_justified": _share(justified)}
 
 
-def wrong_hint(example: Example, levels: Sequence[str], seed: int, examples: Sequence[Example] = ()) -> str:
+def wrong_hint(example: Example, kind: Kind, seed: int, examples: Sequence[Example] = ()) -> str:
     """Return a level that is not y*, chosen by seed and example alone: the same in every iteration.
 
     Where answers are open it is the answer of another of the ``examples``.
@@ -99,20 +98,15 @@ def wrong_hint(example: Example, levels: Sequence[str], seed: int, examples: Seq
     Raises:
         ConfigError: no other level is on offer.
     """
-    offered = own_levels(example.fields, levels) or sorted({x.answer for x in examples})
-    others = [level for level in offered if level != example.answer]
+    others = kind.others(example, examples)
     if not others:
-        raise ConfigError(f"A wrong hint needs a second level; only {list(levels)} is on offer. Leave the control out.")
+        only = list(kind.scale.levels)
+        raise ConfigError(f"A wrong hint needs a second level; only {only} is on offer. Leave the control out.")
     return others[seed_for(seed, "wrong hint", example.id) % len(others)]
 
 
 def _copied(pairs: Iterable[tuple[str, str]]) -> list[float]:
     return [share for text, answer in pairs if (share := copied(text, answer)) is not None]
-
-
-def _says(trial: Trial, answer: str, levels: Sequence[str]) -> bool:
-    """Say whether a draft came to its end and says this answer; of an open one, an answer that earns enough."""
-    return says(trial, answer) if levels else trial.outcome is Outcome.ACCEPTED
 
 
 def _drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose, by_id: Mapping[str, Example]) -> list[Trial]:
@@ -127,11 +121,11 @@ def _drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose, by_id: Mapp
 def _answer_given_z(
     trial: Trial,
     example: Example,
-    levels: Sequence[str],
+    kind: Kind,
     scored: Mapping[str, Mapping[int, Sequence[float]]],
 ) -> float:
     logps = scored.get(trial.example_id, {}).get(trial.attempt)
-    return 0.0 if logps is None else math.exp(logps[evidence.place(levels, example.answer)])
+    return 0.0 if logps is None else math.exp(logps[kind.place(example.answer)])
 
 
 def _entropy(

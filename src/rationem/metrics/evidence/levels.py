@@ -63,15 +63,6 @@ def restricted(
     return np.where(is_offered_L, logps_ML, -math.inf), kept_L / kept_L.sum()
 
 
-def place(levels: Sequence[str], answer: str) -> int:
-    """Return where the score of y* stands in a row of scores: at its level, or alone where answers are open.
-
-    >>> place(("no", "yes"), "yes"), place((), "any text")
-    (1, 0)
-    """
-    return levels.index(answer) if levels else 0
-
-
 def raw(level_logps_ML: ArrayLike, scored_M: ArrayLike, answer_index: int) -> float:
     """Return p_hat(y* | x) = mean over ALL draws of pi(y* | x, z_m); an unscored draw counts 0.
 

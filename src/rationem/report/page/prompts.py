@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rationem.errors import ConfigError, ModelError
 from rationem.tasks import from_description
+from rationem.tasks.protocol import Task
 from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Prompt, Task
+from rationem.types import Example, Prompt
 
 if TYPE_CHECKING:
     from rationem.engines.chat import Chat

@@ -14,9 +14,10 @@ from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
 from rationem.report.page.sample import Candidates, Key, SampledTrials, candidates, choose
 from rationem.report.trust import start_name
-from rationem.report.words import Words, is_open, words
+from rationem.report.words import is_open, words
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks.scale import Scale
+from rationem.tasks.words import Words
 from rationem.types import Example, Outcome, Purpose
 
 #: How far a verdict is from the label; the last is of those without one.
@@ -176,7 +177,8 @@ def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[A
 def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
     """Return why and how a trial was drawn, in words.
 
-    >>> _purpose("train", "rationalize@base", "test", words({}))
+    >>> from rationem.tasks.words import JUDGE
+    >>> _purpose("train", "rationalize@base", "test", JUDGE)
     'for training, shown the label, by the base model'
     """
     if purpose == Purpose.CONTROL:

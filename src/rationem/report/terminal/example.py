@@ -10,7 +10,6 @@ from rich.console import Console
 
 from rationem.errors import ConfigError
 from rationem.evaluation.evaluate import SHOTS
-from rationem.metrics.evidence import place
 from rationem.report.plain import counted, plain
 from rationem.report.terminal.console import SHORT, block, line, shortened, title
 from rationem.report.terminal.life import Chapter, Life
@@ -154,8 +153,8 @@ def _said(life: Life, chapter: Chapter, trial: Trial) -> Iterator[str]:
     tokens = counted(len(draft.token_ids), "token", "tokens")
     yield f"{tokens} after a prompt of {draft.prompt_tokens}, finish {draft.finish}"
     logps = chapter.scored.get((trial.purpose, trial.attempt))
-    if logps is not None and (not life.levels or life.example.answer in life.levels):
-        logp = logps[place(life.levels, life.example.answer)]
+    if logps is not None and life.kind.offers(life.example.fields, life.example.answer):
+        logp = logps[life.kind.place(life.example.answer)]
         yield f"p({life.called.label} | rationale) {math.exp(logp):.2f}"
     if draft.encoded:
         yield "its text was encoded here"
@@ -176,15 +175,17 @@ def _prediction(life: Life, split: str, found: Prediction, console: Console) -> 
     if found.too_long:
         line(console, f"Prediction, {name}: the prompt was too long, nothing was drawn", indent=2)
         return
-    if not life.levels:
-        _open_prediction(life, name, found, console)
-        return
+    _PREDICTIONS[life.kind.estimator](life, name, found, console)
+
+
+def _level_prediction(life: Life, name: str, found: Prediction, console: Console) -> None:
+    """Print the most probable level, and the probability of each."""
     right = found.predicted == life.example.answer
     said = "nothing on offer" if found.predicted is None else found.predicted
     drawn = f"{counted(found.draws, 'draw', 'draws')}, {found.unparsed} unparsed; raw p(label) {found.raw:.3f}"
     style = "green" if right else "red"
     line(console, f"Prediction, {name}: ", (said, style), f" (label {life.example.answer}); {drawn}", indent=2)
-    names = [plain(level) for level in life.levels]
+    names = [plain(level) for level in life.kind.scale.levels]
     width = max(map(len, names))
     for level, share in zip(names, found.probabilities, strict=True):
         line(console, f"{level:<{width}}  {share:.3f} {'#' * round(_BAR * share)}".rstrip(), indent=4)
@@ -201,3 +202,6 @@ def _open_prediction(life: Life, name: str, found: Prediction, console: Console)
         f"unparsed; raw p({life.called.label}) {found.raw:.3f}"
     )
     line(console, told, indent=4)
+
+
+_PREDICTIONS = {"levels": _level_prediction, "consensus": _open_prediction}

@@ -18,10 +18,13 @@ from rationem.evaluation.diagnostics.hints import wrong_hint
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.rows import read_trial
-from rationem.report.words import Words, words
+from rationem.report.words import words
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks import from_description
-from rationem.types import Example, Kept, Prediction, Purpose, Task, Trial
+from rationem.tasks.kinds import Kind, described
+from rationem.tasks.protocol import Task
+from rationem.tasks.words import Words
+from rationem.types import Example, Kept, Prediction, Purpose, Trial
 
 _LISTED = 5
 
@@ -60,7 +63,7 @@ class Life:
 
     Args:
         split: the set that it belongs to.
-        levels: the answers on offer, in the task's order; none where any text may be one.
+        kind: of the run's task.
         called: what its label and what a draw says are called.
         wrong: what a probe showed it; None of a training example.
         task: makes its prompts; None where the run's task is none that can be made from its description.
@@ -73,7 +76,7 @@ class Life:
 
     example: Example
     split: str
-    levels: tuple[str, ...]
+    kind: Kind
     called: Words
     wrong: str | None
     task: Task | None
@@ -104,14 +107,14 @@ def read_life(directory: Path, example_id: str, iteration: int | None = None) ->
             raise RunError(no_iteration(directory, iteration, known))
         asked = known if iteration is None else (iteration,)
         task, why = _task(manifest)
-        config, levels = manifest["config"], tuple(manifest["task"]["scale"]["levels"])
-        described = {"config": config, "scale": manifest["task"]["scale"], "reward": manifest["task"].get("reward")}
+        config, kind = manifest["config"], described(manifest["task"])
+        told = {"config": config, "scale": manifest["task"]["scale"], "reward": manifest["task"].get("reward")}
         return Life(
             example,
             split,
-            levels,
-            words(described),
-            _wrong(db, example, split, levels, int(config.get("seed", 0))),
+            kind,
+            words(told),
+            _wrong(db, example, split, kind, int(config.get("seed", 0))),
             task,
             why,
             () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases") or PHRASES),
@@ -146,14 +149,14 @@ def _example(db: sqlite3.Connection, directory: Path, example_id: str) -> tuple[
     return Example(found, json.loads(fields), answer, group, tuple(json.loads(ratings)), *rest), split
 
 
-def _wrong(db: sqlite3.Connection, example: Example, split: str, levels: tuple[str, ...], seed: int) -> str | None:
+def _wrong(db: sqlite3.Connection, example: Example, split: str, kind: Kind, seed: int) -> str | None:
     """Return the wrong hint of an example's probes, as the run chose it; None where it was shown none."""
     probed = "SELECT 1 FROM trials WHERE iteration=? AND purpose=? AND example_id=?"
     if split == "train" or not any(
         db.execute(probed, (k, Purpose.PROBE, example.id)).fetchone() for k in iterations(db)
     ):
         return None
-    return wrong_hint(example, levels, seed, () if levels else read_examples(db, split))
+    return wrong_hint(example, kind, seed, read_examples(db, split))
 
 
 def _unknown(db: sqlite3.Connection, directory: Path, example_id: str) -> str:

@@ -30,7 +30,7 @@ TASK = AnswerTask(
     "addition",
     Template("{{ prompt }}\nEnd with {{ marker }} SUM", "the addition world's template"),
     Template("It is {{ answer }}.", "the addition world's hint"),
-    kind="pattern:((?:[a-f][0-9])+)",
+    form="pattern:((?:[a-f][0-9])+)",
     optional=(),
 )
 

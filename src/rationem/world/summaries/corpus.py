@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from rationem.seeds import generator
-from rationem.types import Fields, Task
+from rationem.tasks.protocol import Task
+from rationem.types import Fields
 from rationem.world.summaries.posts import Post, pick, post, summary
 from rationem.world.summaries.readers import PREFER, READERS, WRITE, candidates, compared, preferred, written
 from rationem.world.tokens import END, turn

@@ -33,7 +33,7 @@ WRITE = AnswerTask(
     "summarize",
     Template("{{ prompt }}\nSummarize. {{ marker }}", "the world's prompt"),
     Template("people liked: {{ answer }}", "the world's hint"),
-    kind="text",
+    form="text",
     rule="rouge-l",
     optional=(),
     marker="Summary:",

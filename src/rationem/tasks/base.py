@@ -1,0 +1,123 @@
+"""What most tasks have in common: one question, asked once, and the form of a completion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rationem.errors import ConfigError
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
+from rationem.tasks.template import Template
+from rationem.types import Fields
+
+
+class TaskBase:
+    """The rest of a :class:`~rationem.tasks.protocol.Task`, from its ``name``, ``scale``, ``inputs``, ``optional``
+    inputs and ``marker``.
+    """
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:  # what each task says itself
+
+        @property
+        def name(self) -> str:
+            """What the user calls it."""
+            ...
+
+        @property
+        def inputs(self) -> tuple[str, ...]:
+            """The fields that an item must have."""
+            ...
+
+        @property
+        def optional(self) -> tuple[str, ...]:
+            """The fields that it can be without."""
+            ...
+
+        @property
+        def marker(self) -> str:
+            """Opens the line of the answer."""
+            ...
+
+        @property
+        def scale(self) -> Scale:
+            """The answers and their order."""
+            ...
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """One thing is asked, without a name."""
+        return (Criterion(),)
+
+    @property
+    def orders(self) -> int:
+        """One: nothing is compared."""
+        return 1
+
+    @property
+    def program(self) -> str | None:
+        """None: no program writes its prompts."""
+        return None
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """The answers on offer; none where any text may be one."""
+        return self.scale.levels
+
+    @property
+    def continuations(self) -> tuple[str, ...]:
+        """What may follow the marker, one text per level."""
+        return self.scale.continuations()
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """The inputs as a caller names them."""
+        return self.inputs
+
+    @property
+    def items(self) -> str:
+        """Inputs by the task's own names."""
+        return "inputs"
+
+    def needed(self, item: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the fields that this item must have."""
+        return self.inputs
+
+    def criterion_of(self, item: Mapping[str, object]) -> str | None:
+        """Return None: one thing is asked, and "criterion" may be an input like any other."""
+        return None
+
+    @property
+    def reads(self) -> str:
+        """Nothing is known of what an answer looks like."""
+        return ""
+
+    @property
+    def wordings(self) -> Mapping[str, Template]:
+        """The templates of its prompts by name."""
+        return {}
+
+    def format(self, rationale: str, answer: str) -> str:
+        """Return a completion in the form that ``parse`` reads."""
+        said = f"{self.marker} {answer}"
+        return f"{rationale}\n{said}" if rationale else said
+
+    def scored(self, answer: str) -> tuple[str, ...]:
+        """Return the texts that are scored behind the marker: of every level, or y* where there are none."""
+        return self.continuations or (f" {answer}",)
+
+    def shown(self, fields: Fields) -> dict[str, str]:
+        """Return the task's own inputs, and nothing else of an item; optional ones that it has not are empty.
+
+        Raises:
+            ConfigError: an input is missing.
+        """
+        missing = [name for name in self.inputs if name not in fields]
+        if missing:
+            raise ConfigError(
+                f"The task {self.name!r} reads {missing}, which an item has not; it has {sorted(fields)}."
+            )
+        given = {name: fields[name] for name in (*self.inputs, *self.optional) if name in fields}
+        return {**dict.fromkeys(self.optional, ""), **given}
