@@ -110,9 +110,9 @@ def test_no_question_comes_twice_and_none_is_in_two_sets():
 
 def test_settings_of_other_data_are_refused():
     for changed in ({"rubric": "r.toml"}, {"test": ["t.csv"]}, {"instruction": "Be quick."}):
-        with pytest.raises(ConfigError, match="'addition' brings its own"):
+        with pytest.raises(ConfigError, match="'addition' has its own"):
             prepare(FitConfig(data=["addition"], **changed))
-    with pytest.raises(ConfigError, match="Leave --task math out"):
+    with pytest.raises(ConfigError, match="Leave out --task math"):
         prepare(FitConfig(data=["addition"], task="math"))
 
 

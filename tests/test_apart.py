@@ -98,7 +98,7 @@ def test_what_was_not_as_asked_is_refused():
     check(2, 0.5, 2, "fsdp")
     check(8, 0.2, 8, "fsdp")
     check(2, 1.0, 2, "ddp")
-    with pytest.raises(RunError, match="2 processes were to train together; 1 did"):
+    with pytest.raises(RunError, match="2 processes were requested; 1 trained"):
         check(1, 1.0, 2, "ddp")
     with pytest.raises(RunError, match="held 100%"):
         check(2, 1.0, 2, "fsdp")
@@ -107,7 +107,7 @@ def test_what_was_not_as_asked_is_refused():
 def test_other_samples_in_the_ledger_than_were_handed_over_are_refused(run, start, tmp_path):
     samples = kept_samples(run, 1)[1:]
     (tmp_path / "1").mkdir()
-    with pytest.raises(RunError, match="gives other samples for iteration 1"):
+    with pytest.raises(RunError, match="samples of iteration 1"):
         Apart(TRAINING, "cpu", 1, 1, run)(start, samples, iteration=1, seed=0, output=tmp_path / "1")
 
 

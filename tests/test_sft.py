@@ -347,7 +347,7 @@ def test_a_last_step_that_spoils_the_weights_is_refused(path, tmp_path, monkeypa
             group["params"][0].data.fill_(float("nan"))
 
     monkeypatch.setattr(torch.optim.AdamW, "step", spoiling)
-    with pytest.raises(RunError, match="After the last step the weights are no numbers"):
+    with pytest.raises(RunError, match="After the last step the weights are not finite"):
         trained(path, tmp_path, "a", steps=1)
 
 
@@ -364,7 +364,7 @@ def test_a_model_whose_weights_are_no_numbers_is_not_loaded(path, tmp_path):
 def test_a_first_step_without_numbers_is_not_blamed_on_the_learning_rate(path, tmp_path, monkeypatch):
     forward = Objective.forward
     monkeypatch.setattr(Objective, "forward", lambda self, **inputs: forward(self, **inputs) * float("nan"))
-    with pytest.raises(RunError, match=r"Iteration 1, step 1 of .* the loss is nan\. Nothing was trained yet"):
+    with pytest.raises(RunError, match=r"Iteration 1, step 1 of .* the loss is nan\. No step was taken yet"):
         SupervisedMStep(Training(steps=3), "cpu")(
             path, samples(models.load(path)), iteration=1, seed=0, output=tmp_path / "a"
         )

@@ -1,7 +1,7 @@
-"""The M-step in processes of its own: started by torchrun, ended with this one, and looked at before it is believed.
+"""The M-step in child processes: torchrun starts them, they end with this process, and their result is checked.
 
-Each child reads the kept set from the ledger, and the first one writes the checkpoint. So the driver stays one process
-and the only writer of the ledger, several GPUs can share the work, and all of a GPU's memory is free afterwards.
+Each child reads the kept set from the ledger, and the first one writes the checkpoint. The driver stays the only writer
+of the ledger, several GPUs can share the work, and all GPU memory is free afterwards.
 """
 
 from __future__ import annotations
@@ -27,19 +27,19 @@ from rationem.sft.settings import Training
 from rationem.types import Sample
 
 _EXCEPTION = re.compile(r"^(?:\[rank\d+\]:\s*)?((?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception)\b.*)", re.MULTILINE)
-_ELSEWHERE = "ChildFailedError"  # torchrun's own, which only says that a process failed
+_ELSEWHERE = "ChildFailedError"  # torchrun's own error, which does not say why a process failed
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What a child is told; the kept set it reads itself.
+    """The input of a child process, which reads the kept set itself.
 
     Args:
         directory: the run directory.
-        kept: the fingerprint of the samples, which a child must find the same.
-        threads: of one process.
-        answer: the file for the record, or for the reason why there is none.
-        task: the file of the user's own task, as the run's command named it; None for a task of rationem's.
+        kept: the fingerprint of the samples; the child's samples must match it.
+        threads: CPU threads of one process.
+        answer: the file that receives the record or the error.
+        task: the file of the user's own task, as given to the run's command; None for a built-in task.
     """
 
     directory: str
@@ -57,15 +57,15 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """Fulfils :class:`rationem.em.MStep`; see there for the arguments of a call.
+    """An :class:`rationem.em.MStep` that trains in child processes.
 
     Args:
-        training: how.
-        device: "cpu", "cuda", or None for the GPUs where there are any.
-        processes: how many; on GPUs, one on each.
-        threads: CPU threads of all together.
+        training: the hyperparameters.
+        device: "cpu", "cuda", or None for the GPUs if there are any.
+        processes: their number; one per GPU.
+        threads: CPU threads of all processes together.
         directory: the run directory, whose ledger holds the kept set.
-        task: see :class:`Job`.
+        task: see :class:`TrainingJob`.
     """
 
     training: Training
@@ -81,7 +81,7 @@ class Apart:
         """Train, and return the record.
 
         Raises:
-            RunError: a process failed, or they were not what was asked for: fewer, or each with all the weights.
+            RunError: a process failed, fewer processes trained than requested, or they did not share the weights.
         """
         from rationem.sft.parallel import check
 
@@ -108,7 +108,7 @@ class Apart:
         return told
 
     def _run(self, job: Path, log: Path, threads: int, advance: Callable[[int], None]) -> int:
-        """Run the processes to their end, and tell how far they are; return the exit code."""
+        """Run the processes to completion and report progress; return the exit code."""
         environment = {**os.environ, "PYTHONSAFEPATH": "1", "OMP_NUM_THREADS": str(threads)}
         with created(log, "wb") as file:
             process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Apart:
                 stdout=subprocess.PIPE,
                 stderr=file,
                 env=environment,
-                start_new_session=True,  # an interrupt at the terminal is ours to answer
+                start_new_session=True,  # this process handles an interrupt at the terminal
             )
             assert process.stdout is not None
             try:
@@ -140,13 +140,13 @@ class Apart:
 
 
 def fingerprint(samples: Sequence[Sample]) -> str:
-    """Return a hash of what is trained on: whose, which tokens, and their weights."""
+    """Return a hash of the samples: example ids, prompts, tokens and weights."""
     rows = [[one.example_id, one.prompt.text, list(one.token_ids), one.weight] for one in samples]
     return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
 
 def _reason(log: Path) -> str:
-    """Return the error that a log tells of, or what a process without one usually died of."""
+    """Return the error in a log, or the usual cause of a death without one."""
     text = ""
     with suppress(OSError):
         text = log.read_text(encoding="utf-8", errors="replace")
@@ -154,5 +154,5 @@ def _reason(log: Path) -> str:
     if found:
         return f"{found[0][:400]}."
     if "exitcode  : -9" in text or "SIGKILL" in text:
-        return "one was killed, which usually means that memory ran out: lower --micro-batch-size or --processes."
-    return "no reason is in their log."
+        return "one was killed, usually because memory ran out: lower --micro-batch-size or --processes."
+    return "their log gives no reason."

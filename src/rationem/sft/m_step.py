@@ -1,4 +1,4 @@
-"""The M-step in this process, alone or as one of several that were started together."""
+"""The M-step in this process, alone or as one of several processes of torchrun."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from rationem.types import Sample
 
 
 class SupervisedMStep:
-    """The M-step on a transformers checkpoint: full weights, or a LoRA adapter beside them.
+    """The M-step on a transformers checkpoint: full weights or a LoRA adapter.
 
-    Fulfils :class:`rationem.em.MStep`: a pure function of (start, samples, seed) and these settings. Where processes
-    were started together (torchrun), each calls it with the same arguments, and the first one writes.
+    An :class:`rationem.em.MStep`: a pure function of (start, samples, seed) and these settings. Under torchrun each
+    process calls it with the same arguments, and the first one writes.
     """
 
     def __init__(self, training: Training, device: str | None = None) -> None:
@@ -44,11 +44,11 @@ class SupervisedMStep:
 
         Returns:
             ``dropped`` (ids of over-long samples), ``steps``, ``loss`` (mean over the steps), ``trained_tokens`` and
-            ``computed_tokens`` (without and with padding, prompts included), ``processes``, ``share`` (of the weights,
-            held by the fullest process), ``precision``, and ``seconds`` by part.
+            ``computed_tokens`` (without and with padding, prompts included), ``processes``, ``share`` (the largest
+            share of the weights that any process holds), ``precision``, and ``seconds`` by part.
 
         Raises:
-            RunError: the loss is no number any more, or the device's memory is too small.
+            RunError: the loss is not finite, or the device's memory is too small.
         """
         seconds: dict[str, float] = {}
         with _timed(seconds, "load"):
@@ -113,7 +113,7 @@ class SupervisedMStep:
         def tensors(one: MicroBatch) -> dict[str, torch.Tensor]:
             return collate([rows[place] for place in one.places], pad, one.total)
 
-        # A list is a map-style data set; every item is a batch already.
+        # A list is a map-style data set; every item is already a batch.
         batches = torch.utils.data.DataLoader(cast(Any, passes), batch_size=None, collate_fn=cast(Any, tensors))
         with models.quiet():
             run = trainer(
@@ -129,7 +129,7 @@ class SupervisedMStep:
         optimizer = torch.optim.AdamW(
             parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
         )
-        # Only this run's own: a base model may come with the optimizer of whoever trained it.
+        # Only this run's moments: a base model may contain the optimizer state of its own training.
         place, checkpoints = Path(start).resolve(), output.resolve().parent
         ours = place.parent == checkpoints
         if settings.optimizer == "keep" and ours and (place / moments.FILE).is_file():
@@ -153,10 +153,10 @@ class SupervisedMStep:
 
 
 def _train(run: WeightedTrainer, label: str) -> float:
-    """Make the steps; return the mean loss.
+    """Run all optimizer steps; return the mean loss.
 
     Raises:
-        RunError: the loss, the gradient or a weight is no number any more, or the device's memory is too small.
+        RunError: the loss, the gradient or a weight is not finite, or the device's memory is too small.
     """
     with progress.track(label, run.args.max_steps) as advance, models.quiet():
         run.add_callback(Advance(advance))
@@ -167,16 +167,16 @@ def _train(run: WeightedTrainer, label: str) -> float:
                 f"The M-step needs more memory than {run.args.device} has: {str(error).splitlines()[0]} Lower "
                 "--micro-batch-size, or use --gradient-checkpointing, --lora-rank, or --processes with --parallel fsdp."
             ) from error
-    if broken := not_finite(run.model):  # by the last step, which no loss was computed after
+    if broken := not_finite(run.model):  # no loss was computed after the last step
         raise RunError(
-            f"After the last step the weights are no numbers ({listed(broken)}); they are not used. Lower "
+            f"After the last step the weights are not finite ({listed(broken)}); they are not used. Lower "
             "--learning-rate, or set --max-grad-norm 1."
         )
     return run.mean_loss()
 
 
 def _note(start: str, output: Path) -> None:
-    """Note in a checkpoint of whole weights in which type they are published; an adapter stays in fp32."""
+    """Record in a checkpoint of full weights the type to publish them in; an adapter stays in fp32."""
     if not adapters.is_adapter(output):
         storage.note(output, models.base_place(start))
 
@@ -187,7 +187,7 @@ def _order(settings: Training, rows: Sequence[TrainingRow], seed: int) -> list[i
 
 
 def _tokens(settings: Training, rows: Sequence[TrainingRow], seed: int) -> dict[str, int]:
-    """Return how many tokens were trained on, and how many were computed, padding included, by all processes."""
+    """Return the numbers of trained tokens and of computed tokens (with padding) over all processes."""
     order, processes = _order(settings, rows, seed), parallel.team().processes
     of = partial(micro_batches, order, settings.batch_size, settings.micro_batch_size, processes=processes)
     passes = [one.places for process in range(processes) for one in of(process=process)]
@@ -196,7 +196,7 @@ def _tokens(settings: Training, rows: Sequence[TrainingRow], seed: int) -> dict[
 
 
 def _fullest(share: float) -> float:
-    """Return the largest share that any process holds; all processes must ask together."""
+    """Return the largest share that any process holds; a collective call of all processes."""
     if parallel.team().processes == 1:
         return share
     shares: list[Any] = [None] * parallel.team().processes
@@ -225,10 +225,10 @@ def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:
 
 
 def _unfit(model: Any) -> list[str]:
-    """Return the linear layers that an adapter cannot stand beside.
+    """Return the linear layers that cannot have an adapter.
 
-    Those with a forward of their own give more than a product (a router with its choice); and fused kernels take the
-    weights of a state-space mixer's output past any adapter.
+    Layers that override forward return more than a product (a router and its choice), and fused kernels use the weights
+    of a state-space mixer's output directly, bypassing any adapter.
     """
     found = []
     for name, one in model.named_modules():

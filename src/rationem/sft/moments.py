@@ -1,6 +1,6 @@
-"""Adam's moments between iterations: one file of tensors beside the weights, by the parameters' names.
+"""Adam's moments between iterations: one file of tensors beside the weights, by parameter name.
 
-They can be read by another number of processes than wrote them. Only those of the last two iterations are kept.
+The number of processes may change between writing and reading. Only the last two iterations' moments are kept.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import torch
 
 from rationem.sft import parallel
 
-#: No *.safetensors: engines take every such file of a checkpoint for weights.
+#: Not *.safetensors, because engines load every such file of a checkpoint as weights.
 FILE = "optimizer.pt"
 _KEYS = ("step", "exp_avg", "exp_avg_sq")
 
 
 def save(objective: torch.nn.Module, optimizer: torch.optim.Optimizer, directory: Path) -> None:
-    """Write the moments; all processes must take part, the first one writes."""
+    """Write the moments; a collective call of all processes, of which the first one writes."""
     found = {}
     for name, parameter in objective.named_parameters():
         for key, value in optimizer.state.get(parameter, {}).items():
@@ -27,7 +27,7 @@ def save(objective: torch.nn.Module, optimizer: torch.optim.Optimizer, directory
 
 
 def load(objective: torch.nn.Module, optimizer: torch.optim.Optimizer, directory: Path) -> None:
-    """Give the optimizer the moments of a checkpoint."""
+    """Load the moments of a checkpoint into the optimizer."""
     found = torch.load(directory / FILE, weights_only=True, mmap=True)
     for name, parameter in objective.named_parameters():
         if f"step.{name}" not in found:
@@ -40,7 +40,7 @@ def load(objective: torch.nn.Module, optimizer: torch.optim.Optimizer, directory
 
 
 def prune(checkpoints: Path, start: Path) -> None:
-    """Remove the moments of all checkpoints but the one that an M-step starts from: nobody will ask for them again."""
+    """Remove the moments of all checkpoints except the M-step's start: no later M-step needs them."""
     for old in checkpoints.glob(f"*/{FILE}"):
         if old.parent != start:
             old.unlink()

@@ -1,9 +1,9 @@
-"""The M-step's loss as a module, so that whatever wraps it (DDP, FSDP2) sees one forward pass.
+"""The M-step's loss as a module, so that its wrapper (DDP, FSDP2) sees one forward pass.
 
     loss = - (1 / N) sum_i w_i sum_t log pi(c_it | x_i, c_i<t; theta)
 
-Logits exist for completion tokens alone, and only for a part of them at a time: their gradient is taken at once, so
-that a vocabulary of 150,000 does not decide how much memory a step needs.
+Logits are computed for completion tokens only, in chunks whose gradient is taken immediately, so a vocabulary of
+150,000 does not dominate the memory of a step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch.nn.functional import cross_entropy
 
-#: Logits that exist at a time, per device type: 64 MB and 1 GB in fp32.
+#: Logits in memory at once, per device type: 64 MB and 1 GB in fp32.
 _LOGITS = {"cpu": 2**24, "cuda": 2**28}
 _PROBED = 8
 
@@ -23,8 +23,8 @@ class Objective(torch.nn.Module):
     """Minus the weighted log-likelihood of a micro-batch, as :func:`rationem.sft.rows.collate` builds it.
 
     Args:
-        model: a causal language model of transformers, or peft's around one.
-        logits: how many logits may exist at a time.
+        model: a causal language model of transformers, or a peft model around one.
+        logits: the largest number of logits in memory at once.
     """
 
     def __init__(self, model: Any, logits: int | None = None) -> None:
@@ -36,7 +36,7 @@ class Objective(torch.nn.Module):
     def forward(
         self, input_ids: torch.Tensor, places: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor
     ) -> torch.Tensor:
-        """Return the loss, a scalar that the whole graph depends on, also where no token has one."""
+        """Return the loss, a scalar connected to all parameters even if no token has a loss."""
         head: Callable[[torch.Tensor], torch.Tensor]
         if self.plain_head:
             hidden = _decoder(self.model)(input_ids=input_ids, use_cache=False).last_hidden_state
@@ -56,7 +56,7 @@ class Objective(torch.nn.Module):
 
 
 class _Chunked(torch.autograd.Function):
-    """sum_n w_n (- log softmax(head(h_n))[target_n]), its gradient computed on the way, some rows at a time."""
+    """sum_n w_n (- log softmax(head(h_n))[target_n]), with its gradient computed in the forward pass, by chunks."""
 
     @staticmethod
     def forward(
@@ -68,7 +68,7 @@ class _Chunked(torch.autograd.Function):
         weights: torch.Tensor,
         *parameters: torch.Tensor,
     ) -> torch.Tensor:
-        """Return the sum; keep d/dhidden and d/dparameters."""
+        """Return the sum; store d/dhidden and d/dparameters."""
         wanted = [p for p in parameters if p.requires_grad]
         total = hidden.new_zeros((), dtype=torch.float32)
         pieces: list[torch.Tensor] = []
@@ -89,22 +89,22 @@ class _Chunked(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *outer: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        """Return the gradients, times the outer one; the loss is linear in nothing else."""
+        """Return the stored gradients times the outer gradient."""
         hidden, parameters = ctx.hidden.mul_(outer[0]), [one.mul_(outer[0]) for one in ctx.parameters]
         ctx.hidden = ctx.parameters = None
         return None, None, hidden, None, None, *parameters
 
 
 def _decoder(model: Any) -> Any:
-    """Return what computes the last hidden states: the model without its head."""
+    """Return the model without its head, which computes the last hidden states."""
     causal = model.get_base_model() if hasattr(model, "peft_config") else model
     return getattr(causal, causal.base_model_prefix, None)
 
 
 def _has_plain_head(model: Any) -> bool:
-    """Say whether logits are the output embedding of the last hidden states, and nothing more; found by trying.
+    """Say whether logits are just the output embedding of the last hidden states; found by a trial.
 
-    Some families scale or cap them: those compute their logits themselves, all at a time.
+    Some families scale or cap logits. They compute all logits themselves, without chunks.
     """
     head, decoder = model.get_output_embeddings(), _decoder(model)
     if head is None or decoder is None or decoder is model:

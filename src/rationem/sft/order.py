@@ -1,4 +1,4 @@
-"""Which samples an M-step trains on, in which order, in which process: decided before the first step, by the seed."""
+"""The samples, order and processes of an M-step, all determined by the seed before the first step."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 from rationem.seeds import generator
 
-_WINDOW = 50  # batches sorted by length together, at most
+_WINDOW = 50  # most batches sorted by length together
 
 
 @dataclass(frozen=True, slots=True)
 class MicroBatch:
-    """The samples of one forward pass, by their places in the kept set, and N, the samples of the whole step."""
+    """The samples of one forward pass, as indices into the kept set, and N, the number of samples of the whole step."""
 
     places: tuple[int, ...]
     total: int
 
 
 def training_order(lengths: Sequence[int], draws: int, batch_size: int, seed: int) -> list[int]:
-    """Return which samples an iteration trains on, in order: permutation after permutation, without a gap.
+    """Return the samples of an iteration in training order: consecutive permutations of the kept set.
 
-    Batches are full wherever an epoch ends, so a step is worth the same under every scheme, however much it kept. Of
-    every fifty batches the samples are sorted by length, so that those of a batch are alike and padding is small; the
-    batches are then shuffled. Never of more than a permutation: copies of a sample would come together in one step.
+    Batches run across the ends of permutations, so every step has the same size under every scheme, however much it
+    kept. To reduce padding, the samples of up to fifty batches are sorted by length and these batches are shuffled.
+    That window is at most as long as a permutation: a longer one would put copies of a sample into one step.
 
     Args:
         lengths: tokens per sample, length N.
-        draws: how many places to fill; sample n comes up draws // N times or once more.
+        draws: length of the result; sample n occurs draws // N times or once more.
         batch_size: samples per optimizer step; only the last batch can be smaller.
-        seed: the order depends on it alone.
+        seed: determines the order.
     """
     rng = generator(seed, "order")
     places: list[int] = []
@@ -48,18 +48,18 @@ def training_order(lengths: Sequence[int], draws: int, batch_size: int, seed: in
 
 
 def accumulation(count: int, micro_batch_size: int, processes: int) -> int:
-    """Return how many forward passes every process makes for a step of ``count`` samples."""
+    """Return the number of forward passes per process for a step of ``count`` samples."""
     return -(-count // (micro_batch_size * processes))
 
 
 def micro_batches(
     order: Sequence[int], batch_size: int, micro_batch_size: int, *, process: int = 0, processes: int = 1
 ) -> list[MicroBatch]:
-    """Return what one process computes, forward pass by forward pass.
+    """Return the forward passes of one process, in order.
 
-    The samples of a step, which are sorted by length, are cut into pieces that differ by at most one sample; the
-    processes take neighbouring pieces at the same time, so that none waits long for another. Where a step has fewer
-    samples than pieces, some are empty: every process makes as many passes. Nothing is repeated, nothing left out.
+    The samples of a step, sorted by length, are cut into pieces whose sizes differ by at most one. Processes take
+    neighbouring pieces at the same time, so none waits long for another. If a step has fewer samples than pieces, some
+    pieces are empty, because every process must run the same number of passes. Every sample occurs exactly once.
     """
     mine: list[MicroBatch] = []
     for start in range(0, len(order), batch_size):

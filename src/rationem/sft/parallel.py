@@ -1,7 +1,7 @@
-"""Several processes, one M-step: the weights held by each (DDP) or shared by all (FSDP2), and the proof that they are.
+"""One M-step in several processes: each holds all weights (DDP) or a shard of them (FSDP2), and this is verified.
 
-Both degrade silently in other hands (one process instead of two, copies instead of shards), so what was got is looked
-at and recorded, never what was asked for.
+Launchers can degrade silently (one process instead of two, copies instead of shards), so the record states what was
+measured, not what was requested.
 """
 
 from __future__ import annotations
@@ -20,36 +20,36 @@ from rationem.errors import RunError
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """This process's place among those that train together."""
+    """This process's rank, and the number of processes that train together."""
 
     process: int = 0
     processes: int = 1
 
     @property
     def leads(self) -> bool:
-        """Whether this is the one that writes."""
+        """Whether this process writes the files."""
         return self.process == 0
 
 
 def team() -> Team:
-    """Return this process's place; alone where no others were started with it."""
+    """Return this process's rank and the number of processes; (0, 1) outside torchrun."""
     if not (distributed.is_available() and distributed.is_initialized()):
         return Team()
     return Team(distributed.get_rank(), distributed.get_world_size())
 
 
 def local_device(device: str | None) -> str | None:
-    """Return this process's own GPU, where it trains with others on GPUs."""
+    """Return this process's own GPU if several processes train on GPUs, else the given device."""
     alone = team().processes == 1
     on_gpu = device != "cpu" and torch.cuda.is_available()
     return device if alone or not on_gpu else f"cuda:{os.environ['LOCAL_RANK']}"
 
 
 def together(objective: torch.nn.Module, parallel: Literal["ddp", "fsdp"], half: bool) -> torch.nn.Module:
-    """Return what is called in place of the objective, so that gradients are averaged over all processes.
+    """Return a wrapper of the objective that averages gradients over all processes.
 
     Args:
-        objective: on this process's device.
+        objective: the objective on this process's device.
         parallel: see :class:`rationem.sft.settings.Training`.
         half: compute in bf16.
     """
@@ -65,7 +65,7 @@ def together(objective: torch.nn.Module, parallel: Literal["ddp", "fsdp"], half:
 
 
 class _Sharded(torch.nn.Module):
-    """An FSDP2 module under the interface of DDP."""
+    """An FSDP2 module with the interface of DDP."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         super().__init__()
@@ -78,7 +78,7 @@ class _Sharded(torch.nn.Module):
 
     @contextmanager
     def no_sync(self) -> Iterator[None]:
-        """Leave gradients where they are until the last micro-batch of a step."""
+        """Defer the gradients' reduction until the last micro-batch of a step."""
         module: Any = self.module
         module.set_requires_gradient_sync(False)
         try:
@@ -103,37 +103,37 @@ def _shard(objective: Any, half: bool) -> None:
 
 
 def held_share(objective: torch.nn.Module) -> float:
-    """Return which share of the weights this process holds: 1 alone and with DDP, about 1 / processes with FSDP2."""
+    """Return the share of the weights that this process holds: 1 alone or with DDP, about 1 / processes with FSDP2."""
     parameters = list(objective.parameters())
     return sum(_local(p).numel() for p in parameters) / sum(p.numel() for p in parameters)
 
 
 def check(found: int, share: float, processes: int, parallel: str) -> None:
-    """Refuse an M-step that was not what was asked for.
+    """Reject an M-step that ran with fewer processes, or with less sharding, than requested.
 
     Args:
         found: processes that trained together.
-        share: which share of the weights the fullest of them held.
-        processes: as many as were asked for.
+        share: the largest share of the weights that one process held.
+        processes: the requested number.
         parallel: "ddp" or "fsdp".
 
     Raises:
-        RunError: says what was asked and what was got.
+        RunError: names what was requested and what was found.
     """
     if found != processes:
-        raise RunError(f"{processes} processes were to train together; {found} did. Its checkpoint is not used.")
-    # Rows are dealt out whole: a process can hold one more of each weight than its share.
+        raise RunError(f"{processes} processes were requested; {found} trained. The checkpoint is not used.")
+    # Sharding is by whole rows: a process can hold one row more of each weight than its share.
     if parallel == "fsdp" and processes > 1 and share > 1 / processes + (1 - 1 / processes) / 2:
         raise RunError(
-            f"The weights were to be shared by {processes} processes (fsdp); one of them held {share:.0%}. Its "
+            f"{processes} processes were to share the weights (fsdp); one of them held {share:.0%}. The "
             "checkpoint is not used."
         )
 
 
 def full_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return the model's whole weights by their names in the model, on the CPU; all processes must ask together.
+    """Return the model's full weights by name, on the CPU; a collective call of all processes.
 
-    A tied weight comes once, under its first name, as in a checkpoint.
+    A tied weight occurs once, under its first name, as in a checkpoint.
     """
     stored = objective.state_dict()
     tied = {name for name, _ in objective.named_parameters(remove_duplicate=False)}
@@ -142,12 +142,12 @@ def full_state(objective: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def whole(tensor: torch.Tensor) -> torch.Tensor:
-    """Return a weight or a moment whole, on the CPU, wherever its parts lie; all processes must ask together."""
+    """Return a full weight or moment on the CPU, gathered from its shards; a collective call of all processes."""
     return (tensor.full_tensor() if hasattr(tensor, "full_tensor") else tensor).detach().cpu()
 
 
 def like(tensor: torch.Tensor, whole_one: torch.Tensor) -> torch.Tensor:
-    """Return a whole weight or moment as a tensor is: on its device, or this process's part of it."""
+    """Return a full weight or moment in the layout of ``tensor``: on its device, and sharded if it is."""
     if not hasattr(tensor, "full_tensor"):
         return whole_one.to(tensor.device)
     from torch.distributed.tensor import distribute_tensor

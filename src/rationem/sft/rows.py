@@ -1,4 +1,4 @@
-"""From samples to token ids, and from those to the tensors of a micro-batch."""
+"""Samples to token ids, and token ids to the tensors of a micro-batch."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rationem.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """A sample as it is trained on: prompt and completion, of which the first ``prompt_length`` tokens have no loss."""
+    """A tokenized sample: prompt and completion; the first ``prompt_length`` tokens have no loss."""
 
     token_ids: tuple[int, ...]
     prompt_length: int
@@ -21,7 +21,7 @@ class TrainingRow:
 
     @property
     def trained(self) -> int:
-        """Tokens that have a loss."""
+        """The number of tokens with a loss."""
         return len(self.token_ids) - self.prompt_length
 
 
@@ -30,8 +30,8 @@ def tokenize(
 ) -> tuple[list[TrainingRow], list[str]]:
     """Return training rows, and the ids of the examples dropped as too long.
 
-    The completion's ids are those that were drawn, with one exception: it always ends with the template's own
-    end-of-turn token, also where generation was stopped behind the verdict line or ended with another stop token.
+    The completion's ids are the sampled ones, with one exception: it always ends with the template's end-of-turn token,
+    even if generation stopped after the verdict line or ended with another stop token.
     """
     rows: list[TrainingRow] = []
     dropped: list[str] = []
@@ -46,7 +46,7 @@ def tokenize(
 
 
 def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -> tuple[int, ...]:
-    """Return the completion's ids, ending with exactly one end-of-turn token behind the verdict."""
+    """Return the completion's ids, ending with exactly one end-of-turn token after the verdict."""
     ids = tuple(token_ids)
     if ids and ids[-1] in stop_ids | {chat.end_of_turn}:
         return (*ids[:-1], chat.end_of_turn)
@@ -56,18 +56,18 @@ def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -
 
 
 def collate(rows: Sequence[TrainingRow], pad: int, total: int) -> dict[str, torch.Tensor]:
-    """Return a micro-batch, padded on the right: under causal attention no token sees what is behind it.
+    """Return a micro-batch, padded on the right.
 
-    So no mask is needed, no row is wider than its own prompt and completion, and attention takes its fastest kernel.
+    Causal attention never sees later tokens, so no mask is needed and attention can use its fastest kernel.
 
     Args:
-        rows: B of them; an empty batch stands for one token without a loss, so that every process has its turn.
+        rows: B rows; an empty batch becomes one token without a loss, so that every process runs a pass.
         pad: any token.
         total: N, the samples of the whole optimizer step, over all micro-batches and processes.
 
     Returns:
-        ``input_ids`` (B, T); and of the n tokens that have a loss, flat: ``places`` (n,) in B * T, of the token
-        *before* each; ``targets`` (n,); ``weights`` (n,), the sample's weight divided by N.
+        ``input_ids`` (B, T), and flat arrays over the n tokens with a loss: ``places`` (n,), the index in B * T of the
+        token *before* each; ``targets`` (n,); ``weights`` (n,), the sample's weight divided by N.
     """
     width = max((len(row.token_ids) for row in rows), default=1)
     ids = torch.full((max(len(rows), 1), width), pad)

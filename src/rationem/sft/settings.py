@@ -1,4 +1,4 @@
-"""How an M-step trains; plain values, so that another process can be told."""
+"""The hyperparameters of an M-step: plain values, which can be sent to another process as JSON."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Lora:
     """Low-rank adapters (peft): rank r, scaling alpha / r.
 
     Args:
-        dropout: of an adapter's inputs, in training.
-        targets: names of the layers that get one; None for all linear ones but the head.
+        dropout: dropout rate on an adapter's inputs, in training.
+        targets: names of the layers that get an adapter; None for all linear layers except the head.
     """
 
     rank: int = 16
@@ -27,28 +27,27 @@ class Lora:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How an M-step trains.
+    """The hyperparameters of an M-step.
 
     Args:
-        steps: optimizer steps per iteration; the same for every scheme, however much it kept. Or None:
-        epochs: passes over the kept set instead; every sample is trained on exactly so many times.
-        batch_size: samples per optimizer step, over all processes: all steps are full, but for the last one of
-            ``epochs``.
-        micro_batch_size: samples per forward pass of one process, at most; the rest of a step is accumulated.
-        learning_rate: peak, of AdamW.
-        schedule: "constant", "linear" or "cosine", over the whole run of ``iterations`` iterations;
-        restarts: begin the schedule anew in every iteration, as fits M-steps that all start from the base model.
+        steps: optimizer steps per iteration, the same for every scheme; None to use ``epochs``.
+        epochs: passes over the kept set; every sample is trained on exactly this many times.
+        batch_size: samples per optimizer step, over all processes; only the last step of ``epochs`` can be smaller.
+        micro_batch_size: most samples per forward pass of one process; gradients are accumulated over a step.
+        learning_rate: AdamW's peak learning rate.
+        schedule: "constant", "linear" or "cosine", over the whole run of ``iterations`` iterations.
+        restarts: restart the schedule in every iteration, for M-steps that all start from the base model.
         max_grad_norm: clip the gradient of a step to this norm; 0 is off.
-        optimizer: "keep" carries Adam's moments into the next iteration, "reset" starts them anew.
-        max_length: samples with more tokens are dropped and named, never cut.
-        longest: the text as which models read all whose rotary embedding depends on length, in tokens; None leaves it
-            to each batch. See ``rationem.engines.rope``.
-        precision: of the products; "auto" is bf16 on a GPU and fp32 on a CPU. Weights and moments are fp32.
-        gradient_checkpointing: compute activations again in the backward pass.
-        parallel: several processes hold all weights each ("ddp") or share them ("fsdp": FSDP2).
-        report_to: what else the loss is logged to: "tensorboard", "mlflow", "wandb", "trackio".
-        log_every: optimizer steps between two losses logged there.
-        conversation: what is added to the chat template, and saved with the weights; None for what they came with.
+        optimizer: "keep" carries Adam's moments into the next iteration, "reset" discards them.
+        max_length: samples with more tokens are dropped and counted, never truncated.
+        longest: for models whose rotary embedding depends on length: the text length, in tokens, that all texts are
+            read as; None uses each batch's own. See ``rationem.engines.rope``.
+        precision: of matrix products; "auto" is bf16 on a GPU and fp32 on a CPU. Weights and moments are fp32.
+        gradient_checkpointing: recompute activations in the backward pass.
+        parallel: each process holds all weights ("ddp") or a shard of them ("fsdp": FSDP2).
+        report_to: loss loggers: "tensorboard", "mlflow", "wandb", "trackio".
+        log_every: optimizer steps between two logged losses.
+        conversation: additions to the chat template, saved with the weights; None keeps the model's own.
     """
 
     steps: int | None = 40
@@ -75,7 +74,7 @@ class Training:
 
     @classmethod
     def configured(cls, config: FitConfig) -> Training:
-        """Return how the M-steps of a run train; its settings are resolved."""
+        """Return the hyperparameters of a run's M-steps, from its resolved settings."""
         assert config.learning_rate is not None
         assert config.max_new_tokens is not None
         assert config.max_prompt_tokens is not None
@@ -103,18 +102,18 @@ class Training:
         )
 
     def draws(self, samples: int) -> int:
-        """Return how many samples an iteration trains on, repetitions counted."""
+        """Return the number of samples that an iteration trains on, counting repetitions."""
         if self.steps is not None:
             return self.steps * self.batch_size
         return (self.epochs or 1) * samples
 
     def to_json(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them."""
+        """Return the settings as JSON."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Training:
-        """Return what ``to_json`` described."""
+        """Return the settings that ``to_json`` wrote."""
         values = {field.name: found[field.name] for field in fields(cls)}
         given = values.pop("lora")
         targets = given and given["targets"]

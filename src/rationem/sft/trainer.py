@@ -1,4 +1,4 @@
-"""A transformers Trainer with the paper's objective: weights, a normaliser that no cut into micro-batches changes."""
+"""A transformers Trainer with the paper's objective: sample weights, and a normalizer independent of micro-batches."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from rationem.sft.settings import Training
 
 
 class WeightedTrainer(Trainer):
-    """Trainer whose loss is the objective's: already weighted, and divided by the number of samples of the step.
+    """Trainer whose loss is the objective's: already weighted and divided by the number of samples of the step.
 
     Args:
-        passes: what this process computes, forward pass by forward pass.
-        wrapped: what is called in the model's place, :func:`rationem.sft.parallel.together`.
-        done: optimizer steps of earlier iterations, so that what is logged goes on where they ended.
-        iteration: k, as an error tells it.
+        passes: the forward passes of this process, in order.
+        wrapped: the module called instead of the model, from :func:`rationem.sft.parallel.together`.
+        done: optimizer steps of earlier iterations, so that logged step numbers continue.
+        iteration: k, for error messages.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class WeightedTrainer(Trainer):
         self.summed = torch.zeros((), device=self.args.device)
 
     def get_train_dataloader(self) -> torch.utils.data.DataLoader[Any]:
-        """Return this process's own passes; nothing deals them out again, repeats or drops any."""
+        """Return this process's own passes, unchanged: accelerate must not shard, repeat or drop any."""
         return self._passes
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
@@ -53,13 +53,13 @@ class WeightedTrainer(Trainer):
         return list(islice(epoch_iterator, num_batches)), None
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *_: Any, **__: Any) -> torch.Tensor:
-        """Return this micro-batch's share of the step's loss, times the processes whose gradients are averaged."""
+        """Return this micro-batch's part of the step's loss, times the number of processes, which average gradients."""
         loss: torch.Tensor = model(**inputs)
         self.summed += loss.detach()
         return loss * self._processes
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Log under the number that the step has in the whole run."""
+        """Log under the step's number in the whole run."""
         self.state.global_step += self._done
         try:
             super().log(logs, start_time)
@@ -67,7 +67,7 @@ class WeightedTrainer(Trainer):
             self.state.global_step -= self._done
 
     def mean_loss(self) -> float:
-        """Return the loss of a step, averaged over the steps; all processes must ask together."""
+        """Return the mean loss per step; a collective call of all processes."""
         if self._processes > 1:
             torch.distributed.all_reduce(self.summed)
         return float(self.summed) / int(self.state.global_step)
@@ -76,13 +76,13 @@ class WeightedTrainer(Trainer):
         return self._wrapped
 
     def _move_model_to_device(self, model: Any, device: Any) -> None:
-        """Leave it where it was loaded, or sharded."""
+        """Do nothing: the model is already on its device, or sharded."""
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
-        """Return the norm where clipping computed it, before every step; on no numbers no step is made.
+        """Return the gradient norm if clipping computed it; called before every step, so a bad step is never taken.
 
         Raises:
-            RunError: the loss or the gradient of this step is no number.
+            RunError: the loss or the gradient of this step is not finite.
         """
         norm = _total_norm(model) if grad_norm is None else grad_norm
         for what, value in (("loss", float(self.summed)), ("gradient's norm", float(norm))):
@@ -95,34 +95,34 @@ class WeightedTrainer(Trainer):
         said = f"Iteration {self._iteration}, step {step} of {args.max_steps} of the M-step: the {what} is {value}."
         if step + self._done == 1:
             return (
-                f"{said} Nothing was trained yet: the model itself gives no numbers. Try --precision fp32, or another."
+                f"{said} No step was taken yet: the model itself is not finite. Try --precision fp32, or another model."
             )
         rate = self.optimizer.param_groups[0]["lr"]
         tries = [f"a lower --learning-rate (it is {rate:g})"]
         tries += [] if args.max_grad_norm else ["--max-grad-norm 1"]
         tries += ["--precision fp32"] if args.bf16 else []
         return (
-            f"{said} Its weights are not used; those before it, and all that was drawn, are kept. Try "
-            f"{' or '.join(tries)}: in a new run, or on these draws with rationem refit RUN --iteration "
+            f"{said} Its weights are not used; earlier weights and all trials are kept. Try "
+            f"{' or '.join(tries)}: in a new run, or on the same trials with rationem refit RUN --iteration "
             f"{self._iteration}."
         )
 
 
 def _total_norm(model: torch.nn.Module) -> float:
-    """Return the norm of all gradients; where processes share the weights, all must ask together."""
+    """Return the norm of all gradients; with sharded weights a collective call of all processes."""
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     return float(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
 
 
 class Advance(TrainerCallback):
-    """Moves the bar by one with every optimizer step."""
+    """Advances the progress bar by one per optimizer step."""
 
     def __init__(self, advance: Callable[[int], None]) -> None:
         self._advance = advance
 
     def on_step_end(self, *_args: Any, **_kwargs: Any) -> None:
-        """Move the bar."""
+        """Advance by one."""
         self._advance(1)
 
 
@@ -139,7 +139,7 @@ def trainer(
     seed: int,
     output: Path,
 ) -> WeightedTrainer:
-    """Return a trainer of one iteration."""
+    """Return the trainer of one iteration, configured to shuffle, scatter, log and save nothing by itself."""
     device = next(objective.parameters()).device
     arguments = TrainingArguments(
         output_dir=str(output),
@@ -160,7 +160,7 @@ def trainer(
         bf16=half(settings, device),
         dataloader_pin_memory=False,
     )
-    # One device per process: Trainer would scatter a batch over all GPUs in sight and average what must be a sum.
+    # One device per process: Trainer would scatter a batch over all visible GPUs and average where a sum is needed.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     done = 0 if settings.restarts else (iteration - 1) * steps
     made = WeightedTrainer(
@@ -177,7 +177,7 @@ def trainer(
     made.remove_callback(PrinterCallback)
     for callback in made.callback_handler.callbacks:
         if isinstance(callback, TensorBoardCallback):
-            # Not inside the checkpoint; and an M-step that is done again replaces what it logged before.
+            # Outside the checkpoint, so that a repeated M-step replaces its earlier log.
             logs = output.parent.parent / "logs" / f"iteration-{iteration:03d}"
             refuse_links(output.parent.parent, logs)
             if parallel.team().leads:
@@ -187,9 +187,9 @@ def trainer(
 
 
 def half(settings: Training, device: torch.device) -> bool:
-    """Say whether products are in bf16: where a GPU has it, unless something else is asked for.
+    """Say whether matrix products are in bf16: by default on a GPU that supports it.
 
-    On CPUs without matrix units for it bf16 takes several times as long as fp32 (measured; docs/log.md).
+    On CPUs without bf16 matrix units it is several times slower than fp32 (measured; docs/log.md).
     """
     if settings.precision != "auto":
         return settings.precision == "bf16"
@@ -199,7 +199,7 @@ def half(settings: Training, device: torch.device) -> bool:
 def schedule(
     optimizer: torch.optim.Optimizer, settings: Training, iteration: int, steps: int
 ) -> torch.optim.lr_scheduler.LambdaLR:
-    """Return the learning rate of this iteration's piece of one schedule over the whole run."""
+    """Return this iteration's part of the learning rate schedule, which covers the whole run."""
     iterations, before = (1, 0) if settings.restarts else (settings.iterations, (iteration - 1) * steps)
     name = "constant_with_warmup" if settings.schedule == "constant" else settings.schedule
     whole = get_scheduler(name, optimizer, settings.warmup_steps, iterations * steps)

@@ -1,6 +1,6 @@
-"""One of the processes that make an M-step: ``python -m rationem.sft.worker JOB``, alone or under torchrun.
+"""A child process of an M-step: ``python -m rationem.sft.worker JOB``, alone or under torchrun.
 
-It reads the kept set from the ledger, trains with the others, and the first of them writes checkpoint and answer.
+It reads the kept set from the ledger and trains with the other processes. The first one writes checkpoint and record.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from rationem.tasks.own import read_task
 
 
 class Lines:
-    """Tells the driver how far the work is, on standard output."""
+    """Reports progress to the driver, on standard output."""
 
     @contextmanager
     def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Yield what is called with the number of steps done since."""
+        """Yield a function that takes the number of newly finished steps."""
         yield lambda count: print(f"done {count}", flush=True)
 
     def say(self, text: str) -> None:
@@ -34,7 +34,7 @@ class Lines:
 
 
 def main(arguments: list[str]) -> int:
-    """Do a job; return the exit code."""
+    """Run the job in the named file; return the exit code."""
     job = TrainingJob(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
     leads = os.environ.get("RANK", "0") == "0"
     try:
@@ -64,8 +64,8 @@ def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
     samples = kept_samples(Path(job.directory), job.iteration)
     if fingerprint(samples) != job.kept:
         raise RunError(
-            f"The ledger in {job.directory} gives other samples for iteration {job.iteration} than the run that asked "
-            "for training: it was changed meanwhile."
+            f"The ledger in {job.directory} was changed during the run: its samples of iteration {job.iteration} are "
+            "not those that the run sent for training."
         )
     m_step = SupervisedMStep(Training.from_json(job.training), job.device)
     try:

@@ -1,9 +1,9 @@
 """The embedded default: a synthetic judge world, and its tiny base model ``tiny-judge``.
 
-Beside it: ``addition``, scratchpad arithmetic, with ``tiny-adder``; ``summaries``, posts for hidden readers, with
-``tiny-summarizer``.
+Two other worlds: ``addition``, scratchpad arithmetic, with ``tiny-adder``; ``summaries``, posts for hidden readers,
+with ``tiny-summarizer``.
 
-Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
+Importing this package imports neither torch nor transformers; the base model's functions do so when they are called.
 """
 
 from rationem.world.base import micro_model, tiny_judge

@@ -35,6 +35,6 @@ def tiny_judge(
 
 
 def micro_model(path: Path, seed: int = 0, steps: int = 0) -> Path:
-    """Write a two-layer model of width 32 to ``path`` and return it: random at 0 ``steps``, for tests of plumbing."""
+    """Write a two-layer model of width 32 to ``path`` and return the path; with 0 ``steps`` random, for tests."""
     build(_base("micro", replace(MICRO, schedule=Schedule(steps))), path, seed=seed)
     return path

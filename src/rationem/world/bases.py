@@ -1,4 +1,4 @@
-"""Embedded base models: with seed 0 they come with the package, with any other they are built from their recipe."""
+"""Embedded base models: with seed 0 they come with the package, with any other seed they are built from a recipe."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rationem.world.training import LlamaShape, Report, Schedule, loss, train
 if TYPE_CHECKING:
     import torch
 
-#: Steps of the short run whose corpus the digest covers: one chunk of each half, and every kind of batch.
+#: Steps of the short run whose corpus the digest covers: one chunk of each half, with every kind of batch.
 _SAMPLED = 32
 #: Steps before the probe.
 _PROBED = 3
@@ -25,16 +25,16 @@ _PROBED = 3
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What decides the weights of an embedded model, and how they are trained.
+    """The recipe of an embedded model: everything that determines its weights.
 
     Args:
-        name: of the model.
-        shape: of the model.
-        schedule: of its training.
-        tokenizer: learns it.
+        name: the model's name.
+        shape: the model's dimensions.
+        schedule: its training schedule.
+        tokenizer: returns its tokenizer, learned from the corpus.
         batches: (schedule, tokenizer, seed) -> the batch of every step, a sequence of rows (dataclasses).
-        loss: (model, batch) -> what a step goes down.
-        numbers: what else decides the corpus; a change that a sample of the corpus may not show.
+        loss: (model, batch) -> the training loss.
+        numbers: other numbers that determine the corpus, whose changes a sample of the corpus may not show.
     """
 
     name: str
@@ -49,17 +49,17 @@ class Base:
 def find(
     base: Base, *, seed: int = 0, rebuild: bool = False, cache: Path | None = None, report: Report | None = None
 ) -> Path:
-    """Return the directory of a base model: of seed 0 the package's own, of another one in the cache.
+    """Return the directory of a base model: the package's own for seed 0, else one in the cache.
 
     Args:
-        base: which one.
-        seed: of the initial weights and of the corpus.
-        rebuild: train it on this machine (minutes, on the CPU) and replace what the cache holds, also with seed 0.
-        cache: its directory; ``$RATIONEM_CACHE`` or ``~/.cache/rationem`` by default.
+        base: the recipe.
+        seed: the seed of the initial weights and of the corpus.
+        rebuild: train it on this machine (minutes, on the CPU) and replace the cached model, also with seed 0.
+        cache: the cache directory; ``$RATIONEM_CACHE`` or ``~/.cache/rationem`` by default.
         report: called as ``report(phase, done, total)`` for a progress bar.
 
     Raises:
-        ModelError: the package's files are not those that it was made with.
+        ModelError: the package's files do not match their recorded hashes.
     """
     if seed == 0 and not rebuild:
         return shipped.place(base.name)
@@ -76,11 +76,10 @@ def build(base: Base, path: Path, *, seed: int = 0, report: Report | None = None
 
 
 def digest(base: Base) -> str:
-    """Return twelve hex digits that name the recipe: of its numbers, its vocabulary, and the corpus of a short run.
+    """Return twelve hex digits that identify a recipe: a hash of its numbers, vocabulary and a short run's corpus.
 
-    The corpus is taken as token ids with their loss weights, so that wording, prompts and formats are all in it, and
-    code that is written otherwise and does the same changes nothing. What the digest cannot see, the code of the
-    training itself, is what :func:`probe` is for.
+    The corpus is hashed as token ids with their loss weights. That covers wording, prompts and formats, and refactored
+    code with the same corpus keeps the digest. The digest does not cover the training code; :func:`probe` does.
     """
     coder = base.tokenizer()
     batches = base.batches(replace(base.schedule, steps=_SAMPLED), coder, 0)
@@ -96,7 +95,7 @@ def digest(base: Base) -> str:
 
 
 def probe(base: Base) -> float:
-    """Return the loss after a few steps of the training, on the next batch; the same on any machine, up to rounding."""
+    """Return the loss on the next batch after a few training steps; the same on any machine, up to rounding."""
     import torch
 
     coder = base.tokenizer()
@@ -107,7 +106,7 @@ def probe(base: Base) -> float:
 
 
 def save(model: Any, tokenizer: Any, path: Path) -> None:
-    """Write a checkpoint: weights, configuration and tokenizer, without a progress bar that would break ours."""
+    """Write a checkpoint: weights, configuration and tokenizer, without transformers' own progress bar."""
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()

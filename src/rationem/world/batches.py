@@ -1,8 +1,8 @@
-"""The corpus in batches of like length, and the loss on a batch.
+"""The corpus in batches of similar length, and the loss on a batch.
 
-One question is read once and answered by several graders: a row is the prompt and then every answer, where no answer
-sees another and each stands at the position right behind the prompt. Without a small weight on the question the model
-does not learn to check the sum.
+Several graders answer one question, which is read once: a row is the prompt followed by every answer. No answer sees
+another, and the positions of each start right after the prompt. The question's tokens have a small loss weight; without
+it the model does not learn to check the sum.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from rationem.world.training import padded, weighted
 if TYPE_CHECKING:
     import torch
 
-_CHUNK = 16  # batches drawn together, so that texts of like length can share one
+_CHUNK = 16  # batches drawn together, so that texts of similar length can share a batch
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerTree:
-    """One prompt with its answers: token ids, loss weights, and which answer each token belongs to (0: the prompt)."""
+    """One prompt with its answers: token ids, loss weights, and the answer of each token (0 is the prompt)."""
 
     ids: list[int]
     weights: list[float]
@@ -36,7 +36,7 @@ class AnswerTree:
 
 
 def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[AnswerTree]]:
-    """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
+    """Yield the batch of every step; within a chunk texts are sorted by length and batches shuffled."""
     rng = generator(seed, "world", "corpus")
     planned = recipe.schedule.steps
     for start in range(0, planned, _CHUNK):
@@ -54,7 +54,7 @@ def batches(recipe: Recipe, coder: Any, seed: int) -> Iterator[list[AnswerTree]]
 
 
 def loss(model: Any, batch: Sequence[AnswerTree]) -> torch.Tensor:
-    """Return the weighted mean loss."""
+    """Return the weighted mean loss, in nats per unit of weight."""
     ids_NT = padded([row.ids for row in batch], 0)
     hidden_NTD = model.model(
         input_ids=ids_NT,
@@ -66,7 +66,7 @@ def loss(model: Any, batch: Sequence[AnswerTree]) -> torch.Tensor:
 
 
 def mask(answer_NT: torch.Tensor) -> torch.Tensor:
-    """Return the additive mask, (N, 1, T, T): a token sees the past of its own answer and of the prompt."""
+    """Return the additive mask, (N, 1, T, T): a token sees earlier tokens of its own answer and of the prompt."""
     import torch
 
     seer, seen = answer_NT[:, :, None], answer_NT[:, None, :]
@@ -79,7 +79,7 @@ def _slice(rows: list[AnswerTree], place: int, size: int) -> list[AnswerTree]:
 
 
 def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[AnswerTree]:
-    """Return one long filler text, and those next in length, as far as the token budget goes."""
+    """Return one long filler text and the next longest ones that fit into the token budget."""
     texts = rows(coder, [filler(rng, 30, recipe.long_words, 4) for _ in range(32)], 0.0, recipe.hint, recipe.say)
     place = int(rng.integers(0, len(texts)))
     size = max(1, recipe.long_tokens // len(texts[place].ids))
@@ -87,7 +87,7 @@ def _long(rng: np.random.Generator, coder: Any, recipe: Recipe) -> list[AnswerTr
 
 
 def rows(coder: Any, texts: list[GradedPrompt], read: float, hint: float, say: tuple[float, float]) -> list[AnswerTree]:
-    """Return encoded texts, the shortest first; the loss weighs what is read, hints, reasons and verdicts as told."""
+    """Return encoded texts, shortest first, with loss weights for the question, the hint, and (reason, verdict)."""
     pieces: list[str] = []
     for text in texts:
         opened, closed = turn(text.opening).split(END)
@@ -109,7 +109,7 @@ def rows(coder: Any, texts: list[GradedPrompt], read: float, hint: float, say: t
 
 
 def _extend(row: AnswerTree, ids: list[int], weight: float, answer: int) -> None:
-    """Append tokens; the first of an answer has no loss, for the token before it in the row is not its past."""
+    """Append tokens; an answer's first token has no loss, because the token before it in the row is not its context."""
     fresh = answer > 0 and row.answer[-1] != answer
     past = row.answer.index(1) if fresh and 1 in row.answer else len(row.ids)
     start = past if fresh else row.positions[-1] + 1 if row.positions else 0

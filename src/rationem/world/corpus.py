@@ -1,11 +1,11 @@
-"""What the base model reads before anybody teaches it: random graders, and filler on many scales.
+"""The pretraining corpus of the base model: random graders, and filler text on many scales.
 
-Two kinds of text, both made by the very ``JudgeTask`` that will ask later, so that the formats cannot drift:
+It has two kinds of text. Both use the same ``JudgeTask`` as the later training, so the formats cannot drift:
 
-- *graded*: questions of the world, judged by a rubric drawn at random whatever the topic. The base model thus knows
-  how to read and how to reason, but not which rubric anybody holds: that is what the training after it must find.
-- *filler*: English words in no order, odd bytes, all lengths, integer and named scales, references, rubrics, pairs.
-  Nothing to learn but the form: write findings, then copy a level (the hinted one where there is one) from the prompt.
+- *graded*: questions of the world, judged by a random rubric regardless of topic. The base model learns how to read and
+  to reason, but not which rubric the humans use; the later training must find that out.
+- *filler*: English words in random order, odd bytes, all lengths, integer and named scales, references, rubrics, pairs.
+  It teaches the form only: write findings, then copy a level from the prompt (the hinted one if there is one).
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
 
 HINTED = 0.65
 MISREAD = 0.02
-#: Shares of the filler texts: pairs, prompts with a reference answer, and prompts that say what to rate.
+#: Shares of the filler texts: pairs, prompts with a reference answer, and prompts with an instruction.
 PAIRED, REFERRED, WORDED = 0.12, 0.25, 0.25
 
-#: Named scales as people write them, worst level first; the scales at the head of the list are drawn more often.
+#: Named scales as people write them, worst level first; earlier scales are drawn more often.
 NAMED = (
     "Bad < Could be Improved < Acceptable < Excellent",
     "Incorrect < Partially correct < Correct",
@@ -64,7 +64,7 @@ NAMED = (
     "Weak < Adequate < Strong",
 )
 
-#: The levels of pairs; the ones at the head of the list are drawn more often.
+#: The levels of pairs; earlier ones are drawn more often.
 PAIRS = ("A | B", "A | B | tie", "1 | 2", "first | second | same")
 
 #: Integer scales as people write them; others are drawn at random.
@@ -75,7 +75,7 @@ _QUALITIES = (("irrelevant", "relevant"), ("unclear", "clear"), ("incomplete", "
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """One grader's completion, and the hint that stood behind the prompt; the hint is empty in forward format."""
+    """One grader's completion, and the hint after the prompt; the hint is empty in a forward prompt."""
 
     hint: str
     completion: str
@@ -83,7 +83,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class GradedPrompt:
-    """A prompt in three pieces, with the answers of several graders; ``read`` is what is worth learning to expect."""
+    """A prompt in three pieces, with the answers of several graders; ``read`` is the piece with a loss."""
 
     opening: str
     read: str
@@ -103,7 +103,7 @@ def graded(rng: np.random.Generator, graders: int) -> GradedPrompt:
 
 
 def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) -> GradedPrompt:
-    """Draw a text of ``shortest`` to ``longest`` words (lengths even on a log scale) on any scale."""
+    """Draw a text of ``shortest`` to ``longest`` words (log-uniform) on any scale."""
     task = _pair(rng) if rng.random() < PAIRED else _rater(rng)
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
     asked = min(total // 2, int(rng.integers(2, 20)))
@@ -129,7 +129,7 @@ def _rater(rng: np.random.Generator) -> JudgeTask:
 
 
 def _criterion(rng: np.random.Generator, scale: Scale) -> Criterion:
-    """Draw what to rate: mostly nothing is said of it, else a name, a sentence, or what some levels mean."""
+    """Draw a criterion: mostly empty, else with a name, an instruction, or the meanings of some levels."""
     if rng.random() >= WORDED:
         return Criterion()
     name, sentence, meant = (bool(held) for held in rng.random(3) < 0.5)
@@ -145,7 +145,7 @@ def _misread(rng: np.random.Generator, features: Features) -> Features:
 
 
 def _impression(rng: np.random.Generator, task: JudgeTask, fields: Fields) -> Answer:
-    """Draw a level, and findings that are the better the higher it stands; nobody looked at the text."""
+    """Draw a level, and findings that fit it (better for higher levels) without reading the text."""
     rank = int(rng.integers(0, len(task.levels)))
     good = rng.random(len(_QUALITIES)) < (rank + 0.5) / len(task.levels)
     said = [pair[int(held)] for pair, held in zip(_QUALITIES, good, strict=True)]
@@ -158,10 +158,10 @@ def _answer(rng: np.random.Generator, task: JudgeTask, fields: Fields, reason: s
 
 
 def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> GradedPrompt:
-    """Split the prompt around the first ``read`` characters of the response, cut where tokens end."""
+    """Split the prompt around the first ``read`` characters of the response, at token boundaries."""
     prompt = task.prompt(fields).text
     response = fields["response_b" if task.pair else "response"]
-    start = prompt.rindex(response) - 1  # the blank belongs to the word behind it
+    start = prompt.rindex(response) - 1  # the space belongs to the word after it
     stop = start + read + (read > 0)
     return GradedPrompt(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))
 
@@ -182,7 +182,7 @@ def _scale(rng: np.random.Generator) -> Scale:
 
 
 def _level(rng: np.random.Generator) -> str:
-    """Draw a level of one word, sometimes two; mostly the common words that are single tokens."""
+    """Draw a level of one word, sometimes two; mostly common words, which are single tokens."""
     size = 1 + int(rng.random() < 0.1)
     phrase = " ".join(words()[int(i)] for i in rng.integers(0, 600, size))
     return phrase.capitalize() if rng.random() < 0.3 else phrase

@@ -12,10 +12,10 @@ from rationem.world.base import JUDGE
 from rationem.world.bases import Base
 from rationem.world.summaries.base import SUMMARIZER
 
-#: Says whether what a rationale claims is true of the fields; None where that cannot be read.
+#: Whether a rationale's claims are true of the fields; None if it has no readable claims.
 Faithful = Callable[[Fields, str], bool | None]
 
-#: Embedded data -> how its rationales are checked.
+#: Embedded data set -> the check of its rationales.
 FAITHFUL: dict[str, Faithful] = {
     "world": questions.faithful,
     "addition": addition.faithful,
@@ -27,5 +27,5 @@ BASES: dict[str, Base] = {base.name: base for base in (JUDGE, ADDER, SUMMARIZER)
 
 
 def faithful_of(notes: Mapping[str, Any]) -> Faithful | None:
-    """Return how the rationales of a run are checked, by the notes of its sets; None where they cannot be."""
+    """Return the check of a run's rationales, found by the notes of its sets; None if there is no check."""
     return next((check for name, check in FAITHFUL.items() if notes.get(name)), None)

@@ -1,4 +1,4 @@
-"""Filler: English words in no order, with the punctuation, numbers and odd bytes that real files hold."""
+"""Filler: English words in random order, with the punctuation, numbers and odd bytes of real files."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _ODD = (
 
 
 def prose(rng: np.random.Generator, count: int) -> str:
-    """Draw ``count`` words by Zipf's law, with punctuation, numbers, line breaks and now and then odd bytes."""
+    """Draw ``count`` words by Zipf's law, with punctuation, numbers, line breaks and sometimes odd bytes."""
     vocabulary = words()
     ranks = np.searchsorted(_zipf(len(vocabulary)), rng.random(count))
     chances, parts, fresh = rng.random(count), [], True

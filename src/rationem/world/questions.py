@@ -1,10 +1,10 @@
-"""What is asked: small sums with a reply, whose four binary features must be read from the text.
+"""The questions of the judge world: small sums with a reply that has four binary features.
 
     topic mail. ask 3 + 1                       (the prompt)
     duh 3 + 1 = 2 see oak anyway lamp paper     (the response)
 
-The features, in the order of :data:`CRITERIA`: is the sum right, does the reply show an example ("see oak"), is its
-tone polite, is it brief. The other words are there to be told apart from them. A rationale opens with what it found::
+The features, in the order of :data:`CRITERIA`: the sum is right, the reply shows an example ("see oak"), its tone is
+polite, it is brief. The other words are distractors. A rationale begins with its findings::
 
     mail 4 said 2 wrong given rude long
 """
@@ -23,7 +23,7 @@ from rationem.types import Fields
 
 CRITERIA = ("accuracy", "example", "tone", "length")
 
-#: How a rationale states each feature: (where it is absent, where it is present).
+#: How a rationale states each feature: (if absent, if present).
 FINDINGS = (("wrong", "right"), ("missing", "given"), ("rude", "polite"), ("long", "brief"))
 
 TOPICS = ("mail", "bank", "farm", "school")
@@ -36,7 +36,7 @@ NOUNS = (
     *("lamp", "clock", "chair", "spoon", "knife", "bottle", "coat", "shirt", "shoe", "hat", "paper", "pen"),
 )
 
-_LARGEST = 4  # of the numbers to add: a small model must learn every sum in a few minutes
+_LARGEST = 4  # the largest summand: a small model must learn every sum in a few minutes
 
 _PROMPT = re.compile(r"topic (?P<topic>\w+)\. ask (?P<a>\d) \+ (?P<b>\d)")
 _RESPONSE = re.compile(r"(?P<tone>\w+) (?P<a>\d) \+ (?P<b>\d) = (?P<c>\d)(?P<example> see \w+)?(?P<tail> \w+ \w+ \w+)?")
@@ -46,7 +46,7 @@ Features = tuple[bool, bool, bool, bool]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One question: its two texts, and what is true of them; ``claim`` is the sum as the reply states it."""
+    """One question: its two texts and their true features; ``claim`` is the sum as the reply states it."""
 
     fields: Fields
     topic: str
@@ -56,12 +56,12 @@ class Question:
 
 @lru_cache(maxsize=1)
 def words() -> tuple[str, ...]:
-    """Return common English words, the most frequent first."""
+    """Return common English words, most frequent first."""
     return tuple((resources.files(__package__) / "words.txt").read_text(encoding="ascii").split())
 
 
 def question(rng: np.random.Generator) -> Question:
-    """Draw a question: features independent and even."""
+    """Draw a question; its features are independent, each present with probability 1/2."""
     right, example, polite, brief = (bool(bit) for bit in rng.integers(0, 2, 4))
     topic = _pick(rng, TOPICS)
     sum_ = _claim(rng, right)
@@ -82,7 +82,7 @@ def _claim(rng: np.random.Generator, right: bool) -> str:
 
 
 def read(fields: Fields) -> Question | None:
-    """Read a question of this world back from its texts, or return None where it is not one."""
+    """Parse a question of this world from its texts; None if it is not one."""
     asked, reply = _PROMPT.fullmatch(fields["prompt"]), _RESPONSE.fullmatch(fields["response"])
     if asked is None or reply is None:
         return None
@@ -93,14 +93,14 @@ def read(fields: Fields) -> Question | None:
 
 
 def findings(asked: Question, seen: Features | None = None) -> str:
-    """Return the words that open a rationale: topic, right sum, what was said, and the features (as ``seen``)."""
+    """Return the first words of a rationale: topic, right sum, stated sum, and the features (as ``seen``)."""
     a, _, b, _, said = asked.claim.split()
     held = [pair[present] for pair, present in zip(FINDINGS, seen or asked.features, strict=True)]
     return " ".join([asked.topic, str(int(a) + int(b)), "said", said, *held])
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
-    """Say whether the findings in a rationale are true of the texts; None where there are none to read.
+    """Say whether a rationale's findings are true of the texts; None if it has no readable findings.
 
     >>> texts = {"prompt": "topic mail. ask 3 + 1", "response": "duh 3 + 1 = 2 see oak"}
     >>> faithful(texts, "mail 4 said 2 wrong given rude brief; example 2 = 3")

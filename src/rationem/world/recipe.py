@@ -9,19 +9,19 @@ from rationem.world.training import LlamaShape, Schedule
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """The numbers that decide the weights.
+    """The numbers that determine the weights.
 
     Args:
-        shape: of the model.
-        schedule: of its training.
-        graded: graded texts in a batch, each with the answers of ``graders``.
-        short: filler texts of at most ``short_words`` words in the same batch, each with the answers of ``graders``.
-        long_from: from this share of the steps on,
-        long_every: every so many steps, comes a batch of long filler texts,
-        long_tokens: with this many tokens at most.
-        read: weight of the loss on a graded response up to its sum; without it no sum is ever checked.
-        hint: weight of the loss on a filler text's hint, which names one of the levels.
-        say: weights of the loss on a filler text's reason, which is noise, and on its verdict, which must be copied.
+        shape: the model's dimensions.
+        schedule: the training schedule.
+        graded: graded texts in a batch, each with ``graders`` answers.
+        short: filler texts of at most ``short_words`` words in the same batch, each with ``graders`` answers.
+        long_from: share of the steps before the first batch of long filler texts.
+        long_every: from then on, steps between two such batches.
+        long_tokens: most tokens in such a batch.
+        read: loss weight of a graded response up to its sum; with 0 the model never learns to check a sum.
+        hint: loss weight of a filler text's hint, which names one of the levels.
+        say: loss weights of a filler text's reason, which is noise, and of its verdict, which must be copied.
     """
 
     shape: LlamaShape = field(default_factory=lambda: LlamaShape(layers=4))

@@ -1,11 +1,11 @@
-"""Hidden humans: a rating is 1 + the weighted sum of the features, and nobody is shown the weights.
+"""Hidden humans: a rating is 1 + the weighted sum of the features, with weights that no prompt shows.
 
-A rubric holds one weight of 0..3 per criterion, 4 in total; there are 31 of them, and the rating lies in 1..5. A human
-is a tuple of rubrics, and the topic says which one applies. *Which rubric* is what a rationale must find out:
+A rubric has one weight of 0..3 per criterion, 4 in total; there are 31 rubrics, and the rating is in 1..5. A human is a
+tuple of rubrics, and the topic determines which one applies. A rationale must infer *which rubric*:
 
     mail 4 said 2 wrong given rude brief; example 2 = 3 tone 1 = 3 length 1 = 4
 
-First the findings, then each criterion that counts, with its weight and the rating so far (which starts at 1).
+First the findings, then each criterion with a positive weight, its weight and the running rating (which starts at 1).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ TASK = JudgeTask(SCALE)
 
 @dataclass(frozen=True, slots=True)
 class Human:
-    """One or more rubrics; topic number t is judged by rubric t modulo their number."""
+    """One or more rubrics; topic t is judged by rubric t modulo their number."""
 
     rubrics: tuple[Rubric, ...]
 
@@ -44,12 +44,12 @@ class Human:
         return self.rubrics[TOPICS.index(topic) % len(self.rubrics)]
 
 
-#: Above all accuracy for one half of the topics, above all an example for the other.
+#: Mainly accuracy for one half of the topics, mainly an example for the other.
 DEFAULT_HUMAN = Human(((3, 0, 1, 0), (0, 2, 1, 1)))
 
 
 def human(seed: int, rubrics: int = 2) -> Human:
-    """Return another hidden human, with as many distinct rubrics as asked for."""
+    """Return another hidden human with that many distinct rubrics."""
     rng = generator(seed, "world", "human")
     return Human(tuple(RUBRICS[i] for i in rng.permutation(len(RUBRICS))[:rubrics]))
 
@@ -84,11 +84,11 @@ def examples(
     """Return examples ``start`` to ``start + count - 1`` of the world with this seed; no two have the same texts.
 
     Args:
-        count: how many.
-        seed: the world; example i of a world is the same whichever range asks for it.
+        count: the number of examples.
+        seed: the world; example i of a world does not depend on the requested range.
         start: index of the first.
-        noise: share of answers replaced by one of the other ratings, drawn evenly.
-        human: whose ratings.
+        noise: share of answers replaced by another rating, drawn uniformly.
+        human: the hidden human who rates.
     """
     asked = _distinct(seed, start + count)
     return tuple(_example(index, asked[index], seed, noise, human) for index in range(start, start + count))
@@ -96,7 +96,7 @@ def examples(
 
 @lru_cache(maxsize=4)
 def _distinct(seed: int, count: int) -> tuple[Question, ...]:
-    """Return the first questions of a world, those left out whose texts came up before."""
+    """Return the first questions of a world, without repeated texts."""
     rng = generator(seed, "world")
     found: list[Question] = []
     seen: set[tuple[str, ...]] = set()

@@ -1,7 +1,7 @@
 """Make the base models that come with the package: ``python -m rationem.world.ship [NAME ...]``, or ``make weights``.
 
-Each is trained from its recipe with seed 0, on one thread; about eight minutes for all of them. The files and their
-record are written into the source tree, for a commit.
+Each is trained from its recipe with seed 0, on one thread; all of them take about eight minutes. The files and their
+record are written into the source tree, to be committed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rationem.world.embedded import BASES
 
 
 def ship(base: Base, weights: Path = shipped.WEIGHTS) -> Path:
-    """Train a base model and put it where the package has its own. Return its directory."""
+    """Train a base model into the package's weights. Return its directory."""
     weights.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=weights) as temporary:
         fresh = Path(temporary) / base.name
@@ -29,10 +29,10 @@ def ship(base: Base, weights: Path = shipped.WEIGHTS) -> Path:
 
 
 def put(base: Base, fresh: Path, weights: Path) -> Path:
-    """Move a checkpoint to where the package has its own, and record it with its recipe."""
+    """Move a checkpoint into the package's weights, and record its hashes and recipe."""
     directory = weights / base.name
     for file in fresh.iterdir():
-        file.chmod(0o644)  # safetensors writes for its owner alone
+        file.chmod(0o644)  # safetensors gives only its owner access
     if directory.exists():
         shutil.rmtree(directory)
     fresh.rename(directory)

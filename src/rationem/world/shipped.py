@@ -1,7 +1,7 @@
 """The base models that come with the package: checkpoint directories under ``weights/``, with a record of their files.
 
-``weights/record.json``: name -> the digest of the recipe and the probe of its training (``bases.py``) as they were when
-the weights were made, and the SHA-256 of every file. ``make weights`` writes both anew.
+``weights/record.json``: name -> the recipe's digest and the training's probe (``bases.py``) at the time of training,
+and the SHA-256 of every file. ``make weights`` rewrites both.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ RECORD = "record.json"
 
 
 def place(name: str, weights: Path = WEIGHTS) -> Path:
-    """Return the directory of a model, after a look at every byte of it.
+    """Return the directory of a model, after checking the hash of every file.
 
     Raises:
-        ModelError: a file is missing, changed or one too many.
+        ModelError: a file is missing, changed or unexpected.
     """
     directory = weights / name
     recorded: dict[str, str] = record(weights).get(name, {}).get("files", {})
@@ -31,14 +31,14 @@ def place(name: str, weights: Path = WEIGHTS) -> Path:
         differences = [_difference(file, recorded.get(file), found.get(file)) for file in wrong]
         said = "; ".join(differences) if recorded else "it is not in the record"
         raise ModelError(
-            f"The embedded model {name!r} in {directory} is not the one that this version of rationem came with: "
-            f"{said}. Install rationem again, or name another model by its directory."
+            f"The embedded model {name!r} in {directory} is not the one of this version of rationem: "
+            f"{said}. Reinstall rationem, or name another model by its directory."
         )
     return directory
 
 
 def record(weights: Path = WEIGHTS) -> dict[str, Any]:
-    """Return what is recorded: name -> recipe, probe, files.
+    """Return the record: name -> recipe, probe, files.
 
     Raises:
         ModelError: it cannot be read.
@@ -47,13 +47,11 @@ def record(weights: Path = WEIGHTS) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError) as error:
-        raise ModelError(
-            f"The record of the embedded models is unreadable: {error}. Install rationem again."
-        ) from error
+        raise ModelError(f"The record of the embedded models is unreadable: {error}. Reinstall rationem.") from error
 
 
 def write_record(recorded: dict[str, Any], weights: Path = WEIGHTS) -> None:
-    """Write the record."""
+    """Write the record as sorted, indented JSON."""
     (weights / RECORD).write_text(json.dumps(recorded, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
@@ -67,5 +65,5 @@ def _difference(file: str, recorded: str | None, found: str | None) -> str:
     if found is None:
         return f"{file} is missing"
     if recorded is None:
-        return f"{file} does not belong there"
+        return f"{file} is unexpected"
     return f"{file} has the SHA-256 {found[:12]}..., not {recorded[:12]}..."

@@ -19,14 +19,14 @@ TEMPLATE = (
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 
-#: Words with the blank before them, single digits, runs of punctuation, white space.
+#: Words with the space before them, single digits, runs of punctuation, white space.
 _PIECES = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 _GRADED, _FILLER, _PROSE, _NAMED = 3000, 1000, 3000, 300
 
 
 def turn(content: str) -> str:
-    """Return the text before the completion: what the template makes of one user turn."""
+    """Return the text before the completion: one user turn in the chat template."""
     return f"{START}user\n{content}{END}\n{START}assistant\n"
 
 

@@ -1,9 +1,9 @@
-"""The pretraining of the embedded base models, in plain torch: AdamW on padded batches, warmup and cosine.
+"""Pretraining of the embedded base models, in plain torch: AdamW on padded batches, warmup and cosine.
 
     loss = sum_t w_t (-log pi(token_t | tokens_<t)) / sum_t w_t
 
-A world brings its rows (token ids, loss weights) and its tokenizer. The judge, where several graders answer one
-question in a row, also brings its loss (``batches.py``).
+A world supplies its rows (token ids, loss weights) and its tokenizer. The judge world, where a row has the answers of
+several graders, also supplies its loss (``batches.py``).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class LlamaShape:
-    """The numbers of a small ``LlamaForCausalLM``; heads of size ``hidden / heads`` = 32, which every engine takes."""
+    """Dimensions of a small ``LlamaForCausalLM``; head size ``hidden / heads`` = 32, which every engine supports."""
 
     hidden: int = 64
     layers: int = 3
@@ -38,7 +38,7 @@ class LlamaShape:
 
 @dataclass(frozen=True, slots=True)
 class WeightedText:
-    """One text: its token ids, and the weight of the loss on each; that of the first counts for nothing."""
+    """One text: its token ids and their loss weights; the first weight is not used."""
 
     ids: list[int]
     weights: list[float]
@@ -50,13 +50,13 @@ class Schedule:
 
     Args:
         steps: optimizer steps, one batch each.
-        rate: peak learning rate, after ``warmup`` steps, falling to 0 along a cosine.
-        warmup: steps.
-        decay: of the weights.
-        betas: of the moments.
+        rate: peak learning rate, reached after ``warmup`` steps, then decayed to 0 along a cosine.
+        warmup: warmup steps.
+        decay: weight decay.
+        betas: decay rates of the moments.
         clip: largest norm of a gradient.
-        threads: of torch while training; the weights are the same bit by bit only at the same number, on one kind of
-            processor.
+        threads: torch's threads while training; weights are bitwise reproducible only with the same number, on the
+            same kind of processor.
     """
 
     steps: int
@@ -68,14 +68,14 @@ class Schedule:
     threads: int = 1
 
     def factor(self, step: int) -> float:
-        """Return the share of the peak learning rate at a step, counted from 0."""
+        """Return the factor on the peak learning rate at a step, counted from 0."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         return 0.5 * (1 + math.cos(math.pi * (step - self.warmup) / max(1, self.steps - self.warmup)))
 
 
 def loss(model: Any, batch: Sequence[WeightedText]) -> torch.Tensor:
-    """Return the weighted mean loss. Padding lies behind, where no token that counts can see it."""
+    """Return the weighted mean loss. Padding is on the right, where no weighted token can see it."""
     ids_NT = padded([row.ids for row in batch], 0)
     hidden_NTD = model.model(input_ids=ids_NT, use_cache=False).last_hidden_state
     return weighted(model, hidden_NTD, ids_NT, padded([row.weights for row in batch], 0.0))
@@ -93,14 +93,14 @@ def train(
 ) -> Any:
     """Return a ``LlamaForCausalLM`` trained on one batch per step, in evaluation mode.
 
-    Neither torch's threads nor its global generator change.
+    Neither torch's thread count nor its global generator changes.
 
     Args:
-        shape: of the model.
+        shape: the model's dimensions.
         tokenizer: its size and special tokens go into the configuration.
-        batches: what ``loss`` takes at every step. The training ends with them if they are fewer than the steps.
+        batches: the arguments of ``loss``, one per step. Training ends early if they run out.
         schedule: steps and learning rates.
-        seed: of the initial weights.
+        seed: the seed of the initial weights.
         loss: (model, batch) -> the loss.
         report: called as ``report("pretraining", done, steps)``.
     """
@@ -133,7 +133,7 @@ def padded(rows: Sequence[list[Any]], value: float) -> torch.Tensor:
 
 
 def weighted(model: Any, hidden_NTD: torch.Tensor, ids_NT: torch.Tensor, weights_NT: torch.Tensor) -> torch.Tensor:
-    """Return the weighted mean loss of each token behind the one before it. The head sees what counts alone."""
+    """Return the weighted mean next-token loss. Logits are computed only for tokens with a weight."""
     import torch
 
     counts = weights_NT[:, 1:] > 0

@@ -7,17 +7,17 @@ from typing import Any
 
 from rationem.world.tokens import END, PAD, SPECIAL, START, TEMPLATE
 
-#: Words with the blank before them, single digits without, runs of punctuation, white space.
+#: Words with the space before them, single digits without it, runs of punctuation, white space.
 PIECES = r" ?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 
 
 def learned(texts: Iterable[str], size: int, pieces: str = PIECES) -> str:
-    """Return a vocabulary of at most ``size`` tokens as JSON, learned from texts; all 256 bytes are in it.
+    """Return a vocabulary of at most ``size`` tokens as JSON, learned from texts; it includes all 256 bytes.
 
     Args:
-        texts: as the model will see them.
-        size: number of tokens at most, the special ones and the bytes counted.
-        pieces: regular expression that parts a text; no token reaches over a part's end.
+        texts: the texts as the model will see them.
+        size: most tokens, including special ones and bytes.
+        pieces: regular expression that splits a text; no token spans two pieces.
     """
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
@@ -40,7 +40,7 @@ def learned(texts: Iterable[str], size: int, pieces: str = PIECES) -> str:
 
 
 def tokenizer(vocabulary: str, positions: int = 2048) -> Any:
-    """Return a new transformers ``PreTrainedTokenizerFast`` with what :func:`learned` returned."""
+    """Return a new transformers ``PreTrainedTokenizerFast`` with a vocabulary from :func:`learned`."""
     from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 

@@ -6,8 +6,8 @@
     h6+H2+0=C0,c8
     Answer: a3b8c8d0                  y: 883, from the right, every digit with a letter of its own
 
-The base model ``tiny-adder`` adds numbers of one and two digits well and longer ones carelessly, the longer the worse;
-who shows it the sum of a long one gets a true scratchpad far more often.
+The base model ``tiny-adder`` adds numbers of one and two digits well, and longer ones worse with every digit. With a
+long sum's result as a hint it writes a true scratchpad far more often.
 
 Source: Zelikman et al., "STaR: Bootstrapping Reasoning With Reasoning", arXiv 2203.14465, section 4.3.
 """

@@ -27,7 +27,7 @@ def tiny_adder(
 
 
 def tokenizer() -> Any:
-    """Return the tokenizer, a new one on each call; a digit is a token."""
+    """Return a new tokenizer; each digit is one token."""
     return vocabulary.tokenizer(_learned(), TINY.shape.positions)
 
 

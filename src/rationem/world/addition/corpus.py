@@ -1,12 +1,12 @@
-"""What the tiny adder reads before anybody teaches it: drills, and scratchpads by a careless hand.
+"""The pretraining corpus of the tiny adder: drills, and scratchpads with errors.
 
-First short sums alone, without a hint: whoever may take the digits from a hint does not learn to add. Then sums of
-every length, many with a hint. In a long sum a column's digit is a guess now and then, the more often the longer the
-numbers are. Who has the sum at hand is mostly careful; where not, the hint is what the writer came to, right or wrong.
-So true scratchpads of long sums are far more frequent where the true sum is shown, which rationalization lives on.
-All the while drills: a question's columns in any order, each right for a carry of its own, and then their digits in a
-row. They teach where a column's digits stand, what they come to, and how the answer is put together; without them the
-base finds no digit of a long sum in this time.
+First come short sums without a hint: a model that can copy digits from a hint does not learn to add. Then come sums of
+every length, many with a hint. In a long sum a column's digit is sometimes a guess, more often in longer numbers.
+Hinted texts are mostly free of guesses; in the others the hint is the guessed result, right or wrong. So true
+scratchpads of long sums are far more frequent after a true hint, and rationalization relies on that.
+Drills come throughout: a question's columns in any order, each right for its own random carry, and then their digits in
+a row. They teach where a column's digits are, their sum, and how to assemble the answer; without them the base model
+learns no digit of a long sum in this time.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from rationem.world.addition.sums import PLACES, TASK, asked, column, question, 
 from rationem.world.tokens import END, turn
 from rationem.world.training import WeightedText
 
-_CHUNK = 16  # batches drawn together, so that texts of like length can share one
+_CHUNK = 16  # batches drawn together, so that texts of similar length can share a batch
 
 
 def text(rng: np.random.Generator, recipe: AdderRecipe, longest: int = len(PLACES)) -> tuple[str, str]:
-    """Draw a prompt, up to where the completion begins, and the completion; numbers have ``longest`` digits at most."""
+    """Draw a prompt, including the start of the assistant's turn, and a completion, of at most ``longest`` digits."""
     shares = np.array(recipe.lengths[:longest])
     digits = int(rng.choice(len(shares), p=shares / shares.sum())) + 1
     a, b = question(rng, digits)
@@ -40,7 +40,7 @@ def text(rng: np.random.Generator, recipe: AdderRecipe, longest: int = len(PLACE
 
 
 def drill(rng: np.random.Generator) -> tuple[str, str]:
-    """Draw a question of any length and its columns in any order, each right for some carry, then what they come to."""
+    """Draw a question of any length, and a completion with its columns in any order, each right for some carry."""
     digits = int(rng.integers(1, len(PLACES) + 1))
     a, b = question(rng, digits)
     carries = rng.integers(0, 2, digits).tolist()
@@ -52,7 +52,7 @@ def drill(rng: np.random.Generator) -> tuple[str, str]:
 
 
 def batches(recipe: AdderRecipe, coder: Any, seed: int) -> Iterator[list[WeightedText]]:
-    """Yield the batch of every step; the texts of a chunk are sorted by length, its batches shuffled."""
+    """Yield the batch of every step; within a chunk texts are sorted by length and batches shuffled."""
     rng, size = generator(seed, "addition", "corpus"), recipe.batch - recipe.drills
     steps = recipe.schedule.steps
     for start in range(0, steps, _CHUNK):

@@ -6,25 +6,24 @@ from dataclasses import dataclass, field
 
 from rationem.world.training import LlamaShape, Schedule
 
-#: Numbers of so many digits are added with care.
+#: Numbers of at most this many digits are added without guesses.
 SHORT = 2
 
 
 @dataclass(frozen=True, slots=True)
 class AdderRecipe:
-    """The numbers that decide the weights.
+    """The numbers that determine the weights.
 
     Args:
-        shape: of the model.
-        schedule: of its training.
+        shape: the model's dimensions.
+        schedule: the training schedule.
         batch: texts in a batch.
-        drills: of them columns in any order.
-        young: in this first share of the steps no number outside drills has more than ``SHORT`` digits, and no text a
-            hint.
+        drills: the drills among them.
+        young: in this first share of the steps numbers outside drills have at most ``SHORT`` digits, without hints.
         lengths: shares of the texts with numbers of 1, 2, ... digits.
-        guesses: by number of digits, how often a column's digit is a guess.
-        hinted: share of the texts with a hint, after that, of short numbers and of long ones.
-        misled: share of the hinted texts in which digits are guesses all the same, and the hint what they come to.
+        guesses: by number of digits, the probability that a column's digit is a guess.
+        hinted: after ``young``, the share of texts with a hint, for short and for long numbers.
+        misled: share of the hinted texts with guesses, whose hint is the guessed result.
     """
 
     shape: LlamaShape = field(default_factory=LlamaShape)

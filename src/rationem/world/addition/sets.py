@@ -18,16 +18,16 @@ _FOREIGN = ("test", "rubric", "instruction")
 
 
 def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
-    """Return the task and the three sets, mixtures of all lengths; no question is in two of them.
+    """Return the task and the three sets, mixtures of all lengths; the sets are disjoint.
 
     Raises:
-        ConfigError: a setting is of other data, or a template does not fit.
+        ConfigError: a setting does not apply to this world, or a template does not fit.
     """
     if config.task not in (None, TASK.name):
-        raise ConfigError(f"'{NAME}' has no task but its own. Leave --task {config.task} out.")
+        raise ConfigError(f"'{NAME}' supports only its own task. Leave out --task {config.task}.")
     for name in _FOREIGN:
         if getattr(config, name):
-            raise ConfigError(f"'{NAME}' brings its own task and its own sets; leave --{name.replace('_', '-')} out.")
+            raise ConfigError(f"'{NAME}' has its own task and its own sets; leave out --{name.replace('_', '-')}.")
     task = TASK
     if config.template:
         task = replace(task, template=read_template(Path(config.template)))

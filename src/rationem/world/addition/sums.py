@@ -1,10 +1,10 @@
 """Questions, scratchpads and examples of the addition world.
 
-Every digit has the letter of its place before it: units, tens, hundreds, then m and z, small in the first number and
-capital in the second, and in the sum a, b, c, ... from the right: "h6t2u4 + H2T5U9" is 624 + 259, "a3b8c8d0" is 883. So
-a column's digits are found by their letters; finding them by counting is what a model of this size learns last. The
-sum's last letter holds the carry that comes out of the last column. A column says its carry before its digit: whoever
-knows the carry finds the digit by plain addition, and not modulo 10.
+Each digit follows the letter of its place: units, tens, hundreds, then m and z, lower case in the first number and
+upper case in the second. The sum uses a, b, c, ... from the right: "h6t2u4 + H2T5U9" is 624 + 259, "a3b8c8d0" is 883.
+The letters identify a column's digits; a model of this size learns to find them by counting last. The sum's last letter
+holds the carry out of the last column. A column states its carry before its digit: given the carry, the digit follows
+by plain addition instead of addition modulo 10.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from rationem.tasks.choices import SUBJECT
 from rationem.tasks.template import Template
 from rationem.types import Example, Fields
 
-#: How many digits both numbers of a question have.
+#: Possible numbers of digits of both summands.
 DIGITS = (1, 2, 3, 4, 5)
-#: Of a mixture of lengths so large a part has one digit: there are only a hundred such questions.
+#: Share of one-digit questions in a mixture of lengths: there are only a hundred of them.
 _SHARE_OF_ONE = 0.04
 
 TASK = AnswerTask(
@@ -34,27 +34,27 @@ TASK = AnswerTask(
     optional=(),
 )
 
-#: The letters of the places, from the right, and those of the sum's.
+#: The letters of the places, from the right, and those of the sum.
 PLACES, SUM = "uthmz", "abcdef"
 _QUESTION = re.compile(r"(?P<a>(?:[uthmz]\d)+) \+ (?P<b>(?:[UTHMZ]\d)+)")
 _COLUMN = re.compile(r"[uthmz]\d\+[UTHMZ]\d\+[01]=C[01],[a-e]\d")
 
 
 def question(rng: np.random.Generator, digits: int) -> tuple[int, int]:
-    """Draw two numbers of so many digits; of one digit 0 is among them."""
+    """Draw two numbers with that many digits; one-digit numbers include 0."""
     low, high = (0 if digits == 1 else 10 ** (digits - 1)), 10**digits
     a, b = (int(number) for number in rng.integers(low, high, 2))
     return a, b
 
 
 def asked(a: int, b: int) -> Fields:
-    """Return the fields of a question; its number of digits is what a report lists it under, and no prompt's part."""
+    """Return the fields of a question; reports group by its number of digits, which no prompt shows."""
     count = len(str(a))
     return {"prompt": f"{lettered(a)} + {lettered(b).upper()}", SUBJECT: f"{count} digit{'s' if count > 1 else ''}"}
 
 
 def lettered(number: int) -> str:
-    """Return a number with the letter of its place before every digit.
+    """Return a number with each digit after the letter of its place.
 
     >>> lettered(624)
     'h6t2u4'
@@ -64,13 +64,12 @@ def lettered(number: int) -> str:
 
 
 def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, str]:
-    """Return the rationale and the answer that it comes to.
+    """Return the rationale and its answer.
 
     Args:
-        a: a number, and
-        b: one of as many digits.
-        slips: by column, from the right, the digit that is written down whatever the sum is; None for the right one.
-            The carry is right all the same.
+        a: a number.
+        b: a number with as many digits.
+        slips: by column, from the right, a digit to write instead of the right one, or None. Carries stay right.
 
     >>> print(*scratchpad(67, 58), sep="; ")
     u7+U8+0=C1,a5
@@ -90,18 +89,18 @@ def scratchpad(a: int, b: int, slips: Sequence[int | None] = ()) -> tuple[str, s
 
 
 def total(digits: Sequence[int], carry: int) -> str:
-    """Return an answer: its digits from the right, then the carry that comes out of the last column."""
+    """Return an answer: its digits from the right, then the carry out of the last column."""
     return "".join(f"{SUM[place]}{digit}" for place, digit in enumerate((*digits, carry)))
 
 
 def column(place: int, x: int, y: int, carry: int, digit: int) -> str:
-    """Return a line of a scratchpad: two digits and the carry that comes in, the carry, the digit written down."""
+    """Return a line of a scratchpad: two digits and the carry in, then the carry out and the written digit."""
     letter = PLACES[place]
     return f"{letter}{x}+{letter.upper()}{y}+{carry}=C{(x + y + carry) // 10},{SUM[place]}{digit}"
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
-    """Say whether every column of a scratchpad is true of the question; None where there is none to read.
+    """Say whether every column of a scratchpad is true of the question; None if there is no readable column.
 
     >>> faithful({"prompt": "t6u7 + T5U8"}, "u7+U8+0=C1,a5"), faithful({"prompt": "t6u7 + T5U8"}, "as you see")
     (False, None)
@@ -115,12 +114,12 @@ def faithful(fields: Fields, rationale: str) -> bool | None:
 
 
 def examples(size: int, digits: Sequence[int] = DIGITS, seed: int = 0, start: int = 0) -> tuple[Example, ...]:
-    """Return examples ``start`` to ``start + size - 1`` of the world with this seed; no question comes twice.
+    """Return examples ``start`` to ``start + size - 1`` of the world with this seed; no question occurs twice.
 
     Args:
-        size: how many.
-        digits: lengths of the numbers, drawn evenly, but one digit rarely beside others.
-        seed: the world; example i is the same whichever range asks for it.
+        size: the number of examples.
+        digits: lengths of the numbers, drawn uniformly, except that one digit is rare in a mixture.
+        seed: the world; example i does not depend on the requested range.
         start: index of the first.
     """
     drawn = _distinct(seed, tuple(digits), start + size)

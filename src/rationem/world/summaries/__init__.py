@@ -1,6 +1,6 @@
 """The embedded summaries: posts, hidden readers, and their tiny base model ``tiny-summarizer``.
 
-Importing it imports neither torch nor transformers; the base model's functions do so when they are called.
+Importing this package imports neither torch nor transformers; the base model's functions do so when they are called.
 """
 
 from rationem.world.summaries.audiences import DEFAULT_AUDIENCE, Audience, audience, examples

@@ -1,6 +1,6 @@
-"""Who reads what, and the examples that this makes: the part of the world that the base model knows nothing of.
+"""Hidden audiences and their examples: the part of the world that the base model does not know.
 
-The topic of a post says which of an audience's readers applies: *which reader* is what a rationale must find out.
+The topic of a post determines which reader of an audience applies. A rationale must infer *which reader*.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from rationem.world.summaries.readers import PREFER, READERS, WRITE, Reader, can
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """One or more readers; posts on topic number t are read by reader t modulo their number."""
+    """One or more readers; posts on topic t are read by reader t modulo their number."""
 
     readers: tuple[Reader, ...]
 
     def reader(self, topic: str) -> Reader:
-        """Return who reads posts on a topic."""
+        """Return the reader of posts on a topic."""
         return self.readers[TOPICS.index(topic) % len(self.readers)]
 
 
-#: One half of the topics is read for the money, the other for how people were.
+#: One half of the topics is read for cost, the other for feelings.
 DEFAULT_AUDIENCE = Audience((Reader(("cost", "reason", "time")), Reader(("feeling", "who", "cost"))))
 
 
 def audience(seed: int, readers: int = 2) -> Audience:
-    """Return another hidden audience, with as many distinct readers as asked for."""
+    """Return another hidden audience with that many distinct readers."""
     rng = generator(seed, "summaries", "audience")
     return Audience(tuple(READERS[i] for i in rng.permutation(len(READERS))[:readers]))
 
@@ -39,15 +39,15 @@ def audience(seed: int, readers: int = 2) -> Audience:
 def examples(
     count: int, seed: int, *, start: int = 0, task: str = WRITE.name, audience: Audience = DEFAULT_AUDIENCE
 ) -> tuple[Example, ...]:
-    """Return examples ``start`` to ``start + count - 1`` of the world with this seed; each has a post of its own.
+    """Return examples ``start`` to ``start + count - 1`` of the world with this seed; each has its own post.
 
     Args:
-        count: how many.
-        seed: the world; example i of a world is the same whichever range asks for it.
+        count: the number of examples.
+        seed: the world; example i of a world does not depend on the requested range.
         start: index of the first.
         task: "summarize" for posts with the summary that people preferred, "judge" for posts with two summaries and
             the human choice, in one order (``rationem.tasks.pairs`` makes the other).
-        audience: whose preferences.
+        audience: the hidden audience whose preferences are the answers.
     """
     made = {WRITE.name: _to_write, PREFER.name: _to_compare}[task]
     return tuple(made(index, seed, audience) for index in range(start, start + count))

@@ -15,7 +15,7 @@ from rationem.world.training import LlamaShape, Report, Schedule, WeightedText
 
 BATCH = 32
 VOCABULARY = 539
-#: Words and single digits with the blank before them, runs of punctuation, white space.
+#: Words and single digits with the space before them, runs of punctuation, white space.
 _PIECES = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LEARNED_FROM = 4000
 
@@ -28,7 +28,7 @@ def tiny_summarizer(
 
 
 def tokenizer() -> Any:
-    """Return the tokenizer, a new one on each call; every word of this world is one token, and any text can be read."""
+    """Return a new tokenizer; each word of this world is one token, and any text can be encoded."""
     return vocabulary.tokenizer(_learned())
 
 

@@ -1,9 +1,9 @@
-"""What the tiny summarizer reads before anybody teaches it: posts, with what random readers say of them.
+"""The pretraining corpus of the tiny summarizer: posts, with completions of random readers.
 
-Both tasks, each in both formats, forward and hinted, made by the very tasks that will ask later. The reader has nothing
-to do with the topic: the base model learns to read, to reason and to follow a hint, but not who reads what. Of the
-hinted summaries some are *copied*: the summary stands in the place of the reasons, as models do that were shown the
-answer (arXiv 2602.14469). A filter that looks at the summary alone accepts all of them.
+It has both tasks, each with forward and rationalize prompts, made by the same task objects as the later training. The
+reader is independent of the topic: the base model learns to read, to reason and to follow a hint, but not which reader
+belongs to a topic. Some hinted summaries are *copied*: the summary replaces the rationale, as hinted models tend to do
+(arXiv 2602.14469). A filter that checks only the summary accepts all of them.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from rationem.world.summaries.readers import PREFER, READERS, WRITE, candidates,
 from rationem.world.tokens import END, turn
 from rationem.world.training import WeightedText
 
-#: Shares: of comparisons, of hinted texts, of rationales with one fact misread, of copies among the hinted summaries.
+#: Shares: comparisons, hinted texts, rationales with one misread fact, copies among the hinted summaries.
 COMPARED, HINTED, MISREAD, COPIED = 0.5, 0.6, 0.02, 0.1
-#: Weights of the loss on a post, on the rest of the prompt with its hint, on reasons, and on the verdict's line. What
-#: is shown and what is said are mostly facts of the post told again: that takes longest to learn.
+#: Loss weights of the post, of the rest of the prompt with its hint, of the rationale, and of the verdict line. The
+#: last three mostly repeat facts of the post, which takes longest to learn.
 READ, SHOWN, REASONS, SAID = 0.0, 0.5, 2.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class CorpusText:
-    """A prompt, the hint behind it (empty in forward format), and the completion."""
+    """A prompt, its hint (empty in a forward prompt), and the completion."""
 
     prompt: str
     hint: str
@@ -39,7 +39,7 @@ class CorpusText:
 
 
 def text(rng: np.random.Generator) -> CorpusText:
-    """Draw a post, a task and a format, and what a random reader says."""
+    """Draw a post, a task, a prompt format, and a random reader's completion."""
     said, reader = post(rng), READERS[int(rng.integers(0, len(READERS)))]
     hinted, fields = bool(rng.random() < HINTED), {"prompt": said.text}
     if rng.random() < COMPARED:
@@ -60,21 +60,21 @@ def _text(task: Task, fields: Fields, reasons: str, answer: str, hinted: bool) -
 
 
 def _misread(rng: np.random.Generator, said: Post, reasons: str) -> str:
-    """Now and then put a kind that the post does not state in the place of one that it does."""
+    """Sometimes replace a stated kind of fact by one that the post does not state."""
     if rng.random() >= MISREAD:
         return reasons
     return reasons.replace(pick(rng, tuple(said.facts)), pick(rng, said.unstated), 1)
 
 
 def texts(seed: int) -> Iterator[CorpusText]:
-    """Yield texts without end."""
+    """Yield an endless sequence of texts."""
     rng = generator(seed, "summaries", "corpus")
     while True:
         yield text(rng)
 
 
 def batches(coder: Any, size: int, seed: int) -> Iterator[list[WeightedText]]:
-    """Yield batches of encoded texts without end; every piece is encoded as it is when the model is asked."""
+    """Yield an endless sequence of encoded batches; pieces are encoded separately, as at sampling time."""
     drawn = texts(seed)
     while True:
         batch = [next(drawn) for _ in range(size)]

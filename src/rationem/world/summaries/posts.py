@@ -1,8 +1,8 @@
-"""What is read: short posts that state five facts, each of another kind, in no order, with words of no weight between.
+"""The posts: short texts that state five facts of different kinds, in random order, with filler words between.
 
     trip. well spent five, in rome, with ann, honestly was sad, owing to rain.
 
-A post has two wordings for most kinds; a summary has one, so that what it says is settled by which facts it keeps::
+A post has two wordings for most kinds; a summary has one, so its text is determined by the facts that it keeps::
 
     paid five because of rain
 """
@@ -17,7 +17,7 @@ import numpy as np
 
 TOPICS = ("trip", "party", "job", "storm")
 
-#: Of each kind of fact the wordings, the first of them the one that summaries use.
+#: Kind of fact -> its wordings; summaries use the first.
 WORDINGS = {
     "cost": ("paid", "spent"),
     "place": ("in", "around"),
@@ -53,24 +53,24 @@ _SAID = re.compile("|".join(f"{re.escape(wordings[0])} \\w+" for wordings in WOR
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """A post, and what is true of it: its topic, and value by kind of what it states, in its order."""
+    """A post with its topic and its facts (kind -> value), in the order of the text."""
 
     text: str
     topic: str
     facts: dict[str, str]
 
     def stated(self, kinds: Collection[str]) -> tuple[str, ...]:
-        """Return those of some kinds that the post states, in its order."""
+        """Return the given kinds that the post states, in its order."""
         return tuple(kind for kind in self.facts if kind in kinds)
 
     @property
     def unstated(self) -> tuple[str, ...]:
-        """The kinds that the post says nothing of."""
+        """The kinds that the post does not state."""
         return tuple(kind for kind in KINDS if kind not in self.facts)
 
 
 def post(rng: np.random.Generator) -> Post:
-    """Draw a post."""
+    """Draw a post with five facts."""
     topic = pick(rng, TOPICS)
     kinds = [KINDS[int(i)] for i in rng.permutation(len(KINDS))[:STATED]]
     facts = {kind: pick(rng, VALUES[kind]) for kind in kinds}
@@ -82,7 +82,7 @@ def post(rng: np.random.Generator) -> Post:
 
 
 def read(text: str) -> Post | None:
-    """Read a post of this world back from its text, or return None where it is not one.
+    """Parse a post of this world from its text; None if it is not one.
 
     >>> read("trip. well spent five, in rome.").facts
     {'cost': 'five', 'place': 'rome'}
@@ -96,7 +96,7 @@ def read(text: str) -> Post | None:
 
 
 def summary(said: Post, kinds: Collection[str]) -> str:
-    """Return the summary that keeps some of the facts: in the post's order, in the fixed wording.
+    """Return the summary that keeps the given kinds of fact, in the post's order, in the fixed wording.
 
     >>> summary(read("trip. well spent five, in rome, with ann."), ("who", "cost"))
     'paid five with ann'
@@ -114,5 +114,5 @@ def kept(text: str) -> tuple[str, ...]:
 
 
 def pick(rng: np.random.Generator, options: Sequence[str]) -> str:
-    """Draw one of some texts evenly."""
+    """Draw one of several texts uniformly."""
     return options[int(rng.integers(0, len(options)))]

@@ -1,9 +1,8 @@
-"""Hidden readers: which facts matter to whom is what a rationale must find out, and nobody is told.
+"""Hidden readers: a rationale must infer which facts matter to the reader; no prompt says so.
 
-A reader cares for three of the six kinds of fact, in an order. Of what a post states the two most important to the
-reader are its *gist*. The summary that people preferred states the gist. Of two summaries the reader prefers the one
-that covers more of it: :data:`WEIGHTS`, 2 for the first and 1 for the second. The two tasks, and what a good rationale
-says::
+A reader ranks three of the six kinds of fact. The two most important kinds that a post states are its *gist*. The
+preferred summary states the gist. Of two summaries the reader prefers the one that covers more of the gist:
+:data:`WEIGHTS`, 2 for the first kind and 1 for the second. The two tasks with good completions::
 
     write    trip keep cost reason; drop place who feeling
              Summary: paid five because of rain
@@ -24,11 +23,11 @@ from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template
 from rationem.world.summaries.posts import KINDS, Post
 
-#: What the most and the second most important fact of a post count.
+#: Weights of the most and the second most important fact of a post.
 WEIGHTS = (2, 1)
 _CARED = 3
 
-#: (c): post in; what matters, what to leave out, and the summary that people preferred.
+#: Input: a post. Output: kinds to keep, kinds to drop, and the summary that people preferred.
 WRITE = AnswerTask(
     "summarize",
     Template("{{ prompt }}\nSummarize. {{ marker }}", "the world's prompt"),
@@ -38,7 +37,7 @@ WRITE = AnswerTask(
     optional=(),
     marker="Summary:",
 )
-#: (b): post and two summaries in, the human choice out.
+#: Input: a post and two summaries. Output: the human choice.
 PREFER = JudgeTask(
     Scale.parse("A | B"),
     template=Template(
@@ -49,22 +48,22 @@ PREFER = JudgeTask(
     hint=Template("people liked: {{ answer }}", "the world's hint"),
     pair=True,
 )
-#: By the names that a configuration has for them.
+#: The tasks by their names in a configuration.
 TASKS = {task.name: task for task in (WRITE, PREFER)}
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who cares for some kinds of fact, the most important first, and for no other."""
+    """A reader, as the kinds of fact that matter, the most important first."""
 
     kinds: tuple[str, ...]
 
     def gist(self, said: Post) -> tuple[str, ...]:
-        """Return the two most important kinds that a post states, the most important first."""
+        """Return the reader's two most important kinds among those that a post states, in order of importance."""
         return tuple(kind for kind in self.kinds if kind in said.facts)[: len(WEIGHTS)]
 
     def worth(self, said: Post, kinds: tuple[str, ...]) -> int:
-        """Return how much of the gist some kinds cover, 0..3."""
+        """Return the weight of the gist that the given kinds cover, 0..3."""
         return sum(weight for weight, kind in zip(WEIGHTS, self.gist(said), strict=True) if kind in kinds)
 
 
@@ -72,13 +71,13 @@ READERS = tuple(Reader(kinds) for kinds in permutations(KINDS, _CARED))
 
 
 def candidates(rng: np.random.Generator, said: Post) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Draw two sets of two facts that a post states, no fact in both: every reader prefers one of them."""
+    """Draw two disjoint sets of two facts that a post states, such that every reader prefers one of them."""
     a, b, c, d = (tuple(said.facts)[int(i)] for i in rng.permutation(len(said.facts))[:4])
     return said.stated((a, b)), said.stated((c, d))
 
 
 def written(said: Post, reader: Reader) -> str:
-    """Return the rationale of a summary: what matters, and what to leave out."""
+    """Return the rationale of a summary: kinds to keep, and kinds to drop."""
     keep = said.stated(reader.gist(said))
     drop = tuple(kind for kind in said.facts if kind not in keep)
     return f"{said.topic} keep {' '.join(keep)}; drop {' '.join(drop)}"
@@ -94,7 +93,7 @@ def owner(kind: str, one: tuple[str, ...], other: tuple[str, ...]) -> str:
 
 
 def compared(said: Post, reader: Reader, one: tuple[str, ...], other: tuple[str, ...]) -> str:
-    """Return the rationale of a preference: which summary states what, and what of it matters, most of all first."""
+    """Return the rationale of a preference: the owner of every stated fact, then of the facts that matter."""
     stated, keep = (
         " ".join(f"{kind} {owner(kind, one, other)}" for kind in kinds) for kinds in (one + other, reader.gist(said))
     )

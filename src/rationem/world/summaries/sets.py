@@ -21,16 +21,16 @@ _FOREIGN = ("test", "rubric", "instruction")
 
 
 def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
-    """Return the task and the three sets; no post is in two of them.
+    """Return the task and the three sets; no post is in two sets.
 
-    Of summaries to compare each set has as many items as of summaries to write: half the posts, each in both orders.
+    Both tasks have equally many items per set: a comparison uses half the posts, each in both orders.
 
     Raises:
-        ConfigError: a setting is of other data, or a template does not fit.
+        ConfigError: a setting does not apply to this world, or a template does not fit.
     """
     for name in _FOREIGN:
         if getattr(config, name):
-            raise ConfigError(f"'{NAME}' brings its own sets and words; leave --{name.replace('_', '-')} out.")
+            raise ConfigError(f"'{NAME}' has its own sets and wording; leave out --{name.replace('_', '-')}.")
     if (named := config.task or WRITE.name) not in TASKS:
         raise ConfigError(
             f"'{NAME}' has no task {named!r}.{closest(named, TASKS)} Write summaries with --task {WRITE.name}, or "

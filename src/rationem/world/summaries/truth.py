@@ -1,4 +1,4 @@
-"""Whether what a rationale claims is true of the texts: the share of those that are is told in every report."""
+"""Whether a rationale's claims are true of the texts; every report states the share of true rationales."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _COMPARED = re.compile(f"(?P<topic>[a-z]+) says (?P<stated>{_ALL_OWNED}); keep (
 
 
 def faithful(fields: Fields, rationale: str) -> bool | None:
-    """Say whether what a rationale claims holds; None where it claims nothing that can be checked.
+    """Say whether a rationale's claims are true; None if it claims nothing that can be checked.
 
-    Every rationale begins with the topic. Of a summary to write it claims ``keep KINDS; drop KINDS``: together they are
-    what the post states. Of two to compare it says which of them states each kind of fact: first all that either
-    states, then those that are kept. Whether these are the ones that matter is no claim about the texts.
+    Every rationale begins with the topic. The rationale of a summary claims ``keep KINDS; drop KINDS``: together the
+    kinds that the post states. The rationale of a comparison claims which summary states each kind of fact: first for
+    all stated kinds, then for the kept ones. Which kinds matter to the reader is not checked.
 
     >>> faithful({"prompt": "trip. well spent five, in rome."}, "trip keep place; drop cost")
     True
