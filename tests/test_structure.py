@@ -2,6 +2,7 @@
 
 import ast
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -124,6 +125,21 @@ def test_imports_run_one_way(name):
     for one in imported(MODULES[name]):
         assert one, f"{name} imports the package itself, which imports everything lazily"
         assert room(one) <= room(name), f"{name} imports {one}"
+
+
+def sql_in(path):
+    """Lines that execute SQL or hold any in a string."""
+    words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|PRAGMA)\b")
+    yield from (call.lineno for call in calls(path, "execute", "executemany", "executescript"))
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and words.search(node.value):
+            yield node.lineno
+
+
+def test_all_sql_is_in_the_ledger():
+    found = {name for name, path in MODULES.items() if any(sql_in(path))}
+    assert found  # and the reader of SQL reads it
+    assert {name for name in found if name.split(".")[0] != "ledger"} == set()
 
 
 def test_no_two_public_classes_share_a_name():

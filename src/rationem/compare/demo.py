@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from rationem.compare.tables import tables
 from rationem.config import read_config
 from rationem.engines import models
 from rationem.ledger import read_examples, read_only, write_text
+from rationem.ledger.one_example import typical_draw
 from rationem.report.tables import table
 from rationem.run.prepare import WORLD
 
@@ -65,22 +65,12 @@ def _rationales(run: Path, best: int) -> str:
     try:
         shown = []
         for x in read_examples(db, "test"):
-            before, after = (_spoken(db, k, x.id) for k in (0, best))
+            before, after = (typical_draw(db, k, "test", x.id) for k in (0, best))
             if before and after and before[1] != x.answer == after[1]:
                 shown.append(_pair(x.fields, x.answer, before[0], after[0]))
         return "\n\n".join(shown[:_SHOWN]) or "No test question went from wrong to right."
     finally:
         db.close()
-
-
-def _spoken(db: sqlite3.Connection, iteration: int, example_id: str) -> tuple[str, str] | None:
-    """Return the first drawn text that says what the draws together predict, and that prediction."""
-    found: tuple[str, str] | None = db.execute(
-        "SELECT t.text, p.predicted FROM trials t JOIN predictions p USING (iteration, example_id) WHERE t.iteration=? "
-        "AND t.purpose='eval' AND t.example_id=? AND t.predicted = p.predicted AND p.split='test' ORDER BY t.attempt",
-        (iteration, example_id),
-    ).fetchone()
-    return found
 
 
 def _pair(fields: Mapping[str, str], answer: str, before: str, after: str) -> str:

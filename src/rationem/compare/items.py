@@ -15,12 +15,11 @@ from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.diagnostics.cost import acceptance_by_label
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import FINISHED, is_begun, read_only, read_predictions
-from rationem.ledger.reading import GENERATED, read_record, read_trials
+from rationem.ledger.phases import finished_iterations, read_record, sum_records
+from rationem.ledger.reading import read_trials
+from rationem.ledger.totals import accepted_shares, kept_shares, mean_completion_tokens, training_draws
 from rationem.report.run import Run, read_run
-from rationem.types import Example, Outcome, Prediction, Purpose, State
-
-#: First attempts that the engine served.
-_FIRST_ATTEMPTS = f"purpose='{Purpose.TRAIN}' AND attempt=0 AND outcome!='{Outcome.ENGINE_FAILED}'"
+from rationem.types import Example, Outcome, Prediction, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +94,17 @@ def read_reading(directory: Path) -> RunItems | None:
         return None
     db = read_only(directory)
     try:
-        row = db.execute("SELECT iteration FROM iterations WHERE phase=?", (FINISHED,)).fetchone()
-        if row is None:
+        done = finished_iterations(db, FINISHED)
+        if not done:
             return None
-        run, ended = read_run(db), read_record(db, row[0], FINISHED) or {}
+        run, ended = read_run(db), read_record(db, done[0], FINISHED) or {}
         chosen, last = ended["best"], ended["last"]
         return RunItems(
             chosen,
             last,
             {k: _at(run, k) for k in sorted({0, chosen, last})},
-            _shares(db, last, "outcome = 'accepted'", "trials", _FIRST_ATTEMPTS),
-            _shares(db, last, f"state = '{State.KEPT}'", "states", "1"),
+            accepted_shares(db, last),
+            kept_shares(db, last),
             _by_label(run, last),
             [_point(run, k) for k in range(last + 1)],
             read_predictions(db, 0, SHOTS),
@@ -118,7 +117,7 @@ def _at(run: Run, k: int) -> At:
     return At(
         read_predictions(run.db, k, "test"),
         _evidence(run, k),
-        _lengths(run.db, k),
+        mean_completion_tokens(run.db, k, "test"),
         _faithful(run, k),
         (run.record(k, "evidence") or {}).get("hints"),
         bounds_record(run.db, k),
@@ -147,16 +146,6 @@ def _evidence(run: Run, k: int) -> dict[str, float]:
     )
 
 
-def _lengths(db: sqlite3.Connection, k: int) -> dict[str, float]:
-    return dict(
-        db.execute(
-            "SELECT example_id, AVG(new_tokens) FROM trials JOIN examples ON id = example_id WHERE iteration=? AND "
-            "purpose=? AND split='test' AND outcome!=? GROUP BY example_id",
-            (k, Purpose.EVAL, Outcome.ENGINE_FAILED),
-        )
-    )
-
-
 def _faithful(run: Run, k: int) -> dict[str, float]:
     if run.faithful is None:
         return {}
@@ -169,34 +158,15 @@ def _faithful(run: Run, k: int) -> dict[str, float]:
 
 
 def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:
-    prompt, generated = db.execute(
-        "SELECT COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(new_tokens), 0) FROM trials "
-        f"WHERE purpose=? AND iteration<=? AND {GENERATED}",
-        (Purpose.TRAIN, k),
-    ).fetchone()
-    steps, seconds = db.execute(
-        "SELECT COALESCE(SUM(json_extract(record, '$.steps')), 0), COALESCE(SUM(seconds), 0) FROM iterations "
-        "WHERE phase IN ('e_step', 'm_step') AND iteration<=?",
-        (k,),
-    ).fetchone()
+    drawn = training_draws(db, k, so_far=True)
+    steps, seconds = sum_records(db, "steps", ("e_step", "m_step"), k)
     return {
         "iterations": k,
         "steps": steps,
-        "prompt_tokens": prompt,
-        "generated_tokens": generated,
+        "prompt_tokens": drawn.prompt_tokens,
+        "generated_tokens": drawn.generated_tokens,
         "seconds": seconds,
     }
-
-
-def _shares(db: sqlite3.Connection, last: int, what: str, table: str, where: str) -> dict[str, float]:
-    """Return training example -> how often something held of its rows of iterations 1 to the last."""
-    return dict(
-        db.execute(
-            f"SELECT example_id, AVG({what}) FROM {table} WHERE {where} AND iteration BETWEEN 1 AND ? "
-            "GROUP BY example_id",
-            (last,),
-        )
-    )
 
 
 def _by_label(run: Run, last: int) -> list[dict[str, Any]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from rationem.errors import ConfigError, RunError
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import is_finished, read_manifest, read_only
 from rationem.ledger.files import refuse_links
-from rationem.ledger.reading import read_record
+from rationem.ledger.phases import read_record, read_records
 from rationem.run import identity
 from rationem.run.launch import Resolved, carry_out, engine_choice, measure_base, resolve
 from rationem.run.preflight import check_engine
@@ -195,14 +195,8 @@ def _adopt(base: Path, problem: Problem) -> None:
 
 def generated_tokens(run: Path) -> int:
     """Return how many tokens the E-steps of a run generated."""
-    db = read_only(run)
-    try:
-        (spent,) = db.execute(
-            "SELECT COALESCE(SUM(json_extract(record, '$.generated_tokens')), 0) FROM iterations WHERE phase='e_step'"
-        ).fetchone()
-        return int(spent)
-    finally:
-        db.close()
+    with closing(read_only(run)) as db:
+        return sum(record.get("generated_tokens") or 0 for record in read_records(db, "e_step").values())
 
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:

@@ -34,6 +34,7 @@ from rationem.ledger.opening import (
     open_ledger,
     read_only,
 )
+from rationem.ledger.phases import is_reached, read_record
 from rationem.ledger.reading import (
     LikelihoodKey,
     read_accepted_before,
@@ -44,10 +45,10 @@ from rationem.ledger.reading import (
     read_manifest,
     read_outcomes,
     read_predictions,
-    read_record,
     read_trials,
 )
 from rationem.ledger.rows import SCHEMA_VERSION, prediction_row, trial_row
+from rationem.ledger.totals import state_counts
 from rationem.types import Example, Kept, LevelScores, Likelihood, Outcome, Prediction, Purpose, State, Trial
 
 __all__ = [
@@ -222,7 +223,7 @@ class Ledger:
 
     def reached(self, phase: str) -> bool:
         """Say whether any iteration finished a phase, such as the run's last ones."""
-        return self._db.execute("SELECT 1 FROM iterations WHERE phase=?", (phase,)).fetchone() is not None
+        return is_reached(self._db, phase)
 
     def finish(
         self,
@@ -291,11 +292,7 @@ class Ledger:
 
     def state_counts(self, iteration: int) -> dict[str, int]:
         """Return state -> number of training examples that ended the iteration in it."""
-        return dict(
-            self._db.execute(
-                "SELECT state, COUNT(*) FROM states WHERE iteration=? GROUP BY state ORDER BY state", (iteration,)
-            )
-        )
+        return state_counts(self._db, iteration)
 
     # Files -----------------------------------------------------------------------------------------------------
 

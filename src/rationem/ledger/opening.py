@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rationem.errors import RunError, disk_error
 from rationem.ledger.files import refuse_links
+from rationem.ledger.phases import is_reached
 from rationem.ledger.reading import read_manifest
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION
 
@@ -60,7 +61,7 @@ def is_finished(directory: Path) -> bool:
     if not is_begun(directory):
         return False
     with closing(read_only(directory)) as db:
-        return db.execute("SELECT 1 FROM iterations WHERE phase=?", (FINISHED,)).fetchone() is not None
+        return is_reached(db, FINISHED)
 
 
 def open_ledger(directory: Path) -> sqlite3.Connection:

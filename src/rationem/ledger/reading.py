@@ -1,4 +1,4 @@
-"""What is in a ledger, for whoever only reads it: the report, and the records that are computed from tables alone."""
+"""A ledger's rows as the nouns of ``types.py``; counts are in ``totals``, single examples in ``one_example``."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from rationem.ledger.rows import read_trial
+from rationem.ledger.rows import EXAMPLE_COLUMNS, PREDICTION_COLUMNS, read_example, read_prediction, read_trial
 from rationem.types import Example, Kept, Likelihood, Outcome, Prediction, Purpose, Trial
 
-#: SQL that tells generated trials from given answers and enumerated posteriors.
-GENERATED = "(proposal LIKE 'forward%' OR proposal LIKE 'rationalize%')"
 #: (example id, iteration that drew it, attempt, proposal under whose prompt it is scored).
 LikelihoodKey = tuple[str, int, int, str]
 
@@ -21,22 +19,20 @@ def read_manifest(db: sqlite3.Connection) -> dict[str, Any]:
     return {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
 
 
-def read_record(db: sqlite3.Connection, iteration: int, phase: str) -> dict[str, Any] | None:
-    """Return what a finished phase recorded, or None where it is still owed."""
-    row = db.execute("SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)).fetchone()
-    return None if row is None else dict(json.loads(row[0]))
-
-
 def read_examples(db: sqlite3.Connection, split: str) -> tuple[Example, ...]:
     """Return the examples of a split, in order."""
-    rows = db.execute(
-        "SELECT id, fields, answer, grp, ratings, source, elided, weight FROM examples WHERE split=? ORDER BY position",
-        (split,),
-    )
-    return tuple(
-        Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided, weight)
-        for i, fields, answer, group, ratings, source, elided, weight in rows
-    )
+    rows = db.execute(f"SELECT {EXAMPLE_COLUMNS} FROM examples WHERE split=? ORDER BY position", (split,))
+    return tuple(map(read_example, rows))
+
+
+def read_answers(db: sqlite3.Connection, split: str) -> dict[str, str]:
+    """Return example id -> answer of a split, in order."""
+    return dict(db.execute("SELECT id, answer FROM examples WHERE split=? ORDER BY position", (split,)))
+
+
+def read_ids(db: sqlite3.Connection) -> list[str]:
+    """Return the ids of all examples, by split and place in it."""
+    return [one for (one,) in db.execute("SELECT id FROM examples ORDER BY split, position")]
 
 
 def read_trials(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> Iterator[Trial]:
@@ -104,12 +100,8 @@ def read_likelihoods(db: sqlite3.Connection, iteration: int, purpose: Purpose) -
 def read_predictions(db: sqlite3.Connection, iteration: int, split: str) -> list[Prediction]:
     """Return the predictions of an iteration on a split, in the order of the examples."""
     rows = db.execute(
-        "SELECT p.example_id, predicted, probabilities, raw, draws, unparsed, too_long, reward, "
-        "draw_reward FROM predictions p "
+        f"SELECT {PREDICTION_COLUMNS} FROM predictions p "
         "JOIN examples e ON e.id = p.example_id WHERE iteration=? AND p.split=? ORDER BY e.position",
         (iteration, split),
     )
-    return [
-        Prediction(i, predicted, tuple(json.loads(probabilities)), raw, draws, unparsed, bool(too_long), *rewards)
-        for i, predicted, probabilities, raw, draws, unparsed, too_long, *rewards in rows
-    ]
+    return list(map(read_prediction, rows))

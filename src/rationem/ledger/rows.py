@@ -6,9 +6,12 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from rationem.types import Draft, Finish, Outcome, Parsed, Prediction, Purpose, Trial
+from rationem.types import Draft, Example, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
 SCHEMA_VERSION = 5
+#: The columns of an example and of a prediction, in the order in which the functions below read them.
+EXAMPLE_COLUMNS = "id, fields, answer, grp, ratings, source, elided, weight"
+PREDICTION_COLUMNS = "example_id, predicted, probabilities, raw, draws, unparsed, too_long, reward, draw_reward"
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
 SCHEMA = """
@@ -115,3 +118,16 @@ def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[
         prediction.reward,
         prediction.draw_reward,
     )
+
+
+def read_example(row: Sequence[Any]) -> Example:
+    """Return the example of a row of ``EXAMPLE_COLUMNS``."""
+    found, fields, answer, group, ratings, source, elided, weight = row
+    return Example(found, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided, weight)
+
+
+def read_prediction(row: Sequence[Any]) -> Prediction:
+    """Return the prediction of a row of ``PREDICTION_COLUMNS``."""
+    example_id, predicted, probabilities, raw, draws, unparsed, too_long, *rewards = row
+    shares = tuple(json.loads(probabilities))
+    return Prediction(example_id, predicted, shares, raw, draws, unparsed, bool(too_long), *rewards)

@@ -13,6 +13,7 @@ from typing import Any
 from rationem import metrics
 from rationem.evaluation.diagnostics import cost, evidence_record, hint_record
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
+from rationem.ledger.listing import evaluation_draws
 from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.metrics.evidence import restricted, stack
 from rationem.report.run import Run
@@ -67,14 +68,12 @@ def matched_length(run: Run, k: int) -> dict[str, Any] | None:
 
 def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
     """Return length, and whether it says y* (or its reward), of every validation draw that the engine served."""
-    earned = "reward * (outcome IN (?, ?))" if run.scale.is_open else "predicted = answer AND outcome IN (?, ?)"
-    rows = run.db.execute(
-        f"SELECT new_tokens, COALESCE({earned}, 0) FROM trials "
-        "JOIN examples ON id = example_id WHERE iteration=? AND purpose=? AND split='validation' AND outcome!=? "
-        "ORDER BY position, attempt",
-        (*_PARSED, k, Purpose.EVAL, Outcome.ENGINE_FAILED),
-    ).fetchall()
-    return [length for length, _ in rows], [float(right) for _, right in rows]
+    lengths, earned = [], []
+    for drawn in evaluation_draws(run.db, k, "validation"):
+        parsed = drawn.outcome in _PARSED
+        lengths.append(drawn.new_tokens)
+        earned.append(parsed * (drawn.reward if run.scale.is_open else float(drawn.predicted == drawn.answer)))
+    return lengths, earned
 
 
 def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:

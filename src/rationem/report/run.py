@@ -11,7 +11,7 @@ from rationem import world
 from rationem.errors import ConfigError
 from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.ledger import read_examples, read_manifest
-from rationem.ledger.reading import read_record
+from rationem.ledger.phases import read_record
 from rationem.metrics.open_answers import Reward
 from rationem.tasks import from_description
 from rationem.tasks.kinds import Kind, described

@@ -12,11 +12,12 @@ from rationem import metrics
 from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_manifest, read_only, read_predictions
-from rationem.ledger.reading import GENERATED
+from rationem.ledger.phases import is_reached, read_seconds, recorded_iterations
+from rationem.ledger.totals import first_attempts_accepted, kept_counts, outcome_counts, state_counts, training_draws
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
-from rationem.types import Example, Purpose
+from rationem.types import Example
 
 _SCORED = ("validation", "test")
 
@@ -49,7 +50,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "candidates": run.kind.orders,
             "criteria": list(by_criterion([x for examples in sets.values() for x in examples], scale)),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
-            "finished": db.execute("SELECT 1 FROM iterations WHERE phase='fitted'").fetchone() is not None,
+            "finished": is_reached(db, "fitted"),
             "best_iteration": best,
             "chosen_by": chosen_by,
             "refit": manifest.get("refit"),
@@ -67,9 +68,8 @@ def summarize(directory: Path) -> dict[str, Any]:
 
 
 def _iterations(run: Run) -> list[dict[str, Any]]:
-    known = [row[0] for row in run.db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
     hardness = evidence.difficulty(run)
-    return [_iteration(run, k, hardness) for k in known]
+    return [_iteration(run, k, hardness) for k in recorded_iterations(run.db)]
 
 
 def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
@@ -146,44 +146,24 @@ def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
-    purpose = Purpose.TRAIN
-    where = "WHERE iteration=? AND purpose=?"
-    states = dict(
-        db.execute("SELECT state, COUNT(*) FROM states WHERE iteration=? GROUP BY state ORDER BY state", (k,))
-    )
-    drawn = db.execute(
-        "SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(encoded), 0) "
-        f"FROM trials {where} AND {GENERATED}",
-        (k, purpose),
-    ).fetchone()
-    first = db.execute(
-        f"SELECT AVG(outcome = 'accepted') FROM trials {where} AND attempt = 0 AND retry = 0", (k, purpose)
-    ).fetchone()
-    kept = db.execute("SELECT COUNT(*), COUNT(DISTINCT example_id) FROM kept WHERE iteration=?", (k,)).fetchone()
-    total = sum(states.values())
+    states, drawn = state_counts(db, k), training_draws(db, k)
+    (samples, examples), total = kept_counts(db, k), sum(states.values())
     return {
         "states": states,
-        "outcomes": dict(
-            db.execute(
-                f"SELECT outcome, COUNT(*) FROM trials {where} GROUP BY outcome ORDER BY outcome",
-                (k, purpose),
-            )
-        ),
-        "drawn": drawn[0],
-        "generated_tokens": drawn[1],
-        "prompt_tokens": drawn[2],
-        "encoded": drawn[3],
-        "kept_samples": kept[0],
-        "kept_share": kept[1] / total if total else None,
-        "first_attempt_accepted": first[0],
+        "outcomes": outcome_counts(db, k),
+        "drawn": drawn.trials,
+        "generated_tokens": drawn.generated_tokens,
+        "prompt_tokens": drawn.prompt_tokens,
+        "encoded": drawn.encoded,
+        "kept_samples": samples,
+        "kept_share": examples / total if total else None,
+        "first_attempt_accepted": first_attempts_accepted(db, k),
     }
 
 
 def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
-    rows = db.execute(
-        "SELECT phase, seconds FROM iterations WHERE iteration=? AND phase NOT IN ('fitted', 'finished')", (k,)
-    )
-    return {phase: round(seconds, 2) for phase, seconds in rows}
+    phases = read_seconds(db, k).items()
+    return {phase: round(seconds, 2) for phase, seconds in phases if phase not in {"fitted", "finished"}}
 
 
 def _baselines(run: Run, split: str) -> dict[str, Any]:

@@ -22,7 +22,9 @@ from rationem.em import Problem
 from rationem.engines import models
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import read_examples, read_manifest, read_only
-from rationem.ledger.reading import read_trials
+from rationem.ledger.phases import drawn_iterations, finished_iterations, read_records
+from rationem.ledger.reading import read_kept, read_trials
+from rationem.ledger.totals import ids_in_state
 from rationem.run import identity, trust
 from rationem.run.launch import Resolved, agree, carry_out, manifest
 from rationem.run.preflight import check_engine, check_levels, check_machine
@@ -163,7 +165,7 @@ def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None
         recorded = read_manifest(db)
         if not recorded.keys() >= _NEEDED or not _is_ours(recorded["task"]):
             raise RunError(f"{directory} was not written by rationem fit; its settings are not in its ledger.")
-        done = [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
+        done = finished_iterations(db, "e_step")
         if iteration not in done:
             found = f"it has {', '.join(map(str, done))}" if done else "it has none"
             raise RunError(
@@ -174,12 +176,6 @@ def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None
         # Of what a run names, refit uses these: data and task are in its ledger, vLLM is the command's alone.
         trust.check_by(config, named or {}, recorded, directory, ("model", "adapter_base", "report_to"))
         base = _base(directory, config, recorded)
-        kept = db.execute(
-            "SELECT example_id, attempt, weight, drawn FROM kept WHERE iteration=? ORDER BY position", (iteration - 1,)
-        )
-        too_long = db.execute(
-            "SELECT example_id FROM states WHERE iteration=? AND state=?", (iteration, State.TOO_LONG)
-        )
         train, validation, test = (read_examples(db, split) for split in ("train", "validation", "test"))
         return Origin(
             directory,
@@ -189,8 +185,8 @@ def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None
             Splits(train, validation, test, recorded["notes"]),
             base,
             _theta(db, directory, iteration, base),
-            tuple(Kept(*row) for row in kept),
-            frozenset(example_id for (example_id,) in too_long),
+            tuple(read_kept(db, iteration - 1)),
+            frozenset(ids_in_state(db, iteration, State.TOO_LONG)),
         )
     finally:
         db.close()
@@ -272,8 +268,8 @@ def _drawn(origin: Origin, *, earlier: bool) -> Iterator[Trial]:
     """Yield the training trials of iteration K as the old run holds them, and before them those of earlier ones."""
     db = read_only(origin.directory)
     try:
-        rows = db.execute("SELECT DISTINCT iteration FROM trials WHERE purpose=? ORDER BY iteration", (Purpose.TRAIN,))
-        for k in [k for (k,) in rows if k == origin.iteration or (earlier and k < origin.iteration)]:
+        known = drawn_iterations(db, Purpose.TRAIN)
+        for k in [k for k in known if k == origin.iteration or (earlier and k < origin.iteration)]:
             yield from read_trials(db, k, Purpose.TRAIN)
     finally:
         db.close()
@@ -354,11 +350,8 @@ def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -
     Raises:
         RunError: its checkpoint is gone.
     """
-    for k, record in db.execute(
-        "SELECT iteration, record FROM iterations WHERE phase='m_step' AND iteration<? ORDER BY iteration DESC",
-        (iteration,),
-    ):
-        if json.loads(record)["trained"]:
+    for k, record in reversed(read_records(db, "m_step").items()):
+        if k < iteration and record["trained"]:
             path = directory / "checkpoints" / f"iteration-{k:03d}"
             if not path.is_dir():
                 raise RunError(

@@ -14,6 +14,7 @@ from typing import Any
 
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.ledger.phases import finished_iterations
 from rationem.ledger.reading import read_kept, read_trials
 from rationem.sampling.selection import training_samples
 from rationem.tasks import from_description
@@ -79,18 +80,14 @@ def last_e_step(directory: Path) -> int:
         RunError: there is no such run, or none is finished.
     """
     with closing(read_only(directory)) as db:
-        done = _finished(db)
+        done = finished_iterations(db, "e_step")
     if not done:
         raise RunError(f"{directory} has no finished E-step yet. Let it go on: rationem fit --output {directory}")
     return done[-1]
 
 
-def _finished(db: sqlite3.Connection) -> list[int]:
-    return [k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step' ORDER BY iteration")]
-
-
 def _samples(db: sqlite3.Connection, directory: Path, iteration: int) -> list[Sample]:
-    task, done = _task(read_manifest(db), directory), _finished(db)
+    task, done = _task(read_manifest(db), directory), finished_iterations(db, "e_step")
     if iteration not in done:
         found = f"it has {', '.join(map(str, done))}" if done else "it has none"
         raise RunError(f"{directory} has no finished E-step of iteration {iteration}; {found}.")

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rationem import progress
-from rationem.ledger.reading import read_record
+from rationem.ledger.phases import read_record
 from rationem.metrics.evidence import bounds
 from rationem.sampling.posterior import enumerator
 from rationem.sampling.schemes import FORWARD

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from rationem.ledger.reading import GENERATED
+from rationem.ledger.phases import finished_iterations, read_seconds
+from rationem.ledger.reading import read_answers
+from rationem.ledger.totals import first_attempts, kept_counts, kept_ids, scored_tokens, served_draws, training_draws
 from rationem.metrics.matched import quantile_edges
-from rationem.types import Outcome, Purpose
 
 #: What is paid.
 PAID = ("prompt_tokens", "generated_tokens", "seconds")
@@ -26,8 +27,6 @@ BASE_NOT_MEASURED = "the base model was not measured"
 NOT_GAINED = "nothing gained"
 
 _SUMMED = (*PAID, "scored_tokens", "kept_samples", "kept_examples")
-_TRAIN = Purpose.TRAIN.value
-_FAILED = Outcome.ENGINE_FAILED.value
 _QUARTILES = 4
 
 
@@ -98,17 +97,12 @@ def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence
         ValueError: the E-step is not finished, or a training answer is none of the levels.
     """
     _check(db, iteration)
-    answers = dict(db.execute("SELECT id, answer FROM examples WHERE split='train' ORDER BY position"))
+    answers = read_answers(db, "train")
     unknown = sorted(set(answers.values()) - set(levels))
     if unknown:
         raise ValueError(f"Training answers that are none of the levels {list(levels)}: {unknown}. Give all levels.")
-    where = "WHERE iteration=? AND purpose=? AND outcome!=?"
-    key = (iteration, _TRAIN, _FAILED)
-    first = dict(db.execute(f"SELECT example_id, outcome='accepted' FROM trials {where} AND attempt=0", key))
-    draws = dict(
-        db.execute(f"SELECT example_id, COUNT(*) FROM trials {where} AND {GENERATED} GROUP BY example_id", key)
-    )
-    kept = _kept(db, iteration, iteration)
+    first, draws = first_attempts(db, iteration), served_draws(db, iteration)
+    kept = kept_ids(db, iteration, iteration)
     return [
         _label(level, [name for name, answer in answers.items() if answer == level], kept, first, draws)
         for level in levels
@@ -133,7 +127,7 @@ def acceptance_by_difficulty(db: sqlite3.Connection, iteration: int, difficulty:
         ValueError: the E-step is not finished, or a p_hat is no probability.
     """
     _check(db, iteration)
-    train = [name for (name,) in db.execute("SELECT id FROM examples WHERE split='train' ORDER BY position")]
+    train = list(read_answers(db, "train"))
     known = {name: difficulty[name] for name in train if name in difficulty}
     wrong = {name: value for name, value in known.items() if not 0 <= value <= 1}
     if wrong:
@@ -142,13 +136,13 @@ def acceptance_by_difficulty(db: sqlite3.Connection, iteration: int, difficulty:
         return {"bins": [], "unmeasured": len(train)}
     edges = quantile_edges(list(known.values()), _QUARTILES)
     place = dict(zip(known, np.searchsorted(edges, list(known.values())).tolist(), strict=True))
-    kept, ever = _kept(db, iteration, iteration), _kept(db, 1, iteration)
+    kept, ever = kept_ids(db, iteration, iteration), kept_ids(db, 1, iteration)
     bins = [_difficulty_bin({i: p for i, p in known.items() if place[i] == b}, kept, ever) for b in range(len(edges))]
     return {"bins": bins, "unmeasured": len(train) - len(known)}
 
 
 def _check(db: sqlite3.Connection, iteration: int) -> None:
-    finished = {k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='e_step'")}
+    finished = set(finished_iterations(db, "e_step"))
     if iteration < 1 or not finished.issuperset(range(1, iteration + 1)):
         raise ValueError(
             f"Costs of iteration {iteration} need the E-steps of iterations 1 to {iteration}; finished are those of "
@@ -157,27 +151,14 @@ def _check(db: sqlite3.Connection, iteration: int) -> None:
 
 
 def _spent(db: sqlite3.Connection, k: int) -> dict[str, Any]:
-    prompt, generated = db.execute(
-        "SELECT COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(new_tokens), 0) FROM trials "
-        f"WHERE iteration=? AND purpose=? AND {GENERATED}",
-        (k, _TRAIN),
-    ).fetchone()
-    # Of the retries of one attempt at most one was not failed by the engine, so no completion is counted twice.
-    (scored,) = db.execute(
-        "SELECT COALESCE(SUM(t.new_tokens), 0) FROM likelihoods l JOIN trials t ON t.iteration=l.drawn "
-        "AND t.purpose=l.purpose AND t.example_id=l.example_id AND t.attempt=l.attempt "
-        "WHERE l.iteration=? AND l.purpose=? AND t.outcome!=?",
-        (k, _TRAIN, _FAILED),
-    ).fetchone()
-    seconds = db.execute("SELECT SUM(seconds) FROM iterations WHERE iteration=? AND phase='e_step'", (k,)).fetchone()[0]
-    kept = db.execute("SELECT COUNT(*), COUNT(DISTINCT example_id) FROM kept WHERE iteration=?", (k,)).fetchone()
+    drawn, (samples, examples) = training_draws(db, k), kept_counts(db, k)
     return {
-        "prompt_tokens": prompt,
-        "generated_tokens": generated,
-        "scored_tokens": scored,
-        "seconds": seconds,
-        "kept_samples": kept[0],
-        "kept_examples": kept[1],
+        "prompt_tokens": drawn.prompt_tokens,
+        "generated_tokens": drawn.generated_tokens,
+        "scored_tokens": scored_tokens(db, k),
+        "seconds": read_seconds(db, k)["e_step"],
+        "kept_samples": samples,
+        "kept_examples": examples,
     }
 
 
@@ -198,12 +179,6 @@ def _price(one: Mapping[str, Any], scores: Sequence[float | None]) -> dict[str, 
     nats = 0.0 if gained is None else max(gained, 0.0)
     prices = {name: _ratio(one["cumulative"][name], nats) for name in PAID}
     return {"iteration": one["iteration"], "gained": gained, **prices, "reason": reason}
-
-
-def _kept(db: sqlite3.Connection, first: int, last: int) -> set[str]:
-    """Return the examples of which a trial was kept in one of these iterations."""
-    rows = db.execute("SELECT DISTINCT example_id FROM kept WHERE iteration BETWEEN ? AND ?", (first, last))
-    return {name for (name,) in rows}
 
 
 def _label(

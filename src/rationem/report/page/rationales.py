@@ -9,10 +9,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.ledger.listing import ListedTrial, TrialKey, listed_trials
 from rationem.report.page.marks import finder, spans
 from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
-from rationem.report.page.sample import Candidates, Key, SampledTrials, candidates, choose
+from rationem.report.page.sample import Candidates, SampledTrials, candidates, choose
 from rationem.report.trust import start_name
 from rationem.report.words import is_open, words
 from rationem.sampling.hint_leakage import PHRASES
@@ -143,7 +144,7 @@ def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]
     numbers: dict[str, int] = {}
     pattern, called = finder(one.phrases), words(one.told.summary)
     outcomes = list(outcome_names(called))
-    for key, proposal, tokens, prompt_tokens, text, predicted, end, outcome, earned in _chosen(one.db, choice.keys):
+    for _, key, proposal, tokens, prompt_tokens, text, predicted, end, outcome, earned in _chosen(one.db, choice.keys):
         iteration, purpose, example_id, attempt, retry = key
         x = one.examples[example_id]
         if example_id not in numbers:
@@ -159,14 +160,10 @@ def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]
         yield [*row, marked] if marked else row
 
 
-def _chosen(db: sqlite3.Connection, keys: frozenset[Key]) -> list[tuple[Any, ...]]:
-    found = db.execute(
-        "SELECT position, iteration, purpose, example_id, attempt, retry, proposal, new_tokens, prompt_tokens, text, "
-        "predicted, marker_end, outcome, ROUND(reward, 4) FROM trials JOIN examples ON id = example_id"
-    )
-    rows = [(row[0], row[1:6], *row[6:]) for row in found if row[1:6] in keys]
-    rows.sort(key=lambda row: (row[1][0], _ORDER.index(row[1][1]), row[0], row[1][3:]))
-    return [row[1:] for row in rows]
+def _chosen(db: sqlite3.Connection, keys: frozenset[TrialKey]) -> list[ListedTrial]:
+    rows = listed_trials(db, keys)
+    rows.sort(key=lambda row: (row.key[0], _ORDER.index(row.key[1]), row.position, row.key[3:]))
+    return rows
 
 
 def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[Any, ...]:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from rationem.ledger.listing import TrialKey, input_sizes, is_evaluated, trial_sizes
 from rationem.seeds import seed_for
 from rationem.types import Purpose
 
@@ -14,9 +15,6 @@ from rationem.types import Purpose
 MOST_TRIALS, MOST_TEXT = 50_000, 20_000_000
 #: From this share of the text on, the first that does not fit ends the choice.
 _FULL = 0.9
-
-#: Iteration, purpose, example id, attempt, retry: the ledger's key of a trial.
-Key = tuple[int, str, str, int, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +28,7 @@ class SampledTrials:
         best: the chosen iteration.
     """
 
-    keys: frozenset[Key]
+    keys: frozenset[TrialKey]
     total: int
     split: str
     best: int
@@ -47,7 +45,7 @@ class Candidates:
         split, best: as in :class:`Choice`.
     """
 
-    rows: Sequence[tuple[Key, str, int]]
+    rows: Sequence[tuple[TrialKey, str, int]]
     lengths: Mapping[str, int]
     seed: int
     split: str
@@ -61,23 +59,8 @@ def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
         seed: the run's.
         best: the chosen iteration.
     """
-    tested = db.execute(
-        "SELECT 1 FROM trials JOIN examples ON id = example_id WHERE purpose=? AND split='test' LIMIT 1",
-        (Purpose.EVAL,),
-    ).fetchone()
-    split = "test" if tested else "validation"
-    found = db.execute(
-        "SELECT iteration, purpose, example_id, attempt, retry, outcome, LENGTH(text) FROM trials "
-        "JOIN examples ON id = example_id WHERE purpose IN (?, ?) OR (purpose=? AND split=?)",
-        (Purpose.TRAIN, Purpose.CONTROL, Purpose.EVAL, split),
-    )
-    return Candidates(
-        [((k, purpose, x, attempt, retry), outcome, size) for k, purpose, x, attempt, retry, outcome, size in found],
-        dict(db.execute("SELECT id, LENGTH(fields) FROM examples")),
-        seed,
-        split,
-        best,
-    )
+    split = "test" if is_evaluated(db, "test") else "validation"
+    return Candidates(trial_sizes(db, split), input_sizes(db), seed, split, best)
 
 
 def choose(
@@ -88,7 +71,7 @@ def choose(
     Every run, purpose, iteration and outcome has its share, and at least one trial. A draw of the base model and the
     chosen iteration's draw of the same evaluated example come together, so that before and after stand side by side.
     """
-    taken: list[set[Key]] = [set() for _ in runs]
+    taken: list[set[TrialKey]] = [set() for _ in runs]
     known: set[tuple[str, int]] = set()  # prompts: runs on the same data share them
     count = spent = 0
     for n, keys, size in _in_order(runs):
@@ -110,12 +93,12 @@ def choose(
     )
 
 
-def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[Key, ...], int]]:
+def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[TrialKey, ...], int]]:
     """Yield run, trials that come together, and their length; every prefix holds every stratum in proportion."""
-    placed: list[tuple[float, int, int, tuple[Key, ...], int]] = []
+    placed: list[tuple[float, int, int, tuple[TrialKey, ...], int]] = []
     for n, run in enumerate(runs):
         sizes = {key: size for key, _, size in run.rows}
-        strata: dict[tuple[str, int, str], list[Key]] = defaultdict(list)
+        strata: dict[tuple[str, int, str], list[TrialKey]] = defaultdict(list)
         for key, outcome, _ in run.rows:
             strata[key[1], key[0], outcome].append(key)
         for _, members in sorted(strata.items()):
@@ -127,7 +110,7 @@ def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[Key, ...]
         yield n, together, size
 
 
-def _mates(key: Key, best: int) -> list[Key]:
+def _mates(key: TrialKey, best: int) -> list[TrialKey]:
     """Return the same draw of the base model and of the chosen iteration, for a draw of either."""
     iteration, purpose, example_id, attempt, retry = key
     if purpose != Purpose.EVAL or iteration not in {0, best}:

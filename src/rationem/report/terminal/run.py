@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +15,14 @@ from rich.console import Console
 from rationem import report
 from rationem.errors import RunError
 from rationem.ledger import read_only
-from rationem.ledger.rows import read_trial
+from rationem.ledger.one_example import find_example, first_trial
+from rationem.ledger.phases import begin_snapshot, is_drawn, known_iterations, read_seconds
+from rationem.ledger.totals import split_counts, tried_counts
 from rationem.report.plain import plain
 from rationem.report.sections import headline_cells
 from rationem.report.tables import number
 from rationem.report.terminal.console import SHORT, block, line, shortened, table, title
-from rationem.report.terminal.life import iterations, no_iteration
+from rationem.report.terminal.life import no_iteration
 from rationem.report.text import sentence, warnings
 from rationem.report.trust import start_name
 from rationem.report.words import is_graded, is_open, leading, words
@@ -89,43 +91,32 @@ def look(directory: Path, *, finished: bool, iteration: int | None = None) -> Gl
         RunError: there is no such iteration.
     """
     with closing(read_only(directory)) as db:
-        db.execute("BEGIN")
-        known = iterations(db)
+        begin_snapshot(db)
+        known = known_iterations(db)
         if iteration is not None and iteration not in known:
             raise RunError(no_iteration(directory, iteration, known))
-        asked = iteration if iteration is not None else _last_drawn(db)
-        trials = () if asked is None else tuple(_some(db, asked))
-        ids = {trial.example_id for trial in trials}
-        labels = {one: db.execute("SELECT answer FROM examples WHERE id=?", (one,)).fetchone()[0] for one in ids}
+        asked = iteration if iteration is not None else _last_drawn(db, known)
+        trials = () if asked is None else _some(db, asked)
+        found = (find_example(db, one) for one in {trial.example_id for trial in trials})
+        labels = {one[0].id: one[0].answer for one in found if one is not None}
         return Glimpse(asked, trials, labels, "" if finished else _under_way(db, known))
 
 
-def _last_drawn(db: sqlite3.Connection) -> int | None:
-    for k in reversed(iterations(db)):
-        if db.execute("SELECT 1 FROM trials WHERE iteration=? AND purpose=? LIMIT 1", (k, Purpose.TRAIN)).fetchone():
-            return k
-    return None
+def _last_drawn(db: sqlite3.Connection, known: Sequence[int]) -> int | None:
+    return next((k for k in reversed(known) if is_drawn(db, k, Purpose.TRAIN)), None)
 
 
-def _some(db: sqlite3.Connection, k: int) -> Iterator[Trial]:
-    for outcome in _SHOWN:
-        row = db.execute(
-            "SELECT * FROM trials WHERE iteration=? AND purpose=? AND outcome=? ORDER BY example_id LIMIT 1",
-            (k, Purpose.TRAIN, outcome),
-        ).fetchone()
-        if row is not None:
-            yield read_trial(row)
+def _some(db: sqlite3.Connection, k: int) -> tuple[Trial, ...]:
+    found = (first_trial(db, k, outcome) for outcome in _SHOWN)
+    return tuple(trial for trial in found if trial is not None)
 
 
 def _under_way(db: sqlite3.Connection, known: tuple[int, ...]) -> str:
     if not known:
         return "Nothing is drawn yet."
     k = known[-1]
-    done = [phase for (phase,) in db.execute("SELECT phase FROM iterations WHERE iteration=? ", (k,))]
-    drawn, trials = db.execute(
-        "SELECT COUNT(DISTINCT example_id), COUNT(*) FROM trials WHERE iteration=? AND purpose=?", (k, Purpose.TRAIN)
-    ).fetchone()
-    (train,) = db.execute("SELECT COUNT(*) FROM examples WHERE split='train'").fetchone()
+    done, train = read_seconds(db, k), split_counts(db).get("train", 0)
+    drawn, trials = tried_counts(db, k)
     tried = f"{trials:,} trials of {drawn:,} of {train:,} training examples" if k > 0 else "the base model is measured"
     return f"Iteration {k} so far: {tried}; finished phases: {', '.join(done) or 'none'}."
 
