@@ -63,7 +63,7 @@ def test_every_score_of_saf_is_a_level():
 def test_pandalm_is_read_whole():
     (path,) = files("pandalm/testset-v1.json")
     found = load([path])
-    assert (found.preset, found.pair) == ("pandalm", True)
+    assert (found.preset, found.candidates) == ("pandalm", 2)
     assert len(found.examples) == 999
     assert found.notes["no_majority"] == 0
     assert found.notes["empty_responses"] == 54
@@ -77,7 +77,7 @@ def test_pandalm_is_read_whole():
 
 def test_llmbar_is_read_whole():
     found = load(files("llmbar/*.json"))
-    assert (found.preset, found.pair) == ("llmbar", True)
+    assert (found.preset, found.candidates) == ("llmbar", 2)
     assert Counter(x.answer for x in found.examples) == {"A": 206, "B": 213}
     assert len({x.id for x in found.examples}) == 419
 
@@ -97,7 +97,7 @@ def test_the_flattened_sets_of_llm_adapters_are_read_whole(name, letters, counts
     (path,) = files(f"arc_obqa/{name}.json")
     rows = json.loads(path.read_text(encoding="utf-8"))
     found = load([path])
-    assert (found.preset, found.choice) == ("llm-adapters", True)
+    assert (found.preset, found.items) == ("llm-adapters", "choices")
     assert len(found.examples) == found.notes["rows"] == len(rows) == sum(counts.values())
     assert Counter(x.answer for x in found.examples) == counts == _by_letter(rows)
     assert len(found.scale.levels) == letters
@@ -131,7 +131,7 @@ def test_gsm8k_is_read_whole(name, rows, distinct):
     published = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     skipped = []
     found = load([path], skipped=skipped)
-    assert (found.preset, found.open, skipped) == ("gsm8k", True, [])
+    assert (found.preset, found.items, skipped) == ("gsm8k", "inputs", [])
     assert len(found.examples) == found.notes["rows"] == len(published) == rows
     assert len({x.answer for x in found.examples}) == distinct
     for x, row in zip(found.examples, published, strict=True):

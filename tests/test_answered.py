@@ -74,7 +74,7 @@ def test_rated_answers_to_questions_are_not_taken_for_gsm8k(tmp_path):
     rows = [("2 + 2?", "two and two\n#### 4", 5), ("3 + 3?", "#### 7", 1)]
     path = sums(tmp_path, *rows, keys=("question", "answer", "score"))
     found = load([path], scale=Scale.parse("1-5"))
-    assert (found.preset, found.open) == (None, False)
+    assert (found.preset, found.items) == (None, "responses")
     assert [x.fields["response"] for x in found.examples] == ["two and two\n#### 4", "#### 7"]
 
 

@@ -143,18 +143,18 @@ def test_one_column_holds_a_list_or_texts_with_labels(tmp_path, cell):
     rows = [
         {"question": f"q{n}", "choices": cell(texts), "answer": "wxyz"[n % 4] if labelled else n % 4} for n in range(9)
     ]
-    found = load([rows_of(tmp_path / "t.jsonl", rows)], choice=True)
+    found = load([rows_of(tmp_path / "t.jsonl", rows)], items="choices")
     assert [right(x)[0] for x in found.examples] == [texts[n % 4] for n in range(9)]
-    assert found.choice
-    assert not found.pair
+    assert found.items == "choices"
+    assert found.candidates == 1
 
 
 def test_numbers_that_can_be_counted_in_two_ways_are_not_guessed(tmp_path):
     rows = [{"question": f"q{n}", "choices": list("pqrs"), "answer": 1 + n % 3} for n in range(9)]
     with pytest.raises(DataError, match="numbers from 0 and as numbers from 1"):
-        load([rows_of(tmp_path / "t.jsonl", rows)], choice=True)
+        load([rows_of(tmp_path / "t.jsonl", rows)], items="choices")
     rows[3]["answer"] = 0
-    assert [x.answer for x in load([rows_of(tmp_path / "t.jsonl", rows)], choice=True).examples][:3] == list("BCD")
+    assert [x.answer for x in load([rows_of(tmp_path / "t.jsonl", rows)], items="choices").examples][:3] == list("BCD")
 
 
 def test_columns_of_usual_names_are_found_where_the_task_is_named(tmp_path):
@@ -166,10 +166,10 @@ def test_columns_of_usual_names_are_found_where_the_task_is_named(tmp_path):
     with pytest.raises(DataError, match="multiple choice, say so: `--task choice`") as raised:
         load([named])
     assert "math" not in str(raised.value)
-    found = load([rows_of(tmp_path / "t.jsonl", rows)], choice=True)
+    found = load([rows_of(tmp_path / "t.jsonl", rows)], items="choices")
     assert found.notes["guessed"] == {"prompt": "Question", "choices": "options", "answer": "answerKey"}
     with pytest.raises(DataError, match=r"no column 'choices' for the choices.*--choices-col"):
-        load([rows_of(tmp_path / "u.jsonl", [{"question": "q", "text": ["p", "q"], "answer": "A"}])], choice=True)
+        load([rows_of(tmp_path / "u.jsonl", [{"question": "q", "text": ["p", "q"], "answer": "A"}])], items="choices")
 
 
 def test_a_row_with_fewer_choices_leaves_its_last_columns_empty(tmp_path):
@@ -199,12 +199,12 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, ro
     good = [{"question": f"q{n}", "choices": ["p", "q"], "answer": "AB"[n % 2]} for n in range(6)]
     path = rows_of(tmp_path / "t.jsonl", [*good, {**good[0], **row}])
     with pytest.raises(DataError, match=said) as raised:
-        load([path], choice=True)
+        load([path], items="choices")
     assert f"{path}:7" in str(raised.value)
     assert "--skip-unusable" in str(raised.value) or "no list" in said or "JSON" in said
     assert "the rating" not in str(raised.value)
     skipped = []
-    assert len(load([path], choice=True, skipped=skipped).examples) == 6
+    assert len(load([path], items="choices", skipped=skipped).examples) == 6
     assert len(skipped) == 1
 
 
@@ -290,7 +290,7 @@ PUBLISHED = {
 def test_a_published_set_is_recognised_and_every_row_is_read_or_counted(tmp_path, name):
     path = rows_of(tmp_path / "p.jsonl", PUBLISHED[name])
     found = load([path])
-    assert (found.preset, found.choice) == (name, True)
+    assert (found.preset, found.items) == (name, "choices")
     assert found == load([path], preset=name)
     assert len(found.examples) + found.notes["unrated"] == found.notes["rows"] == len(PUBLISHED[name])
     assert found.notes["unrated"] == (name == "commonsenseqa")

@@ -110,10 +110,10 @@ def test_two_response_columns_are_a_pair_unless_one_column_has_the_whole_name(tm
     columns = Columns(response="a, b", rating="better")
     rows = [{"prompt": "p", "a": "one", "b": "two", "better": "tie"}]
     found = of(tmp_path, rows, columns=columns, scale=levels)
-    assert found.pair
+    assert found.candidates == 2
     assert found.examples[0].fields == {"prompt": "p", "response_a": "one", "response_b": "two"}
     whole = of(tmp_path, [rows[0] | {"a, b": "both"}], columns=columns, scale=levels)
-    assert not whole.pair
+    assert whole.candidates == 1
     assert whole.examples[0].fields["response"] == "both"
     with pytest.raises(DataError, match="single responses and pairs"):
         of(tmp_path, [rows[0], rows[0] | {"a, b": "both"}], columns=columns, scale=levels)

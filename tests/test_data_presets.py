@@ -102,7 +102,7 @@ def test_saf_scores_are_read_only_where_they_are_asked_for():
 
 def test_pandalm_is_pairs_with_three_raters_and_a_label_only_where_two_agree():
     found = loaded("pandalm")
-    assert found.pair
+    assert found.candidates == 2
     assert not found.scale.ordered
     first, second = found.examples
     assert first.fields == {
@@ -209,7 +209,7 @@ def test_a_summary_is_of_a_post_or_of_an_article_whichever_is_there():
 def test_workers_who_compare_the_same_summaries_are_raters_of_one_pair():
     found = loaded("summarize-comparisons")
     first, second = found.examples
-    assert found.pair
+    assert found.candidates == 2
     assert (first.answer, first.ratings) == ("A", ("A", "B", "A"))
     assert (first.fields["response_a"], first.fields["response_b"]) == ("Goat on roof.", "No goat.")
     assert (second.answer, second.ratings, second.group) == ("B", (), "cnn_ferry")

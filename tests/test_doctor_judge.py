@@ -131,7 +131,7 @@ def test_with_a_model_the_prompts_are_counted_as_they_are_fed_against_what_it_ho
     assert section["limit"] == 1024 - 20  # the positions of this model
     config = FitConfig(data=(file,), scale="1-5", shots=7)
     material = read(config)
-    splits = arrange(config, material.loaded, None)
+    splits = arrange(config, material.task, material.loaded, None)
     solved = shots.shown(splits, 7, config.seed)
     assert not {x.group for x in solved} & {x.group for x in splits.test}
     chat = Chat(tokenizer())

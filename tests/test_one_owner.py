@@ -14,17 +14,19 @@ CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open", "Shots"}
 #: What names a task, and inputs and keys that only some tasks have.
 NAMES = {"task.kind", "task.name", "config.task", "self.task.name", "summary['task']"}
 KEYS = {"criterion", "response", "own", "response_a", "choice_a", "subject", "choice"}
+#: Keys for tables of functions; whoever compares one asks for the kind.
+TABLE_KEYS = {"items", "estimator"}
 #: Room -> the questions that are left there; what is not named has none. May only fall.
 MOST = {
-    "check": 13,
+    "check": 7,
     "compare": 9,
-    "data": 6,
+    "data": 3,
     "export": 17,
-    "metrics": 10,
-    "report": 51,
-    "run": 28,
-    "sampling": 1,
-    "world": 6,
+    "judging": 1,
+    "metrics": 9,
+    "report": 49,
+    "run": 2,
+    "world": 2,
 }
 
 
@@ -53,7 +55,7 @@ def _form(node):
         return node.attr if known or (node.attr in {"pair", "choice"} and _asked(of)) else ""
     if isinstance(node, ast.Name) and node.id in SAY_THE_KIND and isinstance(node.ctx, ast.Load):
         return node.id
-    if isinstance(node, ast.keyword) and node.arg in {*SAY_THE_KIND, "pair"}:
+    if isinstance(node, ast.keyword) and node.arg in SAY_THE_KIND:
         return f"{node.arg}="
     if isinstance(node, ast.Subscript) and getattr(node.slice, "value", None) in {*SAY_THE_KIND, "pair", "choice"}:
         return "a key" if _asked(ast.unparse(node.value)) else ""
@@ -71,7 +73,14 @@ def _of_kind(node):
     if isinstance(node.ops[0], ast.In | ast.NotIn) and isinstance(left, ast.Constant):
         return left.value in KEYS
     text = ast.unparse(left)
-    return text in NAMES or (right in {"[]", "()"} and "levels" in text) or right == "'choice'"
+    if right == "None":
+        return False
+    return (
+        text in NAMES
+        or text.split(".")[-1] in {"items", "estimator"}
+        or (right in {"[]", "()"} and "levels" in text)
+        or right == "'choice'"
+    )
 
 
 def _tests(node):

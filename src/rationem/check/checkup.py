@@ -20,7 +20,7 @@ from rationem.run.defaults import with_defaults
 from rationem.run.preflight import check_model
 from rationem.run.prepare import arrange, labelled
 from rationem.sampling.schemes import Scheme, parse_scheme
-from rationem.tasks.pairs import every_order, fields_of
+from rationem.tasks.pairs import fields_of
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Splits
 
@@ -163,7 +163,7 @@ def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
         return material.splits, []
     assert material.loaded is not None
     try:
-        return arrange(material.config, material.loaded, material.test_loaded), []
+        return arrange(material.config, material.task, material.loaded, material.test_loaded), []
     except DataError as problem:
         found = [error("no_splits", plain(f"A fit cannot make its sets: {problem}"))]
         return Splits(material.known, (), labelled(material.tested, material.task.scale)), found
@@ -178,7 +178,7 @@ def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
 
 def _asked_in(material: reading.Material, examples: tuple[Example, ...]) -> tuple[Example, ...]:
     """Return examples as a fit scores them: comparisons in every order, so that no place is right more often."""
-    return every_order(examples, material.task.scale) if material.orders > 1 else examples
+    return material.task.every_order(examples)
 
 
 def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
@@ -235,6 +235,10 @@ def _suggested(material: reading.Material) -> list[Finding]:
     return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]
 
 
+#: Where items have inputs of their own, "unrated" is said of answers.
+_NO_ANSWER = {"inputs": {"unrated": ("row has", "rows have", " no answer, and is left out.")}}
+
+
 def _left_out(material: reading.Material) -> list[Finding]:
     """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
     each = material.config.raters == "each"
@@ -265,8 +269,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
             ' of chat messages: the judge reads a paragraph "Role: content" for each message.',
         ),
     }
-    if material.loaded is not None and material.loaded.open:
-        told["unrated"] = ("row has", "rows have", " no answer, and is left out.")
+    told |= _NO_ANSWER.get(material.task.items, {})
     loaded = [one for one in (material.loaded, material.test_loaded) if one is not None]
     counts = {name: sum(one.notes.get(name, 0) for one in loaded) for name in told}
     found = [

@@ -24,7 +24,7 @@ from rationem.run.prepare import (
     prepare,
 )
 from rationem.tasks import choices
-from rationem.tasks.judge import JudgeTask, comparing
+from rationem.tasks.judge import comparing
 from rationem.tasks.pairs import fields_of
 from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Rubric, read_rubric
@@ -80,7 +80,7 @@ class Material:
     @property
     def orders(self) -> int:
         """In how many orders an item is asked."""
-        return self.task.orders if isinstance(self.task, JudgeTask) else 1
+        return self.task.orders
 
 
 def read(config: FitConfig) -> Material:
@@ -105,7 +105,7 @@ def read(config: FitConfig) -> Material:
             raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
     alike(loaded, tested)
     loaded, tested = lettered_alike(loaded, tested)
-    if loaded.pair:
+    if loaded.candidates > 1:
         _check_pair_scale(loaded)
     table, rows = _table((*config.data, *config.test))
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
@@ -140,10 +140,10 @@ def describe(material: Material) -> dict[str, Any]:
         "columns": _named(loaded.columns) if loaded else dict(material.inputs),
         "unused_columns": list(material.unused),
         "task": material.task.name,
-        "criteria": [one.name for one in material.task.criteria] if isinstance(material.task, JudgeTask) else [],
+        "criteria": [one.name for one in material.task.criteria],
         "pair": material.orders > 1,
         "candidates": material.orders,
-        "choice": isinstance(material.task, JudgeTask) and material.task.choice,
+        "choice": material.task.items == "choices",
         "train_rows_by": _rows_by(material),
         "notes": notes,
     }
@@ -201,19 +201,33 @@ def _world(config: FitConfig) -> Material:
 
 def _inputs(loaded: data.LoadedData) -> dict[str, str]:
     """Return field -> column; of a comparison each response."""
-    columns = loaded.columns
-    if loaded.open:
-        return dict((*columns.inputs, *columns.optional))
-    responses = [name.strip() for name in columns.response.split(",")] if loaded.pair else [columns.response]
-    fields = fields_of(loaded.candidates)
+    return _FIELDS[loaded.items](loaded)
+
+
+def _own_inputs(loaded: data.LoadedData) -> dict[str, str]:
+    return dict((*loaded.columns.inputs, *loaded.columns.optional))
+
+
+def _responses(loaded: data.LoadedData) -> dict[str, str]:
+    several = loaded.columns.response.split(",") if loaded.candidates > 1 else [loaded.columns.response]
+    responses = zip(fields_of(loaded.candidates), map(str.strip, several), strict=True)
+    return {"prompt": loaded.columns.prompt, **dict(responses), **_beside(loaded.columns)}
+
+
+def _choices(loaded: data.LoadedData) -> dict[str, str]:
+    levels = loaded.scale.levels
+    several = [name.strip() for name in (loaded.columns.choices or "").split(",")]
+    own = several if len(several) > 1 else [f"{several[0]}, {letter}" for letter in levels]
+    letters = zip(map(choices.field_of, levels), own, strict=False)
+    return {"prompt": loaded.columns.prompt, **dict(letters), **_beside(loaded.columns)}
+
+
+def _beside(columns: data.Columns) -> dict[str, str]:
     others = {"reference": columns.reference, "context": columns.context}
-    named = {"prompt": columns.prompt, **dict(zip(fields, responses, strict=True))}
-    if loaded.choice:
-        several = [name.strip() for name in (columns.choices or "").split(",")]
-        own = several if len(several) > 1 else [f"{several[0]}, {letter}" for letter in loaded.scale.levels]
-        letters = map(choices.field_of, loaded.scale.levels)
-        named = {"prompt": columns.prompt, **dict(zip(letters, own, strict=False))}
-    return named | {role: name for role, name in others.items() if name is not None}
+    return {role: name for role, name in others.items() if name is not None}
+
+
+_FIELDS = {"inputs": _own_inputs, "responses": _responses, "choices": _choices}
 
 
 def _named(columns: data.Columns) -> dict[str, str]:

@@ -117,7 +117,7 @@ def read_ratings(
         UnknownRating: a rating is not a level of the scale.
     """
     name = ",".join(columns.ratings(row.cells, criterion))
-    levels = []
+    given = []
     for cell in rating_cells(row, columns, criterion):
         if cell is None:
             continue
@@ -127,18 +127,18 @@ def read_ratings(
         if level is None:
             message = f"{row.source}: in column {name!r}, {scale.unknown(cell)}"
             raise UnknownRating(message, str(cell).strip())
-        levels.append(level)
-    if not levels and required and columns.choices is not None:
+        given.append(level)
+    if not given and required and columns.choices is not None:
         raise DataError(
             f"{row.source}: the row has no answer. Name the right one of its choices, or leave such rows out "
             "(--skip-unusable)."
         )
-    if not levels and required:
+    if not given and required:
         raise DataError(
             f"{row.source}: the rating ({name!r}) is empty. Rate the row on the scale "
             f"{scale.sentence()!r}, or leave such rows out (--skip-unusable)."
         )
-    return tuple(levels)
+    return tuple(given)
 
 
 def _by_column(cell: object, responses: Sequence[str], scale: Scale) -> str | None:

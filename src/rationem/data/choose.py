@@ -8,11 +8,11 @@ from dataclasses import dataclass, field, replace
 from rationem.data.answered import found, unnamed
 from rationem.data.columns import Columns, guess, guess_choice
 from rationem.data.presets import PRESETS, named, recognised
-from rationem.data.published.preset import Preset
+from rationem.data.published.preset import TASK_OF, Preset
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
+from rationem.tasks import InputsTask
 from rationem.tasks.answer import OPEN_TASKS
-from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion
 
 #: A criterion by its name, or its name and its rating column.
@@ -37,7 +37,7 @@ class ReadingPlan:
     criteria: tuple[Criterion, ...]
     preset: Preset | None = None
     guessed: Mapping[str, str] = field(default_factory=dict)
-    task: Task | None = None
+    task: InputsTask | None = None
 
 
 def choose(
@@ -46,8 +46,8 @@ def choose(
     asked: Sequence[Asked],
     tables: Sequence[Sequence[Row]],
     *,
-    choice: bool | None = None,
-    task: Task | None = None,
+    items: str | None = None,
+    task: InputsTask | None = None,
     weight: str | None = None,
 ) -> ReadingPlan:
     """Return how to read the tables, none of which is empty.
@@ -55,7 +55,7 @@ def choose(
     A named preset wins; then the user's columns; then a preset that the first rows' keys fit; then a guess.
 
     Args:
-        choice: whether they are multiple choice; None follows preset or columns.
+        items: "responses" or "choices"; None follows preset or columns.
         task: with open answers; None where it is none, or the preset tells.
         weight: the column of the weights, or what a preset calls them.
 
@@ -65,7 +65,7 @@ def choose(
     """
     if preset is not None and columns is not None:
         raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
-    reading = _reading(preset, columns, asked, tables, choice, task)
+    reading = _reading(preset, columns, asked, tables, items, task)
     if weight is None:
         return reading
     known = reading.preset.weights if reading.preset else {weight: weight}
@@ -81,13 +81,13 @@ def _reading(
     columns: Columns | None,
     asked: Sequence[Asked],
     tables: Sequence[Sequence[Row]],
-    choice: bool | None,
-    task: Task | None,
+    items: str | None,
+    task: InputsTask | None,
 ) -> ReadingPlan:
     first = [table[0] for table in tables]
     published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
     if published is not None and not (preset is None and _has_other_inputs(task, published)):
-        _check_task(published, choice, task)
+        _check_task(published, items, task)
         reading = _of_preset(published, asked)
         return replace(reading, task=task or OPEN_TASKS[published.task]()) if published.task else reading
     if task is not None:
@@ -98,21 +98,21 @@ def _reading(
         columns = _with_criteria(columns, asked)
         return ReadingPlan(columns, _criteria(columns))
     names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
-    if choice:
+    if items == "choices":
         columns, guessed = guess_choice(names)
         return ReadingPlan(columns, _criteria(columns), guessed=guessed)
     columns, guessed = guess(names, _with_criteria(Columns(), asked).criteria)
     return ReadingPlan(columns, _criteria(columns), guessed=guessed)
 
 
-def _has_other_inputs(task: Task | None, preset: Preset) -> bool:
+def _has_other_inputs(task: InputsTask | None, preset: Preset) -> bool:
     """Say whether a task of the user's own reads other fields than the preset has: its columns have their names."""
     return task is not None and task.name not in OPEN_TASKS and set(task.inputs) != set(dict(preset.columns.inputs))
 
 
-def _check_task(preset: Preset, choice: bool | None, task: Task | None) -> None:
-    asked = task.name if task else None if choice is None else "choice" if choice else "judge"
-    is_task = preset.task or ("choice" if preset.choice else "judge")
+def _check_task(preset: Preset, items: str | None, task: InputsTask | None) -> None:
+    asked = task.name if task else TASK_OF.get(items or "")
+    is_task = preset.for_task
     fits = task is not None and bool(preset.task) and set(task.inputs) == set(dict(preset.columns.inputs))
     if asked is None or asked == is_task or (fits and asked not in OPEN_TASKS):
         return

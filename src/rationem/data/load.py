@@ -24,10 +24,10 @@ from rationem.data.suggest import suggest, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
 from rationem.data.unusable import notations, tally
 from rationem.errors import BrokenFile, ConfigError, DataError
+from rationem.tasks import InputsTask
 from rationem.tasks.pairs import candidates
-from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion
-from rationem.tasks.scale import OPEN, POOLS, Scale
+from rationem.tasks.scale import POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
@@ -63,7 +63,8 @@ class LoadedData:
             comma).
         criteria: what was rated; one without a name where there is only one.
         candidates: how many responses are compared; 1 where none are.
-        choice: whether it is multiple choice.
+        shared_scale: the scale that a further set of the same kind is read on; None where it has letters of its own.
+        task: what read the answers; None where a scale did.
     """
 
     examples: tuple[Example, ...]
@@ -73,17 +74,13 @@ class LoadedData:
     notes: Mapping[str, Any] = field(default_factory=dict)
     criteria: tuple[Criterion, ...] = (Criterion(),)
     candidates: int = 1
-    choice: bool = False
+    shared_scale: Scale | None = None
+    task: InputsTask | None = None
 
     @property
-    def pair(self) -> bool:
-        """Whether responses are compared."""
-        return self.candidates > 1
-
-    @property
-    def open(self) -> bool:
-        """Whether answers are open: there are no levels."""
-        return self.scale.is_open
+    def items(self) -> str:
+        """How an item is laid out: "responses", "choices" or "inputs"."""
+        return self.columns.items
 
 
 def load(
@@ -95,8 +92,8 @@ def load(
     criteria: Sequence[Asked] = (),
     raters: str = "mean",
     skipped: list[DataError] | None = None,
-    choice: bool | None = None,
-    task: Task | None = None,
+    items: str | None = None,
+    task: InputsTask | None = None,
     weight: str | None = None,
 ) -> LoadedData:
     """Read the examples of all files.
@@ -111,8 +108,8 @@ def load(
             majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
         skipped: where it is given, rows that cannot be used are left out and their errors appended; the ids of the
             others stay what they are.
-        choice: whether it is multiple choice; None where preset or columns tell. Its scale is of as many letters as
-            the item with the most choices has, where none is given.
+        items: "responses" or "choices"; None where preset or columns tell. The scale of choices is of as many letters
+            as the item with the most choices has, where none is given.
         task: with open answers, which reads them; None where it is none, or the preset tells.
         weight: the column of what a row counts in training, or what a preset calls it.
 
@@ -131,7 +128,7 @@ def load(
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
     tables = _read(paths, report)
-    reading = choose(preset, columns, criteria, [table for _, table in tables], choice=choice, task=task, weight=weight)
+    reading = choose(preset, columns, criteria, [table for _, table in tables], items=items, task=task, weight=weight)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
     rows, more = _flat(tables, reading, report, counts)
@@ -142,7 +139,9 @@ def load(
             raise _nothing(paths, counts, (skipped or [])[before:])
         notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | more
         name = reading.preset.name if reading.preset else None
-        return LoadedData(answered, OPEN, reading.columns, name, notes)
+        scale = reading.task.scale
+        return LoadedData(answered, scale, reading.columns, name, notes, shared_scale=scale, task=reading.task)
+    given = scale
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
@@ -158,12 +157,12 @@ def load(
     if scale.ordered and _compared(rows, reading.columns):
         scale = _two_sided(scale)
     try:
-        items = list(_rated(rows, reading, scale, report, counts))
+        rated = list(_rated(rows, reading, scale, report, counts))
     except UnknownRating as error:
         raise DataError(f"{error} {tally(_found(rows, reading.columns), scale)}") from error
     if reading.columns.rater is not None:
-        items = merge_raters(items, bool(reading.preset and reading.preset.lenient), report, counts)
-    examples = unify(unique(pooled(items, scale, raters, counts), report, counts), report)
+        rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
+    examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)
     if not examples:
         raise _nothing(paths, counts, (skipped or [])[before:])
     return LoadedData(
@@ -174,7 +173,7 @@ def load(
         _notes(counts, examples, unused, reading) | _delimiters(tables) | more,
         reading.criteria,
         candidates(examples[0].fields),
-        reading.columns.choices is not None,
+        scale if reading.columns.choices is None else given,
     )
 
 

@@ -82,6 +82,8 @@ def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
         cells = preset.flatten(row.cells)
     except ValueError as error:
         raise DataError(f"{row.source}: {error} Mend the row, or leave such rows out (--skip-unusable).") from error
-    if preset.empty and not preset.choice and not preset.task:
-        cells |= {name: preset.empty for name in preset.columns.responses(cells) if is_blank(cells[name])}
+    if preset.empty:
+        cells |= {
+            name: preset.empty for name in preset.columns.responses(cells) if name in cells and is_blank(cells[name])
+        }
     return replace(row, cells=cells)

@@ -100,7 +100,7 @@ def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[
 
 
 def calibrate(
-    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool = False
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int = 1
 ) -> FittedTemperature | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
 
@@ -110,13 +110,13 @@ def calibrate(
         predictions: one per example.
         examples: validation items.
         scale: the levels.
-        pair: whether two responses are compared: then the two orders of a pair are averaged first, as a judge does
-            before it applies the temperature.
+        orders: in how many orders an item is shown: several are averaged first, as a judge does before it applies the
+            temperature.
 
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    ordered, examples = asked(predictions, examples, scale, pair=pair)
+    ordered, examples = asked(predictions, examples, scale, orders=orders)
     if not ordered:
         return None
     ratings = [[scale.rank(rating) for rating in single_ratings(example)] for example in examples]
@@ -127,12 +127,12 @@ def calibrate(
 
 
 def asked(
-    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int
 ) -> tuple[list[Prediction], list[Example]]:
     """Return what a judge is asked of these items: pairs merged, and none that is too long."""
     ordered = matched(predictions, examples)
     given: Sequence[Example] = examples
-    if pair:
+    if orders > 1:
         ordered, given = merged(ordered, examples, scale)
     kept = [(one, x) for one, x in zip(ordered, given, strict=True) if not one.too_long]
     return [one for one, _ in kept], [x for _, x in kept]

@@ -13,10 +13,10 @@ from rationem.types import Example, Prediction
 
 
 def block(
-    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, pair: bool
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int
 ) -> dict[str, Any]:
     """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
-    both = pair and any(is_swapped(example.id) for example in examples)
+    both = orders > 1 and any(is_swapped(example.id) for example in examples)
     return {
         **_scores(predictions, examples, scale),
         "pairs": metrics.score_pairs(predictions, examples, scale).as_dict() if both else None,
@@ -63,7 +63,7 @@ def calibration(
     applied: tuple[Sequence[Prediction], Sequence[Example]],
     scale: Scale,
     *,
-    pair: bool,
+    orders: int,
 ) -> dict[str, Any] | None:
     """Return the temperature that validation gives, and what it does on validation and on test; None without any.
 
@@ -71,11 +71,11 @@ def calibration(
         fitted: predictions and examples of validation, not empty.
         applied: predictions and examples of the test set, or empty ones.
         scale: the levels.
-        pair: whether the two orders of a pair are averaged first.
+        orders: in how many orders an item is shown; several are averaged first.
     """
     if scale.is_open:
         return None
-    fit = metrics.calibrate(*fitted, scale, pair=pair)
+    fit = metrics.calibrate(*fitted, scale, orders=orders)
     if fit is None:
         return None
     found: dict[str, Any] = {
@@ -84,7 +84,7 @@ def calibration(
         "validation": _before_after((fit.before, fit.ece_before), (fit.after, fit.ece_after)),
         "test": None,
     }
-    predictions, examples = metrics.asked(*applied, scale, pair=pair) if applied[0] else ([], [])
+    predictions, examples = metrics.asked(*applied, scale, orders=orders) if applied[0] else ([], [])
     if predictions:
         calibrated = metrics.recalibrated(predictions, fit.temperature)
         found["test"] = _before_after(

@@ -110,7 +110,7 @@ def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[s
     predictions = read_predictions(run.db, k, split)
     if not predictions:
         return None
-    scores = block(predictions, examples, run.scale, pair=run.kind.orders > 1)
+    scores = block(predictions, examples, run.scale, orders=run.kind.orders)
     return scores if split == "validation" else {**scores, **details(predictions, examples, run.scale, run.seed)}
 
 
@@ -125,7 +125,7 @@ def _calibration(run: Run, best: int) -> dict[str, Any] | None:
     if not fitted:
         return None
     sets = run.sets
-    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, pair=run.kind.orders > 1)
+    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, orders=run.kind.orders)
 
 
 def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:

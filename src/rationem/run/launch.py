@@ -51,7 +51,6 @@ from rationem.run.prepare import prepare, understood
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare, sparing
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
-from rationem.tasks.own import OwnTask
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Sampling, Splits
 
@@ -322,8 +321,7 @@ def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
     if config.processes is None:
         return SupervisedMStep(training, config.device)
     # The program that this process was told to run, never one that a configuration read back from a run mentions.
-    own = f"{run.task.file}:{run.task.own}" if isinstance(run.task, OwnTask) else None
-    return Apart(training, config.device, config.processes, config.threads or 1, directory, own)
+    return Apart(training, config.device, config.processes, config.threads or 1, directory, run.task.program)
 
 
 def engine_choice(run: Resolved) -> EngineConfig:

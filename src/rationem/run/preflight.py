@@ -19,7 +19,6 @@ from rationem.sampling.posterior import enumerator
 from rationem.sampling.schemes import Scheme
 from rationem.sampling.trials import prompt_for
 from rationem.tasks.conformance import LEAKS, check_task
-from rationem.tasks.own import OwnTask
 from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 from rationem.types import Example, Prompt, Splits
@@ -83,7 +82,7 @@ def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
         ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer. Or
             an iteration is to be chosen by the log-likelihood of levels.
     """
-    if task.levels:
+    if task.kind.calibrates:
         return
     if config.choose_by == "log_likelihood":
         raise ConfigError(
@@ -106,17 +105,18 @@ def check_own(task: Task, examples: Sequence[Example]) -> None:
     Raises:
         ConfigError: its prompt shows the answer: no run may begin with such a task.
     """
-    if not isinstance(task, OwnTask):
+    if task.program is None:
         return
+    file, _, own = task.program.rpartition(":")
     found = check_task(task, examples[:_TRIED])
     if leaks := [sentence for sentence in found if LEAKS in sentence]:
         raise ConfigError(
-            f"The task {task.own} ({task.file}): {leaks[0]} A prompt is made of its fields alone; keep nothing in self "
-            f"that hint() was given. Try: rationem task check {task.file.name}:{task.own}"
+            f"The task {own} ({file}): {leaks[0]} A prompt is made of its fields alone; keep nothing in self "
+            f"that hint() was given. Try: rationem task check {Path(file).name}:{own}"
         )
     for sentence in found:
-        told = sentence.removeprefix(f"The task {task.own}: ")
-        progress.say(f"Warning: the task {task.own}: {told}")
+        told = sentence.removeprefix(f"The task {own}: ")
+        progress.say(f"Warning: the task {own}: {told}")
 
 
 def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:

@@ -13,10 +13,9 @@ from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.run import task_resolution
 from rationem.seeds import seed_for
-from rationem.tasks import choices
+from rationem.tasks import named
 from rationem.tasks.answer import AnswerTask
-from rationem.tasks.judge import JudgeTask, wording
-from rationem.tasks.pairs import every_order
+from rationem.tasks.judge import JudgeTask, asking
 from rationem.tasks.protocol import Task
 from rationem.tasks.rubric import Criterion, Rubric, read_rubric
 from rationem.tasks.scale import Scale
@@ -72,7 +71,7 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
     for error in skipped or ():
         if isinstance(error, BrokenFile):  # how many rows that loses, nobody knows
             raise error
-    splits = arrange(config, loaded, tested)
+    splits = arrange(config, task, loaded, tested)
     notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
     return task, replace(splits, notes={**splits.notes, **notes})
 
@@ -85,7 +84,7 @@ def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
     """
     if tested is None:
         return
-    kinds = [_kind(one) for one in (loaded, tested)]
+    kinds = [_HOLDS[one.items](one) for one in (loaded, tested)]
     if kinds[0] != kinds[1]:
         raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: what learns the one cannot be tested on the other.")
     names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
@@ -96,34 +95,41 @@ def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
         )
 
 
-def _kind(loaded: data.LoadedData) -> str:
-    """Return what a set holds, in words."""
-    if loaded.open:
-        return f"open answers to {', '.join(field for field, _ in loaded.columns.inputs)}"
-    if loaded.choice:
-        return "multiple choice"
+def _inputs(loaded: data.LoadedData) -> str:
+    return f"open answers to {', '.join(field for field, _ in loaded.columns.inputs)}"
+
+
+def _responses(loaded: data.LoadedData) -> str:
     count = loaded.candidates
     return "single responses" if count == 1 else "pairs" if count == 2 else f"{count} responses to compare"
+
+
+def _choices(_: data.LoadedData) -> str:
+    return "multiple choice"
+
+
+#: What a set holds, in words, by the layout of its items.
+_HOLDS = {"inputs": _inputs, "responses": _responses, "choices": _choices}
 
 
 def lettered_alike(
     loaded: data.LoadedData, tested: data.LoadedData | None
 ) -> tuple[data.LoadedData, data.LoadedData | None]:
     """Return both with letters enough for the item with the most choices in either."""
-    if tested is None or not loaded.choice:
+    if tested is None:
         return loaded, tested
     scale = max(loaded.scale, tested.scale, key=lambda scale: len(scale.levels))
     return replace(loaded, scale=scale), replace(tested, scale=scale)
 
 
-def arrange(config: FitConfig, loaded: data.LoadedData, tested: data.LoadedData | None) -> Splits:
+def arrange(config: FitConfig, task: Task, loaded: data.LoadedData, tested: data.LoadedData | None) -> Splits:
     """Return the three sets of what was loaded; without a test set a part of it is held out.
 
     Raises:
         DataError: there are too few groups, or ids that cannot be told apart.
     """
-    if loaded.choice and config.shuffle_choices:
-        loaded, tested = _shuffled(config, loaded), tested and _shuffled(config, tested)
+    if config.shuffle_choices:
+        loaded, tested = _shuffled(config, task, loaded), tested and _shuffled(config, task, tested)
     train, validation, test = data.split(
         loaded.examples,
         seed=split_seed(config),
@@ -140,8 +146,7 @@ def arrange(config: FitConfig, loaded: data.LoadedData, tested: data.LoadedData 
     count = len(validation) + len(test)
     validation, test = labelled(validation, loaded.scale), labelled(test, loaded.scale)
     notes["not_scored_without_majority"] = count - len(validation) - len(test)
-    if loaded.pair:
-        train, validation, test = (every_order(part, loaded.scale) for part in (train, validation, test))
+    train, validation, test = map(task.every_order, (train, validation, test))
     return Splits(train, validation, test, notes)
 
 
@@ -163,30 +168,30 @@ def load(
         skipped: where given, rows that cannot be used are left out and their errors appended.
     """
     task = task_resolution.asked(config)
-    if task is None and like is not None and like.open:
-        task = task_resolution.of_preset(like.preset)
+    if task is None and like is not None:
+        task = like.task
     scale = Scale.parse(config.scale) if config.scale else (rubric.scale if rubric else None)
     return data.load(
         names,
-        scale=like.scale if like and not like.choice else scale,
+        scale=like.shared_scale if like else scale,
         columns=columns_of(config),
         preset=config.preset,
         criteria=criteria_of(config, rubric),
         raters=config.raters,
         skipped=skipped,
-        choice=None if task else _is_choice(config, like),
+        items=None if task else _items(config, like),
         task=task,
         weight=config.weight_col,
     )
 
 
-def _is_choice(config: FitConfig, like: data.LoadedData | None) -> bool | None:
-    """Return whether the data is multiple choice; None where its keys decide."""
-    if config.choices_col is not None and config.task is None:
-        return True
+def _items(config: FitConfig, like: data.LoadedData | None = None) -> str | None:
+    """Return the layout of the items that the configuration asks for; None where the data's keys decide."""
     if config.task is not None:
-        return config.task == "choice"
-    return like.choice if like is not None else None
+        return named(config.task).items
+    if config.choices_col is not None:
+        return "choices"
+    return like.items if like is not None else None
 
 
 def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None) -> Task:
@@ -195,16 +200,17 @@ def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None)
     Raises:
         ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
     """
-    if loaded.open:
-        return task_resolution.worded(config, loaded)
-    usual = "choice" if loaded.choice else wording(loaded.scale, loaded.candidates)
-    template = read_template(Path(config.template)) if config.template else packaged(usual)
-    usual = "choice_hint" if loaded.choice else "hint"
-    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged(usual)
-    criteria = tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria)
-    name = "choice" if loaded.choice else "judge"
-    count = max(loaded.candidates, 2)
-    return JudgeTask(loaded.scale, criteria, template, hint, config.reward or "exact", loaded.pair, name, count)
+    if loaded.task is not None:
+        return task_resolution.worded(config, loaded.task)
+    return asking(
+        loaded.items,
+        loaded.scale,
+        tuple(_worded(criterion, rubric, config.instruction) for criterion in loaded.criteria),
+        candidates=loaded.candidates,
+        rule=config.reward or "exact",
+        template=read_template(Path(config.template)) if config.template else None,
+        hint=read_template(Path(config.hint_template)) if config.hint_template else None,
+    )
 
 
 def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
@@ -235,12 +241,12 @@ def columns_of(config: FitConfig) -> data.Columns | None:
     """
     if (task := task_resolution.asked(config)) is not None:
         return task_resolution.columns_of(config, task)
-    choice = config.task == "choice" or config.choices_col is not None
-    _check_columns(config, choice=choice)
-    named: dict[str, Any] = {
+    items = "choices" if config.choices_col is not None else _items(config) or "responses"
+    _check_columns(config, items)
+    columns: dict[str, Any] = {
         "prompt": config.prompt_col,
         "response": config.response_col,
-        "rating": config.answer_col if choice else config.rating_col,
+        "rating": {"choices": config.answer_col, "responses": config.rating_col}[items],
         "choices": config.choices_col,
         "subject": config.subject_col,
         "reference": config.reference_col,
@@ -249,37 +255,41 @@ def columns_of(config: FitConfig) -> data.Columns | None:
         "group": config.group_col,
         "rater": config.rater_col,
     }
-    given = {role: name for role, name in named.items() if name is not None}
-    usual = {role: names[0] for role, names in data.CHOICE_NAMES.items()} if choice else {}
-    if usual:
-        usual["rating"] = usual.pop("answer")
-    return data.Columns(**{**usual, **given}) if given else None
+    given = {role: name for role, name in columns.items() if name is not None}
+    return data.Columns(**{**_USUAL[items], **given}) if given else None
 
 
-#: Flags of each task's own columns.
-_OF_JUDGE = ("response_col", "rating_col", "reference_col", "rater_col", "criterion")
-_OF_CHOICE = ("choices_col", "answer_col", "subject_col")
+#: What columns are called where some are named and others are not.
+_USUAL: dict[str, dict[str, str]] = {
+    "responses": {},
+    "choices": {"rating" if role == "answer" else role: names[0] for role, names in data.CHOICE_NAMES.items()},
+}
+#: Flags of the columns that items of another layout have.
+_FOREIGN = {
+    "responses": ("choices_col", "answer_col", "subject_col"),
+    "choices": ("response_col", "rating_col", "reference_col", "rater_col", "criterion"),
+}
 _OF_OPEN = ("inputs_col",)
 
 
-def _check_columns(config: FitConfig, *, choice: bool) -> None:
-    """Refuse columns of the other task, rather than leave them unread."""
-    others = _OF_JUDGE if choice else _OF_CHOICE
-    foreign = [name for name in (*others, *_OF_OPEN) if getattr(config, name)]
-    if not foreign:
-        return
+def _check_columns(config: FitConfig, items: str) -> None:
+    """Refuse columns of another task, rather than leave them unread."""
+    foreign = [name for name in (*_FOREIGN[items], *_OF_OPEN) if getattr(config, name)]
+    if foreign:
+        raise ConfigError(_foreign(foreign, items))
+
+
+def _foreign(foreign: list[str], items: str) -> str:
     flag = f"--{foreign[0].replace('_', '-')}"
     if foreign[0] in _OF_OPEN:
-        raise ConfigError(f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml).")
-    if choice:
-        raise ConfigError(
-            f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, --answer-col "
-            "and, where there is one, --context-col and --subject-col."
-        )
+        return f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml)."
     more = " Of open answers the task says it: --task math." if foreign[0] == "answer_col" else ""
-    raise ConfigError(
-        f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice.{more}"
-    )
+    return {
+        "choices": f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, "
+        "--answer-col and, where there is one, --context-col and --subject-col.",
+        "responses": f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice."
+        f"{more}",
+    }[items]
 
 
 def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
@@ -324,9 +334,9 @@ EMBEDDED = {
 }
 
 
-def _shuffled(config: FitConfig, loaded: data.LoadedData) -> data.LoadedData:
+def _shuffled(config: FitConfig, task: Task, loaded: data.LoadedData) -> data.LoadedData:
     """Return the items with the choices of each in an order of its own."""
-    mixed = tuple(choices.shuffled(x, split_seed(config)) for x in loaded.examples)
+    mixed = tuple(task.shuffled(x, split_seed(config)) for x in loaded.examples)
     return replace(loaded, examples=mixed)
 
 

@@ -16,7 +16,6 @@ from rationem.evaluation.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
 from rationem.run.card import Calibration, Card, TrainedFrom, model_sha256, prompt_sha256, write_card
-from rationem.tasks.judge import JudgeTask
 from rationem.tasks.protocol import Task
 from rationem.types import Sample, Splits
 
@@ -39,12 +38,12 @@ def judge_card(
     """
     assert config.max_prompt_tokens is not None
     assert config.max_new_tokens is not None
-    named = [criterion.name for criterion in task.criteria] if isinstance(task, JudgeTask) else []
+    named = [criterion.name for criterion in task.criteria]
     return Card(
         task=task.describe(),
         columns=splits.notes.get("columns"),
         preset=splits.notes.get("preset"),
-        marginals={} if task.scale.is_open else metrics.marginals(splits.train, task.scale, named),
+        marginals=task.kind.priors(metrics.marginals(splits.train, task.scale, named)),
         draws=config.draws,
         max_prompt_tokens=config.max_prompt_tokens,
         max_new_tokens=config.max_new_tokens,
@@ -59,10 +58,10 @@ def judge_card(
 
 def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted, ledger: Ledger) -> Calibration | None:
     """Return the temperature fitted on validation; None where there is none to fit, or answers are open."""
-    if not splits.validation or not isinstance(task, JudgeTask):
+    if not (splits.validation and task.kind.calibrates):
         return None
     predictions = ledger.predictions(fitted.best, "validation")
-    fit = metrics.calibrate(predictions, splits.validation, task.scale, pair=task.pair)
+    fit = metrics.calibrate(predictions, splits.validation, task.scale, orders=task.orders)
     if fit is None:
         return None
     described = prompt_sha256(task.describe())

@@ -34,6 +34,7 @@ from rationem.sampling.schemes import Proposal, Scheme, check_sampling, parse_sc
 from rationem.sampling.selection import settle
 from rationem.sampling.trials import grade
 from rationem.tasks import from_description
+from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
 
@@ -210,7 +211,7 @@ def _is_ours(described: Mapping[str, Any]) -> bool:
     try:
         from_description(described)
     except ConfigError:
-        return "own" in described  # what is missing is its program, which _task says
+        return is_program(described)  # what is missing is its program, which _task says
     return True
 
 

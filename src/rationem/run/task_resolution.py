@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rationem import data, progress
 from rationem.config import FitConfig
 from rationem.errors import ConfigError, closest
-from rationem.tasks.answer import OPEN_TASKS, AnswerTask
+from rationem.tasks import InputsTask, of_inputs
+from rationem.tasks.answer import OPEN_TASKS
 from rationem.tasks.judge import NAMES
-from rationem.tasks.own import OwnTask, is_own, is_python, read_task
+from rationem.tasks.own import whole
 from rationem.tasks.protocol import Task
 from rationem.tasks.template import read_template
-
-OpenTask = AnswerTask | OwnTask
 
 #: From which ROUGE-L on a draw is accepted, where --threshold says nothing. A choice, not a finding: two people's
 #: summaries of one post seldom reach more, and a line that shares nothing but common words seldom reaches it.
@@ -29,7 +27,7 @@ _FOREIGN = (
 )
 
 
-def asked(config: FitConfig) -> OpenTask | None:
+def asked(config: FitConfig) -> InputsTask | None:
     """Return the task with open answers that ``--task`` names, in its own words; None where it names none.
 
     Raises:
@@ -38,10 +36,8 @@ def asked(config: FitConfig) -> OpenTask | None:
     name = config.task
     if name is None or name in NAMES:
         return None
-    if name in OPEN_TASKS:
-        return OPEN_TASKS[name]()
-    if is_own(name) or is_python(name):
-        return read_task(name)
+    if (found := of_inputs(name)) is not None:
+        return found
     known = [*NAMES, *OPEN_TASKS]
     raise ConfigError(
         f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or one of your own: "
@@ -49,33 +45,20 @@ def asked(config: FitConfig) -> OpenTask | None:
     )
 
 
-def of_preset(preset: str | None) -> OpenTask | None:
+def of_preset(preset: str | None) -> InputsTask | None:
     """Return the task with open answers that a published set is for; None where it is for none."""
     name = data.PRESETS[preset].task if preset in data.PRESETS else ""
     return OPEN_TASKS[name]() if name else None
 
 
-def worded(config: FitConfig, loaded: data.LoadedData) -> OpenTask:
-    """Return the task of what was loaded, in the words and with the reward that the configuration names.
+def worded(config: FitConfig, task: InputsTask) -> InputsTask:
+    """Return the task, in the words and with the reward that the configuration names.
 
     Raises:
         ConfigError: a template or the reward does not fit, or a setting is of another task.
     """
-    task = asked(config) or of_preset(loaded.preset)
-    assert task is not None  # nothing else is read as open answers
     check_settings(config, task)
-    changed = dict(_changed(config))
-    if isinstance(task, AnswerTask):
-        return replace(task, **changed)
-    if changed.get("rule") == task.describe()["reward"]:
-        changed.pop("rule")
-    if changed:
-        flags = {"template": "template", "hint": "hint-template", "instruction": "instruction", "rule": "reward"}
-        raise ConfigError(
-            f"--{flags[next(iter(changed))]}: the task {task.name!r} is a class of your own, which words its prompts "
-            "and rewards itself. Change it there."
-        )
-    return task
+    return task.reworded(dict(_changed(config)))
 
 
 def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
@@ -89,7 +72,7 @@ def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
         yield "rule", config.reward
 
 
-def check_settings(config: FitConfig, task: OpenTask) -> None:
+def check_settings(config: FitConfig, task: InputsTask) -> None:
     """Refuse settings of other tasks, rather than leave them unread.
 
     Raises:
@@ -107,7 +90,7 @@ def check_settings(config: FitConfig, task: OpenTask) -> None:
         )
 
 
-def columns_of(config: FitConfig, task: OpenTask) -> data.Columns | None:
+def columns_of(config: FitConfig, task: InputsTask) -> data.Columns | None:
     """Return the columns that the configuration names for a task, the others open; None where it names none.
 
     Raises:
@@ -165,5 +148,5 @@ def with_reward(config: FitConfig, task: Task) -> FitConfig:
             f"A draw is accepted from a ROUGE-L of {threshold} with the answer on: a chosen value, no finding. Choose "
             "another with --threshold."
         )
-    name = str(Path(config.task).resolve()) if config.task and is_own(config.task) else task.name
+    name = whole(config.task or "") or task.name
     return config.model_copy(update={"task": name, "reward": rule, "threshold": threshold})

@@ -18,6 +18,7 @@ from rationem.ledger.phases import finished_iterations
 from rationem.ledger.reading import read_kept, read_trials
 from rationem.sampling.selection import training_samples
 from rationem.tasks import from_description
+from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
 from rationem.types import Kept, Outcome, Purpose, Sample, Trial
 
@@ -100,6 +101,6 @@ def _task(manifest: dict[str, Any], directory: Path) -> Task:
     try:
         return from_description(described)
     except ConfigError as error:
-        if "own" in described:  # its program was not named
+        if is_program(described):  # its program was not named
             raise
         raise RunError(f"{directory} was not written by rationem fit: its task is not in its ledger.") from error

@@ -15,12 +15,15 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks import choices
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.tasks.own import is_own, is_python, named_before, read_task
+from rationem.tasks.own import OwnTask, is_own, is_program, is_python, named_before, read_task
 from rationem.tasks.protocol import Task
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import packaged
 
-__all__ = ["from_description", "named"]
+__all__ = ["InputsTask", "from_description", "named", "of_inputs"]
+
+#: The tasks that read inputs of their own.
+InputsTask = AnswerTask | OwnTask
 
 
 def named(name: str) -> Task:
@@ -29,10 +32,8 @@ def named(name: str) -> Task:
     Raises:
         ConfigError: there is no such task.
     """
-    if is_own(name) or is_python(name):
-        return read_task(name)
-    if name in OPEN_TASKS:
-        return OPEN_TASKS[name]()
+    if (found := of_inputs(name)) is not None:
+        return found
     usual = {
         "judge": lambda: JudgeTask(Scale.parse("1-5")),
         "choice": lambda: JudgeTask(choices.scale_of(4), template=packaged("choice"), name="choice"),
@@ -46,13 +47,24 @@ def named(name: str) -> Task:
     )
 
 
+def of_inputs(name: str) -> InputsTask | None:
+    """Return the task of a name that reads inputs of its own; None where it is none such.
+
+    Raises:
+        ConfigError: a file of the user's cannot be read, or is no task.
+    """
+    if is_own(name) or is_python(name):
+        return read_task(name)
+    return OPEN_TASKS[name]() if name in OPEN_TASKS else None
+
+
 def from_description(description: Mapping[str, Any]) -> Task:
     """Return the task that its ``describe`` described, as the ledger and a judge's card hold it.
 
     Raises:
         ConfigError: it is no task of ours, or a program that this process was not told to run.
     """
-    if "own" in description:
+    if is_program(description):
         return named_before(description)
     if "answer" in description:
         return AnswerTask.from_description(description)

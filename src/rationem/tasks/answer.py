@@ -12,7 +12,7 @@ agree with most is the prediction.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rationem.errors import ConfigError
@@ -115,6 +115,10 @@ class AnswerTask(TaskBase):
         variables = self._variables(fields)
         hint = self.hint.render({**variables, "answer": answer})
         return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
+
+    def reworded(self, changed: Mapping[str, Any]) -> AnswerTask:
+        """Return the task with another ``template``, ``hint``, ``instruction`` or ``rule``."""
+        return replace(self, **changed)
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and answer."""

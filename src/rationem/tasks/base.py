@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rationem.errors import ConfigError
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template
-from rationem.types import Fields
+from rationem.types import Example, Fields
 
 
 class TaskBase:
@@ -88,6 +88,14 @@ class TaskBase:
     def criterion_of(self, item: Mapping[str, object]) -> str | None:
         """Return None: one thing is asked, and "criterion" may be an input like any other."""
         return None
+
+    def every_order(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """Return the items: each has one order."""
+        return tuple(examples)
+
+    def shuffled(self, example: Example, seed: int) -> Example:
+        """Return the item: nothing in it can change places."""
+        return example
 
     @property
     def reads(self) -> str:

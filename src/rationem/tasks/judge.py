@@ -10,7 +10,7 @@ replace; the hint is another, and what it says stands behind the very same promp
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -23,7 +23,7 @@ from rationem.tasks.rewards import parse_reward
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import MARKER, Scale
 from rationem.tasks.template import Template, packaged
-from rationem.types import Fields, Parsed, Prompt
+from rationem.types import Example, Fields, Parsed, Prompt
 
 #: The inputs of one response.
 SINGLE = ("prompt", "response")
@@ -168,6 +168,14 @@ class JudgeTask(TaskBase):
             raise ValueError(f"it has {len(own)} choices, and the run had {len(self.levels)} at most")
         return ("prompt", *map(choices.field_of, own))
 
+    def every_order(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """Return every comparison in all its orders."""
+        return pairs.every_order(examples, self.scale) if self.pair else tuple(examples)
+
+    def shuffled(self, example: Example, seed: int) -> Example:
+        """Return an item of multiple choice with its choices in another order."""
+        return choices.shuffled(example, seed) if self.choice else example
+
     def criterion_of(self, item: Mapping[str, object]) -> str | None:
         """Return the name of the criterion that an item is to be rated for; None where it names none."""
         return str(named) if (named := item.get("criterion")) else None
@@ -278,6 +286,39 @@ class JudgeTask(TaskBase):
                 return criterion
         known = [criterion.name for criterion in self.criteria]
         raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {known}.")
+
+
+def asking(
+    items: str,
+    scale: Scale,
+    criteria: tuple[Criterion, ...],
+    *,
+    candidates: int,
+    rule: str = "exact",
+    template: Template | None = None,
+    hint: Template | None = None,
+) -> JudgeTask:
+    """Return the task that asks for items of a layout (``Task.items``), in the packaged words where none are given.
+
+    Args:
+        items: "responses" or "choices".
+        candidates: how many responses are compared; 1 where one is rated.
+
+    Raises:
+        ConfigError: see :class:`JudgeTask`.
+    """
+    name = {"responses": "judge", "choices": "choice"}[items]
+    usual = {"judge": (wording(scale, candidates), "hint"), "choice": ("choice", "choice_hint")}[name]
+    return JudgeTask(
+        scale,
+        criteria,
+        template or packaged(usual[0]),
+        hint or packaged(usual[1]),
+        rule,
+        candidates > 1,
+        name,
+        max(candidates, 2),
+    )
 
 
 def wording(scale: Scale, count: int) -> str:

@@ -64,6 +64,16 @@ def is_own(name: str | None) -> bool:
     return name is not None and (name.endswith(".toml") or _parts(name) is not None)
 
 
+def whole(name: str) -> str | None:
+    """Return the whole path of a user's file that ``--task`` names, its class behind it; None where it names none."""
+    return str(Path(name).resolve()) if is_own(name) else None
+
+
+def is_program(description: Mapping[str, Any]) -> bool:
+    """Say whether a description is of a task that is a program, and comes back only where its file is named."""
+    return "own" in description
+
+
 def is_python(name: str) -> bool:
     """Say whether a task's name is one of a Python file, with its class or without."""
     return name.endswith(".py") or ".py:" in name
@@ -209,6 +219,21 @@ class OwnTask(TaskBase):
         else:
             hint = packaged("answer_hint").render({"answer": answer})
         return Prompt(f"{asked}\n{hint}", "rationalize")
+
+    def reworded(self, changed: Mapping[str, Any]) -> OwnTask:
+        """Return the task itself: it words its prompts and rewards answers.
+
+        Raises:
+            ConfigError: something is to be changed.
+        """
+        more = {key: value for key, value in changed.items() if (key, value) != ("rule", self.kind.rule)}
+        if more:
+            flags = {"template": "template", "hint": "hint-template", "instruction": "instruction", "rule": "reward"}
+            raise ConfigError(
+                f"--{flags[next(iter(more))]}: the task {self.name!r} is a class of your own, which words its prompts "
+                "and rewards itself. Change it there."
+            )
+        return self
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and answer."""

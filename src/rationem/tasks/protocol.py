@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from rationem.tasks.kinds import Kind
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template
-from rationem.types import Fields, Parsed, Prompt
+from rationem.types import Example, Fields, Parsed, Prompt
 
 
 class Task(Protocol):
@@ -85,6 +85,14 @@ class Task(Protocol):
     @property
     def orders(self) -> int:
         """In how many orders the responses of an item are shown; 1 where none are compared."""
+        ...
+
+    def every_order(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """Return each item in all its orders, the copies behind the original."""
+        ...
+
+    def shuffled(self, example: Example, seed: int) -> Example:
+        """Return an item with what has no order of its own, such as choices, in one drawn from the seed."""
         ...
 
     @property

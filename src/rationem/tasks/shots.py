@@ -102,6 +102,14 @@ class Shots:
         """As without the examples."""
         return self.task.wordings
 
+    def every_order(self, examples: Sequence[Example]) -> tuple[Example, ...]:
+        """Return each item in all its orders, as without the examples."""
+        return self.task.every_order(examples)
+
+    def shuffled(self, example: Example, seed: int) -> Example:
+        """Return an item in another order, as without the examples."""
+        return self.task.shuffled(example, seed)
+
     @property
     def reads(self) -> str:
         """As without the examples."""

@@ -108,7 +108,7 @@ def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) 
     total = round(float(np.exp(rng.uniform(np.log(shortest), np.log(longest)))))
     asked = min(total // 2, int(rng.integers(2, 20)))
     fields = {"prompt": prose(rng, asked)}
-    names = ["response_a", "response_b"] if task.pair else ["response"]
+    names = list(task.inputs[1:])
     names += [name for name, share in (("reference", REFERRED), ("context", REFERRED / 2)) if rng.random() < share]
     shares = rng.dirichlet([2.0] * len(names))
     fields |= {
@@ -160,7 +160,7 @@ def _answer(rng: np.random.Generator, task: JudgeTask, fields: Fields, reason: s
 def _text(task: JudgeTask, fields: Fields, answers: Sequence[Answer], read: int = 0) -> GradedPrompt:
     """Split the prompt around the first ``read`` characters of the response, at token boundaries."""
     prompt = task.prompt(fields).text
-    response = fields["response_b" if task.pair else "response"]
+    response = fields[task.inputs[-1]]
     start = prompt.rindex(response) - 1  # the space belongs to the word after it
     stop = start + read + (read > 0)
     return GradedPrompt(prompt[:start], prompt[start:stop], prompt[stop:], tuple(answers))

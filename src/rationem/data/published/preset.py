@@ -36,6 +36,10 @@ def _as_they_are(cells: Sequence[object]) -> Weighed:
     return Weighed([float(str(cell)) for cell in cells], "as it stands", 0)
 
 
+#: The layout of items -> the name of the task that asks for them.
+TASK_OF = {"responses": "judge", "choices": "choice"}
+
+
 @dataclass(frozen=True, slots=True)
 class Preset:
     """How to read the rows of one published set.
@@ -82,9 +86,9 @@ class Preset:
     weigh: Callable[[Sequence[object]], Weighed] = _as_they_are
 
     @property
-    def choice(self) -> bool:
-        """Whether it is multiple choice."""
-        return self.columns.choices is not None
+    def for_task(self) -> str:
+        """The name of the task that it is for."""
+        return self.task or TASK_OF[self.columns.items]
 
     @property
     def reads(self) -> tuple[str, ...]:
