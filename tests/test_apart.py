@@ -188,7 +188,7 @@ def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(
     from rationem.cli.main import main
 
     monkeypatch.setattr(torch.cuda, "device_count", lambda: found)
-    monkeypatch.setattr("rationem.run.preflight.vllm_launch", lambda _: None)
+    monkeypatch.setattr("rationem.engines.vllm.opening.vllm_launch", lambda _: None)
     data, config = shared.ratings(tmp_path / "ratings.csv"), Path(__file__).parents[1] / "configs/one-node-8-gpus.toml"
     words = [
         "fit",

@@ -55,7 +55,10 @@ REFUSED = {
     "no such environment": (["--engine", "vllm", "--vllm-python", "/nowhere/python"], "/nowhere/python"),
     "a flag of ours": (["--engine", "vllm", "--vllm-args=--port 8000"], "--port"),
     "nothing to enumerate": (["--engine", "vllm", "--scheme", "exact"], "enumerates, which vLLM cannot"),
-    "flags of an engine not chosen": (["--handover", "reload"], "give --engine vllm with them"),
+    "flags of an engine not chosen": (
+        ["--handover", "reload"],
+        "--handover is for vLLM alone",
+    ),
     "no batch": (["--sampling-batch", "0"], "sampling-batch"),
     "no word but auto": (["--sampling-batch", "some"], "sampling-batch"),
 }

@@ -13,8 +13,9 @@ from transformers import AutoConfig
 import architectures
 import checkpoints
 from rationem.engines import models, rope
+from rationem.engines.local import open_transformers
 from rationem.engines.models import LoadedModel
-from rationem.engines.opening import EngineConfig, open_transformers
+from rationem.engines.opening import EngineConfig
 from rationem.engines.transformers import TransformersEngine
 from rationem.sft import SupervisedMStep, Training
 from rationem.sft.objective import Objective

@@ -142,6 +142,24 @@ def test_all_sql_is_in_the_ledger():
     assert {name for name in found if name.split(".")[0] != "ledger"} == set()
 
 
+def compared_with(path, names):
+    """Lines that compare something with one of these names, or match it."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Compare | ast.MatchValue):
+            values = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
+            if any(isinstance(value, str) and value in names for value in values):
+                yield node.lineno
+
+
+def test_no_engine_is_asked_for_its_name():
+    """Its row in ``engines/table.py`` says what it can do and needs."""
+    from rationem.engines.table import ENGINES
+
+    assert {"transformers", "vllm", "endpoint"} <= set(ENGINES)
+    found = {name: list(compared_with(path, set(ENGINES))) for name, path in MODULES.items()}
+    assert {name: lines for name, lines in found.items() if lines} == {}
+
+
 def test_no_two_public_classes_share_a_name():
     homes = {}
     for name, path in MODULES.items():

@@ -16,6 +16,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from rationem.engines.chat import Conversation
+from rationem.engines.table import DEFAULT, HELP, EngineName
 from rationem.errors import ConfigError, closest
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.tasks.template import read_toml
@@ -246,10 +247,7 @@ class FitConfig(BaseModel):
     log_every: int = Field(10, ge=1, description="with --report-to: optimizer steps between two logged losses")
 
     # By what
-    engine: Literal["transformers", "vllm", "endpoint"] = Field(
-        "transformers",
-        description="what generates: transformers in this process, or a vLLM server of the run's own (endpoint: judge)",
-    )
+    engine: EngineName = Field(DEFAULT, description=HELP)
     concurrency: int = Field(256, ge=1, le=4096, description="requests under way together, with vllm and a teacher")
     handover: Literal["auto", "reload", "restart"] = Field(
         "auto",

@@ -8,7 +8,9 @@ import shlex
 from pathlib import Path
 
 from rationem import progress
-from rationem.engines.opening import KEY, EngineConfig
+from rationem.engines.opening import EngineConfig
+from rationem.engines.remote.opening import KEY
+from rationem.engines.table import DEFAULT, ENGINES, HELP, refuse_foreign
 from rationem.errors import ConfigError
 from rationem.tasks.scale import MARKER
 
@@ -59,9 +61,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
-        choices=("transformers", "vllm", "endpoint"),
-        default="transformers",
-        help="what generates: transformers here, a vLLM server of this job's own, or running servers of RUN/model",
+        choices=tuple(ENGINES),
+        default=DEFAULT,
+        help=HELP,
     )
     engine.add_argument(
         "--url", nargs="+", default=[], help=f"endpoint: servers (vLLM) of the judge's weights; key: {KEY}"
@@ -118,12 +120,7 @@ def _choice(options: argparse.Namespace) -> EngineConfig:
     Raises:
         ConfigError: flags that do not go together.
     """
-    if options.url and options.engine != "endpoint":
-        raise ConfigError("--url names running servers: give --engine endpoint with it.")
-    if options.url_model and options.engine != "endpoint":
-        raise ConfigError("--url-model names a model on running servers: give --engine endpoint with it.")
-    if options.engine != "vllm" and (options.vllm_python or options.vllm_args):
-        raise ConfigError("--vllm-python and --vllm-args are vLLM's: give --engine vllm with them.")
+    refuse_foreign(options.engine, [name for name, value in vars(options).items() if value])
     if options.concurrency < 1:
         raise ConfigError(f"A concurrency of {options.concurrency}: give at least 1.")
     return EngineConfig(

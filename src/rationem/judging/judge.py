@@ -287,7 +287,7 @@ _LAID_OUT = {"responses": _as_given, "inputs": _as_given, "choices": names.with_
 
 
 def _open(judge: Judge, opened: ExitStack) -> Engine:
-    if judge.choice.engine == "transformers":
+    if judge.choice.row.in_process:
         import torch
 
         if judge.device == "cuda" and not torch.cuda.is_available():

@@ -54,7 +54,7 @@ class _Work:
             "seed": self.plan.seed,
             "temperature": self.plan.temperature,
             "engine": self.judge.choice.engine,
-            "batch_size": self.judge.batch_size if self.judge.choice.engine == "transformers" else None,
+            "batch_size": self.judge.batch_size if self.judge.choice.row.in_process else None,
             "device": self.judge.device,
             "threads": self.judge.threads,
         }

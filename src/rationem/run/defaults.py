@@ -10,8 +10,10 @@ from typing import Any, Literal
 from rationem import progress
 from rationem.config import FitConfig, read_config
 from rationem.engines import adapters, models
-from rationem.engines.opening import BATCH, VERDICT_TOKENS, teacher_model
+from rationem.engines.opening import BATCH, VERDICT_TOKENS
+from rationem.engines.remote.opening import teacher_model
 from rationem.engines.suggested import suggestion
+from rationem.engines.table import ENGINES
 from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.run.prepare import EMBEDDED, embedded
@@ -109,7 +111,7 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
     if positions is None:
         return config.max_prompt_tokens or _PROMPT_TOKENS
     # A server counts what is scored behind a completion, too.
-    behind = VERDICT_TOKENS if config.engine == "vllm" else 0
+    behind = VERDICT_TOKENS if ENGINES[config.engine].scores_behind else 0
     limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens - behind))
     if limit + new_tokens + behind > positions:
         scored = f" and {behind} tokens of verdict lines" if behind else ""
@@ -134,7 +136,7 @@ def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Lite
 
 def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> FitConfig:
     """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
-    if config.sampling_batch != "auto" or config.engine != "transformers":
+    if config.sampling_batch != "auto" or not ENGINES[config.engine].in_process:
         return config
     import torch
 
@@ -152,7 +154,7 @@ def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: s
 def _on_gpu(config: FitConfig) -> bool:
     import torch
 
-    return config.engine == "transformers" and config.device != "cpu" and torch.cuda.is_available()
+    return ENGINES[config.engine].in_process and config.device != "cpu" and torch.cuda.is_available()
 
 
 def _recorded(directory: Path) -> FitConfig | None:

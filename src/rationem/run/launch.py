@@ -19,7 +19,9 @@ from rationem.config import FitConfig, to_toml
 from rationem.data.truncate import elided
 from rationem.engines import adapters, conformance, models
 from rationem.engines.chat import Chat
-from rationem.engines.opening import BATCH, EngineConfig, closings, longest_text, open_teacher, opening
+from rationem.engines.opening import BATCH, EngineConfig, closings, longest_text, opening
+from rationem.engines.remote.opening import open_teacher
+from rationem.engines.table import ENGINES
 from rationem.errors import ConfigError
 from rationem.ledger import FINISHED, Ledger, confirm, is_begun, is_finished
 from rationem.ledger.files import refuse_links
@@ -362,6 +364,7 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     sets = _by_name(run.splits)
+    seeds = ENGINES[run.config.engine].honours_seeds and not run.scheme.uses_teacher
     rows = [
         [x.id, dict(x.fields), x.answer, x.ratings, *([] if x.weight == 1 else [x.weight])]
         for part in sets.values()
@@ -377,7 +380,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "weights": dict(run.weights),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
-        "engine": {"name": run.config.engine, "honours_seeds": not run.scheme.uses_teacher},
+        "engine": {"name": run.config.engine, "honours_seeds": seeds},
         "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
         "splits_sha256": hashlib.sha256(json.dumps(places).encode()).hexdigest(),
         "notes": dict(run.splits.notes),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +11,10 @@ from rationem import progress
 from rationem.config import FitConfig
 from rationem.engines import architectures, models, tensor_check
 from rationem.engines.chat import Chat
-from rationem.engines.opening import EngineConfig, check_urls, open_transformers, vllm_launch
+from rationem.engines.local import open_transformers
+from rationem.engines.opening import EngineConfig
+from rationem.engines.remote.address import check_urls
+from rationem.engines.table import ENGINES, refuse_foreign
 from rationem.errors import ConfigError, RunError
 from rationem.run.defaults import with_adapter
 from rationem.sampling.posterior import enumerator
@@ -53,19 +55,18 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     Raises:
         ConfigError: says what, and what to do.
     """
-    if config.engine == "endpoint":
-        raise ConfigError(
-            "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
-            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
-            "rationalize@teacher --teacher URL."
-        )
-    if config.engine == "vllm":
+    engine = ENGINES[config.engine]
+    given = {name for name, field in FitConfig.model_fields.items() if getattr(config, name) != field.default}
+    if engine.untrainable:
+        raise ConfigError(engine.untrainable)
+    if not engine.enumerates:
         if any(proposal.prompt == "posterior" for proposal in scheme.plan):
-            raise ConfigError(f"The scheme {scheme.name!r} enumerates, which vLLM cannot. Use --engine transformers.")
+            raise ConfigError(
+                f"The scheme {scheme.name!r} enumerates, which {engine.title} cannot. Use {_enumerating()}."
+            )
         if config.exact_items:
-            raise ConfigError("--exact-items enumerates, which vLLM cannot. Use --engine transformers.")
-    elif config.vllm_python or config.vllm_args or config.handover != "auto":
-        raise ConfigError("--vllm-python, --vllm-args and --handover are vLLM's: give --engine vllm with them.")
+            raise ConfigError(f"--exact-items enumerates, which {engine.title} cannot. Use {_enumerating()}.")
+    refuse_foreign(config.engine, given)
     if config.parallel == "fsdp" and (config.processes or 1) < 2:
         raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
     check_urls(config.teacher)
@@ -73,6 +74,10 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
         raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+
+
+def _enumerating() -> str:
+    return " or ".join(f"--engine {row.name}" for row in ENGINES.values() if row.enumerates)
 
 
 def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
@@ -192,7 +197,7 @@ def check_reading(choice: EngineConfig, scheme: Scheme, checkpoint: str, place: 
         )
     if sum(path.stat().st_size for path in place.glob("*.safetensors")) <= _SMALL:
         enumerates = bool(exact) or any(proposal.prompt == "posterior" for proposal in scheme.plan)
-        _try(replace(choice, engine="transformers"), checkpoint, enumerates)
+        _try(choice, checkpoint, enumerates)
 
 
 @cache
@@ -266,5 +271,5 @@ def check_machine(config: FitConfig) -> None:
     missing = [name for name in config.report_to if find_spec(name) is None]
     if missing:
         raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")
-    if config.engine == "vllm":
-        vllm_launch(EngineConfig(MARKER, vllm_python=config.vllm_python, vllm_args=config.vllm_args))
+    choice = EngineConfig(MARKER, engine=config.engine, vllm_python=config.vllm_python, vllm_args=config.vllm_args)
+    choice.row.check(choice)

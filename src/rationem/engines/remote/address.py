@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -16,6 +17,16 @@ def address(url: str) -> str:
     if not re.fullmatch(r"https?://(\[[0-9a-fA-F:.]+\]|[^/?#:\s\[\]]+)(:\d{1,5})?(/[^?#]*)?", url):
         raise ConfigError(f"{url!r} is not the address of a server. Give one like http://localhost:8000/v1.")
     return re.sub(r"(/v1)?(/(chat/)?completions)?/*$", "", url.rstrip("/"))
+
+
+def check_urls(urls: Iterable[str]) -> None:
+    """Refuse what is no address of a server, or holds a password.
+
+    Raises:
+        ConfigError: names it.
+    """
+    for url in urls:
+        address(url)
 
 
 def is_exposed(url: str) -> bool:
