@@ -145,9 +145,11 @@ def test_all_sql_is_in_the_ledger():
 def compared_with(path, names):
     """Lines that compare something with one of these names, or match it."""
     for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Compare | ast.MatchValue):
-            values = {one.value for one in ast.walk(node) if isinstance(one, ast.Constant)}
-            if any(isinstance(value, str) and value in names for value in values):
+        sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
+        sides += [node.value] if isinstance(node, ast.MatchValue) else []
+        for side in sides:
+            values = side.elts if isinstance(side, ast.Tuple | ast.List | ast.Set) else [side]
+            if any(isinstance(one, ast.Constant) and one.value in names for one in values):
                 yield node.lineno
 
 
