@@ -1,7 +1,5 @@
 """Runs whose answers are open, on the toy's tables: right or wrong, and graded. No model and no torch."""
 
-from dataclasses import replace
-
 import numpy as np
 
 import toy
@@ -111,7 +109,7 @@ def run(directory, rule="exact", *, odd="", threshold=1.0, scheme=STAR, iteratio
         {"task": asked.describe(), "config": named, "notes": {}, "engine": {"name": "toy", "honours_seeds": True}},
         {"train": data.train, "validation": data.validation, "test": data.test},
     )
-    problem = replace(problem, task=asked, ledger=ledger, data=data)
+    problem = toy.changed(problem, task=asked, ledger=ledger, data=data)
     fitted = fit(problem, iterations)
     ledger.finish(fitted.last, "fitted", seconds=0.0)
     ledger.finish(fitted.last, "finished", seconds=0.0, record={"best": fitted.best, "last": fitted.last})

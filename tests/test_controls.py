@@ -52,7 +52,7 @@ def test_what_the_unfiltered_control_keeps_follows_the_model_and_not_the_posteri
 
 def graded(tmp_path, **selector):
     scheme = Scheme("rs:1", (FORWARD,), First(**selector))
-    problem = replace(toy.problem(tmp_path, scheme, copies=40), task=replace(toy.TASK, rule="ordinal"), threshold=0.5)
+    problem = toy.problem(tmp_path, scheme, copies=40, task=replace(toy.TASK, rule="ordinal"), threshold=0.5)
     fit(problem, 1)
     rewards = {t.example_id: t.reward for t in problem.ledger.trials(1, Purpose.TRAIN)}
     return rewards, {one.example_id: one.weight for one in problem.ledger.kept(1)}

@@ -139,7 +139,7 @@ def test_the_frozen_base_proposes_with_its_own_weights(tmp_path):
     names = [t.example_id.split("-")[0] for t in hinted]
     prompts = [toy.TASK.hint_prompt({"prompt": name, "response": "."}, toy.ANSWERS[name]) for name in names]
     base = toy.open_engine(problem.base)
-    again = base.sample([Request(p, problem.sampling, t.seed) for p, t in zip(prompts, hinted, strict=True)])
+    again = base.sample([Request(p, problem.context.sampling, t.seed) for p, t in zip(prompts, hinted, strict=True)])
     assert [d.text for d in again] == [t.draft.text for t in hinted]
 
 

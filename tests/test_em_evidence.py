@@ -8,7 +8,7 @@ from scipy import stats
 
 import toy
 from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
-from rationem.em import choose, e_step, evaluate_at
+from rationem.em import e_step
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.types import Purpose, State
@@ -72,11 +72,9 @@ def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, scores, patie
 @pytest.mark.slow
 def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp_path):
     problem = scripted_scores(tmp_path, [0.0, 5.0, 1.0])
-    fit(problem, 2)
-    assert choose(problem, 2) == 1
-    object.__setattr__(problem, "choose_by", "log_likelihood")
+    assert fit(problem, 2).best == 1
     logs = [problem.ledger.record(k, "validation")["log_likelihood"] for k in range(3)]
-    assert choose(problem, 2) == int(np.argmax(logs))
+    assert fit(toy.changed(problem, choose_by="log_likelihood"), 2).best == int(np.argmax(logs))
 
 
 @pytest.mark.slow
@@ -154,9 +152,9 @@ def test_a_draw_whose_token_reaches_beyond_the_marker_counts_nothing_in_the_evid
         return Pairs(engine._say, engine._levels, tokens=engine._tokens)
 
     problem = toy.problem(tmp_path, STAR, copies=4, engine=in_pairs, draws=16)
-    evaluate_at(EMState(0, problem.base), "test", problem)
+    problem.measure.test(0, problem.base)
     plain = toy.problem(tmp_path / "plain", STAR, copies=4, engine=toy.open_scoring_engine, draws=16)
-    evaluate_at(EMState(0, plain.base), "test", plain)
+    plain.measure.test(0, plain.base)
     for here, there in zip(problem.ledger.predictions(0, "test"), plain.ledger.predictions(0, "test"), strict=True):
         assert here.probabilities == there.probabilities
         assert (here.draws, here.unparsed) == (16, 0)

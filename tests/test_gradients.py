@@ -28,9 +28,10 @@ from rationem import (
     rejection_sampling,
 )
 from rationem.em import e_step
+from rationem.engines.pool import EnginePool
 from rationem.sampling.selection import training_samples
 from rationem.sampling.selectors import First, Tried
-from rationem.sampling.trials import grade
+from rationem.sampling.trials import SamplingContext, grade
 from rationem.types import Purpose, Request, Sampling, Trial
 
 TASK: JudgeTask = toy.TASK
@@ -94,10 +95,9 @@ def expected_gradient(tmp_path, scheme, cells, tables):
     train = tuple(Example(name, {"prompt": name, "response": "."}, RIGHT, name) for name in left)
     ledger = Ledger(tmp_path)
     ledger.start({}, {"train": train})
-    problem = Problem(
-        data=Splits(train, (), ()), task=TASK, scheme=scheme, base="table", ledger=ledger, m_step=None,
-        open_engine=lambda _: ScriptedEngine(say, batch_size=1024),
-    )  # fmt: skip
+    engines = EnginePool(lambda _: ScriptedEngine(say, batch_size=1024))
+    context = SamplingContext(TASK, ledger, 0, Sampling())
+    problem = Problem(Splits(train, (), ()), scheme, "table", engines, None, context)
     kept = e_step(1, EMState(0, "table"), problem)
     assert not any(left.values()), "a draw too few"
     chances = dict(zip(left, (weight for _, weight in weighted), strict=True))

@@ -1,7 +1,6 @@
 """Open answers: a task without levels makes the same draws, keeps the same set and measures the same evidence."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -45,7 +44,7 @@ def run(directory, task, engine):
             {"task": task.describe(), "config": {}, "notes": {}, "engine": {}},
             {"train": sets.train, "validation": sets.validation, "test": sets.test},
         )
-        problem = replace(problem, task=task, ledger=ledger)
+        problem = toy.changed(problem, task=task, ledger=ledger)
     fit(problem, 2)
     return problem
 

@@ -88,8 +88,8 @@ def test_never_more_than_the_engine_holds_and_never_two_of_one_example(run, thet
 
     class Watched(refill._Flow):
         def _begin(self, line, due):
-            assert due.ticket.example.id not in alive
-            alive.append(due.ticket.example.id)
+            assert due.draw_request.example.id not in alive
+            alive.append(due.draw_request.example.id)
             begin(self, line, due)
 
         def _collect(self):

@@ -6,7 +6,6 @@ import math
 import shutil
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +44,7 @@ def problem(directory, engine=toy.open_scoring_engine, leak_filter="flag", **cha
     sets = {"train": made.data.train, "validation": made.data.validation, "test": made.data.test}
     engine_told = {"name": "by hand", "honours_seeds": True}
     ledger.start({"task": toy.TASK.describe(), "config": config, "engine": engine_told, "notes": {}}, sets)
-    return replace(made, ledger=ledger)
+    return toy.changed(made, ledger=ledger)
 
 
 def run(directory, iterations=2, **changes):

@@ -167,9 +167,8 @@ def test_a_chain_is_metropolis_at_temperature_one_with_one_hinted_proposal():
 def test_a_graded_draw_of_the_model_is_weighed_like_others(tmp_path):
     """Not kept at once: what is accepted follows pi where r > 0, and the target is r pi."""
     task = replace(toy.TASK, rule="ordinal")
-    problem = replace(
-        toy.problem(tmp_path, parse_scheme("rs:12", "resample"), copies=300, threshold=0.4, engine=biased), task=task
-    )
+    scheme = parse_scheme("rs:12", "resample")
+    problem = toy.problem(tmp_path, scheme, copies=300, threshold=0.4, engine=biased, task=task)
     kept = e_step(1, EMState(0, problem.base), problem)
     texts = {(t.example_id, t.attempt): t.parsed for t in problem.ledger.trials(1, Purpose.TRAIN)}
     assert len(texts) == 600 * 12  # the whole plan, for no accepted draw settles it

@@ -176,7 +176,18 @@ def test_no_module_needs_itself_to_be_loaded():
         name: loaded_with(path) - ({name} if path.name == "__init__.py" else set()) for name, path in MODULES.items()
     }
     assert list(TopologicalSorter(graph).static_order())  # raises CycleError
-    assert graph["em"] >= {"sampling.draw", "ledger", "types", "progress"}  # and the reader of imports reads them
+    assert graph["em"] >= {"sampling.draw", "ledger", "types"}  # and the reader of imports reads them
+
+
+def test_the_loop_has_no_clock_no_progress_and_few_values_to_carry():
+    loop = tree(SOURCE / "em.py")
+    assert not {"time", "sqlite3", "progress"} & {
+        name.name for node in ast.walk(loop) if isinstance(node, ast.Import | ast.ImportFrom) for name in node.names
+    }
+    called = {node.attr for node in ast.walk(loop) if isinstance(node, ast.Attribute)}
+    assert not called & {"finish", "publish", "say", "perf_counter", "close"}
+    (problem,) = [node for node in loop.body if isinstance(node, ast.ClassDef) and node.name == "Problem"]
+    assert len([node for node in problem.body if isinstance(node, ast.AnnAssign)]) <= 11
 
 
 def test_the_package_itself_imports_nothing_of_its_own():

@@ -5,15 +5,19 @@ towards the hint. The M-step is the closed form: weighted counts of what was kep
 """
 
 import json
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from rationem import Example, JudgeTask, Ledger, Problem, Scale, ScriptedEngine, Splits
+from rationem.engines.pool import EnginePool
 from rationem.metrics.evidence import Enumeration, Leaf
+from rationem.sampling.trials import SamplingContext
 from rationem.seeds import generator
 from rationem.tasks.parse import parse_verdict
 from rationem.tasks.scale import MARKER
+from rationem.types import Sampling
 
 SCALE = Scale(("1", "2", "3"))
 TASK = JudgeTask(SCALE)
@@ -162,7 +166,16 @@ def problem(
             "test": data.test,
         },
     )
-    return Problem(
-        data=data, task=TASK, scheme=scheme, base=base, open_engine=engine, ledger=ledger,
-        m_step=m_step or closed_form_m_step(0.1), max_prompt_tokens=max_prompt_tokens, **more,
-    )  # fmt: skip
+    context = SamplingContext(TASK, ledger, more.pop("seed", 0), Sampling(), max_prompt_tokens=max_prompt_tokens)
+    made = Problem(data, scheme, base, EnginePool(engine), m_step or closed_form_m_step(0.1), context)
+    return changed(made, **more)
+
+
+def changed(made: Problem, **more) -> Problem:
+    """The problem with other values, each given by its own name: of the problem or of one of the values in it."""
+    parts = ("context", "stopping", "evaluation", "diagnostics", "control")
+    for part in parts:
+        value = getattr(made, part)
+        names = {one.name for one in fields(value)} & more.keys()
+        made = replace(made, **{part: replace(value, **{name: more.pop(name) for name in names})})
+    return replace(made, **more)

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ParamSpec, TypeVar
 
 from rationem.errors import ConfigError
-from rationem.types import Engine
+from rationem.ledger import Ledger
+from rationem.types import Engine, HandedOver
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class EnginePool:
@@ -20,10 +25,6 @@ class EnginePool:
         self._open, self._open_teacher = open_engine, open_teacher
         self._engines: dict[str, Engine] = {}
         self._teacher: Engine | None = None
-
-    def __contains__(self, theta: str) -> bool:
-        """Whether an engine on theta is open."""
-        return theta in self._engines
 
     @property
     def teacher(self) -> Engine:
@@ -46,10 +47,39 @@ class EnginePool:
             self._engines[theta] = self._open(theta)
         return self._engines[theta]
 
+    def alone(self, step: Callable[P, T]) -> Callable[P, T]:
+        """Return the step with all engines closed first, so that engine and trainer never share a device."""
+
+        def closed_first(*args: P.args, **kwargs: P.kwargs) -> T:
+            self.close()
+            return step(*args, **kwargs)
+
+        return closed_first
+
     def close(self) -> None:
-        """Close all: before an M-step, so that engine and trainer never hold one device together."""
+        """Close all."""
         while self._engines:
             self._engines.popitem()[1].close()
         if self._teacher is not None:
             self._teacher.close()
             self._teacher = None
+
+
+def recording(open_engine: Callable[[str], Engine], ledger: Ledger, base: str) -> Callable[[str], Engine]:
+    """Return what opens engines, and records once per iteration how an engine elsewhere was handed its weights.
+
+    Args:
+        open_engine: opens an engine on a checkpoint.
+        ledger: of the run; its checkpoints tell the iterations apart.
+        base: theta_0; engines on weights that are not the run's are not recorded.
+    """
+
+    def open_recorded(theta: str) -> Engine:
+        engine = open_engine(theta)
+        told = dict(engine.handover) if isinstance(engine, HandedOver) else {}
+        k = 0 if theta == base else ledger.iteration_of(theta)
+        if told and k is not None and ledger.record(k, "handover") is None:
+            ledger.finish(k, "handover", seconds=told.pop("seconds"), record=told)
+        return engine
+
+    return open_recorded

@@ -300,6 +300,11 @@ class Ledger:
         """Return where the weights theta_k lie once they are complete."""
         return self.checkpoints / f"iteration-{iteration:03d}"
 
+    def iteration_of(self, theta: str) -> int | None:
+        """Return k of a checkpoint of this run; None of any other."""
+        place = Path(theta)
+        return int(place.name.removeprefix("iteration-")) if place.parent == self.checkpoints else None
+
     def complete_checkpoints(self) -> list[Path]:
         """Return the directories of the weights that lie whole, in order; a draft that was given up is none."""
         return sorted(self.checkpoints.glob("iteration-*[0-9]"))

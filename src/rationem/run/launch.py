@@ -20,6 +20,7 @@ from rationem.data.truncate import elided
 from rationem.engines import adapters, conformance, models
 from rationem.engines.chat import Chat
 from rationem.engines.opening import BATCH, EngineConfig, closings, longest_text, opening
+from rationem.engines.pool import EnginePool, recording
 from rationem.engines.remote.opening import open_teacher
 from rationem.engines.table import ENGINES
 from rationem.errors import ConfigError
@@ -53,6 +54,7 @@ from rationem.run.prepare import prepare, understood
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare, sparing
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
+from rationem.sampling.trials import SamplingContext
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Sampling, Splits
 
@@ -264,7 +266,8 @@ def _fit(
     import torch
 
     from rationem import world
-    from rationem.em import Problem, fit
+    from rationem.em import Problem, Stopping, fit
+    from rationem.evaluation.measurements import Control, Diagnostics, Evaluation
     from rationem.sft import Training
 
     config, positions = run.config, run.positions
@@ -278,31 +281,36 @@ def _fit(
     with nullcontext(shared) if shared else opening(choice) as open_engine:
         problem = Problem(
             data=run.splits,
-            task=run.task,
             scheme=run.scheme,
             base=run.checkpoint,
-            open_engine=unchanged.opening(open_engine),
+            engines=EnginePool(
+                recording(unchanged.opening(open_engine), ledger, run.checkpoint),
+                partial(open_teacher, teacher, run.checkpoint) if config.teacher else None,
+            ),
             m_step=unchanged.training(_m_step(run, training, ledger)),
-            ledger=ledger,
-            seed=config.seed,
-            sampling=Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
-            threshold=config.threshold or 1.0,
-            draws=config.draws,
-            hinted=config.evidence_draws,
-            wrong=config.wrong_hints,
-            probed=config.difficulty_examples,
-            choose_by=config.choose_by,
-            patience=config.patience,
-            leaks=config.leaks,
-            faithful=world.faithful_of(run.splits.notes),
-            token_budget=config.token_budget,
-            exact=config.exact_items,
-            enumerate_above=config.enumerate_above,
+            context=SamplingContext(
+                run.task,
+                ledger,
+                config.seed,
+                Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+                config.threshold or 1.0,
+                max_prompt_tokens=config.max_prompt_tokens,
+                leaks=config.leaks,
+                enumerate_above=config.enumerate_above,
+            ),
             init=config.init,
-            shots=config.shots,
-            shots_tokens=(choice.length or positions) - config.max_new_tokens if positions else _SHOTS_TOKENS,
-            max_prompt_tokens=config.max_prompt_tokens,
-            teacher=partial(open_teacher, teacher, run.checkpoint) if config.teacher else None,
+            stopping=Stopping(config.patience, config.token_budget),
+            evaluation=Evaluation(config.draws, config.choose_by),
+            diagnostics=Diagnostics(
+                config.evidence_draws,
+                config.wrong_hints,
+                config.difficulty_examples,
+                config.exact_items,
+                world.faithful_of(run.splits.notes),
+            ),
+            control=Control(
+                config.shots, (choice.length or positions) - config.max_new_tokens if positions else _SHOTS_TOKENS
+            ),
         )
         if before is not None:
             before(problem)

@@ -11,8 +11,8 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from rationem.em import Problem
 from rationem.engines import models
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import read_examples, read_manifest, read_only
+from rationem.ledger.once import once
 from rationem.ledger.phases import drawn_iterations, finished_iterations, read_records
 from rationem.ledger.reading import read_kept, read_trials
 from rationem.ledger.totals import ids_in_state
@@ -29,14 +30,15 @@ from rationem.run import identity, trust
 from rationem.run.launch import Resolved, agree, carry_out, manifest
 from rationem.run.preflight import check_engine, check_levels, check_machine
 from rationem.run.task_resolution import with_reward
+from rationem.sampling.engine_for import engine_for
 from rationem.sampling.hint_leakage import HintLeakage
-from rationem.sampling.schemes import Proposal, Scheme, check_sampling, parse_scheme
+from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
 from rationem.sampling.selection import settle
 from rationem.sampling.trials import grade
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
-from rationem.types import Engine, Kept, Outcome, Purpose, Sampling, Splits, State, Trial
+from rationem.types import Kept, Outcome, Purpose, Sampling, Splits, State, Trial
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
 CHANGEABLE = (
@@ -281,7 +283,6 @@ def _write(origin: Origin, trials: Sequence[Trial], problem: Problem) -> None:
     ledger, scheme, train = problem.ledger, problem.scheme, problem.data.train
     if ledger.record(1, "e_step") is not None:
         return
-    started = time.perf_counter()
     first = next((trial for trial in trials if trial.iteration == 1), None)
     if first and not ledger.has_trial(1, first.purpose, first.example_id, first.attempt, first.retry):
         ledger.append(trials)
@@ -289,20 +290,9 @@ def _write(origin: Origin, trials: Sequence[Trial], problem: Problem) -> None:
         states = [replace(one, drawn=_renumbered(one.drawn, origin)) for one in origin.kept]
         ledger.finish(0, _REMEMBERED, seconds=0.0, kept=states)
     queue = [x for x in train if x.id not in origin.too_long]
-    try:
-        settle(1, queue, train, scheme, problem.drawing, _engine_for(origin, problem), started=started)
-    finally:
-        problem.engines.close()
-
-
-def _engine_for(origin: Origin, problem: Problem) -> Callable[[Proposal], Engine]:
-    """Return what finds a proposal's engine: its base model is the old run's, not where this M-step starts."""
-
-    def engine_for(proposal: Proposal) -> Engine:
-        theta = origin.base if proposal.model == "base" else origin.theta
-        return problem.engines.at(theta)
-
-    return engine_for
+    q = engine_for(scheme, origin.theta, origin.base, problem.engines)
+    with closing(problem.engines):
+        once(ledger, 1, "e_step", lambda: settle(1, queue, train, scheme, problem.context, q))
 
 
 def _renumbered(iteration: int, origin: Origin) -> int:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Protocol
+from typing import Protocol
 
 from rationem import progress
 from rationem.errors import RunError
 from rationem.ledger import Ledger
+from rationem.ledger.once import Concluded
 from rationem.sampling.likelihoods import log_drawn, score
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.selectors import Candidate, Tried
@@ -34,15 +33,6 @@ class HasTrials(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Concluded:
-    """What an E-step comes to: the kept set, every training example's one state, and counts."""
-
-    kept: list[Kept]
-    states: dict[str, State]
-    record: dict[str, Any]
-
-
 def settle(
     k: int,
     queue: Sequence[Example],
@@ -50,10 +40,8 @@ def settle(
     scheme: Scheme,
     run: SamplingContext,
     engine_for: Callable[[Proposal], Engine],
-    *,
-    started: float,
-) -> list[Kept]:
-    """End an E-step whose trials are in the ledger: likelihoods where they are needed, kept set, states, record.
+) -> Concluded:
+    """Conclude an E-step whose trials are in the ledger: likelihoods where they are needed, kept set, states, record.
 
     Args:
         k: the iteration.
@@ -62,7 +50,6 @@ def settle(
         scheme: whose selector decides.
         run: what stays the same over all draws.
         engine_for: a proposal's engine, for likelihoods.
-        started: of ``time.perf_counter``, when the E-step began.
 
     Raises:
         RunError: see :func:`conclude`.
@@ -72,9 +59,7 @@ def settle(
     end = conclude(k, {x.id for x in queue}, train, scheme, run)
     trials = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
     progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(train)} examples; trials: {trials}")
-    seconds = time.perf_counter() - started
-    run.ledger.finish(k, "e_step", seconds=seconds, kept=end.kept, states=end.states, record=end.record)
-    return end.kept
+    return end
 
 
 def rescore(
@@ -130,7 +115,7 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
         "generated_tokens": tokens["generated"],
         "prompt_tokens": tokens["prompt"],
     }
-    return Concluded(kept, states, record)
+    return Concluded(record, kept, states)
 
 
 def training_samples(

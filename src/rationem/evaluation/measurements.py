@@ -1,0 +1,157 @@
+"""What is measured of theta_k: predictions, evidence and diagnostics, each once and in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from rationem import progress
+from rationem.engines.pool import EnginePool
+from rationem.evaluation.diagnostics.bounds import UNASKED, measure_bounds
+from rationem.evaluation.diagnostics.difficulty import measure_difficulty
+from rationem.evaluation.diagnostics.draws import diagnose
+from rationem.evaluation.diagnostics.hints import Faithful
+from rationem.evaluation.evaluate import SHOTS, evaluate, validation_score
+from rationem.ledger import Ledger
+from rationem.sampling.schemes import Scheme
+from rationem.sampling.trials import SamplingContext
+from rationem.tasks.shots import Shots, choose_shots
+from rationem.types import Example, Purpose, Splits
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """How theta is evaluated.
+
+    Args:
+        draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
+        choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
+    """
+
+    draws: int = 4
+    choose_by: Literal["evidence", "log_likelihood"] = "evidence"
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """What is measured of the sampler beside the evaluation; 0 leaves a measurement out.
+
+    Args:
+        hinted: hinted rationales per validation example, beside the forward ones, for the evidence.
+        wrong: validation examples that get a wrong hint once per iteration.
+        probed: training examples whose difficulty for the base model is measured once.
+        exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty. A scheme
+            that enumerates has some in any case: its draws lack the rationales that were not followed.
+        faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
+    """
+
+    hinted: int = 0
+    wrong: int = 0
+    probed: int = 0
+    exact: int = 0
+    faithful: Faithful | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """The base model on the test set, with solved training examples in its prompt.
+
+    Args:
+        shots: how many examples; 0 is no control.
+        tokens: the longest prompt; whatever the model holds.
+    """
+
+    shots: int = 0
+    tokens: int = 32_768
+
+
+@dataclass(frozen=True, slots=True)
+class Measurements:
+    """What measures theta_k over a run. Each method does nothing where its result is in the ledger."""
+
+    data: Splits
+    scheme: Scheme
+    context: SamplingContext
+    engines: EnginePool
+    evaluation: Evaluation
+    diagnostics: Diagnostics
+    control: Control
+
+    @property
+    def _ledger(self) -> Ledger:
+        return self.context.ledger
+
+    def validation(self, k: int, theta: str) -> float | None:
+        """Write predictions and evidence on the validation set; return the score that iterations are chosen by."""
+        examples, extra = self.data.validation, self.diagnostics
+        if examples:
+            self._evaluate(k, theta, "validation", examples)
+        if examples and self._ledger.record(k, "evidence") is None:
+            diagnose(
+                examples,
+                self.engines.at(theta),
+                self.context,
+                train=self.data.train,
+                iteration=k,
+                forward=self.evaluation.draws,
+                hinted=extra.hinted,
+                wrong=extra.wrong,
+                phrases=self.context.leaks.counted,
+                faithful=extra.faithful,
+            )
+        return validation_score(self._ledger, k, self.evaluation.choose_by)
+
+    def test(self, k: int, theta: str) -> None:
+        """Write predictions on the test set, and certified bounds of log p(y* | x) for some of it."""
+        if self.data.test:
+            self._evaluate(k, theta, "test", self.data.test)
+        some = self.data.test[: self.diagnostics.exact or (UNASKED if self.scheme.enumerates else 0)]
+        if some and self._ledger.record(k, "exact") is None:
+            measure_bounds(some, self.engines.at(theta), self.context, iteration=k)
+
+    def difficulty(self, base: str) -> None:
+        """Write how probable the base model finds the answers of some training examples."""
+        probed = self.diagnostics.probed
+        if probed and self._ledger.record(0, "difficulty") is None:
+            measure_difficulty(
+                self.data.train, self.engines.at(base), self.context, examples=probed, draws=self.evaluation.draws
+            )
+
+    def shots(self, base: str) -> None:
+        """Write the control's predictions on the test set."""
+        asked, test = self.control, self.data.test
+        if not asked.shots or not test or self._ledger.record(0, SHOTS) is not None:
+            return
+        shown = choose_shots(self.data.train, asked.shots, self.context.seed, test)
+        if not shown:
+            progress.say("Warning: every training example is in the test set too; no control with examples.")
+            return
+        context = replace(self.context, task=Shots(self.context.task, shown), max_prompt_tokens=asked.tokens)
+        self._evaluate(0, base, SHOTS, test, context, Purpose.CONTROL)
+        if count := (self._ledger.record(0, SHOTS) or {}).get("too_long"):
+            progress.say(
+                f"Warning: with {len(shown)} examples in the prompt, {count} of {len(test)} test prompts are "
+                f"longer than {asked.tokens} tokens; the control counts them as unparsed. Show fewer (--shots)."
+            )
+
+    def _evaluate(
+        self,
+        k: int,
+        theta: str,
+        split: str,
+        examples: Sequence[Example],
+        context: SamplingContext | None = None,
+        purpose: Purpose = Purpose.EVAL,
+    ) -> None:
+        if self._ledger.record(k, split) is None:
+            evaluate(
+                examples,
+                self.engines.at(theta),
+                context or self.context,
+                train=self.data.train,
+                iteration=k,
+                split=split,
+                draws=self.evaluation.draws,
+                purpose=purpose,
+            )
