@@ -98,7 +98,7 @@ def test_shots_are_dealt_level_by_level_whatever_the_order_of_the_file():
 
 
 def test_an_item_is_shown_once_whatever_it_was_rated():
-    data = [Example(f"x{n}#{k}", {}, str(k), f"g{n}") for n in range(5) for k in (1, 2, 3)]
+    data = [Example(f"x{n}", {}, str(k), f"g{n}", rater=k) for n in range(5) for k in (1, 2, 3)]
     shown = choose_shots(data, 12, seed=0)
     assert len({x.group for x in shown}) == len(shown) == 5
 

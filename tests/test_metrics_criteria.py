@@ -21,7 +21,7 @@ ACROSS = {*COMPARING, "expected_pearson", "expected_pearson_unrounded", "length_
 
 def about(name, examples):
     """The same examples, rated for a criterion."""
-    return [replace(x, id=f"{name}-{x.id}", fields={**x.fields, "criterion": name}) for x in examples]
+    return [replace(x, item=f"{name}-{x.item}", fields={**x.fields, "criterion": name}) for x in examples]
 
 
 def said(name, predictions):

@@ -157,7 +157,7 @@ def test_a_shift_made_by_rounding_is_named_with_both_distances_and_a_way_out():
     assert f"{3 / 8:.2f}" in sentences[0]
     assert "single ratings by only 0.00" in sentences[0]
     assert "--raters each" in sentences[0]
-    each = [item(f"{x.id}#{n}", said) for x in two for n, said in enumerate(x.ratings)]
+    each = [replace(item(x.item, said), rater=n) for x in two for n, said in enumerate(x.ratings, 1)]
     sentences = [one for one in metrics.rater_warnings(each, three, FOUR) if "shifts" in one]
     assert "--raters each" not in sentences[0]
     assert "log-likelihood" in sentences[0]
@@ -165,17 +165,17 @@ def test_a_shift_made_by_rounding_is_named_with_both_distances_and_a_way_out():
 
 def rows(items):
     """One example per rating, as training has them."""
-    return [replace(x, id=f"{x.id}#{k}", answer=said, ratings=()) for x in items for k, said in enumerate(x.ratings, 1)]
+    return [replace(x, rater=k, answer=said, ratings=()) for x in items for k, said in enumerate(x.ratings, 1)]
 
 
 def test_rows_of_single_ratings_go_back_to_the_items_that_people_rated():
     items = [item("a", "3", ("1", "4")), item("b#2", "2", ("2", "2", "1")), item("c", "1")]
     assert metrics.regrouped([*rows(items[:2]), items[2]], FOUR) == tuple(items)
     assert metrics.regrouped(items, FOUR) == tuple(items)
-    same = [item("q#1", "1"), replace(item("q#2", "2"), fields={"prompt": "another"})]
-    assert metrics.regrouped(same, FOUR) == tuple(same)
-    apart = [item("q#1", "1"), replace(item("q#2", "2"), group="another")]
-    assert metrics.regrouped(apart, FOUR) == tuple(apart)
+    looks_so = [item("q#1", "1"), item("q#2", "2")]  # the user's own ids
+    assert metrics.regrouped(looks_so, FOUR) == tuple(looks_so)
+    two_criteria = [replace(item("q", one), rater=1, criterion=name) for one, name in (("1", "tone"), ("2", "facts"))]
+    assert metrics.regrouped(two_criteria, FOUR) == tuple(two_criteria)
     (tied,) = metrics.regrouped(rows([item("t", "A", ("B", "A"))]), TIE)
     assert tied.ratings == ("B", "A")
 

@@ -18,7 +18,7 @@ from rationem.data.suggest_pair import suggest_pair
 from rationem.errors import ConfigError, DataError
 from rationem.report import sections
 from rationem.run.prepare import alike, prepare
-from rationem.tasks.pairs import every_order, is_swapped, original_id, side, swap_level, turn_of, turned, turned_level
+from rationem.tasks.pairs import every_order, given_id, side, swap_level, turned, turned_level
 from rationem.tasks.scale import POOLS
 
 # What changes places ------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ def test_of_three_a_level_follows_its_response_and_a_tie_stays(turn):
     assert texts["ABC".index(x.answer)] == "y"
     assert texts["ABC".index(x.ratings[2])] == "z"
     assert x.ratings[1] == "tie"
-    assert (turn_of(x.id), original_id(x.id), is_swapped(x.id)) == (turn, "p", turn > 0)
+    assert (x.turn, x.item, given_id(x)) == (turn, "p", "p")
     for level in BEST.levels:
         assert turned_level(turned_level(level, BEST, turn, 3), BEST, 3 - turn, 3) == level
 
@@ -95,8 +95,8 @@ def test_both_orders_of_a_graded_pair_have_mirrored_labels_in_every_set(tmp_path
         task, splits = prepare(config)
         assert (task.orders, task.scale) == (2, SEVEN)
         for part in (splits.train, splits.validation, splits.test):
-            given = [x for x in part if not is_swapped(x.id)]
-            copies = {original_id(x.id): x for x in part if is_swapped(x.id)}
+            given = [x for x in part if not x.turn]
+            copies = {given_id(x): x for x in part if x.turn}
             assert part
             assert len(copies) == len(given)
             for x in given:
@@ -121,7 +121,7 @@ def test_every_candidate_stands_at_every_place_once_and_the_label_follows(tmp_pa
     for part in (splits.train, splits.validation, splits.test):
         items = {}
         for x in part:
-            items.setdefault(original_id(x.id), []).append(x)
+            items.setdefault(x.item, []).append(x)
         assert items
         for orders in items.values():
             assert len({x.group for x in orders}) == 1
@@ -143,7 +143,7 @@ def test_a_template_of_ones_own_lists_many_responses_by_one_variable(tmp_path):
     data = write(tmp_path / "k.csv", compared())
     config = {"data": (data,), "scale": "A | B | C | tie", "response_col": "x,y,z", "rating_col": "better"}
     task, splits = prepare(FitConfig(**config, template=str(tmp_path / "t.txt")))
-    x = next(x for x in splits.train if not is_swapped(x.id))
+    x = next(x for x in splits.train if not x.turn)
     texts = [x.fields[f"response_{letter}"] for letter in "abc"]
     listed = "\n\n".join(f"Response {name}: {text}" for name, text in zip("ABC", texts, strict=True))
     assert task.prompt(x.fields).text == f"{x.fields['prompt']}\n{listed}\nA | B | C | tie Final rating:"

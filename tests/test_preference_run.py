@@ -9,7 +9,7 @@ import pytest
 
 from preferred import BEST, SEVEN, compared, degrees, write
 from rationem.cli.main import main
-from rationem.tasks.pairs import original_id, turn_of, turned_level
+from rationem.tasks.pairs import turned_level
 
 SMALL = (
     "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
@@ -39,9 +39,10 @@ def test_every_order_is_in_every_set_and_scored(finished):
     _, output, scale, count = finished
     with sqlite3.connect(output / "ledger.sqlite") as db:
         labels = defaultdict(dict)
-        for name, split, answer, fields in db.execute("SELECT id, split, answer, fields FROM examples"):
+        rows = db.execute("SELECT item, rater, turn, split, answer, fields FROM examples")
+        for item, rater, turn, split, answer, fields in rows:
             assert "SECRET" not in fields
-            labels[split, original_id(name)][turn_of(name)] = answer
+            labels[split, item, rater][turn] = answer
     for turns in labels.values():
         assert turns == {turn: turned_level(turns[0], scale, turn, count) for turn in range(count)}
     summary = json.loads((output / "metrics.json").read_text())

@@ -9,7 +9,7 @@ import pytest
 from rationem import FitConfig, Scale
 from rationem.errors import ConfigError, DataError
 from rationem.run.prepare import prepare
-from rationem.tasks.pairs import is_swapped, original_id, swap_level
+from rationem.tasks.pairs import given_id, swap_level
 
 
 @pytest.fixture(autouse=True)
@@ -106,8 +106,8 @@ def test_pairs_come_in_both_orders_in_every_set_and_stay_together():
     assert task.pair
     for part in (splits.train, splits.validation, splits.test):
         assert part
-        given = {x.id: x for x in part if not is_swapped(x.id)}
-        turned = {original_id(x.id): x for x in part if is_swapped(x.id)}
+        given = {x.id: x for x in part if not x.turn}
+        turned = {given_id(x): x for x in part if x.turn}
         assert given.keys() == turned.keys()
         for name, x in given.items():
             assert turned[name].fields["response_a"] == x.fields["response_b"]
@@ -124,7 +124,7 @@ def test_pairs_come_in_both_orders_in_every_set_and_stay_together():
 def test_several_raters_train_as_asked_and_are_tested_with_all_their_ratings(raters, answers):
     data = write("r.csv", ("prompt", "response", "a", "b", "c"), [(f"q{n}", "x", 1, 1, 4) for n in range(20)])
     _, splits = prepare(FitConfig(data=data, scale="1-5", rating_col="a,b,c", raters=raters))
-    first = [x.answer for x in splits.train if x.id.partition("#")[0] == splits.train[0].id.partition("#")[0]]
+    first = [x.answer for x in splits.train if x.item == splits.train[0].item]
     assert first == answers
     assert {x.ratings for x in splits.test} == {("1", "1", "4")}
     assert {x.answer for x in splits.test} == {"1" if raters in ("median", "majority") else "2"}
@@ -136,12 +136,12 @@ def test_without_an_order_ratings_train_one_by_one_and_only_a_majority_is_scored
     config = {"data": data, "scale": "A | B | tie", "response_col": "left,right", "rating_col": "r1,r2,r3"}
     _, each = prepare(FitConfig(**config))
     assert len(each.train) == 2 * 3 * 32
-    scored = [x for x in (*each.validation, *each.test) if not is_swapped(x.id)]
+    scored = [x for x in (*each.validation, *each.test) if not x.turn]
     assert scored
     assert {x.answer for x in scored} == {"A"}
     assert each.notes["no_majority"] == 20
     _, pooled = prepare(FitConfig(**config, raters="majority"))
-    assert {x.answer for x in pooled.train if not is_swapped(x.id)} == {"A"}
+    assert {x.answer for x in pooled.train if not x.turn} == {"A"}
     assert len(pooled.train) == 2 * 16
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -293,7 +294,8 @@ def test_an_unknown_id_names_the_nearest_and_how_many_there_are(run, capsys, tmp
     code, out, err = show(capsys, run, "--example", "aa")
     assert (code, out) == (2, "")
     assert "has no example 'aa'. Did you mean 'a'? It holds 4 examples (2 train, 1 validation, 1 test)." in err
-    parts = tuple(example(f"item{mark}", "train") for mark in ("#1", "#2", "~swapped", "s"))
+    item = example("item", "train")
+    parts = (replace(item, rater=1), replace(item, rater=2), replace(item, turn=1, orders=2), example("items", "train"))
     write(tmp_path / "run", {**SETS, "train": parts}).close()
     with pytest.raises(RunError, match=r"There are 'item#1', 'item#2', 'item~swapped'\. It holds 6"):
         read_life(tmp_path / "run", "item")

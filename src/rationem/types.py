@@ -2,8 +2,7 @@
 
     Example -> Prompt -> Draft -> Parsed -> Trial -> Sample (training) / Prediction (evaluation)
 
-Every one is a small frozen dataclass, and none is ever mutated. Outcomes and states are closed vocabularies: a
-failed *item* is data and has a name here; a failed *program* is an exception (``errors.py``).
+Each is a small frozen dataclass. A failed *item* is data and has a name here; a failed *program* is an exception.
 """
 
 from __future__ import annotations
@@ -12,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from rationem.seeds import example_key
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -32,7 +33,7 @@ class Outcome(StrEnum):
 
 
 class State(StrEnum):
-    """How one training example ends an iteration. Exactly one per example and iteration."""
+    """How one training example ends an iteration."""
 
     KEPT = "kept"
     EXHAUSTED = "exhausted"
@@ -61,20 +62,25 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question x with its correct answer y*, as one row of the user's file.
+    """One question x with its correct answer y*: an item, on one criterion, rated by one or all, in one order.
 
     Args:
-        id: unique within a run; stable across runs on the same file.
+        item: the user's own id, untouched; the number of the row where there is none.
         fields: the named inputs x; nothing else of the row can reach a prompt.
         answer: y*, one of the task's levels; any text where it has none.
         group: examples of one group never fall into different splits.
         ratings: every single human rating behind ``answer``, when there are several.
         source: file and row, for error messages.
-        elided: characters left out of the fields, by the user's own request, to fit the context.
-        weight: what its kept samples count in training, times their own weights; 1 unless the data says otherwise.
+        elided: characters left out of the fields to fit the context, as the user asked.
+        weight: what its kept samples count in training, times their own weights.
+        criterion: what was rated; "" where the data names no criterion.
+        rater: which of the item's ratings ``answer`` is, from 1, where each is an example; 0 where it stands for all.
+        turn: by how many places the responses were moved on before they are shown; 0 in the given order.
+        orders: in how many orders the responses are shown, each an example; 1 where none are compared.
+        origin: "test" of the test file's item where the training file has one of the same id; else "".
     """
 
-    id: str
+    item: str
     fields: Fields
     answer: str
     group: str
@@ -82,6 +88,16 @@ class Example:
     source: str = ""
     elided: int = 0
     weight: float = 1.0
+    criterion: str = ""
+    rater: int = 0
+    turn: int = 0
+    orders: int = 1
+    origin: str = ""
+
+    @property
+    def id(self) -> str:
+        """The key that the ledger and the seeds know it by: unique within a run, stable, never taken apart."""
+        return example_key(self.item, self.criterion, self.rater, self.turn, self.orders, self.origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +165,7 @@ class TokenQuery:
 class LevelQuery:
     """Ask for log pi(level, end of turn | x, z, marker) of every level, after one drafted rationale z.
 
-    ``upto`` is the number of characters of ``draft.text`` that end with the verdict marker; the continuations are
-    the texts that may follow it, e.g. ``(" 1", " 2", ...)``, each scored with the end-of-turn token behind it.
+    ``upto`` is how many characters of ``draft.text`` end with the verdict marker; the continuations may follow it.
     """
 
     prompt: Prompt
@@ -165,8 +180,8 @@ class LevelScores:
 
     Args:
         logps: log pi(level, end of turn | x, z) in the order of the task's levels.
-        whole: whether z ends where a token does. One that reaches beyond the marker (":\n") was cut for the levels'
-            sake; the same z with the marker a token of its own is another draw. Lest both count, this counts 0.
+        whole: whether z ends where a token does. One whose last token reaches beyond the marker (":\n") was cut there
+            to score the levels. The same z followed by a marker token is another draw, so this one counts 0.
     """
 
     logps: tuple[float, ...]
@@ -177,8 +192,7 @@ class LevelScores:
 class Parsed:
     """A completion taken apart: the rationale z, the answer y_hat or the reason why there is none.
 
-    ``marker_end`` is the offset just behind the first verdict marker, or None where the text has no marker: up to
-    there reaches z, and a level can be scored there even if the level that was sampled is not on offer.
+    ``marker_end`` is the offset just behind the first verdict marker, where z ends and levels are scored; or None.
     """
 
     rationale: str
@@ -189,7 +203,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One draw and its fate; one row of the ledger, written before anything reads it."""
+    """One draw and its fate, written before anything reads it."""
 
     iteration: int
     purpose: Purpose
@@ -216,7 +230,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a drawn completion is under one prompt, for the weights at hand; one row of the ledger.
+    """How likely a drawn completion is under one prompt, for the weights at hand.
 
     Args:
         iteration: the iteration that asks: an E-step k asks the weights theta_{k-1}, an evaluation k theta_k.
@@ -253,8 +267,8 @@ class Prediction:
     Args:
         probabilities: p~(level | x), predictive, summing to 1 over the task's levels.
         raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); a draw without a marker counts 0.
-        predicted: the most probable level, or None where not one draw named a level on offer. Of an open answer the one
-            that the draws' answers agree with most; ``probabilities`` is then how much they do, one number.
+        predicted: the most probable level, None where no draw named one; of an open answer the one that the draws agree
+            with most, and ``probabilities`` then holds how much they do.
         reward: of an open answer, r(predicted, y*); None where there are levels.
         draw_reward: of an open answer, the mean of r over ALL draws, an unparsed one counting 0.
     """
@@ -271,42 +285,31 @@ class Prediction:
 
 
 class Engine(Protocol):
-    """What generates and scores, holding the weights of one checkpoint until it is closed.
+    """What generates and scores with the weights of one checkpoint, ``batch_size`` requests at once."""
 
-    ``honours_seeds`` says whether a request's tokens depend on its seed alone; ``batch_size`` how many requests it
-    likes to be given at once.
-    """
-
-    honours_seeds: bool
+    honours_seeds: bool  # whether a request's tokens depend on its seed alone
     batch_size: int
 
     def prompt_tokens(self, prompt: Prompt) -> int:
         """Return the prompt's length as the model sees it."""
-        ...
 
     def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
         """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
-        ...
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
         """Return one draft per request, in order; what could not be served is ``Finish.FAILED``, never a guess."""
-        ...
 
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
         """Return log pi(level, end of turn | x, z) of every level, per query."""
-        ...
 
     def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
         """Return log pi(token | prompt, tokens before it) of every stored token, per query."""
-        ...
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
-        ...
 
     def close(self) -> None:
         """Let go of the weights."""
-        ...
 
 
 @runtime_checkable
@@ -318,21 +321,18 @@ class HandedOver(Protocol):
 
 @runtime_checkable
 class Concurrent(Engine, Protocol):
-    """An engine that takes requests one by one and holds many at a time; what is done first, comes first.
+    """An engine that takes requests one by one and holds ``concurrency`` at a time; what is done first, comes first.
 
-    ``concurrency`` is how many requests it likes to hold. What it cannot serve is a draft with ``Finish.FAILED``; a
-    future with an exception means that the engine itself is lost.
+    What it cannot serve is a draft with ``Finish.FAILED``; an exception means that the engine itself is lost.
     """
 
     concurrency: int
 
     def submit(self, request: Request) -> Future[Draft]:
         """Begin one request."""
-        ...
 
     def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
         """Begin to score one draft's levels; see ``score_levels``."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -138,4 +138,4 @@ def overlapping(count: int, test: int) -> list[Finding]:
 
 
 def _without_ratings(x: Example) -> Example:
-    return Example(x.id, x.fields, x.answer, x.group, source=x.source)
+    return Example(x.item, x.fields, x.answer, x.group, source=x.source, criterion=x.criterion)

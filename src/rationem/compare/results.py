@@ -18,7 +18,6 @@ from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Resampled
 from rationem.report.run import Run, read_run
-from rationem.tasks.pairs import is_swapped
 from rationem.types import Example, Prediction
 
 SCHEMA_VERSION = 1
@@ -192,7 +191,7 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
 def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
     """Return what the orders of comparisons on the test set say together; nothing where none has two."""
     test = run.sets["test"]
-    if run.kind.orders == 1 or not any(is_swapped(x.id) for x in test):
+    if run.kind.orders == 1 or not any(x.turn for x in test):
         return {}
     each = [metrics.each_pair(one, test, run.scale) for one in several]
     # Without ties and degrees a verdict is its winner: then that is the accuracy.

@@ -31,12 +31,15 @@ class Rated:
     """What one row says of one item on one criterion.
 
     Args:
+        item: the user's own id.
+        criterion: what was rated; "" where the data names no criterion.
         key: the same for the rows of one item.
         raters: who rated, one per rating, in the long format; else empty.
         weights: what each row counts in training; the item counts their mean.
     """
 
-    id: str
+    item: str
+    criterion: str
     key: object
     fields: Fields
     group: str
@@ -72,8 +75,7 @@ def to_rated(
         noted["missing_ratings"] += rating_cells(row, columns, criterion).count(None)
         raters = () if columns.rater is None else (read_text(row, columns.rater),) * len(ratings)
         key = (group, *fields.items()) if columns.id is None else (name, criterion)
-        full = f"{name}/{criterion}" if criterion else name
-        items.append(Rated(full, key, fields, group, ratings, raters, row.source, (weight,)))
+        items.append(Rated(name, criterion, key, fields, group, ratings, raters, row.source, (weight,)))
     optional = (("reference", columns.reference), ("context", columns.context))
     texts = {column for _, column in (*columns.asks(row.cells), *optional) if column is not None}
     noted["conversations"] = sum(conversation(row.cells[column]) is not None for column in texts)
@@ -130,7 +132,18 @@ def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str])
             answer = item.ratings[0]
         ratings = item.ratings if len(item.ratings) > 1 else ()
         weight = fmean(item.weights)
-        examples.append(Example(item.id, item.fields, answer, item.group, ratings, item.source, weight=weight))
+        examples.append(
+            Example(
+                item.item,
+                item.fields,
+                answer,
+                item.group,
+                ratings,
+                item.source,
+                weight=weight,
+                criterion=item.criterion,
+            )
+        )
     return examples
 
 
@@ -175,12 +188,13 @@ def with_id(row: Row, columns: Columns, default_id: str) -> Row:
 
 def _conflict(first: Rated | Example, second: Rated | Example, what: str, advice: str = _SEVERAL_RATERS) -> str:
     return (
-        f"{second.source}: the id {second.id!r} stands there and in {first.source} {what}. Ids must be unique. {advice}"
+        f"{second.source}: the id {second.item!r} stands there and in {first.source} {what}. Ids must be unique. "
+        f"{advice}"
     )
 
 
 def _twice(item: Rated, before: str) -> DataError:
     return DataError(
-        f"{item.source}: the rater {item.raters[0]!r} rated the item {item.id!r} in {before} already. Keep one of the "
-        "two rows, or name the column that tells two items apart as the id (`--id-col NAME`)."
+        f"{item.source}: the rater {item.raters[0]!r} rated the item {item.item!r} in {before} already. Keep one of "
+        "the two rows, or name the column that tells two items apart as the id (`--id-col NAME`)."
     )

@@ -20,24 +20,21 @@ def expand_raters(examples: Sequence[Example], how: Literal["each", "mean", "med
     """Turn items with several ratings into one example per rating ("each"), or leave their one label.
 
     Rounding the mean of 2 raters and of 3 raters gives different label marginals; one example per rating does
-    not. The k-th rating of item ``a`` becomes ``a#k``, k from 1, in the same group; an item with one rating
+    not. The k-th rating's example has ``rater`` k, from 1, and the same item and group; an item with one rating
     stays as it is. Which rule made the one label is the choice of :func:`rationem.data.load`.
 
     Raises:
         ConfigError: ``how`` is none of these.
-        DataError: a new id is taken already.
     """
     if how not in ("each", *POOLS):
         raise ConfigError(f"Several raters can be used as 'each', 'mean', 'median' or 'majority', not {how!r}.")
     if how != "each":
         return tuple(examples)
-    expanded = tuple(
-        replace(example, id=f"{example.id}#{number}", answer=rating, ratings=()) if example.ratings else example
+    return tuple(
+        replace(example, rater=number, answer=rating, ratings=()) if example.ratings else example
         for example in examples
         for number, rating in enumerate(example.ratings or (example.answer,), 1)
     )
-    _check_unique(expanded)
-    return expanded
 
 
 def weighed(examples: Sequence[Example]) -> Examples:
@@ -52,15 +49,9 @@ def unweighed(examples: Sequence[Example]) -> Examples:
 
 
 def distinct_ids(train: Sequence[Example], test: Sequence[Example]) -> Examples:
-    """Return ``test`` with ``test:`` before every id that ``train`` has too, for ids are unique within a run.
-
-    Raises:
-        DataError: such an id is taken as well.
-    """
+    """Return ``test`` with ``origin`` "test" in every example whose id ``train`` has too: keys are unique in a run."""
     taken = {example.id for example in train}
-    renamed = tuple(replace(example, id=f"test:{example.id}") if example.id in taken else example for example in test)
-    _check_unique((*train, *renamed))
-    return renamed
+    return tuple(replace(example, origin="test") if example.id in taken else example for example in test)
 
 
 def split(
@@ -121,13 +112,3 @@ def _take(order: Sequence[str], sizes: Counter[str], target: float, spare: int) 
         taken.append(group)
         count += sizes[group]
     return taken
-
-
-def _check_unique(examples: Sequence[Example]) -> None:
-    seen: dict[str, Example] = {}
-    for example in examples:
-        first = seen.setdefault(example.id, example)
-        if first is not example:
-            raise DataError(
-                f"{example.source}: the id {example.id!r} is taken by {first.source} already. Rename one of them."
-            )

@@ -17,5 +17,5 @@ def write_csv(path: Path, examples: Sequence[Example]) -> None:
         with draft.open("w", encoding="utf-8", newline="") as file:
             rows = csv.writer(file)
             rows.writerow(["id", *examples[0].fields, "rating"])
-            rows.writerows([x.id, *x.fields.values(), x.answer] for x in examples)
+            rows.writerows([x.item, *x.fields.values(), x.answer] for x in examples)
         draft.replace(path)

@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from rationem.errors import RunError, writing
-from rationem.ledger.damage import seal, unseal
 from rationem.ledger.files import publish, refuse_links, write_text
 from rationem.ledger.opening import (
     FINISHED,
@@ -47,7 +46,8 @@ from rationem.ledger.reading import (
     read_predictions,
     read_trials,
 )
-from rationem.ledger.rows import SCHEMA_VERSION, prediction_row, trial_row
+from rationem.ledger.rows import INSERT_EXAMPLE, SCHEMA_VERSION, example_row, prediction_row, trial_row
+from rationem.ledger.seals import seal, unseal
 from rationem.ledger.totals import state_counts
 from rationem.types import Example, Kept, LevelScores, Likelihood, Outcome, Prediction, Purpose, State, Trial
 
@@ -137,23 +137,12 @@ class Ledger:
             _compare(self.directory, wanted, found)
             return
         rows = [
-            (
-                example.id,
-                position,
-                split,
-                example.group,
-                json.dumps(dict(example.fields)),
-                example.answer,
-                json.dumps(example.ratings),
-                example.source,
-                example.elided,
-                example.weight,
-            )
+            example_row(split, position, example)
             for split, examples in splits.items()
             for position, example in enumerate(examples)
         ]
         with self.transaction() as db:
-            db.executemany("INSERT INTO examples VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
+            db.executemany(INSERT_EXAMPLE, rows)
             db.executemany(
                 "INSERT INTO manifest VALUES (?,?)",
                 [(key, json.dumps(value)) for key, value in wanted.items()],

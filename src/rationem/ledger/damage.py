@@ -1,37 +1,16 @@
-"""Whether a ledger holds what was written, and what of it is lost where it does not.
-
-Beside the rows stand seals: a hash of every table's rows of an iteration, written in the transaction that concludes a
-phase. Nothing reads them while all is well. Where a command fails on a run, they tell a damaged or edited ledger from a
-fault of ours.
-"""
+"""Whether a ledger holds what was written, and what of it is lost where it does not: its seals say it."""
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
 
 from rationem.errors import RunError
+from rationem.ledger.migration import OLDER_COLUMNS
 from rationem.ledger.opening import opened
 from rationem.ledger.rows import SCHEMA
-
-#: Of manifest and examples, which belong to no iteration.
-RUN = -1
-_OF_RUN = ("manifest", "examples")
-_OF_ITERATION = ("trials", "scores", "kept", "likelihoods", "states", "predictions", "iterations")
-
-
-def seal(db: sqlite3.Connection, iteration: int = RUN) -> None:
-    """Write the hashes of an iteration's rows as they stand now, inside the caller's transaction."""
-    tables = _OF_RUN if iteration == RUN else _OF_ITERATION
-    rows = [(table, iteration, _sha256(db, table, iteration)) for table in tables]
-    db.executemany("INSERT OR REPLACE INTO seals VALUES (?,?,?)", rows)
-
-
-def unseal(db: sqlite3.Connection, iteration: int, *tables: str) -> None:
-    """Forget the hashes of tables that get further rows before the next phase is concluded."""
-    db.executemany("DELETE FROM seals WHERE part=? AND iteration=?", [(table, iteration) for table in tables])
+from rationem.ledger.seals import KEYS, RUN, read_seals, row_hash
 
 
 def damage(directory: Path) -> RunError | None:
@@ -66,13 +45,17 @@ def broken(db: sqlite3.Connection) -> list[str]:
     # SQLite 3.40 finds NULLs in whole tables whose key is not made of their first columns; seals tell the real ones.
     found = [said for said in checked if said != "ok" and not said.startswith("NULL value in")][:2]
     expected = _expected()
-    found += [f"the table {table!r} has other columns" for table in _KEYS if _columns(db, table) != expected[table]]
+    found += [
+        f"the table {table!r} has other columns"
+        for table in KEYS
+        if _columns(db, table) not in (expected[table], OLDER_COLUMNS.get(table))
+    ]
     if not _columns(db, "seals"):  # of an older version: only what sqlite itself finds can be told
         return found
-    for table, iteration, sha256 in db.execute("SELECT part, iteration, sha256 FROM seals ORDER BY iteration, part"):
+    for (table, iteration), sha256 in read_seals(db).items():
         where = "" if iteration == RUN else f" of iteration {iteration}"
         try:
-            if _sha256(db, table, iteration) != sha256:
+            if row_hash(db, table, iteration) != sha256:
                 found.append(f"the rows of {table!r}{where} are not those that were written")
         except (sqlite3.Error, UnicodeDecodeError) as error:
             found.append(f"the rows of {table!r}{where} cannot be read ({error})")
@@ -86,26 +69,4 @@ def _columns(db: sqlite3.Connection, table: str) -> list[str]:
 def _expected() -> dict[str, list[str]]:
     with closing(sqlite3.connect(":memory:")) as db:
         db.executescript(SCHEMA)
-        return {table: _columns(db, table) for table in _KEYS}
-
-
-def _sha256(db: sqlite3.Connection, table: str, iteration: int) -> str:
-    where, values = ("", ()) if iteration == RUN else (" WHERE iteration=?", (iteration,))
-    digest, order = hashlib.sha256(), ", ".join(str(n) for n in range(1, _KEYS[table] + 1))
-    for row in db.execute(f"SELECT * FROM {table}{where} ORDER BY {order}", values):
-        digest.update(repr(row).encode("utf-8", "surrogatepass"))
-    return digest.hexdigest()
-
-
-#: How many leading columns tell a table's rows apart.
-_KEYS = {
-    "manifest": 1,
-    "examples": 1,
-    "trials": 5,
-    "scores": 4,
-    "kept": 4,
-    "likelihoods": 6,
-    "states": 2,
-    "predictions": 3,
-    "iterations": 2,
-}
+        return {table: _columns(db, table) for table in KEYS}

@@ -1,6 +1,6 @@
 """What a ledger holds of one example.
 
-Each query asks by the tables' primary keys, so that it is as fast in a ledger of a million trials.
+Each query of trials asks by the primary key, so that it is as fast in a ledger of a million trials.
 """
 
 from __future__ import annotations
@@ -10,13 +10,26 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 
 from rationem.ledger.rows import EXAMPLE_COLUMNS, PREDICTION_COLUMNS, read_example, read_prediction, read_trial
+from rationem.seeds import example_key
 from rationem.types import Example, Kept, Outcome, Prediction, Purpose, Trial
 
 
-def find_example(db: sqlite3.Connection, example_id: str) -> tuple[Example, str] | None:
-    """Return an example and its split; None where there is none of that id."""
-    row = db.execute(f"SELECT {EXAMPLE_COLUMNS}, split FROM examples WHERE id=?", (example_id,)).fetchone()
-    return None if row is None else (read_example(row[:-1]), row[-1])
+def find_example(db: sqlite3.Connection, name: str) -> tuple[Example, str] | None:
+    """Return an example and its split by its key, or by the user's id of its item; None where there is none.
+
+    Of an item with several examples its id means the plain one: all ratings, in the given order.
+    """
+    keys, plain = read_keys(db, name), example_key(name)
+    for key in (name, *(key for key in keys if key == plain or len(keys) == 1)):
+        row = db.execute(f"SELECT {EXAMPLE_COLUMNS}, split FROM examples WHERE id=?", (key,)).fetchone()
+        if row is not None:
+            return read_example(row[:-1]), row[-1]
+    return None
+
+
+def read_keys(db: sqlite3.Connection, item: str) -> list[str]:
+    """Return the keys of an item's examples: its ratings, criteria and orders."""
+    return [key for (key,) in db.execute("SELECT id FROM examples WHERE item=? ORDER BY split, position", (item,))]
 
 
 def trials_of(db: sqlite3.Connection, iteration: int, example_id: str) -> Iterator[Trial]:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rationem.errors import RunError, disk_error
 from rationem.ledger.files import refuse_links
+from rationem.ledger.migration import OLDEST, migrate, version_of
 from rationem.ledger.phases import is_reached
 from rationem.ledger.reading import read_manifest
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION
@@ -25,11 +26,18 @@ _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def read_only(directory: Path) -> sqlite3.Connection:
-    """Open a run's ledger for reading, also while the run is at work.
+    """Open a run's ledger for reading, also while the run is at work; one of an older version as a migrated copy.
 
     Raises:
         RunError: there is no run.
     """
+    db, path = _begun(directory)
+    with _told(path):
+        return _migrated_copy(db) if version_of(db) == OLDEST else db
+
+
+def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
+    """Return the ledger of a run that is recorded, in a version that can be read, and its path."""
     path = directory / LEDGER
     if not path.is_file():
         raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
@@ -40,7 +48,7 @@ def read_only(directory: Path) -> sqlite3.Connection:
         if not read_manifest(db):
             raise RunError(f"No run is recorded in {directory} yet; start it again with rationem fit.")
         _check_version(db, path)
-    return db
+    return db, path
 
 
 def is_begun(directory: Path) -> bool:
@@ -60,12 +68,12 @@ def is_finished(directory: Path) -> bool:
     """Say whether a directory holds a finished run."""
     if not is_begun(directory):
         return False
-    with closing(read_only(directory)) as db:
+    with closing(_begun(directory)[0]) as db:
         return is_reached(db, FINISHED)
 
 
 def open_ledger(directory: Path) -> sqlite3.Connection:
-    """Open a run's ledger for its one writer, who holds the lock; a new one gets its tables.
+    """Open a run's ledger for its one writer, who holds the lock; a new one gets its tables, an older one is migrated.
 
     Raises:
         RunError: a link is in its place, or it is none or of another version.
@@ -76,6 +84,10 @@ def open_ledger(directory: Path) -> sqlite3.Connection:
     with _closed_on_error(db, path, disk=True):
         if db.execute("SELECT 1 FROM sqlite_master WHERE name='manifest'").fetchone():
             _check_version(db, path)
+            if version_of(db) == OLDEST:
+                db.execute("BEGIN IMMEDIATE")
+                migrate(db)
+                db.execute("COMMIT")
         db.execute("PRAGMA synchronous=FULL")
         db.executescript(SCHEMA)
     return db
@@ -152,9 +164,22 @@ def _check_places(directory: Path) -> None:
 
 
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
-    found = read_manifest(db).get("schema_version", SCHEMA_VERSION)
-    if found != SCHEMA_VERSION:
-        raise RunError(f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}.")
+    found = version_of(db)
+    if found not in (OLDEST, SCHEMA_VERSION):
+        raise RunError(
+            f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION} and {OLDEST}."
+        )
+
+
+def _migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:
+    """Return a private copy of an older ledger, migrated; the file stays as it is. Closing it removes it."""
+    with closing(db):
+        copy = sqlite3.connect("")  # SQLite's own temporary file
+        db.backup(copy)
+    with copy:
+        migrate(copy)
+    copy.execute("PRAGMA query_only=ON")
+    return copy
 
 
 @contextmanager

@@ -8,9 +8,9 @@ from typing import Any
 
 from rationem.types import Draft, Example, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 #: The columns of an example and of a prediction, in the order in which the functions below read them.
-EXAMPLE_COLUMNS = "id, fields, answer, grp, ratings, source, elided, weight"
+EXAMPLE_COLUMNS = "item, fields, answer, grp, ratings, source, elided, weight, criterion, rater, turn, orders, origin"
 PREDICTION_COLUMNS = "example_id, predicted, probabilities, raw, draws, unparsed, too_long, reward, draw_reward"
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
@@ -18,7 +18,9 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS manifest (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS examples (
   id TEXT PRIMARY KEY, position INTEGER NOT NULL, split TEXT NOT NULL, grp TEXT NOT NULL, fields TEXT NOT NULL,
-  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL, weight REAL NOT NULL);
+  answer TEXT NOT NULL, ratings TEXT NOT NULL, source TEXT NOT NULL, elided INTEGER NOT NULL, weight REAL NOT NULL,
+  item TEXT NOT NULL, criterion TEXT NOT NULL, rater INTEGER NOT NULL, turn INTEGER NOT NULL, orders INTEGER NOT NULL,
+  origin TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS trials (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
@@ -50,6 +52,22 @@ CREATE TABLE IF NOT EXISTS iterations (
 CREATE TABLE IF NOT EXISTS seals (
   part TEXT NOT NULL, iteration INTEGER NOT NULL, sha256 TEXT NOT NULL, PRIMARY KEY (part, iteration)) WITHOUT ROWID;
 """
+
+
+#: SQL that writes a row of ``example_row``.
+INSERT_EXAMPLE = f"INSERT INTO examples VALUES ({','.join('?' * 16)})"
+
+
+def example_row(split: str, position: int, x: Example) -> tuple[Any, ...]:
+    """Return an example as a row of the table ``examples``."""
+    said = (json.dumps(dict(x.fields)), x.answer, json.dumps(x.ratings), x.source, x.elided, x.weight)
+    return (x.id, position, split, x.group, *said, x.item, x.criterion, x.rater, x.turn, x.orders, x.origin)
+
+
+def read_example(row: Sequence[Any]) -> Example:
+    """Return the example of a row of ``EXAMPLE_COLUMNS``."""
+    item, fields, answer, group, ratings, *rest = row
+    return Example(item, json.loads(fields), answer, group, tuple(json.loads(ratings)), *rest)
 
 
 def trial_row(trial: Trial) -> tuple[Any, ...]:
@@ -118,12 +136,6 @@ def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[
         prediction.reward,
         prediction.draw_reward,
     )
-
-
-def read_example(row: Sequence[Any]) -> Example:
-    """Return the example of a row of ``EXAMPLE_COLUMNS``."""
-    found, fields, answer, group, ratings, source, elided, weight = row
-    return Example(found, json.loads(fields), answer, group, tuple(json.loads(ratings)), source, elided, weight)
 
 
 def read_prediction(row: Sequence[Any]) -> Prediction:

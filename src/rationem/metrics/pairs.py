@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rationem.metrics.scores import matched
-from rationem.tasks.pairs import candidates, is_swapped, original_id, ranks_back, side, turn_of, turned_level
+from rationem.tasks.pairs import candidates, given_id, ranks_back, side, turned_level
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -68,7 +68,7 @@ def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], 
     together, count = _orders(examples)
     # Turned back: order t was made by t turns, so count - t more make it whole.
     back = [
-        None if verdict is None else turned_level(verdict, scale, count - turn_of(example.id), count)
+        None if verdict is None else turned_level(verdict, scale, count - example.turn, count)
         for verdict, example in zip(verdicts, examples, strict=True)
     ]
     sides = [None if verdict is None else _Side(side(verdict, scale, count)) for verdict in verdicts]
@@ -120,11 +120,11 @@ def merged(
         ValueError: predictions that are not one per example, or a copy without its original.
     """
     by_id = {prediction.example_id: prediction for prediction in matched(predictions, examples)}
-    given = [example for example in examples if not is_swapped(example.id)]
+    given = [example for example in examples if not example.turn]
     copies: dict[str, list[tuple[int, Prediction]]] = {example.id: [] for example in given}
     for example in examples:
-        if is_swapped(example.id):
-            copies.setdefault(original_id(example.id), []).append((turn_of(example.id), by_id[example.id]))
+        if example.turn:
+            copies.setdefault(given_id(example), []).append((example.turn, by_id[example.id]))
     if not given or len(copies) > len(given):
         raise ValueError("Every pair must be there in its given order.")
     found = [_mean(by_id[x.id], copies[x.id], scale, candidates(x.fields)) for x in given]
@@ -164,7 +164,7 @@ def _orders(examples: Sequence[Example]) -> tuple[list[list[int]], int]:
     count = max(counts, default=1)
     places: dict[str, dict[int, int]] = {}
     for at, x in enumerate(examples):
-        places.setdefault(original_id(x.id), {})[turn_of(x.id)] = at
+        places.setdefault(given_id(x), {})[x.turn] = at
     lacking = sorted(name for name, turns in places.items() if set(turns) != set(range(count)))
     if lacking or not places or count < 2:
         orders = "both orders" if count <= 2 else f"all {count} orders"

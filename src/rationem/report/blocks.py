@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
-from rationem.tasks.pairs import is_swapped
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -16,7 +15,7 @@ def block(
     predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int
 ) -> dict[str, Any]:
     """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
-    both = orders > 1 and any(is_swapped(example.id) for example in examples)
+    both = orders > 1 and any(example.turn for example in examples)
     return {
         **_scores(predictions, examples, scale),
         "pairs": metrics.score_pairs(predictions, examples, scale).as_dict() if both else None,
@@ -54,8 +53,8 @@ def by_criterion(examples: Sequence[Example], scale: Scale) -> dict[str, list[Ex
 
 
 def as_given(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """Return the examples without the swapped copies of pairs: people rated a pair once."""
-    return tuple(example for example in examples if not is_swapped(example.id))
+    """Return the examples in their given order: people rated a pair once."""
+    return tuple(example for example in examples if not example.turn)
 
 
 def calibration(

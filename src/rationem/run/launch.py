@@ -5,8 +5,6 @@ The command line and Python go this one way: ``rationem fit ...`` is ``start(Fit
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -26,6 +24,7 @@ from rationem.engines.table import ENGINES
 from rationem.errors import ConfigError
 from rationem.ledger import FINISHED, Ledger, confirm, is_begun, is_finished
 from rationem.ledger.files import refuse_links
+from rationem.ledger.fingerprints import data_sha256, splits_sha256
 from rationem.run import identity, trust
 from rationem.run.card import Fingerprints, TrainedFrom
 from rationem.run.defaults import (
@@ -373,12 +372,6 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     """Return what makes this run this run: settings, base model and data, but not where the files lie."""
     sets = _by_name(run.splits)
     seeds = ENGINES[run.config.engine].honours_seeds and not run.scheme.uses_teacher
-    rows = [
-        [x.id, dict(x.fields), x.answer, x.ratings, *([] if x.weight == 1 else [x.weight])]
-        for part in sets.values()
-        for x in part
-    ]
-    places = [[split, x.id, x.group] for split, part in sets.items() for x in part]
     return {
         "config": {
             **run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
@@ -389,7 +382,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
         "engine": {"name": run.config.engine, "honours_seeds": seeds},
-        "data_sha256": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
-        "splits_sha256": hashlib.sha256(json.dumps(places).encode()).hexdigest(),
+        "data_sha256": data_sha256(sets),
+        "splits_sha256": splits_sha256(sets),
         "notes": dict(run.splits.notes),
     }

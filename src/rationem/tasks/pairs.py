@@ -2,13 +2,12 @@
 
 Two responses, or k. On levels without an order the first k name the responses by their places and any other is a tie;
 a pair on an ordered scale runs from "the first is much better" to "the second is", so that level r of L becomes level
-L - 1 - r when the two change places. Of k the orders are the k rotations: each response stands at each place once. The
-copies of an example have its id with ``~swapped`` behind it, of three or more ``~turned1``, ``~turned2``, ...
+L - 1 - r when the two change places. Of k the orders are the k rotations: each response stands at each place once. An
+example's ``turn`` says which order it is, from 0, the given one.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from string import ascii_lowercase
@@ -20,8 +19,6 @@ from rationem.types import Example, Fields
 MOST = len(ascii_lowercase)
 
 _PREFIX = "response_"
-_SWAPPED = "~swapped"
-_TURNED = re.compile(r"~(?:swapped|turned([1-9]\d?))$")
 #: Fewer levels than this say who is better, and not by how much.
 _GRADED = 4
 
@@ -68,14 +65,15 @@ def ranks_back(scale: Scale, turn: int, count: int) -> list[int]:
 
 def turned(example: Example, scale: Scale, turn: int = 1) -> Example:
     """Return the example with its responses ``turn`` places on, and all that was said of them with them."""
-    if not turn:
-        return example
     count = candidates(example.fields)
+    if not turn:
+        return replace(example, orders=count)
     names = fields_of(count)
     moved = {names[(at + turn) % count]: example.fields[name] for at, name in enumerate(names)}
     return replace(
         example,
-        id=f"{example.id}{_SWAPPED if count == 2 else f'~turned{turn}'}",
+        turn=turn,
+        orders=count,
         fields={**example.fields, **moved},
         answer=turned_level(example.answer, scale, turn, count),
         ratings=tuple(turned_level(rating, scale, turn, count) for rating in example.ratings),
@@ -87,20 +85,9 @@ def every_order(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...
     return tuple(turned(x, scale, turn) for x in examples for turn in range(candidates(x.fields)))
 
 
-def original_id(example_id: str) -> str:
-    """Return the id of the comparison in its given order."""
-    return _TURNED.sub("", example_id)
-
-
-def turn_of(example_id: str) -> int:
-    """Return by how many places the responses were moved on; 0 in the given order."""
-    found = _TURNED.search(example_id)
-    return int(found[1] or 1) if found else 0
-
-
-def is_swapped(example_id: str) -> bool:
-    """Say whether this is a copy in another order."""
-    return turn_of(example_id) > 0
+def given_id(example: Example) -> str:
+    """Return the key of the same comparison in its given order."""
+    return replace(example, turn=0).id
 
 
 def side(level: str, scale: Scale, count: int = 2) -> int | None:

@@ -19,6 +19,7 @@ from rationem.ledger.one_example import (
     kept_of,
     level_logps_of,
     prediction_of,
+    read_keys,
     state_of,
     trials_of,
 )
@@ -99,7 +100,7 @@ def read_life(directory: Path, example_id: str, iteration: int | None = None) ->
 
     Args:
         directory: the run.
-        example_id: as the ledger has it.
+        example_id: its key, or the user's own id of an item that is one example.
         iteration: this one only.
 
     Raises:
@@ -130,7 +131,7 @@ def read_life(directory: Path, example_id: str, iteration: int | None = None) ->
             () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases") or PHRASES),
             int(config.get("seed", 0)),
             manifest.get("refit"),
-            tuple(_chapter(db, example_id, k) for k in asked),
+            tuple(_chapter(db, example.id, k) for k in asked),
         )
 
 
@@ -149,10 +150,8 @@ def _wrong(db: sqlite3.Connection, example: Example, split: str, kind: Kind, see
 
 def _unknown(db: sqlite3.Connection, directory: Path, example_id: str) -> str:
     sizes, ids = split_counts(db), read_ids(db)
-    # Of an item with several ratings, criteria or orders every row has an id of its own.
-    parts = [
-        one for one in ids if example_id and one.startswith((f"{example_id}#", f"{example_id}/", f"{example_id}~"))
-    ]
+    # Of an item with several ratings, criteria or orders every example has a key of its own.
+    parts = read_keys(db, example_id)
     near = f" There are {', '.join(map(repr, parts[:_LISTED]))}." if parts else closest(example_id, ids)
     told = ", ".join(f"{count} {split}" for split, count in sizes.items())
     return f"{directory} has no example {example_id!r}.{near} It holds {len(ids)} examples ({told})."

@@ -1,0 +1,187 @@
+"""Ledgers of version 5 become ledgers of this version: what was appended to the users' ids becomes columns.
+
+Version 5 kept one id per example: the user's, "test:" before it where the training file had the same, "/criterion"
+behind it, "#2" for the second rating and "~swapped" or "~turned2" for another order. Here, and nowhere else, these are
+taken apart. Ids that the user chose to look like that are told apart by the run's other examples and its settings; the
+rows of such an example get its new key.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sqlite3
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rationem.ledger.fingerprints import data_sha256, splits_sha256
+from rationem.ledger.rows import INSERT_EXAMPLE, SCHEMA, SCHEMA_VERSION, example_row
+from rationem.ledger.seals import KEYS, Part, read_seals, row_hash, write_seals
+from rationem.tasks.pairs import candidates
+from rationem.types import Example
+
+#: The oldest version that can be read.
+OLDEST = 5
+#: Table -> the columns that it had.
+OLDER_COLUMNS = {
+    "examples": ["id", "position", "split", "grp", "fields", "answer", "ratings", "source", "elided", "weight"]
+}
+_HAVE_EXAMPLES = ("trials", "scores", "kept", "likelihoods", "states", "predictions")
+_TURNED = re.compile(r"(.*)~(?:swapped|turned([1-9]\d?))", re.DOTALL)
+_RATED = re.compile(r"(.*)#([1-9]\d*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """An example as version 5 had it, its parts split off one by one."""
+
+    id: str
+    position: int
+    split: str
+    example: Example
+
+
+def version_of(db: sqlite3.Connection) -> object:
+    """Return a ledger's version; one whose run was never recorded shows it by its columns."""
+    found = db.execute("SELECT value FROM manifest WHERE key='schema_version'").fetchone()
+    if found is not None:
+        return json.loads(found[0])
+    columns = [name for _, name, *_ in db.execute("PRAGMA table_info(examples)")]
+    return OLDEST if columns == OLDER_COLUMNS["examples"] else SCHEMA_VERSION
+
+
+def migrate(db: sqlite3.Connection) -> None:
+    """Make a ledger of version 5 one of this version, inside the caller's transaction."""
+    manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
+    rows = _read(db)
+    found = _taken_apart(rows, manifest)
+    renamed = {row.id: x.id for row, x in zip(rows, found, strict=True) if row.id != x.id}
+    sound = _sound(db, everything=bool(renamed))
+    _write_examples(db, [example_row(row.split, row.position, x) for row, x in zip(rows, found, strict=True)])
+    if renamed:
+        _rename(db, renamed)
+    if manifest:
+        values = {"schema_version": SCHEMA_VERSION, **(_fingerprints(rows, found, manifest) if renamed else {})}
+        db.executemany("UPDATE manifest SET value=? WHERE key=?", [(json.dumps(v), k) for k, v in values.items()])
+    write_seals(db, sound)
+
+
+def _read(db: sqlite3.Connection) -> list[_Row]:
+    names = ", ".join(OLDER_COLUMNS["examples"])
+    return [
+        _Row(i, position, split, Example(i, json.loads(fields), answer, group, tuple(json.loads(ratings)), *rest))
+        for i, position, split, group, fields, answer, ratings, *rest in db.execute(
+            f"SELECT {names} FROM examples ORDER BY rowid"
+        )
+    ]
+
+
+def _taken_apart(rows: Sequence[_Row], manifest: Mapping[str, Any]) -> list[Example]:
+    """Return the examples with their coordinates, last mark first."""
+    config, task = manifest.get("config", {}), manifest.get("task", {})
+    limited = config.get("limit") is not None
+    given = {row.id: row.example for row in rows}
+    examples = [_order(x.example, given) for x in rows]
+    if config.get("raters") == "each":
+        rated = [row.split == "train" for row in rows]
+        examples = _ratings(examples, rated, given, limited=limited)
+    trained = {x.item for row, x in zip(rows, examples, strict=True) if row.split != "test"}
+    criteria = {one.get("name") for one in task.get("criteria", [])} - {"", None}
+    return [
+        _criterion(_origin(x, trained, limited=limited) if row.split == "test" else x, criteria)
+        for row, x in zip(rows, examples, strict=True)
+    ]
+
+
+def _order(x: Example, given: Mapping[str, Example]) -> Example:
+    """Return an example with its orders and its turn: a copy in another order has its original beside it."""
+    found, count = _TURNED.fullmatch(x.item), candidates(x.fields)
+    x = replace(x, orders=count)
+    if count == 1 or found is None or found[1] not in given or (found[2] is None) != (count == 2):
+        return x
+    return replace(x, item=found[1], turn=int(found[2] or 1))
+
+
+def _ratings(
+    examples: Sequence[Example], rated: Sequence[bool], given: Mapping[str, Example], *, limited: bool
+) -> list[Example]:
+    """Return the examples with the number of their rating: an item has several, but what a limit left of it."""
+    split: list[tuple[object, str, int] | None] = []
+    together: dict[object, set[int]] = {}
+    for x, is_rated in zip(examples, rated, strict=True):
+        found = _RATED.fullmatch(x.item) if is_rated else None
+        if found is None:
+            split.append(None)
+            continue
+        key = (found[1], x.group, tuple(sorted(given[x.item].fields.items())))
+        together.setdefault(key, set()).add(int(found[2]))
+        split.append((key, found[1], int(found[2])))
+    return [
+        x if one is None or not (limited or len(together[one[0]]) > 1) else replace(x, item=one[1], rater=one[2])
+        for x, one in zip(examples, split, strict=True)
+    ]
+
+
+def _origin(x: Example, trained: set[str], *, limited: bool) -> Example:
+    """Return a test example with its origin: the training file had its id, though a limit may have left it out."""
+    rest = x.item.removeprefix("test:")
+    return replace(x, item=rest, origin="test") if rest != x.item and (limited or rest in trained) else x
+
+
+def _criterion(x: Example, criteria: set[str]) -> Example:
+    name = x.fields.get("criterion", "")
+    if name not in criteria or not x.item.endswith(f"/{name}"):
+        return x
+    return replace(x, item=x.item.removesuffix(f"/{name}"), criterion=name)
+
+
+def _write_examples(db: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+    db.execute("DROP TABLE examples")
+    db.execute(next(one for one in SCHEMA.split(";") if " examples " in one))
+    db.executemany(INSERT_EXAMPLE, rows)
+
+
+def _rename(db: sqlite3.Connection, renamed: Mapping[str, str]) -> None:
+    """Give the rows of every table, and the lists in records, the new keys."""
+    db.execute("CREATE TEMP TABLE renamed (old TEXT PRIMARY KEY, new TEXT NOT NULL)")
+    # The longest first: a new key is two characters longer than the id, and may be what another example was called.
+    for length in sorted({len(old) for old in renamed}, reverse=True):
+        db.execute("DELETE FROM renamed")
+        db.executemany("INSERT INTO renamed VALUES (?,?)", [one for one in renamed.items() if len(one[0]) == length])
+        for table in _HAVE_EXAMPLES:
+            db.execute(
+                f"UPDATE {table} SET example_id=(SELECT new FROM renamed WHERE old=example_id) "
+                "WHERE example_id IN (SELECT old FROM renamed)"
+            )
+    db.execute("DROP TABLE renamed")
+    for k, phase, text in db.execute("SELECT iteration, phase, record FROM iterations").fetchall():
+        record = json.loads(text)
+        if record.get("dropped"):
+            record["dropped"] = [renamed.get(one, one) for one in record["dropped"]]
+            db.execute("UPDATE iterations SET record=? WHERE iteration=? AND phase=?", (json.dumps(record), k, phase))
+
+
+def _fingerprints(rows: Sequence[_Row], found: Sequence[Example], manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Return the manifest's hashes over the new keys; none of one that was not over the old ones."""
+    order = ("train", "validation", "test")
+    old = {split: [row.example for row in rows if row.split == split] for split in order}
+    new = {split: [x for row, x in zip(rows, found, strict=True) if row.split == split] for split in order}
+    hashes = {"data_sha256": data_sha256, "splits_sha256": splits_sha256}
+    return {
+        name: hashed(new)
+        for name, hashed in hashes.items()
+        if manifest.get(name) == hashed(old, key=lambda x: x.item)  # there it is the whole id
+    }
+
+
+def _sound(db: sqlite3.Connection, *, everything: bool) -> list[Part]:
+    """Return the parts that the migration changes and whose seals hold: only these are sealed again."""
+    if not db.execute("SELECT 1 FROM sqlite_master WHERE name='seals'").fetchone():
+        return []
+    changed = {name: everything or name in ("manifest", "examples") for name in KEYS}
+    return [
+        (table, iteration)
+        for (table, iteration), sha256 in read_seals(db).items()
+        if changed[table] and row_hash(db, table, iteration) == sha256
+    ]
