@@ -4,6 +4,8 @@ import csv
 import hashlib
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from rationem import RationemError, Scale, progress
 from rationem.cli import main as cli
-from rationem.config import FitConfig, read_config, to_toml
+from rationem.config import FitConfig, Mark, marks_of, read_config, to_toml
 from rationem.engines import models
 from rationem.errors import ConfigError
 from rationem.run import launch as launching
@@ -353,32 +355,20 @@ def test_other_commands_refuse_what_cannot_be(folder, capsys, monkeypatch, argum
     assert contents(folder) == before
 
 
-#: A value other than the default for every setting.
-OTHER = {
-    "data": ("good.csv", "b.csv"), "test": ("c.csv", "d.csv"), "preset": "feedbackqa", "scale": "Bad < Good",
-    "prompt_col": "a", "response_col": "b", "rating_col": "r1,r2", "id_col": "i", "group_col": "g", "raters": "mean",
-    "validation_share": 0.25, "test_share": 0.125, "limit": 7, "world_size": 50, "elide": True,
-    "skip_unusable": True, "model": "hub/id",
-    "task": "choice", "criterion": 'Is it "kind", and 100 % true?', "scheme": "forward*2+rationalize@base",
-    "reference_col": "ref", "context_col": "ctx", "rater_col": "who", "instruction": "Is it kind?", "rubric": "r.toml",
-    "template": "t.txt", "hint_template": "h.txt", "reward": "within:1", "threshold": 0.5, "reward_as": "filter",
-    "shots": 3, "max_copied": 0.5, "leak_filter": "drop", "leak_phrases": ("the key", "was told"), "patience": 2,
-    "choose_by": "log_likelihood", "evidence_draws": 2, "wrong_hints": 3, "difficulty_examples": 5,
-    "enumerate_above": 0.01, "precision": "bf16", "gradient_checkpointing": True, "processes": 2, "parallel": "fsdp",
-    "report_to": ("tensorboard", "mlflow"), "log_every": 3,
-    "choices_col": "a,b,c", "answer_col": "key", "subject_col": "about", "shuffle_choices": False,
-    "inputs_col": ("topic=about", "style=how"), "weight_col": "sure",
-    "system": "You are a strict judge.", "thinking": "off",
-    "split_seed": 5, "token_budget": 1000, "exact_items": 4,
-    "selector": "all", "iterations": 2, "init": "base", "seed": 3, "temperature": 0.5, "top_p": 0.9, "top_k": 5,
-    "max_new_tokens": 9, "max_prompt_tokens": 99, "draws": 2, "sampling_batch": 8, "steps": 11, "epochs": 3,
-    "batch_size": 16, "micro_batch_size": 4, "learning_rate": 3e-4, "weight_decay": 0.01, "schedule": "cosine",
-    "warmup_steps": 2, "max_grad_norm": 1.0, "optimizer": "reset", "lora_rank": 8, "device": "cpu", "threads": 1,
-    "engine": "vllm", "concurrency": 9, "handover": "restart", "vllm_python": "/somewhere/python",
-    "vllm_args": ("--swap-space", "2"), "teacher": ("http://a:1", "http://b:2"), "teacher_model": "big",
-    "adapter_base": "models/base", "lora_alpha": 12.5, "lora_dropout": 0.1, "lora_targets": ("q_proj", "v_proj"),
-    "keep_checkpoints": "best-and-last",
-}  # fmt: skip
+def other(name):
+    """A value other than the default of a setting, made from its type and limits."""
+    field, default = FitConfig.model_fields[name], FitConfig.model_fields[name].default
+    text = str(field.annotation)
+    if "Literal" in text:
+        words = re.findall(r"'([^']+)'", text)
+        return tuple(words[:2]) if "tuple" in text else next(word for word in words if word != default)
+    if "tuple" in text:
+        return ("--one", "two") if name == "vllm_args" else ("one", "two words")
+    if "bool" in text:
+        return not default
+    if "int" in text:
+        return 11 if default == 10 else 16 if name == "micro_batch_size" else 64 if name == "batch_size" else 12
+    return 'Is it "kind", and 100 % true?' if "str" in text else 0.125
 
 
 def understood(arguments, monkeypatch, capsys):
@@ -398,18 +388,18 @@ def understood(arguments, monkeypatch, capsys):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", FitConfig.model_fields)
 def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, capsys, name):
-    value = OTHER[name]  # a new setting needs a line there
+    value = other(name)
     expected = FitConfig(**{name: value})
     assert expected != FitConfig()
     Path("c.toml").write_text(f"{name} = {json.dumps(value)}\n")
     by_file = understood(["fit", "--config", "c.toml", "--output", "run"], monkeypatch, capsys)
     words = [str(word) for word in value] if isinstance(value, tuple) else [str(value)]
     flag = f"--{name.replace('_', '-')}"
-    typed = {"data": words, "elide": [flag], "skip_unusable": [flag], "gradient_checkpointing": [flag]}.get(
-        name, [flag, *words]
-    )
-    typed = ["--no-shuffle-choices"] if name == "shuffle_choices" else typed
-    typed = [f"{flag}={' '.join(words)}"] if name == "vllm_args" else typed
+    typed = words if name == "data" else [flag, *words]
+    if isinstance(value, bool):
+        typed = [flag if value else flag.replace("--", "--no-", 1)]
+    if Mark.ONE_TEXT in marks_of(name):
+        typed = [f"{flag}={shlex.join(words)}"]
     by_flag = understood(["fit", *typed, "--output", "run"], monkeypatch, capsys)
     assert by_file == by_flag == expected
 

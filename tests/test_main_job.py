@@ -7,7 +7,7 @@ import pytest
 
 from rationem.cli.main import main
 from rationem.compare.demo import _rationales
-from rationem.config import read_config
+from rationem.config import configured
 
 pytestmark = pytest.mark.slow
 
@@ -81,7 +81,7 @@ def few(monkeypatch):
     monkeypatch.setattr("rationem.run.prepare._WORLD_VALIDATION", 16)
     monkeypatch.setattr("rationem.run.prepare._WORLD_TEST", 32)
     small = {"world_size": 40, "steps": 4, "draws": 2, "evidence_draws": 1, "wrong_hints": 4}
-    monkeypatch.setattr("rationem.compare.demo.read_config", lambda path, given: read_config(path, {**given, **small}))
+    monkeypatch.setattr("rationem.compare.demo.configured", lambda **given: configured(**given, **small))
     monkeypatch.setattr("rationem.compare.demo.default_workers", lambda _: 1)
 
 

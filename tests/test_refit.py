@@ -13,7 +13,7 @@ import pytest
 
 from rationem import FitConfig, Ledger, RationemError, progress, start
 from rationem.cli.main import main
-from rationem.run.refit import CHANGEABLE, _settings, refit
+from rationem.run.refit import _settings, refit
 from rationem.sampling import hint_leakage
 
 slow = pytest.mark.slow
@@ -342,19 +342,16 @@ def test_where_there_is_no_run_it_says_so(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
-def test_every_setting_can_be_changed_or_is_refused():
-    """A new setting has to be thought about: whatever decides the data or a draw is not changeable."""
-    decides_draws = {
-        *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col"),
-        *("context_col", "id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit"),
-        *("world_size", "skip_unusable", "elide", "model", "task", "criterion", "instruction", "rubric", "template"),
-        *("hint_template", "scheme", "shots", "iterations", "patience", "init", "temperature", "top_p", "top_k"),
-        *("max_new_tokens", "max_prompt_tokens", "difficulty_examples", "enumerate_above", "teacher", "teacher_model"),
-        *("split_seed", "token_budget", "choices_col", "answer_col", "subject_col", "shuffle_choices"),
-        *("system", "thinking", "inputs_col", "weight_col"),
-    }
-    assert set(CHANGEABLE) | decides_draws == set(FitConfig.model_fields)
-    assert not set(CHANGEABLE) & decides_draws
+def test_what_decides_the_data_or_a_draw_is_refused(runs, tmp_path):
+    """But for one setting that is fixed in every refit, and the model, which may be named again."""
+    from rationem.config import TakenBy, marks_of
+
+    decides = [name for name in FitConfig.model_fields if TakenBy.REFIT not in marks_of(name)]
+    assert {"data", "scheme", "temperature", "teacher", "max_new_tokens", "seed"} - set(decides) == {"seed"}
+    for name in decides:
+        with pytest.raises(RationemError, match="cannot differ"):
+            refit(runs / "star", tmp_path / "new", {name: "other"})
+    assert not (tmp_path / "new").exists()
 
 
 def test_no_program_that_a_run_names_is_run(tmp_path):

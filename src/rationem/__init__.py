@@ -21,7 +21,7 @@ _PUBLIC = {
     "EnginePool": "engines.pool",
     "Evaluation": "evaluation.measurements",
     "Example": "types",
-    "FitConfig": "config",
+    "FitConfig": "config.fit",
     "Judge": "judging.judge",
     "JudgeTask": "tasks.judge",
     "Ledger": "ledger",

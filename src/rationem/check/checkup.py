@@ -171,7 +171,7 @@ def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
 
 def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
     """Return what was understood, and how many items of DATA and of the test set have no label."""
-    parts = {"data": material.known, "test": material.tested}
+    parts = _parts(material) | {"test": material.tested}
     unlabelled = {name: len(part) - len(labelled(part, scale)) for name, part in parts.items()}
     return {**reading.describe(material), "without_label": unlabelled}
 

@@ -140,7 +140,7 @@ def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> E
     if known.chat is not None:
         conformance.check_model(config.model or "", _place(config.model or "") or "", known.chat, task)
     # Whether vLLM is there is another question.
-    open_settings = config.model_copy(update={"vllm_python": None})
+    open_settings = config.replace(vllm_python=None)
     config = with_defaults(open_settings, NO_RUN, known.shape.positions if known.shape else None)
     sizes = measured(splits, task, scheme, known.chat, config)
     tokens = cost.all_tokens(sizes, scheme, config)

@@ -132,10 +132,10 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
 
 def _baselines(found: Mapping[str, Any]) -> list[str]:
     rows: list[tuple[str, ...]] = [("", "accuracy", "within one level", "MAE", "log-lik.", "(pooled)")]
-    for name in ("data", "test"):
-        if name not in found:
+    for name, one in found.items():
+        if not isinstance(one, Mapping):
             continue
-        one, constant = found[name], found[name]["constant"]
+        constant = one["constant"]
         levels = constant["levels"]
         numbers = [_told(constant[key], levels.get(key)) for key in ("accuracy", "within_one", "mae")]
         both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]

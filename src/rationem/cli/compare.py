@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from rationem.tasks.protocol import Task
     from rationem.types import Splits
 
-#: Settings that belong to the arms, or that a comparison decides.
-_DECIDED = ("scheme", "selector", "token_budget")
 _SCHEMES = "rs:1,rs:4,star,pps"
 _SEEDS = 3
 
@@ -26,7 +24,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of the comparison, and those of ``fit`` that its runs share."""
     from rationem.cli.settings import add_settings
     from rationem.compare.embedded import STUDIES
-    from rationem.config import FitConfig
+    from rationem.config import FitConfig, Mark, settings_with
 
     parser.description = (
         "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
@@ -57,8 +55,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="runs at work at once, on a CPU (default: 1; of embedded data one per core, with one thread each)",
     )
     parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
-    names = [name for name in FitConfig.model_fields if name not in _DECIDED]
-    add_settings(parser, names)
+    add_settings(parser, [name for name in FitConfig.model_fields if name not in settings_with(Mark.BY_ARM)])
 
 
 def run(options: argparse.Namespace) -> int:
@@ -153,7 +150,7 @@ def _costs(design: Design, config: FitConfig, task: Task, splits: Splits) -> Ite
     seeds, hours, disk = len(design.seeds), [0.0, 0.0], 0.0
     for arm in design.arms:
         scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
-        found = estimate(config.model_copy(update={"scheme": arm.scheme}), scheme, task, splits)
+        found = estimate(config.replace(scheme=arm.scheme), scheme, task, splits)
         told = f"  {arm.name}: {seeds * found.tokens.generated:,.0f} tokens generated"
         if found.hours is not None and found.disk is not None:
             ends, size = [seeds * end for end in found.hours], seeds * sum(found.disk.values())

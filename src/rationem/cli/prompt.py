@@ -9,10 +9,11 @@ from rationem import progress
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags: what decides how the data is read and what is asked of it, and the model."""
-    from rationem.cli.settings import DATA, add_settings
+    from rationem.cli.settings import add_settings
+    from rationem.config import TakenBy, settings_with
 
     parser.add_argument("--show", type=int, default=3, metavar="N", help="training examples to show (default: 3)")
-    add_settings(parser, (*DATA, "model"))
+    add_settings(parser, settings_with(TakenBy.PROMPT))
 
 
 def run(options: argparse.Namespace) -> int:

@@ -11,8 +11,7 @@ from rationem import progress
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add RUN, the flags of what can be changed, and, unseen, those of ``fit`` that cannot: to say why."""
     from rationem.cli.settings import add_flags
-    from rationem.config import FitConfig
-    from rationem.run.refit import CHANGEABLE
+    from rationem.config import FitConfig, TakenBy, flag_of, settings_with
 
     parser.description = (
         "Judge the training trials of a finished or unfinished run again, select, and train once from the weights that "
@@ -22,13 +21,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
     parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
     parser.add_argument("--iteration", type=int, default=1, metavar="K", help="whose trials (default: %(default)s)")
-    add_flags(parser, CHANGEABLE, defaults=False)
+    changeable = settings_with(TakenBy.REFIT)
+    add_flags(parser, changeable, defaults=False)
     text = "the model that RUN began with, named again: where RUN was not made by you here"
     parser.add_argument("--model", help=text)
     for name in FitConfig.model_fields:
-        if name not in (*CHANGEABLE, "model"):
-            flag = f"--{name.replace('_', '-')}"
-            parser.add_argument(flag, dest=name, nargs="*", help=argparse.SUPPRESS)
+        if name not in (*changeable, "model"):
+            parser.add_argument(flag_of(name), dest=name, nargs="*", help=argparse.SUPPRESS)
 
 
 def run(options: argparse.Namespace) -> int:

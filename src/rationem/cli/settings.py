@@ -6,30 +6,12 @@ import argparse
 import os
 import shlex
 from collections.abc import Collection
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 if TYPE_CHECKING:
     from rationem.config import FitConfig
-
-_GROUPS = {
-    "data": "what to learn from",
-    "model": "model, task and scheme",
-    "temperature": "sampling",
-    "steps": "training",
-    "engine": "engine",
-    "device": "machine",
-}
-#: Settings that take several values behind one flag.
-_SEVERAL = ("test", "inputs_col", "leak_phrases", "teacher", "report_to", "lora_targets")
-#: What decides how a file is read and what is asked of it: the settings of ``check`` and ``prompt`` beside the model.
-DATA = (
-    *("data", "test", "preset", "scale", "prompt_col", "response_col", "rating_col", "reference_col", "context_col"),
-    *("id_col", "group_col", "rater_col", "raters", "validation_share", "test_share", "limit", "world_size", "elide"),
-    *("skip_unusable", "task", "choices_col", "answer_col", "subject_col", "shuffle_choices", "split_seed"),
-    *("inputs_col", "weight_col", "system", "thinking"),
-    *("criterion", "instruction", "rubric", "template", "hint_template", "reward", "shots", "seed"),
-)
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
@@ -42,30 +24,42 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaults: bool = True) -> None:
-    """Add one flag per named field of FitConfig; DATA is none.
+    """Add one flag per named field of FitConfig, under the heading of its group; DATA is none.
 
     Args:
         defaults: say what holds where a flag is left out; False where that is not FitConfig's own default.
     """
-    from rationem.config import FitConfig
+    from rationem.config import FitConfig, group_of
 
-    group: Any = parser
-    for name, field in FitConfig.model_fields.items():
-        group = parser.add_argument_group(_GROUPS[name]) if name in _GROUPS else group
-        if name == "data" or name not in names:
-            continue
-        flag = f"--{name.replace('_', '-')}"
-        text = (field.description or "").replace("%", "%%")
-        default = "" if not defaults or field.default in (None, (), "", False) else f" (default: {field.default})"
-        if field.annotation is bool:
-            group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text + default)
-        elif name == "vllm_args":
-            group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
-        elif name in _SEVERAL:
-            group.add_argument(flag, nargs="+", help=text)
-        else:
-            choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
-            group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text + default)
+    shown = [name for name in FitConfig.model_fields if name in names and name != "data"]
+    for heading, members in groupby(shown, group_of):
+        group = parser.add_argument_group(heading)
+        for name in members:
+            _add_flag(group, name, defaults=defaults)
+
+
+def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> None:
+    """Add a setting's flag: what it takes follows from the field."""
+    from rationem.config import FitConfig, Mark, flag_of, marks_of
+
+    field, flag = FitConfig.model_fields[name], flag_of(name)
+    text = (field.description or "").replace("%", "%%")
+    if defaults and field.default not in (None, (), "", False):
+        text += f" (default: {field.default})"
+    if field.annotation is bool:
+        group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+    elif Mark.ONE_TEXT in marks_of(name):
+        group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
+    elif _is_several(field.annotation):
+        group.add_argument(flag, nargs="+", help=text)
+    else:
+        choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
+        group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text)
+
+
+def _is_several(annotation: Any) -> bool:
+    """Say whether a setting holds several values: a tuple, or a tuple or none."""
+    return tuple in (get_origin(annotation), *map(get_origin, get_args(annotation)))
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:

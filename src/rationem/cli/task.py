@@ -56,14 +56,12 @@ Reason first, then end with one line: {{{{ marker }}}} ANSWER
 hint = "The correct answer is {{{{ answer }}}}. Explain why."
 """
 
-#: What decides how rows are read, beside the columns.
-_READ = ("preset", "scale", "criterion", "skip_unusable")
-
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``new`` and ``check``."""
     parser.description = "A task of your own: a Python class of twenty lines, or a TOML file."
-    from rationem.cli.settings import DATA, add_flags
+    from rationem.cli.settings import add_flags
+    from rationem.config import TakenBy, settings_with
 
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "write a task that works as it stands, to be changed"
@@ -76,7 +74,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
     check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a task of rationem's own")
     check.add_argument("data", nargs="*", help="files whose rows it is tried on")
-    add_flags(check, [name for name in DATA if name.endswith("_col") or name in _READ])
+    add_flags(check, settings_with(TakenBy.TASK_CHECK))
 
 
 def run(options: argparse.Namespace) -> int:

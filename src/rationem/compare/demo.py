@@ -11,7 +11,7 @@ from rationem.compare import Design, compare, default_workers, parse_arms, write
 from rationem.compare.embedded import PAPER, embedded
 from rationem.compare.page import headline
 from rationem.compare.tables import tables
-from rationem.config import read_config
+from rationem.config import configured
 from rationem.engines import models
 from rationem.ledger import read_examples, read_only, write_text
 from rationem.ledger.one_example import typical_draw
@@ -32,7 +32,7 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
         seed: of all runs.
     """
     began = time.perf_counter()
-    config = read_config(None, {"data": (WORLD,), "model": models.TINY_JUDGE, "iterations": iterations, "seed": seed})
+    config = configured(data=(WORLD,), model=models.TINY_JUDGE, iterations=iterations, seed=seed)
     arms = parse_arms(PAPER)
     design = Design(embedded(config, exact=False), arms, arms[0].name, (seed,))
     results = write(compare(design, output, workers=default_workers(config)))

@@ -9,11 +9,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rationem.config import FitConfig, read_config
+from rationem.config import FitConfig, Mark, read_config, settings_with
 from rationem.errors import ConfigError, RunError, closest, writing
 from rationem.ledger import write_text
 from rationem.run import trust
-from rationem.run.defaults import FILES, WHERE
+from rationem.run.defaults import NO_IDENTITY
 from rationem.sampling.schemes import DIRECT, parse_scheme
 
 #: The file that says that a directory holds a comparison, and which.
@@ -24,8 +24,8 @@ _TAKEN = {"base", "logs"}
 _NAME = re.compile(r"(?![_=+\-@\[])[^{}<>|\x00-\x1f\x7f-\x9f]{1,60}")
 #: Rows of the tables that are no arms.
 _ROWS = {"base model", "majority label"}
-#: Settings that runs of one comparison do not share, and those that say only where and how fast.
-_OWN = {"data", "test", *FILES, *WHERE, "scheme", "selector", "seed", "iterations", "token_budget", "teacher_model"}
+#: Settings that runs of one comparison do not share, and those that say nothing of the result.
+_OWN = {*NO_IDENTITY, *settings_with(Mark.BY_ARM, Mark.BY_RUN)}
 _TITLES = {"star": "STaR", "pps": "PPS", "exact": "enumerated EM", "direct": "answer alone"}
 
 Equal = Literal["iterations", "tokens"]

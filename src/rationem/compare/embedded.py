@@ -11,14 +11,7 @@ STUDY = f"{PAPER},exact"
 #: Embedded data -> the arms of its comparison. On sums a rejection sampler has as many tries as STaR.
 STUDIES = {"world": STUDY, "addition": "rs:2,star,pps", "summaries": "rs:4,star,pps"}
 #: What is measured of every iteration, and how it is trained.
-_MEASURED = {
-    "draws": 4,
-    "evidence_draws": 2,
-    "wrong_hints": 32,
-    "difficulty_examples": 0,
-    "sampling_batch": 256,
-    "steps": 40,
-}
+_MEASURED = FitConfig(draws=4, evidence_draws=2, wrong_hints=32, difficulty_examples=0, sampling_batch=256, steps=40)
 _EXACT_ITEMS = 64
 
 
@@ -29,7 +22,8 @@ def embedded(config: FitConfig, *, exact: bool) -> FitConfig:
         config: the settings; what is set in them stays.
         exact: also bound the evidence of some test items by enumeration.
     """
-    wanted = {**_MEASURED, **({"exact_items": _EXACT_ITEMS} if exact else {})}
+    sized = _MEASURED.replace(exact_items=_EXACT_ITEMS) if exact else _MEASURED
+    wanted = sized.model_dump(exclude_unset=True)
     return config.model_copy(
         update={name: value for name, value in wanted.items() if name not in config.model_fields_set}
     )

@@ -31,7 +31,7 @@ from rationem.run.launch import Resolved, carry_out, engine_choice, measure_base
 from rationem.run.preflight import check_engine
 from rationem.run.prepare import embedded, split_seed
 from rationem.sampling.schemes import check_sampling, parse_scheme
-from rationem.types import Engine, Sampling
+from rationem.types import Engine
 
 if TYPE_CHECKING:
     from rationem.em import Problem
@@ -53,7 +53,7 @@ def check_design(design: Design) -> None:
     for arm in design.arms:
         config = _settings(design, arm, design.seeds[0])
         scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
-        check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+        check_sampling(scheme, config.sampling)
         check_engine(config, scheme)
     if design.config.teacher and not any(_asks_teacher(arm) for arm in design.arms):
         raise ConfigError("--teacher is named, and no arm asks it. Write one: --schemes ...,rationalize@teacher.")
@@ -77,7 +77,7 @@ def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
     if workers > 1:
         _check_workers(design.config, workers)
         threads = design.config.threads or max(1, (os.cpu_count() or 1) // workers)
-        design = replace(design, config=design.config.model_copy(update={"threads": threads}))
+        design = replace(design, config=design.config.replace(threads=threads))
     first = design.in_order[0]
     run, _ = resolve(_settings(design, first, design.seeds[0]), design.base(output, design.seeds[0]))
     design = replace(design, config=_shared(design, run.config))
@@ -177,9 +177,7 @@ def run_arm(
     refuse_links(output, directory)
     if design.equal == "tokens" and arm.name != design.reference and arm.generates:
         spent = generated_tokens(design.run(output, design[design.reference], seed))
-        config = config.model_copy(
-            update={"token_budget": max(spent, 1), "iterations": _MORE * design.config.iterations}
-        )
+        config = config.replace(token_budget=max(spent, 1), iterations=_MORE * design.config.iterations)
     run, recorded = resolve(config, directory)
     take_over = partial(_adopt, design.base(output, seed))
     carry_out(run, directory, recorded, before=take_over, open_engine=open_engine)
@@ -204,29 +202,22 @@ def generated_tokens(run: Path) -> int:
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:
     """Return the settings of all runs, filled in; the seed is the first, and parts the data for all."""
-    return resolved.model_copy(
-        update={
-            "scheme": design.config.scheme,
-            "selector": design.config.selector,
-            "seed": design.config.seed,
-            "teacher": design.config.teacher,
-            "teacher_model": design.config.teacher_model or resolved.teacher_model,
-            "split_seed": split_seed(design.config),
-        }
+    return resolved.replace(
+        scheme=design.config.scheme,
+        selector=design.config.selector,
+        seed=design.config.seed,
+        teacher=design.config.teacher,
+        teacher_model=design.config.teacher_model or resolved.teacher_model,
+        split_seed=split_seed(design.config),
     )
 
 
 def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
     """Return the settings of one run: those that all share, with the arm's scheme and the seed."""
-    changed: dict[str, Any] = {
-        "scheme": arm.scheme,
-        "selector": arm.selector,
-        "seed": seed,
-        "split_seed": split_seed(design.config),
-    }
-    if design.config.teacher and not _asks_teacher(arm):
-        changed |= {"teacher": (), "teacher_model": None}
-    return design.config.model_copy(update=changed)
+    config = design.config
+    if config.teacher and not _asks_teacher(arm):
+        config = config.replace(teacher=(), teacher_model=None)
+    return config.replace(scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config))
 
 
 def _asks_teacher(arm: Arm) -> bool:

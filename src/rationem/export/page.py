@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from rationem.config import Mark, settings_with
 from rationem.engines.chat import Chat, shows_a_date
 from rationem.engines.models import EMBEDDED
 from rationem.export.origin import StartingModel
@@ -24,13 +25,6 @@ from rationem.tasks.judge import JudgeTask
 from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 
-#: Settings that are told, in this order; of the others some name files and machines.
-_SETTINGS = (
-    *("scheme", "selector", "reward", "threshold", "reward_as", "leak_filter", "iterations", "init", "steps", "epochs"),
-    *("batch_size", "learning_rate", "weight_decay", "schedule", "warmup_steps", "max_grad_norm", "optimizer"),
-    *("lora_rank", "precision", "temperature", "top_p", "top_k", "max_prompt_tokens", "max_new_tokens", "raters"),
-    *("draws", "evidence_draws", "shots", "choose_by", "thinking", "seed"),
-)
 _MERGED = (
     "The scores were measured by the run, before its adapter was merged into the base and written as whole weights: "
     "these are the same model up to rounding."
@@ -286,7 +280,7 @@ def _training(facts: Facts) -> Iterator[str]:
     yield "## Training"
     yield table(
         ("setting", "value"),
-        [[name, literal(config[name])] for name in _SETTINGS if config.get(name) is not None],
+        [[name, literal(config[name])] for name in settings_with(Mark.CARD) if config.get(name) is not None],
     )
     how = "the last one, for there was no validation to choose by"
     if summary["chosen_by"] != "last iteration":

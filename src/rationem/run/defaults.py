@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from rationem import progress
-from rationem.config import FitConfig, read_config
+from rationem.config import FitConfig, Identity, Mark, Reach, flag_of, read_config, settings_with
 from rationem.engines import adapters, models
 from rationem.engines.opening import BATCH, VERDICT_TOKENS
 from rationem.engines.remote.opening import teacher_model
@@ -22,13 +22,8 @@ from rationem.tasks.own import fingerprint
 from rationem.tasks.protocol import Task
 from rationem.types import Splits
 
-#: Settings that name files; the manifest holds what they say instead.
-FILES = ("rubric", "template", "hint_template")
-#: Settings that say where and how fast, and nothing of the result.
-WHERE = (
-    *("vllm_python", "vllm_args", "concurrency", "handover", "teacher", "adapter_base", "keep_checkpoints"),
-    *("gradient_checkpointing", "processes", "parallel", "report_to", "log_every"),
-)
+#: Settings whose value does not tell one run from another: the manifest has the content, or they do not matter there.
+NO_IDENTITY = settings_with(Reach.DATA, Reach.FILE, Identity.NOT)
 _PROMPT_TOKENS = 1024
 #: Training prompts by which a batch size is measured.
 _PROMPTS = 512
@@ -41,7 +36,7 @@ def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
         config: the settings; a task's file is read and not run.
         found: the manifest in the ledger, which has the rest.
     """
-    open_yet = {"data", "test", *FILES, *WHERE, "task", "model", "reward", "lora_targets"}
+    open_yet = {*NO_IDENTITY, *settings_with(Identity.RESOLVED)}
     given = {name: value for name, value in config.model_dump(mode="json").items() if name not in open_yet}
     known = {name: value for name, value in given.items() if value not in (None, [], "auto")}
     recorded, task = found.get("config") or {}, found.get("task") or {}
@@ -55,21 +50,19 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
     recorded = _recorded(directory)
     new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else 256)
-    filled = {
-        "learning_rate": config.learning_rate or rate,
-        "max_new_tokens": new_tokens,
-        "max_prompt_tokens": _prompt_limit(config, new_tokens, positions),
-        "leak_phrases": config.leak_phrases or hint_leakage.PHRASES,
-        "steps": config.steps or (None if config.epochs else 40),
-        "threads": config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
-        "sampling_batch": _sampling_batch(config, recorded),
-        "model": str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
-        "adapter_base": config.adapter_base and _absolute(config.adapter_base),
-        "data": tuple(map(_absolute, config.data)),
-        "test": tuple(map(_absolute, config.test)),
-        **{name: _absolute(path) for name in FILES if (path := getattr(config, name))},
-    }
-    return config.model_copy(update=filled)
+    return config.replace(
+        learning_rate=config.learning_rate or rate,
+        max_new_tokens=new_tokens,
+        max_prompt_tokens=_prompt_limit(config, new_tokens, positions),
+        leak_phrases=config.leak_phrases or hint_leakage.PHRASES,
+        steps=config.steps or (None if config.epochs else 40),
+        threads=config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
+        sampling_batch=_sampling_batch(config, recorded),
+        model=str(Path(config.model).resolve()) if config.model and Path(config.model).is_dir() else config.model,
+        adapter_base=config.adapter_base and _absolute(config.adapter_base),
+        **{name: tuple(map(_absolute, getattr(config, name))) for name in settings_with(Reach.DATA)},
+        **{name: _absolute(path) for name in settings_with(Reach.FILE) if (path := getattr(config, name))},
+    )
 
 
 def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
@@ -79,23 +72,23 @@ def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
         ConfigError: other ones are asked for than the adapter has, or ones of an adapter where there is none.
     """
     if not adapters.is_adapter(checkpoint):
-        alone = [name for name in ("lora_alpha", "lora_dropout", "lora_targets") if getattr(config, name) is not None]
+        alone = [name for name in settings_with(Mark.ADAPTER) if getattr(config, name) is not None]
         if alone and config.lora_rank is None:
-            raise ConfigError(f"--{alone[0].replace('_', '-')} is a LoRA adapter's: give --lora-rank with it.")
+            raise ConfigError(f"{flag_of(alone[0])} is a LoRA adapter's: give --lora-rank with it.")
         return config
     found = adapters.read(Path(checkpoint))
     layers = tuple(sorted({name.rsplit(".", 1)[-1] for name in found.targets}))
-    has = {"lora_rank": found.rank, "lora_alpha": found.alpha, "lora_dropout": found.dropout, "lora_targets": layers}
-    for name, value in has.items():
-        asked = getattr(config, name)
+    has = config.replace(lora_rank=found.rank, lora_alpha=found.alpha, lora_dropout=found.dropout, lora_targets=layers)
+    for name in settings_with(Mark.ADAPTER):
+        asked, value = getattr(config, name), getattr(has, name)
         if asked is not None and (tuple(sorted(asked)) if name == "lora_targets" else asked) != value:
             told = " ".join(layers) if name == "lora_targets" else value
             raise ConfigError(
-                f"--{name.replace('_', '-')} {asked}: the model {config.model} is a LoRA adapter with {told}, and "
+                f"{flag_of(name)} {asked}: the model {config.model} is a LoRA adapter with {told}, and "
                 "training goes on with it as it is. Leave the flag out. For another one merge this into its base "
                 "first: rationem push RUN OWNER/NAME --merged --directory DIR, or peft's merge_and_unload."
             )
-    return config.model_copy(update={**has, "lora_targets": None})
+    return has.replace(lora_targets=None)
 
 
 def _absolute(name: str) -> str:
@@ -148,7 +141,7 @@ def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: s
     found = best_batch_size(loaded, prompts, new_tokens=config.max_new_tokens or 1)
     rates = ", ".join(f"{rate:.0f} with {size}" for size, rate in found.tokens_per_second.items())
     progress.say(f"Batch size {found.batch_size}, by measurement (tokens per second: {rates}).")
-    return config.model_copy(update={"sampling_batch": found.batch_size})
+    return config.replace(sampling_batch=found.batch_size)
 
 
 def _on_gpu(config: FitConfig) -> bool:
@@ -168,7 +161,7 @@ def with_recorded(config: FitConfig, directory: Path) -> FitConfig:
     recorded = _recorded(directory)
     if not config.teacher or config.teacher_model or recorded is None:
         return config
-    return config.model_copy(update={"teacher_model": recorded.teacher_model})
+    return config.replace(teacher_model=recorded.teacher_model)
 
 
 def with_servers(config: FitConfig) -> FitConfig:
@@ -179,10 +172,10 @@ def with_servers(config: FitConfig) -> FitConfig:
         RunError: the server does not answer, or serves several models.
     """
     if config.vllm_python:
-        config = config.model_copy(update={"vllm_python": find_python(config.vllm_python)})
+        config = config.replace(vllm_python=find_python(config.vllm_python))
     if not config.teacher:
         return config
-    return config.model_copy(update={"teacher_model": teacher_model(config.teacher, config.teacher_model)})
+    return config.replace(teacher_model=teacher_model(config.teacher, config.teacher_model))
 
 
 def with_model(config: FitConfig) -> FitConfig:
@@ -193,9 +186,9 @@ def with_model(config: FitConfig) -> FitConfig:
     """
     own = embedded(config)
     if own is not None and config.threshold is None:
-        config = config.model_copy(update={"threshold": own.threshold})
+        config = config.replace(threshold=own.threshold)
     if config.model is not None:
         return config
     if own is not None:
-        return config.model_copy(update={"model": own.model})
+        return config.replace(model=own.model)
     raise ConfigError(f"No model. Name the one to train with --model. {suggestion()}")

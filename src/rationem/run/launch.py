@@ -28,8 +28,7 @@ from rationem.ledger.fingerprints import data_sha256, splits_sha256
 from rationem.run import identity, trust
 from rationem.run.card import Fingerprints, TrainedFrom
 from rationem.run.defaults import (
-    FILES,
-    WHERE,
+    NO_IDENTITY,
     settled,
     with_adapter,
     with_batch_size,
@@ -55,7 +54,7 @@ from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
 from rationem.sampling.trials import SamplingContext
 from rationem.tasks.protocol import Task
-from rationem.types import Engine, Example, Sampling, Splits
+from rationem.types import Engine, Example, Splits
 
 if TYPE_CHECKING:
     from rationem.em import Fitted, MStep, Problem
@@ -240,7 +239,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     check_directory(directory)
     config = with_model(config)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
-    check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+    check_sampling(scheme, config.sampling)
     check_engine(config, scheme)
     confirm(directory, partial(settled, config))
     task, splits = prepare(config)
@@ -291,7 +290,7 @@ def _fit(
                 run.task,
                 ledger,
                 config.seed,
-                Sampling(config.temperature, config.top_p, config.top_k, config.max_new_tokens),
+                config.sampling,
                 config.threshold or 1.0,
                 max_prompt_tokens=config.max_prompt_tokens,
                 leaks=config.leaks,
@@ -374,7 +373,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
     seeds = ENGINES[run.config.engine].honours_seeds and not run.scheme.uses_teacher
     return {
         "config": {
-            **run.config.model_dump(mode="json", exclude={"data", "test", *FILES, *WHERE}),
+            **run.config.model_dump(mode="json", exclude=set(NO_IDENTITY)),
             "task": run.task.name,
         },
         "base": identity.base_name(run.checkpoint),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import data
-from rationem.config import FitConfig
+from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.run import task_resolution
@@ -264,26 +264,20 @@ _USUAL: dict[str, dict[str, str]] = {
     "responses": {},
     "choices": {"rating" if role == "answer" else role: names[0] for role, names in data.CHOICE_NAMES.items()},
 }
-#: Flags of the columns that items of another layout have.
-_FOREIGN = {
-    "responses": ("choices_col", "answer_col", "subject_col"),
-    "choices": ("response_col", "rating_col", "reference_col", "rater_col", "criterion"),
-}
-_OF_OPEN = ("inputs_col",)
 
 
 def _check_columns(config: FitConfig, items: str) -> None:
     """Refuse columns of another task, rather than leave them unread."""
-    foreign = [name for name in (*_FOREIGN[items], *_OF_OPEN) if getattr(config, name)]
-    if foreign:
+    foreign = next((name for name in foreign_to(TaskKind(items)) if getattr(config, name)), None)
+    if foreign is not None:
         raise ConfigError(_foreign(foreign, items))
 
 
-def _foreign(foreign: list[str], items: str) -> str:
-    flag = f"--{foreign[0].replace('_', '-')}"
-    if foreign[0] in _OF_OPEN:
+def _foreign(setting: str, items: str) -> str:
+    flag, kinds = flag_of(setting), kinds_of(setting)
+    if kinds == {TaskKind.OPEN}:
         return f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml)."
-    more = " Of open answers the task says it: --task math." if foreign[0] == "answer_col" else ""
+    more = " Of open answers the task says it: --task math." if TaskKind.OPEN in kinds else ""
     return {
         "choices": f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, "
         "--answer-col and, where there is one, --context-col and --subject-col.",

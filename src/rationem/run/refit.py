@@ -17,7 +17,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from rationem.config import FitConfig, read_config, to_toml
+from rationem.config import (
+    FitConfig,
+    Reach,
+    TakenBy,
+    displaced,
+    flag_of,
+    in_refit,
+    reach_of,
+    read_config,
+    settings_with,
+    to_toml,
+)
 from rationem.em import Problem
 from rationem.engines import models
 from rationem.errors import ConfigError, RunError
@@ -38,31 +49,14 @@ from rationem.sampling.trials import grade
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
-from rationem.types import Kept, Outcome, Purpose, Sampling, Splits, State, Trial
+from rationem.types import Kept, Outcome, Purpose, Splits, State, Trial
 
 #: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
-CHANGEABLE = (
-    *("reward", "threshold", "reward_as", "selector", "leak_filter", "leak_phrases", "max_copied", "choose_by", "seed"),
-    *("draws", "evidence_draws", "wrong_hints", "exact_items", "sampling_batch"),
-    *("steps", "epochs", "batch_size", "micro_batch_size", "learning_rate", "weight_decay", "schedule"),
-    *("warmup_steps", "max_grad_norm", "optimizer", "device", "threads"),
-    *("lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "adapter_base"),
-    *("precision", "gradient_checkpointing", "processes", "parallel", "report_to", "log_every", "keep_checkpoints"),
-    *("engine", "concurrency", "handover", "vllm_python", "vllm_args"),
-)
-#: What holds of every refit: one iteration, from the weights that drew, and no draw for a training example.
-_FIXED = {
-    "iterations": 1,
-    "patience": None,
-    "token_budget": None,
-    "init": "previous",
-    "shots": 0,
-    "difficulty_examples": 0,
-}
+CHANGEABLE = settings_with(TakenBy.REFIT)
+#: What a refit uses of what the old run names outside; data and task are in its ledger, vLLM is the command's alone.
+_OUTSIDE = (*settings_with(Reach.MODEL), *(name for name in CHANGEABLE if reach_of(name) is Reach.ADDRESS))
 #: What a manifest that ``rationem fit`` wrote has.
 _NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
-#: Settings that name a program or tell it what to run.
-_PROGRAMS = ("vllm_python", "vllm_args")
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
 _REMEMBERED = "remembered"
 
@@ -115,12 +109,12 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     origin = read_origin(old, iteration, changes)
     config = changed(origin, changes)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
-    check_sampling(scheme, Sampling(config.temperature, config.top_p, config.top_k))
+    check_sampling(scheme, config.sampling)
     task = _task(origin, changes)
     if not task.levels:
         # Another reward of open answers has another threshold of its own.
         forgets = "reward" in changes and "threshold" not in changes
-        config = with_reward(config.model_copy(update={"threshold": None}) if forgets else config, task)
+        config = with_reward(config.replace(threshold=None) if forgets else config, task)
     check_levels(config, scheme, task)
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
@@ -156,12 +150,12 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     )
 
 
-def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None = None) -> Origin:
+def read_origin(directory: Path, iteration: int, asked: Mapping[str, Any] | None = None) -> Origin:
     """Return what a run says of iteration K.
 
     Raises:
         RunError: there is no such run, iteration or checkpoint.
-        ConfigError: the run names a model of the hub, and neither the command (``named``) nor its maker does here.
+        ConfigError: the run names a model of the hub, and neither the command (``asked``) nor its maker does here.
     """
     db = read_only(directory)
     try:
@@ -176,8 +170,7 @@ def read_origin(directory: Path, iteration: int, named: Mapping[str, Any] | None
                 f"let the run go on: rationem fit --output {directory}"
             )
         config = _settings(directory, recorded)
-        # Of what a run names, refit uses these: data and task are in its ledger, vLLM is the command's alone.
-        trust.check_by(config, named or {}, recorded, directory, ("model", "adapter_base", "report_to"))
+        trust.check_by(config, asked or {}, recorded, directory, _OUTSIDE)
         base = _base(directory, config, recorded)
         train, validation, test = (read_examples(db, split) for split in ("train", "validation", "test"))
         return Origin(
@@ -227,19 +220,17 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
         changes = {name: value for name, value in changes.items() if name != "model"}
     fixed = sorted(set(changes) - set(CHANGEABLE))
     if fixed:
-        flags = ", ".join(f"--{name.replace('_', '-')}" for name in fixed)
+        flags = ", ".join(flag_of(name) for name in fixed)
         raise ConfigError(
             f"refit draws nothing and reads no data: {flags} cannot differ from {origin.directory}, whose trials are "
             "taken as they are. For other draws start a run of its own: rationem fit."
         )
     if changes.get("sampling_batch") == "auto":
         raise ConfigError("refit draws too little to measure a batch size by: give a number as --sampling-batch.")
-    settings = {**origin.config.model_dump(mode="json"), **_FIXED}
+    settings = {**origin.config.model_dump(mode="json"), **in_refit()}
     if origin.theta != origin.base:
         settings["model"] = origin.theta
-    for one, other in (("steps", "epochs"), ("epochs", "steps")):
-        if one in changes and other not in changes:
-            settings[other] = None
+    settings |= dict.fromkeys(displaced(changes))
     config = read_config(None, {**settings, **changes})
     is_adapter = (Path(origin.theta) / "adapter_config.json").is_file()
     if is_adapter and config.lora_rank != origin.config.lora_rank:
@@ -315,7 +306,7 @@ def _settings(directory: Path, recorded: Mapping[str, Any]) -> FitConfig:
     found = {**files, **recorded["config"]}
     if "weights" in recorded:
         found["model"] = files.get("model", found["model"])
-    return read_config(None, {key: value for key, value in found.items() if key not in _PROGRAMS})
+    return read_config(None, {key: value for key, value in found.items() if key not in settings_with(Reach.PROGRAM)})
 
 
 def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> str:
@@ -357,9 +348,9 @@ def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig)
     """Refuse a selector that weighs where the ledger does not say how likely the accepted draws were."""
     if not scheme.selector.needs_ratios:
         return
-    sampling = Sampling(config.temperature, config.top_p, config.top_k)
     accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]
-    settled = {t.example_id for t in accepted if t.iteration == 1 and scheme.proposal(t.proposal).is_exact(sampling)}
+    first = (trial for trial in accepted if trial.iteration == 1)
+    settled = {trial.example_id for trial in first if scheme.proposal(trial.proposal).is_exact(config.sampling)}
     silent = [
         trial
         for trial in accepted

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import data, progress
-from rationem.config import FitConfig
+from rationem.config import FitConfig, TaskKind, foreign_to
 from rationem.errors import ConfigError, closest
 from rationem.tasks import InputsTask, of_inputs
 from rationem.tasks.answer import OPEN_TASKS
@@ -19,12 +19,6 @@ from rationem.tasks.template import read_template
 #: From which ROUGE-L on a draw is accepted, where --threshold says nothing. A choice, not a finding: two people's
 #: summaries of one post seldom reach more, and a line that shares nothing but common words seldom reaches it.
 ROUGE_THRESHOLD = 0.3
-
-#: Settings of judging and multiple choice, which a task with open answers does not have.
-_FOREIGN = (
-    *("response_col", "rating_col", "reference_col", "rater_col", "criterion", "choices_col", "subject_col"),
-    *("scale", "rubric"),
-)
 
 
 def asked(config: FitConfig) -> InputsTask | None:
@@ -78,7 +72,7 @@ def check_settings(config: FitConfig, task: InputsTask) -> None:
     Raises:
         ConfigError: names the setting and what the task reads instead.
     """
-    foreign = [name for name in _FOREIGN if getattr(config, name)]
+    foreign = [name for name in foreign_to(TaskKind.OPEN) if getattr(config, name)]
     foreign += ["raters"] if config.raters != "each" else []
     foreign += [] if config.shuffle_choices else ["shuffle_choices"]
     if foreign:
@@ -149,4 +143,4 @@ def with_reward(config: FitConfig, task: Task) -> FitConfig:
             "another with --threshold."
         )
     name = whole(config.task or "") or task.name
-    return config.model_copy(update={"task": name, "reward": rule, "threshold": threshold})
+    return config.replace(task=name, reward=rule, threshold=threshold)

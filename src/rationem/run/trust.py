@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import progress
-from rationem.config import FitConfig, Reach, reach_of
+from rationem.config import FitConfig, Mark, Reach, flag_of, marks_of, reach_of
 from rationem.data.hub import is_hub_name
 from rationem.engines import models
 from rationem.errors import ConfigError, RunError
@@ -53,8 +53,8 @@ class Outside:
         words = " ".join(map(shlex.quote, self.names))
         if self.setting == "data":
             return words
-        flag = f"--{self.setting.replace('_', '-')}"
-        return f"{flag}={shlex.quote(words)}" if self.setting == "vllm_args" else f"{flag} {words}"
+        flag = flag_of(self.setting)
+        return f"{flag}={shlex.quote(words)}" if Mark.ONE_TEXT in marks_of(self.setting) else f"{flag} {words}"
 
 
 def outside(config: FitConfig) -> tuple[Outside, ...]:
@@ -139,11 +139,12 @@ def _outside(config: FitConfig) -> Iterator[Outside]:
     for setting in FitConfig.model_fields:
         reach, value = reach_of(setting), getattr(config, setting)
         names = tuple(value) if isinstance(value, tuple) else (value,) if value else ()
-        if reach is None or not names:
+        if reach in (None, Reach.NOTHING) or not names:
             continue
         reached = tuple(name for name in names if _reaches(reach, name))
         if reached:
-            yield Outside(setting, names if setting == "vllm_args" else reached, reach.value, _digest(setting, reached))
+            told = names if Mark.ONE_TEXT in marks_of(setting) else reached
+            yield Outside(setting, told, reach.value, _digest(setting, reached))
         elif odd := tuple(name for name in names if _is_odd(name)):
             yield Outside(setting, odd, "a device or pipe that is read", _digest(setting, odd))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rationem.config import FitConfig
+from rationem.config import FitConfig, Mark, flag_of, settings_with
 from rationem.errors import ConfigError
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.template import read_template
@@ -14,7 +14,6 @@ from rationem.world.addition.sums import TASK, examples
 
 NAME = "addition"
 _VALIDATION, _TEST = 128, 256
-_FOREIGN = ("test", "rubric", "instruction")
 
 
 def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
@@ -25,9 +24,9 @@ def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
     """
     if config.task not in (None, TASK.name):
         raise ConfigError(f"'{NAME}' supports only its own task. Leave out --task {config.task}.")
-    for name in _FOREIGN:
+    for name in settings_with(Mark.OWN_DATA):
         if getattr(config, name):
-            raise ConfigError(f"'{NAME}' has its own task and its own sets; leave out --{name.replace('_', '-')}.")
+            raise ConfigError(f"'{NAME}' has its own task and its own sets; leave out {flag_of(name)}.")
     task = TASK
     if config.template:
         task = replace(task, template=read_template(Path(config.template)))

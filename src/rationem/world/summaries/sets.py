@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from rationem.config import FitConfig
+from rationem.config import FitConfig, Mark, flag_of, settings_with
 from rationem.errors import ConfigError, closest
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
@@ -17,7 +17,6 @@ from rationem.world.summaries.readers import PREFER, TASKS, WRITE
 
 NAME = "summaries"
 _VALIDATION, _TEST = 128, 256
-_FOREIGN = ("test", "rubric", "instruction")
 
 
 def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
@@ -28,9 +27,9 @@ def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
     Raises:
         ConfigError: a setting does not apply to this world, or a template does not fit.
     """
-    for name in _FOREIGN:
+    for name in settings_with(Mark.OWN_DATA):
         if getattr(config, name):
-            raise ConfigError(f"'{NAME}' has its own sets and wording; leave out --{name.replace('_', '-')}.")
+            raise ConfigError(f"'{NAME}' has its own sets and wording; leave out {flag_of(name)}.")
     if (named := config.task or WRITE.name) not in TASKS:
         raise ConfigError(
             f"'{NAME}' has no task {named!r}.{closest(named, TASKS)} Write summaries with --task {WRITE.name}, or "

@@ -1,0 +1,50 @@
+"""A run's settings: TOML keys and flags, checked before anything heavy loads.
+
+``metadata``   what can be known of a setting beside its type, default and help
+``sections``   the settings, by group: the one place where a setting is written down
+``fit``        FitConfig, all of them; and which settings carry what metadata
+``files``      from TOML and flags to a FitConfig, and back
+
+A new setting is one field of a section. Its TOML key, its flag and help, which commands and tasks take it, whether
+``refit`` may change it and whether it tells one run from another follow from what is written there.
+"""
+
+from rationem.config.files import configured, known_then, read_config, to_toml
+from rationem.config.fit import (
+    FitConfig,
+    displaced,
+    flag_of,
+    foreign_to,
+    group_of,
+    in_refit,
+    kinds_of,
+    marks_of,
+    reach_of,
+    settings_with,
+)
+from rationem.config.metadata import Identity, Mark, Reach, TakenBy, TaskKind
+from rationem.config.sections import EngineSettings, TrainingSettings
+
+__all__ = [
+    "EngineSettings",
+    "FitConfig",
+    "Identity",
+    "Mark",
+    "Reach",
+    "TakenBy",
+    "TaskKind",
+    "TrainingSettings",
+    "configured",
+    "displaced",
+    "flag_of",
+    "foreign_to",
+    "group_of",
+    "in_refit",
+    "kinds_of",
+    "known_then",
+    "marks_of",
+    "reach_of",
+    "read_config",
+    "settings_with",
+    "to_toml",
+]

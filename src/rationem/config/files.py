@@ -1,0 +1,85 @@
+"""Settings from TOML, overridden by flags, and back; an unknown key is an error that names the closest one."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from rationem.config.fit import FitConfig, flag_of
+from rationem.errors import ConfigError, closest
+from rationem.tasks.template import read_toml
+
+#: Characters that TOML forbids (DEL), or that a terminal obeys or hides: direction marks, zero widths, private ones.
+_UNSEEN = re.compile(
+    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ue000-\uf8ff"
+    "\U000e0000-\U000e007f\U000f0000-\U0010ffff]"
+)
+
+
+def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
+    """Return the settings of a TOML file, with flags on top.
+
+    Raises:
+        ConfigError: the file cannot be read, a key is unknown, or a value is out of range.
+    """
+    settings: dict[str, Any] = {}
+    if path is not None:
+        settings = read_toml(path, "the configuration")
+    merged = {**settings, **{key: value for key, value in overrides.items() if value is not None}}
+    try:
+        return FitConfig.model_validate(merged)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, path, overrides)) from error
+
+
+def configured(**settings: Any) -> FitConfig:
+    """Return the settings that are given, the others at their defaults.
+
+    Raises:
+        ConfigError: a name is unknown, or a value is out of range.
+    """
+    return read_config(None, settings)
+
+
+def known_then(settings: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings without those that a run's recorded ones do not know yet, where they are at their defaults."""
+    defaults = FitConfig().model_dump(mode="json")
+    return {name: value for name, value in settings.items() if name in recorded or value != defaults.get(name)}
+
+
+def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml --output RUN") -> str:
+    """Return the settings as TOML; what is None is left out, so the text reads back to the same settings.
+
+    Args:
+        repeat: the command that does it again, for the first line.
+    """
+    lines = [f"# Settings of this run, resolved. Repeat it with: {repeat}"]
+    for key, value in config.model_dump(mode="json").items():
+        if value is not None:
+            lines.append(f"{key} = {_UNSEEN.sub(_escaped, json.dumps(value, ensure_ascii=False))}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(character: re.Match[str]) -> str:
+    number = ord(character[0])
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+def _explain(error: ValidationError, path: Path | None, overrides: Mapping[str, Any]) -> str:
+    sentences = []
+    for problem in error.errors():
+        key = str(problem["loc"][0]) if problem["loc"] else ""
+        where = flag_of(key) if key in overrides or path is None else f"{path}: {key}"
+        if problem["type"] == "extra_forbidden":
+            known = closest(key, FitConfig.model_fields)
+            sentences.append(f"{path}: unknown key {key!r}.{known} Remove or rename it.")
+        elif key:
+            sentences.append(f"{where} = {problem['input']!r}: {problem['msg']}.")
+        else:
+            sentences.append(problem["msg"].removeprefix("Value error, "))
+    return "\n".join(sentences)

@@ -1,0 +1,151 @@
+"""``FitConfig``: all settings of a run, and what is known of each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Any
+
+from pydantic import model_validator
+
+from rationem.config.metadata import InRefit, Reach, TaskKind
+from rationem.config.sections import (
+    DataSettings,
+    EngineSettings,
+    EvaluationSettings,
+    MachineSettings,
+    SamplingSettings,
+    SchemeSettings,
+    SettingsGroup,
+    TaskSettings,
+    TeacherSettings,
+    TrainingSettings,
+)
+from rationem.engines.chat import Conversation
+from rationem.sampling.hint_leakage import HintLeakage
+from rationem.types import Sampling
+
+#: In the order of the help.
+_SECTIONS: tuple[type[SettingsGroup], ...] = (
+    *(DataSettings, TaskSettings, SchemeSettings, SamplingSettings, EvaluationSettings),
+    *(TrainingSettings, EngineSettings, TeacherSettings, MachineSettings),
+)
+#: Settings of which one run has one.
+_ALTERNATIVES = ("steps", "epochs")
+
+
+# The fields of the last base come first.
+class FitConfig(
+    MachineSettings,
+    TeacherSettings,
+    EngineSettings,
+    TrainingSettings,
+    EvaluationSettings,
+    SamplingSettings,
+    SchemeSettings,
+    TaskSettings,
+    DataSettings,
+):
+    """Everything that decides the result of a run; written to ``config.toml`` in its directory."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> FitConfig:
+        if self.steps is not None and self.epochs is not None:
+            raise ValueError("steps and epochs exclude each other: give one.")
+        if self.batch_size % min(self.micro_batch_size, self.batch_size):
+            raise ValueError("batch_size must be a multiple of micro_batch_size.")
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on.")
+        for name, value in self:
+            for text in value if isinstance(value, tuple) else (value,):
+                if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                    raise ValueError(f"{name} = {text!r} holds half a character (a surrogate); it cannot be written.")
+        return self
+
+    @property
+    def conversation(self) -> Conversation:
+        """What is added to the model's chat template."""
+        return Conversation(self.system, self.thinking)
+
+    @property
+    def leaks(self) -> HintLeakage:
+        """What tells of the hint, and whether hinted draws that do are accepted."""
+        return HintLeakage(self.leak_filter, self.leak_phrases, self.max_copied)
+
+    @property
+    def sampling(self) -> Sampling:
+        """How the E-step draws; without a length cut of its own the default one."""
+        cut = {} if self.max_new_tokens is None else {"max_new_tokens": self.max_new_tokens}
+        return Sampling(self.temperature, self.top_p, self.top_k, **cut)
+
+    def replace(self, **changes: Any) -> FitConfig:
+        """Return the settings with some changed; unlike ``model_copy`` it refuses a name that is none."""
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise TypeError(f"FitConfig has no {', '.join(sorted(unknown))}.")
+        return self.model_copy(update=changes)
+
+    def of(self, section: type[SettingsGroup]) -> dict[str, Any]:
+        """Return the settings of one section, by name."""
+        return {name: getattr(self, name) for name in section.model_fields}
+
+
+def marks_of(setting: str) -> tuple[Any, ...]:
+    """Return what is known of a setting beside its type, default and help."""
+    return (*FitConfig.model_fields[setting].metadata, *_section(setting).marks)
+
+
+def settings_with(*marks: Any) -> tuple[str, ...]:
+    """Return the settings that carry one of these marks, in the order of the help.
+
+    >>> settings_with(Reach.FILE)
+    ('rubric', 'template', 'hint_template')
+    """
+    return tuple(name for name in FitConfig.model_fields if any(mark in marks for mark in marks_of(name)))
+
+
+def group_of(setting: str) -> str:
+    """Return the heading under which the help shows a setting."""
+    return _section(setting).group
+
+
+def flag_of(setting: str) -> str:
+    """Return how the command line names a setting.
+
+    >>> flag_of("learning_rate")
+    '--learning-rate'
+    """
+    return f"--{setting.replace('_', '-')}"
+
+
+def reach_of(setting: str) -> Reach | None:
+    """Return what a setting reaches outside a run; None where its type says that it is no text."""
+    return next((one for one in marks_of(setting) if isinstance(one, Reach)), None)
+
+
+def kinds_of(setting: str) -> set[TaskKind]:
+    """Return the kinds of task that alone take a setting; none where all do."""
+    return {mark for mark in marks_of(setting) if isinstance(mark, TaskKind)}
+
+
+def foreign_to(kind: TaskKind) -> Iterator[str]:
+    """Yield the settings that tasks of a kind do not take."""
+    for name in FitConfig.model_fields:
+        if kinds_of(name) and kind not in kinds_of(name):
+            yield name
+
+
+def in_refit() -> dict[str, Any]:
+    """Return the settings that are the same in every refit."""
+    return {name: mark.value for name in FitConfig.model_fields for mark in marks_of(name) if isinstance(mark, InRefit)}
+
+
+def displaced(changes: Collection[str]) -> set[str]:
+    """Return the settings that give way to the changed ones: those that exclude one of them.
+
+    >>> displaced({"epochs"})
+    {'steps'}
+    """
+    return set(_ALTERNATIVES) - set(changes) if set(_ALTERNATIVES) & set(changes) else set()
+
+
+def _section(setting: str) -> type[SettingsGroup]:
+    return next(section for section in _SECTIONS if setting in section.model_fields)
