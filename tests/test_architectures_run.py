@@ -60,7 +60,7 @@ def test_a_model_whose_rows_change_each_other_is_refused_before_the_run_begins(t
     real = mlp.forward
     monkeypatch.setattr(mlp, "forward", lambda self, x: real(self, x) + 0.1 * x.mean(dim=0, keepdim=True))
     monkeypatch.setattr(layout_choice, "_found", {})
-    with pytest.raises(ModelError, match="beside other texts"):
+    with pytest.raises(ModelError, match="in a batch than alone"):
         shared.run(tmp_path, "run")
     assert not (tmp_path / "run").exists()
 

@@ -122,7 +122,7 @@ def test_a_torn_file_is_refused_by_its_name(tmp_path, length):
     folder = plain(tmp_path / "one")
     path = folder / "model.safetensors"
     path.write_bytes(path.read_bytes()[:length])
-    with pytest.raises(ModelError, match=r"model\.safetensors is (cut short|no safetensors file, or it is torn)"):
+    with pytest.raises(ModelError, match=r"model\.safetensors is (cut short|not a safetensors file, or it is damaged)"):
         tensors(folder)
 
 
@@ -167,12 +167,12 @@ def test_an_index_that_names_absent_files_or_tensors_is_refused(tmp_path):
         ({"quantization_config": {"quant_method": "fp8"}}, r"quantised weights \(fp8\)"),
         ({"compression_config": {"quant_method": "compressed-tensors"}}, r"quantised weights \(compressed-tensors\)"),
         ({"model_type": "t5", "is_encoder_decoder": True, "architectures": None}, r"an encoder-decoder \(t5\)"),
-        ({"vision_config": {"depth": 1}}, r"not of text alone \(LlamaForCausalLM, with vision_config\)"),
-        ({"architectures": ["LlamaForSequenceClassification"]}, r"no causal .* \(LlamaForSequenceClassification\)"),
-        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, r"no causal .* \(BertForMaskedLM\)"),
-        ({"model_type": "bert", "architectures": ["BertModel"]}, r"no causal .* \(BertModel\)"),
-        ({"model_type": "clip", "architectures": ["CLIPModel"]}, r"no causal .* \(CLIPModel\)"),
-        ({"model_type": "mine", "auto_map": {"AutoConfig": "m.C"}}, "no code that comes with a model is run"),
+        ({"vision_config": {"depth": 1}}, r"not a text-only model \(LlamaForCausalLM, with vision_config\)"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, r"not a causal .* \(LlamaForSequenceClassification\)"),
+        ({"model_type": "bert", "architectures": ["BertForMaskedLM"]}, r"not a causal .* \(BertForMaskedLM\)"),
+        ({"model_type": "bert", "architectures": ["BertModel"]}, r"not a causal .* \(BertModel\)"),
+        ({"model_type": "clip", "architectures": ["CLIPModel"]}, r"not a causal .* \(CLIPModel\)"),
+        ({"model_type": "mine", "auto_map": {"AutoConfig": "m.C"}}, "code that comes with a model is never run"),
         ({"model_type": "llama9"}, "model_type 'llama9', which transformers .* does not know"),
         ({"model_type": ""}, "has no model_type"),
     ],

@@ -359,7 +359,7 @@ def test_a_tokenizer_with_more_tokens_than_the_embedding_is_refused(tmp_path, ba
     models.check(str(larger), str(larger))  # no text can hold it, and nothing draws it
     words.add_tokens(["kindness"])
     words.save_pretrained(larger)
-    with pytest.raises(ModelError, match=r"does not know: 'kindness', and the model's embedding has \d+ rows"):
+    with pytest.raises(ModelError, match=r"does not know: 'kindness'; the model's embedding has \d+ rows"):
         models.load(str(larger), device="cpu")
     table = shared.ratings(tmp_path / "ratings.csv")
     asked = ["fit", str(table), "--scale", "1-5", "--model", str(larger), "--output", str(tmp_path / "run")]
@@ -499,8 +499,8 @@ UNUSABLE = {
     without_tokenizer: "holds no tokenizer",
     torn: "model.safetensors is cut short",
     gguf: "llama.cpp's format",
-    bert: "no causal language model (BertForMaskedLM)",
-    classifier: "no causal language model (LlamaForSequenceClassification)",
+    bert: "not a causal language model (BertForMaskedLM)",
+    classifier: "not a causal language model (LlamaForSequenceClassification)",
     absent: "There is no directory",
 }
 

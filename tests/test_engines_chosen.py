@@ -57,7 +57,7 @@ REFUSED = {
     "nothing to enumerate": (["--engine", "vllm", "--scheme", "exact"], "enumerates, which vLLM cannot"),
     "flags of an engine not chosen": (
         ["--handover", "reload"],
-        "--handover is for vLLM alone",
+        "--handover is for vLLM only",
     ),
     "no batch": (["--sampling-batch", "0"], "sampling-batch"),
     "no word but auto": (["--sampling-batch", "some"], "sampling-batch"),
@@ -169,7 +169,7 @@ def test_a_judge_asks_a_running_server_of_its_weights(grader, items, capsys):
     assert [row["status"] for row in rows] == ["rated"] * 6
     for row in rows:
         assert sum(float(row[f"p_{level}"]) for level in TASK.levels) == pytest.approx(1, abs=1e-5)
-    assert "not proven" not in err
+    assert "not verified" not in err
 
 
 @pytest.mark.slow

@@ -128,7 +128,7 @@ def test_long_work_that_is_lost_is_tried_again(ask, monkeypatch):
 
 def test_nobody_there(ask):
     port = closed_port()
-    with pytest.raises(RunError, match=f"127.0.0.1:{port} cannot be reached.*See whether the server runs"):
+    with pytest.raises(RunError, match=f"127.0.0.1:{port} cannot be reached.*Check whether the server runs"):
         ask(f"http://127.0.0.1:{port}").get("/v1/models", patience=0.2)
 
 
@@ -142,9 +142,9 @@ def test_nobody_there(ask):
         (Reply(404, "not here"), "404: not here. Check the address"),
         (Reply(307, "", {"Location": "https://other"}), "redirection to https://other"),
         (Reply(501, "never"), "501: never"),
-        (Reply(200, "<html>"), "no JSON object .<html>"),
-        (Reply(200, "[1]"), "no JSON object"),
-        (Reply(200, '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), r"no JSON object .*\[\["),
+        (Reply(200, "<html>"), "other than a JSON object .<html>"),
+        (Reply(200, "[1]"), "other than a JSON object"),
+        (Reply(200, '{"a":' + "[" * 100_000 + "]" * 100_000 + "}"), r"other than a JSON object .*\[\["),
         (Reply(400, '{"error":' + "[" * 100_000 + "]" * 100_000 + "}"), r"400: .*\[\["),
     ],
 )

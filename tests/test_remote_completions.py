@@ -168,21 +168,21 @@ def test_logprobs_that_are_not_those_of_the_draw_are_left_out(engine, chat):
     ("answer", "words"),
     [
         ({"choices": [choice([40, 41]) | {"logprobs": {"token_logprobs": [-1.0]}}]}, "2 tokens and 1 log-prob"),
-        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [float("nan")]}}]}, "no finite number"),
-        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [None]}}]}, "no finite number"),
-        ({"choices": [choice(["a"])]}, "no integers"),
-        ({"choices": [choice([40, 2**40])]}, "none of this vocabulary"),
-        ({"choices": [choice([40, 200_000])]}, "none of this vocabulary"),
-        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [10**400]}}]}, "no finite number"),
-        ({"choices": ["x"]}, "choices of another form: .'x'"),
-        ({"choices": [None]}, "choices of another form"),
-        ({"choices": [choice([40], index="0")]}, "choices of another form"),
-        ({"choices": [choice([40]) | {"logprobs": [1]}]}, "choices of another form"),
-        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": 3}}]}, "choices of another form"),
-        ({"choices": [choice([40]) | {"token_ids": 3}]}, "choices of another form"),
-        ({"choices": [choice([40], prompt_token_ids=3)]}, "choices of another form"),
-        (Reply(200, '{"choices":' + "[" * 100_000 + "]" * 100_000 + "}"), "no JSON object"),
-        ({"choices": [choice([40], prompt_token_ids=[1, 2])]}, "another prompt than was sent: 2 tokens for"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [float("nan")]}}]}, "not finite"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [None]}}]}, "not finite"),
+        ({"choices": [choice(["a"])]}, "not integers"),
+        ({"choices": [choice([40, 2**40])]}, "not integers of this vocabulary"),
+        ({"choices": [choice([40, 200_000])]}, "not integers of this vocabulary"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": [10**400]}}]}, "not finite"),
+        ({"choices": ["x"]}, "choices of an unknown form: .'x'"),
+        ({"choices": [None]}, "choices of an unknown form"),
+        ({"choices": [choice([40], index="0")]}, "choices of an unknown form"),
+        ({"choices": [choice([40]) | {"logprobs": [1]}]}, "choices of an unknown form"),
+        ({"choices": [choice([40]) | {"logprobs": {"token_logprobs": 3}}]}, "choices of an unknown form"),
+        ({"choices": [choice([40]) | {"token_ids": 3}]}, "choices of an unknown form"),
+        ({"choices": [choice([40], prompt_token_ids=3)]}, "choices of an unknown form"),
+        (Reply(200, '{"choices":' + "[" * 100_000 + "]" * 100_000 + "}"), "other than a JSON object"),
+        ({"choices": [choice([40], prompt_token_ids=[1, 2])]}, "another prompt than was sent: 2 tokens instead of"),
         ({"choices": []}, "not 1 choices"),
         ({"error": "?"}, "not 1 choices"),
         (Reply(400, {"error": {"message": "maximum context length is 64"}}), "maximum context length is 64"),
@@ -206,9 +206,9 @@ def test_answers_that_cannot_be_right_are_errors(engine, answer, words):
 def test_scores_of_another_form_are_errors(engine, told):
     made = engine(lambda _path, body: {"choices": [told] * (len(body["prompt"]) if "logprob_token_ids" in body else 1)})
     draft = Draft(MARKER, (5, 6), Finish.LENGTH, 0)
-    with pytest.raises(RunError, match="choices of another form"):
+    with pytest.raises(RunError, match="choices of an unknown form"):
         made.score_tokens([TokenQuery(PROMPT, draft)])
-    with pytest.raises(RunError, match="choices of another form"):
+    with pytest.raises(RunError, match="choices of an unknown form"):
         made.score_levels([LevelQuery(PROMPT, draft, len(MARKER), LEVELS)])
 
 
@@ -304,7 +304,7 @@ def test_texts_without_ids_are_told_of_once(engine, monkeypatch):
 
 def test_a_server_that_may_keep_verdicts_back_is_refused(engine):
     """Where a server is not vLLM, a stop text is not part of what comes back."""
-    with pytest.raises(RunError, match="keep back the verdict lines"):
+    with pytest.raises(RunError, match="may omit the verdict lines"):
         one(engine(text("kind\n"), closings=("Final rating: 4\n",)))
 
 

@@ -130,7 +130,7 @@ def test_its_likelihoods_cannot_be_asked_for(teacher):
         lambda: made.submit_levels(query),
         lambda: made.score_tokens([TokenQuery(PROMPT, draft)]),
     ):
-        with pytest.raises(RunError, match="another model's"):
+        with pytest.raises(RunError, match="log-probabilities are not available"):
             ask()
 
 
@@ -141,7 +141,7 @@ def test_its_likelihoods_cannot_be_asked_for(teacher):
         ({"choices": []}, "one choice"),
         ({"choices": ["x"]}, "one choice"),
         ({"choices": {"0": 1}}, "one choice"),
-        ({"choices": [{"message": "text", "finish_reason": "stop"}]}, "one choice that holds a message"),
+        ({"choices": [{"message": "text", "finish_reason": "stop"}]}, "one choice with a message"),
     ],
 )
 def test_what_the_server_refuses_is_told(teacher, reply, words):

@@ -159,7 +159,7 @@ def test_killed_in_mid_sampling_nothing_is_lost_or_doubled_and_it_says_what_it_w
     assert len(trials["whole"]) == 400
     assert trials["killed"] == trials["whole"]
     assert not [t for t in trials["whole"] if t[-1] is Outcome.ENGINE_FAILED]
-    assert len([line for line in said if "is started again" in line]) == 2
+    assert len([line for line in said if "is restarted" in line]) == 2
 
 
 class _Killing:

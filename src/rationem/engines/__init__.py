@@ -1,1 +1,1 @@
-"""Engines: what generates and scores. Each is one class that fulfils ``rationem.types.Engine``."""
+"""Engines generate completions and score them. Each is one class that implements ``rationem.types.Engine``."""

@@ -1,4 +1,4 @@
-"""LoRA adapters: what they are, where their base model lies, and what to do where it lies elsewhere now."""
+"""LoRA adapters: their settings, their base model, and what to do if the base model has moved."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _BASE = "base_model_name_or_path"
 
 @dataclass(frozen=True, slots=True)
 class Adapter:
-    """What an adapter's configuration says.
+    """An adapter's configuration.
 
     Args:
-        base: its base model: a directory, or a hub id.
+        base: its base model: a directory or a hub id.
         rank: r.
         alpha: its products are scaled by alpha / rank.
-        dropout: of its inputs, in training.
+        dropout: dropout rate on its inputs, in training.
         targets: the layers that it changes: their names, or a pattern.
     """
 
@@ -39,25 +39,25 @@ class Adapter:
 
 
 def is_adapter(checkpoint: str | Path) -> bool:
-    """Say whether a checkpoint is an adapter."""
+    """Say whether a checkpoint is an adapter, by its files."""
     return (Path(checkpoint) / ADAPTER).is_file()
 
 
 def read(directory: Path) -> Adapter:
-    """Return what an adapter's configuration says.
+    """Return an adapter's configuration.
 
     Raises:
-        ModelError: it is of another kind than LoRA, has no safetensors, or its base model is not where it says.
+        ModelError: it is not a LoRA adapter, has no safetensors, or its base model is missing.
     """
     found = read_json(directory / ADAPTER)
     kind = str(found.get("peft_type"))
     if kind.upper() != "LORA":
         raise ModelError(
-            f"The adapter {str(directory)!r} is of the kind {kind}; LoRA is read. Merge it into its base model "
-            "with peft (merge_and_unload), and name the whole model."
+            f"The adapter {str(directory)!r} is of the kind {kind}; only LoRA is supported. Merge it into its base "
+            "model with peft (merge_and_unload), and name the whole model."
         )
     if not (directory / ADAPTER_WEIGHTS).is_file():
-        raise ModelError(f"The adapter {str(directory)!r} has no {ADAPTER_WEIGHTS}; other formats are not read.")
+        raise ModelError(f"The adapter {str(directory)!r} has no {ADAPTER_WEIGHTS}; other formats are not supported.")
     try:
         targets = found.get("target_modules") or ()
         return Adapter(
@@ -72,22 +72,22 @@ def read(directory: Path) -> Adapter:
 
 
 def base_of(directory: Path) -> str:
-    """Return an adapter's base model: a directory, or a hub id.
+    """Return an adapter's base model: a directory or a hub id.
 
     Raises:
-        ModelError: it is not where the adapter says.
+        ModelError: the base model is missing.
     """
     return _base(directory, read_json(directory / ADAPTER))
 
 
 def on_base(directory: Path, base: str) -> Path:
-    """Return an adapter that names another place of its base model; the user's own files stay as they are.
+    """Return a copy of an adapter that names another base model; the user's own files stay unchanged.
 
-    It is a copy in the cache, named by its content, so that a run that goes on finds the same.
+    The copy is in the cache, named by its content, so that a resumed run finds the same copy.
 
     Args:
-        directory: the adapter's.
-        base: a directory, or a hub id.
+        directory: the adapter's directory.
+        base: a directory or a hub id.
 
     Raises:
         ModelError: there is no adapter.
@@ -108,13 +108,13 @@ def on_base(directory: Path, base: str) -> Path:
                 if path.is_file() and path.suffix in {".json", ".safetensors", ".jinja", ".model", ".txt"}:
                     shutil.copyfile(path, draft / path.name)
             rename_base(draft, base)
-            with suppress(OSError):  # another process was faster, or what is missing is told by who reads it
+            with suppress(OSError):  # another process was faster; otherwise reading the copy reports the error
                 draft.rename(target)
     return target
 
 
 def rename_base(directory: Path, base: str) -> None:
-    """Let an adapter of our own name another place of its base model."""
+    """Change the base model that an adapter written by rationem names."""
     content = read_json(directory / ADAPTER)
     if content.get(_BASE) != base:
         write_text(directory / ADAPTER, json.dumps({**content, _BASE: base}, indent=2, sort_keys=True))
@@ -131,7 +131,7 @@ def _base(directory: Path, content: Mapping[str, Any]) -> str:
             return str(place.resolve())
     if Path(named).is_absolute() or named.startswith(".") or named.count("/") > 1:
         raise ModelError(
-            f"The adapter {str(directory)!r} was trained on the base model {named!r}, which is not there. Say where it "
+            f"The adapter {str(directory)!r} was trained on the base model {named!r}, which is missing. Say where it "
             "is now: --adapter-base DIR or hub id."
         )
     return named

@@ -1,4 +1,4 @@
-"""Which kinds of models are read, found out from a few small files; every other kind is refused in one sentence."""
+"""Whether a model can be used, decided from a few small files; other kinds of models get one readable error."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _WANTED = "a directory with config.json, *.safetensors and a tokenizer"
 
 
 def find_path(name: str) -> Path | None:
-    """Return the directory that a name stands for; None where it must be a name on the hub.
+    """Return the directory that a name stands for; None if it must be a hub id.
 
     Raises:
-        ModelError: it is written as a path, and nothing is there, or a file.
+        ModelError: it is written as a path and does not exist, or is a file.
     """
     path = Path(name).expanduser()
     if (file := gguf.file_in(path)) is not None:
@@ -34,14 +34,14 @@ def find_path(name: str) -> Path | None:
     if path.suffix.lower() == gguf.SUFFIX:
         raise ModelError(f"There is no file {name!r}. Name {_WANTED}.")
     if path.is_file():
-        raise ModelError(f"The model {name!r} is a file. Name the directory that it lies in: {_WANTED}.")
+        raise ModelError(f"The model {name!r} is a file. Name the directory that contains it: {_WANTED}.")
     if name.startswith(("/", "./", "../", "~")) or name in (".", "..") or (name.count("/") != 1 and "/" in name):
         raise ModelError(f"There is no directory {name!r}. Name {_WANTED}, or a hub id: OWNER/NAME.")
     return None
 
 
 def here(name: str) -> Path | None:
-    """Return the directory of a model that is on this machine, its weights too; nothing is fetched.
+    """Return the directory of a model that is on this machine with its weights; downloads nothing.
 
     Raises:
         ModelError: see :func:`find_path`.
@@ -54,15 +54,15 @@ def here(name: str) -> Path | None:
     try:
         found = [try_to_load_from_cache(name, file) for file in (SINGLE, INDEX, ADAPTER_WEIGHTS)]
     except HFValidationError as error:
-        raise ModelError(f"There is no model {name!r}: no directory, and no name that the hub could have.") from error
+        raise ModelError(f"There is no model {name!r}: it is neither a directory nor a valid hub id.") from error
     return next((Path(one).parent for one in found if isinstance(one, str)), None)
 
 
 def check(directory: Path) -> None:
-    """Refuse what is no causal language model with whole weights; nothing but small files is read.
+    """Reject anything but a causal language model with safetensors weights; reads small files only.
 
     Raises:
-        ModelError: says what was found, and what to do.
+        ModelError: names what was found and what to do.
     """
     where = repr(str(directory))
     if not (directory / CONFIG).is_file():
@@ -72,22 +72,22 @@ def check(directory: Path) -> None:
         found = sorted({path.name for pattern in _OTHER_WEIGHTS for path in directory.glob(pattern)})
         if found:
             raise ModelError(
-                f"The directory {where} holds weights as {listed(found, 3)}, and only safetensors are read: other "
-                "formats can run code. Convert them where you trust them: load the model with transformers, and "
+                f"The directory {where} holds weights as {listed(found, 3)}, and only safetensors are supported: other "
+                "formats can run code. If you trust them, convert them: load the model with transformers, and "
                 "save_pretrained."
             )
 
 
 def check_tokenizer(directory: Path) -> None:
-    """Refuse a directory without a tokenizer: transformers would make one that knows no word.
+    """Reject a directory without a tokenizer: transformers would make one with an empty vocabulary.
 
     Raises:
-        ModelError: says which files were looked for.
+        ModelError: names the files that were looked for.
     """
     if not has_tokenizer(directory):
         raise ModelError(
             f"The directory {str(directory)!r} holds no tokenizer (looked for {', '.join(_TOKENIZERS)}). Copy the "
-            "tokenizer's files of the model it was made from into it."
+            "tokenizer files of its base model into it."
         )
 
 
@@ -97,28 +97,28 @@ def has_tokenizer(directory: Path) -> bool:
 
 
 def check_settings(where: str, settings: Mapping[str, Any]) -> None:
-    """Refuse a ``config.json`` that is not a causal language model's.
+    """Reject a ``config.json`` that is not a causal language model's.
 
     Args:
-        where: whose it is, as it is told.
-        settings: its content.
+        where: the model, for the message.
+        settings: the file's content.
 
     Raises:
-        ModelError: says what it is instead.
+        ModelError: names the kind of model that it is instead.
     """
     told, kind = _told_of(settings), str(settings.get("model_type", ""))
     if method := _quantised(settings):
         raise ModelError(
-            f"The model {where} holds quantised weights ({method}), which cannot be trained or judged here. Name the "
-            "model that it was made from, with its weights in bf16, fp16 or fp32; a LoRA adapter (--lora-rank 16) "
-            "saves the memory of training."
+            f"The model {where} has quantised weights ({method}), which are not supported. Name the "
+            "model that it was made from, with weights in bf16, fp16 or fp32; a LoRA adapter (--lora-rank 16) "
+            "saves memory in training."
         )
     if settings.get("is_encoder_decoder"):
         raise ModelError(f"The model {where} is an encoder-decoder ({told}); a causal language model is needed.")
     if towers := [name for name in ("vision_config", "audio_config") if settings.get(name)]:
         raise ModelError(
-            f"The model {where} is not of text alone ({told}, with {' and '.join(towers)}). Name a model of the same "
-            "family for text, or save its language model by itself."
+            f"The model {where} is not a text-only model ({told}, with {' and '.join(towers)}). Name a text model of "
+            "the same family, or save its language model separately."
         )
     _check_known(where, settings, kind, told)
 
@@ -131,8 +131,8 @@ def _check_known(where: str, settings: Mapping[str, Any], kind: str, told: str) 
     if kind not in CONFIG_MAPPING:
         if settings.get("auto_map"):
             raise ModelError(
-                f"The model {where} is a program of its own ({told}, auto_map), and no code that comes with a model is "
-                f"run. Name one of an architecture that transformers {__version__} has itself."
+                f"The model {where} needs its own code ({told}, auto_map), and code that comes with a model is never "
+                f"run. Name one with an architecture of transformers {__version__}."
             )
         named = f"model_type {kind!r}, which transformers {__version__} does not know" if kind else "no model_type"
         raise ModelError(f"The config.json of {where} has {named}. Name {_WANTED}.")
@@ -142,8 +142,8 @@ def _check_known(where: str, settings: Mapping[str, Any], kind: str, told: str) 
     fits = not names or any(name == causal or _CAUSAL.search(name) for name in names)
     if causal is None or encodes or not fits:
         raise ModelError(
-            f"The model {where} is no causal language model ({told}): it does not write text, as a classifier, a "
-            "reward model or an encoder does not. Name one whose config.json says ...ForCausalLM."
+            f"The model {where} is not a causal language model ({told}): classifiers, reward models and encoders do "
+            "not generate text. Name one whose config.json says ...ForCausalLM."
         )
 
 
@@ -153,7 +153,7 @@ def _told_of(settings: Mapping[str, Any]) -> str:
 
 
 def _quantised(settings: Mapping[str, Any]) -> str | None:
-    """Return the method by which weights are quantised; also where an older tool wrote it in its own place."""
+    """Return the quantisation method, also from the file of an older tool; None without quantisation."""
     for key in ("quantization_config", "compression_config"):
         if (found := settings.get(key)) is not None:
             method = found.get("quant_method") if isinstance(found, Mapping) else None
@@ -173,7 +173,7 @@ def _without_config(directory: Path) -> str:
 
 @contextmanager
 def patient() -> Iterator[None]:
-    """Keep the hub's client from telling every attempt at a server that does not answer; the last error says it all."""
+    """Silence the hub client's message on every retry; the last error is reported."""
     logger = logging.getLogger("huggingface_hub")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -185,10 +185,10 @@ def patient() -> Iterator[None]:
 
 @contextmanager
 def at_hand(checkpoint: str | Path) -> Iterator[None]:
-    """Ask the hub for nothing while a directory is read: only a hub id that somebody named is fetched.
+    """Keep the hub offline while a directory is read: only a hub id that the user named is downloaded.
 
-    A directory may come from a stranger, and an adapter names its base model: that is taken from the cache, or is not
-    there. What is switched off is switched off for the whole process, in every library that asks the hub.
+    A directory may come from a stranger, and an adapter in it names a base model: that is taken from the cache only.
+    Offline mode holds for the whole process, in every library that uses the hub.
     """
     from huggingface_hub import constants
 
@@ -204,18 +204,18 @@ def at_hand(checkpoint: str | Path) -> Iterator[None]:
 
 
 def unfetched(adapter: str, base: str) -> str:
-    """Return the sentence on an adapter whose base model is a hub id that nobody fetched."""
+    """Return the message about an adapter whose base model is a hub id that is not in the cache."""
     return (
-        f"{adapter} is an adapter of the model {base!r}, which is not on this machine, and nothing is fetched because "
-        f"an adapter names it. If you want it, name it, --adapter-base {base}, or fetch it: hf download {base}"
+        f"{adapter} is an adapter of the model {base!r}, which is not on this machine. Models that only an adapter "
+        f"names are not downloaded. Name it yourself, --adapter-base {base}, or download it: hf download {base}"
     )
 
 
 def on_hub(name: str, file: str) -> Path | None:
-    """Return a file of a hub id, fetched where it is not here; None where the repository has no such file.
+    """Return a file of a hub id, downloaded if necessary; None if the repository has no such file.
 
     Raises:
-        OSError: there is no such repository, or it cannot be reached.
+        OSError: there is no such repository, or the hub cannot be reached.
     """
     from transformers.utils import cached_file
 
@@ -225,7 +225,7 @@ def on_hub(name: str, file: str) -> Path | None:
 
 
 def fetch(name: str) -> Path:
-    """Return the directory of a hub id's files, config and weights fetched where they are not here.
+    """Return the directory of a hub id's files; downloads config and weights if necessary.
 
     Raises:
         OSError: see :func:`on_hub`.
@@ -233,22 +233,22 @@ def fetch(name: str) -> Path:
     """
     config = on_hub(name, CONFIG)
     if config is None:
-        raise ModelError(f"The hub's {name!r} holds no {CONFIG}, so it is no model for transformers. Name another.")
+        raise ModelError(f"The hub's {name!r} has no {CONFIG}, so it is not a transformers model. Name another.")
     check_settings(repr(name), read_json(config))
     directory = config.parent
     if on_hub(name, SINGLE) is None:
         if (index := on_hub(name, INDEX)) is None:
-            raise ModelError(f"The hub's {name!r} holds no safetensors, and nothing else is read. Name another.")
+            raise ModelError(f"The hub's {name!r} has no safetensors, the only supported format. Name another.")
         for file in sorted({str(file) for file in read_json(index).get("weight_map", {}).values()}):
             on_hub(name, file)
     return directory
 
 
 def fetch_whole(name: str) -> None:
-    """Fetch a hub id with all that is read of it, so that nothing is asked for later; a directory is left as it is.
+    """Download all needed files of a hub id, so that no later download is needed; does nothing for a directory.
 
     Raises:
-        ModelError: it cannot be fetched.
+        ModelError: it cannot be downloaded.
     """
     if Path(name).is_dir():
         return
@@ -258,14 +258,14 @@ def fetch_whole(name: str) -> None:
             on_hub(name, file)
     except (OSError, ValueError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelError(f"The base model {name!r} of the adapter cannot be fetched: {reason}") from error
+        raise ModelError(f"The base model {name!r} of the adapter cannot be downloaded: {reason}") from error
 
 
 def adapter_on_hub(name: str) -> Path | None:
-    """Return the directory of a hub id that is an adapter, its files fetched; None where it is a whole model.
+    """Return the directory of a hub id that is an adapter, after downloading it; None if it is a whole model.
 
     Raises:
-        OSError: there is no such repository, or it cannot be reached.
+        OSError: there is no such repository, or the hub cannot be reached.
     """
     from huggingface_hub import try_to_load_from_cache
 

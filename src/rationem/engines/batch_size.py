@@ -1,4 +1,4 @@
-"""The batch size at which a model draws fastest, by trying: larger and larger batches of the user's own prompts."""
+"""Finds the fastest batch size for sampling, by trying growing batches of the user's own prompts."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from rationem.engines.transformers import TransformersEngine
 from rationem.tasks.scale import MARKER
 from rationem.types import Prompt, Request, Sampling
 
-#: Sizes that are tried, in growing order.
+#: Sizes to try, in growing order.
 CANDIDATES = (8, 16, 32, 64, 128, 256, 512)
 
-#: A larger batch must draw this much faster to be worth it, and the smallest within this share of the best is chosen.
+#: A larger batch must be faster by this share, and the smallest size within this share of the fastest is chosen.
 _WORTH = 0.05
 
-#: Tokens drawn per row in a trial.
+#: Tokens sampled per row in a measurement.
 _STEPS = 32
 
-#: Share of the free memory that a batch may be expected to fill.
+#: Largest expected share of the free memory that a batch may use.
 _SHARE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The chosen batch size, and the new tokens per second at every size that was tried."""
+    """The chosen batch size, and the new tokens per second at every measured size."""
 
     batch_size: int
     tokens_per_second: dict[int, float]
@@ -45,21 +45,21 @@ def best_batch_size(
     candidates: Sequence[int] = CANDIDATES,
     seconds: float = 60.0,
 ) -> Measured:
-    """Return the smallest batch size within 5 % of the fastest of those tried.
+    """Return the smallest batch size within 5 % of the fastest measured one.
 
-    Batches grow until one draws less than 5 % faster than the one before, until memory would not hold the next at
-    full length, or until the next would pass the time limit. No state of the model or of an engine is changed.
+    Batches grow until one is less than 5 % faster than the one before, until memory could not hold the next at full
+    length, or until the next would exceed the time limit. The state of models and engines does not change.
 
     Args:
         loaded: the model.
-        prompts: some of the user's, sorted by length as batches are; repeated where a batch is larger, which spares
-            reading them again, so that few prompts make large batches look a little better than they are.
-        new_tokens: the length cut of completions: what a row may come to need of memory.
+        prompts: some of the user's prompts, sorted by length like batches. They are repeated in larger batches, where
+            repeats are read only once, so few prompts make large batches look slightly too fast.
+        new_tokens: the length limit of completions, which determines a row's largest memory.
         candidates: sizes to try, growing.
-        seconds: no further batch is begun that would be expected to end later than this.
+        seconds: no batch starts that is expected to end later than this.
 
     Raises:
-        ValueError: no prompts, or no candidates, or not growing.
+        ValueError: no prompts, no candidates, or candidates that do not grow.
         ModelError: not even one row fits into memory.
     """
     if not prompts or not candidates or list(candidates) != sorted(set(candidates)) or candidates[0] < 1:
@@ -91,16 +91,16 @@ def chosen(rates: dict[int, float]) -> int:
 
 
 def row_bytes(loaded: LoadedModel, tokens: int) -> float:
-    """Return what a row of so many tokens holds at most: keys and values, some activations, and logits twice."""
+    """Return the most bytes that a row of ``tokens`` tokens needs: keys, values, some activations, logits twice."""
     config, width = loaded.model.config.get_text_config(), loaded.model.dtype.itemsize
     cached = held_per_token(config)
     inner = getattr(config, "intermediate_size", None) or 4 * config.hidden_size
-    # Reading the prompt holds a few tensors of one layer at a time; the logits are drawn from in single precision.
+    # Reading the prompt needs a few tensors of one layer at a time; sampling uses logits in single precision.
     return float(tokens * width * (cached + 3 * inner + 6 * config.hidden_size) + 12 * config.vocab_size)
 
 
 def held_per_token(config: Any) -> int:
-    """Return how many numbers of keys and values a token adds, as if all layers attended; 0 where none does."""
+    """Return the numbers of keys and values per token, as if all layers had attention; 0 if none has."""
     heads = getattr(config, "num_attention_heads", None)
     if not heads:
         return 0
@@ -109,18 +109,18 @@ def held_per_token(config: Any) -> int:
 
 
 def free_bytes(loaded: LoadedModel) -> float:
-    """Return how much memory more the model's device could give: of the GPU, or of this machine."""
+    """Return the free memory of the model's device (GPU or this machine), in bytes."""
     device = loaded.model.device
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return float(torch.cuda.mem_get_info(device)[0] + unused)
-    import psutil  # type: ignore[import-untyped]  # accelerate needs it, so that it is there
+    import psutil  # type: ignore[import-untyped]  # a dependency of accelerate
 
     return float(psutil.virtual_memory().available)
 
 
 def _tried(loaded: LoadedModel, prompts: Sequence[Prompt], size: int, steps: int) -> tuple[float | None, float]:
-    """Return the new tokens per second of one batch (None where memory ends) and the seconds it took."""
+    """Return the new tokens per second of one batch (None if memory ran out) and the seconds it took."""
     engine = TransformersEngine(loaded, marker=MARKER, batch_size=size)
     requests = _requests(prompts, size, steps)
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Keys and values of what a model has read: put together from pieces, with room to grow, and rows taken out of them."""
+"""Key-value caches: joined from pieces, with room to grow, and with rows selected and removed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch.nn.functional import pad
 from transformers import DynamicCache, cache_utils
 from transformers.cache_utils import DynamicLayer
 
-#: Layers of which it is known what they hold: the attributes below, and nothing else that has rows.
+#: Layer classes whose contents are known: only the attributes below have rows.
 _JOINED = tuple(
     getattr(cache_utils, name)
     for name in (
@@ -22,42 +22,42 @@ _JOINED = tuple(
         "LinearAttentionAndSlidingWindowAttentionLayer",
         "DummyLayer",
     )
-    if hasattr(cache_utils, name)  # the younger ones are not in every release
+    if hasattr(cache_utils, name)  # newer classes are not in every release
 )
 _KEYS, _STATES = ("keys", "values"), ("conv_states", "recurrent_states")
 
 
 class Read(NamedTuple):
-    """What a model has read: the keys and values, and which columns of them are real, shape (rows, T)."""
+    """What a model has read: keys and values, and the mask of real (unpadded) columns, shape (rows, T)."""
 
     cache: Any
     mask: torch.Tensor
 
 
 def is_plain(read: Read) -> bool:
-    """Say whether every layer keeps all it has read, and no other kind of state (sliding windows do not)."""
+    """Say whether every layer keeps all keys and values and no other state (sliding windows do not)."""
     return all(type(layer) in (DynamicLayer, _Roomy) for layer in read.cache.layers)
 
 
 def can_join(cache: Any) -> bool:
-    """Say whether caches of this kind, of prompts that differ in length, can be put together row by row."""
+    """Say whether caches of this kind can be joined row by row for prompts of different lengths."""
     return type(cache) is DynamicCache and all(type(layer) in _JOINED for layer in cache.layers)
 
 
 def has_keys(cache: Any) -> bool:
-    """Say whether a layer attends to what it has read; a purely recurrent model has no column that could be masked."""
+    """Say whether any layer has attention; a purely recurrent model has no columns to mask."""
     return any(getattr(layer, "keys", None) is not None for layer in cache.layers)
 
 
 def rows_of(read: Read, rows: torch.Tensor) -> Read:
-    """Return copies of some rows of what was read, in a cache of their own."""
+    """Return copies of the given rows, in a new cache."""
     cache = copy.copy(read.cache)
     cache.layers = [_chosen(layer, rows) for layer in read.cache.layers]
     return Read(cache, read.mask[rows])
 
 
 def _chosen(layer: Any, rows: torch.Tensor) -> Any:
-    """Return a layer with copies of some rows: of its keys and values, of its states, or of whatever it holds."""
+    """Return a layer with copies of the given rows of its keys and values or of its states."""
     layer = copy.copy(layer)
     if type(layer) not in (*_JOINED, _Roomy):
         layer.batch_select_indices(rows)
@@ -74,12 +74,13 @@ def _chosen(layer: Any, rows: torch.Tensor) -> Any:
 
 
 def assembled(pieces: Sequence[Read], rows: torch.Tensor, room: int) -> Read:
-    """Return rows of several pieces as one, each padded on the left, with room for as many further columns.
+    """Return rows of several pieces as one, each padded on the left, with room for further columns.
 
     Args:
-        pieces: what was read apart, of layers that ``can_join``. They are used up, layer by layer, to save memory.
-        rows: which row of the pieces, counted through all of them, each row of the result is; shape (rows,).
-        room: columns that can be written before anything is copied again; 0 for layers of the stock kind.
+        pieces: separately read prompts, with layers that ``can_join``. They are consumed, layer by layer, to save
+            memory.
+        rows: for each row of the result its index among the rows of all pieces, shape (rows,).
+        room: columns that can be written before the next copy; 0 for transformers' own layers.
     """
     widths, counts = ([piece.mask.shape[axis] for piece in pieces] for axis in (1, 0))
     mask = torch.cat([pad(piece.mask, (max(widths) - width, 0)) for piece, width in zip(pieces, widths, strict=True)])
@@ -98,7 +99,7 @@ _Places = Sequence[tuple[torch.Tensor, torch.Tensor]]
 
 
 def _together(held: Sequence[Any], places: _Places, rows: int, width: int, room: int) -> Any:
-    """Return one layer of the pieces' rows; the pieces' own keys and values are let go."""
+    """Return one layer of the pieces' rows; frees the pieces' own keys and values."""
     layer = copy.copy(held[0])
     for name in _STATES:
         if hasattr(layer, name):
@@ -120,7 +121,7 @@ def _together(held: Sequence[Any], places: _Places, rows: int, width: int, room:
 
 
 def _stacked(parts: Sequence[torch.Tensor | None], places: _Places, rows: int) -> torch.Tensor | None:
-    """Return the pieces' states as one, shape (rows, ...): a state has no length, so nothing is padded."""
+    """Return the pieces' states as one, shape (rows, ...); a state has no length, so it needs no padding."""
     if parts[0] is None:
         return None
     whole = parts[0].new_empty(rows, *parts[0].shape[1:])
@@ -131,28 +132,28 @@ def _stacked(parts: Sequence[torch.Tensor | None], places: _Places, rows: int) -
 
 
 def _joined(parts: Sequence[torch.Tensor], places: _Places, rows: int, width: int, room: int) -> torch.Tensor:
-    """Return a buffer (rows, heads, width + room, size) that ends its first ``width`` columns with the parts'."""
+    """Return a buffer (rows, heads, width + room, size) with the parts right-aligned in its first ``width`` columns."""
     heads, size = parts[0].shape[1], parts[0].shape[3]
     buffer = parts[0].new_empty(rows, heads, width + room, size)
     for part, (to, source) in zip(parts, places, strict=True):
         gap = width - part.shape[2]
         buffer[to, :, gap:width] = part[source]
-        buffer[to, :, :gap] = 0  # masked, but a weight of 0 times what memory happens to hold may be no number
+        buffer[to, :, :gap] = 0  # masked, but 0 times uninitialised memory may be nan
     return buffer
 
 
 def with_room(read: Read, room: int) -> Read:
-    """Return what was read, ready for token after token; layers of another kind (sliding windows) stay as they are."""
+    """Return what was read with room for further tokens; other kinds of layers (sliding windows) stay unchanged."""
     layers = read.cache.layers
     read.cache.layers = [_Roomy(layer, room) if type(layer) is DynamicLayer else layer for layer in layers]
     return read
 
 
 def keep(cache: Any, stay: Sequence[int], chosen: torch.Tensor) -> None:
-    """Keep some rows of a cache, in the order given, and let go of the others; ``chosen`` is ``stay`` as a tensor.
+    """Keep the given rows of a cache, in that order, and drop the others; ``chosen`` is ``stay`` as a tensor.
 
-    In a layer with room only the rows are moved whose place changes. No row may move to where one stands that moves
-    later, so ``stay[i]`` is i or at least ``len(stay)``; see ``closed_up``.
+    A layer with room moves only rows whose index changes. No row may move onto a row that moves later, so ``stay[i]``
+    is i or at least ``len(stay)``; see ``closed_up``.
     """
     moved = [i for i, row in enumerate(stay) if row != i]
     to = torch.tensor(moved, device=chosen.device)
@@ -164,7 +165,7 @@ def keep(cache: Any, stay: Sequence[int], chosen: torch.Tensor) -> None:
 
 
 def closed_up(alive: Sequence[bool]) -> list[int]:
-    """Return which row stands at each place when the last of the living move to the places of the dead.
+    """Return the row at each index after the last living rows moved to the indices of dead ones.
 
     >>> closed_up([True, False, True, False, True])
     [0, 4, 2]
@@ -175,13 +176,13 @@ def closed_up(alive: Sequence[bool]) -> list[int]:
 
 
 class Ahead:
-    """Masks and positions of the tokens to come, one token per row and step, made once for all steps.
+    """Masks and positions of future tokens, one token per row and step, computed once for all steps.
 
     Args:
         read: what all rows have read.
-        steps: how many tokens will come at most.
-        additive: the type of a mask that is added to the scores of every layer, where the model takes one as it is
-            (plain layers under SDPA); None for the mask of columns, from which the model makes its own at every step.
+        steps: the largest number of future tokens.
+        additive: the dtype of an additive attention mask, for models that use such a mask unchanged (plain layers under
+            SDPA); None for a mask of columns, from which the model builds its own at every step.
     """
 
     def __init__(self, read: Read, steps: int, additive: torch.dtype | None) -> None:
@@ -196,18 +197,18 @@ class Ahead:
             self._mask = hidden.new_zeros(hidden.shape, dtype=additive).masked_fill_(hidden, least)
 
     def at(self, step: int) -> tuple[torch.Tensor | None, torch.Tensor]:
-        """Return the mask over all columns up to a step's token (None: nothing is masked), and its positions."""
+        """Return the mask over all columns up to a step's token (None if nothing is masked), and its positions."""
         mask = None if self._mask is None else self._mask[..., : self._start + step]
         return mask, self._positions + step
 
     def keep(self, rows: torch.Tensor) -> None:
-        """Keep some rows, in the order given."""
+        """Keep the given rows, in that order."""
         self._positions = self._positions[rows]
         self._mask = None if self._mask is None else self._mask[rows]
 
 
 class _Roomy(DynamicLayer):  # type: ignore[misc]
-    """A layer that copies what it holds once in ``room`` tokens; the stock layer copies all of it at every token."""
+    """A layer that copies its contents once per ``room`` tokens; the stock layer copies them at every token."""
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -225,13 +226,13 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Write behind what is held, and return all of it, shapes (rows, heads, T, width)."""
+        """Append keys and values, and return all of them, shapes (rows, heads, T, width)."""
         if not self.get_seq_length():
             super().update(key_states, value_states, *args, **kwargs)
             return self.keys, self.values
         start = self.keys.shape[2]
         end = start + key_states.shape[2]
-        # Whoever selected or cropped rows since then has put other tensors in place of the views given out.
+        # If rows were selected or cropped since the last call, the views were replaced by other tensors.
         if self._buffers is None or self._given is not self.keys or self._buffers[0].shape[2] < end:
             self._buffers = (self._buffer(self.keys, end), self._buffer(self.values, end))
         keys, values = self._buffers
@@ -239,7 +240,7 @@ class _Roomy(DynamicLayer):  # type: ignore[misc]
         return self._give(end)
 
     def close_up(self, to: torch.Tensor, source: torch.Tensor, count: int) -> None:
-        """Move the rows ``source`` to the places ``to``, all below ``count``, and hold the first ``count`` rows."""
+        """Move the rows ``source`` to the indices ``to``, all below ``count``, and keep the first ``count`` rows."""
         length = self.keys.shape[2]
         if self._buffers is None or self._given is not self.keys:
             self._buffers = (self.keys, self.values)

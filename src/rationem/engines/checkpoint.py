@@ -1,8 +1,8 @@
-"""A model's files without its weights: which ones count, what their headers name, and a digest that tells two apart.
+"""A model's files without loading its weights: the relevant files, their headers, and a digest that identifies a model.
 
-A digest reads little: whole tokenizer and configuration files, and of the weights each tensor's name, type, shape and
-sampled blocks. A checkpoint of 64 MB or less is read whole. So a training run, a merge or another version is seen at
-once; a single number that somebody edits in a file of many gigabytes may not be.
+A digest reads little: whole tokenizer and configuration files, and each weight tensor's name, type, shape and sampled
+blocks. A checkpoint of 64 MB or less is read completely. So the digest detects training, a merge or another version; it
+can miss a single edited number in a file of many gigabytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rationem.errors import ModelError, RationemError
 CONFIG, ADAPTER = "config.json", "adapter_config.json"
 INDEX, SINGLE = "model.safetensors.index.json", "model.safetensors"
 ADAPTER_WEIGHTS = "adapter_model.safetensors"
-#: Beside the weights, what decides what a model reads, says and stops at.
+#: Files beside the weights that affect what a model reads, generates and stops at.
 _BESIDE = (
     *(
         "generation_config.json",
@@ -32,10 +32,10 @@ _BESIDE = (
     ),
     *("added_tokens.json", "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json"),
 )
-#: Of a configuration, what says nothing of the model: who wrote it, where, and in which precision it is stored.
+#: Keys of a configuration that do not affect the model: who wrote it, where, and the stored precision.
 _INCIDENTAL = {"_name_or_path", "transformers_version", "use_cache", "dtype", "torch_dtype"}
 _WHOLE = 64 * 2**20
-#: Sampled blocks: bytes of one, how many in a tensor, and in all tensors together at most.
+#: Sampled blocks: bytes per block, blocks per tensor, and most blocks of all tensors together.
 _BLOCK, _PLACES, _BLOCKS = 4096, 4, 8192
 _LONGEST_HEADER = 100 * 2**20  # the format's own limit
 #: Bits per number of the types that weights are stored in.
@@ -49,7 +49,7 @@ _BITS = (
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor as a header names it: ``start`` and ``end`` are bytes of the file."""
+    """A tensor as described in a header: ``start`` and ``end`` are byte offsets in the file."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -59,10 +59,10 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Digest:
-    """What a model was, to be found changed or the same; its directory's name and place are no part of it.
+    """Identifies a model by its content, independent of its directory's name and place.
 
     Args:
-        weights: of all tensors by name, however they are cut into files.
+        weights: hash of all tensors by name, independent of their distribution over files.
         files: file name -> hash, to name what changed.
     """
 
@@ -70,12 +70,12 @@ class Digest:
     files: Mapping[str, str]
 
     def to_json(self) -> dict[str, Any]:
-        """Return the digest as JSON can hold it."""
+        """Return the digest as JSON."""
         return {"weights": self.weights, "files": dict(self.files)}
 
 
 def changed(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
-    """Return the files by which two digests differ; weights that are cut into other files are the same."""
+    """Return the files by which two digests differ; weights distributed over other files are equal."""
     before, now = dict(recorded["files"]), dict(found["files"])
     differing = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
     if recorded["weights"] == found["weights"]:
@@ -84,10 +84,10 @@ def changed(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 
 
 def digest(directory: Path) -> Digest:
-    """Return the digest of a checkpoint or an adapter; of an adapter its base has one of its own.
+    """Return the digest of a checkpoint or an adapter; an adapter's base has a separate digest.
 
     Raises:
-        ModelError: weights are missing or torn.
+        ModelError: weights are missing or damaged.
     """
     files = weight_files(directory)
     known = {path.name: header(path) for path in files}
@@ -111,7 +111,7 @@ def digest(directory: Path) -> Digest:
 
 
 def tensor_digest(directory: Path, name: str) -> str:
-    """Return the hash of one tensor, all of it.
+    """Return the hash of one complete tensor.
 
     Raises:
         ModelError: no file holds it.
@@ -124,7 +124,7 @@ def tensor_digest(directory: Path, name: str) -> str:
 
 
 def weight_files(directory: Path) -> list[Path]:
-    """Return the safetensors that are loaded from a directory, in the order of their names.
+    """Return the safetensors files that a loader reads from a directory, sorted by name.
 
     Raises:
         ModelError: there are none, or the index names files that are missing.
@@ -147,10 +147,10 @@ def weight_files(directory: Path) -> list[Path]:
 
 
 def tensors(directory: Path) -> dict[str, Tensor]:
-    """Return all tensors of a checkpoint or an adapter by name, from the headers alone.
+    """Return all tensors of a checkpoint or an adapter by name, from the headers only.
 
     Raises:
-        ModelError: weights are missing or torn, or the index names tensors that no file holds.
+        ModelError: weights are missing or damaged, or the index names tensors that no file holds.
     """
     files = weight_files(directory)
     found: dict[str, Tensor] = {}
@@ -162,10 +162,10 @@ def tensors(directory: Path) -> dict[str, Tensor]:
 
 
 def header(path: Path) -> dict[str, Tensor]:
-    """Return the tensors of a safetensors file, found to lie inside it.
+    """Return the tensors of a safetensors file, after checking that they lie inside it.
 
     Raises:
-        ModelError: the file is shorter or longer than its header says, or no safetensors.
+        ModelError: the file is shorter or longer than its header says, or is not safetensors.
     """
     size = path.stat().st_size
     try:
@@ -178,7 +178,7 @@ def header(path: Path) -> dict[str, Tensor]:
         begin = 8 + length
         found = {name: _described(one, begin) for name, one in content.items()}
     except (OSError, struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelError(f"{path} is no safetensors file, or it is torn: {error}.") from error
+        raise ModelError(f"{path} is not a safetensors file, or it is damaged: {error}.") from error
     end = max((one.end for one in found.values()), default=begin)
     if end != size:
         what = "cut short" if size < end else "longer than its header says"
@@ -187,7 +187,7 @@ def header(path: Path) -> dict[str, Tensor]:
 
 
 def dtype(directory: Path) -> str:
-    """Return the type that most of a checkpoint's numbers are stored in, such as "BF16"."""
+    """Return the storage type of most of a checkpoint's numbers, such as "BF16"."""
     sizes: dict[str, int] = {}
     for one in tensors(directory).values():
         sizes[one.dtype] = sizes.get(one.dtype, 0) + one.end - one.start
@@ -195,10 +195,10 @@ def dtype(directory: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return a model's file of settings.
+    """Return the content of a model's JSON file.
 
     Raises:
-        ModelError: it cannot be read, or is no JSON object.
+        ModelError: it cannot be read, or is not a JSON object.
     """
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -211,11 +211,11 @@ def read_json(path: Path) -> dict[str, Any]:
 
 @contextmanager
 def read_by_library(path: str | Path, *passed: type[Exception]) -> Iterator[None]:
-    """Turn whatever a library raises on a model's files into one sentence: they may hold anything at all.
+    """Turn any error of a library on a model's files into one readable error, because the files can hold anything.
 
     Args:
-        path: the model's.
-        passed: what the caller handles itself.
+        path: the model's directory.
+        passed: errors that the caller handles itself.
 
     Raises:
         ModelError: names the model and quotes the library.
@@ -224,7 +224,7 @@ def read_by_library(path: str | Path, *passed: type[Exception]) -> Iterator[None
         yield
     except RationemError:
         raise
-    except Exception as error:  # JSON of a stranger's makes a library raise anything, recursion errors included
+    except Exception as error:  # a stranger's JSON can make a library raise anything, including recursion errors
         if isinstance(error, passed):
             raise
         first = next(iter(str(error).strip().splitlines()), "")
@@ -232,7 +232,7 @@ def read_by_library(path: str | Path, *passed: type[Exception]) -> Iterator[None
 
 
 def listed(names: list[str], most: int = 6) -> str:
-    """Return names in a row, some of them where they are many."""
+    """Return names separated by commas, at most ``most`` of them and the number of the others."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -259,7 +259,7 @@ def _described(one: Mapping[str, Any], begin: int) -> Tensor:
 
 
 def _tensor(file: BinaryIO, one: Tensor, places: int | None) -> str:
-    """Return the hash of a tensor: its type, shape and bytes, all of them or blocks at evenly spaced places."""
+    """Return the hash of a tensor's type, shape and bytes: all bytes, or evenly spaced blocks."""
     found = hashlib.sha256(f"{one.dtype}{list(one.shape)}".encode())
     for start, length in _blocks(one.end - one.start, places):
         file.seek(one.start + start)
@@ -273,12 +273,12 @@ def _blocks(size: int, places: int | None) -> Iterator[tuple[int, int]]:
             yield start, min(2**22, size - start)
         return
     for place in range(places):
-        # The middle of each of so many parts: an end may be padding.
+        # The middle of each part, because an end may be padding.
         yield (2 * place + 1) * size // (2 * places) - _BLOCK // 2, _BLOCK
 
 
 def _decisive(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without what says nothing of the model, an adapter's without where its base lies."""
+    """Return settings without keys that do not affect the model, and an adapter's without its base's place."""
     dropped = _INCIDENTAL | {"base_model_name_or_path", "revision", "inference_mode"}
     return {key: value for key, value in settings.items() if key not in dropped}
 

@@ -1,4 +1,4 @@
-"""A completion as token ids and as text: where it ends, where its rationale does, and what may follow."""
+"""A completion as token ids and as text: its end, its rationale's end, and the levels that may follow."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rationem.engines.chat import Chat
 from rationem.tasks.parse import THINK, THOUGHT, find_verdict, marker_pattern
 from rationem.types import Draft, Finish, LevelQuery
 
-#: Characters of a completion behind which a level is encoded.
+#: Characters of context for encoding a level.
 _CONTEXT = 64
 _CACHED_LINES = 1024
 
@@ -17,12 +17,12 @@ _Ids = tuple[int, ...]
 
 
 class CompletionReader:
-    """Reads completions for an engine: all that depends on tokenizer and marker, and on no weights.
+    """Reads completions for an engine: everything that depends on tokenizer and marker but not on weights.
 
     Args:
         chat: the model's tokenizer and conversation format.
-        marker: the text that opens the verdict line; a completion ends behind that line.
-        stop_ids: tokens at which the model may end its turn, beside the end-of-turn token.
+        marker: the text that opens the verdict line; a completion ends after that line.
+        stop_ids: tokens with which the model may end its turn, beside the end-of-turn token.
     """
 
     def __init__(self, chat: Chat, marker: str, stop_ids: Collection[int] = ()) -> None:
@@ -30,31 +30,31 @@ class CompletionReader:
         self.stop_ids = frozenset(stop_ids) | {chat.end_of_turn}
         self._pattern = marker_pattern(marker)
         self._breaks: dict[int, bool] = {}
-        # Of judges the same few lines and levels come again and again; an open answer is scored once.
+        # Judges repeat the same few lines and levels; an open answer is scored once.
         self._joined = lru_cache(maxsize=_CACHED_LINES)(self._find_joined)
         self._tails = lru_cache(maxsize=_CACHED_LINES)(self._find_tails)
 
     def ends(self, ids: Sequence[int]) -> bool:
-        """Say whether a completion ends with its last token: the turn's end, or the end of the first verdict line.
+        """Say whether a completion ends with its last token: at the turn's end or after the first verdict line.
 
-        Only where the last token holds a line break is anything decoded.
+        Decodes only if the last token holds a line break.
         """
         return ids[-1] in self.stop_ids or (self._breaks_line(ids[-1]) and self._verdict_is_closed(tuple(ids)))
 
     def length(self, ids: Sequence[int]) -> int | None:
-        """Return how many of the tokens belong to the completion; None where it has no end among them."""
+        """Return the number of tokens that belong to the completion; None if it does not end among them."""
         return next((n for n in range(1, len(ids) + 1) if self.ends(ids[:n])), None)
 
     def draft(
         self, ids: Sequence[int], finish: Finish, prompt_tokens: int, logps: Sequence[float], *, encoded: bool = False
     ) -> Draft:
-        """Return the draft of these tokens; see ``Draft``. A thinking block that the prompt opened begins its text."""
+        """Return the draft of these tokens (``Draft``). Its text includes the thinking block that the prompt opened."""
         ended = bool(ids) and ids[-1] in self.stop_ids
         text = self.chat.read(tuple(ids[:-1] if ended else ids))
         return Draft(text, tuple(ids), finish, prompt_tokens, tuple(logps), encoded)
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
-        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        """Return the number of the draft's tokens that end within its first ``characters`` characters."""
         ids, low, high = draft.token_ids, 0, len(draft.token_ids)
         while low < high:
             middle = (low + high + 1) // 2
@@ -62,11 +62,11 @@ class CompletionReader:
         return low
 
     def rationale_and_tails(self, query: LevelQuery) -> tuple[_Ids, tuple[_Ids, ...]]:
-        """Split a draft at its marker: all tokens that end before it does, and per level the tokens to come.
+        """Split a draft at its marker: the tokens that end before it, and per level the tokens that follow.
 
-        Every level is a continuation of the same ids, and is encoded behind the text before it, as it would be drawn.
-        A token that reaches beyond the marker ("rating: 4" in one token) is dropped, and its part up to the marker is
-        encoded again with each level; so is what the tokenizer would join with one of the levels.
+        Every level continues the same ids and is encoded in context, as it would be sampled. A token that spans the
+        marker's end ("rating: 4" in one token) is dropped, and its part up to the marker is encoded again with each
+        level. The same holds for text that the tokenizer would join with a level.
         """
         text = query.draft.text[: query.upto]
         ids, continuations = query.draft.token_ids, tuple(query.continuations)
@@ -75,24 +75,24 @@ class CompletionReader:
         return ids[:count], self._tails(_last_line(text[:at]), text[at:], continuations)
 
     def tails(self, text: str, continuations: tuple[str, ...]) -> tuple[_Ids, ...]:
-        """Return the tokens of every continuation behind the beginning of a completion that ends where a token does."""
+        """Return the tokens of every continuation of a text, which must end at a token boundary."""
         return self._tails(_last_line(text), "", continuations)
 
     def _find_joined(self, line: str, continuations: tuple[str, ...]) -> int:
-        """Return how many of a line's last characters are in a token with the beginning of a continuation."""
+        """Return the number of a line's last characters that share a token with the start of a continuation."""
         ids = self.chat.encode_plain(line)
         wholes = [self.chat.encode_plain(line + continuation) for continuation in continuations]
         common = min((_common(ids, whole) for whole in wholes), default=len(ids))
         return 0 if common == len(ids) else len(line) - len(self.chat.decode(ids[:common]))
 
     def _find_tails(self, before: str, rest: str, continuations: tuple[str, ...]) -> tuple[_Ids, ...]:
-        # Behind the marker is no thinking block: a tag in an open y* is the user's text.
+        # There is no thinking block after the marker: a tag in an open y* is the user's text.
         return tuple(self.chat.encode_completion(rest + continuation, before) for continuation in continuations)
 
     def adopted(self, text: str) -> str:
-        """Return another model's completion as this model is to write it.
+        """Return another model's completion in this model's form.
 
-        Where the prompt of this model opens a thinking block, the other's rationale is what is thought.
+        If this model's prompt opens a thinking block, the other's rationale becomes the content of that block.
         """
         if not self.chat.opened:
             return text
@@ -113,10 +113,10 @@ class CompletionReader:
 
 
 def _last_line(text: str) -> str:
-    """Return the end of a text as far as it bears on how a tokenizer goes on: its last line and the break before."""
+    """Return the end of a text that affects the tokens after it: its last line and the line break before it."""
     return text[max(text.rfind("\n", 0, -1), 0) :][-_CONTEXT:]
 
 
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
-    """Return how many ids two sequences begin with alike."""
+    """Return the length of the common prefix of two sequences."""
     return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))

@@ -1,7 +1,7 @@
-"""What a model's tokenizer and chat template must keep to, tried before anything is drawn or trained.
+"""Requirements on a model's tokenizer and chat template, checked before sampling and training.
 
-A tokenizer that fails makes no error by itself: a model is asked without the beginning of its turn, or is scored on
-tokens that it never drew, and every number is wrong. It takes milliseconds to see it, on the task's own verdict lines.
+A violation raises no error by itself: the prompt lacks the start of the model's turn, or the model is scored on tokens
+that it never sampled, and every number is wrong. The check takes milliseconds, on the task's own verdict lines.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from rationem.tasks.parse import THOUGHT
 from rationem.tasks.protocol import Task
 from rationem.types import Finish, LevelQuery, Prompt
 
-#: A plain text, and one that is not: other scripts, a combining accent, blanks at line ends, what templates may escape.
+#: A plain text, and a difficult one: other scripts, a combining accent, spaces at line ends, escapable characters.
 _TEXTS = ("What is 3 + 4 ?", "naïve café\n\n  über — 東京 <b>&amp;</b> {x} 'q' \"q\" 👍🏽\t1,234.5")
-#: What is scored where answers are open.
+#: The answer that is scored for tasks with open answers.
 _ANSWER = "7"
-#: Control strings that are tried as text, beside those that the template writes itself.
+#: Number of control strings to try as text, beside those of the template itself.
 _TRIED = 24
 #: Renderings compared: a template may choose at random.
 _RENDERED = 8
 
 
 def check_model(name: str, checkpoint: str, chat: Chat, task: Task) -> None:
-    """Refuse a model whose tokenizer or chat template would be silently misread.
+    """Reject a model whose tokenizer or chat template would silently be misread.
 
     Args:
-        name: what the user calls the model.
-        checkpoint: what ``models.resolve`` made of it.
+        name: the model's name, as the user gave it.
+        checkpoint: the result of ``models.resolve`` for that name.
         chat: its conversation format.
-        task: whose verdict lines are tried.
+        task: the task, whose verdict lines are tried.
 
     Raises:
-        ModelError: says what is wrong.
+        ModelError: names the fault.
     """
     scored = task.scored(_ANSWER)
     fault = next(faults(chat, task.marker, scored, embeddings=_embeddings(name, checkpoint)), None)
@@ -45,7 +45,7 @@ def check_model(name: str, checkpoint: str, chat: Chat, task: Task) -> None:
 
 
 def _embeddings(name: str, checkpoint: str) -> int | None:
-    """Return how many tokens the model has an embedding of; None of an adapter, which may bring more of its own."""
+    """Return the number of rows of the model's embedding; None for an adapter, which may add rows."""
     if models.weights_of(checkpoint) != checkpoint:
         return None
     found = getattr(models.settings(name, checkpoint).get_text_config(), "vocab_size", None)
@@ -53,18 +53,18 @@ def _embeddings(name: str, checkpoint: str) -> int | None:
 
 
 def faults(chat: Chat, marker: str, continuations: Sequence[str], *, embeddings: int | None = None) -> Iterator[str]:
-    """Yield in sentences what a tokenizer and its chat template do not keep to.
+    """Yield a sentence for each requirement that a tokenizer and its chat template violate.
 
     Args:
         chat: the model's conversation format.
         marker: the text that opens the verdict line.
-        continuations: what may follow it: of a task with levels all, of open answers some.
-        embeddings: how many tokens the model has an embedding of; None where that is not known.
+        continuations: texts that may follow it: all levels of a task, or some open answers.
+        embeddings: rows of the model's embedding; None if unknown.
     """
     if not chat.template.opens:
         yield (
-            "its chat template has no generation prompt: asked for one, it does not begin the assistant's turn, so the "
-            "model would go on with the user's. Add {% if add_generation_prompt %} ... {% endif %} to the template."
+            "its chat template has no generation prompt: it does not begin the assistant's turn, so the model would "
+            "continue the user's. Add {% if add_generation_prompt %} ... {% endif %} to the template."
         )
     yield from _embedded(chat, embeddings)
     yield from _prompts(chat)
@@ -73,7 +73,7 @@ def faults(chat: Chat, marker: str, continuations: Sequence[str], *, embeddings:
 
 
 def _embedded(chat: Chat, embeddings: int | None) -> Iterator[str]:
-    """Every token that a text or the template can have must have an embedding."""
+    """Check that every token of texts and of the template has an embedding."""
     if embeddings is None or len(chat.tokenizer) <= embeddings > max(chat.tokens.control_ids, default=0):
         return
     used = {*chat.encode(Prompt("x")), chat.end_of_turn}
@@ -85,18 +85,18 @@ def _embedded(chat: Chat, embeddings: int | None) -> Iterator[str]:
     if beyond:
         first = min(beyond, key=lambda token: beyond[token])
         yield (
-            f"its tokenizer is larger than its embedding: {len(beyond)} tokens, from {first!r} = {beyond[first]}, have "
-            f"none of the {embeddings} rows. Take the tokenizer that belongs to the weights, or resize the embedding "
+            f"its tokenizer is larger than its embedding: {len(beyond)} tokens, from {first!r} = {beyond[first]}, are "
+            f"outside the {embeddings} rows. Use the tokenizer that belongs to the weights, or resize the embedding "
             "(resize_token_embeddings)."
         )
 
 
 def _prompts(chat: Chat) -> Iterator[str]:
-    """A prompt is what transformers makes of it, the same each time, and begins once."""
+    """Check that a prompt equals transformers' own rendering, is deterministic, and has one begin token."""
     for text in _TEXTS:
         ids = chat.encode(Prompt(text))
         if ids != reference(chat, text):
-            yield f"the prompt {text!r} has other tokens than transformers makes of it; this is a fault of rationem."
+            yield f"the prompt {text!r} has other tokens than transformers makes of it; this is a bug in rationem."
         if chat.template.text and chat.render(chat.turns(text), answered=False).count(text) != 1:
             yield f"its chat template changes, drops or doubles what a user writes: {text!r}."
         begin = chat.tokenizer.bos_token_id
@@ -105,11 +105,11 @@ def _prompts(chat: Chat) -> Iterator[str]:
     if chat.template.text:
         turns = chat.turns("x")
         if len({chat.render(turns, answered=False) for _ in range(_RENDERED)}) > 1:
-            yield "its chat template makes another prompt each time: it draws at random."
+            yield "its chat template is random: it makes another prompt each time."
 
 
 def reference(chat: Chat, text: str) -> tuple[int, ...]:
-    """Return what transformers makes of a text: by the chat template, or, without one, by the tokenizer itself."""
+    """Return transformers' own ids of a prompt: by the chat template, or by the tokenizer if there is none."""
     if chat.template.text:
         rendered = chat.render(chat.turns(text), answered=False)
         return tuple(chat.tokenizer(rendered, add_special_tokens=False, verbose=False)["input_ids"])
@@ -120,7 +120,7 @@ def reference(chat: Chat, text: str) -> tuple[int, ...]:
 
 
 def _hostile(chat: Chat) -> Iterator[str]:
-    """Text stays text, whatever it holds."""
+    """Check that control strings in a text stay text."""
     plain = chat.encode(Prompt("x"))
     by_id = {i: token for token, i in chat.tokenizer.get_added_vocab().items() if i in chat.tokens.control_ids}
     tried = dict.fromkeys([*plain, chat.end_of_turn, *by_id])
@@ -130,25 +130,25 @@ def _hostile(chat: Chat) -> Iterator[str]:
     if chat.tokens.controls(ids) != chat.tokens.controls(plain):
         yield f"control strings in a user's text become control tokens: {text[:80]!r}."
     if text not in chat.decode(ids):
-        yield f"control strings in a user's text do not come back as text: {text[:80]!r}."
+        yield f"control strings in a user's text are not decoded to the same text: {text[:80]!r}."
 
 
 def _verdicts(chat: Chat, marker: str, continuations: Sequence[str]) -> Iterator[str]:
-    """What is scored behind a rationale are the tokens that would be drawn and trained there."""
+    """Check that the tokens scored after a rationale are those that would be sampled and trained."""
     reader, begin = CompletionReader(chat, marker), chat.opened and f"{chat.opened}hm{THOUGHT}\n\n"
     for rationale in ("kind\n", ""):
         yield from _lines(reader, f"{begin}{rationale}{marker}", tuple(continuations))
 
 
 def _lines(reader: CompletionReader, before: str, continuations: tuple[str, ...]) -> Iterator[str]:
-    """Try every level behind the beginning of a completion."""
+    """Try every level after the start of a completion."""
     chat = reader.chat
     wholes = [chat.encode_completion(before + continuation) for continuation in continuations]
     shared = chat.tokens.controls(chat.encode_completion(before))
     for continuation, whole in zip(continuations, wholes, strict=True):
         draft = reader.draft(whole, Finish.STOP, 0, ())
         if draft.text != before + continuation:
-            yield f"the completion {before + continuation!r} comes back from its tokens as {draft.text!r}."
+            yield f"the completion {before + continuation!r} is decoded to another text: {draft.text!r}."
             return
         if chat.end_of_turn in whole[:-1] or chat.tokens.controls(whole) != shared:
             yield f"the completion {before + continuation!r} holds a control token."
@@ -156,14 +156,14 @@ def _lines(reader: CompletionReader, before: str, continuations: tuple[str, ...]
         rationale, tails = reader.rationale_and_tails(LevelQuery(Prompt("x"), draft, len(before), continuations))
         if len(chat.read(rationale)) != len(before):
             yield (
-                f"the tokenizer joins the end of {before.splitlines()[-1]!r} and the beginning of a level in one "
-                "token, so that no level can be scored behind it. Let the levels begin with a blank."
+                f"the tokenizer joins the end of {before.splitlines()[-1]!r} and the start of a level in one "
+                "token, so no level can be scored after it. Begin the levels with a space."
             )
             return
         wrong = [pair for pair in zip(tails, wholes, strict=True) if rationale + pair[0] != pair[1]]
         if wrong:
             scored, drawn = (_shown(chat, ids) for ids in (wrong[0][0], wrong[0][1][len(rationale) :]))
-            yield f"behind {before!r} a level would be scored as {scored}, and drawn and trained as {drawn}."
+            yield f"after {before!r} a level would be scored as {scored}, but sampled and trained as {drawn}."
             return
 
 

@@ -1,16 +1,16 @@
-r"""Every rationale of a small model whose prefixes are probable enough, with what is left over accounted for.
+r"""Enumerates all rationales of a small model with probable prefixes, and accounts for the remaining probability.
 
-    expand a prefix w_1..w_t while  pi(w_1..w_t | prompt) > threshold;  a leaf is a prefix that ends where the first
-    verdict marker does;  sum over leaves of pi + unexplored + unscored = 1
+    expand a prefix w_1..w_t while  pi(w_1..w_t | prompt) > threshold;  a leaf is a prefix that ends with the first
+    verdict marker;  sum over leaves of pi + unexplored + unscored = 1
 
-All prefixes of one depth are read together. Most of what they attend to is the prompt, the same for all prefixes of a
-prompt: its keys and values are kept once, and only those of the prefix itself are kept, and reordered, per prefix.
-That takes an attention function of our own, which the model is given while it is enumerated::
+All prefixes of one depth are read together. All prefixes of a prompt share the prompt's keys and values, which are
+stored once; only the prefix's own keys and values are stored, and reordered, per prefix. This needs a custom attention
+function, which the model uses during enumeration::
 
     softmax([q K_prompt, q K_prefix]) [V_prompt; V_prefix]
 
-The levels are scored on the way: behind a leaf every level's tokens, end of turn included, are prefixes like others,
-only that they are expanded by the one token they must take.
+The levels are scored in the same search: after a leaf every level's tokens, end of turn included, are prefixes that are
+expanded only by their own next token.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ from rationem.tasks.parse import find_verdict, marker_pattern
 from rationem.types import Prompt
 
 _ATTENTION = "rationem_shared_prompt"
-#: Prompts read together; each keeps its keys and values until its last prefix is done.
+#: Prompts read together; each keeps its keys and values until its last prefix is finished.
 _PROMPTS = 64
-#: What a decoder shows for part of a character: the marker's last one may be among such parts.
+#: A decoder's replacement for part of a character; the marker's last character may be part of one.
 _FRAGMENT = "\ufffd"
 
 
@@ -59,12 +59,12 @@ def enumerate_rationales(
 
     Args:
         loaded: the model, sampled at temperature 1.
-        prompts: the user turns.
-        continuations: what may follow the marker, one text per level.
+        prompts: the prompts.
+        continuations: texts that may follow the marker, one per level.
         marker: the text that opens the verdict line.
         threshold: prefixes with at most this probability are not expanded. The work grows with 1 / threshold.
-        max_new_tokens: the length cut of a rationale, marker included.
-        rows: prefixes read together; bounds the memory, changes no result beyond rounding.
+        max_new_tokens: the length limit of a rationale, marker included.
+        rows: prefixes read together; bounds memory and changes results only by rounding.
 
     Raises:
         ValueError: a threshold outside [0, 1), or a length or rows below 1.
@@ -82,7 +82,7 @@ def enumerate_rationales(
 
 @dataclass(slots=True)
 class _Found:
-    """What has been found under one prompt so far; leaves are in it from the moment that they are reached."""
+    """The results for one prompt so far; leaves are added as soon as they are reached."""
 
     leaves: list[_Growing] = field(default_factory=list)
     unexplored: float = 0.0
@@ -95,7 +95,7 @@ class _Found:
 
 @dataclass(slots=True)
 class _Growing:
-    """A leaf whose levels are being scored: each level's tokens, and their log-probability so far."""
+    """A leaf whose levels are being scored: each level's tokens and its log-probability so far."""
 
     ids: tuple[int, ...]
     text: str
@@ -106,7 +106,7 @@ class _Growing:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """One prefix: of a rationale, or, behind a leaf, of one level's tokens (``level`` is None at the leaf itself)."""
+    """One prefix of a rationale, or after a leaf of one level's tokens (``level`` is None at the leaf itself)."""
 
     prompt: int
     ids: tuple[int, ...]
@@ -117,7 +117,7 @@ class _Row:
 
 
 class _Child(NamedTuple):
-    """A prefix of the next depth, its parent among the rows of a block, and its newest token."""
+    """A prefix of the next depth, its parent's index in a block, and its newest token."""
 
     row: _Row
     parent: int
@@ -126,7 +126,7 @@ class _Child(NamedTuple):
 
 @dataclass(slots=True)
 class _Block:
-    """Prefixes of one depth: their newest tokens, and the keys and values of the tokens before those."""
+    """Prefixes of one depth: their newest tokens, and the keys and values of their earlier tokens."""
 
     rows: list[_Row]
     newest: list[int]
@@ -136,7 +136,7 @@ class _Block:
 
 @dataclass(slots=True)
 class _Prompts:
-    """Keys and values of the prompts, per layer and prompt; ``runs`` says which rows belong to which prompt."""
+    """Keys and values of the prompts, per layer and prompt; ``runs`` maps rows to prompts."""
 
     lengths: list[int]
     layers: list[list[tuple[torch.Tensor, torch.Tensor]]]
@@ -145,7 +145,7 @@ class _Prompts:
 
 
 class _Search:
-    """Expands blocks of prefixes, the deepest first, so that no more than a few blocks per depth are kept."""
+    """Expands blocks of prefixes, deepest first, so that only a few blocks per depth are in memory."""
 
     def __init__(
         self,
@@ -163,7 +163,7 @@ class _Search:
         self._reader = CompletionReader(self._chat, marker, loaded.stop_ids)
         self._continuations = tuple(continuations)
         if agreed_way(Forward(self.model, self._pad)).name != PADDED:
-            raise ModelError(_not_replaceable(self.model, "some of its layers do not attend to all that was read"))
+            raise ModelError(_not_replaceable(self.model, "some of its layers do not have full attention"))
         self._pattern = marker_pattern(marker)
         self._last = marker[-1].casefold()
         self._threshold = threshold
@@ -188,7 +188,7 @@ class _Search:
         return [one.done() for one in found]
 
     def _read(self, encoded: Sequence[tuple[int, ...]]) -> _Prompts:
-        """Read all tokens but the last of every prompt; the last is the first that a prefix reads."""
+        """Read all tokens of every prompt except the last, which is the first token of a prefix."""
         width = max(len(ids) for ids in encoded) - 1
         pads = [width - len(ids) + 1 for ids in encoded]
         tokens = [[self._pad] * pad + list(ids[:-1]) for pad, ids in zip(pads, encoded, strict=True)]
@@ -217,7 +217,7 @@ class _Search:
         return blocks
 
     def _forward(self, block: _Block, shared: _Prompts) -> tuple[torch.Tensor, Any]:
-        """Read the newest tokens; return the logits less their largest, shape (rows, vocabulary), and the cache."""
+        """Read the newest tokens; return the logits minus their maximum, shape (rows, vocabulary), and the cache."""
         device = self.model.device
         shared.runs = _runs(block.rows)
         shared.calls = 0
@@ -231,14 +231,14 @@ class _Search:
             shared_prompts=shared,
         )
         if shared.calls != len(shared.layers):
-            raise ModelError(_not_replaceable(self.model, "it does not ask transformers' AttentionInterface"))
+            raise ModelError(_not_replaceable(self.model, "it does not use transformers' AttentionInterface"))
         logits = output.logits[:, -1].float()
         return logits - logits.amax(dim=1, keepdim=True), output.past_key_values
 
     def _expanded(self, block: _Block, logits: torch.Tensor, found: list[_Found]) -> list[_Child]:
-        """Return the next tokens' prefixes; put all probability that goes no further where it belongs.
+        """Return the next prefixes; add the probability of all others to ``unexplored``.
 
-        The largest logit is 0, so that rounding is relative to each probability, not to the logits' size.
+        The largest logit is 0, so rounding is relative to each probability, not to the logits' size.
         """
         masses = logits.exp()
         total = masses.sum(dim=1)
@@ -263,7 +263,7 @@ class _Search:
         return children
 
     def _child(self, row: _Row, parent: int, token: int, step: float, found: _Found) -> list[_Child]:
-        """Return the prefix with one token more, be it a leaf or not; nothing where it goes no further."""
+        """Return the prefix with one more token, whether a leaf or not; empty if it is not expanded."""
         ids, log_prob = (*row.ids, token), row.log_prob + step
         if self._may_close_marker(token):
             text = self._chat.read(ids)
@@ -282,7 +282,7 @@ class _Search:
         return [_Child(_Row(row.prompt, ids, log_prob), parent, token)]
 
     def _scored(self, block: _Block, logits: torch.Tensor, log_total: torch.Tensor) -> list[_Child]:
-        """Add the log-probability of each level's next token to its leaf; return the prefixes that have more."""
+        """Add the log-probability of each level's next token to its leaf; return the prefixes with further tokens."""
         wanted = [
             (n, row, level, row.taken)
             for n, row in enumerate(block.rows)
@@ -310,7 +310,7 @@ class _Search:
 
 
 def _runs(rows: Sequence[_Row]) -> list[tuple[int, int, int]]:
-    """Return (prompt, first row, row behind the last) of every prompt in a block; its rows stand together."""
+    """Return (prompt, first row, end row) of every prompt in a block; a prompt's rows are contiguous."""
     runs, start = [], 0
     for prompt, members in groupby(rows, key=lambda row: row.prompt):
         stop = start + sum(1 for _ in members)
@@ -320,7 +320,7 @@ def _runs(rows: Sequence[_Row]) -> list[tuple[int, int, int]]:
 
 
 def _selected(cache: Any, rows: list[int]) -> Any:
-    """Return a cache of some rows, repeated as asked; the given one stays as it is."""
+    """Return a new cache of the given rows, possibly repeated."""
     chosen = DynamicCache() if cache is None else copy.copy(cache)
     chosen.layers = [copy.copy(layer) for layer in chosen.layers]
     if cache is not None:
@@ -338,9 +338,9 @@ def _attend(
     shared_prompts: _Prompts | None = None,
     **settings: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Attend from one token per row to the keys of the row's prompt and to those of its own prefix.
+    """Attend from one token per row to the keys of the row's prompt and of its own prefix.
 
-    All prefixes of one depth are equally long, and the prompts are not padded, so there is nothing to mask.
+    All prefixes of one depth are equally long, and the prompts are not padded, so no mask is needed.
     """
     unknown = [name for name in ("sliding_window", "softcap", "s_aux") if settings.get(name) is not None]
     if shared_prompts is None or attention_mask is not None or unknown:
@@ -370,7 +370,7 @@ AttentionInterface.register(_ATTENTION, _attend)
 
 @contextmanager
 def _attention(model: Any, name: str) -> Iterator[None]:
-    """Give a model another attention function for a while."""
+    """Replace a model's attention function within the context."""
     before = model.config._attn_implementation
     model.set_attn_implementation(name)
     try:
@@ -382,5 +382,5 @@ def _attention(model: Any, name: str) -> Iterator[None]:
 def _not_replaceable(model: Any, reason: str) -> str:
     return (
         f"The rationales of {type(model).__name__} cannot be enumerated: {reason}. Enumeration shares each prompt's "
-        "keys among its rationales, which takes full attention by transformers' interface (Llama, Qwen2, ...)."
+        "keys among its rationales, which needs full attention by transformers' interface (Llama, Qwen2, ...)."
     )

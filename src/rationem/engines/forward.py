@@ -1,4 +1,4 @@
-"""One way to call every causal model of transformers, whatever its forward names its state and leaves out."""
+"""One way to call every causal model of transformers, whatever its forward calls its state or omits."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 
 import torch
 
-#: What the families call the state that a forward returns and takes.
+#: Names of the state that a forward returns and takes, by model family.
 _STATES = ("past_key_values", "cache_params")
 
 
 class Forward:
-    """A model's forward: ids in, the logits of the last tokens out, with or without what was read before.
+    """A model's forward pass: ids in, logits of the last tokens out, with or without a cached state.
 
     Args:
-        model: in evaluation mode, on its device.
+        model: the model, in evaluation mode, on its device.
         pad: a token for padding; no row's result may depend on it.
     """
 
@@ -33,7 +33,7 @@ class Forward:
 
     @property
     def vocabulary(self) -> int:
-        """Logits per token."""
+        """The number of logits per token."""
         return int(self.model.config.get_text_config().vocab_size)
 
     def __call__(
@@ -46,7 +46,7 @@ class Forward:
         cache: Any = None,
         cached: bool = True,
     ) -> tuple[torch.Tensor, Any]:
-        """Return the logits of the last ``keep`` tokens (or of the columns named), and the state behind them."""
+        """Return the logits of the last ``keep`` tokens (or of the given columns), and the state after them."""
         asked = {
             "attention_mask": mask,
             "position_ids": position,
@@ -61,9 +61,9 @@ class Forward:
         return logits, getattr(output, self._state, None) if self._state and cached else None
 
     def alone(self, rows: Sequence[Sequence[int]], keep: int | torch.Tensor) -> torch.Tensor:
-        """Return the last logits of whole rows, read without any state, padded on the right and not masked.
+        """Return the last logits of whole rows, read without a state, padded on the right and not masked.
 
-        Under causal attention, and in every recurrent layer, no token sees what is behind it.
+        In causal attention and in recurrent layers no token sees later ones.
         """
         return self(self.right_padded(rows), keep=keep, cached=False)[0]
 
@@ -73,7 +73,7 @@ class Forward:
         return torch.tensor([[*row, *[self._pad] * (width - len(row))] for row in rows], device=self.device)
 
     def left_padded(self, rows: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the rows as a tensor (rows, longest), and which of it is real."""
+        """Return the rows as a tensor (rows, longest), and the mask of real tokens."""
         width = max(len(row) for row in rows)
         ids = torch.tensor([[self._pad] * (width - len(row)) + list(row) for row in rows])
         mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows])

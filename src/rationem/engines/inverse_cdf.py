@@ -1,4 +1,4 @@
-"""The next token of every row, from the row's own uniform number."""
+"""Samples the next token of every row from the row's own uniform number, by the inverse distribution function."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from transformers import TopKLogitsWarper, TopPLogitsWarper
 from rationem.seeds import uniforms
 from rationem.types import Request
 
-#: Neighbouring tokens whose probabilities are summed in single precision before the sums are added in double.
+#: Neighbouring tokens whose probabilities are summed in single precision; the sums are added in double.
 _BLOCK = 128
 
 
 class InverseCdf:
-    """Draw for each row the one token that the row's own uniform picks.
+    """Samples for each row the token that the row's uniform selects.
 
     token = min{v : F(v) > u} with F the distribution function of softmax(logits / temperature) after top-k and
     top-p. One uniform per row and step: cheaper than Gumbel noise over the vocabulary, the same distribution.
@@ -38,7 +38,7 @@ class InverseCdf:
         sampling = self._sampling
         if sampling.temperature == 0:
             best, token = logits.max(dim=1)
-            return token, best - best  # log 1; not a number where the best is none
+            return token, best - best  # log 1; nan if the best is nan
         warped: Any = logits.float()
         if sampling.temperature != 1:
             warped = warped / sampling.temperature
@@ -54,8 +54,8 @@ class InverseCdf:
 def inverse_cdf(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor:
     """Return min{v : F(v) > u F(last)}, shapes (rows, V) and (rows,) -> (rows,): first the block, then the token.
 
-    A running sum over 150,000 tokens needs double precision and is slow in it. So blocks are summed in single
-    precision, and only the running sums, over the blocks and within the one block, are double.
+    A running sum over 150,000 tokens needs double precision, which is slow. So blocks are summed in single precision,
+    and only the running sums, over the blocks and within the selected block, are double.
     """
     blocks = pad(probabilities, (0, -probabilities.shape[1] % _BLOCK)).view(len(probabilities), -1, _BLOCK)
     cumulative = blocks.sum(dim=2).cumsum(dim=1, dtype=torch.float64)
@@ -68,7 +68,7 @@ def inverse_cdf(probabilities: torch.Tensor, uniform: torch.Tensor) -> torch.Ten
 
 
 def _first_beyond(cumulative: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    # Rounding may lift a target to the total; below it, the entry found has mass.
+    # Rounding may raise a target to the total; below the total, the entry found has mass.
     total = cumulative[:, -1]
     below = target.minimum(torch.nextafter(total, torch.zeros_like(total))).unsqueeze(1)
     return torch.searchsorted(cumulative, below, right=True).clamp(max=cumulative.shape[1] - 1)

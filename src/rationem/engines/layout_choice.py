@@ -1,9 +1,9 @@
-"""Which way of computing rows together a model agrees with, by trying: batched against alone, before anything counts.
+"""Finds a correct way to compute rows together for a model, by comparing batched rows with single rows.
 
-A few short rows of unlike length are read alone, whole, without padding, mask or state. That is what they are worth.
-A way serves if it says the same of them together: drawn step by step, scored by token, scored by tail. Nothing is
-known by an architecture's name. What a model's forward alone changes with the rows beside it, or with the text behind,
-cannot be made right by any way, and is refused.
+A few short rows of different lengths are read alone, without padding, mask or state. Their log-probabilities are the
+reference. A way is correct if batched rows agree with it: sampled step by step, scored by token, scored by tail. The
+architecture's name is not used. A model is rejected if its forward pass itself depends on other rows of the batch or on
+later text, because no way can correct that.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ from rationem.engines.probe import HALF, SINGLE, Tolerance, compare
 from rationem.errors import ModelError
 from rationem.seeds import generator
 
-#: (tokens of the prompt, tokens of the completion): unlike in both, and no order of one is the order of the other.
+#: (prompt tokens, completion tokens): all different, and sorted differently by each.
 _LENGTHS = ((9, 4), (4, 7), (6, 5))
-#: How much of each completion is the rationale, in front of the tails: unlike, so that gaps open where they may.
+#: Rationale tokens of each completion, before the tails: different, so that gaps occur if the way allows them.
 _TAKEN = (0, 3, 2)
-#: Single precision: measured 3e-5 and less on 50 architectures; 2e-3 where a family's step is not its forward.
+#: Single precision: at most 3e-5 measured on 50 architectures; 2e-3 if a family's step differs from its forward.
 _EXACT = Tolerance(largest=1e-3, mean=2e-4)
-#: What a forward or a cache raises that is asked for what it does not have.
+#: Errors of a forward pass or a cache that lacks a requested feature.
 _UNABLE = (AssertionError, AttributeError, LookupError, NotImplementedError, RuntimeError, TypeError, ValueError)
 
-#: Architecture as configured, precision, device and candidates -> the way found: it does not depend on the weights. An
-#: adapter that is not merged has its base's configuration, and other candidates.
+#: Configuration, precision, device and candidates -> the way found, which does not depend on the weights. An unmerged
+#: adapter has its base's configuration but other candidates.
 _found: dict[tuple[str, ...], str] = {}
 
 _Rows = Sequence[tuple[Ids, Ids]]
@@ -42,12 +42,12 @@ _Scores = Sequence[Sequence[float]]
 
 
 def agreed_way(forward: Forward) -> Way:
-    """Return the first way that agrees with the model's forward on single rows.
+    """Return the first way that agrees with the model's forward pass on single rows.
 
     Raises:
-        ModelError: not even whole rows, padded on the right, are independent of each other; or memory ends.
+        ModelError: even whole rows, padded on the right, depend on each other; or memory ran out.
     """
-    # One item: where memory ends, it is said in the words of ``Fitting``.
+    # As one item, so that ``Fitting`` reports exhausted memory.
     (way,) = Fitting("trying the model on a few tokens", 1)([forward], lambda _: [_agreed(forward)])
     return way
 
@@ -68,21 +68,21 @@ def _agreed(forward: Forward) -> Way:
             rows = _rows(forward)
             alone = _first(forward, rows)
             if not np.isfinite(np.concatenate(alone)).all():
-                return ways[0]  # broken weights: the first draw says so
+                return ways[0]  # broken weights: the first draw reports them
             chosen = next((way for way in ways if _agrees(forward, way, rows, alone)), None)
             if chosen is None:
                 raise ModelError(_refused(forward, rows, alone))
             _found[setting] = chosen.name
             if chosen.name == Reread.name:
                 progress.say(
-                    f"{type(model).__name__} keeps no state that rows of a batch could share: every new token reads "
-                    "its row from the beginning. That is exact, and slow."
+                    f"{type(model).__name__} has no state that works for batches: every new token reads its row from "
+                    "the beginning. That is exact but slow."
                 )
     return next(way for way in ways if way.name == _found[setting])
 
 
 def _candidates(forward: Forward) -> list[Way]:
-    """Return the ways that the model's state allows, the fastest first."""
+    """Return the ways that the model's state allows, fastest first."""
     try:
         cache = forward(torch.tensor([[1, 2]], device=forward.device), keep=1)[1]
     except _UNABLE as error:
@@ -94,7 +94,7 @@ def _candidates(forward: Forward) -> list[Way]:
     even: list[Way] = [Even(forward)] if can_join(cache) else []
     if any(hasattr(layer, "recurrent_states") for layer in cache.layers):
         return [*even, Reread(forward)]
-    # A window of columns narrows where a gap opens among them; so may a bias by distance: that is tried.
+    # A gap among the columns narrows a sliding window, and may change a distance bias: both are tried.
     gaps = [True, False] if all(type(layer) is DynamicLayer for layer in cache.layers) else [False]
     return [*(Padded(forward, gaps=allowed) for allowed in gaps), *even, Reread(forward)]
 
@@ -109,10 +109,10 @@ def _rows(forward: Forward) -> list[tuple[Ids, Ids]]:
 
 
 def _first(forward: Forward, rows: _Rows) -> list[tuple[float, ...]]:
-    """Return what single rows give, of a model that was not run before.
+    """Return the reference of single rows, in the first call of a model.
 
     Raises:
-        ModelError: it does not run.
+        ModelError: the model does not run.
     """
     try:
         return _alone(forward, rows)
@@ -123,13 +123,13 @@ def _first(forward: Forward, rows: _Rows) -> list[tuple[float, ...]]:
 
 
 def _alone(forward: Forward, rows: _Rows) -> list[tuple[float, ...]]:
-    """Return the log-probabilities of each completion's tokens, each row read on its own."""
+    """Return the log-probabilities of each completion's tokens, each row read alone."""
     return [Reread(forward).tokens([row], 1, 1)[0] for row in rows]
 
 
 def _agrees(forward: Forward, way: Way, rows: _Rows, alone: _Scores) -> bool:
-    """Say whether a way gives what single rows give, in all that is asked of it."""
-    # The last resort has nothing that could differ but rounding: only gross differences refuse a model.
+    """Say whether a way agrees with single rows in all its functions."""
+    # The last resort can differ only by rounding: only gross differences reject a model.
     single = SINGLE if way.name == Reread.name else _EXACT
     try:
         return all(_close(forward, said, wanted, single) for said, wanted in _asked(forward, way, rows, alone))
@@ -142,11 +142,11 @@ def _agrees(forward: Forward, way: Way, rows: _Rows, alone: _Scores) -> bool:
 def _close(forward: Forward, said: _Scores, wanted: _Scores, single: Tolerance = SINGLE) -> bool:
     tolerance = single if forward.model.dtype == torch.float32 else HALF
     found = compare(np.concatenate(said), np.concatenate(wanted), None, tolerance)
-    return found.largest <= tolerance.largest and found.mean <= tolerance.mean  # False for what is no number
+    return found.largest <= tolerance.largest and found.mean <= tolerance.mean  # False for nan
 
 
 def _asked(forward: Forward, way: Way, rows: _Rows, alone: _Scores) -> Iterator[tuple[_Scores, _Scores]]:
-    """Yield what a way says of the rows, and what it should: as scored by token, as drawn, as scored by tail."""
+    """Yield (a way's log-probabilities, the reference): scored by token, as sampled, scored by tail."""
     yield way.tokens(rows, len(rows), len(rows) * forward.vocabulary * 4), alone  # in pieces of four positions
     yield _drawn(forward, way, rows), alone
     begun = [(prompt, rest[:taken]) for taken, (prompt, rest) in zip(_TAKEN, rows, strict=True)]
@@ -156,7 +156,7 @@ def _asked(forward: Forward, way: Way, rows: _Rows, alone: _Scores) -> Iterator[
 
 
 def _drawn(forward: Forward, way: Way, rows: _Rows) -> list[list[float]]:
-    """Return the completions' log-probabilities as drawing meets them: step by step, rows leaving as they end."""
+    """Return the completions' log-probabilities as in sampling: step by step, dropping rows as they end."""
     scores: list[list[float]] = [[] for _ in rows]
     steps, held = way.steps([prompt for prompt, _ in rows], max(then for _, then in _LENGTHS)), list(range(len(rows)))
     tokens = [prompt[-1] for prompt, _ in rows]
@@ -174,15 +174,15 @@ def _drawn(forward: Forward, way: Way, rows: _Rows) -> list[list[float]]:
 
 
 def _refused(forward: Forward, rows: _Rows, alone: _Scores) -> str:
-    """Return why no way serves: the model reads what is to come, or rows change each other."""
+    """Return why no way is correct: the model sees later tokens, or rows affect each other."""
     name = type(forward.model).__name__
     longer = _alone(forward, [(prompt, (*rest, *prompt)) for prompt, rest in rows])
     if not _close(forward, [one[: len(rest)] for one, (_, rest) in zip(longer, rows, strict=True)], alone):
         return (
-            f"{name} does not read from left to right: what it says of a token changes with the tokens behind it, so "
+            f"{name} is not causal: a token's probability changes with the tokens after it, so "
             "it cannot write a rationale. Give a causal language model as --model."
         )
     return (
-        f"{name} gives a text other probabilities beside other texts than alone, also without padding or a cache, so "
-        "that no number computed with it would mean anything. Give another --model."
+        f"{name} gives a text other probabilities in a batch than alone, even without padding or a cache, so numbers "
+        "computed with it would be meaningless. Give another --model."
     )

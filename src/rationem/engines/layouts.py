@@ -1,12 +1,12 @@
-"""Ways to compute rows together; what a row gives is in each what the model gives for that row alone.
+"""Ways to compute rows together. In each, a row's result equals the model's result for that row alone.
 
-    padded     prompts of different lengths, padded on the left and masked: attention
-    gapless    the same, with nothing masked inside a row: attention by windows, or biased by distance
-    even       prompts of equal length without padding, their states put together for the steps: recurrent layers,
-               whose state padding would change
-    again      no state: whole rows, padded on the right, at every step: whatever reads from left to right
+    padded     prompts of different lengths, padded on the left and masked: for attention
+    gapless    the same, with nothing masked inside a row: for sliding windows or distance biases
+    even       prompts of equal length without padding, their states joined for the steps: for recurrent layers, whose
+               state padding would change
+    again      no state: whole rows, padded on the right, at every step: for any causal model
 
-``agreement`` finds the first that a model agrees with.
+``layout_choice`` finds the first that is correct for a model.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _Item = TypeVar("_Item")
 #: The ways' names.
 PADDED, GAPLESS, EVEN, AGAIN = "padded", "gapless", "even", "again"
 
-#: Padding that costs about as much as one more forward: prompts are read together while they need no more of it.
+#: Padding tokens that cost about as much as one more forward pass: the limit for reading prompts together.
 _PADDING = {"cpu": 256, "cuda": 8192}
 
 #: Tokens between two copies of a growing cache.
@@ -35,34 +35,34 @@ _ROOM = 64
 
 
 class Way(Protocol):
-    """How rows are computed together."""
+    """A way to compute rows together."""
 
     @property
     def name(self) -> str:
-        """What the way is called."""
+        """The way's name, one of the module's constants."""
 
     def steps(self, prompts: Sequence[Ids], length: int) -> Steps:
-        """Read all tokens but the last of every prompt; return what reads on from there, token by token."""
+        """Read all tokens of every prompt except the last; return the steps that continue from there."""
 
     def tokens(self, rows: Sequence[tuple[Ids, Ids]], batch: int, budget: int) -> list[tuple[float, ...]]:
         """Return log pi(token_t | prompt, token_<t) of each (prompt, completion).
 
         Args:
-            batch: rows computed together at most.
-            budget: logits held at once, as far as one row or position allows.
+            batch: most rows computed together.
+            budget: most logits in memory at once (at least one row or position).
         """
 
     def tails(self, rows: Sequence[tuple[Ids, Ids]], tails: Sequence[Sequence[Ids]]) -> list[tuple[float, ...]]:
-        """Return log pi(tail | prompt, rationale) for every tail of each (prompt, rationale); all have as many."""
+        """Return log pi(tail | prompt, rationale) for every tail of each (prompt, rationale), equally many for all."""
 
 
 class Padded:
     """Padding on the left, masked; each distinct prompt is read once.
 
     Args:
-        gaps: masked columns may stand between a prompt and what follows, so that rationales of unlike length are read
-            on together behind their prompts. Where a layer counts columns (a window, a bias by distance), they may
-            not: then prompt and rationale are read as one.
+        gaps: allow masked columns between a prompt and its continuation, so that rationales of different lengths can be
+            read together after their prompts. Layers that count columns (windows, distance biases) do not allow this;
+            without it prompt and rationale are read as one.
     """
 
     def __init__(self, forward: Forward, *, gaps: bool) -> None:
@@ -76,13 +76,13 @@ class Padded:
         return Carried(self._forward, self.prefill(prompts, _ROOM), length)
 
     def _unread(self, prompts: Sequence[Ids]) -> bool:
-        """Say whether a prompt of one token would leave a forward with nothing to read before the steps."""
+        """Say whether a prompt of one token leaves nothing to read before the steps."""
         return max(map(len, prompts)) < 2
 
     def prefill(self, prompts: Sequence[Ids], room: int = 0) -> Read:
-        """Read all tokens but the last of every prompt, each distinct prompt once, one row per given prompt.
+        """Read all tokens of every prompt except the last, each distinct prompt once; one row per given prompt.
 
-        Prompts of like length are read together and padded to the longest only then: padding costs as much as text.
+        Only prompts of similar length are padded and read together, because padding costs as much as text.
         """
         distinct = sorted(dict.fromkeys(prompts), key=len)
         pieces = list(self._pieces(distinct))
@@ -103,7 +103,7 @@ class Padded:
         return Read(self._forward(ids, mask=mask, position=positions(mask), keep=1)[1], mask)
 
     def tokens(self, rows: Sequence[tuple[Ids, Ids]], batch: int, budget: int) -> list[tuple[float, ...]]:
-        """See ``Way``; in batches of like length, each distinct prompt read once."""
+        """See ``Way``; in batches of similar length, each distinct prompt read once."""
         if self._unread([prompt for prompt, _ in rows]):
             return self._again.tokens(rows, batch, budget)
         scores: list[tuple[float, ...]] = [()] * len(rows)
@@ -117,8 +117,8 @@ class Padded:
         return scores
 
     def _completions(self, read: Read, rows: Sequence[tuple[Ids, Ids]], budget: int) -> list[list[float]]:
-        """Return log pi(token | read, tokens before it), padded to the longest, piece by piece through the cache."""
-        # Padded on the right: no gap opens between prompt and completion, so sliding windows see what they should.
+        """Return log pi(token | read, tokens before it), padded to the longest, computed in pieces."""
+        # Padded on the right: no gap between prompt and completion, so sliding windows are correct.
         targets = self._forward.right_padded([completion for _, completion in rows])
         last = torch.tensor([prompt[-1] for prompt, _ in rows], device=targets.device)
         inputs, width = torch.cat([last.unsqueeze(1), targets[:, :-1]], dim=1), targets.shape[1]
@@ -134,7 +134,7 @@ class Padded:
         return scored
 
     def tails(self, rows: Sequence[tuple[Ids, Ids]], tails: Sequence[Sequence[Ids]]) -> list[tuple[float, ...]]:
-        """See ``Way``; each prompt is read once for all its rationales, and each rationale once for all its tails."""
+        """See ``Way``; reads each prompt once for all its rationales, and each rationale once for all its tails."""
         if not self._gaps or self._unread([prompt for prompt, _ in rows]):
             return by_steps(self._forward, self, rows, tails)
         read = self.prefill([prompt for prompt, _ in rows])
@@ -161,7 +161,7 @@ class Padded:
         return (log_probs(logits, targets).double() * real).sum(dim=1)
 
     def _read_on(self, read: Read, ids: torch.Tensor, mask: torch.Tensor, keep: int = 1) -> tuple[Read, torch.Tensor]:
-        """Read further tokens behind what was read; return the logits of the last ``keep`` of them."""
+        """Read further tokens; return the new state and the logits of the last ``keep`` tokens."""
         whole = torch.cat([read.mask, mask.to(read.mask.dtype)], dim=1)
         position = positions(whole)[:, read.mask.shape[1] :]
         logits, cache = self._forward(ids, mask=whole, position=position, cache=read.cache, keep=keep)
@@ -169,7 +169,7 @@ class Padded:
 
 
 class Even(Padded):
-    """No padding while prompts are read: those of equal length are read together, their states joined for the steps."""
+    """No padding of prompts: those of equal length are read together, and their states joined for the steps."""
 
     def __init__(self, forward: Forward) -> None:
         super().__init__(forward, gaps=False)
@@ -182,12 +182,12 @@ class Even(Padded):
         return (list(group) for _, group in groupby(distinct, key=len))
 
     def tokens(self, rows: Sequence[tuple[Ids, Ids]], batch: int, budget: int) -> list[tuple[float, ...]]:
-        """See ``Way``; whole rows, as many families cannot read several tokens behind a state."""
+        """See ``Way``; reads whole rows, because many families cannot read several tokens from a state."""
         return self._again.tokens(rows, batch, budget)
 
 
 class Reread:
-    """No state at all."""
+    """No state: every step reads whole rows."""
 
     name = AGAIN
 
@@ -199,7 +199,7 @@ class Reread:
         return Again(self._forward, [prompt[:-1] for prompt in prompts])
 
     def tokens(self, rows: Sequence[tuple[Ids, Ids]], batch: int, budget: int) -> list[tuple[float, ...]]:
-        """See ``Way``; rows of like length together, as many as the budget of logits allows."""
+        """See ``Way``; reads rows of similar length together, as many as the logits budget allows."""
         scores: list[tuple[float, ...]] = [()] * len(rows)
         order = sorted(range(len(rows)), key=lambda n: len(rows[n][0]) + len(rows[n][1]))
         while order:
@@ -210,7 +210,7 @@ class Reread:
         return scores
 
     def _count(self, rows: Sequence[tuple[Ids, Ids]], budget: int) -> int:
-        """Return how many of the first rows may be read together."""
+        """Return how many of the first rows fit into the budget together."""
         count = len(rows)
         while count > 1 and count * self._kept(rows[:count]) * self._forward.vocabulary > budget:
             count //= 2
@@ -218,7 +218,7 @@ class Reread:
 
     @staticmethod
     def _kept(rows: Sequence[tuple[Ids, Ids]]) -> int:
-        """Return how many of the last columns hold all logits that are asked for."""
+        """Return the number of last columns that contain all requested logits."""
         return max(len(prompt) + len(rest) for prompt, rest in rows) - min(len(prompt) for prompt, _ in rows) + 1
 
     def _whole(self, rows: Sequence[tuple[Ids, Ids]]) -> list[tuple[float, ...]]:
@@ -238,7 +238,7 @@ class Reread:
 def by_steps(
     forward: Forward, way: Way, rows: Sequence[tuple[Ids, Ids]], tails: Sequence[Sequence[Ids]]
 ) -> list[tuple[float, ...]]:
-    """Score tails token by token behind prompt and rationale read as one; see ``Way.tails``."""
+    """Score tails token by token after prompt and rationale read as one; see ``Way.tails``."""
     levels, width = len(tails[0]), max(len(tail) for row in tails for tail in row)
     prefixes = [(*prompt, *rationale) for prompt, rationale in rows]
     steps = way.steps(prefixes, width)
@@ -260,11 +260,11 @@ def by_steps(
 
 
 def alike(prompts: Sequence[Ids], padding: int) -> Iterator[Sequence[Ids]]:
-    """Cut prompts sorted by length into parts of like length: none needs more than so many tokens of padding."""
+    """Yield parts of prompts sorted by length, such that each needs at most ``padding`` tokens of padding."""
     start, total = 0, 0
     for n, prompt in enumerate(prompts):
         total += len(prompt)
-        # A prompt of one token has nothing to be read: it stays with those behind it.
+        # A prompt of one token has nothing to read: it stays with the next ones.
         if n > start and len(prompts[n - 1]) > 1 and (n + 1 - start) * len(prompt) - total > padding:
             yield prompts[start:n]
             start, total = n, len(prompt)
@@ -272,5 +272,5 @@ def alike(prompts: Sequence[Ids], padding: int) -> Iterator[Sequence[Ids]]:
 
 
 def cut(items: Sequence[_Item], size: int) -> Iterator[Sequence[_Item]]:
-    """Return the items in parts of so many."""
+    """Yield the items in parts of ``size``."""
     return (items[start : start + size] for start in range(0, len(items), size))

@@ -1,4 +1,4 @@
-"""Opens transformers in this process."""
+"""Opens the transformers engine in this process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_transformers(choice: EngineConfig, checkpoint: str) -> Engine:
-    """Open the transformers engine on a checkpoint."""
+    """Open the transformers engine on a checkpoint, with the weights as published."""
     from rationem.engines import rope
     from rationem.engines.transformers import TransformersEngine
 
@@ -26,5 +26,5 @@ def open_transformers(choice: EngineConfig, checkpoint: str) -> Engine:
 
 @contextmanager
 def opening(choice: EngineConfig) -> Iterator[Callable[[str], Engine]]:
-    """Yield what opens an engine on a checkpoint."""
+    """Yield a function that opens an engine on a checkpoint."""
     yield partial(open_transformers, choice)

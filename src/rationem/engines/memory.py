@@ -1,4 +1,4 @@
-"""Out of memory: fewer rows are computed together, and it is said."""
+"""Out of memory: compute fewer rows together, and report it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rationem.errors import ModelError
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
 
-#: What PyTorch says where memory ends, as far as it does not raise a type of its own for it.
+#: PyTorch's messages for exhausted memory that have no error type of their own.
 _PHRASES = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "CUDA error: out of memory")
 
 
@@ -25,11 +25,11 @@ def ran_out(error: BaseException) -> bool:
 
 
 class Fitting:
-    """Computes rows in parts that fit into memory; the size that did is remembered for what follows.
+    """Computes rows in parts that fit into memory; a reduced size is kept for later calls.
 
     Args:
-        work: what the rows are computed for, as in "Out of memory while ...".
-        size: rows that are computed together at most, however many a part has.
+        work: the work, to complete the message "Out of memory while ...".
+        size: most rows computed together.
     """
 
     def __init__(self, work: str, size: int) -> None:
@@ -56,7 +56,7 @@ class Fitting:
                 results.extend(found)
         if self._most != before:
             progress.say(
-                f"Out of memory while {self._work}: {self._most} rows are computed together from here on. The results "
+                f"Out of memory while {self._work}: from now on {self._most} rows are computed together. Results "
                 "are the same up to rounding. A smaller --sampling-batch avoids the failed attempts."
             )
         return results
@@ -64,13 +64,13 @@ class Fitting:
     def _tried(
         self, part: Sequence[_Item], compute: Callable[[Sequence[_Item]], Sequence[_Result]]
     ) -> Sequence[_Result] | None:
-        """Return the results, or None where memory ran out; what the attempt held is free by then."""
+        """Return the results, or None if memory ran out; the attempt's tensors are freed."""
         try:
             return compute(part)
         except (RuntimeError, MemoryError) as error:
             if not ran_out(error):
                 raise
-        # Behind the handler: within it, the error's traceback still holds the tensors of the attempt.
+        # After the handler: inside it, the error's traceback still references the tensors of the attempt.
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         return None
@@ -78,7 +78,7 @@ class Fitting:
     def _fewer(self, rows: int) -> int:
         if rows == 1:
             raise ModelError(
-                f"Out of memory while {self._work}, even with one row at a time. Give shorter inputs, a lower "
-                "--max-new-tokens, a smaller model or a machine with more memory, or end what else uses this one's."
+                f"Out of memory while {self._work}, even with one row at a time. Use shorter inputs, a lower "
+                "--max-new-tokens, a smaller model or more memory, or end other programs that use this memory."
             )
         return max(1, min(rows, self._size) // 2)

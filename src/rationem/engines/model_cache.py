@@ -1,4 +1,4 @@
-"""Where models lie that are built on this machine: in the cache, complete or not at all."""
+"""The cache of models that are built on this machine; a model in it is always complete."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from rationem.ledger.scratch import scratch
 
 
 def directory(cache: Path | None = None) -> Path:
-    """Return the cache: as named, ``$RATIONEM_CACHE``, or ``~/.cache/rationem``."""
+    """Return the cache directory: the given one, ``$RATIONEM_CACHE``, or ``~/.cache/rationem``."""
     return cache or Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem")
 
 
 def built(name: str, build: Callable[[Path], None], *, rebuild: bool = False, cache: Path | None = None) -> Path:
     """Return the directory of a model in the cache, building it the first time.
 
-    Of several processes one builds and the others wait. It is written beside its place and renamed.
+    One process builds while others wait. The model is written to a temporary directory and renamed.
 
     Args:
-        name: of the directory; it holds a digest of whatever decides the weights (:func:`.bases.digest`).
-        build: writes the checkpoint to the path that it is given.
-        rebuild: build again, and replace what the cache holds.
+        name: the directory's name, which contains the digest of the recipe (:func:`.bases.digest`).
+        build: writes the checkpoint to the given path.
+        rebuild: build again, and replace the cached model.
         cache: see :func:`directory`.
     """
     place = directory(cache) / name
@@ -47,7 +47,7 @@ def _is_complete(place: Path) -> bool:
 
 @contextmanager
 def _turn(place: Path) -> Iterator[None]:
-    """Let one process build and the others wait for what it builds."""
+    """Let one process build while the others wait."""
     with (place.parent / f".{place.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""A name -> weights and tokenizer: an embedded model, a local checkpoint, a peft adapter, or a hub id.
+"""Resolves a model's name and loads weights and tokenizer: an embedded model, a checkpoint, an adapter or a hub id.
 
 Safetensors only and ``trust_remote_code`` off, always: a model is data, not a program.
 """
@@ -17,13 +17,13 @@ from typing import Any
 from rationem.engines.chat import Chat, Conversation
 from rationem.errors import ModelError, RationemError, closest
 
-#: The embedded models' names wherever a model is expected.
+#: Names of the embedded models, usable wherever a model is expected.
 TINY_JUDGE, TINY_ADDER, TINY_SUMMARIZER = "tiny-judge", "tiny-adder", "tiny-summarizer"
 
 
 @dataclass(frozen=True, slots=True)
 class LoadedModel:
-    """A model on its device with its tokenizer; ``stop_ids`` are all tokens at which the model may end a turn."""
+    """A model on its device with its tokenizer; ``stop_ids`` are all tokens with which the model may end a turn."""
 
     model: Any
     tokenizer: Any
@@ -34,11 +34,11 @@ class LoadedModel:
 class EmbeddedModel:
     """A model that has a name: a tiny one that comes with the package, or one that ``rationem model install`` fetches.
 
-    A tiny one is built from its recipe the first time that another seed is asked for.
+    A tiny model with another seed is built from its recipe on first use.
 
     Args:
         finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
-        new_tokens: how long its completions can be, where nobody says.
+        new_tokens: the default length limit of its completions.
         toy: it cannot read, and what it says shows how the software works.
     """
 
@@ -47,7 +47,7 @@ class EmbeddedModel:
     toy: bool = True
 
     def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
-        """Return the directory; a model that is neither in the package nor in the cache is built."""
+        """Return the directory; builds a model that is neither in the package nor in the cache."""
         from rationem import progress
 
         module, _, function = self.finder.partition(":")
@@ -65,14 +65,14 @@ EMBEDDED = {
 
 
 def resolve(name: str, adapter_base: str | None = None) -> str:
-    """Return what ``load`` takes: an embedded model's path, a directory, or a hub id.
+    """Return the argument of ``load``: an embedded model's path, a directory, or a hub id.
 
     Args:
-        name: what the user calls it.
-        adapter_base: where the base model of an adapter is, if not where the adapter says.
+        name: the model's name, as the user gave it.
+        adapter_base: the base model of an adapter, if not the one that the adapter names.
 
     Raises:
-        ModelError: it is no name and no directory, or no adapter where a base model was named.
+        ModelError: there is no such model, or ``adapter_base`` is given for a model that is not an adapter.
     """
     from rationem.engines import adapters, architectures
 
@@ -85,37 +85,37 @@ def resolve(name: str, adapter_base: str | None = None) -> str:
             if (place := architectures.find_path(name)) is None and (
                 place := architectures.adapter_on_hub(name)
             ) is not None:
-                architectures.fetch_whole(adapters.base_of(place))  # who names an adapter of the hub names its base
+                architectures.fetch_whole(adapters.base_of(place))  # the user named the adapter, and with it its base
         except (OSError, ValueError) as error:
             raise ModelError(not_found(name, error)) from error
     if adapter_base is None:
         return str(place or name)
     if place is None or not adapters.is_adapter(place):
-        raise ModelError(f"--adapter-base says where the base of an adapter is, and {name!r} is none. Leave it out.")
+        raise ModelError(f"--adapter-base is for adapters, and {name!r} is not an adapter. Leave it out.")
     base = resolve(adapter_base)
     architectures.fetch_whole(base)
     return str(adapters.on_base(place, base))
 
 
 def positions(name: str, checkpoint: str) -> int | None:
-    """Return how many tokens the model can hold, before any weight is loaded; None where it does not say.
+    """Return the model's context length in tokens, without loading weights; None if its configuration has none.
 
     Raises:
-        ModelError: there is no configuration, or of no model that can be used here.
+        ModelError: there is no configuration, or it is of an unsupported model.
     """
     found = getattr(settings(name, checkpoint).get_text_config(), "max_position_embeddings", None)
     return None if found is None else int(found)
 
 
 def settings(name: str, checkpoint: str) -> Any:
-    """Return a model's configuration (transformers' ``PretrainedConfig``), of an adapter its base's.
+    """Return a model's configuration (transformers' ``PretrainedConfig``), for an adapter its base's.
 
     Args:
-        name: what the user calls it.
-        checkpoint: what ``resolve`` made of it.
+        name: the model's name, as the user gave it.
+        checkpoint: the result of ``resolve``.
 
     Raises:
-        ModelError: there is none, or of no model that can be used here.
+        ModelError: there is no configuration, or it is of an unsupported model.
     """
     from transformers import AutoConfig
 
@@ -138,12 +138,12 @@ def settings(name: str, checkpoint: str) -> Any:
 
 
 def check(name: str, checkpoint: str) -> dict[str, Any]:
-    """Find that a checkpoint is whole and its tensors those of its configuration; return what ``digests`` does.
+    """Check that a checkpoint is complete and its tensors match its configuration; return its ``digests``.
 
-    Headers and samples are read, no weight is loaded. A hub id is fetched where it is not here.
+    Reads headers and samples, loads no weights. A hub id is downloaded if necessary.
 
     Raises:
-        ModelError: names the tensors that are missing, left over or of another shape; or what else is wrong.
+        ModelError: names the missing, unexpected or mismatched tensors, or another fault.
     """
     from rationem.engines import adapters, tensor_check
 
@@ -159,12 +159,12 @@ def check(name: str, checkpoint: str) -> dict[str, Any]:
 
 
 def digests(checkpoint: str) -> dict[str, Any]:
-    """Return what tells a checkpoint from others: of the "model", and of an adapter of its "base", too.
+    """Return the digests that identify a checkpoint: of the "model", and for an adapter also of its "base".
 
     See :class:`rationem.engines.checkpoint.Digest`.
 
     Raises:
-        ModelError: files are missing or torn.
+        ModelError: files are missing or damaged.
     """
     from rationem.engines.checkpoint import digest
 
@@ -175,14 +175,14 @@ def digests(checkpoint: str) -> dict[str, Any]:
 
 
 def base_place(checkpoint: str, name: str = "") -> Path:
-    """Return the directory of a model's files, of an adapter its base's; of a hub id they are fetched.
+    """Return the directory of a model's files, for an adapter its base's; a hub id is downloaded.
 
     Args:
-        checkpoint: what ``resolve`` made of a name.
-        name: what the user calls it.
+        checkpoint: the result of ``resolve``.
+        name: the model's name, as the user gave it.
 
     Raises:
-        ModelError: they are not there, or of no model that can be used here.
+        ModelError: they are missing, or of an unsupported model.
     """
     from rationem.engines import architectures
 
@@ -198,10 +198,10 @@ def base_place(checkpoint: str, name: str = "") -> Path:
 
 
 def weights_of(checkpoint: str) -> str:
-    """Return where the model's configuration is: of an adapter its base, else the checkpoint itself.
+    """Return the checkpoint that has the model's configuration: an adapter's base, else the checkpoint itself.
 
     Raises:
-        ModelError: an adapter's base model is not where it says.
+        ModelError: an adapter's base model is missing.
     """
     from rationem.engines import adapters
 
@@ -212,18 +212,18 @@ def chat(name: str, checkpoint: str, conversation: Conversation | None = None) -
     """Return the model's conversation format.
 
     Args:
-        conversation: what is added to its template; None for what the checkpoint was saved with.
+        conversation: additions to its template; None for those saved with the checkpoint.
 
     Raises:
         ModelError: there is no tokenizer.
-        ConfigError: the template cannot be asked in this way.
+        ConfigError: the template does not support the conversation.
     """
     tokenizer = _tokenizer(name, checkpoint)
     return Chat(tokenizer if conversation is None else conversation.carried_by(tokenizer))
 
 
 def _tokenizer(name: str, checkpoint: str) -> Any:
-    """Return the tokenizer; of an adapter that comes without one its base's."""
+    """Return the tokenizer; for an adapter without one, its base's."""
     from transformers import AutoTokenizer
 
     from rationem.engines import architectures
@@ -241,11 +241,11 @@ def _tokenizer(name: str, checkpoint: str) -> Any:
 
 
 def not_found(name: str, error: Exception, checkpoint: str = "") -> str:
-    """Return the sentence that says what is missing of a model, and which others this machine can train.
+    """Return the message about a missing or unreadable model, with models that this machine can train.
 
     Args:
-        name: what the user calls it.
-        error: what the loader said.
+        name: the model's name, as the user gave it.
+        error: the loader's error.
         checkpoint: the directory that was read; it may be an adapter whose base model is missing.
     """
     from rationem.engines.suggested import suggestion
@@ -270,16 +270,15 @@ def load(
     """Load a checkpoint directory, a peft adapter directory or a hub id.
 
     Args:
-        path: what ``resolve`` returned, or a directory that ``save`` wrote.
+        path: the result of ``resolve``, or a directory that ``save`` wrote.
         trainable: keep a peft adapter separate and trainable; else it is merged into the weights for sampling.
-        device: "cpu", "cuda" or None for the GPU where there is one. Sampling runs in bf16 on a GPU and in fp32 on a
-            CPU (by measurement: bf16 is slower on CPUs without AMX); what is trained is fp32, with bf16 autocast on a
-            GPU.
-        conversation: what is added to the chat template; None for what the checkpoint was saved with.
-        published: round the weights of a run's checkpoint as they are published, :mod:`rationem.engines.storage`.
+        device: "cpu", "cuda" or None for the GPU if there is one. Sampling uses bf16 on a GPU and fp32 on a CPU (bf16
+            is slower on CPUs without AMX, as measured); training uses fp32, with bf16 autocast on a GPU.
+        conversation: additions to the chat template; None for those saved with the checkpoint.
+        published: round the weights of a run's checkpoint as in publishing, :mod:`rationem.engines.storage`.
 
     Raises:
-        ModelError: nothing there, or no safetensors weights, or code that would have to be trusted.
+        ModelError: there is no model, it has no safetensors, or it needs its own code.
     """
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
@@ -290,12 +289,12 @@ def load(
     disable_progress_bar()
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = torch.bfloat16 if device == "cuda" and not trainable else torch.float32
-    architectures.find_path(path)  # refuses a path where nothing is
+    architectures.find_path(path)  # rejects a path that does not exist
     base = weights_of(path)
     tokenizer = _tokenizer(path, path)
-    settings(path, path)  # refuses kinds of models that cannot be loaded, and says why
+    settings(path, path)  # rejects unsupported kinds of models with a reason
     if Path(base).is_dir():
-        checkpoint.tensors(Path(base))  # refuses torn files by their names
+        checkpoint.tensors(Path(base))  # rejects damaged files by name
     stored = storage.noted(Path(base)) if published else None
     first = torch.float32 if stored else dtype
     try:
@@ -305,7 +304,7 @@ def load(
             )
     except RationemError:
         raise
-    except Exception as error:  # of a library, about files that may hold anything
+    except Exception as error:  # a library's error about files that can hold anything
         raise ModelError(_not_loaded(path, error)) from error
     tensor_check.refuse(base, model, told)
     if stored:
@@ -314,8 +313,8 @@ def load(
     if conversation is not None:
         conversation.carried_by(tokenizer)
     stop_ids = stops.declared(model.generation_config, tokenizer)
-    # A model's generation_config.json silently sets temperature, top-p, penalties: none of it may reach a draw. What
-    # ends a turn stays, so that a saved checkpoint still stops for everybody.
+    # A model's generation_config.json silently sets temperature, top-p and penalties: none of it may affect sampling.
+    # The stop tokens stay, so that a saved checkpoint still stops in other programs.
     model.generation_config = GenerationConfig(eos_token_id=sorted(stop_ids), pad_token_id=tokenizer.pad_token_id)
     if adapters.is_adapter(path):
         model = _with_adapter(model, Path(path), base, trainable=trainable)
@@ -331,7 +330,7 @@ def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) ->
     adapters.read(directory)
     with quiet(), architectures.at_hand(directory), read_by_library(directory):
         asked = LoraConfig.from_pretrained(str(directory))
-        asked.base_model_name_or_path = base  # whole, where the adapter has it relative to itself
+        asked.base_model_name_or_path = base  # an absolute path, if the adapter has a relative one
         asked.inference_mode = not trainable
         adapted = PeftModel.from_pretrained(model, str(directory), is_trainable=trainable, config=asked)
         return adapted if trainable else adapted.merge_and_unload()
@@ -339,7 +338,7 @@ def _with_adapter(model: Any, directory: Path, base: str, *, trainable: bool) ->
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' notes to each other (deprecations, launch hints) off the user's terminal."""
+    """Suppress the libraries' warnings (deprecations, launch hints) on the user's terminal."""
     logger = logging.getLogger("accelerate")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -352,10 +351,10 @@ def quiet() -> Iterator[None]:
 
 
 def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None = None) -> None:
-    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, tokenizer and template inside.
+    """Write a checkpoint that transformers (full weights) or peft (adapter) loads, with tokenizer and template.
 
     Args:
-        state: the weights by name, where those in ``model`` are a part of them only.
+        state: the weights by name, if ``model`` holds only a shard of them.
     """
     from transformers.utils.logging import disable_progress_bar
 
@@ -365,7 +364,7 @@ def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None
     with (
         quiet(),
         architectures.at_hand(path),
-    ):  # peft asks the hub for an adapter's base, only to see whether its vocabulary grew
+    ):  # peft asks the hub for an adapter's base just to see whether its vocabulary grew
         model.save_pretrained(path, **({} if state is None else {"state_dict": state}))
     tokenizer.save_pretrained(path)
 

@@ -1,4 +1,4 @@
-"""From settings to what opens engines; ``table`` has the engines."""
+"""The settings of an engine, and how to open it; ``table`` lists the engines."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from rationem.types import Engine
 if TYPE_CHECKING:
     from rationem.engines.vllm.pool import Handover
 
-#: Rows generated together by transformers, where nothing says how many.
+#: Default number of rows that transformers generates together.
 BATCH = 64
-#: Tokens that a verdict line may have, which is scored behind a completion of full length.
+#: Most tokens of a verdict line, which is scored after a completion of full length.
 VERDICT_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class EngineConfig:
-    """Which engine, and how.
+    """Which engine to use, and its settings.
 
     Args:
         marker: the text that opens the verdict line.
         closings: whole verdict lines, at which a server may stop early.
-        device: for transformers: "cpu", "cuda", or None for the GPU where there is one.
+        device: for transformers: "cpu", "cuda", or None for the GPU if there is one.
         batch_size: for transformers: completions generated together.
-        concurrency: requests under way together, on servers.
+        concurrency: for servers: concurrent requests.
         handover: see ``rationem.engines.vllm.pool.Pool``.
         vllm_python: see ``rationem.engines.vllm.install.find_python``.
         vllm_args: further flags of vLLM's server.
-        length: tokens of prompt and completion that must fit; None for all that the model holds.
-        models: how many are held at once, and share the GPU's memory: the current one, and the frozen base.
-        urls: of running servers.
-        model: the name by which these know the model; None where they serve but one.
-        conversation: what is added to the chat template; None for what a checkpoint was saved with.
+        length: tokens of prompt and completion that must fit; None for the model's context length.
+        models: models open at once, which share the GPU's memory: the current one, and the frozen base.
+        urls: the running servers' urls.
+        model: the model's name on these servers; None if they serve only one.
+        conversation: additions to the chat template; None for those saved with a checkpoint.
     """
 
     marker: str
@@ -58,30 +58,30 @@ class EngineConfig:
 
     @property
     def row(self) -> EngineRow:
-        """What the engine can do and needs."""
+        """The engine's row in the table."""
         return ENGINES[self.engine]
 
     @property
     def held(self) -> int:
-        """How many completions are asked for at once."""
+        """The number of completions requested at once."""
         return self.batch_size if self.row.in_process else 4 * self.concurrency
 
 
 def closings(task: Task) -> tuple[str, ...]:
-    """Return the verdict lines of a task's levels, whole: behind one of them nothing more is wanted.
+    """Return the complete verdict lines of a task's levels, after which a server may stop.
 
-    The line break before the marker keeps a server from stopping at prose that only mentions it.
+    The line break before the marker prevents stopping at prose that only mentions the marker.
     """
     return tuple(f"\n{task.marker}{continuation}\n" for continuation in task.continuations)
 
 
 def longest_text(lengths: tuple[int, int], positions: int | None, all_of: str | None = None) -> int | None:
-    """Return how many tokens a text of a run may have; see ``Choice.length``.
+    """Return the longest text of a run in tokens; see ``EngineConfig.length``.
 
     Args:
-        lengths: tokens of a prompt and of a completion at most.
-        positions: how many the model can hold; None where it does not say.
-        all_of: where the model's configuration is, where something else, read in the run's way, may need all of them.
+        lengths: most tokens of a prompt and of a completion.
+        positions: the model's context length; None if unknown.
+        all_of: where the model's configuration is, if other texts may need its full context length.
     """
     longest = sum(lengths) + VERDICT_TOKENS
     if all_of is None:
@@ -92,9 +92,9 @@ def longest_text(lengths: tuple[int, int], positions: int | None, all_of: str | 
 
 
 def opening(choice: EngineConfig) -> AbstractContextManager[Callable[[str], Engine]]:
-    """Return a context that yields what opens an engine on a checkpoint; at its end, every server is ended.
+    """Return a context that yields a function to open an engine on a checkpoint; its exit ends every server.
 
     Raises:
-        ConfigError: what the engine needs is not there.
+        ConfigError: a requirement of the engine is missing.
     """
     return choice.row.opens(choice)

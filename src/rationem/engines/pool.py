@@ -1,4 +1,4 @@
-"""The engines that are open: on the current weights and, where a scheme asks for it, the frozen base or a teacher."""
+"""The open engines: on the current weights and, if a scheme uses them, on the frozen base or a teacher."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 class EnginePool:
-    """Opens engines on checkpoints and keeps at most the ones in use: the current weights, and the frozen base.
+    """Opens engines on checkpoints and keeps only those in use: the current weights, and the frozen base.
 
     Args:
         open_engine: opens an engine on a checkpoint.
-        open_teacher: opens the teacher's, whose weights are elsewhere and never change.
+        open_teacher: opens the teacher's engine, whose weights are on a server and never change.
     """
 
     def __init__(self, open_engine: Callable[[str], Engine], open_teacher: Callable[[], Engine] | None = None) -> None:
@@ -31,16 +31,16 @@ class EnginePool:
         """The teacher's engine.
 
         Raises:
-            ConfigError: the scheme asks for a teacher, and there is none.
+            ConfigError: the scheme uses a teacher, and there is none.
         """
         if self._teacher is None:
             if self._open_teacher is None:
-                raise ConfigError("The scheme asks a teacher, and none is named. Name its server: --teacher URL.")
+                raise ConfigError("The scheme uses a teacher, and none is named. Name its server: --teacher URL.")
             self._teacher = self._open_teacher()
         return self._teacher
 
     def at(self, theta: str, *, beside: str | None = None) -> Engine:
-        """Return an engine on theta, closing those on any other checkpoint but ``beside``."""
+        """Return an engine on theta, after closing engines on all checkpoints except ``beside``."""
         for other in [path for path in self._engines if path not in (theta, beside)]:
             self._engines.pop(other).close()
         if theta not in self._engines:
@@ -57,7 +57,7 @@ class EnginePool:
         return closed_first
 
     def close(self) -> None:
-        """Close all."""
+        """Close all engines, the teacher's too."""
         while self._engines:
             self._engines.popitem()[1].close()
         if self._teacher is not None:
@@ -66,12 +66,12 @@ class EnginePool:
 
 
 def recording(open_engine: Callable[[str], Engine], ledger: Ledger, base: str) -> Callable[[str], Engine]:
-    """Return what opens engines, and records once per iteration how an engine elsewhere was handed its weights.
+    """Return a function that opens engines and records each weight hand-over once per iteration.
 
     Args:
         open_engine: opens an engine on a checkpoint.
-        ledger: of the run; its checkpoints tell the iterations apart.
-        base: theta_0; engines on weights that are not the run's are not recorded.
+        ledger: the run's ledger, which maps checkpoints to iterations.
+        base: theta_0; engines on other weights than the run's are not recorded.
     """
 
     def open_recorded(theta: str) -> Engine:

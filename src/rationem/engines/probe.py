@@ -1,13 +1,13 @@
-"""Proof that an engine holds the weights it was handed: log-probabilities of fixed texts, asked and computed.
+"""Verifies that an engine holds the weights it was given, by the log-probabilities of fixed texts.
 
-    e = log pi of the probes' tokens as the engine says,   w = the same by transformers on the checkpoint as written
+    e = log pi of the probes' tokens from the engine,   w = the same from transformers on the written checkpoint
 
-A hand-over is right where e = w up to rounding. Weights of the last iteration are close to those of this one, so
-closeness alone would not tell them apart: with v of the weights before,
+A hand-over is correct if e = w up to rounding. Consecutive iterations have similar weights, so a small difference alone
+does not distinguish them. With v from the previous weights,
 
     c = <e - v, w - v> / |w - v|^2
 
-is 1 for the new weights and 0 for the old ones, whatever the size of the step (where the step is larger than rounding).
+is 1 for the new weights and 0 for the old ones, for any step larger than rounding.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ _RANDOM, _LENGTH = 2, 64
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """What is rounding: the largest and the mean difference of a token's log-probability, in nats."""
+    """Limits of rounding: the largest and the mean difference of a token's log-probability, in nats."""
 
     largest: float
     mean: float
 
 
-#: Two implementations in single precision: measured 1e-5 and less; the room is for other kernels.
+#: Two implementations in single precision: at most 1e-5 measured, with a margin for other kernels.
 SINGLE = Tolerance(largest=1e-2, mean=1e-3)
-#: The engine computes in half precision, the checkpoint is read in single.
+#: The engine computes in half precision, the reference in single precision.
 HALF = Tolerance(largest=1.5, mean=0.1)
 
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a probe found, in nats per token.
+    """The result of a probe, in nats per token.
 
     Args:
         largest: max |e - w|.
         mean: mean |e - w|.
-        moved: mean |w - v|, how far training has moved the model; None where nothing was held before.
-        share: c, the share of that step which the engine has made; None where the step is too small to tell.
+        moved: mean |w - v|, the size of the training step; None without previous weights.
+        share: c, the part of that step that the engine has made; None if the step is too small to tell.
     """
 
     largest: float
@@ -68,7 +68,7 @@ class Probed:
 
 
 def probes(chat: Chat) -> list[TokenQuery]:
-    """Return the fixed texts, and some random tokens: a stale row of an embedding shows nowhere else."""
+    """Return the fixed texts, and some random tokens, which can reveal a stale row of an embedding."""
     written = [TokenQuery(Prompt(prompt), _draft(chat.encode_completion(text))) for prompt, text in _TEXTS]
     vocabulary = np.array(sorted(set(chat.tokenizer.get_vocab().values())))
     drawn = [
@@ -84,41 +84,41 @@ def answers(engine: Engine, queries: Sequence[TokenQuery]) -> Floats:
 
 
 def compare(said: Floats, wanted: Floats, before: Floats | None, tolerance: Tolerance) -> Probed:
-    """Return how far apart two readings of the probes are; see the module.
+    """Compare the engine's log-probabilities with the reference; see the module.
 
     Args:
         said: e.
         wanted: w.
-        before: v, where the engine held other weights before.
-        tolerance: below it, a difference is rounding, and so is a step.
+        before: v, if the engine held other weights before.
+        tolerance: smaller differences and steps count as rounding.
     """
     difference = np.abs(said - wanted)
     largest, mean = float(difference.max()), float(difference.mean())
     if before is None:
         return Probed(largest, mean, None, None)
     step = wanted - before
-    # The share's own rounding error is about (mean error per token) / |step|: below a sixth of the half that is asked.
+    # The share's rounding error is about (mean error per token) / |step|, here below a sixth of the threshold 1/2.
     telling = float(np.linalg.norm(step)) > 6 * 2 * tolerance.mean
     share = float((said - before) @ step / (step @ step)) if telling else None
     return Probed(largest, mean, float(np.abs(step).mean()), share)
 
 
-#: What to do where a server of our own does not hold what it was handed.
+#: Advice if our own server does not hold the weights it was given.
 AGAIN = (
     "Use --handover restart, or another version of the engine; if a fresh start fails too, the engine computes this "
-    "model in another way than transformers does: use --engine transformers."
+    "model differently from transformers: use --engine transformers."
 )
 
 
 def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str, advice: str = AGAIN) -> None:
-    """Refuse an engine that does not hold the weights of a checkpoint.
+    """Reject an engine that does not hold the weights of a checkpoint.
 
     Args:
-        how: the way by which it got them: "start", "reload", ...
-        advice: what to do.
+        how: how it got them: "start", "reload", ...
+        advice: what the user can do.
 
     Raises:
-        RunError: what was asked, what came back, and what to do.
+        RunError: names the differences and the advice.
     """
     agrees = found.largest <= tolerance.largest and found.mean <= tolerance.mean  # False for a NaN
     if agrees and (found.share is None or found.share > 0.5):
@@ -128,7 +128,7 @@ def check(found: Probed, tolerance: Tolerance, checkpoint: str, how: str, advice
     if found.share is not None:
         reading += f", and show {100 * found.share:.0f} % of the last training step"
     raise RunError(
-        f"The engine does not hold the weights of {checkpoint} after a {how}: {reading}. Nothing was drawn with it. "
+        f"The engine does not hold the weights of {checkpoint} after a {how}: {reading}. Nothing was sampled with it. "
         f"{advice}"
     )
 

@@ -1,9 +1,9 @@
-"""Rotary embeddings that depend on the length of the longest text beside them, made to depend on one number of the run.
+"""Rotary embeddings that depend on the longest text of a batch, made to depend on one number of the run.
 
-LongRoPE (Phi-3 and -4) has other factors above ``original_max_position_embeddings``, dynamic NTK scaling grows with the
-longest text. Both look at the largest position of a *batch*: a row's probabilities would depend on its neighbours, and
-keys in a cache would have other factors than those behind them. So every text of a run is read as the model reads a
-text of N tokens, N the longest that the run allows: drawn, scored and trained on alike. vLLM decides by N, too.
+LongRoPE (Phi-3 and -4) has other factors above ``original_max_position_embeddings``; dynamic NTK scaling grows with the
+longest text. Both use the largest position of a *batch*: a row's probabilities would depend on its neighbours, and keys
+in a cache would have other factors than later ones. So every text of a run is read like a text of N tokens, where N is
+the longest that the run allows: in sampling, scoring and training. vLLM also decides by N.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _KINDS = ("longrope", "dynamic")
 
 
 def switches(settings: Any) -> int | None:
-    """Return up to which length a model has its short factors; None where it has one kind for all lengths."""
+    """Return the length up to which a model uses its short factors; None if its factors do not depend on length."""
     found = [
         int(rope["original_max_position_embeddings"])
         for rope in _parameters(settings)
@@ -29,12 +29,12 @@ def switches(settings: Any) -> int | None:
 
 
 def reach(checkpoint: str, longest: int, positions: int | None) -> int | None:
-    """Return how long a text may become without being read otherwise than the run's own; None if it never is.
+    """Return the longest text that has the same factors as the run's own texts; None if all lengths have.
 
     Args:
         checkpoint: where the model's configuration is.
         longest: tokens of the run's longest text.
-        positions: how many the model can hold.
+        positions: the model's context length.
     """
     from transformers import AutoConfig
 
@@ -47,7 +47,7 @@ def reach(checkpoint: str, longest: int, positions: int | None) -> int | None:
 
 
 def read_as(model: Any, length: int | None) -> None:
-    """Have a model read every text as it reads one of ``length`` tokens; None leaves it as it is."""
+    """Make a model read every text like one of ``length`` tokens; None leaves it unchanged."""
     if length is None:
         return
     for module in model.modules():
@@ -59,7 +59,7 @@ def read_as(model: Any, length: int | None) -> None:
 
 
 class _Longer:
-    """Adds the last position of a text of so many tokens, by which the module chooses its factors."""
+    """Adds the last position of a text of ``length`` tokens, by which the module chooses its factors."""
 
     def __init__(self, length: int) -> None:
         self._last = length - 1
@@ -74,7 +74,7 @@ class _Longer:
 
 
 def _cut(_module: Any, _given: Any, output: Any) -> Any:
-    """Drop what was computed for the added position."""
+    """Drop the output for the added position."""
     return output[..., :-1, :] if isinstance(output, torch.Tensor) else tuple(one[..., :-1, :] for one in output)
 
 

@@ -1,8 +1,8 @@
-"""An engine whose words are given: for tests, examples, and tables small enough to write down.
+"""An engine with scripted completions: for tests, examples, and models small enough to be a table.
 
 ``say(request)`` returns the completion's text; ``levels(query)`` the log-probabilities of the levels; ``tokens(query)``
-those of a completion's tokens, which are its characters. All may use the request's seed, so that a scripted engine can
-be a real random model over a table (see ``tests/toy.py``).
+those of a completion's tokens, which are its characters. All may use the request's seed, so a scripted engine can be a
+random model given by a table (see ``tests/toy.py``).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class ScriptedEngine:
         return [self._score(query) for query in queries]
 
     def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
-        """Return the tokens' log-probabilities as scripted; without a script nothing can be said."""
+        """Return the tokens' log-probabilities as scripted; an error without a script."""
         if self._tokens is None:
             return [() for _ in queries]
         return [tuple(self._tokens(query)) for query in queries]
@@ -63,7 +63,7 @@ class ScriptedEngine:
         return min(characters, len(draft.text))
 
     def close(self) -> None:
-        """Hold nothing, release nothing."""
+        """Do nothing: there is nothing to release."""
 
     def _draft(self, request: Request) -> Draft:
         text = self._say(request)

@@ -1,4 +1,4 @@
-"""Rows that grow by one token at a time: on a state that is carried along, or read again as a whole at every step."""
+"""Rows that grow by one token per step: from a carried state, or by reading each whole row again."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ import torch
 from rationem.engines.cache import Ahead, Read, is_plain, keep, rows_of
 from rationem.engines.forward import Forward
 
-#: Ended rows leave the batch when no more than this share still grows, where leaving costs more than a row's move.
+#: Ended rows leave the batch when at most this share still grows, if leaving costs more than moving a row.
 _STILL_GROWING = 0.75
 
 
 class Steps(Protocol):
-    """Some rows, each of which has read all but its newest token."""
+    """Rows, each of which has read all tokens except its newest."""
 
     @property
     def share(self) -> float:
-        """Ended rows are worth leaving out when no larger share of the rows still grows."""
+        """The largest share of growing rows at which removing ended rows is worth its cost."""
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
-        """Read one token per row, shape (rows,); return the logits behind it, shape (rows, vocabulary)."""
+        """Read one token per row, shape (rows,); return the next logits, shape (rows, vocabulary)."""
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Go on with these rows, in this order; some may be left out, some repeated."""
+        """Continue with these rows, in this order; rows may be omitted or repeated."""
 
 
 class Carried:
@@ -33,19 +33,19 @@ class Carried:
 
     Args:
         read: what the rows have read.
-        length: how many steps there will be at most.
+        length: the largest number of steps.
     """
 
     def __init__(self, forward: Forward, read: Read, length: int) -> None:
         self._forward, self._read, self._count = forward, read, 0
         config = forward.model.config
-        # Models with alibi build their biases from the mask of columns, and cannot take one that is made for them.
+        # Models with alibi build their biases from the mask of columns, and do not accept a finished mask.
         made = config._attn_implementation == "sdpa" and not getattr(config, "alibi", False)
         self._ahead = Ahead(read, length, forward.model.dtype if is_plain(read) and made else None)
 
     @property
     def share(self) -> float:
-        """Where the cache closes up in place, a row leaves at once; a GPU's step hardly costs less without it."""
+        """1 if the cache can drop rows in place; less on a GPU, where a step hardly gets cheaper with fewer rows."""
         return 1.0 if is_plain(self._read) and self._forward.device.type == "cpu" else _STILL_GROWING
 
     def step(self, tokens: torch.Tensor) -> torch.Tensor:
@@ -66,10 +66,10 @@ class Carried:
 
 
 class Again:
-    """Steps without a cache: every step reads every row from its beginning. Slow, and right for any causal model.
+    """Steps without a cache: every step reads every row from its beginning. Slow, but correct for any causal model.
 
     Args:
-        rows: what each row has read.
+        rows: the tokens that each row has read.
     """
 
     share = 1.0

@@ -1,4 +1,4 @@
-"""At which tokens a model ends a turn, and which one pads."""
+"""The tokens with which a model ends a turn, and the padding token."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rationem.engines.checkpoint import read_by_library
 
 
 def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
-    """Return all tokens at which a checkpoint's model may end a turn, without loading its weights.
+    """Return all tokens with which a checkpoint's model may end a turn, without loading its weights.
 
     Raises:
         ModelError: there is no configuration.
@@ -26,7 +26,7 @@ def stop_ids(checkpoint: str, tokenizer: Any) -> frozenset[int]:
 
 
 def pad_id(tokenizer: Any, end_of_turn: int) -> int:
-    """Return a token for padding; masked everywhere, so that even the end-of-turn token can serve."""
+    """Return a token for padding; it is masked everywhere, so it may be the end-of-turn token."""
     pad = tokenizer.pad_token_id
     return int(pad) if pad is not None else end_of_turn
 

@@ -1,8 +1,8 @@
-"""In which precision weights are stored: a run's checkpoints in fp32, what it publishes as its base model was.
+"""The precision of stored weights: a run's checkpoints are fp32, and it publishes weights in its base model's type.
 
-A checkpoint that training goes on from keeps fp32, for in bf16 a step of a small learning rate rounds to nothing. It
-notes the base model's type in its ``config.json``; what samples from it and is measured (``load(published=True)``) has
-its weights rounded to that type, so that every number of the run is one of the weights that it publishes.
+Training continues from fp32 checkpoints, because in bf16 a step of a small learning rate rounds to nothing. A
+checkpoint notes the base model's type in its ``config.json``. Sampling and evaluation (``load(published=True)``) round
+its weights to that type, so that every number of the run belongs to the weights that it publishes.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ _NAMES = {"BF16": "bfloat16", "F16": "float16"}
 
 
 def noted(directory: Path) -> str | None:
-    """Return the type that a checkpoint of a run is published in, "bfloat16" or "float16"; None for as it is."""
+    """Return the type that a checkpoint of a run is published in, "bfloat16" or "float16"; None for unchanged."""
     found = read_json(directory / CONFIG).get(_KEY) if (directory / CONFIG).is_file() else None
     return found if found in _NAMES.values() else None
 
 
 def note(checkpoint: Path, start: Path) -> None:
-    """Let a checkpoint of whole weights note the type of what its training started from.
+    """Record in a checkpoint of full weights the type of its training's start.
 
     Args:
-        checkpoint: what was saved, in fp32.
-        start: a checkpoint of the run, or its base model's files.
+        checkpoint: the saved checkpoint, in fp32.
+        start: a checkpoint of the run, or the base model's directory.
     """
     stored = noted(start) or _NAMES.get(dtype(start))
     content = {key: value for key, value in read_json(checkpoint / CONFIG).items() if key != _KEY}
@@ -36,7 +36,7 @@ def note(checkpoint: Path, start: Path) -> None:
 
 
 def publish(directory: Path) -> None:
-    """Store a copy of a checkpoint in the type that it notes, and forget the note."""
+    """Convert a copy of a checkpoint to the type that it notes, and remove the note."""
     import torch
     from safetensors.torch import load_file, save_file
 
@@ -55,18 +55,18 @@ def publish(directory: Path) -> None:
 
 
 def rounded(model: Any, stored: str, computed: Any) -> None:
-    """Round a model's weights to the type that they are published in; compute with them in another.
+    """Round a model's weights to the published type, and keep them in the type of computation.
 
     Args:
-        model: in fp32; changed in place.
+        model: a model in fp32; changed in place.
         stored: "bfloat16" or "float16".
-        computed: torch's type that the weights have afterwards.
+        computed: the torch dtype of the weights afterwards.
     """
     import torch
 
     wanted = getattr(torch, stored)
     with torch.no_grad():
-        for one in model.state_dict().values():  # without buffers that are not stored, such as a rotary embedding's
+        for one in model.state_dict().values():  # excludes buffers that are not stored, such as a rotary embedding's
             if one.is_floating_point():
                 one.copy_(one.to(wanted))
         for weight in model.parameters():

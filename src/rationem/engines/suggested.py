@@ -1,4 +1,4 @@
-"""Models to try, where none is named or the one named cannot be used."""
+"""Models to suggest if none is named, or if the named one cannot be used."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ SUGGESTED = (
 
 
 def suggestion() -> str:
-    """Return a sentence that names models which this machine's memory can train."""
+    """Return a sentence with models that fit into this machine's memory in training."""
     gigabytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     fitting = [f"{name} (about {lora} GB with --lora-rank 16)" for name, lora, _ in SUGGESTED if lora <= gigabytes]
     return (
         f"With {gigabytes:.0f} GB of memory, for example: {'; '.join(fitting[-2:]) or SUGGESTED[0][0]}; "
-        f"or {TINY_JUDGE} to try the plumbing in a minute (it cannot read)."
+        f"or {TINY_JUDGE} to try the pipeline in a minute (it cannot read)."
     )

@@ -1,9 +1,9 @@
 """Runs a command and ends it with all its descendants: ``python -I supervisor.py [--remove DIR] -- COMMAND``.
 
-The command ends when standard input does (whoever started us holds the other end, so their SIGKILL counts as well),
-when that process itself is gone, at SIGTERM, SIGINT or SIGHUP, and when the command's first process ends on its own.
-Then DIR is removed, and the exit status is the command's, or 128 + the signal that killed it. Only the standard library
-is used, and nothing of this package, for it must start at once and in any Python.
+The command is ended when standard input closes (the starting process holds the other end, so this covers its SIGKILL),
+when the starting process is gone, at SIGTERM, SIGINT or SIGHUP, and when the command's first process ends by itself.
+Then DIR is removed, and the exit status is the command's, or 128 + the signal that killed it. This file uses only the
+standard library and nothing of this package, because it must start fast and in any Python.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ import sys
 import time
 from pathlib import Path
 
-#: Seconds from SIGTERM to SIGKILL: where the command was told to end, and where it ended and left others behind.
+#: Seconds from SIGTERM to SIGKILL: if the command was told to end, and if it ended but left processes behind.
 GRACE, GRACE_LEFT_BEHIND = 10.0, 2.0
-#: Seconds between two looks at what survived SIGKILL: a process can be born while others are being killed.
+#: Seconds between two checks for survivors of SIGKILL: a process can be started while others are being killed.
 AGAIN = 0.05
 _ENDING = frozenset((signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
 _LINUX = sys.platform == "linux"
@@ -28,7 +28,7 @@ _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 class Command:
-    """The command's first process: its id, and its exit code once that is known (minus the signal that killed it)."""
+    """The command's first process: its id, and its exit code once known (-N for signal N)."""
 
     def __init__(self, words: list[str]) -> None:
         us = os.getpid()
@@ -46,10 +46,10 @@ class Command:
         )
         self.id = started.pid
         self.code: int | None = None
-        self._started = started  # its own wait would take the exit code from ours
+        self._started = started  # its own wait would consume the exit code
 
     def reap(self) -> bool:
-        """Collect what has ended; return whether a child is left; orphans come to us, so whether any descendant is."""
+        """Reap ended processes; return whether any descendant is left (orphans become children of this process)."""
         with contextlib.suppress(ChildProcessError):
             while (found := os.waitpid(-1, os.WNOHANG))[0]:
                 if found[0] == self.id:
@@ -58,7 +58,7 @@ class Command:
         return False
 
     def signal(self, number: int) -> None:
-        """Send a signal to every descendant; to the command's group where there is no /proc."""
+        """Send a signal to every descendant, or to the command's group if there is no /proc."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             if not _LINUX:
                 os.killpg(self.id, number)
@@ -68,7 +68,7 @@ class Command:
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command to its end or ours; return the exit status."""
+    """Run the command until it ends or must end; return the exit status."""
     removed, words = _split(arguments)
     signals = _listen()
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
@@ -91,7 +91,7 @@ def supervised(words: list[str], remove: Path | None = None) -> list[str]:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End a supervisor that was started with a pipe, and all its descendants; do nothing where it has ended."""
+    """End a supervisor that was started with a pipe, and all its descendants; do nothing if it has ended."""
     if process.stdin is not None:
         process.stdin.close()
     try:
@@ -102,10 +102,10 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 def descendants(root: int) -> list[int]:
-    """Return the ids of all processes under ``root``, which is not among them; none where there is no /proc."""
+    """Return the ids of all descendants of ``root``; empty if there is no /proc."""
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):  # ended since it was listed
+        with contextlib.suppress(OSError):  # ended after it was listed
             parent = int(entry.read_bytes().rpartition(b")")[2].split()[1])
             children.setdefault(parent, []).append(int(entry.parent.name))
     found, level = [], [root]
@@ -124,7 +124,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _listen() -> int:
-    """Turn the signals that matter into bytes on a pipe, so that one wait sees everything; return its reading end."""
+    """Turn relevant signals into bytes on a pipe, so that one wait covers everything; return the pipe's reading end."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     os.set_blocking(reader, False)
@@ -145,15 +145,15 @@ def _run(command: Command, signals: int) -> int:
 
 
 def _parent() -> list[int]:
-    """Watch the process that started us, too: its forks may hold the pipe of our standard input when it is gone."""
+    """Watch the starting process too: after its end its forks may still hold the pipe of our standard input."""
     try:
         return [os.pidfd_open(os.getppid())]
-    except (AttributeError, OSError):  # not Linux, an old kernel, or already gone: standard input tells
+    except (AttributeError, OSError):  # not Linux, an old kernel, or already gone: standard input is enough
         return []
 
 
 def _told_to_end(signals: int, parent: list[int]) -> bool:
-    """Sleep until something happens; return whether it is a reason to end."""
+    """Wait for an event; return whether it is a reason to end."""
     ready = select.select([0, signals, *parent], [], [])[0]
     if set(parent) & set(ready) or (0 in ready and not os.read(0, 4096)):
         return True
@@ -161,7 +161,7 @@ def _told_to_end(signals: int, parent: list[int]) -> bool:
 
 
 def _end(command: Command, signals: int, grace: float) -> None:
-    """SIGTERM to all, up to ``grace`` seconds, then SIGKILL until none is left."""
+    """Send SIGTERM to all, wait up to ``grace`` seconds, then send SIGKILL until none is left."""
     command.signal(signal.SIGTERM)
     deadline = time.monotonic() + grace
     while command.reap() and (left := deadline - time.monotonic()) > 0:
@@ -172,7 +172,7 @@ def _end(command: Command, signals: int, grace: float) -> None:
         select.select([signals], [], [], AGAIN)
         _drain(signals)
     if not _LINUX:
-        command.signal(signal.SIGKILL)  # those in the group that are not our children
+        command.signal(signal.SIGKILL)  # for processes of the group that are not our children
 
 
 def _drain(pipe: int) -> None:

@@ -1,6 +1,6 @@
-"""The engines that can be asked for by name, one row each: what an engine can do, what it needs, how it is opened.
+"""The engines, one row each: what an engine can do, what it needs, and how it is opened.
 
-A new engine is a file that opens it and a row here. The rest of the code asks the row and never the name.
+A new engine is a file that opens it and a row here. Other code reads the row and never the name.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def _ready(_: EngineConfig) -> None:
-    """Find nothing missing: what every installation has."""
+    """Accept: every installation has the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +29,15 @@ class EngineRow:
         name: the value of ``--engine``.
         title: its name in sentences.
         summary: where it runs, for the help text.
-        opens: its configuration -> a context that opens engines on checkpoints, and at its end ends its servers.
-        check: finds what this machine lacks; raises ConfigError.
-        settings: settings and flags that no other engine takes.
+        opens: its configuration -> a context that opens engines on checkpoints, and ends its servers on exit.
+        check: raises ConfigError if this machine lacks a requirement.
+        settings: settings and flags of this engine only.
         in_process: whether it computes in this process, on its device and threads, in batches of ``batch_size``;
-            else requests are under way together, ``concurrency`` of them.
-        untrainable: why ``fit`` cannot use it, and what to do; empty where it takes new weights in every iteration.
-        enumerates: whether it can follow all likely rationales of a prompt.
-        honours_seeds: whether a request's tokens depend on its seed alone.
-        scores_behind: whether the verdict lines that are scored behind a completion count in its longest text.
+            otherwise it serves ``concurrency`` concurrent requests.
+        untrainable: why ``fit`` cannot use it, and what to do; empty if it takes new weights in every iteration.
+        enumerates: whether it can enumerate all likely rationales of a prompt.
+        honours_seeds: whether a request's tokens depend only on its seed.
+        scores_behind: whether the verdict lines scored after a completion count in its longest text.
         serves_all_runs: whether one server serves all runs of a comparison, one after another.
     """
 
@@ -91,7 +91,7 @@ _ROWS = (
     EngineRow(
         "vllm",
         "vLLM",
-        "a server of its own",
+        "its own server",
         _vllm,
         check=_check_vllm,
         settings=("vllm_python", "vllm_args", "handover"),
@@ -101,18 +101,18 @@ _ROWS = (
     EngineRow(
         "endpoint",
         "an endpoint",
-        "servers that run already (judge only)",
+        "running servers (judge only)",
         _endpoint,
         settings=("url", "url_model"),
         untrainable=(
             "fit trains new weights in every iteration and must sample from them, which a running server cannot take. "
-            "Use --engine vllm, which starts a server of its own; a running one can be the plan's teacher: --scheme "
+            "Use --engine vllm, which starts its own server; a running one can be the plan's teacher: --scheme "
             "rationalize@teacher --teacher URL."
         ),
     ),
 )
 ENGINES = {row.name: row for row in _ROWS}
-#: Where none is named.
+#: The default engine.
 DEFAULT = _ROWS[0].name
 #: The help text of ``--engine``.
 HELP = f"what generates: {'; '.join(f'{row.name}, {row.summary}' for row in _ROWS)}"
@@ -124,11 +124,11 @@ else:
 
 
 def refuse_foreign(engine: str, given: Collection[str]) -> None:
-    """Refuse settings that only another engine takes.
+    """Reject settings of another engine.
 
     Args:
-        engine: the one that is asked for.
-        given: names of the settings that somebody gave.
+        engine: the chosen engine's name.
+        given: names of the settings that were given.
 
     Raises:
         ConfigError: names them and their engine.
@@ -138,4 +138,4 @@ def refuse_foreign(engine: str, given: Collection[str]) -> None:
         if theirs:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name in theirs)
             verb, them = ("is", "it") if len(theirs) == 1 else ("are", "them")
-            raise ConfigError(f"{flags} {verb} for {row.title} alone: give --engine {row.name} with {them}.")
+            raise ConfigError(f"{flags} {verb} for {row.title} only: use --engine {row.name} with {them}.")

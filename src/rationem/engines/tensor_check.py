@@ -1,8 +1,8 @@
-"""Whether a checkpoint's tensors are those that its configuration asks for: found from headers, before any is loaded.
+"""Checks that a checkpoint's tensors match its configuration, from headers only, before loading.
 
-transformers fills what is missing with random numbers, drops what it does not know, and warns. Here both are errors.
-What it rightly passes over stays right: a head tied to the embedding, a rotary embedding's buffer, a family's own list
-of tensors to ignore. Its own rules decide, on tensors without numbers.
+transformers fills missing tensors with random numbers, drops unknown ones, and only warns. Here both are errors.
+Differences that it rightly ignores stay allowed: a head tied to the embedding, a rotary embedding's buffer, a family's
+own list of tensors to ignore. transformers' own rules decide, applied to tensors without data.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _LAYER = re.compile(r"\.(\d+)\.")
 
 
 def check(directory: Path) -> None:
-    """Refuse a checkpoint that holds less than its configuration asks for, more, or other shapes.
+    """Reject a checkpoint with missing, unexpected or mismatched tensors.
 
     Raises:
-        ModelError: names the tensors; or weights are missing or torn.
+        ModelError: names the tensors; or weight files are missing or damaged.
     """
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -41,26 +41,26 @@ def check(directory: Path) -> None:
                 device_map="meta",
                 **ASKED,
             )
-    except RuntimeError:  # where tensors of a part are put together, and one is missing: no name is told
+    except RuntimeError:  # one of several tensors to combine is missing, and the error names none
         model, told = _by_names(settings, found)
     refuse(str(directory), model, told)
     _check_tied(directory, model, found)
 
 
-#: What makes transformers tell of what it found wrong, where it would go on, or fail without a name.
+#: Arguments that make transformers report its findings instead of continuing, or failing without a name.
 ASKED = {"output_loading_info": True, "ignore_mismatched_sizes": True}
 
 
 def refuse(path: str, model: Any, told: Mapping[str, Any]) -> None:
-    """Refuse a model by what transformers told of loading it.
+    """Reject a model if transformers reported wrong tensors when loading it.
 
     Args:
-        path: of the checkpoint.
-        model: what was loaded.
-        told: missing, unexpected and mismatched tensors.
+        path: the checkpoint's path.
+        model: the loaded model.
+        told: transformers' report: missing, unexpected and mismatched tensors.
 
     Raises:
-        ModelError: there are any.
+        ModelError: there are any, or weights are not finite.
     """
     missing, unexpected = sorted(told["missing_keys"], key=_by_layer), sorted(told["unexpected_keys"], key=_by_layer)
     parts = [f"it lacks {listed(missing)}"] if missing else []
@@ -70,31 +70,31 @@ def refuse(path: str, model: Any, told: Mapping[str, Any]) -> None:
     parts += [str(error) for error in told.get("error_msgs", ())]
     if not parts:
         if not model.device.type == "meta" and (broken := not_finite(model)):
-            raise ModelError(f"The weights in {path!r} are no numbers (nan or inf): {listed(broken)}. Get them again.")
+            raise ModelError(f"The weights in {path!r} are not finite (nan or inf): {listed(broken)}. Get them again.")
         return
     settings = model.config.get_text_config()
     layers = getattr(settings, "num_hidden_layers", None)
     asks = f"{type(model).__name__}, {layers} layers" if layers else type(model).__name__
     raise ModelError(
-        f"The weights in {path!r} are not those of its config.json ({asks}): {'; '.join(parts)}. What is missing would "
-        "be random, and what is left over is part of another model. Get the whole checkpoint of a causal language "
+        f"The weights in {path!r} do not match its config.json ({asks}): {'; '.join(parts)}. Missing tensors would be "
+        "random, and unexpected ones belong to another model. Get the whole checkpoint of a causal language "
         "model, with the config.json that belongs to it."
     )
 
 
 def check_vocabulary(path: str, tokenizer: Any, rows: int) -> None:
-    """Refuse a tokenizer with tokens that the embedding has no rows for.
+    """Reject a tokenizer with tokens outside the embedding.
 
-    Control tokens that nothing here ever feeds may be beyond it (Gemma 3 has one for images): those in the template,
-    and what pads, begins or ends a text, may not.
+    Control tokens that are never used here may be outside (Gemma 3 has one for images), but not those of the template,
+    nor padding, begin and end tokens.
 
     Args:
-        path: of the checkpoint.
-        tokenizer: its own.
-        rows: of the embedding.
+        path: the checkpoint's path.
+        tokenizer: the checkpoint's tokenizer.
+        rows: the embedding's number of rows.
 
     Raises:
-        ModelError: names tokens.
+        ModelError: names the tokens.
     """
     beyond = {number: token for token, number in tokenizer.get_vocab().items() if number >= rows}
     if not beyond:
@@ -106,14 +106,14 @@ def check_vocabulary(path: str, tokenizer: Any, rows: int) -> None:
     }
     if lost := [repr(beyond[number]) for number in sorted(set(beyond) - unused)]:
         raise ModelError(
-            f"The tokenizer of {path!r} has tokens that the model does not know: {listed(lost, 4)}, and the model's "
-            f"embedding has {rows} rows. Take the tokenizer that belongs to these weights, or save them with an "
+            f"The tokenizer of {path!r} has tokens that the model does not know: {listed(lost, 4)}; the model's "
+            f"embedding has {rows} rows. Use the tokenizer that belongs to these weights, or save them with an "
             "embedding that was resized (resize_token_embeddings) and trained."
         )
 
 
 def not_finite(model: Any) -> list[str]:
-    """Return the names of weights that hold numbers which are none (nan, inf); of shared ones this process's part."""
+    """Return the names of weights with nan or inf; of sharded weights only this process's part is checked."""
     import torch
 
     found = []
@@ -126,7 +126,7 @@ def not_finite(model: Any) -> list[str]:
 
 
 def check_adapter(directory: Path, base: Path) -> None:
-    """Refuse an adapter that does not fit its base model: other tensors or shapes than its settings make there.
+    """Reject an adapter whose tensors or shapes do not fit its settings on its base model.
 
     Raises:
         ModelError: names the tensors.
@@ -161,7 +161,7 @@ def check_adapter(directory: Path, base: Path) -> None:
 
 
 def linear_layers(directory: Path) -> list[str]:
-    """Return the names of a model's linear layers, each once, without where they are; the head is none of them."""
+    """Return the distinct names of a model's linear layers, without their path and without the head."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -175,7 +175,7 @@ def linear_layers(directory: Path) -> list[str]:
 
 @contextmanager
 def unreported() -> Iterator[None]:
-    """Keep off the terminal what transformers shows of loading: what does not fit is an error of one sentence here."""
+    """Suppress transformers' loading report: here a mismatch is one readable error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -190,20 +190,20 @@ def unreported() -> Iterator[None]:
 
 
 def _check_tied(directory: Path, model: Any, found: Mapping[str, Tensor]) -> None:
-    """Refuse a head of its own where the configuration ties it to the embedding: readers disagree on which is used."""
+    """Reject a separate head if the configuration ties it to the embedding: loaders disagree on which one to use."""
     for name, source in (getattr(model, "all_tied_weights_keys", None) or {}).items():
         if name in found and source in found and tensor_digest(directory, name) != tensor_digest(directory, source):
             raise ModelError(
-                f"The weights in {str(directory)!r} hold {name} and {source} with different numbers, and config.json "
-                "says that they are one (tie_word_embeddings). Correct config.json, or leave the wrong one out."
+                f"The weights in {str(directory)!r} have different values in {name} and {source}, but config.json "
+                "says that they are tied (tie_word_embeddings). Correct config.json, or remove the wrong tensor."
             )
 
 
 def _by_names(settings: Any, found: Mapping[str, Tensor]) -> tuple[Any, Mapping[str, Any]]:
-    """Return what a checkpoint lacks and has too many, by the names that transformers itself would save.
+    """Return a checkpoint's missing and unexpected tensors, by the names that transformers would save.
 
     Raises:
-        ModelError: by its names nothing is wrong.
+        ModelError: the names show no fault.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -215,7 +215,7 @@ def _by_names(settings: Any, found: Mapping[str, Tensor]) -> tuple[Any, Mapping[
     held = {name: one for name, one in model.state_dict().items() if name not in tied}
     names = set(revert_weight_conversion(model, held))
     if names == set(found):
-        raise ModelError(f"transformers cannot put the tensors of a {type(model).__name__} together from their shapes.")
+        raise ModelError(f"transformers cannot combine the tensors of a {type(model).__name__} from their shapes.")
     return model, {"missing_keys": names - set(found), "unexpected_keys": set(found) - names, "mismatched_keys": ()}
 
 

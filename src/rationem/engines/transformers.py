@@ -1,9 +1,8 @@
-"""The default engine: any transformers causal model on CPU or GPU, exact token ids, one stream of noise per request.
+"""The default engine: any transformers causal model on CPU or GPU, exact token ids, one random stream per request.
 
-Sampling is by the inverse of the distribution function: token t of a request takes uniform number t of the request's
-own seed, so neither the other rows of a batch nor their order can change a row (up to rounding of the logits
-themselves, which depends on the shape of the batch in the last bits). Nothing of a model's own generation settings is
-consulted: the model's forward is called, never its ``generate``.
+Sampling uses the inverse distribution function: token t of a request uses uniform number t of the request's own seed,
+so neither other rows of a batch nor their order can change a row (up to rounding of the logits, whose last bits depend
+on the batch's shape). A model's own generation settings are ignored: its forward is called, never its ``generate``.
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ from rationem.errors import ModelError
 from rationem.metrics.evidence import Enumeration
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, TokenQuery
 
-#: Logits that scoring holds at once, as a count of numbers: 256 MiB of them in single precision.
+#: Most logits in memory at once in scoring: 256 MiB in single precision.
 LOGITS_AT_ONCE = 2**26
 
 
 @dataclass(slots=True)
 class _Row:
-    """One completion while it grows."""
+    """One growing completion."""
 
     ids: list[int] = field(default_factory=list)
     logps: list[float] = field(default_factory=list)
@@ -47,10 +46,10 @@ class TransformersEngine:
 
     Args:
         loaded: the model, its tokenizer and its stop tokens.
-        marker: the text that opens the verdict line; generation stops behind that line.
-        batch_size: rows generated together; part of what makes a resumed run bitwise equal.
-        logits_at_once: rows x positions x vocabulary of a pass of ``score_tokens`` stays below this count of numbers
-            (one position of a batch at the least).
+        marker: the text that opens the verdict line; generation stops after that line.
+        batch_size: rows generated together; must stay the same for a resumed run to be bitwise equal.
+        logits_at_once: upper limit of rows x positions x vocabulary in a pass of ``score_tokens`` (at least one
+            position of a batch).
     """
 
     honours_seeds = True
@@ -80,12 +79,12 @@ class TransformersEngine:
 
     @torch.inference_mode()
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
-        """Draw one completion per request. All requests of a call share their ``Sampling``, the seed is their own."""
+        """Sample one completion per request. All requests of a call share their ``Sampling``; seeds differ."""
         return self._drawing(requests, self.sample_at_once)
 
     @torch.inference_mode()
     def sample_at_once(self, requests: Sequence[Request]) -> list[Draft]:
-        """Draw as ``sample`` does, all rows together; raises what PyTorch raises where they do not fit into memory."""
+        """Sample all rows in one batch; passes on PyTorch's error if they do not fit into memory."""
         prompts = [self._chat.encode(request.prompt) for request in requests]
         last = torch.tensor([prompt[-1] for prompt in prompts], device=self._model.device)
         draw = InverseCdf(requests, self._model.device)
@@ -109,7 +108,7 @@ class TransformersEngine:
     def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
         """Return log pi(token_t | prompt, token_<t) of every stored token, in nats at temperature 1.
 
-        Never more than ``logits_at_once`` logits are held, normalised in single precision.
+        At most ``logits_at_once`` logits are in memory, normalised in single precision.
         """
         scores: list[tuple[float, ...]] = [()] * len(queries)
         prompts = [self._chat.encode(query.prompt) for query in queries]
@@ -133,7 +132,7 @@ class TransformersEngine:
     def enumerate(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, threshold: float, max_new_tokens: int
     ) -> list[Enumeration]:
-        """Return every rationale whose prefixes are all more probable than ``threshold``, per prompt."""
+        """Return per prompt every rationale whose prefixes are all more probable than ``threshold``."""
         from rationem.engines.enumeration import enumerate_rationales
 
         return enumerate_rationales(
@@ -152,12 +151,12 @@ class TransformersEngine:
             torch.cuda.empty_cache()
 
     def _decode(self, steps: Steps, tokens: torch.Tensor, draw: InverseCdf) -> list[_Row]:
-        """Grow every row, token by token, until its turn or its verdict line ends or the length is reached."""
+        """Grow every row, token by token, until its turn or verdict line ends or the length limit is reached."""
         rows = [_Row() for _ in tokens]
         held, growing = list(range(len(rows))), set(range(len(rows)))
         for step in range(draw.length):
             tokens, logps = draw(steps.step(tokens), held, step)
-            # One transfer for both: exact, for token ids are far below 2^53.
+            # One transfer for both; exact, because token ids are far below 2^53.
             for n, token, logp in zip(held, *torch.stack([tokens.double(), logps.double()]).tolist(), strict=True):
                 if n in growing and self._ends(rows[n], int(token), logp):
                     growing.remove(n)
@@ -170,11 +169,11 @@ class TransformersEngine:
         return rows
 
     def _ends(self, row: _Row, token: int, logp: float) -> bool:
-        """Add a token to a row; tell whether the row ends with it."""
+        """Add a token to a row; return whether the row ends with it."""
         if not math.isfinite(logp):
             raise ModelError(
-                "The model's logits are not finite numbers, so that no token can be drawn from them. Its weights are "
-                "broken, or too large for half precision: try another checkpoint, or a CPU."
+                "The model's logits are not finite, so no token can be sampled. Its weights are broken or too large "
+                "for half precision: try another checkpoint, or a CPU."
             )
         row.ids.append(token)
         row.logps.append(logp)

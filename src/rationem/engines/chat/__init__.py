@@ -1,13 +1,13 @@
 """Prompt -> token ids by the model's own chat template. Text is data: it can never become a control token.
 
-Where a text holds no control token, the ids equal ``tokenizer.apply_chat_template(messages, tokenize=True)``. Where
-it does hold one ("<|im_end|>" in a user's file), that string is encoded as the plain characters it is: the template
-is rendered with a sentinel in its place, the pieces around it are encoded as they are, and the control string is
-encoded in two halves, neither of which is a token of the template's vocabulary. Every piece is encoded behind the one
-before (``tokens``), and so is a completion behind its prompt.
+If a text has no control string, the ids equal ``tokenizer.apply_chat_template(messages, tokenize=True)``. If it has one
+("<|im_end|>" in a user's file), that string is encoded as plain characters: the template is rendered with a sentinel in
+its place, the pieces around it are encoded normally, and the control string is encoded in two halves, neither of which
+is a token of the template's vocabulary. Every piece is encoded in the context of the piece before it (``tokens``), and
+a completion in the context of its prompt.
 
-What a run adds to the template is a ``Conversation``. It is kept with the tokenizer, in ``tokenizer_config.json`` of
-every checkpoint, so that whoever reads a checkpoint asks as it was trained.
+A run's additions to the template are a ``Conversation``. It is stored with the tokenizer, in ``tokenizer_config.json``
+of every checkpoint, so that every reader of a checkpoint builds the prompts of its training.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from rationem.types import Prompt
 __all__ = ["DATE", "Chat", "Conversation", "Turn", "shows_a_date"]
 
 _CACHED_PROMPTS = 8192
-#: Characters that mean nothing: one that a text does not hold marks a place in it. No prompt is long enough for all.
+#: Private-use characters: one that a text does not contain marks a place in it. No prompt contains all of them.
 _PRIVATE = (*range(0xE000, 0xF8FF), *range(0xF0000, 0xFFFFE), *range(0x100000, 0x10FFFE))
 
 
 class Chat:
     """A tokenizer seen as a conversation: one user turn in, one assistant turn out.
 
-    ``opened`` is the beginning of a thinking block where the template writes one into the prompt ("<think>\\n"), else
-    "": the completion's text begins with it. ``thinks`` says whether the template knows of thinking at all, ``folds``
-    whether the system text is part of the user's turn, because the template has no system role, ``settings`` is what
-    the template is told beside the messages.
+    ``opened`` is the start of a thinking block if the template writes one into the prompt ("<think>\\n"), else "". The
+    completion's text begins with it. ``thinks`` says whether the template supports thinking. ``folds`` says whether the
+    system text is part of the user's turn, because the template has no system role. ``settings`` are the template's
+    arguments beside the messages.
 
     Args:
-        tokenizer: a transformers tokenizer, and the ``Conversation`` that it carries. Without a chat template (a base
-            model) the prompt is the tokenizer's own special tokens, the bare text and a line break, and the turn ends
-            with the tokenizer's eos token.
+        tokenizer: a transformers tokenizer with its stored ``Conversation``. Without a chat template (a base model) the
+            prompt is the tokenizer's own special tokens, the bare text and a line break, and the turn ends with the
+            tokenizer's eos token.
 
     Raises:
-        ModelError: the template cannot be used, or there is neither one that ends a turn nor an eos token.
-        ConfigError: the template cannot be asked as the conversation wants.
+        ModelError: the template cannot be used, or neither it nor an eos token ends a turn.
+        ConfigError: the template does not support the conversation.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -56,25 +56,25 @@ class Chat:
         self.settings, self.folds, self.opened = template.settings, template.folds, template.opened
         self.thinks = THINK in template.text or THOUGHT in template.text
         self.end_of_turn = self._find_end_of_turn()
-        # The text in front of every completion. It is the same for all prompts: a completion's ids depend on none.
+        # The text before every completion is the same for all prompts, so a completion's ids do not depend on them.
         self._opening = template.opening or "\n"
         self._before = self.tokens.ids(self._opening)
         self._shown = len(self.decode(self._before))
         self.encode = lru_cache(maxsize=_CACHED_PROMPTS)(self._encode)
 
     def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
-        """Return the ids of a completion, with the end-of-turn token behind it; what the prompt opened is not in them.
+        """Return the ids of a completion and the end-of-turn token, without the text that the prompt opened.
 
         Args:
-            text: the completion, with the beginning of the thinking block that the prompt opened, or without it; or
-                the end of one.
-            behind: the part of the completion before the text; the ids returned are those of the text alone.
+            text: the completion, with or without the start of the thinking block that the prompt opened; or the end of
+                a completion.
+            behind: the completion's text before ``text``; only the ids of ``text`` are returned.
         """
         ids = self.tokens.plain(text, behind) if behind else self.encode_said(text.removeprefix(self.opened))
         return (*ids, self.end_of_turn)
 
     def encode_said(self, text: str) -> tuple[int, ...]:
-        """Encode what stands behind the prompt: data like any other text, but for the tags of its thinking block."""
+        """Encode text after the prompt: as data, except for the tags of its thinking block."""
         if not text:
             return ()
         begins = text.lstrip().startswith(THINK)
@@ -89,34 +89,34 @@ class Chat:
         return self.tokens.pieces(pieces, self._opening)
 
     def read(self, token_ids: tuple[int, ...]) -> str:
-        """Return the text of a completion: the beginning of the thinking block that the prompt opened, and the ids'.
+        """Return the text of a completion, including the start of the thinking block that the prompt opened.
 
-        The ids are read behind a prompt, as they were drawn: alone, some tokenizers hide their first blank.
+        The ids are decoded in the context of a prompt; without it some tokenizers drop the first space.
         """
         said = self.decode((*self._before, *token_ids))[self._shown :]
         return self.opened + said.removeprefix(self.template.lead)
 
     def decode(self, token_ids: tuple[int, ...]) -> str:
-        """Return the text of ids, exactly: no clean-up of blanks, nothing skipped."""
+        """Return the exact text of ids: no clean-up of spaces, no skipped tokens."""
         text: str = self.tokenizer.decode(
             list(token_ids), skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
         return text
 
     def turns(self, text: str) -> list[Turn]:
-        """Return the messages that come before the assistant's."""
+        """Return the messages before the assistant's."""
         return self.template.turns(text)
 
     def folded(self, text: str) -> str:
-        """Return a user's text with the system text in front of it, a blank line between."""
+        """Return the system text and a user's text with an empty line between them."""
         return self.template.folded(text)
 
     def render(self, turns: list[Turn], *, answered: bool = True) -> str:
-        """Return what the template makes of messages; see ``Template.render``."""
+        """Return the template's rendering of messages; see ``ChatTemplate.render``."""
         return self.template.render(turns, answered=answered)
 
     def encode_plain(self, text: str) -> tuple[int, ...]:
-        """Encode a text that begins a sequence, and in which nothing is a control token."""
+        """Encode a text at the start of a sequence, without control tokens."""
         return self.tokens.plain(text)
 
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
@@ -126,7 +126,7 @@ class Chat:
         if tokens.control is None or not tokens.control.search(f"{system}\n{prompt.text}"):
             return tokens.ids(self._asked(prompt.text))
         ids = tokens.pieces(self._pieces(prompt.text, system))
-        # Proof, not trust: the turn holds exactly the control tokens that the template itself puts there.
+        # Verify that the turn has exactly the control tokens of the template itself.
         if tokens.controls(ids) != tokens.controls(tokens.ids(self._asked("x", "x" if system else ""))):
             raise ModelError(
                 "This tokenizer turns a control string inside a text into a control token in a way that could not "
@@ -138,7 +138,7 @@ class Chat:
         return self.template.render(self.template.turns(text, system), answered=False)
 
     def _pieces(self, text: str, system: str) -> list[tuple[str, bool]]:
-        """Return the rendered prompt in pieces: the control strings of both texts are data, what is around them not."""
+        """Return the rendered prompt as (piece, is data): only the control strings of both texts are data."""
         assert self.tokens.control is not None
         used, hidden = {*text, *system}, list[str]()
         mark = next(character for character in map(chr, _PRIVATE) if character not in used)
@@ -152,7 +152,7 @@ class Chat:
         return [(hidden[int(piece)], True) if n % 2 else (piece, False) for n, piece in enumerate(pieces)]
 
     def _find_end_of_turn(self) -> int:
-        """Return the first control token that the template writes behind an assistant's text."""
+        """Return the first control token that the template writes after an assistant's text."""
         for token in self.tokens.controls(self.tokens.ids(self.template.closing or "")):
             return int(token)
         if self.tokenizer.eos_token_id is None:

@@ -1,4 +1,4 @@
-"""What a run adds to a model's chat template: a system text, a switch for thinking, the date that it is shown."""
+"""A run's additions to a model's chat template: a system text, a switch for thinking, and a fixed date."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from rationem.errors import ModelError
 _KEY = "rationem"
 _THINKING = ("auto", "on", "off")
 
-#: The date that templates show. Some ask for today's; a run's prompts must not change at midnight.
+#: The date that templates show. Some would show today's, but a run's prompts must not change at midnight.
 DATE = "26 Jul 2024"
 _FORMAT = "%d %b %Y"
-#: Stands for "%%" while the codes of a format are replaced.
+#: Replaces "%%" while the codes of a format are substituted.
 _PERCENT = "\ue0fe"
 
-#: How transformers lets a template ask for the time, and how it is answered: by the same texts every day.
+#: The template function for the time in transformers, and its replacement, which returns the same texts every day.
 _CLOCK = "strftime_now"
 _FIXED_CLOCK = (
     "{%- macro strftime_now(format) -%}{%- set shown = namespace(text=format) -%}"
@@ -34,12 +34,12 @@ _FIXED_CLOCK = (
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a run adds to a model's chat template.
+    """A run's additions to a model's chat template.
 
     Args:
-        system: the text of a system turn before the user's; "" is none, and leaves a template's own default alone.
-        thinking: the template's switch ``enable_thinking``; "auto" leaves the template's default alone.
-        date: what a template that shows a date is told, as "26 Jul 2024".
+        system: the text of a system turn before the user's; "" keeps the template's default.
+        thinking: the template's switch ``enable_thinking``; "auto" keeps the template's default.
+        date: the date for templates that show one, as "26 Jul 2024".
     """
 
     system: str = ""
@@ -48,10 +48,10 @@ class Conversation:
 
     @classmethod
     def of(cls, tokenizer: Any) -> Conversation:
-        """Return what a tokenizer carries.
+        """Return the conversation stored in a tokenizer.
 
         Raises:
-            ModelError: it is not of the form that is written here.
+            ModelError: it does not have the form that this class writes.
         """
         carried = tokenizer.init_kwargs.get(_KEY, {})
         try:
@@ -64,14 +64,14 @@ class Conversation:
         return found
 
     def carried_by(self, tokenizer: Any) -> Any:
-        """Return the tokenizer, which now carries this, and writes it into every checkpoint that it is saved with."""
+        """Store this in a tokenizer, which then writes it into every checkpoint; return the tokenizer."""
         tokenizer.init_kwargs.pop(_KEY, None)
         if self._is_told(str(tokenizer.chat_template)):
             tokenizer.init_kwargs[_KEY] = asdict(self)
         return tokenizer
 
     def written_to(self, checkpoint: Path) -> None:
-        """Let a checkpoint that was saved with another conversation, or none, carry this one."""
+        """Store this in a checkpoint that was saved with another conversation or without one."""
         path = checkpoint / "tokenizer_config.json"
         found = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         wanted = {key: value for key, value in found.items() if key != _KEY}
@@ -83,14 +83,14 @@ class Conversation:
             path.write_text(json.dumps(wanted, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
     def _is_told(self, template: str) -> bool:
-        """Say whether a checkpoint must carry this: it is not the default, or the prompt shows its date."""
+        """Say whether a checkpoint must store this: it is not the default, or the prompt shows its date."""
         return self != Conversation() or shows_a_date(template)
 
 
 def _damaged(carried: object) -> str:
     return (
-        f"tokenizer_config.json of this model says under {_KEY!r}: {reprlib.repr(carried)}. Known are system (a text), "
-        f"thinking ({', '.join(_THINKING)}) and date (as {DATE!r}). Take the file as it was written, or remove the key."
+        f"tokenizer_config.json of this model says under {_KEY!r}: {reprlib.repr(carried)}. Keys: system (a text), "
+        f"thinking ({', '.join(_THINKING)}) and date (as {DATE!r}). Restore the original file, or remove the key."
     )
 
 
@@ -100,22 +100,22 @@ def shows_a_date(template: str) -> bool:
 
 
 def dated(template: str, date: str) -> tuple[str, Mapping[str, Any]]:
-    """Return a template to which it is always the same day, and what it is told for that.
+    """Return a template with a fixed date, and the arguments that it needs.
 
     Args:
         template: the text of a chat template.
-        date: as "26 Jul 2024".
+        date: the date, as "26 Jul 2024".
     """
     told: dict[str, Any] = {"date_string": date}
     if _CLOCK not in template:
         return template, told
-    # transformers hands templates its own clock, and lets no function of ours take its place: a macro does.
+    # transformers passes its own clock to templates and does not accept another function, so a macro replaces it.
     return _FIXED_CLOCK + template, told | {"rationem_clock": _codes(date)}
 
 
 @cache
 def _codes(date: str) -> dict[str, str]:
-    """Return what each code of ``strftime`` becomes at the beginning of a day."""
+    """Return the text of each code of ``strftime`` at the start of a day."""
     day = datetime.strptime(date, _FORMAT)
     codes = [f"%{minus}{letter}" for letter in ascii_letters for minus in ("", "-")]
     return {"%%": _PERCENT} | {code: day.strftime(code) for code in codes} | {_PERCENT: "%"}

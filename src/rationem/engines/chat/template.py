@@ -1,4 +1,4 @@
-"""A model's chat template, and what it can do: found by trying it, not by its name."""
+"""A model's chat template and its features, found by trials, not by its name."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ from rationem.tasks.parse import THINK, THOUGHT
 _SWITCH = "enable_thinking"
 _QUESTION, _ANSWER, _SYSTEM = "\ue000question\ue001", "\ue000answer\ue001", "\ue000system\ue001"
 
-#: What a template raises that is broken, or refuses a conversation. It is a program, of whoever published the model.
+#: Errors of a template that is broken or rejects a conversation. A template is a program of the model's publisher.
 _REFUSED = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 Turn = dict[str, Any]
 
 
 class ChatTemplate:
-    """The chat template in use; without one (a base model) the text alone and a line break.
+    """The chat template in use; without one (a base model) the text and a line break.
 
     ``folds`` says whether the system text is part of the user's turn, because the template has no system role.
-    ``opening`` is the text between the user's text and the completion, ``opened`` the thinking block begun in it
-    ("<think>\\n"), ``lead`` the blanks that the template puts in front of an answer, ``closing`` what it writes behind
-    one; None where it shows none. ``opens`` says whether the prompt begins the assistant's turn as the template does.
+    ``opening`` is the text between the user's text and the completion, ``opened`` the start of a thinking block in it
+    ("<think>\\n"), ``lead`` the white space that the template writes before an answer, ``closing`` the text after an
+    answer; None if it shows none. ``opens`` says whether the prompt begins the assistant's turn as the template does.
 
     Args:
         tokenizer: a transformers tokenizer.
-        conversation: what is added to the template.
+        conversation: additions to the template.
 
     Raises:
         ModelError: the template cannot be used.
-        ConfigError: it cannot be asked in this way.
+        ConfigError: the template does not support the conversation.
     """
 
     def __init__(self, tokenizer: Any, conversation: Conversation) -> None:
@@ -51,11 +51,11 @@ class ChatTemplate:
             self._find_places()
 
     def turns(self, text: str, system: str | None = None) -> list[Turn]:
-        """Return the messages that come before the assistant's.
+        """Return the messages before the assistant's.
 
         Args:
-            text: the user's.
-            system: another system text than the conversation's.
+            text: the user's text.
+            system: a system text instead of the conversation's.
         """
         system = self.conversation.system if system is None else system
         if not system or self.folds:
@@ -63,22 +63,22 @@ class ChatTemplate:
         return [self.turn("system", system), self.turn("user", text)]
 
     def turn(self, role: str, text: str) -> Turn:
-        """Return a message in the form that the template reads."""
+        """Return a message in the form that the template expects."""
         return {"role": role, "content": [{"type": "text", "text": text}] if self._in_parts else text}
 
     def folded(self, text: str, system: str | None = None) -> str:
-        """Return a user's text with the system text in front of it, a blank line between."""
+        """Return the system text and a user's text with an empty line between them."""
         system = self.conversation.system if system is None else system
         return f"{system}\n\n{text}" if system else text
 
     def render(self, turns: list[Turn], *, answered: bool = True) -> str:
-        """Return what the template makes of messages, as it is fed to the model.
+        """Return the template's rendering of messages, as given to the model.
 
         Args:
-            answered: whether the last turn is the assistant's; else it is opened.
+            answered: whether the last turn is the assistant's; if not, the assistant's turn is opened.
 
         Raises:
-            ModelError: the template refuses them.
+            ModelError: the template rejects the messages.
         """
         try:
             return self._rendered(turns, opened=not answered)
@@ -104,7 +104,7 @@ class ChatTemplate:
         return all(text in rendered for text in texts)
 
     def _find_form(self) -> None:
-        """Find how a message's text is given, and whether there is a system role."""
+        """Find the form of a message's text, and whether there is a system role."""
         system = bool(self.conversation.system)
         for self._in_parts in (False, True):
             self.folds = False
@@ -116,7 +116,7 @@ class ChatTemplate:
         self._refuse()
 
     def _refuse(self) -> None:
-        """Say why the template cannot be used."""
+        """Raise an error that says why the template cannot be used."""
         for self._in_parts in (False, True):
             if self._holds([self.turn("system", _SYSTEM), self.turn("user", _QUESTION)], _QUESTION):
                 raise ModelError(
@@ -127,21 +127,21 @@ class ChatTemplate:
             self._rendered([self.turn("user", _QUESTION)], opened=True)
         except TemplateSyntaxError as error:
             raise ModelError(
-                f"The model's chat template is broken: line {error.lineno}: {error.message}. Mend chat_template.jinja "
-                "(or chat_template in tokenizer_config.json) in the model's directory, or use another model."
+                f"The model's chat template is broken: line {error.lineno}: {error.message}. Correct "
+                "chat_template.jinja (or chat_template in tokenizer_config.json) in the model's directory, or use "
+                "another model."
             ) from error
         except _REFUSED as error:
             raise ModelError(
                 f"The model's chat template refuses a conversation of one user turn: {_reason(error)} Use another "
-                "model, or mend its chat template."
+                "model, or correct its chat template."
             ) from error
         raise ModelError(
-            "The model's chat template leaves out the user's text: what it makes of a user turn does not hold it. Use "
-            "another model, or mend its chat template."
+            "The model's chat template leaves out the user's text. Use another model, or correct its chat template."
         )
 
     def _find_places(self) -> None:
-        """Find what the template writes around an answer."""
+        """Find the text that the template writes around an answer."""
         asked = self.turns(_QUESTION)
         prompt = self._rendered(asked, opened=True)
         self.opening = prompt.rpartition(_QUESTION)[2]
@@ -157,8 +157,8 @@ class ChatTemplate:
         self.closing = closing
         more = before.removeprefix(prompt) if before.startswith(prompt) else ""
         self.lead = more if not more.strip() else ""
-        # A thinking block or a channel may stand there too: the model writes it. The prompt opens the turn if asking
-        # for that makes any difference, or if nothing but blanks is missing.
+        # A thinking block or a channel may follow too: the model writes it. The prompt opens the turn if the request
+        # for it changes the prompt, or if only white space is missing.
         self.opens = not more.strip() or prompt != self._rendered(asked)
 
 
@@ -168,25 +168,25 @@ def _reason(error: Exception) -> str:
 
 
 def _text(tokenizer: Any) -> str:
-    """Return the text of the template in use; of several that have names, the default one.
+    """Return the text of the template in use; of several named templates, the default one.
 
     Raises:
-        ModelError: none of several is the default.
+        ModelError: there are several, and none is the default.
     """
     template = tokenizer.chat_template
     if isinstance(template, dict) and "default" not in template:
         raise ModelError(
             f"This model has several chat templates ({', '.join(map(str, template))}), and none is named default. "
-            "Rename the one to use to default in its tokenizer_config.json, or keep it alone as chat_template.jinja."
+            "Name one of them default in its tokenizer_config.json, or keep only that one, as chat_template.jinja."
         )
     return str(template["default"] if isinstance(template, dict) else template) if template else ""
 
 
 def _switched(thinking: Literal["auto", "on", "off"], template: str) -> dict[str, bool]:
-    """Return the template's argument that switches thinking; none where it is left alone, or is so already.
+    """Return the template's argument that switches thinking; empty if nothing must be switched.
 
     Raises:
-        ConfigError: the template has no switch, and does otherwise.
+        ConfigError: the template has no switch, and its behaviour is the other one.
     """
     if thinking == "auto":
         return {}
@@ -194,8 +194,8 @@ def _switched(thinking: Literal["auto", "on", "off"], template: str) -> dict[str
         return {_SWITCH: thinking == "on"}
     if (THINK in template or THOUGHT in template) == (thinking == "on"):
         return {}
-    does = "always thinks" if thinking == "off" else "knows no thinking"
+    does = "always thinks" if thinking == "off" else "does not support thinking"
     raise ConfigError(
         f"--thinking {thinking}: this model's chat template has no switch ({_SWITCH}) and {does}. Leave --thinking "
-        "out, or take a model whose template can be switched."
+        "out, or use a model whose template has the switch."
     )

@@ -1,14 +1,13 @@
-"""Text -> ids, behind the text that stands before it. Nothing in a user's text becomes a control token.
+"""Text -> ids, in the context of the text before it. Nothing in a user's text becomes a control token.
 
-A tokenizer encodes a text alone in another way than the same text behind another: Llama 2's puts a mark in front of
-everything that it is given (" 3" alone is ``▁▁ 3``, behind "rating:" it is ``▁ 3``). What is drawn and trained stands
-behind a prompt, so what is scored must be encoded behind it too. The text before and both together are encoded, and the
-difference is taken::
+A tokenizer can encode a text alone differently from the same text in context: Llama 2's puts a mark before every text
+(" 3" alone is ``▁▁ 3``, after "rating:" it is ``▁ 3``). Completions are sampled and trained after a prompt, so scoring
+must encode them in that context too. The context and the whole are encoded, and the difference is taken::
 
     ids(before + text) = ids(before) + tail
 
-Where the tokenizer joins the last character before with the first of the text there is no such tail, and the ids before
-are drawn already. The text is then encoded behind another context, which leaves its own tokens alone.
+If the tokenizer joins the context's last character with the text's first, there is no such tail, and the context's ids
+are already fixed. The text is then encoded in another context, which does not change its own tokens.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
-#: Characters of the text before that are encoded again to find what follows it.
+#: Characters of context that are encoded to find the ids of the text after it.
 _CONTEXT = 64
-#: Contexts that take the place of one whose last character is joined with the text.
+#: Contexts to use instead of one whose last character is joined with the text.
 _NEUTRAL = ("\n", ":", "x", "1")
 _CACHED_PIECES = 8192
 
-#: Added tokens that are text: one character, runs of blanks, and the elements of HTML, of which Gemma has tokens. Every
-#: other one is control, be it called special or not.
+#: Added tokens that are text: one character, runs of spaces, and HTML elements (Gemma has tokens for them). All other
+#: added tokens are control tokens, whether called special or not.
 _ELEMENTS = (
     "a|b|i|u|s|em|strong|sub|sup|code|blockquote|h[1-6]|ul|ol|li|p|br|hr|pre|div|span|img|iframe|html|head|body|footer|"
     "table|caption|thead|tbody|tfoot|tr|th|td"
@@ -34,10 +33,10 @@ _TEXT = re.compile(rf"[\s▁]*|\s*\S\s*|</?({_ELEMENTS})>")
 
 
 class TextEncoder:
-    """A tokenizer that encodes pieces of a text in their place.
+    """A tokenizer that encodes pieces of a text in context.
 
-    ``begins`` are the special tokens that the tokenizer itself puts in front of a text. ``control`` finds the control
-    strings in a text, ``control_ids`` are their tokens.
+    ``begins`` are the special tokens that the tokenizer itself writes before a text. ``control`` finds the control
+    strings in a text; ``control_ids`` are their tokens.
 
     Args:
         tokenizer: a transformers tokenizer.
@@ -54,7 +53,7 @@ class TextEncoder:
         self.control = re.compile("|".join(re.escape(token) for token in control)) if control else None
         self.control_ids = frozenset(added.values())
         self.begins = self._find_begins()
-        # Of a text full of control strings most pieces are the same.
+        # In a text full of control strings most pieces are equal.
         self._behind = lru_cache(maxsize=_CACHED_PIECES)(self._find_behind)
 
     def ids(self, text: str) -> tuple[int, ...]:
@@ -64,20 +63,20 @@ class TextEncoder:
         return tuple(self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def plain(self, text: str, behind: str = "") -> tuple[int, ...]:
-        """Encode a text in which nothing is a control token.
+        """Encode a text without control tokens.
 
         Args:
-            text: data: a user's, or a model's.
-            behind: what stands in front of it.
+            text: data of a user or a model.
+            behind: the text before it.
         """
         return self.pieces([(text, True)], behind)
 
     def pieces(self, pieces: Iterable[tuple[str, bool]], behind: str = "") -> tuple[int, ...]:
-        """Encode pieces of one text, each behind the one before.
+        """Encode pieces of one text, each in the context of the previous one.
 
         Args:
-            pieces: of each the text, and whether it is data, in which nothing is a control token.
-            behind: what stands in front of them; "" where they begin the text.
+            pieces: (text, is data); data has no control tokens.
+            behind: the text before the pieces; "" if there is none.
         """
         ids: list[int] = []
         before = behind
@@ -89,7 +88,7 @@ class TextEncoder:
         return tuple(ids)
 
     def controls(self, ids: Iterable[int]) -> list[int]:
-        """Return the control tokens among ids."""
+        """Return the ids that are control tokens, in order."""
         return [i for i in ids if i in self.control_ids]
 
     def _find_behind(self, before: str, text: str, is_data: bool) -> tuple[int, ...]:

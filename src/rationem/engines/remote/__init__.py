@@ -1,1 +1,1 @@
-"""Engines that speak to a server over HTTP: one that rationem started, or servers that already run."""
+"""Engines that use a server over HTTP: one that rationem started, or servers that already run."""

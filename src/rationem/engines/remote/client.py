@@ -1,10 +1,10 @@
-"""JSON over HTTP to one or more equal servers: many requests at a time, patient with failures, from any thread.
+"""JSON over HTTP to one or more equal servers: concurrent requests with retries, usable from any thread.
 
-One thread of its own runs an asyncio loop; callers hold futures. A request that the server refuses for good (a 4xx) is
-an error with the server's own words. What may pass (a lost connection, 429, 5xx) is tried again until patience ends.
+A separate thread runs an asyncio loop; callers get futures. A permanent refusal (a 4xx) is an error with the server's
+own message. Temporary failures (a lost connection, 429, 5xx) are retried until patience ends.
 
-Requests do not stream: a server is silent for as long as it computes, and silence alone says nothing of its health. A
-server of our own shows by its connections that it lives, and may be silent for ever; others, for a long while.
+Requests do not stream: a server sends nothing while it computes, so silence does not indicate a failure. The connection
+to our own server shows that it is alive, so its silence has no limit; other servers have a long one.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from rationem.errors import ConfigError, RationemError, RunError
 #: Seconds before the second try.
 _FIRST = 0.25
 
-#: The biggest body of an answer, in bytes: log-probabilities of a long prompt are some MiB.
+#: Largest body of an answer, in bytes: log-probabilities of a long prompt take several MiB.
 _BIGGEST = 256 << 20
 
-#: Seconds between two lines that say what is waited for.
+#: Seconds between two messages about waiting.
 _TELL = 60.0
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -46,9 +46,9 @@ _Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """Why a try failed: for good or not, whether the server may be down, and how long it asks to be left alone.
+    """Why a try failed: whether it is final, whether the server may be down, and the server's Retry-After in seconds.
 
-    ``silent``: the server took the request, and that was all.
+    ``silent``: the server accepted the request and did not answer.
     """
 
     words: str
@@ -60,7 +60,7 @@ class _Failure:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A request as it is sent, and for how many seconds it may fail, and one try of it go without an answer."""
+    """A request, the seconds for which it may fail (patience), and the seconds for an answer to one try (silence)."""
 
     method: str
     path: str
@@ -70,19 +70,19 @@ class _Asked:
 
 
 class Client:
-    """Asks servers that are equal: each request goes to one of them, to another where that one fails.
+    """Sends requests to equal servers: each request goes to one of them, and to another if that one fails.
 
     Args:
         urls: ``http(s)://host:port``, with or without ``/v1``.
         sockets: of servers on Unix sockets, instead of ``urls``.
-        key: sent as a bearer token; occurs in no message.
-        concurrency: requests under way at a time; what is submitted beyond them waits here.
-        patience: seconds for which a request may fail: the waits between its tries, and all tries but the first. With
-            ``revive``, whose patience is its own, the waits alone.
-        silence: seconds in which a try must be answered; without bound where ``revive`` is given.
-        revive: one for each server, in order, or none: starts it again where it is down; called on a thread after a
-            lost connection or a 5xx, once for all requests. Meanwhile they go to the others, or wait where there is
-            none. A server whose revival raises is asked no more; where it was the last, that error ends them.
+        key: sent as a bearer token; never part of a message.
+        concurrency: concurrent requests; further ones wait in the client.
+        patience: seconds for which a request may fail: the waits between its tries, and all tries except the first.
+            With ``revive``, which has its own time limit, the waits only.
+        silence: seconds for an answer to one try; unlimited if ``revive`` is given.
+        revive: one function per server, in order, or none: restarts the server if it is down. It runs on a thread after
+            a lost connection or a 5xx, once for all requests. Meanwhile requests go to other servers, or wait. If it
+            raises, the server is lost; if that was the last server, the error ends all requests.
 
     Raises:
         ConfigError: a url or the key cannot be used.
@@ -106,7 +106,7 @@ class Client:
         self._key = usable_key(key)
         if self._key and (open_to_all := [one.url for one in self._servers if is_exposed(one.url) and not sockets]):
             progress.say(
-                f"Warning: the key goes to {', '.join(open_to_all)} unencrypted, for anybody on the way to read. Use "
+                f"Warning: the key is sent to {', '.join(open_to_all)} unencrypted, so others can read it. Use "
                 "https://, or a tunnel that ends on this machine (ssh -L)."
             )
         for server, start in zip(self._servers, revive, strict=bool(revive)):
@@ -128,20 +128,20 @@ class Client:
         return ", ".join(server.url for server in self._servers)
 
     def post(self, path: str, body: Mapping[str, Any]) -> Future[_Json]:
-        """Begin a POST; the future raises ``RunError`` where the server refuses or patience ends."""
+        """Start a POST; the future raises ``RunError`` if the server refuses or patience ends."""
         return self.run(self.ask(path, body))
 
     def get(self, path: str, *, patience: float | None = None) -> _Json:
-        """Return the answer to a GET; patience (by default the client's) bounds its silence, too.
+        """Return the answer to a GET; patience (by default the client's) also limits its silence.
 
         Raises:
-            RunError: no server answers, or not as expected.
+            RunError: no server answers, or the answer is invalid.
         """
         patience = self._patience if patience is None else patience
         return self.run(self._within_slots(_Asked("GET", path, None, patience, patience))).result()
 
     def models(self) -> list[str]:
-        """Return the names of the models that a server has; none where its list is not of the common form.
+        """Return the names of a server's models; empty if its list does not have the common form.
 
         Raises:
             RunError: no server answers.
@@ -151,12 +151,12 @@ class Client:
         return [name for name in named if isinstance(name, str)]
 
     async def ask(self, path: str, body: Mapping[str, Any]) -> _Json:
-        """POST from a coroutine that ``run`` began; see ``post``."""
+        """POST from a coroutine started by ``run``; see ``post``."""
         data = _encode(body).encode()
         return await self._within_slots(_Asked("POST", path, data, self._patience, self._silence))
 
     def run(self, work: Coroutine[Any, Any, _T]) -> Future[_T]:
-        """Begin a coroutine on the client's thread; cancelling the future cancels it.
+        """Start a coroutine on the client's thread; cancelling the future cancels it.
 
         Raises:
             RunError: the client is closed.
@@ -165,10 +165,10 @@ class Client:
             if not self._closed:
                 return asyncio.run_coroutine_threadsafe(work, self._loop)
         work.close()
-        raise RunError(f"The connection to {self.where} is closed: nothing more can be asked there.")
+        raise RunError(f"The connection to {self.where} is closed: no more requests can be sent.")
 
     def close(self) -> None:
-        """Cancel what is under way and stop the thread, without waiting for a revival; once or many times."""
+        """Cancel open requests and stop the thread, without waiting for a revival. May be called repeatedly."""
         with self._lock:
             if self._closed:
                 return
@@ -195,7 +195,7 @@ class Client:
             return await self._persist(asked)
 
     async def _persist(self, asked: _Asked) -> _Json:
-        """Try until an answer comes, the server refuses for good, or patience ends."""
+        """Try until an answer arrives, the server refuses permanently, or patience ends."""
         failing, waits, tried = 0.0, 0, set[ServerState]()
         while True:
             if all(server.lost for server in self._servers):
@@ -209,7 +209,7 @@ class Client:
             if answer.final:
                 raise RunError(answer.words)
             now = time.monotonic()
-            # A try that was at work before it failed is no sign of an outage; the next ones may be.
+            # The first try was at work before it failed, which does not indicate an outage; later ones may.
             if answer.silent or (waits and not self._revives):
                 failing += now - begun
             server.rest(now, answer.wait)
@@ -226,16 +226,16 @@ class Client:
         return min(self._servers, key=lambda one: (one.down, now < one.rests_until, one in tried, one.under_way))
 
     async def _wait(self, failure: _Failure, waits: int, left: float, asked: _Asked) -> float:
-        """Wait before the next try, revive the server where it may be down; return the seconds of the wait alone.
+        """Wait before the next try, and revive the server if it may be down; return the seconds of the wait only.
 
         Raises:
-            RunError: no time is left, or the server asks for more than is.
+            RunError: no time is left, or the server's Retry-After exceeds it.
         """
         if left <= 0 or failure.wait > left:
             raise RunError(
-                f"{failure.words} Given up after {asked.patience - left:.0f} s of failing ({asked.patience:.0f} s are "
-                "allowed). See whether the server runs and what its log says; fewer requests at a time help where it "
-                "is overloaded. What was done so far is kept: the same command goes on from there."
+                f"{failure.words} Given up after {asked.patience - left:.0f} s of failures ({asked.patience:.0f} s are "
+                "allowed). Check whether the server runs, and its log; fewer concurrent requests help if it is "
+                "overloaded. Finished work is kept: the same command resumes the run."
             )
         pause = min(_FIRST * 2.0 ** min(waits, 16), LONGEST) * self._jitter.uniform(0.5, 1)
         pause = min(max(pause, failure.wait), left)
@@ -246,7 +246,7 @@ class Client:
         return pause
 
     async def _one_is_up(self) -> None:
-        """Wait until a server is neither lost nor being started again; raise why where all are lost."""
+        """Wait until a server is neither lost nor being restarted; raise the reason if all are lost."""
         while all(server.down for server in self._servers):
             pending = [one.reviving for one in self._servers if one.reviving and not one.reviving.done()]
             if not pending:
@@ -254,24 +254,24 @@ class Client:
             await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
 
     def _begin_revival(self, server: ServerState, revive: Callable[[], None]) -> None:
-        """Start a server again, unless that is under way or in vain.
+        """Restart a server, unless that is already running or has failed.
 
-        Its thread is a daemon: an executor's would be waited for when the interpreter ends, for minutes.
+        The thread is a daemon: the interpreter would wait minutes for an executor's thread at exit.
         """
         if not server.down:
             server.reviving = self._loop.create_future()
             Thread(target=self._run_revival, args=(server, revive), daemon=True).start()
 
     def _run_revival(self, server: ServerState, revive: Callable[[], None]) -> None:
-        error: RationemError | None = RunError("The server's revival broke off; a traceback of it is shown.")
+        error: RationemError | None = RunError("Restarting the server failed; its traceback is shown.")
         try:
             revive()
             error = None
         except RationemError as told:
             error = told
             if len(self._servers) > 1:
-                progress.say(f"Warning: a server is lost, and the others do its work: {told}")
-        finally:  # a bug of ours keeps its traceback, on this thread, and nobody waits for ever
+                progress.say(f"Warning: a server is lost; the others take over its work: {told}")
+        finally:  # a bug keeps its traceback, on this thread, and no request waits forever
             with self._lock:
                 if not self._closed:
                     self._loop.call_soon_threadsafe(server.revived, error)
@@ -294,8 +294,8 @@ class Client:
         except aiohttp.ClientConnectorCertificateError as error:
             return self._failure(server, asked, f"has a certificate that cannot be trusted ({error})", final=True)
         except (aiohttp.ClientError, OSError) as error:
-            silent = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)  # our own limit's
-            told = f"cannot be reached, or broke off ({str(error) or type(error).__name__})"
+            silent = isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError)  # our own limit
+            told = f"cannot be reached, or disconnected ({str(error) or type(error).__name__})"
             if silent:
                 told = f"did not answer within {asked.silence or 0:g} s"
             return self._failure(server, asked, told, lost=not silent, silent=silent)
@@ -307,10 +307,10 @@ class Client:
 
     async def _answer(self, server: ServerState, asked: _Asked, response: aiohttp.ClientResponse) -> _Json | _Failure:
         body = bytearray()
-        async for part in response.content.iter_any():  # as it is unpacked: a small body may become a big one
+        async for part in response.content.iter_any():  # after decompression, because a small body may become a big one
             body += part
             if len(body) > _BIGGEST:
-                told = f"answered with more than {_BIGGEST >> 20} MiB, which no answer to this is"
+                told = f"answered with more than {_BIGGEST >> 20} MiB, which is too much"
                 response.close()
                 return self._failure(server, asked, told, final=True)
         return self._read(server, asked, response, bytes(body))
@@ -323,7 +323,7 @@ class Client:
             answer = _object(body)
             if answer is not None:
                 return answer
-            return self._failure(server, asked, f"answered with what is no JSON object ({_words(body)})", final=True)
+            return self._failure(server, asked, f"answered with other than a JSON object ({_words(body)})", final=True)
         passing = status == 429 or (status >= 500 and status not in {501, 505})
         told = f"answered {status}: {_words(body)}"
         if 300 <= status < 400:
@@ -338,7 +338,7 @@ class Client:
         )
 
     def _failure(self, server: ServerState, asked: _Asked, told: str, **how: Any) -> _Failure:
-        """Name what was asked and of whom; the key is taken out of whatever the server says."""
+        """Return the failure with request and server named, and the key removed from the server's message."""
         words = f"{asked.method} {asked.path}: the server at {server.url} {told.rstrip('.')}."
         return _Failure(words.replace(self._key, "[key]") if self._key else words, **how)
 
@@ -365,7 +365,7 @@ def _advice(status: int) -> str:
     if status in {401, 403}:
         return ". Check the key"
     if status == 404:
-        return ". Check the address, and the model's name: GET /v1/models lists those that the server has"
+        return ". Check the address and the model's name: GET /v1/models lists the server's models"
     return ""
 
 

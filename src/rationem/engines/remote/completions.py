@@ -1,8 +1,8 @@
-"""An engine behind a server's /v1/completions: prompts go as token ids, completions come back as token ids.
+"""An engine on a server's /v1/completions: prompts are sent, and completions returned, as token ids.
 
-Every sampling field is sent, so that nothing of a model's own generation settings is obeyed. Where a completion ends is
-read here (``Reader``), as for any other engine: the server may stop early, never decide. What it answers may have any
-form; what is not of vLLM's is an error that says so.
+Every sampling field is sent, so a model's own generation settings have no effect. The completion's end is found here
+(``CompletionReader``), as for any other engine: the server may stop early but does not decide. An answer that does not
+have vLLM's form is an error that says so.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from rationem.engines.remote.client import Client
 from rationem.errors import ConfigError, RunError
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
-#: Requests for a prompt's log-probabilities under way at a time: their answers are big, and the server's memory is not.
+#: Concurrent requests for a prompt's log-probabilities: their answers need much of the server's memory.
 _SCORED_AT_ONCE = 32
 
-#: Tokens whose log-probabilities vLLM gives of one position.
+#: Most tokens per position for which vLLM returns log-probabilities.
 _NAMED_AT_ONCE = 128
 
-#: Temperatures between 0 and this one vLLM raises to it, and says so only in its log.
+#: vLLM raises temperatures between 0 and this one to it, and says so only in its log.
 _COLDEST = 0.01
 
-#: Rows that an embedding may have beyond its tokenizer's last token, for the sake of speed; they can be drawn.
+#: Padding rows that an embedding may have after its tokenizer's last token; they can be sampled.
 _PADDING = 4096
 
 _PATH = "/v1/completions"
 
-#: What a server may send for a token that it was asked for: characters, and tokens of another tokenizer, at most.
+#: Most characters, and most tokens of another tokenizer, that a server may send per requested token.
 _CHARACTERS, _TOKENS = 64, 8
 
 _Ids = tuple[int, ...]
@@ -45,26 +45,25 @@ _T = TypeVar("_T")
 
 
 class NotTold(RunError):
-    """The server does not tell log-probabilities of tokens that are given to it."""
+    """The server does not return log-probabilities of given tokens."""
 
 
 class CompletionsEngine:
-    """Generates and scores on one or more equal servers; fulfils ``types.Concurrent``.
+    """Generates and scores on one or more equal servers; implements ``types.Concurrent``.
 
     Args:
         client: the servers; closed with the engine.
         chat: the served model's tokenizer and conversation format.
-        model: the name by which the server knows the model.
-        marker: the text that opens the verdict line; a completion ends behind that line.
-        stop_ids: tokens at which the model may end its turn, beside the end-of-turn token.
-        closings: whole verdict lines ("Final rating: 4\\n") at which the server may stop; only for servers that send
-            them along with the text (vLLM), for others would withhold the verdict.
-        concurrency: requests that the servers like to hold.
-        processed: whether the server's log-probabilities are those of the tokens as drawn (vLLM's
-            ``--logprobs-mode processed_logprobs``). Where not, drafts of other than exact sampling carry none.
+        model: the model's name on the server.
+        marker: the text that opens the verdict line; a completion ends after that line.
+        stop_ids: tokens with which the model may end its turn, beside the end-of-turn token.
+        closings: whole verdict lines ("Final rating: 4\\n") at which the server may stop; only for servers that include
+            them in the text (vLLM); others would omit the verdict.
+        concurrency: the servers' preferred number of concurrent requests.
+        processed: whether the server's log-probabilities are those of the tokens as sampled (vLLM's
+            ``--logprobs-mode processed_logprobs``). If not, only drafts of exact sampling have them.
         on_close: called once, when the engine closes.
-        handover: what was found when the servers were handed their weights, see ``types.HandedOver``; empty where
-            nothing is to tell.
+        handover: the record of the weights' hand-over, see ``types.HandedOver``; empty if there was none.
     """
 
     honours_seeds = True
@@ -87,7 +86,7 @@ class CompletionsEngine:
         self._client, self._chat, self._model = client, chat, model
         self._reader = CompletionReader(chat, marker, stop_ids)
         self._tokens = max(chat.tokenizer.get_vocab().values()) + 1 + _PADDING
-        # Inside a thinking block a verdict line ends nothing, and a server cannot tell where it stands.
+        # A verdict line inside a thinking block ends nothing, and a server cannot distinguish it.
         self._closings, self._processed = [] if chat.thinks else list(closings), processed
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
@@ -110,24 +109,24 @@ class CompletionsEngine:
         return self._reader.tokens_within(draft, characters)
 
     def submit(self, request: Request) -> Future[Draft]:
-        """Begin one completion; its future raises ``RunError`` where the server cannot serve it.
+        """Start one completion; its future raises ``RunError`` if the server cannot serve it.
 
         Raises:
-            ConfigError: the temperature is one that the server would change.
+            ConfigError: the server would change the temperature.
         """
         if 0 < request.sampling.temperature < _COLDEST:
             raise ConfigError(
-                f"A temperature of {request.sampling.temperature:g} cannot be drawn at: vLLM raises it to {_COLDEST}. "
+                f"A temperature of {request.sampling.temperature:g} is not possible: vLLM raises it to {_COLDEST}. "
                 f"Use 0 for greedy, or at least {_COLDEST}."
             )
         return self._client.run(self._complete(request, self._chat.encode(request.prompt)))
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
-        """Draw one completion per request, in order."""
+        """Sample one completion per request, in order."""
         return gather([self.submit(request) for request in requests])
 
     def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
-        """Begin to score one draft's levels; see ``score_levels``."""
+        """Start scoring one draft's levels; see ``score_levels``."""
         rationale, tails = self._reader.rationale_and_tails(query)
         return self._client.run(self._levels(self._chat.encode(query.prompt) + rationale, tails))
 
@@ -140,7 +139,7 @@ class CompletionsEngine:
         return gather([self._client.run(self._score(q.prompt, q.draft.token_ids)) for q in queries])
 
     def close(self) -> None:
-        """Let go of the connection, and of the server where it is ours; once or many times."""
+        """Close the connection, and release the server if it is ours. May be called repeatedly."""
         self._client.close()
         with self._lock:
             on_close, self._on_close = self._on_close, None
@@ -148,7 +147,7 @@ class CompletionsEngine:
             on_close()
 
     def _body(self, prompt: Sequence[int] | Sequence[_Ids], sampling: Sampling, **more: Any) -> dict[str, Any]:
-        """Return a request in which every field that bears on the draw is set."""
+        """Return a request with every field that affects sampling."""
         return {
             "model": self._model, "prompt": prompt, "max_tokens": sampling.max_new_tokens, "n": 1, "stream": False,
             "temperature": sampling.temperature, "top_p": sampling.top_p, "top_k": sampling.top_k, "min_p": 0,
@@ -158,9 +157,9 @@ class CompletionsEngine:
         }  # fmt: skip
 
     async def _complete(self, request: Request, prompt: _Ids) -> Draft:
-        """Draw one completion; once more without closings where the server stopped at one that is no end.
+        """Sample one completion; again without closings if the server stopped before the completion's end.
 
-        "Final rating:\\nFinal rating: 4\\n" is such a place: the first verdict line is empty, and never closed.
+        Example: "Final rating:\\nFinal rating: 4\\n". The first verdict line is empty and decides.
         """
         choice = await self._drawn(request, prompt, self._closings)
         if choice.get("token_ids") is None:
@@ -181,10 +180,10 @@ class CompletionsEngine:
         return choice
 
     def _read(self, choice: Mapping[str, Any], sampling: Sampling, prompt: _Ids) -> Draft:
-        """Return the draft of the answer's ids, without what the server drew behind the completion's end."""
+        """Return the draft of the answer's ids, up to the completion's end."""
         ids = self._integers(choice.get("token_ids"))
         logps = self._logps(choice, len(ids), sampling)[: sampling.max_new_tokens]
-        ids = ids[: sampling.max_new_tokens]  # a server that does not know when to end is not read to its end
+        ids = ids[: sampling.max_new_tokens]  # a server may ignore the length limit
         length = self._reader.length(ids)
         if length is not None:
             return self._reader.draft(ids[:length], Finish.STOP, len(prompt), logps[:length])
@@ -193,7 +192,7 @@ class CompletionsEngine:
         return Draft("", (), Finish.FAILED, len(prompt))
 
     def _logps(self, choice: Mapping[str, Any], count: int, sampling: Sampling) -> list[float]:
-        """Return log q of each token; none where the server does not say."""
+        """Return log q of each token; empty if the server does not return it."""
         told = (choice.get("logprobs") or {}).get("token_logprobs")
         if told is None:
             return []
@@ -216,7 +215,7 @@ class CompletionsEngine:
     async def _children(
         self, prefix: _Ids, nodes: Sequence[_Ids], tokens: Sequence[int]
     ) -> dict[tuple[_Ids, int], float]:
-        """Return log pi(token | prefix, node) by (node, token); empty where the server does not name tokens."""
+        """Return log pi(token | prefix, node) by (node, token); empty if the server does not name tokens."""
         if not self._names_tokens:
             return {}
         body = self._body(
@@ -239,7 +238,7 @@ class CompletionsEngine:
         return await self._behind(self._chat.encode(prompt), ids) if ids else ()
 
     async def _behind(self, prefix: _Ids, ids: _Ids) -> tuple[float, ...]:
-        """Return log pi(id | prefix, ids before it) of every id, as log-probabilities of a prompt."""
+        """Return log pi(id | prefix, ids before it) of every id, from a prompt's log-probabilities."""
         prompt = prefix + ids
         async with self._scoring:
             answer = await self._client.ask(_PATH, self._body(prompt, Sampling(max_new_tokens=1), prompt_logprobs=0))
@@ -248,8 +247,8 @@ class CompletionsEngine:
         told = choice.get("prompt_logprobs")
         if told is None:
             raise NotTold(
-                f"The server at {self._client.where} does not give log-probabilities of given tokens (neither "
-                "logprob_token_ids nor prompt_logprobs), so that completions and levels cannot be scored there. Judge "
+                f"The server at {self._client.where} does not return log-probabilities of given tokens (neither "
+                "logprob_token_ids nor prompt_logprobs), so it cannot score completions and levels. Judge "
                 "without scores (--fast), or use another engine (--engine vllm or transformers)."
             )
         if len(told) != len(prompt):
@@ -260,45 +259,45 @@ class CompletionsEngine:
         )
 
     def _choices(self, answer: Mapping[str, Any], count: int) -> list[dict[str, Any]]:
-        """Return the answer's choices in order, each of the form that is read here."""
+        """Return the answer's choices in order, after checking their form."""
         choices = answer.get("choices")
         if not isinstance(choices, list) or len(choices) != count:
             raise self._wrong(f"not {count} choices: {reprlib.repr(answer)}")
         if not all(_well_formed(choice) for choice in choices):
-            raise self._wrong(f"choices of another form: {reprlib.repr(choices)}")
+            raise self._wrong(f"choices of an unknown form: {reprlib.repr(choices)}")
         return sorted(choices, key=lambda choice: choice.get("index", 0))
 
     def _same_prompt(self, choice: Mapping[str, Any], prompt: _Ids) -> None:
         read = choice.get("prompt_token_ids")
         if read is not None and tuple(read) != prompt:
             raise RunError(
-                f"The server at {self._client.where} read another prompt than was sent: {len(read)} tokens for "
-                f"{len(prompt)}. It runs another tokenizer, or adds tokens. Serve the checkpoint whose tokenizer is "
+                f"The server at {self._client.where} read another prompt than was sent: {len(read)} tokens instead of "
+                f"{len(prompt)}. It has another tokenizer, or adds tokens. Serve the checkpoint whose tokenizer is "
                 "used here, without a template or special tokens of the server's own."
             )
 
     def _integers(self, ids: Sequence[Any] | None) -> list[int]:
         if ids is None or not all(type(token) is int and 0 <= token < self._tokens for token in ids):
-            raise self._wrong(f"token ids that are no integers, or none of this vocabulary: {reprlib.repr(ids)}")
+            raise self._wrong(f"token ids that are not integers of this vocabulary: {reprlib.repr(ids)}")
         return list(ids)
 
     def _number(self, logp: Any) -> float:
         if not isinstance(logp, int | float) or not abs(logp) <= sys.float_info.max:
-            raise self._wrong(f"a log-probability that is no finite number ({reprlib.repr(logp)})")
+            raise self._wrong(f"a log-probability that is not finite ({reprlib.repr(logp)})")
         return float(logp)
 
     def _wrong(self, what: str) -> RunError:
         return RunError(
             f"The server at {self._client.where} answered {_PATH} with {what}. Its model's weights are broken, or it "
-            "does not speak vLLM's form of this request; see its log, or use another engine."
+            "does not implement vLLM's form of this request; check its log, or use another engine."
         )
 
     def _no_ids(self) -> None:
-        """Say once that texts are encoded here; refuse where verdict lines may have been withheld."""
+        """Report once that texts are encoded here; reject a server that may have omitted verdict lines."""
         if self._closings:
             raise RunError(
-                f"The server at {self._client.where} sends no token ids, so it may not be vLLM and may keep back the "
-                "verdict lines at which it was told to stop. Use it without closings."
+                f"The server at {self._client.where} sends no token ids, so it may not be vLLM and may omit the "
+                "verdict lines at which it stops. Use it without closings."
             )
         if not self._warned:
             self._warned = True
@@ -308,7 +307,7 @@ class CompletionsEngine:
 
 
 def _well_formed(choice: object) -> bool:
-    """Say whether a choice is of vLLM's form, as far as it says anything; null stands for what is not said."""
+    """Say whether a choice has vLLM's form; fields may be missing or null."""
     if not isinstance(choice, dict) or type(choice.get("index", 0)) is not int:
         return False
     logprobs, told = choice.get("logprobs") or {}, choice.get("prompt_logprobs")
@@ -327,23 +326,23 @@ def gather(futures: Sequence[Future[_T]]) -> list[_T]:
     """Return all results in order; the first failure cancels the others."""
     try:
         return [future.result() for future in futures]
-    except BaseException:  # an interrupt, too, must not leave requests under way; re-raised
+    except BaseException:  # also after an interrupt no request must stay open; re-raised
         for future in futures:
             future.cancel()
         raise
 
 
 def read_text(reader: CompletionReader, text: object, finish_reason: object, prompt_tokens: int, asked: int) -> Draft:
-    """Return the draft of a text that came without ids: encoded once, cut behind its verdict line.
+    """Return the draft of a text that came without ids: encoded once, cut after its verdict line.
 
-    The end-of-turn token is added only where the server says that the model stopped by itself.
+    The end-of-turn token is added only if the server says that the model stopped by itself.
 
     Args:
-        reader: of the student's tokens.
-        text: the server's.
-        finish_reason: the server's.
+        reader: encodes with the student's tokenizer.
+        text: the server's text.
+        finish_reason: the server's finish reason.
         prompt_tokens: length of the prompt.
-        asked: for how many tokens the server was asked; a text far longer than that is cut before it is read.
+        asked: the requested number of tokens; a much longer text is cut before encoding.
     """
     if not isinstance(text, str) or not _encodable(text) or finish_reason not in ("stop", "length"):
         return Draft("", (), Finish.FAILED, prompt_tokens)
@@ -363,5 +362,5 @@ def read_text(reader: CompletionReader, text: object, finish_reason: object, pro
 
 
 def _encodable(text: str) -> bool:
-    """Say whether it is text: JSON can hold half a surrogate pair, which no encoding of text can."""
+    """Say whether a text can be encoded: JSON can hold half a surrogate pair, UTF-8 cannot."""
     return not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,4 +1,4 @@
-"""Opens engines on servers that run already: of a judge's weights, or a teacher's."""
+"""Opens engines on running servers: with a judge's weights, or a teacher's."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ if TYPE_CHECKING:
     from rationem.engines.opening import EngineConfig
     from rationem.engines.remote.client import Client
 
-#: Environment variables that hold the keys; never a flag, which everybody on the machine could read.
+#: Environment variables that hold the keys; never flags, which every user of the machine can read.
 KEY, TEACHER_KEY = "RATIONEM_API_KEY", "RATIONEM_TEACHER_KEY"
 
 
 @contextmanager
 def opening(choice: EngineConfig) -> Iterator[Callable[[str], Engine]]:
-    """Yield what connects to the servers as the engine on a checkpoint.
+    """Yield a function that connects to the servers as the engine on a checkpoint.
 
     Raises:
-        ConfigError: none is named, or one of the addresses is none.
+        ConfigError: no server is named, or an address is invalid.
     """
     if not choice.urls:
-        raise ConfigError("--engine endpoint asks servers that run already; name them: --url http://HOST:PORT")
+        raise ConfigError("--engine endpoint uses running servers; name them: --url http://HOST:PORT")
     check_urls(choice.urls)
     yield partial(_connect, choice)
 
 
 def _connect(choice: EngineConfig, checkpoint: str) -> Engine:
-    """Connect to running servers, and prove that they hold the checkpoint, as far as they say."""
+    """Connect to running servers, and verify that they hold the checkpoint, as far as they allow."""
     from rationem.engines import rope
     from rationem.engines.remote.client import Client
     from rationem.engines.remote.completions import CompletionsEngine
@@ -44,7 +44,7 @@ def _connect(choice: EngineConfig, checkpoint: str) -> Engine:
 
     client = Client(choice.urls, key=os.environ.get(KEY), concurrency=2 * choice.concurrency)
     try:
-        only = _only_model(client, "--url-model", choice.model)  # before any weight is loaded: is it there at all?
+        only = _only_model(client, "--url-model", choice.model)  # before loading weights: does the server answer?
         loaded = models.load(checkpoint, device="cpu", conversation=choice.conversation)
         rope.read_as(loaded.model, choice.length)
         engine = CompletionsEngine(
@@ -57,18 +57,18 @@ def _connect(choice: EngineConfig, checkpoint: str) -> Engine:
             processed=False,
         )
         prove(engine, loaded, choice.marker, checkpoint)
-    except BaseException:  # whatever it was: the connection must not outlive the attempt; re-raised
+    except BaseException:  # on any error the connection must be closed; re-raised
         client.close()
         raise
     return engine
 
 
 def open_teacher(choice: EngineConfig, checkpoint: str) -> Engine:
-    """Open the engine of a teacher: a chat server whose texts are read with the student's tokenizer.
+    """Open the engine of a teacher: a chat server whose texts are encoded with the student's tokenizer.
 
     Args:
-        choice: of which ``urls`` and ``model`` are the teacher's.
-        checkpoint: the student's.
+        choice: settings whose ``urls`` and ``model`` are the teacher's.
+        checkpoint: the student's checkpoint.
 
     Raises:
         RunError: the server does not answer, or serves several models and none is named.
@@ -86,10 +86,10 @@ def open_teacher(choice: EngineConfig, checkpoint: str) -> Engine:
 
 
 def teacher_model(urls: Sequence[str], named: str | None = None) -> str:
-    """Return the name of the model to ask a teacher's server for: the one named, or the only one.
+    """Return the name of the teacher's model on its server: the given one, or the only one.
 
     Raises:
-        RunError: the server does not answer, serves several models and none is named, or not the one named.
+        RunError: the server does not answer, lacks the named model, or serves several and none is named.
     """
     from rationem.engines.remote.client import Client
 
@@ -104,7 +104,7 @@ def _only_model(client: Client, flag: str, named: str | None) -> str:
     try:
         served = client.models()
     except RunError as error:
-        raise RunError(f"No server answers at {client.where}. Is it up? {error}") from error
+        raise RunError(f"No server answers at {client.where}. Is it running? {error}") from error
     if named is None and len(served) != 1:
         raise RunError(f"The server serves {len(served)} models: {', '.join(served[:9])}. Name one: {flag} NAME")
     if named is not None and served and named not in served:

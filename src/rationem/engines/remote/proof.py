@@ -1,4 +1,4 @@
-"""Proof that servers which somebody else runs hold the weights that they are believed to hold."""
+"""Verifies that servers run by others hold the expected weights."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ _ADVICE = "Let the server serve that directory, or judge without one (--engine t
 
 
 def prove(engine: Engine, loaded: LoadedModel, marker: str, checkpoint: str) -> None:
-    """Compare the probes' log-probabilities with those of the checkpoint; say so where they cannot prove it.
+    """Compare the probes' log-probabilities with those of the checkpoint; warn if that is impossible.
 
     Args:
-        engine: on the servers; closed where an error is raised.
+        engine: the engine on the servers; closed if an error is raised.
         loaded: the checkpoint, in single precision.
 
     Raises:
-        RunError: the servers hold other weights, or do not answer as they should.
+        RunError: the servers hold other weights, or give invalid answers.
     """
     try:
         _compare(engine, loaded, marker, checkpoint)
     except NotTold as error:
-        progress.say(f"Warning: it is not proven that the server holds the weights of {checkpoint}: {error}")
-    except BaseException:  # whatever it was, an interrupt too: the connection must not outlive it; re-raised
+        progress.say(f"Warning: not verified that the server holds the weights of {checkpoint}: {error}")
+    except BaseException:  # on any error, even an interrupt, the connection must be closed; re-raised
         engine.close()
         raise
 
 
 def _compare(engine: Engine, loaded: LoadedModel, marker: str, checkpoint: str) -> None:
-    """Refuse what is no rounding even in half precision; warn of what is none in single precision."""
+    """Reject differences beyond half-precision rounding; warn about those beyond single-precision rounding."""
     queries = probe.probes(Chat(loaded.tokenizer))
     said = probe.answers(engine, queries)
     wanted = probe.answers(TransformersEngine(loaded, marker=marker), queries)
@@ -43,7 +43,7 @@ def _compare(engine: Engine, loaded: LoadedModel, marker: str, checkpoint: str) 
     probe.check(found, probe.HALF, checkpoint, "connection", _ADVICE)
     progress.say(
         f"Warning: the server's log-probabilities of the probe texts differ from those of {checkpoint} by up to "
-        f"{found.largest:.2g} nats, {found.mean:.2g} on average. It computes in half precision, or holds weights close "
-        "to these: the base model that they were trained from, for one, could not be told apart. See that it serves "
-        "this checkpoint; in single precision (--dtype float32) that would be proven."
+        f"{found.largest:.2g} nats, {found.mean:.2g} on average. It computes in half precision, or holds similar "
+        "weights, such as those of the base model. Make sure that it serves "
+        "this checkpoint; in single precision (--dtype float32) this could be verified."
     )

@@ -1,4 +1,4 @@
-"""What a client knows of one of its servers: how busy it is, whether it rests, is started again, or is lost."""
+"""A client's view of one server: its load, and whether it is backing off, being restarted, or lost."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ import aiohttp
 
 from rationem.errors import RationemError
 
-#: Seconds for a connection to come about.
+#: Seconds to establish a connection.
 _CONNECT = 10.0
 
-#: Seconds that an idle connection is kept: less than common servers keep it (5), lest one be used as it is closed.
+#: Seconds that an idle connection is kept: less than common servers keep it (5), so that none is used while it closes.
 _IDLE = 4.0
 
-#: Seconds at most between two tries.
+#: Most seconds between two tries.
 LONGEST = 30.0
 
 
 @dataclass(slots=True, eq=False)
 class ServerState:
-    """One of a client's equal servers; touched by the client's thread alone.
+    """One of a client's equal servers; used only by the client's thread.
 
     Args:
-        url: for messages, and where there is no socket for connections.
+        url: for messages, and for connections if there is no socket.
         socket: its Unix socket.
-        revive: starts it again.
-        under_way: requests that it has not answered.
-        failures: outages since it last answered.
-        rests_until: when it may be asked again, on the monotonic clock.
-        reviving: pending while it is started again.
-        lost: why it cannot be started again.
-        session: its connections, from ``open`` on.
+        revive: restarts it.
+        under_way: unanswered requests.
+        failures: outages since its last answer.
+        rests_until: the time of the next allowed request, on the monotonic clock.
+        reviving: pending while it is being restarted.
+        lost: why it cannot be restarted.
+        session: its connections, after ``open``.
     """
 
     url: str
@@ -49,11 +49,11 @@ class ServerState:
 
     @property
     def down(self) -> bool:
-        """Whether it is lost, or being started again."""
+        """Whether it is lost, or being restarted."""
         return self.lost is not None or (self.reviving is not None and not self.reviving.done())
 
     def open(self, headers: Mapping[str, str]) -> None:
-        """Make its connections possible; only where a loop runs."""
+        """Create its connections; needs a running event loop."""
         connector: aiohttp.BaseConnector = (
             aiohttp.UnixConnector(str(self.socket), limit=0, keepalive_timeout=_IDLE)
             if self.socket
@@ -67,13 +67,13 @@ class ServerState:
         await self.session.close()
 
     def rest(self, now: float, least: float) -> None:
-        """Leave the server alone, longer each time; failures of requests of one outage count once."""
+        """Back off, longer each time; failed requests of one outage count once."""
         if now >= self.rests_until:
             self.failures += 1
             self.rests_until = now + max(least, min(2.0**self.failures, 2 * LONGEST))
 
     def revived(self, error: RationemError | None) -> None:
-        """Note how starting it again went, and let those go on who wait for it."""
+        """Record the result of a restart, and wake the requests that wait for it."""
         self.lost, self.rests_until = error, 0.0
         if self.reviving is not None and not self.reviving.done():
             self.reviving.set_result(None)

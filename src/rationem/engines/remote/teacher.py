@@ -1,6 +1,6 @@
-"""A frozen teacher behind /v1/chat/completions: another model, often a larger one, that writes rationales as text.
+"""A frozen teacher on /v1/chat/completions: another model, often a larger one, that writes rationales as text.
 
-Its tokens are not ours: what it writes is encoded once with the student's tokenizer, marked so, and never weighted.
+Its text is encoded once with the student's tokenizer, marked as ``encoded``, and never weighted.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ _PATH = "/v1/chat/completions"
 
 
 class ChatEngine:
-    """Asks a chat server for completions; fulfils ``types.Concurrent`` as far as another model's words can.
+    """Gets completions from a chat server; implements ``types.Concurrent`` except for scoring.
 
     Args:
         client: the servers; closed with the engine.
-        chat: the *student's* tokenizer, by which texts and limits are measured.
-        model: the name by which the server knows the teacher.
-        marker: the text that opens the verdict line; what stands behind that line is cut off.
-        stop_ids: tokens at which the student may end its turn, beside the end-of-turn token.
-        concurrency: requests that the servers like to hold.
+        chat: the *student's* tokenizer, which measures texts and limits.
+        model: the teacher's name on the server.
+        marker: the text that opens the verdict line; the text after that line is cut off.
+        stop_ids: tokens with which the student may end its turn, beside the end-of-turn token.
+        concurrency: the servers' preferred number of concurrent requests.
         on_close: called once, when the engine closes.
     """
 
@@ -67,7 +67,7 @@ class ChatEngine:
         return self._reader.tokens_within(draft, characters)
 
     def submit(self, request: Request) -> Future[Draft]:
-        """Begin one completion; its future raises ``RunError`` where the server cannot serve it."""
+        """Start one completion; its future raises ``RunError`` if the server cannot serve it."""
         return self._client.run(self._complete(request))
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
@@ -87,7 +87,7 @@ class ChatEngine:
         raise self._cannot("a completion's tokens")
 
     def close(self) -> None:
-        """Let go of the connection; once or many times."""
+        """Close the connection. May be called repeatedly."""
         self._client.close()
         with self._lock:
             on_close, self._on_close = self._on_close, None
@@ -96,7 +96,7 @@ class ChatEngine:
 
     def _body(self, request: Request) -> dict[str, Any]:
         sampling = request.sampling
-        # Many servers refuse a field that they do not know, and top_k is not one of the common ones.
+        # Many servers reject unknown fields, and top_k is not a common one.
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
         return {
             "model": self._model, "messages": [{"role": "user", "content": self._chat.folded(request.prompt.text)}],
@@ -111,8 +111,8 @@ class ChatEngine:
         message = (choice.get("message") or {}) if isinstance(choice, Mapping) else None
         if choice is None or not isinstance(message, Mapping):
             raise RunError(
-                f"The server at {self._client.where} answered {_PATH} with other than one choice that holds a message: "
-                f"{reprlib.repr(answer)}. See whether it speaks the common form of chat completions."
+                f"The server at {self._client.where} did not answer {_PATH} with one choice with a message: "
+                f"{reprlib.repr(answer)}. Check whether it implements the common form of chat completions."
             )
         text = None if message.get("refusal") else message.get("content")
         text = self._reader.adopted(text) if isinstance(text, str) else text
@@ -121,7 +121,6 @@ class ChatEngine:
 
     def _cannot(self, what: str) -> RunError:
         return RunError(
-            f"The teacher {self._model!r} at {self._client.where} was asked how likely {what} would be. Its "
-            "log-probabilities are another model's and cannot be had: score with the model that is trained, and use "
-            "no weights for what a teacher writes."
+            f"The teacher {self._model!r} at {self._client.where} was asked for the likelihood of {what}. A teacher's "
+            "log-probabilities are not available: score with the trained model, and do not weight a teacher's drafts."
         )

@@ -1,1 +1,1 @@
-"""vLLM, in a process and an environment of its own: how it is installed, started, watched, explained and ended."""
+"""vLLM, in a separate process and environment: installation, start, supervision, failure messages and end."""

@@ -1,8 +1,8 @@
-"""What of our environment a program that is not ours is shown: everything but what could be a secret.
+"""The environment variables that other programs get: all except possible secrets.
 
-A list of what is denied, and not of what is allowed: vLLM, torch and the drivers read hundreds of variables. Denied is
-what its name calls a key, token, secret, password or credential (``HF_TOKEN``, ``OPENAI_API_KEY``,
-``AWS_SECRET_ACCESS_KEY``), what opens an agent, and whatever has the form of a URL with a password in it.
+This is a deny list, because vLLM, torch and the drivers read hundreds of variables. It denies names with key, token,
+secret, password or credential (``HF_TOKEN``, ``OPENAI_API_KEY``, ``AWS_SECRET_ACCESS_KEY``), sockets of agents, and
+values that are a URL with a password.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _URL = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 
 
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment without what could be a secret.
+    """Return the environment without possible secrets.
 
     >>> without_secrets({"HF_TOKEN": "x", "TOKENIZERS_PARALLELISM": "1", "INDEX": "https://me:word@example.org"})
     {'TOKENIZERS_PARALLELISM': '1'}

@@ -1,28 +1,28 @@
-"""Why a vLLM server did not start, or ended: its log in, one sentence and what to do about it out."""
+"""Explains in one sentence, from its log, why a vLLM server did not start or ended, and what to do."""
 
 from __future__ import annotations
 
 import re
 import signal
 
-#: What a log line begins with: the process, then a level, a date, a time and a place, as in
+#: Prefix of a log line: the process, then a level, a date, a time and a place, as in
 #: ``(EngineCore pid=5) ERROR 11-25 01:30:02 [core.py:1510] ``.
 _PREFIX = re.compile(r"^(?:\(\w[^)]* pid=\d+\) )?(?:ERROR \d\d-\d\d \d\d:\d\d:\d\d \[[^]]+\] ?)?")
-#: Lines that tell of no failure, although some quote one.
+#: Lines that do not report a failure, although some quote one.
 _CALM = re.compile(
     r"\b(?:DEBUG|INFO|WARNING) \d\d-\d\d |\bINFO: |Warning: |Completed \||nanobind:|^See https://nanobind|^ - "
 )
-#: Errors that only say that another process had one.
+#: Errors that only report another process's error.
 _WRAPPER = re.compile(
     r"Engine core initialization failed|EngineDeadError|EngineCore encountered an issue|died unexpectedly|"
     r"WorkerProc initialization failed|Worker failed with error|CancelledError|KeyboardInterrupt|SystemExit"
 )
 _EXCEPTION = re.compile(r"^(?:[a-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|NotFound)\b(?::|$)")
 
-#: Characters of an unknown error that are shown.
+#: Most characters of an unknown error to show.
 _LONGEST = 400
 _NO_MEMORY = "Free some, choose a smaller model, or lower --concurrency or --max-prompt-tokens."
-#: The first that is found anywhere in the log is the reason: causes stand before what follows from them.
+#: The first pattern found anywhere in the log gives the reason: causes are listed before their consequences.
 _KNOWN: tuple[tuple[str, str], ...] = (
     (
         r"unrecognized arguments: (?P<flag>.+)",
@@ -156,11 +156,11 @@ _SIGNALS: dict[int, str] = {
 
 
 def explain(log: str, returncode: int | None) -> str:
-    """Say in one sentence why the server failed, and what to do.
+    """Return one sentence on why the server failed, and what to do.
 
     Args:
-        log: what it wrote, from the beginning or from a late place.
-        returncode: its exit status; -N and 128+N both mean signal N; None where it had not ended.
+        log: its log, complete or only the end.
+        returncode: its exit status; -N and 128+N both mean signal N; None if it had not ended.
     """
     lines = [_PREFIX.sub("", line).rstrip() for line in log.splitlines() if not _CALM.search(line)]
     return _known("\n".join(lines)) or _signal(returncode) or _last(lines, returncode)
@@ -186,7 +186,7 @@ def _signal(returncode: int | None) -> str:
 
 
 def _last(lines: list[str], returncode: int | None) -> str:
-    """Return the last exception that is not about another one; without any, the last line."""
+    """Return the last exception that does not report another one; without any, the last line."""
     status = "" if returncode is None else f" (exit status {returncode})"
     errors = [n for n, line in enumerate(lines) if _EXCEPTION.match(line) and not _WRAPPER.search(line)]
     said = [n for n, line in enumerate(lines) if line.strip() and not line.startswith(" ")]
@@ -195,7 +195,7 @@ def _last(lines: list[str], returncode: int | None) -> str:
     if not errors and any("EngineDeadError" in line for line in lines):
         return _GONE
     found = (errors or said)[-1]
-    # pydantic names the class on the first line and says what is wrong on the second, before all that it was given.
+    # pydantic names the class on the first line and the fault on the second, before its whole input.
     more = lines[found + 1 : found + 2] if "validation error" in lines[found] else []
     text = " ".join(line.strip() for line in [lines[found], *more]).partition(" [type=")[0]
     return f"it says: {text[:_LONGEST]}{status}"

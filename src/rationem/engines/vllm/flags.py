@@ -1,4 +1,4 @@
-"""How a vLLM server is started: what is fixed, what is measured, and the flags that are not the user's to give."""
+"""The launch settings of a vLLM server, and the flags that are reserved for rationem."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from rationem.errors import ConfigError
 
 _SOCKET = "the server listens on a private socket that only rationem knows"
 _SAMPLING = "every request says how it is sampled, so that nothing else can change what is drawn"
-_SETTING = "it is a setting of rationem's, which counts on it"
+_SETTING = "rationem sets it and relies on it"
 _CODE = "code that comes with a model is never run"
-#: Flags that are not the user's to give, and why.
+#: Flags reserved for rationem, and why.
 _OWN = {
     "model": "each iteration serves its own checkpoint",
     "served-model-name": "rationem asks for its own name",
@@ -38,17 +38,18 @@ _OWN = {
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How a server is started: everything but the checkpoint.
+    """The launch settings of a server: everything except the checkpoint.
 
     Args:
         python: the interpreter that has vLLM.
-        cpu: its CPU build: 32-bit floats, eager, no prompt split over steps (a seeded request would end the server).
+        cpu: whether it is the CPU build: 32-bit floats, eager, no chunked prefill (a seeded request would end the
+            server).
         max_model_len: tokens of prompt and completion together; the model's own limit by default.
         max_num_seqs: sequences generated together.
-        memory_share: of the GPU's memory, in (0, 1].
+        memory_share: share of the GPU's memory, in (0, 1].
         cache_gib: KV cache on a CPU, in GiB.
-        extra: more flags of vLLM's.
-        startup_seconds: after which a server that is not ready has failed.
+        extra: further vLLM flags.
+        startup_seconds: a server that is not ready after this time has failed.
         reload: whether other weights can be loaded in place.
     """
 
@@ -64,10 +65,10 @@ class Launch:
 
 
 def check_flags(launch: Launch) -> None:
-    """Refuse extra flags that would undo what rationem relies on.
+    """Reject extra flags that would break rationem's assumptions.
 
     Raises:
-        ConfigError: names the flag and says why.
+        ConfigError: names the flag and the reason.
     """
     own = _OWN | ({"enable-chunked-prefill": "on a CPU, a seeded request then ends the server"} if launch.cpu else {})
     for flag in launch.extra:
@@ -75,5 +76,5 @@ def check_flags(launch: Launch) -> None:
             continue
         name = flag[2:].partition("=")[0].partition(".")[0].replace("_", "-").removeprefix("no-")
         for known, reason in own.items():
-            if known.startswith(name):  # vLLM takes any beginning of a flag's name for the flag
+            if known.startswith(name):  # vLLM accepts any prefix of a flag's name
                 raise ConfigError(f"The vLLM flag {flag} cannot be given: {reason}.")

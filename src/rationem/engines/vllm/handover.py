@@ -1,8 +1,8 @@
-"""A checkpoint -> a directory that vLLM serves: an adapter merged, and for a reload in place a head of its own.
+"""A checkpoint -> a directory that vLLM serves: adapters merged, and for a reload in place the head untied.
 
-vLLM reloads weights in place in a fraction of a second, but where a model's output head is tied to its embedding, the
-CPU build keeps a packed copy of the old head: log-probabilities are silently wrong. A directory whose configuration
-says that head and embedding are *not* tied, and which names the head's weights, is reloaded exactly.
+vLLM reloads weights in place in a fraction of a second. But if a model's output head is tied to its embedding, the CPU
+build keeps a packed copy of the old head, and log-probabilities are silently wrong. A directory whose configuration
+says that head and embedding are *not* tied, and which contains the head's weights, is reloaded exactly.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ _INDEX, _SINGLE, _HEAD_FILE = "model.safetensors.index.json", "model.safetensors
 
 
 def is_adapter(checkpoint: str) -> bool:
-    """Say whether a checkpoint is a peft adapter."""
+    """Say whether a checkpoint is a peft adapter, by its files."""
     return (Path(checkpoint) / "adapter_config.json").is_file()
 
 
 def merge(checkpoint: str, directory: Path, *, half: bool) -> str:
-    """Write an adapter, merged into its base in single precision, as a full checkpoint; return the directory.
+    """Merge an adapter into its base in single precision, and write it as a full checkpoint; return the directory.
 
     Args:
-        half: store the sum in bf16, as a GPU serves it.
+        half: store the result in bf16, as a GPU serves it.
     """
     import torch
 
@@ -36,23 +36,23 @@ def merge(checkpoint: str, directory: Path, *, half: bool) -> str:
 
 
 def can_untie(checkpoint: str) -> bool:
-    """Say whether a head of its own can be written: a local checkpoint of tied embeddings with the usual names."""
+    """Say whether the head can be untied: a local checkpoint with tied embeddings and the usual names."""
     path = Path(checkpoint)
     return is_tied(checkpoint) and _EMBEDDING in _files(path)
 
 
 def is_tied(checkpoint: str) -> bool:
-    """Say whether a local checkpoint's head is its embedding; for a hub id, whose files are not here, True."""
+    """Say whether a local checkpoint's head is tied to its embedding; True for a hub id, whose files are not local."""
     path = Path(checkpoint) / "config.json"
     return not path.is_file() or bool(_tied(json.loads(path.read_text(encoding="utf-8"))))
 
 
 def untie(checkpoint: str, directory: Path) -> str:
-    """Write a checkpoint whose head is its own, equal to the embedding; the weights' files are linked, not copied.
+    """Write a checkpoint with an untied head equal to the embedding; weight files are linked, not copied.
 
     Args:
-        checkpoint: a directory of which ``can_untie`` holds.
-        directory: where to write; made if missing.
+        checkpoint: a directory for which ``can_untie`` is true.
+        directory: where to write; created if missing.
 
     Returns:
         The directory.
@@ -80,12 +80,12 @@ def untie(checkpoint: str, directory: Path) -> str:
 
 
 def _renamed(file: str) -> str:
-    # Whoever finds a file of the single file's name reads no index.
+    # A loader that finds a file of this name ignores the index.
     return "rationem-weights.safetensors" if file == _SINGLE else file
 
 
 def _tied(config: dict[str, object]) -> object:
-    # What a configuration leaves out is the architecture's default; for that, transformers is asked.
+    # A missing key means the architecture's default, which transformers knows.
     if "tie_word_embeddings" in config:
         return config["tie_word_embeddings"]
     from transformers import AutoConfig
@@ -95,7 +95,7 @@ def _tied(config: dict[str, object]) -> object:
 
 
 def _files(path: Path) -> dict[str, str]:
-    """Return tensor name -> file name of a local checkpoint; empty where it has no safetensors."""
+    """Return tensor name -> file name of a local checkpoint; empty without safetensors."""
     index = path / _INDEX
     if index.is_file():
         return dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])

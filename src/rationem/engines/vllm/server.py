@@ -1,4 +1,4 @@
-"""One vLLM server in a process of its own: started on a checkpoint, watched, started again, ended with all its own."""
+"""One vLLM server in a separate process: started on a checkpoint, supervised, restarted, ended with its descendants."""
 
 from __future__ import annotations
 
@@ -26,22 +26,22 @@ from rationem.errors import ModelError, RunError
 
 #: The name under which every server serves its model.
 MODEL = "rationem"
-#: How often a server that ended is started again, in its life.
+#: Most restarts of a server.
 RESTARTS = 3
-#: Seconds: between two looks at a server that starts, for an answer to one look, and for the answer of a busy server.
+#: Seconds: between two checks of a starting server, for the answer to a check, and for the answer of a busy server.
 _EVERY, _LOOK, _PATIENCE = 0.1, 5.0, 60.0
-#: How often a reloaded server is told to forget the prompts it has read, before it is given up.
+#: Most attempts to reset the prompt cache of a reloaded server.
 _TRIES = 50
-#: Cores up to which one process for engine and worker is as fast as two (measured on 2).
+#: Up to this many cores one process for engine and worker is as fast as two (measured on 2).
 _FEW = 4
-#: The longest path of a Unix socket that every system takes; and what vLLM's own sockets add to the directory's.
+#: Longest portable path of a Unix socket, and the length that vLLM's own sockets add to the directory's.
 _LONGEST, _NAME = 103, 37
-#: Verdict lines at which a completion may stop: a scale has a level for each. vLLM's own limit is 4.
+#: Most verdict lines at which a completion may stop, one per level of a scale. vLLM's own limit is 4.
 _STOPS = 1000
-#: The last bytes of a log in which the reason of a failure is looked for.
+#: Bytes at the end of a log that are searched for the reason of a failure.
 _TAIL = 1 << 20
 
-#: Of the environment, what would change the server behind our back, or belongs to another Python.
+#: Environment variables that would change the server unnoticed, or that belong to another Python.
 _DROPPED = (
     "VLLM_API_KEY",
     "VLLM_CPU_KVCACHE_SPACE",
@@ -56,16 +56,16 @@ _DROPPED = (
 class Server:
     """One vLLM server on one checkpoint directory or hub id, on a Unix socket in a private directory (mode 0700).
 
-    It ends with all its descendants when it is stopped and when this process ends, however that ends. It listens on
-    ``socket`` and serves under the name ``model``; ``checkpoint`` is what it was last told to serve, ``seconds`` what
-    the last start took, ``restarts`` how often it was started again.
+    It ends with all its descendants when it is stopped and when this process ends in any way. It listens on ``socket``
+    and serves under the name ``model``. ``checkpoint`` is the checkpoint it serves, ``seconds`` the duration of the
+    last start, ``restarts`` the number of restarts.
 
     Args:
-        launch: how it is started.
-        checkpoint: a directory, or a hub id.
+        launch: its launch settings.
+        checkpoint: a directory or a hub id.
 
     Raises:
-        ConfigError: for an extra flag that is rationem's to set.
+        ConfigError: an extra flag is reserved for rationem.
     """
 
     def __init__(self, launch: Launch, checkpoint: str) -> None:
@@ -89,29 +89,29 @@ class Server:
         return process is not None and process.poll() is None
 
     def ended(self) -> str | None:
-        """Return why its processes ended, and where their log is kept; None while they run."""
+        """Return why its processes ended, and the path of their log; None while they run."""
         with self._lock:
             if self.alive or self._process is None:
                 return None
             return f"{self._reason()} Its log: {self._keep_log()}"
 
     def start(self) -> None:
-        """Start, and wait until it answers; ``seconds`` then says how long that took.
+        """Start, and wait until it answers; ``seconds`` is then the duration.
 
         Raises:
-            ModelError: where it fails or is not ready in time; says why, and where its log lies.
-            RunError: where it is stopped while it starts.
+            ModelError: it fails or is not ready in time; names the reason and the log.
+            RunError: it is stopped while it starts.
         """
         with self._lock:
             self._stopped.clear()
             self._start()
 
     def revive(self) -> None:
-        """Start it again where it no longer answers; do nothing where it does, or is merely busy. Safe in threads.
+        """Restart it if it no longer answers; do nothing if it answers or is busy. Thread-safe.
 
         Raises:
-            RunError: where it ended once too often, or was stopped.
-            ModelError: where it does not start again.
+            RunError: it ended too often, or was stopped.
+            ModelError: it does not start again.
         """
         with self._lock:
             if self._stopped.is_set():
@@ -122,19 +122,19 @@ class Server:
             if self.restarts >= RESTARTS:
                 raise RunError(f"The vLLM server ended {RESTARTS + 1} times on {self.checkpoint}; last: {reason}")
             self.restarts += 1
-            progress.say(f"vLLM ended and is started again ({self.restarts} of {RESTARTS}): {reason}")
+            progress.say(f"vLLM ended and is restarted ({self.restarts} of {RESTARTS}): {reason}")
             self._start()
 
     def reload(self, checkpoint: str) -> None:
-        """Load other weights of the same model in place, and forget cached prompts; restarts use them as well.
+        """Load other weights of the same model in place, and reset the prompt cache; restarts use them too.
 
-        Whether the new weights answer is not known by this: compare log-probabilities.
+        This does not verify the new weights: compare log-probabilities.
 
         Args:
             checkpoint: a directory.
 
         Raises:
-            RunError: where it is refused. What the server then holds is unknown, so it is ended.
+            RunError: the server refuses. Its weights are then unknown, so it is ended.
         """
         checkpoint = _absolute(checkpoint)
         with self._lock:
@@ -147,7 +147,7 @@ class Server:
             self.checkpoint = checkpoint
 
     def stop(self) -> None:
-        """End all its processes and remove its directory; also while another thread starts it."""
+        """End all its processes and remove its directory, even while another thread starts it."""
         self._stopped.set()
         with self._lock:
             self._stopped.set()
@@ -159,7 +159,7 @@ class Server:
         try:
             self._spawn()
             self._await(begun + self.launch.startup_seconds)
-        except BaseException:  # an interrupt, too, must not leave a server behind; re-raised
+        except BaseException:  # an interrupt must not leave a server running either; re-raised
             self._end()
             raise
         self.seconds = time.monotonic() - begun
@@ -169,7 +169,7 @@ class Server:
             self._directory.mkdir(mode=0o700)
         except FileExistsError as error:
             raise RunError(f"{self._directory} is in the way of the server's socket. Remove it.") from error
-        # Appended to by the server, read here by position; readable also when the supervisor has removed the directory.
+        # The server appends; this process reads by position, even after the supervisor removed the directory.
         flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL
         self._log = os.open(self._directory / "server.log", flags, 0o600)
         self._process = subprocess.Popen(
@@ -178,7 +178,7 @@ class Server:
             stdout=self._log,
             stderr=self._log,
             env=self._environment(),
-            start_new_session=True,  # an interrupt at the terminal is ours to answer
+            start_new_session=True,  # this process handles an interrupt at the terminal
         )
 
     def _command(self) -> list[str]:
@@ -199,20 +199,20 @@ class Server:
         return [*words, *launch.extra]
 
     def _small(self) -> bool:
-        """Whether the worker shares the engine's process, which starts a third sooner.
+        """Whether the worker shares the engine's process, which starts in a third less time.
 
-        On a machine with many cores, vLLM's placing of a worker's threads is worth more; that needs a process more.
+        On a machine with many cores vLLM's thread placement is worth more, and it needs a separate process.
         """
         return self.launch.cpu and _cores() <= _FEW
 
     def _environment(self) -> dict[str, str]:
         made = {name: value for name, value in without_secrets(os.environ).items() if name not in _DROPPED}
         made |= {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1", "NO_COLOR": "1", "PYTHONSAFEPATH": "1"}
-        # Whatever it writes on the way ends with the directory: vLLM leaves sockets and files behind when it is killed.
+        # Temporary files are removed with the directory: vLLM leaves sockets and files behind when it is killed.
         made |= {"TMPDIR": str(self._directory), "VLLM_RPC_BASE_PATH": str(self._directory)}
         made |= {"VLLM_MAX_STOP_STRINGS": str(_STOPS)}
         if self.launch.cpu:
-            # Log-probabilities would have one function compiled at the first request: 11 to 17 s, and nothing gained.
+            # Log-probabilities would compile one function at the first request: 11 to 17 s, without a gain.
             made["TORCHDYNAMO_DISABLE"] = "1"
         if self._small():
             made["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
@@ -220,10 +220,10 @@ class Server:
         if self.launch.reload:
             made |= {"VLLM_SERVER_DEV_MODE": "1"}
         if Path(self.checkpoint).is_dir():
-            # Nothing is to be fetched; nor may the token that lies in the user's cache go anywhere.
+            # Nothing may be downloaded, and the token in the user's cache must not be sent.
             made |= {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "1"}
         elif token := os.environ.get("HF_TOKEN"):
-            made["HF_TOKEN"] = token  # the user named a model of the hub, which may ask who wants it
+            made["HF_TOKEN"] = token  # the user named a hub id, which may be private
         return made
 
     def _await(self, deadline: float) -> None:
@@ -245,7 +245,7 @@ class Server:
         return explain(self._tail(), code)
 
     def _end(self) -> str:
-        """End what runs and remove the directory; return why it had ended, as far as the log tells."""
+        """End all processes and remove the directory; return why the server had ended, according to its log."""
         process, log = self._process, self._log
         if process is not None:
             end(process)
@@ -271,7 +271,7 @@ class Server:
         return Path(name)
 
     def _answers(self, seconds: float, *, busy: bool) -> bool:
-        """Ask for its health; ``busy`` is the answer where none comes in time."""
+        """Return whether the server is healthy; ``busy`` if it does not answer in time."""
         try:
             return self._ask("GET", "/health", None, seconds)[0] == http.client.OK
         except TimeoutError:
@@ -289,12 +289,12 @@ class Server:
         return text
 
     def _forget_prompts(self) -> None:
-        """Reset the cache of prompts; it is refused, with status 200, while a request still holds a part of it."""
+        """Reset the prompt cache; the server refuses, with status 200, while a request still uses part of it."""
         for _ in range(_TRIES):
             if json.loads(self._post("/reset_prefix_cache", None) or "{}").get("success", True):
                 return
             time.sleep(_EVERY)
-        raise RunError("The vLLM server does not forget the prompts that it read with the weights before.")
+        raise RunError("The vLLM server does not reset its cache of prompts read with the previous weights.")
 
     def _ask(self, method: str, path: str, body: dict[str, Any] | None, seconds: float) -> tuple[int, str]:
         with contextlib.closing(_Connection(self.socket, seconds)) as connection:
@@ -318,10 +318,10 @@ class _Connection(http.client.HTTPConnection):
 
 
 def _kill_strays(directory: Path) -> None:
-    """Kill what a killed supervisor left behind: the processes with its server's directory in their environment."""
+    """Kill processes that a killed supervisor left behind: those with its server's directory in their environment."""
     mark = b"VLLM_RPC_BASE_PATH=" + os.fsencode(directory)
     for entry in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # ended since it was listed, or another user's
+        with contextlib.suppress(OSError):  # ended after it was listed, or another user's
             if mark in entry.read_bytes().split(b"\0"):
                 os.kill(int(entry.parent.name), signal.SIGKILL)
 
@@ -335,7 +335,7 @@ def _absolute(checkpoint: str) -> str:
 
 
 def _private() -> Path:
-    """Name a directory that does not exist, short enough for the sockets in it."""
+    """Return the path of a new directory, short enough for the sockets in it."""
     name = f"rationem-{secrets.token_hex(4)}"
     places = [Path(base) / name for base in (tempfile.gettempdir(), "/tmp")]
     return next((place for place in places if len(os.fsencode(place)) + _NAME <= _LONGEST), places[-1])
