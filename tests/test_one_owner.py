@@ -7,7 +7,7 @@ from collections import Counter
 from test_structure import FILES, SOURCE, tree
 
 #: What says which kind a task is: attributes, functions, keywords, keys of a description.
-SAY_THE_KIND = {"is_open", "is_choice", "is_graded", "is_own", "two_sided"}
+SAY_THE_KIND = {"is_open", "is_choice", "is_graded", "is_own", "two_sided", "calibrates"}
 #: Who is asked for ``pair`` and ``choice``, which can be other things elsewhere.
 ASKED = {"task", "loaded", "like", "preset", "published", "data", "summary", "results"}
 CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open", "Shots"}
@@ -15,19 +15,9 @@ CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open", "Shots"}
 NAMES = {"task.kind", "task.name", "config.task", "self.task.name", "summary['task']"}
 KEYS = {"criterion", "response", "own", "response_a", "choice_a", "subject", "choice"}
 #: Keys for tables of functions; whoever compares one asks for the kind.
-TABLE_KEYS = {"items", "estimator"}
+TABLE_KEYS = {"items", "estimator", "page", "parts"}
 #: Room -> the questions that are left there; what is not named has none. May only fall.
-MOST = {
-    "check": 7,
-    "compare": 9,
-    "data": 3,
-    "export": 17,
-    "judging": 1,
-    "metrics": 9,
-    "report": 49,
-    "run": 2,
-    "world": 2,
-}
+MOST = {"check": 7, "data": 3, "judging": 3, "metrics": 9, "report": 3, "run": 4, "world": 2}
 
 
 def questions(path):
@@ -81,6 +71,13 @@ def _of_kind(node):
         or (right in {"[]", "()"} and "levels" in text)
         or right == "'choice'"
     )
+
+
+def _is_key(node):
+    """Say whether a key for tables is compared, as an attribute or with a word."""
+    of_attribute = isinstance(node.left, ast.Attribute) and node.left.attr in TABLE_KEYS
+    word = isinstance(node.comparators[0], ast.Constant) and isinstance(node.comparators[0].value, str)
+    return of_attribute or (word and getattr(node.left, "id", "") in TABLE_KEYS)
 
 
 def _tests(node):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rationem.compare.kinds import called, is_graded, is_open
+from rationem.compare.kinds import called, leading
 from rationem.report.page import Figure
 from rationem.report.page.figures import colour, drawn, style
 from rationem.report.tables import number
@@ -27,7 +27,7 @@ def figures(results: _Results) -> dict[str, Figure]:
     """Return file name, without its ending -> figure; what was not measured is left out."""
     found: dict[str, Figure | None] = {}
     for key, axis in _CURVES.items():
-        if key == ("accuracy" if is_graded(results) else "reward"):  # of these two the one that says how good it is
+        if key in {"accuracy", "reward"} - {leading(results)}:
             continue
         found[f"{key}-by-iteration"] = _curves(results, key, axis, by_tokens=False)
         found[f"{key}-by-tokens"] = _curves(results, key, axis, by_tokens=True)
@@ -117,9 +117,7 @@ def _reliability(results: _Results) -> Figure | None:
         f"{name}: {', '.join(f'{sure:.2f} sure, {right:.2f} right' for sure, right in line)}"
         for name, line in shown.items()
     )
-    sure, right = f"probability of the predicted {called(results).said}", "share that is right"
-    if is_open(results):
-        sure, right = "agreement of the draws", "mean reward" if is_graded(results) else right
+    sure, right = called(results).sure, called(results).met
     return Figure(
         *drawn(paint, sure, right, entries=len(shown) + 1),
         f"How sure the {called(results).who}s are ({sure}) and how often they are right ({right}), on test. {told}.",

@@ -12,12 +12,12 @@ from typing import Any
 from rationem import metrics
 from rationem.evaluation.diagnostics import evidence_scores
 from rationem.evaluation.diagnostics.bounds import bounds_record
-from rationem.evaluation.diagnostics.cost import acceptance_by_label
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import FINISHED, is_begun, read_only, read_predictions
 from rationem.ledger.phases import finished_iterations, read_record, sum_records
 from rationem.ledger.reading import read_trials
 from rationem.ledger.totals import accepted_shares, kept_shares, mean_completion_tokens, training_draws
+from rationem.report.evidence import by_label
 from rationem.report.run import Run, read_run
 from rationem.types import Example, Outcome, Prediction, Purpose
 
@@ -171,9 +171,7 @@ def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:
 
 def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
     """Return the rows of ``diagnostics.cost.acceptance_by_label``, iterations pooled; none where answers are open."""
-    if run.scale.is_open:
-        return []
-    each = [acceptance_by_label(run.db, k, run.scale.levels) for k in range(1, last + 1)]
+    each = [by_label(run, k) or [] for k in range(1, last + 1)]
     pooled = []
     for rows in zip(*each, strict=True):
         tried = sum(row["first_attempts"] for row in rows)

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report import words
+from rationem.tasks.kinds import Kind
 from rationem.tasks.words import Words
+
+
+def kind_of(results: Mapping[str, Any]) -> Kind:
+    """Return the kind of task that is compared."""
+    return words.kind_of(_summary(results))
 
 
 def called(results: Mapping[str, Any]) -> Words:
@@ -17,16 +23,6 @@ def called(results: Mapping[str, Any]) -> Words:
 def leading(results: Mapping[str, Any]) -> str:
     """Return the name of the number on the test set that says how good an arm is."""
     return words.leading(_summary(results))
-
-
-def is_open(results: Mapping[str, Any]) -> bool:
-    """Say whether any text may be an answer."""
-    return words.is_open(_summary(results))
-
-
-def is_graded(results: Mapping[str, Any]) -> bool:
-    """Say whether open answers can be nearly right."""
-    return words.is_graded(_summary(results))
 
 
 def _summary(results: Mapping[str, Any]) -> dict[str, Any]:

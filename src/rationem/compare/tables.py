@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rationem.compare.kinds import called, is_graded, leading
+from rationem.compare.kinds import called, kind_of, leading
 from rationem.compare.results import VALIDATION
 from rationem.report.tables import number, within
 
@@ -121,13 +121,18 @@ def _held(results: _Results) -> str:
     return f"Held equal: {iterations} of as many gradient steps. {runs}"
 
 
+#: Numbers that say what another one says, and those with a title of their own, by ``Kind.page``.
+_REPEATS = {"levels": ("reward",), "answers": ("reward",), "rewards": ()}
+_TITLES: dict[str, dict[str, str]] = {"levels": {}, "answers": {}, "rewards": {"accuracy": "whole reward"}}
+
+
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
     """Return the columns that some arm has, the one that says how good it is in front.
 
     Of an open answer that is right or wrong the mean reward is the accuracy, and not shown again.
     """
     known = [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
-    known = [name for name in known if name != "reward" or is_graded(results)]
+    known = [name for name in known if name not in _REPEATS[kind_of(results).page]]
     return sorted(known, key=lambda name: name != leading(results))
 
 
@@ -146,7 +151,7 @@ def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tup
 
 def _title(results: _Results, name: str) -> str:
     """Return what stands over a column: where rewards are graded, the accuracy is the share of whole ones."""
-    return "whole reward" if name == "accuracy" and is_graded(results) else {**SCORES, **COSTS}[name][0]
+    return _TITLES[kind_of(results).page].get(name) or {**SCORES, **COSTS}[name][0]
 
 
 def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
@@ -155,7 +160,7 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
         name
         for name in _shown(results, {name: columns[name] for name in DIFFERENCES}, weights)
         if any((arm[weights].get(name) or {}).get("difference") for arm in _others(results))
-        and not (name == "accuracy" and is_graded(results))
+        and name not in _TITLES[kind_of(results).page]
     ]
     tested = [
         name

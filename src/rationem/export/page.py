@@ -18,12 +18,10 @@ from rationem.report import doubts, sections
 from rationem.report.escape import escaped, fenced, literal
 from rationem.report.reading import reading
 from rationem.report.tables import table
-from rationem.report.words import is_open, words
+from rationem.report.words import kind_of, words
 from rationem.run.card import Card
 from rationem.tasks import from_description
-from rationem.tasks.judge import JudgeTask
 from rationem.tasks.protocol import Task
-from rationem.tasks.scale import MARKER
 
 _MERGED = (
     "The scores were measured by the run, before its adapter was merged into the base and written as whole weights: "
@@ -61,7 +59,7 @@ class Facts:
 def page(facts: Facts) -> str:
     """Return the model card, front matter and Markdown."""
     task = from_description(facts.card.task)
-    named = facts.name.split("/")[-1] if facts.name else "A judge" if task.levels else "A model that reasons"
+    named = facts.name.split("/")[-1] if facts.name else task.kind.words.model
     parts = [
         f"---\n{_front(facts)}\n---",
         f"# {literal(named)}",
@@ -79,8 +77,7 @@ def page(facts: Facts) -> str:
 def _front(facts: Facts) -> str:
     from huggingface_hub import ModelCardData
 
-    kind = "llm-as-a-judge" if words(facts.summary).who == "judge" else "reasoning"
-    tags = ["rationem", kind, *(["lora"] if facts.adapter else [])]
+    tags = ["rationem", words(facts.summary).tag, *(["lora"] if facts.adapter else [])]
     data = ModelCardData(
         library_name="peft" if facts.adapter else "transformers",
         # The hub refuses a value that is none of its models, and takes a plain name for another one of that name.
@@ -93,23 +90,36 @@ def _front(facts: Facts) -> str:
 
 def _does(task: Task) -> str:
     """Return what the model reads, says, and learned from."""
-    if not isinstance(task, JudgeTask):
-        return (
-            f"A model that answers: it reads {' and '.join(map(literal, task.inputs))}. It writes a rationale, and "
-            f"then its answer on a line of its own, {literal(task.marker)} ANSWER. It was trained from answers alone"
-        )
+    return _DOES[task.items](task)
+
+
+def _reads_inputs(task: Task) -> str:
+    return (
+        f"A model that answers: it reads {' and '.join(map(literal, task.inputs))}. It writes a rationale, and "
+        f"then its answer on a line of its own, {literal(task.marker)} ANSWER. It was trained from answers alone"
+    )
+
+
+def _reads_responses(task: Task) -> str:
     reads = "a response and rates it"
-    if task.pair:
+    if task.orders > 1:
         better = "better, and by how much" if task.scale.ordered else "better" if task.orders == 2 else "best"
         reads = f"{'two' if task.orders == 2 else task.orders} responses and says which is {better}"
-    people = "as people rated. It was trained from ratings alone"
-    if task.choice:
-        reads = "a question with lettered choices and says which is right"
-        people = "a letter. It was trained from answers alone"
     return (
-        f"A {'model that chooses' if task.choice else 'judge'}: it reads {reads}. It writes a rationale, and then its "
-        f"verdict on a line of its own, `{MARKER} LEVEL`, {people}"
+        f"A judge: it reads {reads}. It writes a rationale, and then its verdict on a line of its own, "
+        f"`{task.marker} LEVEL`, as people rated. It was trained from ratings alone"
     )
+
+
+def _reads_choices(task: Task) -> str:
+    return (
+        "A model that chooses: it reads a question with lettered choices and says which is right. It writes a "
+        f"rationale, and then its verdict on a line of its own, `{task.marker} LEVEL`, a letter. It was trained from "
+        "answers alone"
+    )
+
+
+_DOES = {"inputs": _reads_inputs, "responses": _reads_responses, "choices": _reads_choices}
 
 
 def _what(facts: Facts, task: Task) -> Iterator[str]:
@@ -143,25 +153,22 @@ def _base(facts: Facts) -> str:
 def _use(facts: Facts, task: Task) -> Iterator[str]:
     yield "## Use"
     item = ", ".join(f'"{field}": "..."' for field in _fields(facts.card, task))
-    asks, told = "averages over several rationales and calibrates", "rating.rating, rating.probabilities"
-    if not task.levels:
-        asks = "gives the answer that several draws agree with most"
-        told = "rating.rating, rating.agreement"
-    yield f"With rationem, which asks as in training and {asks}:"
+    called = task.kind.words
+    yield f"With rationem, which asks as in training and {called.found}:"
     yield fenced(
         "from huggingface_hub import snapshot_download\n"
         "from rationem import Judge\n\n"
         f'judge = Judge.load(snapshot_download("{_name(facts)}"))\n'
         f"rating = judge.rate([{{{item}}}])[0]\n"
-        f"print({told}, rating.rationale)",
+        f"print({called.told}, rating.rationale)",
         "python",
     )
-    alone, said = "peft" if facts.adapter else "transformers", "verdict" if task.levels else "answer"
-    yield f"Without it, by {alone} alone: one rationale and its {said}."
+    alone = "peft" if facts.adapter else "transformers"
+    yield f"Without it, by {alone} alone: one rationale and its {called.verdict.split()[1]}."
     yield fenced(_snippet(facts), "python")
     yield "The prompt, with the names in capitals replaced by the item's texts:"
     yield fenced(task.prompt({name: name.upper() for name in _fields(facts.card, task)} | _criterion(task)).text)
-    if isinstance(task, JudgeTask) and len(task.criteria) > 1:
+    if len(task.criteria) > 1:
         yield (
             f"This one asks for {literal(task.criteria[0].name)}; for another criterion its name and its words, which "
             "are below, stand in their place."
@@ -169,14 +176,22 @@ def _use(facts: Facts, task: Task) -> Iterator[str]:
 
 
 def _fields(card: Card, task: Task) -> list[str]:
-    columns = card.columns or {}
-    if not isinstance(task, JudgeTask):
-        return [*task.inputs, *(name for name, _ in columns.get("optional") or ())]
-    return [*task.inputs, *(name for name in ("context", "reference") if columns.get(name))]
+    return [*task.inputs, *_OPTIONAL[task.items](card.columns or {})]
+
+
+def _own(columns: Mapping[str, Any]) -> list[str]:
+    return [name for name, _ in columns.get("optional") or ()]
+
+
+def _beside(columns: Mapping[str, Any]) -> list[str]:
+    return [name for name in ("context", "reference") if columns.get(name)]
+
+
+_OPTIONAL = {"inputs": _own, "responses": _beside, "choices": _beside}
 
 
 def _criterion(task: Task) -> dict[str, str]:
-    named = isinstance(task, JudgeTask) and task.criteria[0].name
+    named = task.criteria[0].name
     return {"criterion": named} if named else {}
 
 
@@ -238,31 +253,26 @@ def _data(facts: Facts, task: Task) -> Iterator[str]:
     yield table(("set", "examples", "groups"), rows)
     told = ["Sets that were cut from one file share no group (such as a prompt)."]
     if summary["examples"]["validation"]:
-        fitted = ", and fitted the calibration" if task.levels else ""
+        fitted = ", and fitted the calibration" if summary["calibration"] else ""
         told.append(f"Validation chose the iteration{fitted}.")
     yield " ".join(told)
     yield from sections.raters(escaped(summary))
-    if not isinstance(task, JudgeTask):
-        yield from _answers(facts)
-        return
-    order = "from worst to best" if task.scale.ordered else "without an order"
-    order = "from the first response to the second" if task.scale.two_sided else order
-    yield f"Levels, {order}: {', '.join(map(literal, task.scale.levels))}."
-    yield from _described(task)
+    yield from _SAYS[task.kind.estimator](facts, task)
 
 
-def _answers(facts: Facts) -> Iterator[str]:
+def _answers(facts: Facts, task: Task) -> Iterator[str]:
     """Yield what an answer is, and what it is worth."""
     kind = str(facts.card.task.get("answer", "text"))
     pattern = literal(kind.removeprefix("pattern:"))
     read = {"number": "a number", "text": "a line of text"}.get(kind, f"what the pattern {pattern} reads")
-    if "own" in facts.card.task:
+    if task.program is not None:
         read = f"what {literal(facts.card.task['own'])}, a class of whoever trained this model, reads"
     yield f"Answers: {read}. Reward: {literal(facts.card.task['reward'])}."
 
 
-def _described(task: JudgeTask) -> Iterator[str]:
-    """Yield what the levels and the criteria mean, in the words of whoever trained."""
+def _levels(_: Facts, task: Task) -> Iterator[str]:
+    """Yield the levels, and what they and the criteria mean, in the words of whoever trained."""
+    yield f"Levels, {task.scale.order}: {', '.join(map(literal, task.scale.levels))}."
     if task.scale.meanings:
         yield fenced(task.scale.described())
     for one in task.criteria:
@@ -272,6 +282,9 @@ def _described(task: JudgeTask) -> Iterator[str]:
             yield fenced("\n".join(text for text in said if text))
         elif one.name:
             yield f"Criterion {literal(one.name)}."
+
+
+_SAYS = {"levels": _levels, "consensus": _answers}
 
 
 def _training(facts: Facts) -> Iterator[str]:
@@ -303,32 +316,31 @@ def _scores(facts: Facts) -> Iterator[str]:
     yield sections.explained(summary, split)
     for part in (*sections.pairs(summary, split), *sections.criteria(summary, split), *sections.calibration(summary)):
         yield f"#{part}" if part.startswith("## ") else part
-    if not facts.summary["calibration"] and not is_open(facts.summary):
-        yield "There is no calibration: there was no validation set to fit one on."
+    if not facts.summary["calibration"]:
+        yield from _UNCALIBRATED[kind_of(facts.summary).page]
+
+
+_UNCALIBRATED: dict[str, tuple[str, ...]] = {
+    "levels": ("There is no calibration: there was no validation set to fit one on.",),
+    "answers": (),
+    "rewards": (),
+}
 
 
 def _limits(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield "## Limits"
-    opened = is_open(summary)
-    asked, said = ("answered", "answers") if opened else ("judged", "verdicts")
+    called = words(summary)
     shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     found = [
         *doubts(summary),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
-        *([f"The embedded model cannot read: its {said} say nothing."] if _is_toy(facts) else []),
-        (
-            "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
-            "languages nothing is known."
-            if opened
-            else "It rates as the people of its data did, their errors and tastes included. On other kinds of items, "
-            "other languages and other scales nothing is known."
-        ),
-        f"A rationale is what the model says on its way to {'an answer' if opened else 'a verdict'}; that it is the "
-        "reason is not shown.",
+        *([f"The embedded model cannot read: its {called.verdicts} say nothing."] if _is_toy(facts) else []),
+        called.errs,
+        f"A rationale is what the model says on its way to {called.verdict}; that it is the reason is not shown.",
         f"Prompts of more than {facts.card.max_prompt_tokens} tokens were "
-        f"{'shortened' if facts.card.elide else f'neither trained on nor {asked}'}.",
+        f"{'shortened' if facts.card.elide else f'neither trained on nor {called.asked}'}.",
         *([_MERGED] if facts.merged else []),
     ]
     yield "\n".join(f"- {sentence}" for sentence in found)
@@ -336,12 +348,7 @@ def _limits(facts: Facts) -> Iterator[str]:
 
 def _again(facts: Facts) -> Iterator[str]:
     yield "## Numbers again"
-    how = (
-        "how the model must be asked: the wording, what an answer is, and what it is worth."
-        if is_open(facts.summary)
-        else "how the judge must be asked: the wording, the levels, the marginals and the calibration, which holds for "
-        "these weights and this wording alone."
-    )
+    how = words(facts.summary).held
     yield (
         "Every number on this page is in `metrics.json` of the run directory, and `rationem report RUN` computes it "
         "again from the run's ledger. That directory holds the texts and labels of the data and is not part of this "

@@ -12,6 +12,7 @@ from rationem.report.summary import summarize
 from rationem.report.text import markdown
 from rationem.report.trust import doubts
 from rationem.tasks import from_description
+from rationem.tasks.own import is_program
 
 __all__ = ["check_named", "doubts", "markdown", "summarize", "write"]
 
@@ -27,7 +28,7 @@ def check_named(directory: Path) -> None:
         task = read_manifest(db)["task"]
     finally:
         db.close()
-    if "own" in task:
+    if is_program(task):
         from_description(task)
 
 

@@ -7,29 +7,28 @@ from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
+from rationem.tasks.kinds import Kind
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 
-def block(
-    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int
-) -> dict[str, Any]:
+def block(predictions: Sequence[Prediction], examples: Sequence[Example], kind: Kind) -> dict[str, Any]:
     """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
-    both = orders > 1 and any(example.turn for example in examples)
+    both = kind.orders > 1 and any(example.turn for example in examples)
     return {
-        **_scores(predictions, examples, scale),
-        "pairs": metrics.score_pairs(predictions, examples, scale).as_dict() if both else None,
+        **_scores(predictions, examples, kind.scale),
+        "pairs": metrics.score_pairs(predictions, examples, kind.scale).as_dict() if both else None,
     }
 
 
-def details(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, seed: int) -> dict[str, Any]:
+def details(predictions: Sequence[Prediction], examples: Sequence[Example], kind: Kind, seed: int) -> dict[str, Any]:
     """Return the intervals of the headline numbers, and the metrics of each criterion where there are several."""
-    drawn = metrics.intervals(predictions, examples, scale, seed=seed)
+    drawn = metrics.intervals(predictions, examples, kind.scale, seed=seed)
     return {
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
         "by_criterion": {
-            name: _scores([p for p in predictions if p.example_id in ids], part, scale)
-            for name, part in by_criterion(examples, scale).items()
+            name: _scores([p for p in predictions if p.example_id in ids], part, kind.scale)
+            for name, part in by_criterion(examples, kind).items()
             for ids in [{x.id for x in part}]
         },
     }
@@ -43,12 +42,11 @@ def _scores(predictions: Sequence[Prediction], examples: Sequence[Example], scal
     }
 
 
-def by_criterion(examples: Sequence[Example], scale: Scale) -> dict[str, list[Example]]:
-    """Return criterion -> its examples, in order of appearance; empty where there are not two or more.
-
-    Of open answers there are none: the fields of an item are what the user calls them, a mail's "subject" too.
-    """
-    parts = {} if scale.is_open else metrics.parts(examples)
+def by_criterion(examples: Sequence[Example], kind: Kind) -> dict[str, list[Example]]:
+    """Return criterion -> its examples, in order of appearance; empty where there are not two or more."""
+    parts: dict[str, list[Example]] = {}
+    for example in examples:
+        parts.setdefault(kind.part_of(example), []).append(example)
     return parts if len(parts) > 1 else {}
 
 
@@ -60,20 +58,18 @@ def as_given(examples: Sequence[Example]) -> tuple[Example, ...]:
 def calibration(
     fitted: tuple[Sequence[Prediction], Sequence[Example]],
     applied: tuple[Sequence[Prediction], Sequence[Example]],
-    scale: Scale,
-    *,
-    orders: int,
+    kind: Kind,
 ) -> dict[str, Any] | None:
     """Return the temperature that validation gives, and what it does on validation and on test; None without any.
 
     Args:
         fitted: predictions and examples of validation, not empty.
         applied: predictions and examples of the test set, or empty ones.
-        scale: the levels.
-        orders: in how many orders an item is shown; several are averaged first.
+        kind: of the task.
     """
-    if scale.is_open:
+    if not kind.calibrates:
         return None
+    scale, orders = kind.scale, kind.orders
     fit = metrics.calibrate(*fitted, scale, orders=orders)
     if fit is None:
         return None

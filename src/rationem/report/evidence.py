@@ -6,14 +6,14 @@ computed again. What is not measured, or not yet to its end, is None.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
 from rationem.evaluation.diagnostics import cost, evidence_record, hint_record
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
-from rationem.ledger.listing import evaluation_draws
+from rationem.ledger.listing import EvaluationDraw, evaluation_draws
 from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.metrics.evidence import restricted, stack
 from rationem.report.run import Run
@@ -72,8 +72,15 @@ def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
     for drawn in evaluation_draws(run.db, k, "validation"):
         parsed = drawn.outcome in _PARSED
         lengths.append(drawn.new_tokens)
-        earned.append(parsed * (drawn.reward if run.scale.is_open else float(drawn.predicted == drawn.answer)))
+        earned.append(parsed * _EARNED[run.kind.estimator](drawn))
     return lengths, earned
+
+
+#: What a single draw is worth, by ``Kind.estimator``: whether it says y*, or its reward.
+_EARNED: dict[str, Callable[[EvaluationDraw], float]] = {
+    "levels": lambda drawn: float(drawn.predicted == drawn.answer),
+    "consensus": lambda drawn: drawn.reward,
+}
 
 
 def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
@@ -89,9 +96,14 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
         return None
     draws = 1 + max(trial.attempt for trial in trials)
     said = {(t.example_id, t.attempt): t.parsed.answer for t in trials if t.outcome in _PARSED}
-    if run.scale.is_open:
-        return _by_open_draws(run, test, said, draws)
-    scored = read_level_logps(run.db, k, Purpose.EVAL)
+    return _BY_DRAWS[run.kind.estimator](run, k, said, draws)
+
+
+_Said = Mapping[tuple[str, int], str | None]
+
+
+def _by_level_draws(run: Run, k: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
+    test, scored = run.sets["test"], read_level_logps(run.db, k, Purpose.EVAL)
     marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(test))
     items = []
     for x in test:
@@ -111,15 +123,16 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
     return metrics.by_draws(items, seed=run.seed)
 
 
-def _by_open_draws(
-    run: Run, test: Sequence[Example], said: Mapping[tuple[str, int], str | None], draws: int
-) -> list[dict[str, Any]] | None:
+def _by_open_draws(run: Run, _: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
     if run.reward is None:
         return None
-    items = [metrics.Said(tuple(said.get((x.id, m)) for m in range(draws)), x.answer) for x in test]
+    items = [metrics.Said(tuple(said.get((x.id, m)) for m in range(draws)), x.answer) for x in run.sets["test"]]
     nothing: dict[str, Any] = {"averaged": None, "averaged_log_likelihood": None}
     rows = metrics.by_open_draws(items, run.reward, exact=run.kind.rule == "exact", seed=run.seed)
     return [{**row, **nothing} for row in rows]
+
+
+_BY_DRAWS = {"levels": _by_level_draws, "consensus": _by_open_draws}
 
 
 def _rank(run: Run, answer: str | None) -> int | None:
@@ -141,9 +154,25 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
         return {"cost": None, "by_label": None, "by_difficulty": None}
     return {
         "cost": cost.cost(run.db, k),
-        "by_label": None if run.scale.is_open else cost.acceptance_by_label(run.db, k, run.scale.levels),
+        "by_label": by_label(run, k),
         "by_difficulty": None if hardness is None else cost.acceptance_by_difficulty(run.db, k, hardness),
     }
+
+
+def by_label(run: Run, k: int) -> list[dict[str, Any]] | None:
+    """Return :func:`.cost.acceptance_by_label` of an E-step; None where there are no levels."""
+    return _BY_LABEL[run.kind.estimator](run, k)
+
+
+def _by_level(run: Run, k: int) -> list[dict[str, Any]] | None:
+    return cost.acceptance_by_label(run.db, k, run.scale.levels)
+
+
+def _by_none(_: Run, __: int) -> list[dict[str, Any]] | None:
+    return None
+
+
+_BY_LABEL = {"levels": _by_level, "consensus": _by_none}
 
 
 def per_nat(iterations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

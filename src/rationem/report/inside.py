@@ -7,7 +7,7 @@ from typing import Any
 
 from rationem.report.tables import number, table
 from rationem.report.trust import start_name
-from rationem.report.words import is_graded, is_open, words
+from rationem.report.words import kind_of, words
 
 #: Title, kind of draws, key.
 _HINTS = (
@@ -128,7 +128,7 @@ def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     )
     yield (
         f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says "
-        f"{'any text, byte by byte at random,' if is_open(summary) else 'the training marginal'} to all draws of "
+        f"{called.prior} to all draws of "
         "every item, so that an item which no draw explains has one too; it is no bound."
     )
     if hinted:
@@ -164,9 +164,8 @@ def _hints(summary: Mapping[str, Any]) -> list[str]:
         return []
     looked_for = summary["config"].get("leak_filter") != "off"
     called = words(summary)
-    says = "earns enough to be accepted" if is_graded(summary) else f"says {called.right}"
     rows = [
-        [title.format(right=called.right, says=says), *(number(entry["hints"][kind][key]) for entry in found)]
+        [title.format(right=called.right, says=called.says), *(number(entry["hints"][kind][key]) for entry in found)]
         for title, kind, key in _HINTS
         if (looked_for or key != "leaked") and any(entry["hints"][kind][key] is not None for entry in found)
     ]
@@ -176,10 +175,7 @@ def _hints(summary: Mapping[str, Any]) -> list[str]:
         rows.insert(2, [f"justifies a wrong {called.said}, shown that ({wrong} items)", *cells])
     matched = [entry["matched_length"] or {} for entry in found]
     if any(one.get("accuracy") is not None for one in matched):
-        title = f"says {called.right} at the base model's lengths"
-        if is_graded(summary):
-            title = "reward at the base model's lengths"
-        rows.append([title, *(number(one.get("accuracy")) for one in matched)])
+        rows.append([called.at_lengths, *(number(one.get("accuracy")) for one in matched)])
     said = (
         f"What becomes of the rationales where the model is shown {_a(called.said)}. One that reasons justifies a "
         f"wrong {called.said} rarely, one that explains whatever it is told nearly always."
@@ -312,24 +308,30 @@ def _by_draws(summary: Mapping[str, Any]) -> list[str]:
 
 def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
     """Return title and key of the columns, and what they say."""
-    chosen = "which only somebody who knows the answer can choose."
-    what, first = "What more rationales per test item are worth:", ("rationales N", "draws")
-    vote, met = ("majority vote", "majority_vote"), ("one of N is right (pass@N)", "pass")
-    if is_graded(summary):
-        return (
-            (first, ("agreed on: mean reward", "consensus"), ("best of N: mean reward", "best")),
-            f"{what} the mean reward of the answer that N of them agree with most; and of the best of N, {chosen}",
-        )
-    of_one = f"and how often at least one of N is right, {chosen}"
-    if is_open(summary):
-        return (first, vote, met), f"{what} the accuracy of the answer that most of N say; {of_one}"
-    averaged = (("averaged", "averaged"), ("averaged: log-likelihood", "averaged_log_likelihood"))
+    columns, said = _MORE_DRAWS[kind_of(summary).page]
     called = words(summary)
-    return (
-        (first, vote, *averaged, met),
-        f"{what} the accuracy of the {called.said} that most of N say; of the most probable one after averaging over "
-        f"N, which is what the {called.who} does; {of_one}",
-    )
+    told = f"What more rationales per test item are worth: {said.format(said=called.said, who=called.who)}"
+    return (("rationales N", "draws"), *columns), told
+
+
+_CHOSEN = "which only somebody who knows the answer can choose."
+_VOTE, _MET = ("majority vote", "majority_vote"), ("one of N is right (pass@N)", "pass")
+#: Columns and what they say, by ``Kind.page``.
+_MORE_DRAWS: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
+    "levels": (
+        (_VOTE, ("averaged", "averaged"), ("averaged: log-likelihood", "averaged_log_likelihood"), _MET),
+        "the accuracy of the {said} that most of N say; of the most probable one after averaging over N, which is "
+        f"what the {{who}} does; and how often at least one of N is right, {_CHOSEN}",
+    ),
+    "answers": (
+        (_VOTE, _MET),
+        f"the accuracy of the answer that most of N say; and how often at least one of N is right, {_CHOSEN}",
+    ),
+    "rewards": (
+        (("agreed on: mean reward", "consensus"), ("best of N: mean reward", "best")),
+        f"the mean reward of the answer that N of them agree with most; and of the best of N, {_CHOSEN}",
+    ),
+}
 
 
 def _handovers(summary: Mapping[str, Any]) -> list[str]:

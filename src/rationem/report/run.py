@@ -28,8 +28,7 @@ class Run:
     Args:
         sets: split -> its examples.
         kind: of the task.
-        reward: r(y_hat, y*) of open answers; None where there are levels, or it cannot be asked: a task of the
-            user's own is a program that is not run here.
+        reward: r(y_hat, y*); None where it cannot be asked: a task of the user's own is a program that is not run here.
         config: the settings.
         faithful: says whether a rationale is true of the inputs; None where that cannot be known.
     """
@@ -57,8 +56,6 @@ class Run:
 
 
 def _reward(task: Mapping[str, Any]) -> Reward | None:
-    if task["scale"]["levels"]:
-        return None
     if task.get("reward") == "exact":
         return lambda predicted, answer: float(predicted == answer)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from rationem.report.tables import number, table, within
 from rationem.report.trust import FEW_GROUPS, not_found, start_name
-from rationem.report.words import is_choice, is_graded, is_open, words
+from rationem.report.words import kind_of, words
 
 #: Title, key. Of an ordered scale, and of one without an order.
 _HEADLINES = {
@@ -27,15 +27,15 @@ _HEADLINES = {
     ),
 }
 
-#: The same of open answers, by whether they can be nearly right.
+#: The same where there are no levels, by ``Kind.page``.
 _OPEN_HEADLINES = {
-    True: (
+    "rewards": (
         ("mean reward", "reward"),
         ("one draw", "draw_reward"),
         ("whole reward", "accuracy"),
         ("p(given answer)", "raw_mean"),
     ),
-    False: (("accuracy", "accuracy"), ("one draw", "draw_reward"), ("p(right answer)", "raw_mean")),
+    "answers": (("accuracy", "accuracy"), ("one draw", "draw_reward"), ("p(right answer)", "raw_mean")),
 }
 
 #: Title, key, whether it needs an order.
@@ -110,68 +110,74 @@ def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], l
 
 
 def _headlines(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    return _OPEN_HEADLINES[is_graded(summary)] if is_open(summary) else _HEADLINES[summary["scale"]["ordered"]]
+    headlines = {**_OPEN_HEADLINES, "levels": _HEADLINES[summary["scale"]["ordered"]]}
+    return headlines[kind_of(summary).page]
 
 
 def explained(summary: Mapping[str, Any], split: str) -> str:
     """Return what one must know to read the table of the headline numbers."""
     groups = summary["groups"][split]
     narrow = ": too few, so they are too narrow" if groups < FEW_GROUPS else ""
-    sentences = [
-        *(
-            [f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."]
-            if split == "test"
-            else []
-        ),
-        *(_explained_open(summary) if is_open(summary) else []),
-        *(
-            [
-                "Within one level: at most one step of the scale off, whatever its size. MAE, the mean distance, is in "
-                "the values of the scale (named levels are 1, 2, 3, ...). QWK is kappa with squared distances: 1 is "
-                "agreement, 0 is chance."
-            ]
-            if summary["scale"]["ordered"]
-            else []
-        ),
-        *(
-            []
-            if is_open(summary)
-            else [
-                f"The {words(summary).constant} is the one that does best on these very items, number by number: no "
-                "single one does better. The training marginal is the shares of the levels among the ratings in "
-                "training. The log-likelihood is better the nearer it is to 0. What names no level on offer counts as "
-                "wrong and as far off as its label allows; correlations leave it out."
-            ]
-        ),
-    ]
-    return " ".join(sentences)
+    brackets = f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."
+    return " ".join([*[brackets] * (split == "test"), *_EXPLAINED[kind_of(summary).page](summary)])
 
 
-def _explained_open(summary: Mapping[str, Any]) -> list[str]:
-    asked = f"An item is asked {summary['config'].get('draws', 'several')} times"
-    if is_graded(summary):
-        return [
-            f"{asked}; its answer is the one that all of its draws' answers agree with most, by the reward "
-            f"({summary['reward']}, 0 to 1) itself. Mean reward: of that answer. One draw: of a single draw, so of a "
-            "model that is asked once. Whole reward: the share of items that earn all of it. An item without an "
-            "answer earns 0."
-        ]
+def _explained_levels(summary: Mapping[str, Any]) -> list[str]:
+    steps = (
+        "Within one level: at most one step of the scale off, whatever its size. MAE, the mean distance, is in the "
+        "values of the scale (named levels are 1, 2, 3, ...). QWK is kappa with squared distances: 1 is agreement, 0 "
+        "is chance."
+    )
     return [
-        f"{asked}; its answer is the one that most of its draws say. Accuracy: the share of items whose answer is "
-        "right. One draw: the share of single draws that are right, so of a model that is asked once. An item "
-        "without an answer counts as wrong."
+        *[steps] * summary["scale"]["ordered"],
+        f"The {words(summary).constant} is the one that does best on these very items, number by number: no single "
+        "one does better. The training marginal is the shares of the levels among the ratings in training. The "
+        "log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and as far off "
+        "as its label allows; correlations leave it out.",
     ]
+
+
+def _times(summary: Mapping[str, Any]) -> str:
+    return f"An item is asked {summary['config'].get('draws', 'several')} times"
+
+
+def _explained_rewards(summary: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{_times(summary)}; its answer is the one that all of its draws' answers agree with most, by the reward "
+        f"({summary['reward']}, 0 to 1) itself. Mean reward: of that answer. One draw: of a single draw, so of a "
+        "model that is asked once. Whole reward: the share of items that earn all of it. An item without an "
+        "answer earns 0."
+    ]
+
+
+def _explained_answers(summary: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{_times(summary)}; its answer is the one that most of its draws say. Accuracy: the share of items whose "
+        "answer is right. One draw: the share of single draws that are right, so of a model that is asked once. An "
+        "item without an answer counts as wrong."
+    ]
+
+
+_EXPLAINED = {"levels": _explained_levels, "answers": _explained_answers, "rewards": _explained_rewards}
 
 
 def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
+    return _ROWS[kind_of(summary).page](summary, split, keys)
+
+
+def _level_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
     baselines = summary["baselines"][split]
-    if is_open(summary):
-        yield _row(words(summary).constant, baselines["constant"], keys)
-        for name, scores in scored(summary, split):
-            yield _row(name, scores, keys)
-        return
     yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
     yield from _beside(words(summary).constant, baselines, scored(summary, split), _best(summary, split), keys)
+
+
+def _answer_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
+    yield _row(words(summary).constant, summary["baselines"][split]["constant"], keys)
+    for name, scores in scored(summary, split):
+        yield _row(name, scores, keys)
+
+
+_ROWS = {"levels": _level_rows, "answers": _answer_rows, "rewards": _answer_rows}
 
 
 def _beside(
@@ -211,10 +217,9 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
         columns += [("one human", ceiling), ("best, on the humans' targets", best["beside_humans"])]
-    ordered, unread = summary["scale"]["ordered"], "an answer" if is_open(summary) else "a verdict"
-    left_out = {"grouped_pearson_groups", *(key for _, key in _headlines(summary))} if is_open(summary) else ()
+    ordered, left_out = summary["scale"]["ordered"], _ABOVE[kind_of(summary).page]
     rows = [
-        [title.replace("a verdict", unread), *(number(scores.get(key)) for _, scores in columns)]
+        [title.replace("a verdict", words(summary).verdict), *(number(scores.get(key)) for _, scores in columns)]
         for title, key, needs_order in _FULL
         if (ordered or not needs_order)
         and key not in left_out
@@ -223,6 +228,13 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     for level in summary["scale"]["levels"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
     return table(["", *(name for name, _ in columns)], rows)
+
+
+#: What stands in the table of the headline numbers and is not said again.
+_ABOVE: dict[str, set[str]] = {
+    "levels": set(),
+    **{page: {key for _, key in columns} for page, columns in _OPEN_HEADLINES.items()},
+}
 
 
 def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
@@ -240,12 +252,21 @@ def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
         for one in best["reliability"]
         if one["count"]
     ]
-    if is_open(summary):
-        earned = "mean reward" if is_graded(summary) else "accuracy"
-        head = ("agreement", "items", "mean agreement", earned)
-        return [f"How far an item's draws agree with its answer, and what that earns ({earned}):", table(head, rows)]
-    head = ("probability of the predicted level", "items", "mean probability", "accuracy")
-    return ["How sure the best iteration is, and how often it is right:", table(head, rows)]
+    said, *head = _RELIABILITY[kind_of(summary).page]
+    return [said, table(head, rows)]
+
+
+_LEVELS = ("How sure the best iteration is, and how often it is right:", "probability of the predicted level")
+_RELIABILITY = {
+    "levels": (*_LEVELS, "items", "mean probability", "accuracy"),
+    **{
+        page: (
+            f"How far an item's draws agree with its answer, and what that earns ({earned}):",
+            *("agreement", "items", "mean agreement", earned),
+        )
+        for page, earned in (("answers", "accuracy"), ("rewards", "mean reward"))
+    },
+}
 
 
 def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
@@ -254,7 +275,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
     if not models:
         return []
     columns = _headlines(summary)
-    part = "subject" if is_choice(summary) else "criterion"
+    part = kind_of(summary).parts
     head = [part, "items", "raters' alpha", "", *(title for title, _ in columns)]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [

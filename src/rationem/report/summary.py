@@ -34,7 +34,7 @@ def summarize(directory: Path) -> dict[str, Any]:
     db = read_only(directory)
     try:
         manifest, run = read_manifest(db), read_run(db)
-        sets, scale = run.sets, run.scale
+        sets = run.sets
         iterations = _iterations(run)
         last = max((entry["iteration"] for entry in iterations), default=0)
         best, chosen_by = _choose(run, iterations, last)
@@ -48,7 +48,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.kind.orders > 1,
             "candidates": run.kind.orders,
-            "criteria": list(by_criterion([x for examples in sets.values() for x in examples], scale)),
+            "criteria": list(by_criterion([x for examples in sets.values() for x in examples], run.kind)),
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": is_reached(db, "fitted"),
             "best_iteration": best,
@@ -110,8 +110,8 @@ def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[s
     predictions = read_predictions(run.db, k, split)
     if not predictions:
         return None
-    scores = block(predictions, examples, run.scale, orders=run.kind.orders)
-    return scores if split == "validation" else {**scores, **details(predictions, examples, run.scale, run.seed)}
+    scores = block(predictions, examples, run.kind)
+    return scores if split == "validation" else {**scores, **details(predictions, examples, run.kind, run.seed)}
 
 
 def _shots(run: Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -125,7 +125,7 @@ def _calibration(run: Run, best: int) -> dict[str, Any] | None:
     if not fitted:
         return None
     sets = run.sets
-    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.scale, orders=run.kind.orders)
+    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.kind)
 
 
 def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -138,7 +138,7 @@ def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "alpha": {split: metrics.alpha(examples, run.scale) for split, examples in given.items()},
         "alpha_by_criterion": {
-            split: metrics.alphas(examples, run.scale) if by_criterion(examples, run.scale) else {}
+            split: metrics.alphas(examples, run.scale) if by_criterion(examples, run.kind) else {}
             for split, examples in given.items()
         },
         "warnings": metrics.rater_warnings(() if parted else given["train"], scored, run.scale, each=each),
@@ -169,7 +169,7 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
 def _baselines(run: Run, split: str) -> dict[str, Any]:
     """Return what a number must be compared with, of all items and of those of each criterion."""
     scored = run.sets[split]
-    named = by_criterion(scored, run.scale)
+    named = by_criterion(scored, run.kind)
     return {
         **_compared_with(run, scored, scored),
         "by_criterion": {name: _compared_with(run, part, scored) for name, part in named.items()},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rationem.report import sections
@@ -11,7 +11,7 @@ from rationem.report.inside import inside
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
 from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
-from rationem.report.words import is_choice, is_graded, is_open, leading, words
+from rationem.report.words import kind_of, leading, words
 
 __all__ = ["doubts", "markdown", "number", "sentence", "table"]
 
@@ -41,12 +41,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
 
 
 def _details(summary: Mapping[str, Any], split: str) -> list[str]:
-    averaged = (
-        "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
-        "knowing which criterion is rated high. Everything else is over all items."
-    )
-    if is_choice(summary):
-        averaged = "Kappas are means over the subjects of each subject's own number. Everything else is over all items."
+    averaged = _AVERAGED[kind_of(summary).parts]
     return [
         sections.explained(summary, split),
         *([averaged] if summary["criteria"] else []),
@@ -56,6 +51,17 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
         sections.full(summary, split),
         *sections.reliability(summary, split),
     ]
+
+
+#: How numbers that compare items are averaged, by ``Kind.parts``.
+_AVERAGED = {
+    "": "",
+    "criterion": (
+        "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
+        "knowing which criterion is rated high. Everything else is over all items."
+    ),
+    "subject": ("Kappas are means over the subjects of each subject's own number. Everything else is over all items."),
+}
 
 
 def settings(summary: Mapping[str, Any]) -> str:
@@ -87,11 +93,14 @@ def sentence(summary: Mapping[str, Any]) -> str:
         return "The run is not finished; these are its numbers so far."
     if not before or not after:
         return "There is no validation and no test set: nothing says how well the model does."
-    if is_open(summary):
-        return _answered(summary, split, before, after)
+    return _LEARNED[kind_of(summary).page](summary, split, before, after)
+
+
+def _named(summary: Mapping[str, Any], split: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """Return how often the right level was named, and how probable it was."""
     baselines = summary["baselines"][split]
     who = words(summary).who
-    of_each = " per criterion" if summary["criteria"] and not is_choice(summary) else ""
+    of_each = _OF_EACH[kind_of(summary).parts] if summary["criteria"] else ""
     ends = interval(after, summary["groups"][split])
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
@@ -118,22 +127,27 @@ def _answered(summary: Mapping[str, Any], split: str, before: Mapping[str, Any],
     ends, trained = interval(after, summary["groups"][split], key), summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
     when = "before this refit" if summary["refit"] else "before training"
-    graded, draws = is_graded(summary), summary["config"].get("draws") or "several"
+    called, draws = words(summary), summary["config"].get("draws") or "several"
 
     def told(scores: Mapping[str, Any], which: str) -> str:
-        return number(scores[which]) if graded else f"in {percent(scores[which])}"
+        return f"in {percent(scores[which])}" if key == "accuracy" else number(scores[which])
 
     def earlier(which: str) -> str:
         return f", {when} {told(before, which)}" if trained else ""
 
-    chosen_by = f"that its {draws} draws agree with most" if graded else f"that most of its {draws} draws say"
-    earns = f"earns a mean reward ({summary['reward']}, 0 to 1) of" if graded else "is right"
-    always = "" if constant[key] is None else f", always saying the {words(summary).constant} {told(constant, key)}"
+    always = "" if constant[key] is None else f", always saying the {called.constant} {told(constant, key)}"
     return (
-        f"{_asked(after, split, summary)} the answer of the {'model' if trained else untouched}, the one {chosen_by}, "
-        f"{earns} {told(after, key)}{f' ({ends})' if ends else ''}{earlier(key)}{always}. A single draw "
-        f"{'earns' if graded else 'is right'} {told(after, 'draw_reward')}{earlier('draw_reward')}."
+        f"{_asked(after, split, summary)} the answer of the {'model' if trained else untouched}, the one "
+        f"{called.agreed.format(draws=draws)}, {called.earns.format(reward=summary['reward'])} {told(after, key)}"
+        f"{f' ({ends})' if ends else ''}{earlier(key)}{always}. A single draw {called.once} "
+        f"{told(after, 'draw_reward')}{earlier('draw_reward')}."
     )
+
+
+#: What was learned, in a sentence, by ``Kind.page``.
+_LEARNED = {"levels": _named, "answers": _answered, "rewards": _answered}
+#: How one level is said of everything where there are several parts, by ``Kind.parts``.
+_OF_EACH = {"": "", "criterion": " per criterion", "subject": ""}
 
 
 def percent(share: float) -> str:
@@ -141,11 +155,21 @@ def percent(share: float) -> str:
     return f"{100 * share:.1f} %"
 
 
+def _criteria(names: Sequence[str]) -> str:
+    return f" of {len(names)} criteria" if names else ""
+
+
+def _subjects(names: Sequence[str]) -> str:
+    named = [name for name in names if name]
+    return f" of {len(named)} subjects" if len(named) > 1 else ""
+
+
+#: How many parts the items have, in words, by ``Kind.parts``.
+_SEVERAL = {"": _criteria, "criterion": _criteria, "subject": _subjects}
+
+
 def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) -> str:
-    several = f" of {len(summary['criteria'])} criteria" if summary["criteria"] else ""
-    if is_choice(summary):
-        subjects = [name for name in summary["criteria"] if name]
-        several = f" of {len(subjects)} subjects" if len(subjects) > 1 else ""
+    several = _SEVERAL[kind_of(summary).parts](summary["criteria"])
     if scores["pairs"]:
         count = scores["pairs"]["candidates"]
         noun, orders = ("pairs", "both orders") if count == 2 else ("comparisons", f"all {count} orders")

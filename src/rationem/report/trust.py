@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rationem.metrics.calibration import HIGHEST, LOWEST
-from rationem.report.words import is_choice, is_graded, is_open, leading, words
+from rationem.report.words import kind_of, leading, words
 
 #: A judge with more draws that name no level is warned of.
 MANY_UNPARSED = 0.2
@@ -89,7 +89,7 @@ def _unparsed(summary: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[
     if share <= MANY_UNPARSED:
         return
     named = f"{100 * share:.0f} % of the {called.who}'s draws name no {called.said}"
-    yield f"{named}." if is_open(summary) else f"{named}: its log-likelihood is mostly the training marginal's."
+    yield f"{named}{called.unparsed}"
 
 
 def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
@@ -97,21 +97,30 @@ def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) 
     same = summary["baselines"][split]["constant"][key]
     if same is None or after[key] > same:
         return
-    if is_graded(summary):
-        yield f"The model earns no more than always saying the {called.constant} ({same:.3f})."
-    elif is_open(summary):
-        yield (f"The model is right no more often than always saying the {called.constant} ({100 * same:.1f} %).")
-    else:
-        several = summary["criteria"] and not is_choice(summary)
-        constant = "one level of each criterion" if several else f"one {called.said}"
-        yield f"The {called.who} is right no more often than always saying {constant} ({100 * same:.1f} %)."
+    yield _NO_BETTER[kind_of(summary).page].format(
+        who=called.who, constant=called.constant, one=_one(summary), same=same, share=100 * same
+    )
+
+
+def _one(summary: Mapping[str, Any]) -> str:
+    """Return what a constant is made of."""
+    of_each = {"criterion": "one level of each criterion"} if summary["criteria"] else {}
+    return of_each.get(kind_of(summary).parts, f"one {words(summary).said}")
+
+
+_NO_BETTER = {
+    "levels": "The {who} is right no more often than always saying {one} ({share:.1f} %).",
+    "answers": "The model is right no more often than always saying the {constant} ({share:.1f} %).",
+    "rewards": "The model earns no more than always saying the {constant} ({same:.3f}).",
+}
 
 
 def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
     """Compare what the judge will say, calibrated where it can be, with the training marginal; None is infinite."""
-    if is_open(summary):
+    forecast = summary["baselines"][split]["training_marginal"]
+    if forecast is None:
         return
-    marginal = _finite(summary["baselines"][split]["training_marginal"]["log_likelihood"])
+    marginal = _finite(forecast["log_likelihood"])
     raw, calibrated = _finite(after["log_likelihood"]), ((summary["calibration"] or {}).get(split) or {}).get("after")
     said = _finite(calibrated["log_likelihood"]) if calibrated else raw
     if said >= marginal:

@@ -18,7 +18,7 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
     """
     return kinds.recorded(
         summary["scale"],
-        choice=(summary.get("config") or {}).get("task") == "choice",
+        name=(summary.get("config") or {}).get("task"),
         orders=summary.get("candidates", 1),
         rule=summary.get("reward"),
     )
@@ -27,21 +27,6 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
 def words(summary: Mapping[str, Any]) -> Words:
     """Return what to call things on the pages of a run."""
     return kind_of(summary).words
-
-
-def is_choice(summary: Mapping[str, Any]) -> bool:
-    """Say whether a run answers multiple choice; its items are parted by subject, where they have one."""
-    return kind_of(summary).parts == "subject"
-
-
-def is_open(summary: Mapping[str, Any]) -> bool:
-    """Say whether any text may be an answer: there are no levels."""
-    return not kind_of(summary).calibrates
-
-
-def is_graded(summary: Mapping[str, Any]) -> bool:
-    """Say whether open answers can be nearly right: then the mean reward counts, not the share of right ones."""
-    return leading(summary) == "reward"
 
 
 def leading(summary: Mapping[str, Any]) -> str:

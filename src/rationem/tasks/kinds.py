@@ -50,6 +50,15 @@ class Kind:
         return "criterion"
 
     @property
+    def page(self) -> str:
+        """Which numbers its pages show: of "levels", of "answers" that are right or not, or of "rewards"."""
+        return "levels"
+
+    def part_of(self, example: Example) -> str:
+        """Return the name of what an example is rated for, or of its subject; "" where that has none."""
+        return example.fields.get("criterion") or example.fields.get(choices.SUBJECT, "")
+
+    @property
     def estimator(self) -> str:
         """How several draws make one prediction: by their levels' mean probability, or by the answers' consensus."""
         return "levels"
@@ -152,6 +161,15 @@ class OpenKind(Kind):
         return ""
 
     @property
+    def page(self) -> str:
+        """Of answers, or of rewards where these can be between 0 and 1."""
+        return {"accuracy": "answers", "reward": "rewards"}[self.leading]
+
+    def part_of(self, example: Example) -> str:
+        """Return "": see :attr:`parts`."""
+        return ""
+
+    @property
     def estimator(self) -> str:
         """By the answer that the others agree with most."""
         return "consensus"
@@ -217,15 +235,15 @@ def described(task: Mapping[str, Any]) -> Kind:
     """Return the kind of the task that ``describe`` described, as a ledger or a card holds it."""
     return recorded(
         task["scale"],
-        choice=task.get("name") == "choice",
+        name=task.get("name"),
         orders=task.get("candidates", 2) if task.get("pair") else 1,
         rule=task.get("reward"),
     )
 
 
-def recorded(scale: Mapping[str, Any], *, choice: bool, orders: int = 1, rule: str | None = "exact") -> Kind:
-    """Return the kind of a task with this scale, as ``Scale.describe`` has it."""
+def recorded(scale: Mapping[str, Any], *, name: str | None, orders: int = 1, rule: str | None = "exact") -> Kind:
+    """Return the kind of a task with this scale, as ``Scale.describe`` has it, and this name."""
     found = Scale.from_description(scale)
     if found == OPEN:
         return OpenKind(rule=rule)
-    return (ChoiceKind if choice else Kind)(found, orders, rule)
+    return (ChoiceKind if name == "choice" else Kind)(found, orders, rule)

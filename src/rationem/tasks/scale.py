@@ -141,6 +141,13 @@ class Scale:
         """Return the levels as the prompt shows them, worst first."""
         return (" < " if self.ordered else " | ").join(self.levels)
 
+    @property
+    def order(self) -> str:
+        """What the order of the levels is, in words."""
+        if not self.ordered:
+            return "without an order"
+        return "from the first response to the second" if self.two_sided else "from worst to best"
+
     def described(self) -> str:
         """Return one line ``level: meaning`` per described level, or an empty string."""
         pairs = zip(self.levels, self.meanings, strict=True) if self.meanings else ()

@@ -17,7 +17,7 @@ from rationem.report.page.rationales import outcome_names
 from rationem.report.reading import reading
 from rationem.report.tables import number, within
 from rationem.report.trust import compared, start_name
-from rationem.report.words import is_graded, is_open, leading, words
+from rationem.report.words import kind_of, leading, words
 from rationem.tasks.scale import Scale
 from rationem.types import State
 
@@ -61,19 +61,23 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     constant = baselines["constant"][key]
     found = [
         (
-            f"{called.who}, iteration {best}, {split}{': mean reward' * is_graded(summary)}",
+            f"{called.who}, iteration {best}, {split}{_OF_TILE[key]}",
             _told(after[key], key),
             ends,
         ),
         (start_name(summary), _told(before[key], key), ""),
         *([] if constant is None else [(called.constant, _told(constant, key), "")]),
-        *([("a single draw", _told(after["draw_reward"], key), "")] if is_open(summary) else []),
+        *([] if after["draw_reward"] is None else [("a single draw", _told(after["draw_reward"], key), "")]),
     ]
     ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
     if ceiling and beside:
         same = f"the judge against the same raters: {text.percent(beside['accuracy'])}"
         found.append(("one person against the other raters", text.percent(ceiling["accuracy"]), same))
     return found
+
+
+#: What a tile says behind the model's name.
+_OF_TILE = {"accuracy": "", "reward": ": mean reward"}
 
 
 def _told(value: float, key: str) -> str:
@@ -189,19 +193,14 @@ def reliability(summary: Mapping[str, Any]) -> Part:
     """Return how sure the chosen iteration is against how often it is right."""
     split, _, after = scored(summary)
     title = f"Reliability, {split}, iteration {summary['best_iteration']}"
-    if not after:
-        plot = None
-    elif is_open(summary):
-        earned = "mean reward" if is_graded(summary) else "share that is right"
-        plot = figures.reliability(title, after["reliability"], sure="agreement of the draws", right=earned)
-    else:
-        sure, who = f"probability of the predicted {words(summary).said}", words(summary).who
-        plot = figures.reliability(title, after["reliability"], sure=sure, who=who)
-    if plot is None:
+    called = words(summary)
+    plot = after and figures.reliability(
+        title, after["reliability"], sure=called.sure, right=called.met, who=called.who
+    )
+    if not after or plot is None:
         return Part("reliability", title, (f"The {split} set is not scored in that iteration yet.",))
     said = [f"Expected calibration error {number(after['ece'])} (10 bins)."]
-    if is_open(summary):
-        said.append("How sure the model is of an item's answer is how far its draws agree with it.")
+    said += [called.sureness] * bool(called.sureness)
     if fit := summary["calibration"]:
         said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
     return Part("reliability", title, (" ".join(said),), plots=(plot,))
@@ -277,11 +276,10 @@ def _value(value: Any) -> str:
 def arms(runs: Sequence[Told]) -> Table:
     """Return one row per run: what its chosen iteration reaches, beside what it must be compared with."""
     first = runs[0].summary
-    key, opened = leading(first), is_open(first)
-    second = ("a single draw", "draw_reward") if opened else ("log-likelihood", "log_likelihood")
-    head = ["", "chosen iteration", "set", "mean reward" if key == "reward" else "accuracy", second[0]]
-    head += ["before training", words(first).constant]
-    head += [] if opened else ["one person against the others", "on the same raters"]
+    key = leading(first)
+    second, of_people = _SECOND[kind_of(first).page]
+    head = ["", "chosen iteration", "set", words(first).score, second[0]]
+    head += ["before training", words(first).constant, *of_people]
     rows = []
     for told in runs:
         summary = told.summary
@@ -298,11 +296,23 @@ def arms(runs: Sequence[Told]) -> Table:
                 *(within(after.get(one), ends.get(one)) for one in (key, second[1])),
                 number(before.get(key)),
                 number((baselines.get("constant") or {}).get(key)),
-                *([] if opened else (number(one.get("accuracy")) for one in people)),
+                *(number(one.get("accuracy")) for _, one in zip(of_people, people, strict=False)),
                 f"{sum(drawn):,}",
             ]
         )
     return [*head, "generated tokens"], rows
+
+
+_DRAW = ("a single draw", "draw_reward")
+#: The number beside the leading one, and what people reach, by ``Kind.page``.
+_SECOND: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
+    "levels": (
+        ("log-likelihood", "log_likelihood"),
+        ("one person against the others", "on the same raters"),
+    ),
+    "answers": (_DRAW, ()),
+    "rewards": (_DRAW, ()),
+}
 
 
 def anchor(name: str) -> str:

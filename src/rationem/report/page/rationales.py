@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,8 +15,9 @@ from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
 from rationem.report.page.sample import Candidates, SampledTrials, candidates, choose
 from rationem.report.trust import start_name
-from rationem.report.words import is_open, words
+from rationem.report.words import words
 from rationem.sampling.hint_leakage import PHRASES
+from rationem.tasks.kinds import Kind, described
 from rationem.tasks.scale import Scale
 from rationem.tasks.words import Words
 from rationem.types import Example, Outcome, Purpose
@@ -64,7 +65,7 @@ class _Opened:
     db: sqlite3.Connection
     examples: Mapping[str, Example]
     wording: Wording
-    scale: Scale
+    kind: Kind
     phrases: tuple[str, ...]
     there: Candidates
 
@@ -98,15 +99,14 @@ def _open(told: Told) -> _Opened:
         until_opened.pop_all()
     phrases = () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases", PHRASES))
     examples = {x.id: x for part in sets.values() for x in part}
-    scale = Scale.from_description(manifest["task"]["scale"])
-    return _Opened(told, db, examples, put, scale, phrases, there)
+    return _Opened(told, db, examples, put, described(manifest["task"]), phrases, there)
 
 
 def _data(opened: Sequence[_Opened], choices: Sequence[SampledTrials]) -> dict[str, Any]:
     levels, purposes, hints, examples = _Names(), _Names(), _Names(), _Names()
     called = words(opened[0].told.summary)
     for one in opened:
-        for level in one.scale.levels:
+        for level in one.kind.scale.levels:
             levels.number(level)
     rows = []
     for n, (one, choice) in enumerate(zip(opened, choices, strict=True)):
@@ -117,7 +117,7 @@ def _data(opened: Sequence[_Opened], choices: Sequence[SampledTrials]) -> dict[s
         "purposes": list(purposes),
         "outcomes": [[outcome, said] for outcome, said in outcome_names(called).items()],
         "gaps": list(GAPS),
-        "open": is_open(opened[0].told.summary),
+        "open": _IS_LISTED_SHORT[opened[0].kind.page],
         "words": {"label": called.label, "none": called.none, "shown": called.shown},
         "hints": list(hints),
         "examples": list(examples),
@@ -153,7 +153,7 @@ def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]
             *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split, called)), numbers[example_id]),
             *(attempt, retry, outcomes.index(outcome)),
             -1 if predicted is None else levels.number(predicted),
-            *(tokens, prompt_tokens, earned if one.scale.is_open else _gap(outcome, predicted, x.answer, one.scale)),
+            *(tokens, prompt_tokens, _LAST[one.kind.page](outcome, predicted, x.answer, one.kind.scale, earned)),
             text,
         ]
         marked = spans(text, end, one.phrases, pattern)
@@ -192,7 +192,8 @@ def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
     return ", ".join(["for training", hows.get(how, how), *([_WHO.get(who, who)] if who else [])])
 
 
-def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale) -> int:
+def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale, _: float) -> int:
+    """Return how far a verdict is from the label, a place in ``GAPS``."""
     if predicted is None or outcome in {Outcome.TRUNCATED, Outcome.UNPARSEABLE, Outcome.ENGINE_FAILED}:
         return _NONE
     if predicted == answer:
@@ -200,3 +201,16 @@ def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale) -> int:
     if not scale.ordered:
         return _DIFFERS
     return _ONE if abs(scale.rank(predicted) - scale.rank(answer)) == 1 else _MORE
+
+
+def _earned(_: str, __: str | None, ___: str, ____: Scale, earned: float) -> float:
+    return earned
+
+
+#: What stands last among a trial's numbers, and whether answers are shortened in the list, by ``Kind.page``.
+_LAST: dict[str, Callable[[str, str | None, str, Scale, float], float]] = {
+    "levels": _gap,
+    "answers": _earned,
+    "rewards": _earned,
+}
+_IS_LISTED_SHORT = {"levels": False, "answers": True, "rewards": True}

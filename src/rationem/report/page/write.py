@@ -16,7 +16,7 @@ from rationem.report.page.rationales import rationales
 from rationem.report.page.safe import clean, data_url, policy, script_json
 from rationem.report.summary import summarize
 from rationem.report.text import warnings
-from rationem.report.words import is_open
+from rationem.report.words import kind_of
 
 _MODES = ("light", "dark")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
@@ -77,6 +77,10 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Section]
     return clean(shown)
 
 
+#: Parts that only some pages have, by ``Kind.page``.
+_PARTS = {"levels": (parts.confusion,), "answers": (), "rewards": ()}
+
+
 def _title(runs: Sequence[Told]) -> str:
     if len(runs) > 1:
         return "Comparison"
@@ -88,9 +92,8 @@ def _run(told: Told, anchor: str) -> dict[str, Any]:
     """Return what the template shows of one run; ``anchor`` tells its anchors from those of others."""
     summary = told.summary
     above: list[Part] = [parts.data(summary), parts.numbers(summary)]
-    below = [parts.reliability(summary), parts.outcomes(summary), parts.cost(summary)]
-    if not is_open(summary):
-        below.insert(0, parts.confusion(told))
+    of_kind = [part(told) for part in _PARTS[kind_of(summary).page]]
+    below = [*of_kind, parts.reliability(summary), parts.outcomes(summary), parts.cost(summary)]
     return {
         "name": told.name,
         "anchor": anchor,

@@ -25,7 +25,7 @@ from rationem.report.terminal.console import SHORT, block, line, shortened, tabl
 from rationem.report.terminal.life import no_iteration
 from rationem.report.text import sentence, warnings
 from rationem.report.trust import start_name
-from rationem.report.words import is_graded, is_open, leading, words
+from rationem.report.words import kind_of, leading, words
 from rationem.types import Outcome, Purpose, Trial
 
 #: Where an answer is shortened, in characters.
@@ -137,9 +137,11 @@ def _iterations(summary: Mapping[str, Any], console: Console) -> None:
 
 def _columns(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Return title and key of what is shown of every iteration's scores."""
-    if not is_open(summary):
-        return ("accuracy", "accuracy"), ("log-likelihood", "log_likelihood")
-    return ("mean reward" if is_graded(summary) else "accuracy", leading(summary)), ("one draw", "draw_reward")
+    return (words(summary).score, leading(summary)), _SECOND[kind_of(summary).page]
+
+
+_DRAW = ("one draw", "draw_reward")
+_SECOND = {"levels": ("log-likelihood", "log_likelihood"), "answers": _DRAW, "rewards": _DRAW}
 
 
 def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: Mapping[str, Any]) -> list[str]:
@@ -161,7 +163,7 @@ def _trials(glimpse: Glimpse, summary: Mapping[str, Any], console: Console, whol
     if glimpse.iteration is None:
         return
     title(console, f"Trials of iteration {glimpse.iteration}")
-    nothing = "nothing that could be read" if is_open(summary) else "nothing on offer"
+    nothing = words(summary).nothing
     for trial in glimpse.trials:
         said = nothing if trial.parsed.answer is None else shortened(trial.parsed.answer, _ANSWER)
         label = shortened(glimpse.labels[trial.example_id], _ANSWER)
@@ -181,8 +183,8 @@ def _next(directory: Path, summary: Mapping[str, Any], glimpse: Glimpse) -> Iter
         else:
             yield f"rationem fit --output {run}    goes on, where no process is at work"
     elif (directory / "model").is_dir():
-        asks = "answered.csv    answer" if is_open(summary) else "rated.csv    rate"
-        yield f"rationem judge {run} new.csv -o {asks} new items"
+        called = words(summary)
+        yield f"rationem judge {run} new.csv -o {called.rated}.csv    {called.rate} new items"
     if glimpse.trials:
         named = shlex.quote(plain(glimpse.trials[0].example_id))
         flag = f"--example={named}" if named.startswith("-") else f"--example {named}"
