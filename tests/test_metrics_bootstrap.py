@@ -123,8 +123,8 @@ def test_there_is_no_interval_where_there_is_no_number():
     }  # fmt: skip
     one_group = [item(x.id, x.answer, group="all") for x in items]
     assert set(metrics.intervals(guesses, one_group, TIE, seed=0).values()) == {None}
-    constant = [guess("a", "1", (0, 1, 0, 0)), guess("b", "1", (0, 1, 0, 0))]
-    got = metrics.intervals(constant, [item("a", "1"), item("b", "1")], FOUR, seed=0)
+    constant = [guess(name, "1", (0, 1, 0, 0)) for name in "abcdefghij"]
+    got = metrics.intervals(constant, [item(name, "1") for name in "abcdefghij"], FOUR, seed=0)
     assert got["pearson"] is got["log_likelihood"] is got["quadratic_kappa"] is None
     assert got["accuracy"] == (1, 1)
 

@@ -4,9 +4,11 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import t
 
 from rationem import metrics
-from rationem.metrics.crossed import stretch
+from rationem.metrics import Crossed
+from rationem.metrics.crossed import constant
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -32,43 +34,81 @@ def test_with_one_seed_an_interval_is_that_of_the_run():
     numbers = of(1, resamples=1000)
     alone = metrics.intervals(predictions(1), ITEMS, FIVE, seed=0)
     for name, one in numbers.items():
-        assert metrics.percentiles(metrics.crossed([one], seed=5).drawn_R) == alone[name]
+        assert metrics.crossed([one]).interval() == alone[name]
 
 
-def test_a_resample_is_the_mean_over_drawn_seeds_of_the_number_on_drawn_groups():
-    runs = [of(seed)["accuracy"] for seed in range(3)]
-    drawn = metrics.crossed(runs, seed=0)
-    assert drawn.value == pytest.approx(np.mean([one.value for one in runs]))
-    items = np.mean([one.drawn_R for one in runs], axis=0)
-    pairs = [
-        [(a[r] + b[r]) / 2 for a, b in itertools.product([one.drawn_R for one in runs], repeat=2)] for r in range(500)
-    ]
-    within = items + (drawn.drawn_R - items) / stretch(3)
-    assert all(np.isclose(within[r], pairs[r]).any() for r in range(500))
+def scores(item_S, cells_GS):
+    """A mean over groups: the seeds' numbers, and on resamples of the groups."""
+    groups = len(cells_GS)
+    counts = np.random.default_rng(1).multinomial(groups, np.full(groups, 1 / groups), size=len(item_S))
+    return Crossed(cells_GS.mean(axis=0), (counts @ cells_GS / groups).T, groups)
 
 
-def test_the_variance_over_seeds_is_that_of_a_mean_of_them():
-    """Drawing S - 1 of S seeds: the resamples' variance is s^2 / S, with s^2 unbiased."""
+def two_way(rng, groups, seeds, of_seed, noise):
+    """Scores with effects of groups (variance 1), of seeds, and of cells; the truth is 0."""
+    effects = rng.normal(0, 1, (groups, 1)) + rng.normal(0, of_seed, (1, seeds))
+    return effects + rng.normal(0, noise, (groups, seeds))
+
+
+def test_the_standard_error_of_a_mean_is_that_of_a_two_way_layout():
+    """Mean squares by hand: Var = (MS_items + MS_seeds - MS_cells) / (G S), and Satterthwaite's degrees of freedom."""
+    cells = two_way(np.random.default_rng(3), 25, 4, 0.5, 0.7)
+    groups, seeds = cells.shape
+    rows, columns, mean = cells.mean(axis=1), cells.mean(axis=0), cells.mean()
+    of_items = seeds * ((rows - mean) ** 2).sum() / (groups - 1)
+    of_seeds = groups * ((columns - mean) ** 2).sum() / (seeds - 1)
+    of_cells = ((cells - rows[:, None] - columns + mean) ** 2).sum() / ((groups - 1) * (seeds - 1))
+    variance = (of_items + of_seeds - of_cells) / (groups * seeds)
+    parts = [(of_items, groups - 1), (of_seeds, seeds - 1), (of_cells, (groups - 1) * (seeds - 1))]
+    freedom = (of_items + of_seeds - of_cells) ** 2 / sum(square**2 / n for square, n in parts)
+    found = scores(range(200_000), cells).error()
+    assert found == pytest.approx((variance**0.5, freedom), rel=0.01)
+
+
+def test_where_seeds_differ_by_less_than_their_noise_their_share_is_taken_as_none():
+    cells = (
+        np.random.default_rng(0).normal(0, 1, (40, 1)) + np.array([[0.3, -0.3, 0.0]]) * (-1.0) ** np.arange(40)[:, None]
+    )
+    assert cells.mean(axis=0) == pytest.approx(np.full(3, cells.mean()))
+    error, freedom = scores(range(100_000), cells).error()
+    assert freedom == 39
+    assert error == pytest.approx(cells.mean(axis=1).std(ddof=1) / 40**0.5, rel=0.01)
+
+
+def test_numbers_without_items_vary_over_seeds_alone():
     values = [0.1, 0.4, 0.9, 0.5]
-    drawn = metrics.crossed([metrics.constant(value, 200_000) for value in values], seed=0)
-    assert drawn.drawn_R.var() == pytest.approx(stretch(4) ** 2 * np.var(values, ddof=1) / len(values), rel=0.02)
-    exact = [np.mean([values[n] for n in chosen]) for chosen in itertools.product(range(4), repeat=3)]
-    assert np.var(exact) == pytest.approx(np.var(values, ddof=1) / len(values))
+    found = metrics.crossed([constant(value) for value in values])
+    assert found.error() == pytest.approx((np.std(values, ddof=1) / 2, 3.0))
+    low, high = found.interval()
+    assert (high - low) / 2 == pytest.approx(3.182446 * np.std(values, ddof=1) / 2)
+
+
+def test_two_seeds_have_no_interval():
+    found = metrics.crossed([of(seed)["accuracy"] for seed in range(2)])
+    assert found.interval() is found.p_value() is found.detectable() is None
+
+
+def test_fewer_than_ten_groups_have_no_interval():
+    few = [Example(x.id, {}, x.answer, f"g{n % 9}") for n, x in enumerate(ITEMS)]
+    assert set(metrics.intervals(predictions(1), few, FIVE, seed=0).values()) == {None}
+    several = [metrics.resampled(predictions(s), few, FIVE, seed=0, resamples=50)["accuracy"] for s in range(4)]
+    assert metrics.crossed(several).interval() is metrics.crossed(several[:1]).interval() is None
 
 
 def test_differences_are_paired_by_item_and_by_seed():
-    """What two arms share cancels: a constant advantage has an interval without width, however noisy the items."""
+    """What two arms share cancels: of a constant advantage nothing varies, however noisy the items."""
     groups = {x.id: x.group for x in ITEMS}
     noise = [{x.id: float(np.random.default_rng((s, n)).normal()) for n, x in enumerate(ITEMS)} for s in range(4)]
 
     def mean(scores):
-        runs = [metrics.resampled_mean(one, groups, seed=0, resamples=400) for one in scores]
-        return metrics.crossed(runs, seed=0)
+        return metrics.crossed([metrics.resampled_mean(one, groups, seed=0, resamples=400) for one in scores])
 
     better = [{name: score + 0.25 for name, score in one.items()} for one in noise]
     apart = metrics.difference(mean(better), mean(noise))
-    assert apart.drawn_R == pytest.approx(np.full(400, 0.25))
-    low, high = metrics.percentiles(mean(noise).drawn_R)
+    assert apart.value == pytest.approx(0.25)
+    assert apart.drawn_SR == pytest.approx(np.full((4, 400), 0.25))
+    assert apart.error() is None
+    low, high = mean(noise).interval()
     assert high - low > 0.1
 
 
@@ -86,36 +126,42 @@ def test_a_mean_is_that_of_the_drawn_groups_by_brute_force():
 
 
 def test_a_number_that_a_seed_lacks_is_no_number():
-    assert metrics.crossed([metrics.constant(1.0, 10), None], seed=0) is None
-    assert metrics.crossed([], seed=0) is None
-    assert metrics.difference(metrics.constant(1.0, 10), None) is None
+    assert metrics.crossed([constant(1.0), None]) is None
+    assert metrics.crossed([]) is None
+    assert metrics.difference(metrics.crossed([constant(1.0)]), None) is None
 
 
-def test_p_values_by_hand():
-    assert metrics.two_sided(np.array([1.0] * 95 + [-1.0] * 4)) == pytest.approx(2 * 5 / 100)
-    assert metrics.two_sided(np.array([0.0] * 9)) == 1.0
-    assert metrics.two_sided(np.full(1999, 0.3)) == pytest.approx(0.001)
+def test_p_values_and_power_by_hand():
+    """Of t with 2 degrees of freedom: P(|t| > 4.302653) = .05."""
+    found = metrics.crossed([constant(value) for value in (0.0, 1.0, 2.0)])
+    error = 1 / 3**0.5
+    assert found.error() == pytest.approx((error, 2.0))
+    assert found.p_value() == pytest.approx(1 - 3**0.5 / (3 + 2) ** 0.5)  # of t = sqrt(3), 2 degrees of freedom
+    assert found.detectable() == pytest.approx((4.302653 + 1.060660) * error, rel=1e-5)
     assert metrics.holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
     assert metrics.holm([0.9, 0.8]) == [1.0, 1.0]
-    with pytest.raises(ValueError, match="every resample"):
-        metrics.two_sided(np.array([0.1, np.nan]))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seeds", [2, 3, 5, 8])
-@pytest.mark.parametrize("noise", [0.3, 3.0])
-def test_intervals_over_seeds_and_items_hold_the_truth_about_as_often_as_they_say(seeds, noise):
-    """Scores of seeds and items with an effect of each and noise of their own; the truth is 0."""
-    rng, groups, held = np.random.default_rng(0), {f"i{n}": f"g{n}" for n in range(40)}, 0
-    for _ in range(300):
-        of_item, of_seed = rng.normal(0, 1, 40), rng.normal(0, noise, seeds)
-        runs = [
-            metrics.resampled_mean(
-                dict(zip(groups, of_item + of_seed[s] + rng.normal(0, 0.5, 40), strict=True)),
-                groups, seed=0, resamples=400,
-            )
-            for s in range(seeds)
-        ]  # fmt: skip
-        low, high = metrics.percentiles(metrics.crossed(runs, seed=0).drawn_R)
+@pytest.mark.parametrize("seeds", [3, 4])
+@pytest.mark.parametrize("groups", [30, 200])
+@pytest.mark.parametrize("ratio", [0.0, 1.0])
+@pytest.mark.parametrize("noise", [1.0])
+def test_intervals_hold_the_truth_as_often_as_they_say_and_are_hardly_wider_than_need_be(seeds, groups, ratio, noise):
+    """``ratio``: the seeds' share of the mean's variance over the groups' share. The width is beside that of the
+    t interval with the true variances.
+    """
+    rng, held, width, runs = np.random.default_rng(0), 0, 0.0, 1000
+    of_seed = (ratio * seeds / groups) ** 0.5
+    for _ in range(runs):
+        low, high = scores(range(400), two_way(rng, groups, seeds, of_seed, noise)).interval()
         held += low <= 0 <= high
-    assert 0.88 <= held / 300 <= 1
+        width += (high - low) / runs
+    cells = noise**2 / groups / seeds
+    items, between = 1 / groups + cells, of_seed**2 / seeds + cells
+    variance = items + between - cells
+    freedom = variance**2 / (
+        items**2 / (groups - 1) + between**2 / (seeds - 1) + cells**2 / ((groups - 1) * (seeds - 1))
+    )
+    assert held / runs >= (0.915 if seeds == 3 else 0.93)
+    assert width <= 1.1 * 2 * t.ppf(0.975, freedom) * variance**0.5

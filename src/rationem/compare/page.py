@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from rationem import metrics
 from rationem.compare.design import read_design
 from rationem.compare.figures import figures
 from rationem.compare.kinds import leading
@@ -18,14 +19,18 @@ from rationem.report.page import Figure, Section, write_page
 from rationem.report.tables import number, table
 
 _METHOD = (
-    "Numbers are means over seeds; in brackets 95 % intervals, by drawing seeds and groups of items again (2,000 "
-    "times, the pigeonhole bootstrap, with Student's tails for few seeds); tokens, steps and seconds have no items, "
-    "and intervals over seeds alone. Differences are resample by resample, so that both arms have the same items; "
-    "p-values are two-sided, by the same resamples, and adjusted for the number of arms (Holm)."
+    "Numbers are means over seeds; in brackets 95 % intervals over seeds and groups of items (two-way variance "
+    "components, Student's t with Satterthwaite's degrees of freedom); tokens, steps and seconds have no items, and "
+    "intervals over seeds alone. Differences are paired by item and by seed; p-values are two-sided and adjusted for "
+    "the number of arms (Holm)."
 )
 _ONE_SEED = (
     "One seed: in brackets 95 % intervals over groups of items, drawn again 2,000 times. They are of these runs, and "
     "say nothing of other runs of the same schemes; nothing is tested."
+)
+_TWO_SEEDS = (
+    "Numbers are means over two seeds. Two seeds do not show how much runs differ, so there are no intervals and "
+    "nothing is tested: add a seed (--seeds 3)."
 )
 
 
@@ -85,15 +90,16 @@ def headline(results: Mapping[str, Any]) -> str:
     clear = "a clear difference" if apart.get("p_holm", 1.0) < 0.05 else "no clear difference"
     if len(results["seeds"]) == 1:
         clear = "of these two runs, with one seed; of the schemes it says little"
+    elif "p_holm" not in apart:
+        clear = "which cannot be told from chance with so few seeds or groups of items"
     p = f", p = {number(apart['p_holm'])} by Holm" if "p_holm" in apart else ""
-    return (
-        f"{found}; that is {apart['value']:+.3f} [{number(apart['low'])}, {number(apart['high'])}] from the reference, "
-        f"{reference['name']}: {clear}{p}{before}."
-    )
+    ends = "" if apart["low"] is None else f" [{number(apart['low'])}, {number(apart['high'])}]"
+    return f"{found}; that is {apart['value']:+.3f}{ends} from the reference, {reference['name']}: {clear}{p}{before}."
 
 
 def _method(results: Mapping[str, Any]) -> str:
-    return _METHOD if len(results["seeds"]) > 1 else _ONE_SEED
+    seeds = len(results["seeds"])
+    return _ONE_SEED if seeds == 1 else _TWO_SEEDS if seeds < metrics.FEWEST_SEEDS else _METHOD
 
 
 def _told(one: Mapping[str, Any]) -> str:

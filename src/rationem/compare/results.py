@@ -8,15 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from rationem import metrics
 from rationem.compare.design import Arm, Design, read_design
 from rationem.compare.items import At, RunItems, read_reading
 from rationem.compare.running import check_alike
 from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
-from rationem.metrics import Resampled
+from rationem.metrics import Crossed
 from rationem.report.run import Run, read_run
 from rationem.types import Example, Prediction
 
@@ -47,7 +45,7 @@ _RANGES: dict[str, tuple[float, float]] = {
 }
 
 _Several = Sequence[RunItems]
-_Numbers = dict[str, Resampled | None]
+_Numbers = dict[str, Crossed | None]
 
 
 def summarize(output: Path) -> dict[str, Any]:
@@ -177,7 +175,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
         generates = arm.generates
         found["accepted"] = _mean([one.accepted if generates else {} for one in several], groups["train"])
         found["kept"] = _mean([one.kept for one in several], groups["train"])
-        found |= {name: _crossed([metrics.constant(float(one.spent[name]), RESAMPLES) for one in at]) for name in SPENT}
+        found |= {name: metrics.crossed([metrics.constant(float(one.spent[name])) for one in at]) for name in SPENT}
     return found
 
 
@@ -185,7 +183,7 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
     """Return the headline numbers of predictions on the test set, one list per seed."""
     test = run.sets["test"]
     scored = [metrics.resampled(one, test, run.scale, seed=0, resamples=RESAMPLES) for one in several]
-    return {name: _crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
+    return {name: metrics.crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
 
 
 def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
@@ -204,18 +202,14 @@ def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mappi
     return {name: _mean(shares, group_of) for name, shares in found.items()}
 
 
-def _mean(scores: Sequence[Mapping[str, float]], group_of: Mapping[str, str]) -> Resampled | None:
-    return _crossed([metrics.resampled_mean(one, group_of, seed=0, resamples=RESAMPLES) for one in scores])
-
-
-def _crossed(runs: Sequence[Resampled | None]) -> Resampled | None:
-    return metrics.crossed(runs, seed=0)
+def _mean(scores: Sequence[Mapping[str, float]], group_of: Mapping[str, str]) -> Crossed | None:
+    return metrics.crossed([metrics.resampled_mean(one, group_of, seed=0, resamples=RESAMPLES) for one in scores])
 
 
 def _told(
     name: str,
-    one: Resampled | None,
-    reference: Resampled | None = None,
+    one: Crossed | None,
+    reference: Crossed | None = None,
     p: tuple[float, float] | None = None,
 ) -> dict[str, Any] | None:
     """Return a number with its interval and, of an arm that is not the reference, its difference from it."""
@@ -227,18 +221,17 @@ def _told(
     if apart is not None:
         told["difference"] = _with_interval(apart, low - high, high - low)
         if p is not None:
-            told["difference"] |= {"p": p[0], "p_holm": p[1]}
+            told["difference"] |= {"p": p[0], "p_holm": p[1], "detectable": apart.detectable()}
     return told
 
 
-def _highest(one: Resampled | None) -> dict[str, Any] | None:
+def _highest(one: Crossed | None) -> dict[str, Any] | None:
     """Return a score of the iteration that it chose: the largest of several, so too high, and no interval holds it."""
     return None if one is None else {"value": one.value, "low": None, "high": None}
 
 
-def _with_interval(one: Resampled, lowest: float, highest: float) -> dict[str, Any]:
-    ends = metrics.percentiles(one.drawn_R)
-    if ends is None or _is_constant(one):
+def _with_interval(one: Crossed, lowest: float, highest: float) -> dict[str, Any]:
+    if (ends := one.interval()) is None:
         return {"value": one.value, "low": None, "high": None}
     return {"value": one.value, "low": max(lowest, ends[0]), "high": min(highest, ends[1])}
 
@@ -253,19 +246,10 @@ def _adjusted(
         for name, numbers in found.items()
         if name != design.reference
     }
-    p = {name: metrics.two_sided(one.drawn_R) for name, one in apart.items() if one is not None and _tells(one)}
+    p = {name: p for name, one in apart.items() if one is not None and (p := one.p_value()) is not None}
     # An arm whose difference cannot be tested is one of the arms nevertheless.
     adjusted = dict(zip(apart, metrics.holm([p.get(name, 1.0) for name in apart]), strict=True))
     return {name: (value, adjusted[name]) for name, value in p.items()}
-
-
-def _tells(one: Resampled) -> bool:
-    """Say whether a difference can be tested: it exists in every resample, and they are not all the same."""
-    return bool(np.isfinite(one.drawn_R).all()) and not _is_constant(one)
-
-
-def _is_constant(one: Resampled) -> bool:
-    return bool(np.isfinite(one.drawn_R).all()) and float(np.ptp(one.drawn_R)) <= 1e-9 * max(1.0, abs(one.value))
 
 
 def _baselines(run: Run) -> dict[str, Any]:

@@ -21,7 +21,15 @@ from rationem.metrics.baselines import (
     uniform_log_likelihood,
     without_reading,
 )
-from rationem.metrics.bootstrap import HEADLINE, Resampled, intervals, percentiles, resampled, resampled_mean
+from rationem.metrics.bootstrap import (
+    FEWEST_GROUPS,
+    HEADLINE,
+    Resampled,
+    intervals,
+    percentiles,
+    resampled,
+    resampled_mean,
+)
 from rationem.metrics.calibration import (
     FittedTemperature,
     asked,
@@ -32,7 +40,7 @@ from rationem.metrics.calibration import (
     tempered,
 )
 from rationem.metrics.criteria import criterion, parts
-from rationem.metrics.crossed import constant, crossed, difference, holm, two_sided
+from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
@@ -53,6 +61,8 @@ from rationem.metrics.votes import (
 )
 
 __all__ = [
+    "FEWEST_GROUPS",
+    "FEWEST_SEEDS",
     "HEADLINE",
     "LITTLE_AGREEMENT",
     "PSEUDO_COUNT",
@@ -60,6 +70,7 @@ __all__ = [
     "Averaged",
     "Bin",
     "Constant",
+    "Crossed",
     "Draws",
     "FittedTemperature",
     "LengthBin",
@@ -113,7 +124,6 @@ __all__ = [
     "score_pairs",
     "tempered",
     "training_marginal",
-    "two_sided",
     "uniform_log_likelihood",
     "vote_accuracy",
     "without_reading",

@@ -26,6 +26,9 @@ from rationem.types import Example, Prediction
 #: Where more than this share of the resamples has no such number, there is no interval.
 _MISSING = 0.1
 
+#: With fewer groups there is no interval: a bootstrap over so few covers the truth far less often than it says.
+FEWEST_GROUPS = 10
+
 #: Numbers held at once: bounds the memory, whatever the number of groups and levels.
 _CHUNK = 4_000_000
 
@@ -98,7 +101,7 @@ def intervals(
     """Return name -> percentile interval of the headline numbers, named as in :class:`rationem.metrics.Metrics`.
 
     ``signed_error`` is ``signed_error_parsed``. Where there are several criteria, correlations and kappas are means
-    over criteria in every resample, as they are in the sample. None: fewer than two groups, or the number does not
+    over criteria in every resample, as they are in the sample. None: fewer than ten groups, or the number does not
     exist, in the sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
 
     Args:
@@ -112,7 +115,7 @@ def intervals(
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    if len({example.group for example in examples}) < 2:
+    if len({example.group for example in examples}) < FEWEST_GROUPS:
         return dict.fromkeys(HEADLINE)
     drawn = resampled(predictions, examples, scale, seed=seed, resamples=resamples)
     return {name: percentiles(drawn[name].drawn_R, level) if name in drawn else None for name in HEADLINE}
@@ -120,10 +123,14 @@ def intervals(
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """A number and what it is in each of the resamples, shape (R,); what does not exist is not finite there."""
+    """A number and what it is in each of the resamples, shape (R,); what does not exist is not finite there.
+
+    ``groups`` is how many were resampled; None where the number has no items.
+    """
 
     value: float
     drawn_R: Floats
+    groups: int | None
 
 
 def resampled(
@@ -138,7 +145,7 @@ def resampled(
     values = {name: value[0] for name, value in _statistics(np.ones((1, groups)), sums, scale).items()}
     parts = [_statistics(counts_RG, sums, scale) for counts_RG in _resamples(seed, groups, resamples, width)]
     return {
-        name: Resampled(float(values[name]), np.concatenate([part[name] for part in parts]))
+        name: Resampled(float(values[name]), np.concatenate([part[name] for part in parts]), groups)
         for name in HEADLINE
         if name in values and np.isfinite(values[name])
     }
@@ -166,7 +173,7 @@ def resampled_mean(
         np.divide(c @ sum_G, c @ count_G, out=np.full(len(c), np.nan), where=c @ count_G > 0)
         for c in _resamples(seed, len(groups), resamples, 1)
     ]
-    return Resampled(float(score_N.mean()), np.concatenate(parts))
+    return Resampled(float(score_N.mean()), np.concatenate(parts), len(groups))
 
 
 def _resamples(seed: int, groups: int, resamples: int, width: int) -> Iterator[Floats]:
