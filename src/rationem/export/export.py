@@ -152,10 +152,14 @@ def _turn(role: str, content: str) -> dict[str, str]:
 
 
 def _origin(text: ExportedText, k: int) -> dict[str, Any]:
-    kept, trial = text.chosen.kept, text.chosen.trial
+    kept, trial, x = text.chosen.kept, text.chosen.trial, text.chosen.example
     return {
         "weight": kept.weight,
         "example_id": kept.example_id,
+        "item": x.item,
+        "criterion": x.criterion,
+        "rater": x.rater,
+        "turn": x.turn,
         "iteration": k,
         "drawn": kept.drawn,
         "attempt": kept.attempt,

@@ -20,7 +20,7 @@ from rationem.sampling.selection import training_samples
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
-from rationem.types import Kept, Outcome, Purpose, Sample, Trial
+from rationem.types import Example, Kept, Outcome, Purpose, Sample, Trial
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +36,12 @@ class TrialReader:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One kept sample with the trial that it was drawn as."""
+    """One kept sample with the trial that it was drawn as, and its example."""
 
     kept: Kept
     trial: Trial
     sample: Sample
+    example: Example
 
 
 def kept_samples(directory: Path, iteration: int) -> list[Sample]:
@@ -54,13 +55,14 @@ def kept_samples(directory: Path, iteration: int) -> list[Sample]:
 
 
 def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
-    """Return the samples of :func:`kept_samples`, each with its trial.
+    """Return the samples of :func:`kept_samples`, each with its trial and example.
 
     Raises:
         RunError: see there.
     """
     with closing(read_only(directory)) as db:
         samples, kept = _samples(db, directory, iteration), read_kept(db, iteration)
+        examples = {x.id: x for x in read_examples(db, "train")}
         wanted = {(one.drawn, one.example_id, one.attempt) for one in kept}
         drawn = {
             key: trial
@@ -69,7 +71,7 @@ def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
             if (key := (k, trial.example_id, trial.attempt)) in wanted and trial.outcome is not Outcome.ENGINE_FAILED
         }
         return [
-            Chosen(one, drawn[one.drawn, one.example_id, one.attempt], sample)
+            Chosen(one, drawn[one.drawn, one.example_id, one.attempt], sample, examples[one.example_id])
             for one, sample in zip(kept, samples, strict=True)
         ]
 
