@@ -301,7 +301,9 @@ def test_ids_that_look_like_copies_work_from_fit_to_export(finished, tmp_path, c
     assert main(["fit", *command[1:]]) == 0  # it is finished, and says so
     assert main(["report", str(run)]) == 0
     odd = next(x for x in sets["test"] if x.item != x.id)
+    capsys.readouterr()
     assert main(["show", str(run), "--example", odd.item]) == 0
+    assert f"item: {odd.item}\n" in capsys.readouterr().out
     assert main(["refit", str(run), "--steps", "1", "--output", str(tmp_path / "again")]) == 0
     assert main(["export", str(run), "--to", "messages", "--iteration", "1", "--output", str(tmp_path / "kept")]) == 0
     assert {json.loads(line)["item"] for line in (tmp_path / "kept").read_text().splitlines()} <= keys

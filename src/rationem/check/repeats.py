@@ -48,7 +48,7 @@ def _duplicates(sets: Sequence[Sequence[Example]], count: int, total: int) -> li
     if not count:
         return []
     tell = warning if count > _MANY * total else note
-    places = [" = ".join(plain(example.source or example.id) for example in several[:2]) for several in sets]
+    places = [" = ".join(plain(example.source or example.item) for example in several[:2]) for several in sets]
     text = f"{counted(count, 'item repeats', 'items repeat')} the inputs and the label of another one."
     return [tell("duplicates", text, count, places)]
 
@@ -79,8 +79,8 @@ def _differing(several: Sequence[Example]) -> list[Example]:
 
 
 def _told(example: Example) -> str:
-    return f"{plain(example.source or example.id)} says {plain(example.answer)!r}"
+    return f"{plain(example.source or example.item)} says {plain(example.answer)!r}"
 
 
 def _place(example: Example) -> dict[str, str]:
-    return {"id": example.id, "source": example.source, "label": example.answer}
+    return {"id": example.item, "source": example.source, "label": example.answer}

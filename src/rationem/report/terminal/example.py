@@ -16,7 +16,7 @@ from rationem.report.terminal.life import Chapter, Life
 from rationem.report.trust import start_name
 from rationem.sampling import hint_leakage
 from rationem.sampling.schemes import RATIONALIZE
-from rationem.types import Outcome, Prediction, Purpose, Trial
+from rationem.types import Example, Outcome, Prediction, Purpose, Trial
 
 _BAR = 24
 #: A prompt holds all of an item's texts, so it is shown longer than one draw.
@@ -57,6 +57,8 @@ def leaked(life: Life, trial: Trial) -> list[str]:
 def _origin(life: Life, console: Console, whole: bool) -> None:
     x = life.example
     line(console, (x.id, "bold"), f", {life.split} example")
+    if x.id != x.item:
+        line(console, _coordinates(x))
     line(
         console,
         f"{life.called.label}: ",
@@ -72,6 +74,18 @@ def _origin(life: Life, console: Console, whole: bool) -> None:
     for name, text in x.fields.items():
         line(console, f"{name}:")
         block(console, shortened(text, None if whole else SHORT))
+
+
+def _coordinates(x: Example) -> str:
+    """Return which example of which item it is, in words."""
+    told = [
+        f"item: {x.item}",
+        *([f"criterion {x.criterion}"] if x.criterion else []),
+        *([f"rating {x.rater}"] if x.rater else []),
+        *([f"shown in order {x.turn + 1} of {x.orders}"] if x.turn else []),
+        *(["of the test file"] if x.origin else []),
+    ]
+    return ", ".join(told)
 
 
 def _prompts(life: Life, console: Console, whole: bool) -> None:
