@@ -1,7 +1,9 @@
 """A user's own task: read from a class or a TOML file, held to what every task must keep to, run only when named."""
 
 import csv
+import json
 import os
+import re
 import textwrap
 
 import pytest
@@ -17,6 +19,7 @@ from rationem.sft import Training
 from rationem.tasks import choices, from_description, named
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
 from rationem.tasks.conformance import LEAKS, check_task
+from rationem.tasks.kinds import described, recorded
 from rationem.tasks.own import OwnTask, is_own, read_task
 from rationem.tasks.template import Template, packaged
 
@@ -372,6 +375,85 @@ def test_a_trained_task_answers_a_file_and_says_how_much_its_draws_agree(tmp_pat
     assert (first["judge_rationale"], first["judge_status"], first["more"]) == ("a", "answered", "kept")
     assert (second["judge_answer"], second["judge_status"], second["judge_unparsed_draws"]) == ("", "unparsed", "3")
     assert "1 answered; 1 unparsed (no rationale names an answer)" in totals.lines(good.kind)[1]
+
+
+LEVELS = """
+class Tone:
+    name = "tone"
+    inputs = ("text",)
+    scale = "rude < plain < kind"
+    marker = "Tone:"
+
+    def prompt(self, fields):
+        return f"{fields['text']}\\nHow does it sound? End with one line: Tone: rude, plain or kind"
+"""
+
+
+RATED = """
+class Stars:
+    inputs = ("text",)
+    scale = "1-5"
+    marker = "Final rating:"
+
+    def prompt(self, fields):
+        return (
+            f"Prompt: {fields['text']}\\n\\nResponse: {fields['text']}\\n\\nRate the response on the scale "
+            "1 < 2 < 3 < 4 < 5. Reason first, then end with one line: Final rating: LEVEL"
+        )
+"""
+
+
+def test_a_class_may_have_levels(tmp_path):
+    tone = read_task(f"{written(tmp_path, LEVELS)}:Tone")
+    assert (tone.levels, tone.scale.ordered, tone.orders) == (("rude", "plain", "kind"), True, 1)
+    assert tone.parse("soft words\nTone: **Kind**").answer == "kind"
+    assert tone.parse("soft words\nTone: cruel").answer is None
+    assert tone.format("z", "kind") == "z\nTone: kind"
+    assert (tone.scored("kind"), tone.kind.place("kind")) == ((" rude", " plain", " kind"), 2)
+    assert described(tone.describe()) == tone.kind == recorded(tone.scale.describe(), name="tone", own=True)
+    assert check_task(tone, [Example(level, {"text": f"a {level} text"}, level, level) for level in tone.levels]) == []
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        ('scale = ("a", "b")', "scale is text"),
+        ('scale = "a"', "Cannot read the scale"),
+        ('scale = "a | b"\n    optional = ("subject",)', "no input can be called 'subject'"),
+    ],
+)
+def test_a_scale_that_cannot_be_used_is_told_in_one_sentence(tmp_path, line, sentence):
+    text = LEVELS.replace('scale = "rude < plain < kind"', line)
+    with pytest.raises(ConfigError, match=re.escape(sentence)):
+        read_task(f"{written(tmp_path, text)}:Tone")
+
+
+@pytest.mark.slow
+def test_a_class_with_levels_is_trained_judges_and_is_reported_as_levels_are(tmp_path, capsys):
+    own, rows = f"{written(tmp_path, RATED)}:Stars", tmp_path / "rows.csv"
+    rows.write_text("text,stars\n" + "".join(f"text {n},{n % 5 + 1}\n" for n in range(40)))
+    run = str(tmp_path / "run")
+    small = (
+        "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
+        "--wrong-hints", "3", "--difficulty-examples", "4", "--shots", "2", "--threads", "1", "--device", "cpu",
+        "--validation-share", "0.2", "--test-share", "0.2", "--scheme", "star",
+    )  # fmt: skip
+    assert main(["fit", str(rows), "--task", own, "--answer-col", "stars", *small, "--output", run]) == 0
+    summary = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    test = summary["iterations"][1]["test"]
+    assert set(test["recall"]) == set("12345")
+    assert test["log_likelihood"] < 0 < summary["calibration"]["temperature"]
+    assert summary["baselines"]["test"]["training_marginal"]["rps"] > 0
+    out = tmp_path / "out.csv"
+    assert main(["judge", run, str(rows), "-o", str(out), "--own-task", own, "--draws", "2"]) == 0
+    with out.open(newline="") as file:
+        rated = [row for row in csv.DictReader(file) if row["status"] == "rated"]
+    assert len(rated) > 20
+    assert all(sum(float(row[f"p_{n}"]) for n in range(1, 6)) == pytest.approx(1, abs=1e-2) for row in rated)
+    before = (tmp_path / "run" / "report.md").read_text()
+    assert main(["report", run, "--own-task", own]) == 0
+    assert (tmp_path / "run" / "report.md").read_text() == before
+    assert "names the right level in" in before
 
 
 def test_a_file_that_ends_the_process_is_told_too(tmp_path):

@@ -17,6 +17,7 @@ from rationem.ledger.totals import first_attempts_accepted, kept_counts, outcome
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
+from rationem.tasks.own import is_program
 from rationem.types import Example
 
 _SCORED = ("validation", "test")
@@ -44,6 +45,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "notes": manifest["notes"],
             "scale": manifest["task"]["scale"],
             "reward": run.kind.rule,
+            **({"own": manifest["task"]["own"]} if is_program(manifest["task"]) else {}),
             "examples": {split: len(examples) for split, examples in sets.items()},
             "groups": {split: len({x.group for x in examples}) for split, examples in sets.items()},
             "pair": run.kind.orders > 1,

@@ -21,6 +21,7 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
         name=(summary.get("config") or {}).get("task"),
         orders=summary.get("candidates", 1),
         rule=summary.get("reward"),
+        own=bool(summary.get("own")),
     )
 
 

@@ -111,10 +111,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, config.sampling)
     task = _task(origin, changes)
-    if not task.levels:
-        # Another reward of open answers has another threshold of its own.
-        forgets = "reward" in changes and "threshold" not in changes
-        config = with_reward(config.replace(threshold=None) if forgets else config, task)
+    config = _REWARDED[task.kind.estimator](config, changes, task)
     check_levels(config, scheme, task)
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
@@ -199,6 +196,19 @@ def _task(origin: Origin, changes: Mapping[str, Any]) -> Task:
     if task.describe()["reward"] != changes.get("reward", described["reward"]):
         raise ConfigError(f"The reward of the task {task.name!r} is its own: leave --reward out.")
     return task
+
+
+def _rewarded(config: FitConfig, changes: Mapping[str, Any], task: Task) -> FitConfig:
+    """Return the settings with the task's reward; another one of open answers has another threshold of its own."""
+    forgets = "reward" in changes and "threshold" not in changes
+    return with_reward(config.replace(threshold=None) if forgets else config, task)
+
+
+def _as_it_was(config: FitConfig, _: Mapping[str, Any], __: Task) -> FitConfig:
+    return config
+
+
+_REWARDED = {"levels": _as_it_was, "consensus": _rewarded}
 
 
 def _is_ours(described: Mapping[str, Any]) -> bool:

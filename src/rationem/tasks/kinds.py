@@ -140,6 +140,25 @@ class ChoiceKind(Kind):
 
 
 @dataclass(frozen=True, slots=True)
+class OwnKind(Kind):
+    """One of the levels of a user's own class is right."""
+
+    @property
+    def words(self) -> words.Words:
+        """What pages call things."""
+        return words.OWN
+
+    @property
+    def parts(self) -> str:
+        """Nothing: the class asks one thing."""
+        return ""
+
+    def shortened(self, fields: Fields) -> str:
+        """Return the longest input, whatever the user calls his inputs."""
+        return longest(fields, fields)
+
+
+@dataclass(frozen=True, slots=True)
 class OpenKind(Kind):
     """Any text may be right: what is scored behind a rationale is the item's own y*."""
 
@@ -238,12 +257,30 @@ def described(task: Mapping[str, Any]) -> Kind:
         name=task.get("name"),
         orders=task.get("candidates", 2) if task.get("pair") else 1,
         rule=task.get("reward"),
+        own="own" in task,
     )
 
 
-def recorded(scale: Mapping[str, Any], *, name: str | None, orders: int = 1, rule: str | None = "exact") -> Kind:
-    """Return the kind of a task with this scale, as ``Scale.describe`` has it, and this name."""
+def recorded(
+    scale: Mapping[str, Any], *, name: str | None, orders: int = 1, rule: str | None = "exact", own: bool = False
+) -> Kind:
+    """Return the kind of a task with this scale, as ``Scale.describe`` has it, and this name.
+
+    Args:
+        scale: the levels, or none.
+        name: of the task.
+        orders: in how many orders responses are shown.
+        rule: the reward's name.
+        own: whether it is a user's class.
+    """
     found = Scale.from_description(scale)
+    if own:
+        return own_kind(found, rule)
     if found == OPEN:
         return OpenKind(rule=rule)
     return (ChoiceKind if name == "choice" else Kind)(found, orders, rule)
+
+
+def own_kind(scale: Scale, rule: str | None) -> Kind:
+    """Return the kind of a user's class: one of its levels is right, or any text may be."""
+    return OpenKind(rule=rule) if scale == OPEN else OwnKind(scale, rule=rule)

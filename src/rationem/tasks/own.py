@@ -19,8 +19,9 @@ A Python file, ``--task my_task.py:Units``::
             return float(predicted == answer)
 
 Only ``inputs`` and ``prompt`` are needed. Without the others the hint says the answer, a line is read as it stands, and
-the reward is 1 for equal answers. ``optional = ("context",)`` names inputs that a row can be without, ``marker =
-"Answer:"`` what opens the answer's line.
+the reward is 1 for equal answers. ``scale = "Bad < Fair < Good"`` (or ``"1-5"``, ``"A | B | neither"``) says that the
+answer is one of these levels; then each of them has a probability. ``optional = ("context",)`` names inputs that a row
+can be without, ``marker = "Answer:"`` what opens the answer's line.
 
 A TOML file, ``--task my_task.toml``, has the keys ``prompt`` (or ``template``, a file), ``inputs``, and where they are
 needed ``name``, ``optional``, ``hint``, ``answer`` (number, text or pattern:REGEX), ``reward`` (exact or rouge-l),
@@ -46,13 +47,13 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks import answer_types
 from rationem.tasks.answer import NO_ANSWER, AnswerTask
 from rationem.tasks.base import TaskBase
-from rationem.tasks.kinds import OpenKind
+from rationem.tasks.kinds import Kind, own_kind
+from rationem.tasks.own_toml import read_toml_task
 from rationem.tasks.parse import bare, parse_line
 from rationem.tasks.scale import OPEN, Scale
-from rationem.tasks.template import Template, packaged, read_template, read_toml
+from rationem.tasks.template import packaged
 from rationem.types import Fields, Parsed, Prompt
 
-_KEYS = ("name", "inputs", "optional", "prompt", "template", "hint", "answer", "reward", "marker", "instruction")
 _SHOWN = 80
 
 #: Tasks of Python files that this process was told to run: sha256 of the file and class -> task.
@@ -105,7 +106,7 @@ def read_task(name: str) -> AnswerTask | OwnTask:
     if parts is None and is_python(name):
         raise _unclassed(name)
     if parts is None:
-        return _from_toml(Path(name))
+        return read_toml_task(Path(name))
     path, cls = parts
     content = _bytes(path)
     sha256 = hashlib.sha256(content).hexdigest()
@@ -155,6 +156,7 @@ class OwnTask(TaskBase):
     inputs: tuple[str, ...] = field(init=False)
     optional: tuple[str, ...] = field(init=False)
     marker: str = field(init=False)
+    scale: Scale = field(init=False)
 
     def __post_init__(self) -> None:
         for key, value in {
@@ -162,6 +164,7 @@ class OwnTask(TaskBase):
             "inputs": _names(self.given, "inputs", self.own),
             "optional": _names(self.given, "optional", self.own),
             "marker": getattr(self.given, "marker", "Answer:"),
+            "scale": _scale(self.given, self.own),
         }.items():
             object.__setattr__(self, key, value)
         if not self.inputs:
@@ -177,14 +180,9 @@ class OwnTask(TaskBase):
                 raise ConfigError(f"The task {self.own}: {what} must be a line of text; found {value!r}.")
 
     @property
-    def scale(self) -> Scale:
-        """No levels."""
-        return OPEN
-
-    @property
-    def kind(self) -> OpenKind:
-        """Any text may be right."""
-        return OpenKind(rule="own" if hasattr(self.given, "reward") else "exact")
+    def kind(self) -> Kind:
+        """Any text may be right, or one of the class's levels."""
+        return own_kind(self.scale, "own" if hasattr(self.given, "reward") else "exact")
 
     @property
     def program(self) -> str:
@@ -199,13 +197,19 @@ class OwnTask(TaskBase):
         """
         cell = bare(cell)
         if not hasattr(self.given, "read") or not cell:
-            return answer_types.line(cell)
+            return self._usual(cell)
         found = self._ask("read", cell)
         if found is None:
             return None
+        if self.levels and found not in self.levels:
+            raise self._wrong("read", cell, f"returns {found!r}; it must be a level of {list(self.levels)}, or None")
         if not isinstance(found, str) or not found.strip() or found.splitlines() != [found]:
             raise self._wrong("read", cell, f"returns {found!r}; an answer is one line of text, or None")
         return found
+
+    def _usual(self, line: str) -> str | None:
+        """Return the answer of a line where the class does not read: the level that it means, or the line."""
+        return self.scale.level(line) if self.levels else answer_types.line(line)
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the class is handed the task's own inputs, and nothing else of the item."""
@@ -265,7 +269,7 @@ class OwnTask(TaskBase):
             "inputs": list(self.inputs),
             "optional": list(self.optional),
             "marker": self.marker,
-            "scale": OPEN.describe(),
+            "scale": self.scale.describe(),
             "reward": "own" if hasattr(self.given, "reward") else "exact",
         }
 
@@ -350,6 +354,23 @@ def _made(module: ModuleType, path: Path, cls: str, sha256: str) -> OwnTask:
     return OwnTask(given, cls, sha256, path.resolve())
 
 
+def _scale(given: Any, own: str) -> Scale:
+    """Return the class's levels; none where any text may be an answer.
+
+    Raises:
+        ConfigError: it has no such levels, or an input has a name that reports keep for what a judge rates.
+    """
+    said = getattr(given, "scale", None)
+    if said is None:
+        return OPEN
+    if not isinstance(said, str):
+        raise ConfigError(f"The task {own}: scale is text, such as 'Bad < Fair < Good' or 'A | B'; found {said!r}.")
+    taken = sorted({*_names(given, "inputs", own), *_names(given, "optional", own)} & {"criterion", "subject"})
+    if taken:
+        raise ConfigError(f"The task {own}: with a scale, no input can be called {taken[0]!r}. Call it otherwise.")
+    return Scale.parse(said)
+
+
 def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
     found = getattr(given, what, ())
     if isinstance(found, str) or not all(isinstance(name, str) and name for name in found):
@@ -357,36 +378,3 @@ def _names(given: Any, what: str, own: str) -> tuple[str, ...]:
     if "answer" in found:
         raise ConfigError(f"The task {own}: 'answer' is y*, and no input: a prompt would show it. Call it otherwise.")
     return tuple(found)
-
-
-def _from_toml(path: Path) -> AnswerTask:
-    content = read_toml(path, "the task")
-    for key in content:
-        if key not in _KEYS:
-            raise ConfigError(f"{path}: unknown key {key!r}.{closest(key, _KEYS)} Known: {list(_KEYS)}.")
-    lists = {key: content.get(key, []) for key in ("inputs", "optional")}
-    for key, value in content.items():
-        right = isinstance(value, list) and all(isinstance(one, str) for one in value) if key in lists else None
-        if not (isinstance(value, str) if right is None else right):
-            raise ConfigError(f"{path}: {key} = {value!r}: {'a list of names' if key in lists else 'text'} is needed.")
-    if ("prompt" in content) == ("template" in content):
-        raise ConfigError(f'{path}: give the question\'s wording, as prompt = """...""" or as template = "FILE".')
-    if "prompt" in content:
-        wording = Template(content["prompt"].strip("\n"), f"{path}, prompt")
-    else:
-        wording = read_template(path.parent / content["template"])
-    hint = Template(content["hint"].strip("\n"), f"{path}, hint") if "hint" in content else packaged("answer_hint")
-    try:
-        return AnswerTask(
-            content.get("name", path.stem),
-            wording,
-            hint,
-            content.get("answer", "text"),
-            content.get("reward", "exact"),
-            tuple(lists["inputs"]) or ("prompt",),
-            tuple(lists["optional"]),
-            content.get("marker", "Answer:"),
-            content.get("instruction", ""),
-        )
-    except ConfigError as error:
-        raise error if str(path) in str(error) else ConfigError(f"{path}: {error}") from error

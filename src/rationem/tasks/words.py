@@ -108,6 +108,17 @@ CHOICE = Words(
     "best single letter",
     "shown the right letter",
 )
+OWN = Words(
+    "model",
+    "level",
+    "the right level",
+    "right level",
+    "no level",
+    "another level",
+    "best single level",
+    "shown the right level",
+    model="A model that reasons",
+)
 OPEN = Words(
     "model",
     "answer",
