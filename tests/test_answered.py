@@ -115,7 +115,7 @@ def test_numbers_are_read_exactly(tmp_path, cell, answer):
 )
 def test_what_is_no_number_is_an_error_that_says_what_to_do(tmp_path, cell):
     path = sums(tmp_path, ("How much?", "7", 1), ("How many?", cell, 2), keys=("question", "answer", "n"))
-    with pytest.raises(DataError, match=r"sums.jsonl:2: the answer \(column 'answer'\) holds no single number.*Mend"):
+    with pytest.raises(DataError, match=r":2: the answer \(column 'answer'\) holds no single number.*Correct"):
         load([path], task=maths())
     skipped = []
     found = load([path], task=maths(), skipped=skipped)
@@ -421,7 +421,7 @@ def test_weights_of_choices_survive_the_shuffle(tmp_path):
 @pytest.mark.parametrize("bad", [0, -1, "much", None, float("inf"), True])
 def test_a_weight_is_a_positive_number(tmp_path, bad):
     path = sums(tmp_path, ("p", "1", 1), ("q", "2", bad), keys=("question", "answer", "w"))
-    with pytest.raises(DataError, match=r"sums.jsonl:2: the weight \(column 'w'\) is no positive number"):
+    with pytest.raises(DataError, match=r"sums.jsonl:2: the weight \(column 'w'\) is not a positive number"):
         prepare_few(path, task="math", weight_col="w")
 
 

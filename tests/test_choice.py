@@ -159,11 +159,11 @@ def test_numbers_that_can_be_counted_in_two_ways_are_not_guessed(tmp_path):
 
 def test_columns_of_usual_names_are_found_where_the_task_is_named(tmp_path):
     rows = [{"Question": f"q{n}", "options": ["p", "q"], "answerKey": "AB"[n % 2]} for n in range(4)]
-    with pytest.raises(DataError, match="say so: `--task choice`"):
+    with pytest.raises(DataError, match="use `--task choice`"):
         load([rows_of(tmp_path / "t.jsonl", rows)])
     # "answer" is taken for a response, and only the rating is missing: no mathematics for all that
     named = table(tmp_path / "t.csv", ("question", "options", "answer"), [("q", '["p", "q"]', "A")])
-    with pytest.raises(DataError, match="multiple choice, say so: `--task choice`") as raised:
+    with pytest.raises(DataError, match="multiple choice, use `--task choice`") as raised:
         load([named])
     assert "math" not in str(raised.value)
     found = load([rows_of(tmp_path / "t.jsonl", rows)], items="choices")
@@ -186,13 +186,13 @@ def test_a_row_with_fewer_choices_leaves_its_last_columns_empty(tmp_path):
         ({"choices": ["p"]}, "1 choices in the column 'choices'; an item has 2 to 26"),
         ({"choices": ["p", " ", "r"]}, "'choices', choice 2 is empty"),
         ({"choices": ["p", ["q"]]}, "no list of choices"),
-        ({"choices": "[p, q"}, "begins like JSON and is none"),
+        ({"choices": "[p, q"}, "begins like JSON but is not valid"),
         ({"choices": "p or q"}, "no list of choices but str"),
         ({"choices": {"text": ["p", "q"], "label": ["A"]}}, "2 texts and 1 labels"),
-        ({"choices": {"text": ["p", "q"], "label": ["A", "A"]}}, "carry one label"),
+        ({"choices": {"text": ["p", "q"], "label": ["A", "A"]}}, "the same label"),
         ({"choices": {"text": ["p", "q"], "label": ["A", "B"]}, "answer": "C"}, "'C' is none of the choices"),
         ({"answer": None}, "the row has no answer. Name the right one of its choices"),
-        ({"answer": "Z"}, r"'Z' is none of the choices; they are called \['1', '2'\]"),
+        ({"answer": "Z"}, r"'Z' is none of the choices \['1', '2'\]"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, row, said):
@@ -210,7 +210,7 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, ro
 
 def test_no_message_names_a_column_that_the_file_has_not(tmp_path):
     rows = [{**arc(n), "answerKey": "Z"} for n in range(2)]
-    with pytest.raises(DataError, match="the answer 'Z' is none of the choices; they are called") as raised:
+    with pytest.raises(DataError, match="the answer 'Z' is none of the choices") as raised:
         load([rows_of(tmp_path / "a.jsonl", rows)])
     assert "'answer'" not in str(raised.value)
     with pytest.raises(DataError, match=r"m.jsonl:1: the row has no answer.*--skip-unusable"):

@@ -130,7 +130,7 @@ def test_a_duplicate_id_with_two_labels_names_both_rows(folder, capsys, place):
 BAD_COMMANDS = {
     "missing file": (changed(data=["god.csv"]), ["god.csv", "no such file", "Did you mean 'good.csv'"]),
     "missing test file": (changed(test="gone.csv"), ["gone.csv", "no such file"]),
-    "directory without data": (changed(data=["empty"]), ["empty", "no data set"]),
+    "directory without data": (changed(data=["empty"]), ["empty", "data set"]),
     "the same file twice": (changed(data=["good.csv", "./good.csv"]), ["good.csv", "twice"]),
     "no scale": (changed(scale=None), ["good.csv", "--scale 1-5"]),
     "falling scale": (changed(scale="5-1"), ["'5-1'", "rise"]),

@@ -123,7 +123,7 @@ def test_missing_files_directories_and_files_named_twice(tmp_path):
     assert "Did you mean 'ratings.csv'?" in message(tmp_path / "rating.csv")
     assert "no such file" in message(tmp_path / "nowhere" / "rating.csv")
     (tmp_path / "hollow").mkdir()
-    assert "is a directory, and no data set" in message(tmp_path / "hollow")
+    assert "is a directory without a readable data set" in message(tmp_path / "hollow")
     assert "named twice" in message([path, tmp_path / "." / "ratings.csv"])
     assert "No file is named" in message([])
     empty = write(tmp_path / "empty.csv", "prompt,response,rating\n")

@@ -136,13 +136,13 @@ def test_rows_of_one_id_are_one_item_and_must_say_the_same(tmp_path):
     rows = [BASE | {"id": "k", "rating": 5, "who": "ann"}, BASE | {"id": "k", "rating": 2, "who": "bob"}]
     columns = Columns(id="id", rater="who")
     assert of(tmp_path, rows, columns=columns).examples[0].ratings == ("5", "2")
-    with pytest.raises(DataError, match=r":2: the id 'k' stands there and in .*:1 with two contents"):
+    with pytest.raises(DataError, match=r":2: the id 'k' occurs here and in .*:1 with two contents"):
         of(tmp_path, [rows[0], rows[1] | {"response": "5"}], columns=columns)
 
 
 def test_a_rater_rates_an_item_once(tmp_path):
     rows = [BASE | {"rating": 5, "who": "ann"}, BASE | {"rating": 5, "who": "ann"}]
-    with pytest.raises(DataError, match=r":2: the rater 'ann' rated the item 'r-2' in .*:1 already"):
+    with pytest.raises(DataError, match=r":2: the rater 'ann' already rated the item 'r-2' in .*:1"):
         of(tmp_path, rows, columns=Columns(rater="who"))
     with pytest.raises(DataError, match=":1: the text in column 'who' is empty"):
         of(tmp_path, [BASE | {"rating": 5, "who": ""}], columns=Columns(rater="who"))

@@ -113,7 +113,7 @@ def test_all_values_that_are_no_levels_are_listed_with_their_number_and_what_to_
     told = refusal(write(tmp_path / "r.csv", rated(["4", "N/A", "4/5", "N/A", "2", "six"])))
     assert "r.csv:3: in column 'rating', 'N/A' is not a level" in told
     assert "No level is: 'N/A' (2), '4/5' (1), 'six' (1)." in told
-    assert "Leave out rows that nobody rated; write '4/5' as '4'; mend what is mistyped" in told
+    assert "Leave out rows that nobody rated; write '4/5' as '4'; correct mistyped values" in told
 
 
 def test_a_check_lists_them_too(tmp_path, capsys):
@@ -129,14 +129,14 @@ def test_a_check_lists_them_too(tmp_path, capsys):
     [
         ("4 out of 5", "1-5", "Write '4 out of 5' as '4'."),
         ("4,5", "1-5 by 0.5", "Write '4,5' as '4.5'."),
-        ("4/10", "1-5", "Mend what is mistyped"),  # four of ten is not four of five
-        ("4,5", "1-5", "Mend what is mistyped"),
+        ("4/10", "1-5", "Correct mistyped values"),  # four of ten is not four of five
+        ("4,5", "1-5", "Correct mistyped values"),
         ("?", "1-5", "Leave out rows that nobody rated."),
-        ("x" * 5000, "1-5", "Mend what is mistyped"),
+        ("x" * 5000, "1-5", "Correct mistyped values"),
     ],
 )
 def test_the_advice_fits_the_value(value, scale, told):
     said = tally(Counter([value]), Scale.parse(scale))
     assert told in said
     assert len(said) < 200
-    assert ("Mend" in said) == ("Mend" in told)
+    assert ("mistyped" in said) == ("mistyped" in told)

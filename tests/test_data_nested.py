@@ -139,12 +139,12 @@ def test_a_ragged_row_and_what_breaks_a_csv_off_are_listed(tmp_path):
     assert [x.id for x in found.examples] == ["r-2", "r-4"]
     ragged, broken = (str(one) for one in skipped) if "cells" in str(skipped[0]) else map(str, skipped[::-1])
     assert "r.csv:3: the row has 2 cells, the header 3" in ragged
-    assert "Nothing behind this place is read" in broken
+    assert "Nothing after this place is read" in broken
 
 
 def test_a_file_of_which_every_row_is_skipped_is_an_error_with_its_own_first_reason(tmp_path):
     skipped = [DataError("of another file")]
-    with pytest.raises(DataError, match=r"r\.jsonl: not one row can be used. The first reason: .*:1: in column"):
+    with pytest.raises(DataError, match=r"r\.jsonl: no row can be used. The first reason: .*:1: in column"):
         of(tmp_path, [BASE | {"rating": 9}, BASE | {"rating": 7}], skipped=skipped)
     assert len(skipped) == 3
 

@@ -352,9 +352,9 @@ def test_a_folder_of_files_is_read_as_the_files_are(tmp_path):
 def test_a_folder_is_never_read_in_part(tmp_path):
     (tmp_path / "train.csv").write_text("prompt,response,rating\na,b,1\n")
     (tmp_path / "more.csv").write_text("prompt,response,rating\na,b,1\n")
-    assert "['more.csv'] would be left out" in refusal(tmp_path)
+    assert "['more.csv'] would be ignored" in refusal(tmp_path)
     (tmp_path / "more.csv").rename(tmp_path / "train.jsonl")
-    assert "would be left out" in refusal(tmp_path)
+    assert "would be ignored" in refusal(tmp_path)
 
 
 def test_a_folder_of_parquet_parts_is_one_table(tmp_path):

@@ -341,7 +341,7 @@ def test_embedded_open_answers_are_looked_at_like_any_others(name, task, capsys)
         (["FILE", "--rating-col", "ratng"], "Did you mean 'rating'?"),
         (["FILE", "--scale", "5"], "Cannot read the scale"),
         (["FILE", "--scheme", "strr"], "Did you mean 'star'?"),
-        (["FILE", "--scale", "x < y"], "not one row can be used"),
+        (["FILE", "--scale", "x < y"], "no row can be used"),
     ],
 )
 def test_a_command_that_cannot_be_understood_exits_2_and_prints_nothing_else(flags, told, sound, capsys):

@@ -3,8 +3,8 @@
     load(paths, scale=...) -> Loaded(examples, ...)    expand_raters(...)    split(...) -> three sets
     iter_rows(name) -> rows, one by one    flatten_row(row, preset)    to_fields(row, columns) -> the inputs of a row
 
-Only the columns that :class:`Columns` names are ever looked at: an explanation or a rationale elsewhere in
-the row cannot reach a prompt (the first invariant).
+Only the columns named by :class:`Columns` are read: an explanation or a rationale in another column cannot reach a
+prompt (the first invariant).
 """
 
 from __future__ import annotations

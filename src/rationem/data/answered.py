@@ -1,7 +1,7 @@
-"""Rows of a task with open answers -> examples: its inputs from their columns, y* from the column of the answer.
+"""Rows of a task with open answers -> examples: inputs from their columns, y* from the answer's column.
 
-Nothing but the inputs can reach a prompt. Of an answer's cell only y* is kept, as the task reads it: "She sold 48 / 2 =
-24 clips. #### 24" is "24", and the solution before it is gone.
+Only the inputs can reach a prompt. Only y* of the answer's cell is kept, as the task reads it: "She sold 48 / 2 = 24
+clips. #### 24" becomes "24", and the solution before it is dropped.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from rationem.types import Example
 
 #: The role of the column of y*.
 ANSWER = "answer"
-#: Task -> role -> the names that are taken for it where the user names none, the first before all others.
+#: Task -> role -> default column names, in order of preference.
 OPEN_NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     "math": {"prompt": ("question", "problem", "prompt"), ANSWER: ("answer", "solution")},
     "summarize": {
@@ -31,24 +31,23 @@ OPEN_NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 _ADVICE = (
-    "Leave --id-col out, and rows are numbered; or name the id's column as the group (`--group-col NAME`) instead of "
-    "the id."
+    "Leave --id-col out to number the rows, or use the id's column as the group (`--group-col NAME`) instead of the id."
 )
 
 
 def unnamed(task: Task) -> Columns:
-    """Return the columns of a task of which the user named none; "" stands for what is still to be found."""
+    """Return a task's columns without any named by the user; "" marks a column to be found."""
     return Columns(rating="", inputs=tuple((field, "") for field in task.inputs))
 
 
 def found(columns: Columns, task: Task, names: Collection[str]) -> tuple[Columns, dict[str, str]]:
-    """Return the columns with every open one filled in, and (role, column) of what had to be guessed.
+    """Return the columns with every missing one filled in, and (role, column) of the guessed ones.
 
-    A field's column has its name, or of a built-in task one of the usual names; where no column has one of these, the
-    first stands, and is the error. Optional fields are read where a column has their name.
+    A field's column has the field's name, or for built-in tasks one of the default names. If no column fits, the first
+    default name is used and leads to an error later. Optional fields are read if a column has their name.
 
     Raises:
-        DataError: several columns could be meant.
+        DataError: several columns fit.
     """
     usual = OPEN_NAMES.get(task.name, {})
     taken = {column for _, column in (*columns.inputs, *columns.optional)} | {columns.rating}
@@ -70,7 +69,7 @@ def found(columns: Columns, task: Task, names: Collection[str]) -> tuple[Columns
 
 
 def _only(role: str, names: Collection[str], usual: Sequence[str]) -> str:
-    """Return the one column that is called as usual, in other letters too; the first usual name where none is."""
+    """Return the only column with a default name, ignoring case; the first default name if there is none."""
     folded = {name.strip().casefold(): name for name in names}
     there = [name for name in usual if name.casefold() in folded]
     fitting = [name if name in names else folded[name.casefold()] for name in there]
@@ -96,12 +95,12 @@ def to_examples(
 
     Args:
         rows: (default id, row).
-        columns: of a task with open answers.
+        columns: the columns of a task with open answers.
         task: reads y*.
-        report: what is done with the error of a row, which is then left out.
-        counts: what is counted.
-        once: keep items that say the same once, with the mean of their weights.
-        nullable: rows without an answer are left out and counted, and no error.
+        report: receives the error of a row, which is then left out.
+        counts: the counts to update.
+        once: keep equal items once, with the mean of their weights.
+        nullable: rows without an answer are left out and counted instead of being errors.
     """
     examples = []
     for name, row in rows:
@@ -136,25 +135,25 @@ def _answer(row: Row, column: str, task: Task) -> str:
     """Return y*.
 
     Raises:
-        DataError: the cell holds none; the message shows where and what.
+        DataError: the cell has none; the message shows the place and the cell.
     """
     cell = read_text(row, column)
     answer = task.read(cell)
     if answer is None:
         raise DataError(
-            f"{row.source}: the answer (column {column!r}) holds no {_wanted(task)}. Found: {shortened(cell)}. Mend "
+            f"{row.source}: the answer (column {column!r}) holds no {_wanted(task)}. Found: {shortened(cell)}. Correct "
             "the row, name another column (--answer-col), or leave such rows out (--skip-unusable)."
         )
     return answer
 
 
 def _wanted(task: Task) -> str:
-    """Return what an answer of the task is, in words."""
+    """Return a description of the task's answers, for messages."""
     return task.reads or f"answer that the task {task.name!r} can read"
 
 
 def _merged(examples: Sequence[Example], counts: Counter[str]) -> list[Example]:
-    """Return items that say the same once, with the mean of their weights, in the order of the first of each."""
+    """Return equal items once, with the mean of their weights, in order of first occurrence."""
     together: dict[object, list[Example]] = {}
     for x in examples:
         together.setdefault((x.group, *sorted(x.fields.items()), ANSWER, x.answer), []).append(x)

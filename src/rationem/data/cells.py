@@ -1,4 +1,4 @@
-"""One row of the user's file -> its texts and its ratings, through the columns that the user names and no other."""
+"""One row of the user's file -> its texts and its ratings, read from the user's named columns only."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rationem.tasks.choices import SUBJECT
 from rationem.tasks.pairs import fields_of
 from rationem.tasks.scale import Scale
 
-#: Characters of a cell that an error shows.
+#: Most characters of a cell shown in an error.
 _LONG = 80
 
 
 class UnknownRating(DataError):
-    """A rating that is no level of the scale; ``value`` is the cell as text."""
+    """A rating that is not a level of the scale; ``value`` is the cell as text."""
 
     def __init__(self, message: str, value: str) -> None:
         super().__init__(message)
@@ -31,9 +31,9 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
     """Return the named inputs x of a row; it needs no rating.
 
     Args:
-        row: of the user's file, or what :func:`rationem.data.flatten_row` made of a published one.
-        columns: the names.
-        criterion: what to rate, "" where that has no name.
+        row: a row of the user's file, or a published one after :func:`rationem.data.flatten_row`.
+        columns: the column names.
+        criterion: the criterion to rate, "" if it has no name.
 
     Returns:
         "prompt", and "response" or "response_a", "response_b", ...; "reference", "context" and "criterion" where the
@@ -41,7 +41,7 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
         a task with open answers its own inputs, and the optional ones that the row has.
 
     Raises:
-        DataError: a named column is missing, or a text is empty or no text.
+        DataError: a named column is missing, or a cell is empty or not a text.
     """
     row = opened(row, columns.dotted)
     if columns.inputs:
@@ -63,10 +63,10 @@ def _open_fields(row: Row, columns: Columns) -> dict[str, str]:
 
 
 def weight_of(row: Row, column: str) -> float:
-    """Return what a row counts in training.
+    """Return a row's weight in training.
 
     Raises:
-        DataError: the cell is no positive, finite number.
+        DataError: the cell is not a positive, finite number.
     """
     cell = row.cells[column]
     try:
@@ -75,20 +75,20 @@ def weight_of(row: Row, column: str) -> float:
         weight = math.nan
     if not (0 < weight < math.inf):
         raise DataError(
-            f"{row.source}: the weight (column {column!r}) is no positive number. Found: {shortened(cell)}. Give what "
-            "the row counts beside the others, such as 0.5 or 2, or leave such rows out (--skip-unusable)."
+            f"{row.source}: the weight (column {column!r}) is not a positive number. Found: {shortened(cell)}. Give "
+            "the row's weight relative to others, such as 0.5 or 2, or leave such rows out (--skip-unusable)."
         )
     return weight
 
 
 def shortened(cell: object) -> str:
-    """Return a cell as an error shows it."""
+    """Return a cell as shown in an error: quoted, with the middle of a long text left out."""
     text = str(cell)
     return repr(text if len(text) <= _LONG else f"{text[: _LONG // 2]} ... {text[-_LONG // 2 :]}")
 
 
 def _answers(row: Row, columns: Columns) -> dict[str, str]:
-    """Return the response, those that are compared, or the choices."""
+    """Return the response, the compared responses, or the choices."""
     if columns.choices is not None:
         return read_choices(row, columns).fields
     names = columns.responses(row.cells)
@@ -96,7 +96,7 @@ def _answers(row: Row, columns: Columns) -> dict[str, str]:
 
 
 def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object]:
-    """Return the rating cells of a row, lists opened; None for every empty one."""
+    """Return the rating cells of a row, with lists expanded; None for every empty one."""
     cells: list[object] = []
     for name in columns.ratings(row.cells, criterion):
         value = row.cells[name]
@@ -107,13 +107,13 @@ def rating_cells(row: Row, columns: Columns, criterion: str = "") -> list[object
 def read_ratings(
     row: Row, columns: Columns, scale: Scale, criterion: str = "", *, required: bool = True
 ) -> tuple[str, ...]:
-    """Return the levels that a row's raters gave; a rater's empty cell is left out while another has rated.
+    """Return the levels given by a row's raters; empty cells are ignored if another rater has rated.
 
     Returns:
-        At least one level; or none, where nobody rated the row on this criterion and that is allowed.
+        At least one level; or none, if the row has no rating on this criterion and ``required`` is False.
 
     Raises:
-        DataError: nobody rated the row although that is ``required``.
+        DataError: the row has no rating, but one is ``required``.
         UnknownRating: a rating is not a level of the scale.
     """
     name = ",".join(columns.ratings(row.cells, criterion))
@@ -142,26 +142,27 @@ def read_ratings(
 
 
 def _by_column(cell: object, responses: Sequence[str], scale: Scale) -> str | None:
-    """Return the level of the response whose column a cell names, where the levels call it otherwise."""
+    """Return the level of the response whose column a cell names, if the levels have other names."""
     same = [at for at, name in enumerate(responses) if name.casefold() == str(cell).strip().casefold()]
     by_place = len(responses) > 1 and not scale.ordered and len(same) == 1
     return scale.levels[same[0]] if by_place and same[0] < len(scale.levels) else None
 
 
 def read_text(row: Row, column: str) -> str:
-    """Return one text cell, exactly as it stands; numbers become text, null counts as empty.
+    """Return one text cell unchanged; numbers become text, null counts as empty.
 
-    A list of chat messages, objects of the texts "role" and "content" alone, becomes a paragraph "Role: content" each.
+    A list of chat messages (objects with exactly the texts "role" and "content") becomes one paragraph "Role: content"
+    per message.
 
     Raises:
-        DataError: the cell is empty or white, another list or an object, or not valid text.
+        DataError: the cell is empty or white space, another list or an object, or not valid text.
     """
     value = row.cells[column]
     return text_of(conversation(value) or value, row.source, repr(column))
 
 
 def conversation(value: object) -> str | None:
-    r"""Return a list of chat messages as text; None where the cell is anything else.
+    r"""Return a list of chat messages as text; None for any other cell.
 
     >>> conversation([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}])
     'User: Hi\n\nAssistant: Hello.'

@@ -1,4 +1,4 @@
-"""What is read of the rows: a preset, the user's columns, or a guess; and which criteria."""
+"""Decides how rows are read: by a preset, the user's columns, or a guess; and which criteria."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rationem.tasks import InputsTask
 from rationem.tasks.answer import OPEN_TASKS
 from rationem.tasks.rubric import Criterion
 
-#: A criterion by its name, or its name and its rating column.
+#: A criterion's name, or its name and its rating column.
 Asked = str | tuple[str, str]
 
 _ALL = ("all",)
@@ -26,10 +26,10 @@ class ReadingPlan:
     """How rows are read.
 
     Args:
-        columns: the names in the rows; for a preset, in those that it flattens.
-        criteria: in the order of ``columns.criteria``; one without a name where there is only one.
+        columns: the column names in the rows; for a preset, in its flattened rows.
+        criteria: in the order of ``columns.criteria``; a single criterion may have no name.
         preset: the published set, or None.
-        guessed: role -> column, where the user named none and the name is not the role's own.
+        guessed: role -> column, if the user named none and the column has another name than the role.
         task: reads the answers, where they are open; else None.
     """
 
@@ -52,19 +52,19 @@ def choose(
 ) -> ReadingPlan:
     """Return how to read the tables, none of which is empty.
 
-    A named preset wins; then the user's columns; then a preset that the first rows' keys fit; then a guess.
+    In order of precedence: a named preset, the user's columns, a preset that fits the first rows' keys, a guess.
 
     Args:
         items: "responses" or "choices"; None follows preset or columns.
         task: with open answers; None where it is none, or the preset tells.
-        weight: the column of the weights, or what a preset calls them.
+        weight: the column of the weights, or a preset's name for it.
 
     Raises:
         ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or the preset is
             of another task.
     """
     if preset is not None and columns is not None:
-        raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
+        raise ConfigError(f"The preset {preset!r} defines its columns. Give a preset or column names, not both.")
     reading = _reading(preset, columns, asked, tables, items, task)
     if weight is None:
         return reading

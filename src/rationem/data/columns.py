@@ -1,4 +1,4 @@
-"""The user's columns: which one holds the prompt, the response, the rating; and a careful guess where none is named."""
+"""The user's columns: which one holds the prompt, the response, the rating; and a careful guess if none is named."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from rationem.data.nested import column_names, deepest
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, DataError, closest
 
-#: Names that are taken for a role where its own name is missing and only one of them is there.
+#: Alternative names of a role, used if the role's own name is missing and exactly one of them occurs.
 SYNONYMS = {
     "prompt": ("question", "instruction", "input"),
     "response": ("answer", "output", "completion"),
     "rating": ("score", "label", "grade"),
 }
 
-#: Of multiple choice: role -> the names that are taken for it, the first before all others.
+#: For multiple choice: role -> default column names, in order of preference.
 CHOICE_NAMES = {
     "prompt": ("question", "prompt", "question_stem", "input"),
     "choices": ("choices", "options"),
@@ -25,9 +25,9 @@ CHOICE_NAMES = {
 }
 
 
-#: Roles of several columns, (what it is for, column).
+#: Roles with several columns, as (purpose, column).
 _PAIRS = ("criteria", "inputs", "optional")
-#: Roles that a flag of their own names.
+#: Roles with their own flag.
 _FLAGS = (
     *("prompt", "response", "rating", "choices", "answer", "subject", "reference", "context", "id", "group", "rater"),
     "weight",
@@ -36,27 +36,27 @@ _FLAGS = (
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """The names of the user's columns. No other column is looked at, and no rating can be an input.
+    """The names of the user's columns. No other column is read, and no rating can be an input.
 
     ``annotation.rating`` is the column of that name, or else the key "rating" of the object in "annotation".
 
     Args:
-        prompt: the question, or what the response answers.
-        response: the text that is rated; or those that are compared, "a,b" or "a,b,c".
+        prompt: the question, or the text that the response answers.
+        response: the rated text, or the compared ones, "a,b" or "a,b,c".
         rating: the human rating; a cell may hold a list of ratings, or several columns are named "r1,r2,r3".
         id: a unique name for the row; None numbers the rows.
-        group: rows of one group never fall into different splits; None groups by the prompt.
-        reference: a reference answer, shown to the judge where the row has one.
-        context: a context, shown to the judge where the row has one.
-        rater: who rated, where every rating has a row of its own.
-        choices: the choices of multiple choice: a column that holds all of them, or one each, "a,b,c"; then there is
-            no response, and ``rating`` is the correct answer.
-        subject: of multiple choice, what an item is about.
+        group: rows of one group stay in the same split; None groups by the prompt.
+        reference: a reference answer, shown to the judge if the row has one.
+        context: a context, shown to the judge if the row has one.
+        rater: the rater, if every rating has its own row.
+        choices: for multiple choice: a column with all choices, or one column per choice, "a,b,c"; then there is no
+            response, and ``rating`` is the correct answer.
+        subject: for multiple choice, the item's subject.
         criteria: (criterion, its rating column); empty for one criterion without a name, read from ``rating``.
-        inputs: of a task with open answers, (field, column) of what it reads; then ``prompt``, ``response`` and
-            ``context`` are not looked at, and ``rating`` is the correct answer.
-        optional: the same of the fields that a row can be without.
-        weight: what the row counts in training, a positive number.
+        inputs: for a task with open answers, (field, column) of its inputs; then ``prompt``, ``response`` and
+            ``context`` are not read, and ``rating`` is the correct answer.
+        optional: the same for fields that a row may lack.
+        weight: the row's weight in training, a positive number.
 
     Raises:
         ConfigError: a rating, criterion or rater column is also named as an input, which would show the model its
@@ -90,14 +90,14 @@ class Columns:
         apart = {self.rater, self.weight}
         hidden = {*apart, *rated, *(part for column in rated for part in _split(column))} - {None, ""}
         if len(set(_split(self.response))) < len(_split(self.response)):
-            raise ConfigError(f"Of the responses {self.response!r} two are one column. Name each column once.")
+            raise ConfigError(f"The responses {self.response!r} name a column twice. Name each column once.")
         if leaked := sorted(str(name) for name in inputs & hidden):
             what = "answer" if self.inputs or self.choices else "rating"
             what = "weight" if leaked[0] == self.weight else what
             raise ConfigError(f"The {what} column {leaked[0]!r} is also named as an input: a model would read it.")
 
     def ratings(self, available: Collection[str], criterion: str = "") -> tuple[str, ...]:
-        """Return a criterion's rating columns: the name as it is where there is such a column, else split at commas."""
+        """Return a criterion's rating columns: the name itself if it is a column, else its parts between commas."""
         name = dict(self.criteria)[criterion] if self.criteria else self.rating
         return (name,) if name in available else _split(name)
 
@@ -111,25 +111,25 @@ class Columns:
         return len(self.responses(available)) if self.items == "responses" else 1
 
     def responses(self, available: Collection[str]) -> tuple[str, ...]:
-        """Return the column of the response, or those of several: "a,b" where no column has that whole name."""
+        """Return the response's column or columns: "a,b" is split unless a column has that whole name."""
         parts = _split(self.response)
         return parts if self.response not in available and len(parts) > 1 else (self.response,)
 
     def choice_columns(self, available: Collection[str]) -> tuple[str, ...]:
-        """Return the one column of the choices, or theirs: split at commas where no column has that whole name."""
+        """Return the choices' column or columns: "a,b" is split unless a column has that whole name."""
         whole = self.choices or ""
         return (whole,) if whole in available else _split(whole)
 
     @property
     def dotted(self) -> tuple[str, ...]:
-        """The names with a dot in them, a list at commas apart and as one: they may lead into an object."""
+        """All names with a dot, whole and split at commas: they may refer to a key of an object."""
         roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
         more = (self.choices, self.subject, self.weight, *(column for _, column in (*self.inputs, *self.optional)))
         whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and "." in name]
         return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if "." in part)]))
 
     def asks(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
-        """Return (role, column name) of everything that a row must have to be judged."""
+        """Return (role, column name) of the columns that judging a row needs."""
         if self.inputs:
             return self.inputs
         if self.choices is not None:
@@ -137,7 +137,7 @@ class Columns:
         return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
 
     def needed(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
-        """Return (role, column name) of everything that a row must have to be learned from."""
+        """Return (role, column name) of the columns that training on a row needs."""
         role = "criterion" if self.criteria else "answer" if self.inputs or self.choices else "rating"
         rated = [(role, name) for criterion in self.criterion_names for name in self.ratings(available, criterion)]
         roles = ("reference", "context", "id", "group", "rater", "subject", "weight")
@@ -147,7 +147,7 @@ class Columns:
 
     @property
     def criterion_names(self) -> tuple[str, ...]:
-        """The criteria; one empty name where there is one without a name."""
+        """The names of the criteria; one empty name if the only criterion has none."""
         return tuple(name for name, _ in self.criteria) or ("",)
 
     def to_dict(self) -> dict[str, Any]:
@@ -156,7 +156,7 @@ class Columns:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Columns:
-        """Return the columns that ``to_dict`` described.
+        """Return the columns from the result of ``to_dict``.
 
         Raises:
             ConfigError: a role is unknown.
@@ -170,7 +170,7 @@ class Columns:
 
 
 def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
-    """Raise DataError where a row lacks named columns: all of them, with the closest names and all that it has."""
+    """Raise a DataError that names all missing columns, the closest names, and the row's columns."""
     lacking = [(role, name) for role, name in dict.fromkeys(needed) if name not in row.cells]
     if not lacking:
         return
@@ -179,11 +179,11 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and {("response", "response"), ("rating", "rating")} & set(lacking)
-    other = " If this is multiple choice, say so: `--task choice`." if asked else ""
+    other = " If this is multiple choice, use `--task choice`." if asked else ""
     if not asked and ("rating", "rating") in lacking:
         other = (
-            " If nothing is rated and the correct answers are numbers or texts, say so: `--task math`, `--task "
-            "summarize`, or a task of your own (docs/open-answers.md)."
+            " If nothing is rated and the correct answers are numbers or texts, use `--task math`, `--task "
+            "summarize`, or your own task (docs/open-answers.md)."
         )
     raise DataError(
         f"{row.source}: {told[0].lower()}{told[1:]} The columns are {list(row.cells)}. "
@@ -207,10 +207,10 @@ def _lacking(row: Row, role: str, name: str) -> str:
 
 
 def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> tuple[Columns, dict[str, str]]:
-    """Return the columns of a file whose user named none, and (role, column) of what had to be guessed.
+    """Return a file's columns if the user named none, and (role, column) of the guessed ones.
 
-    A role goes to the column of its own name, else to the only one that has it in other letters, else to the only
-    synonym. A role that fits none or several columns keeps its own name, and the missing column is the error.
+    A role gets the column of its own name, else the only one with that name in another case, else the only synonym. A
+    role that fits no column or several keeps its own name, and the missing column is an error later.
     """
     guessed: dict[str, str] = {}
     taken = {column for _, column in criteria}
@@ -227,9 +227,9 @@ def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> t
 
 
 def guess_choice(names: Collection[str]) -> tuple[Columns, dict[str, str]]:
-    """Return the columns of a multiple-choice file whose user named none, and (role, column) of what had to be guessed.
+    """Return a multiple-choice file's columns if the user named none, and (role, column) of the guessed ones.
 
-    As :func:`guess`; where several names or none could be a role, its first usual name stays, and is the error.
+    Like :func:`guess`; a role that fits no column or several keeps its first default name, an error later.
     """
     found = {role: _only(names, usual) for role, usual in CHOICE_NAMES.items()}
     columns = Columns(prompt=found["prompt"], choices=found["choices"], rating=found["answer"])

@@ -1,4 +1,4 @@
-"""Rows -> rated items -> examples: one per item and criterion, with every rating and the label that stands for them."""
+"""Rows -> rated items -> examples: one per item and criterion, with all ratings and their pooled label."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rationem.tasks.pairs import candidates
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields
 
-#: What is done with an error: it is raised, or noted and its row left out.
+#: Handles an error: raises it, or records it and leaves its row out.
 Report = Callable[[DataError], None]
 
 _SEVERAL_RATERS = (
@@ -28,14 +28,14 @@ _SEVERAL_RATERS = (
 
 @dataclass(frozen=True, slots=True)
 class Rated:
-    """What one row says of one item on one criterion.
+    """One row's ratings of one item on one criterion.
 
     Args:
         item: the user's own id.
         criterion: what was rated; "" where the data names no criterion.
         key: the same for the rows of one item.
-        raters: who rated, one per rating, in the long format; else empty.
-        weights: what each row counts in training; the item counts their mean.
+        raters: the rater of each rating in the long format; else empty.
+        weights: each row's weight in training; the item's weight is their mean.
     """
 
     item: str
@@ -52,9 +52,9 @@ class Rated:
 def to_rated(
     row: Row, columns: Columns, scale: Scale, default_id: str, counts: Counter[str], *, nullable: bool = False
 ) -> list[Rated]:
-    """Return the item of a row on every criterion that it is rated on; count what :func:`load` notes.
+    """Return a row's item for every criterion with a rating; update the counts that :func:`load` notes.
 
-    A row must be rated on the only criterion, except where the set is ``nullable``.
+    With a single criterion a row must have a rating, unless the set is ``nullable``.
 
     Raises:
         DataError: a named column is missing, a text is empty, or a rating is not a level of the scale.
@@ -79,18 +79,18 @@ def to_rated(
     optional = (("reference", columns.reference), ("context", columns.context))
     texts = {column for _, column in (*columns.asks(row.cells), *optional) if column is not None}
     noted["conversations"] = sum(conversation(row.cells[column]) is not None for column in texts)
-    counts.update(noted)  # of a row that can be used
+    counts.update(noted)  # only for a usable row
     return items
 
 
 def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: Counter[str]) -> list[Rated]:
-    """Return one item for the rows of several raters, the ratings in the order of the rows.
+    """Merge the rows of several raters into one item, with ratings in the order of the rows.
 
     Args:
         items: in the order of the file.
         lenient: leave a rater's second rating of an item out and count it (``repeated_ratings``).
-        report: what is done with a rater's second rating otherwise, or with two contents of one id.
-        counts: what is counted.
+        report: receives the error of a second rating otherwise, or of two contents of one id.
+        counts: the counts to update.
     """
     merged: dict[object, Rated] = {}
     places: dict[tuple[object, str], str] = {}
@@ -118,10 +118,10 @@ def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: 
 def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str]) -> list[Example]:
     """Return the examples with the label of their ratings by the rule; count those without one (``no_majority``).
 
-    With "each", an item without a majority keeps its first rating as the answer, for its ratings become rows.
+    With "each", an item without a majority keeps its first rating as the answer, because its ratings become rows.
     """
     examples = []
-    # Exact means take long, and there are few different sets of ratings.
+    # Exact means are slow, and there are few different sets of ratings.
     pool = cache(lambda ratings: scale.pool(ratings, "mean" if how == "each" else how))
     for item in items:
         answer = pool(item.ratings)
@@ -150,9 +150,9 @@ def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str])
 def unique(
     examples: Iterable[Example], report: Report, counts: Counter[str], advice: str = _SEVERAL_RATERS
 ) -> tuple[Example, ...]:
-    """Return the examples with every id once; count the identical ones left out, and report the others.
+    """Return the examples with every id once; count identical duplicates, and report conflicting ones.
 
-    ``advice`` says what to do about one id with two contents.
+    ``advice`` is the message's advice for one id with two contents.
     """
     seen: dict[str, Example] = {}
     for example in examples:
@@ -169,18 +169,18 @@ def unique(
 
 
 def unify(examples: Sequence[Example], report: Report) -> tuple[Example, ...]:
-    """Return the examples that are of the first one's kind, as many responses compared or one; report the others."""
+    """Return the examples with as many responses as the first one; report the others."""
     kept = []
     for example in examples:
         if candidates(example.fields) == candidates(examples[0].fields):
             kept.append(example)
         else:
-            report(DataError(f"{example.source}: single responses and pairs in one set. Read them apart."))
+            report(DataError(f"{example.source}: single responses and pairs in one set. Read them separately."))
     return tuple(kept)
 
 
 def with_id(row: Row, columns: Columns, default_id: str) -> Row:
-    """Return a published row with the default id where it has none of its own."""
+    """Return a published row, with the default id if it has none."""
     if columns.id is None or not is_blank(row.cells[columns.id]):
         return row
     return replace(row, cells={**row.cells, columns.id: default_id})
@@ -188,13 +188,13 @@ def with_id(row: Row, columns: Columns, default_id: str) -> Row:
 
 def _conflict(first: Rated | Example, second: Rated | Example, what: str, advice: str = _SEVERAL_RATERS) -> str:
     return (
-        f"{second.source}: the id {second.item!r} stands there and in {first.source} {what}. Ids must be unique. "
+        f"{second.source}: the id {second.item!r} occurs here and in {first.source} {what}. Ids must be unique. "
         f"{advice}"
     )
 
 
 def _twice(item: Rated, before: str) -> DataError:
     return DataError(
-        f"{item.source}: the rater {item.raters[0]!r} rated the item {item.item!r} in {before} already. Keep one of "
+        f"{item.source}: the rater {item.raters[0]!r} already rated the item {item.item!r} in {before}. Keep one of "
         "the two rows, or name the column that tells two items apart as the id (`--id-col NAME`)."
     )

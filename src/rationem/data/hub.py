@@ -1,6 +1,6 @@
 """Data sets by name: ``owner/name[@revision][:config][#split]`` on the Hugging Face hub, and folders on disk.
 
-No data set's own code is ever run: where the hub offers a script only, its parquet revision is read.
+A data set's own code is never run: if the hub has only a script, its parquet revision is read.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from rationem.data.lines import kind_of
 from rationem.data.readers import READERS, Row, scan_file
 from rationem.errors import DataError, closest
 
-#: The revision that the hub makes of every public data set, one folder per config.
+#: The revision that the hub generates for every public data set, one folder per config.
 PARQUET = "refs/convert/parquet"
-#: Data sets that offer a script and no data, and where their data is instead.
+#: Data sets with a script instead of data, and the revision that has their data.
 REVISIONS = {"openai/summarize_from_feedback": PARQUET}
 
 _NAME = re.compile(
     r"(?P<id>[\w-][\w.-]*/[\w-][\w.-]*)(?:@(?P<revision>[^:#]+))?(?::(?P<config>[^#]+))?(?:#(?P<split>.+))?"
 )
-#: What ``save_to_disk`` leaves: one table, or one per split.
+#: Files of ``save_to_disk``: one table, or one per split.
 _SAVED = ("dataset_info.json", "state.json", "dataset_dict.json")
 
 
 @dataclass(frozen=True, slots=True)
 class HubName:
-    """A data set of the hub, taken apart; what is not named is None."""
+    """The parts of a hub data set's name; unnamed parts are None."""
 
     id: str
     revision: str | None = None
@@ -43,14 +43,14 @@ class HubName:
         return self.id + "".join(mark + part for mark, part in parts if part is not None)
 
     def place(self) -> tuple[str, ...]:
-        """Return what tells it from others, the most telling part last."""
+        """Return the parts that distinguish it from others, the most specific last."""
         owner, name = self.id.split("/")
         last = "-".join(part for part in (name, self.config, self.split) if part is not None)
         return (owner, *([self.revision] if self.revision is not None else []), last)
 
 
 def is_hub_name(name: str) -> bool:
-    """Say whether this names a data set of the hub: of the form, no file or folder here, no data file's suffix.
+    """Say whether this is a hub data set's name: right form, no such local file or folder, no data file's suffix.
 
     >>> is_hub_name("nvidia/HelpSteer2#validation"), is_hub_name("ratings/all.csv"), is_hub_name("ratings.csv")
     (True, False, False)
@@ -62,30 +62,30 @@ def is_hub_name(name: str) -> bool:
 
 
 def is_folder_name(name: str) -> bool:
-    """Say whether this names a folder, with or without ``#split`` behind it."""
+    """Say whether this names a folder, with or without ``#split``."""
     return Path(name).is_dir() or (not Path(name).exists() and "#" in name and Path(name.rpartition("#")[0]).is_dir())
 
 
 def parse_name(name: str) -> HubName:
-    """Return the parts of a hub name, with the revision that holds the data where there is only one such."""
+    """Return the parts of a hub name, with the known revision that has the data, if any."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"{name!r} is no data set of the hub. Write owner/name, and then @revision :config #split.")
+        raise DataError(f"{name!r} is not a hub data set's name. Write owner/name, and then @revision :config #split.")
     return HubName(match["id"], match["revision"] or REVISIONS.get(match["id"]), match["config"], match["split"])
 
 
 def scan_hub(name: str) -> Iterator[Row | DataError]:
-    """Yield the rows of a hub data set, its texts and numbers only.
+    """Yield the rows of a hub data set, with texts and numbers only.
 
     Raises:
-        DataError: at once where it cannot be reached or found, or the config or split is none of it.
+        DataError: immediately, if it cannot be reached or found, or has no such config or split.
     """
     import datasets
 
     asked = parse_name(name)
     if asked.revision == PARQUET and asked.config is None:
         raise DataError(f"{name}: which of its configs? In {PARQUET} each is a folder; name one: {asked.id}:NAME")
-    # In the parquet revision a config is a folder; elsewhere it is what the data set's card says.
+    # In the parquet revision a config is a folder; elsewhere the data set's card defines it.
     folder, config = (asked.config, None) if asked.revision == PARQUET else (None, asked.config)
     split, bracket, part = (asked.split or "").partition("[")  # datasets reads "train[:100]"
     with _quiet(), _taught(name, asked):
@@ -96,10 +96,10 @@ def scan_hub(name: str) -> Iterator[Row | DataError]:
 
 
 def scan_folder(name: str) -> Iterator[Row | DataError]:
-    """Yield the rows of a folder: one that ``datasets`` saved, or one of data files, by the splits they are named for.
+    """Yield the rows of a folder: one saved by ``datasets``, or one of data files whose names give the split.
 
     Raises:
-        DataError: at once where the folder holds no data, or the split is none of it.
+        DataError: immediately, if the folder has no data or no such split.
     """
     path, split = (Path(name), None) if Path(name).is_dir() else _folder_and_split(name)
     if any((path / file).is_file() for file in _SAVED):
@@ -129,16 +129,16 @@ def _saved(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
 
 
 def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError]:
-    """Read the files that ``datasets`` finds in a folder, with our readers: every row keeps its file and line."""
+    """Read the files that ``datasets`` finds in a folder with our own readers, so every row keeps its file and line."""
     import datasets
 
-    # Nothing is converted, so the folder leaves nothing in the cache of the hub's data sets.
+    # Nothing is converted, so nothing is left in the cache of the hub's data sets.
     with _quiet(), TemporaryDirectory() as cache:
         try:
             found = datasets.load_dataset_builder(str(path.resolve()), cache_dir=cache).config.data_files
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             raise DataError(
-                f"{path} is a directory, and no data set can be read from it: {_first_line(error)}. rationem reads "
+                f"{path} is a directory without a readable data set: {_first_line(error)}. rationem reads "
                 f"{', '.join(READERS)}; name the files."
             ) from error
     by_split = {str(key): [Path(str(file)) for file in files] for key, files in (found or {}).items()}
@@ -148,25 +148,25 @@ def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
 
 
 def _numbered(rows: Iterable[Row | DataError]) -> Iterator[Row | DataError]:
-    """Count through all files of a folder, so that no two of its rows have one number; the source keeps the line."""
+    """Number the rows through all files of a folder, so that numbers are unique; the source keeps file and line."""
     for number, row in enumerate(rows, 1):
         yield row if isinstance(row, DataError) else replace(row, number=number)
 
 
 def _check_all(path: Path, read: Sequence[Path]) -> None:
-    """Refuse a folder of which a part would be left out: one kind of file, and those named for splits, win."""
+    """Reject a folder if ``datasets`` would ignore some files, such as those of another kind or without a split."""
     here = [file for file in sorted(path.iterdir()) if kind_of(file) in READERS]
     taken = {file.resolve() for file in read}
     left = [file.name for file in here if file.resolve() not in taken and not file.name.startswith("dataset_info")]
     if left:
         raise DataError(
-            f"{path}: of the files in it, {left} would be left out, for others are named for splits (train, test) or "
-            "more of another kind. Name the files to be read."
+            f"{path}: its files {left} would be ignored, because others are named for splits (train, test) or are of a "
+            "more frequent kind. Name the files to read."
         )
 
 
 def _choose_split(name: str, known: Sequence[str], asked: str | None) -> str:
-    """Return the split that was asked for, else the only one or ``train``."""
+    """Return the requested split, else the only one or ``train``."""
     base = name.rpartition("#")[0] if asked is not None else name
     if asked is None:
         if len(known) == 1 or "train" in known:
@@ -184,7 +184,7 @@ def _table_rows(table: Any, source: str) -> Iterator[Row | DataError]:
 
 
 def _is_text(feature: Any) -> bool:
-    """Say whether a column holds texts, numbers, or lists and objects of them; no images, sounds or bytes."""
+    """Say whether a column holds texts, numbers, or lists and objects of them, not images, sounds or bytes."""
     if isinstance(feature, Mapping):
         return all(map(_is_text, feature.values()))
     if isinstance(feature, list):
@@ -197,7 +197,7 @@ def _is_text(feature: Any) -> bool:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Show no bars but our own."""
+    """Hide the library's progress bars."""
     import datasets
     from huggingface_hub import utils
 
@@ -213,11 +213,11 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _taught(name: str, asked: HubName) -> Iterator[None]:
-    """Turn what ``datasets`` raises into one sentence on what happened and what to do."""
+    """Turn the errors of ``datasets`` into one readable error with advice."""
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub.errors import HfHubHTTPError
 
-    # The HTTP client's own error and OSError, whichever client this version of the hub's library has.
+    # The HTTP client's own error and OSError, for any client of this version of the hub's library.
     unreachable = HfHubHTTPError.__bases__
     path = Path(name)
     meant = closest(path.name, [entry.name for entry in path.parent.glob("*")])
@@ -235,7 +235,7 @@ def _taught(name: str, asked: HubName) -> Iterator[None]:
         ) from error
     except RuntimeError as error:
         raise DataError(
-            f"{name}: {_first_line(error)}. No code of a data set is run; read its parquet revision: "
+            f"{name}: {_first_line(error)}. A data set's code is never run; read its parquet revision: "
             f"{HubName(asked.id, PARQUET, asked.config or 'CONFIG', asked.split)}"
         ) from error
     except (ValueError, DatasetsError, *unreachable) as error:

@@ -1,7 +1,7 @@
-"""The choices of a row, and which of them its answer means: a label, a letter, a column, a number or the text itself.
+"""A row's choices, and the choice that its answer means: by label, letter, column, number or text.
 
-Where choices carry labels of their own the answer is one of these. Else the file as a whole decides: the notation that
-fits most rows is how it writes answers, and a row that it does not fit is an error of this row.
+If choices have labels, the answer is a label. Otherwise the whole file decides: the notation that fits most rows is its
+notation, and a row that does not fit it is an error.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ class Choices:
     """The choices of one item, in the order of its file.
 
     Args:
-        texts: what they say.
-        labels: what the file calls them: its labels, its columns, or numbers from 1 where it has no name for them.
-        kind: where the labels are from: "labels", "columns" or "places".
+        texts: their texts.
+        labels: their names in the file: its labels, its columns, or numbers from 1.
+        kind: the source of the labels: "labels", "columns" or "places".
     """
 
     texts: tuple[str, ...]
@@ -36,15 +36,15 @@ class Choices:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The fields of an example."""
+        """Return the fields that hold the choices in an example."""
         return fields_of(self.texts, self.labels)
 
 
 def read_choices(row: Row, columns: Columns) -> Choices:
-    """Return the choices of a row; empty ones at the end are none.
+    """Return the choices of a row, without empty ones at the end.
 
     Raises:
-        DataError: there are fewer than two or more than 26, one is empty or no text, or two carry one label.
+        DataError: there are fewer than two or more than 26, one is empty or not a text, or two have the same label.
     """
     names = columns.choice_columns(row.cells)
     check_columns(row, [("choices", name) for name in names])
@@ -62,19 +62,19 @@ def read_choices(row: Row, columns: Columns) -> Choices:
     labels = tuple(label for label, _ in pairs)
     if len(set(labels)) < len(labels):
         raise DataError(
-            f"{row.source}: two choices in {where} carry one label: {list(labels)}. Give each its own, {LEAVE_OUT}."
+            f"{row.source}: two choices in {where} have the same label: {list(labels)}. Give each its own, {LEAVE_OUT}."
         )
     return Choices(texts, labels, kind)
 
 
 def _one(row: Row, name: str) -> tuple[list[tuple[str, object]], str]:
-    """Return (label, text) of the choices in one cell, and where the labels are from."""
+    """Return (label, text) of the choices in one cell, and the source of the labels."""
     cell = row.cells[name]
     if isinstance(cell, str) and cell.lstrip()[:1] in ("[", "{"):
         try:
             cell = json.loads(cell)
         except ValueError as error:
-            raise DataError(f"{row.source}: column {name!r} begins like JSON and is none: {error}.") from error
+            raise DataError(f"{row.source}: column {name!r} begins like JSON but is not valid: {error}.") from error
     if isinstance(cell, Mapping) and isinstance(cell.get("text"), list) and isinstance(cell.get("label"), list):
         if len(cell["text"]) == len(cell["label"]):
             return list(zip(map(as_label, cell["label"]), cell["text"], strict=True)), "labels"
@@ -102,17 +102,17 @@ def as_label(value: object) -> str:
 def lettered(
     rows: Sequence[tuple[str, Row]], columns: Columns, scale: Scale | None, report: Callable[[DataError], None]
 ) -> tuple[list[tuple[str, Row]], Scale]:
-    """Return the rows with a letter in the place of each answer, None for an empty one, and the scale of all letters.
+    """Return the rows with each answer as a letter (None for an empty one), and the scale of all letters.
 
     Args:
         rows: (default id, row).
-        columns: of multiple choice.
-        scale: the letters, where they are given.
-        report: what is done with the error of a row, which is then left out.
+        columns: the columns of multiple choice.
+        scale: the letters, if given.
+        report: receives the error of a row, which is then left out.
 
     Raises:
-        DataError: it cannot be told how the file writes its answers.
-        ConfigError: the scale is not of letters.
+        DataError: the file's notation of answers is ambiguous.
+        ConfigError: the scale does not consist of letters.
     """
     if scale is not None and (scale.ordered or scale.levels != tuple(LETTERS[: len(scale.levels)])):
         raise ConfigError(f"The levels of multiple choice are letters, 'A | B | C', not {scale.sentence()!r}.")
@@ -161,7 +161,7 @@ def _answered(row: Row, column: str, choices: Choices, places: _Place) -> Row:
     at = _labelled(answer, choices) if choices.kind == "labels" else places(answer, choices)
     if at is None:
         raise DataError(
-            f"{row.source}: the answer {answer!r} is none of the choices; they are called {list(choices.labels)}. Mend "
+            f"{row.source}: the answer {answer!r} is none of the choices {list(choices.labels)}. Correct "
             "the row, or leave such rows out (--skip-unusable)."
         )
     return replace(row, cells={**row.cells, column: LETTERS[at]})
@@ -186,7 +186,7 @@ def _text(answer: str, choices: Choices) -> int | None:
     return same[0] if len(same) == 1 else None
 
 
-#: How an answer can be written where choices have no labels of their own; of those that say the same the first.
+#: Notations of answers for choices without labels; the first of equivalent ones is used.
 _NOTATIONS: dict[str, _Place] = {
     "the columns' names": lambda answer, choices: _labelled(answer, choices) if choices.kind == "columns" else None,
     "letters": _letter,
@@ -197,10 +197,10 @@ _NOTATIONS: dict[str, _Place] = {
 
 
 def _notation(answered: Sequence[tuple[str, Choices]], column: str) -> _Place:
-    """Return what finds an answer's place, by the notation that fits most rows.
+    """Return the function that finds an answer's index, by the notation that fits most rows.
 
     Raises:
-        DataError: two fit as many, and say different things.
+        DataError: two notations fit equally many rows and disagree.
     """
     said = {name: [place(*one) for one in answered] for name, place in _NOTATIONS.items()}
     fitting = {name: sum(at is not None for at in places) for name, places in said.items()}
@@ -208,7 +208,7 @@ def _notation(answered: Sequence[tuple[str, Choices]], column: str) -> _Place:
     if any(said[name] != said[best[0]] for name in best[1:]):
         shown = ", ".join(map(repr, list(dict.fromkeys(answer for answer, _ in answered))[:5]))
         raise DataError(
-            f"The answers in column {column!r} ({shown}) can be read as {' and as '.join(best)}, which is not the "
-            "same. Write letters (A is the first choice), or give the choices labels."
+            f"The answers in column {column!r} ({shown}) can be read as {' and as '.join(best)}, which "
+            "disagree. Write letters (A is the first choice), or give the choices labels."
         )
     return _NOTATIONS[best[0]]

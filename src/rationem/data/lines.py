@@ -12,7 +12,7 @@ from pathlib import Path
 from rationem.errors import DataError
 
 GZIP = ".gz"
-#: Characters of a line, and bytes of a file that is read whole: a gzip of some megabytes can grow to any size.
+#: Most characters of a line, and most bytes of a file that is read whole: a small gzip can expand to any size.
 LONGEST, MOST = 1 << 26, 1 << 28
 
 
@@ -20,21 +20,21 @@ def text_lines(path: Path, newline: str) -> Iterator[str]:
     r"""Yield the lines of a text file with their line breaks.
 
     Args:
-        path: the file; the name ends in ``.gz`` where it is compressed.
-        newline: ``"\n"`` breaks there only, ``""`` also at ``"\r"`` and ``"\r\n"``.
+        path: the file; compressed if its name ends in ``.gz``.
+        newline: ``"\n"`` breaks lines only there, ``""`` also at ``"\r"`` and ``"\r\n"``.
 
     Raises:
         DataError: a byte is not UTF-8; the message names its line.
     """
     with open_bytes(path) as file:
         offset = len(codecs.BOM_UTF8) if file.peek(3).startswith(codecs.BOM_UTF8) else 0
-        # A byte that is not UTF-8 becomes a surrogate, which no valid text holds: so its line is known.
+        # A byte that is not UTF-8 becomes a surrogate, which valid text never contains, so its line is known.
         text = io.TextIOWrapper(file, encoding="utf-8-sig", errors="surrogateescape", newline=newline)
         for number, line in enumerate(iter(lambda: text.readline(LONGEST), ""), 1):
             if len(line) == LONGEST:
                 raise DataError(
-                    f"{path}:{number}: the line has more than {LONGEST >> 20} million characters. Is this the file "
-                    "that you mean? Records are read one by one, and none of them is as long."
+                    f"{path}:{number}: the line has more than {LONGEST >> 20} million characters, which is too long "
+                    "for a record. Is this the right file?"
                 )
             try:
                 offset += len(line.encode())
@@ -48,7 +48,7 @@ def text_lines(path: Path, newline: str) -> Iterator[str]:
 
 
 def _conversion(path: Path, line: str) -> str:
-    """Return a command that converts the file from what it likely is: UTF-16 by its mark, else Windows' Latin-1."""
+    """Return a command that converts the file from its likely encoding: UTF-16 by its mark, else Windows' Latin-1."""
     encoding = "UTF-16" if line.startswith(("\udcff\udcfe", "\udcfe\udcff")) else "WINDOWS-1252"
     unpacked = path.suffix.lower() == GZIP
     file, new = shlex.quote(str(path)), shlex.quote(f"utf8-{path.stem if unpacked else path.name}")
@@ -57,31 +57,31 @@ def _conversion(path: Path, line: str) -> str:
 
 
 def open_bytes(path: Path) -> gzip.GzipFile | io.BufferedReader:
-    """Open a file to be read as bytes, unpacked where its name ends in ``.gz``."""
+    """Open a file for reading bytes, decompressed if its name ends in ``.gz``."""
     return gzip.open(path, "rb") if path.suffix.lower() == GZIP else path.open("rb")
 
 
 def whole(path: Path) -> bytes:
-    """Return the bytes of a file whose format must be read whole, unpacked.
+    """Return the decompressed bytes of a file whose format must be read whole.
 
     Raises:
-        DataError: there are more of them than fit into the memory of an ordinary machine once they are read.
+        DataError: the file is larger than an ordinary machine's memory can hold after parsing.
     """
     with open_bytes(path) as file:
         data = file.read(MOST + 1)
     if len(data) > MOST:
         raise DataError(
-            f"{path}: more than {MOST >> 20} MiB{' once it is unpacked' if path.suffix.lower() == GZIP else ''}, and "
+            f"{path}: more than {MOST >> 20} MiB{' decompressed' if path.suffix.lower() == GZIP else ''}, and "
             "json and xml are read whole. Write one object per line (.jsonl), or parquet: those have no limit."
         )
     return data
 
 
 def kind_of(path: Path) -> str:
-    """Return the suffix that tells the format, in small letters: ``.jsonl`` for ``a.JSONL`` and ``a.jsonl.gz``."""
+    """Return the suffix that gives the format, in lower case: ``.jsonl`` for ``a.JSONL`` and ``a.jsonl.gz``."""
     return Path(path.stem).suffix.lower() if path.suffix.lower() == GZIP else path.suffix.lower()
 
 
 def stem_of(path: Path) -> str:
-    """Return the name of a file without its suffixes that tell the format."""
+    """Return the name of a file without the suffixes of its format."""
     return Path(path.stem).stem if path.suffix.lower() == GZIP else path.stem

@@ -31,12 +31,12 @@ from rationem.tasks.scale import POOLS, Scale
 from rationem.types import Example
 
 _SHOWN = 12
-#: A scale to show the form where the values suggest none.
+#: An example of a scale, for messages without a suggestion.
 _ANY = "Bad < Fair < Good"
 
 
 class NoScale(DataError):
-    """No scale is given and none is known; ``suggestion`` is the one that the values suggest, as text, or None."""
+    """No scale is given or known; ``suggestion`` is the scale that the values suggest, as text, or None."""
 
     def __init__(self, message: str, suggestion: str | None) -> None:
         super().__init__(message)
@@ -50,19 +50,18 @@ class LoadedData:
     Args:
         examples: in the order of the files and their rows; ids are unique.
         scale: the levels of the ratings.
-        columns: the columns that were read.
+        columns: the columns used.
         preset: the name of the published set that was recognised or named, or None.
         notes: ``rows`` read; ``identical_duplicates`` kept once; ``several_raters`` (examples with two or more
             ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
             a criterion that need not be rated); ``no_majority`` (items left out because their raters are
             split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
-            ``verdicts_by_name`` (the columns that say whose each response is, where verdicts name systems);
+            ``verdicts_by_name`` (the columns with the system of each response, if verdicts name systems);
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
-            read as paragraphs); ``unused_columns`` never looked at;
-            ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> what parts its cells, where that is no
-            comma).
-        criteria: what was rated; one without a name where there is only one.
-        candidates: how many responses are compared; 1 where none are.
+            read as paragraphs); ``unused_columns``, which were not read;
+            ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
+        criteria: the rated criteria; a single one may have no name.
+        candidates: the number of compared responses; 1 if none are compared.
         shared_scale: the scale that a further set of the same kind is read on; None where it has letters of its own.
         task: what read the answers; None where a scale did.
     """
@@ -100,27 +99,25 @@ def load(
 
     Args:
         paths: csv, tsv, json, jsonl, parquet or SAF's xml files, folders, or hub data sets ``owner/name#split``.
-        scale: the levels; may be left out where a preset knows them.
-        columns: the user's column names; where they are given no preset is looked for.
-        preset: the name of a published set; where it is None, a known one is recognised by its keys.
+        scale: the levels; may be omitted if a preset defines them.
+        columns: the user's column names; if given, presets are not recognised.
+        preset: the name of a published set; if None, a known one is recognised by its keys.
         criteria: names of criteria, or (name, rating column); empty or "all" for all that preset or columns have.
         raters: the label of several ratings: "mean", "median" or "majority" (levels without an order: always the
             majority); "each" is "mean", for :func:`expand_raters` to open later. All ratings are kept.
-        skipped: where it is given, rows that cannot be used are left out and their errors appended; the ids of the
-            others stay what they are.
+        skipped: if given, unusable rows are left out and their errors appended; the ids of other rows do not change.
         items: "responses" or "choices"; None where preset or columns tell. The scale of choices is of as many letters
             as the item with the most choices has, where none is given.
         task: with open answers, which reads them; None where it is none, or the preset tells.
-        weight: the column of what a row counts in training, or what a preset calls it.
+        weight: the column of the rows' weights in training, or a preset's name for it.
 
     Returns:
-        The examples. Ids default to ``"<file stem>-<row>"`` with the number that ``Example.source`` shows,
-        and with as much of the path as it takes where two files share a stem; ``"<id>/<criterion>"`` where there are
-        criteria.
+        The examples. Ids default to ``"<file stem>-<row>"`` with the number in ``Example.source``, and with as much of
+        the path as needed if two files share a stem; ``"<id>/<criterion>"`` if there are criteria.
 
     Raises:
-        DataError: a file or row cannot be used, or no row can; the message says where, what was found, what to do.
-        NoScale: there is no scale; it knows what the values suggest.
+        DataError: a file, a row or every row is unusable; the message says where, what was found and what to do.
+        NoScale: there is no scale; the error has the suggested one.
         ConfigError: the preset or a criterion is unknown, a preset is named together with columns, or ``raters``.
     """
     if raters not in ("each", *POOLS):
@@ -178,14 +175,14 @@ def load(
 
 
 def load_feedbackqa(*paths: str | Path) -> LoadedData:
-    """Read FeedbackQA as published: question and passage in, four named levels out, grouped by question."""
+    """Read FeedbackQA as published: question and passage as inputs, four named levels, grouped by question."""
     return load(paths, preset="feedbackqa")
 
 
 def _nothing(paths: Sequence[str | Path], counts: Counter[str], skipped: Sequence[DataError]) -> DataError:
     names = ", ".join(map(str, paths))
     if skipped:
-        return DataError(f"{names}: not one row can be used. The first reason: {skipped[0]}")
+        return DataError(f"{names}: no row can be used. The first reason: {skipped[0]}")
     return DataError(f"{names}: no row has a label; counted {dict(counts)}.")
 
 
@@ -202,7 +199,7 @@ def _read(paths: Sequence[str | Path], report: Report) -> list[tuple[str, list[R
 
 
 def _usable(path: str | Path, report: Report) -> list[Row]:
-    """Return the rows that can be read; what breaks the file off in the middle is reported like a bad row."""
+    """Return the readable rows; damage that ends the file early is reported like a bad row."""
     rows: list[Row] = []
     scanned = scan_rows(path)
     try:
@@ -214,17 +211,14 @@ def _usable(path: str | Path, report: Report) -> list[Row]:
     except DataError as error:
         if not rows:
             raise
-        report(BrokenFile(f"{error} Nothing behind this place is read."))
+        report(BrokenFile(f"{error} Nothing after this place is read."))
     return rows
 
 
 def _flat(
     tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan, report: Report, counts: Counter[str]
 ) -> tuple[list[tuple[str, Row]], dict[str, Any]]:
-    """Return (default id, row) of all tables, with one cell per named column where a preset flattens them, and a note.
-
-    The note says how the rows are weighed, where a preset knows it.
-    """
+    """Return (default id, row) of all tables, flattened by a preset if there is one, and a note on their weights."""
     rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     preset = reading.preset
     if preset is None:
@@ -246,7 +240,7 @@ def _flat(
 
 
 def _weighed(rows: list[tuple[str, Row]], name: str, preset: Preset) -> tuple[list[tuple[str, Row]], str]:
-    """Return published rows with their weight in the place of what it is made from, and how that was read."""
+    """Return published rows with their weight instead of its source cell, and how that cell was interpreted."""
     found = preset.weigh([row.cells[name] for _, row in rows])
     if found.unknown == len(rows):
         raise DataError(
@@ -269,7 +263,7 @@ def _texts(row: Row, columns: Columns) -> list[object]:
 
 
 def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[str, str]]:
-    """Return the named columns that not one row has: one error, not one per row."""
+    """Return the named columns that no row has, to report one error instead of one per row."""
     names = {name for _, row in rows for name in row.cells}
     return [(role, name) for role, name in columns.needed(names) if name not in names]
 
@@ -312,7 +306,7 @@ def _delimiters(tables: Sequence[tuple[str, list[Row]]]) -> dict[str, dict[str, 
 
 
 def _found(rows: Sequence[tuple[str, Row]], columns: Columns) -> Counter[str]:
-    """Count the filled rating cells of the rows that have the columns, as text."""
+    """Count the nonempty rating cells, as text, of rows that have the columns."""
     found: Counter[str] = Counter()
     for _, row in rows:
         for criterion in columns.criterion_names:
@@ -341,14 +335,14 @@ def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
 
 
 def _compared(rows: Iterable[tuple[str, Row]], columns: Columns) -> tuple[str, ...] | None:
-    """Return the columns of the responses that are compared, of the first row that has them; None where none are."""
+    """Return the columns of the compared responses, from the first row that has them; None if there are none."""
     if columns.choices is not None:
         return None
     return next((names for _, row in rows if len(names := columns.responses(row.cells)) > 1), None)
 
 
 def _two_sided(scale: Scale) -> Scale:
-    """Return the scale of a graded pair; one that cannot compare as it is, for the task to refuse it in full."""
+    """Return the scale of a graded pair; an unsuitable one unchanged, for the task to reject with a full message."""
     try:
         return scale.for_pair()
     except ConfigError:

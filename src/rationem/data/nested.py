@@ -1,6 +1,6 @@
-"""Cells inside of cells: ``annotation.rating`` names the key "rating" of the object in the column "annotation".
+"""Nested cells: ``annotation.rating`` names the key "rating" of the object in the column "annotation".
 
-A column whose own name is exactly that comes first, at every depth.
+A column with exactly that name takes precedence, at every depth.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rationem.data.readers import Row
 
 
 def opened(row: Row, names: Iterable[str]) -> Row:
-    """Return the row with one more cell for every dotted name that leads into an object of it."""
+    """Return the row with an additional cell for every dotted name of a nested value."""
     found = {
         name: value
         for name in names
@@ -23,7 +23,7 @@ def opened(row: Row, names: Iterable[str]) -> Row:
 
 
 def column_names(cells: Mapping[str, object]) -> list[str]:
-    """Return all names by which a cell can be asked for: the columns, and what their objects hold.
+    """Return all names of a row's cells: its columns and the dotted names inside their objects.
 
     >>> column_names({"id": 1, "annotation": {"rating": 4, "by": {"name": "ann"}}})
     ['id', 'annotation', 'annotation.rating', 'annotation.by', 'annotation.by.name']
@@ -37,7 +37,7 @@ def column_names(cells: Mapping[str, object]) -> list[str]:
 
 
 def deepest(cells: Mapping[str, object], name: str) -> tuple[str, list[str]] | None:
-    """Return the longest beginning of a dotted name that is an object, and its keys; None where there is none.
+    """Return the longest prefix of a dotted name that is an object, and its keys; None if there is none.
 
     >>> deepest({"annotation": {"rating": 4}}, "annotation.ratng")
     ('annotation', ['rating'])
@@ -52,7 +52,7 @@ def deepest(cells: Mapping[str, object], name: str) -> tuple[str, list[str]] | N
 
 
 def _walk(cells: Mapping[str, object], name: str) -> Iterator[object]:
-    """Yield what the name leads to, the longest key at every depth first."""
+    """Yield the values of a dotted name, trying the longest key first at every depth."""
     if name in cells:
         yield cells[name]
     parts = name.split(".")

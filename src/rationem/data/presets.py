@@ -1,4 +1,4 @@
-"""Published sets that need no column names: a preset is recognised by the keys of its rows, or named."""
+"""Published sets that need no column names: a preset is named, or recognised by the keys of its rows."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def named(name: str) -> Preset:
     """Return a preset by its name.
 
     Raises:
-        ConfigError: there is none of this name.
+        ConfigError: there is no preset of that name.
     """
     if name not in PRESETS:
         raise ConfigError(f"There is no preset {name!r}.{closest(name, PRESETS)} Known: {list(PRESETS)}.")
@@ -55,18 +55,18 @@ def named(name: str) -> Preset:
 
 
 def recognised(rows: Sequence[Row]) -> Preset | None:
-    """Return the preset whose keys one of the rows has, or None."""
+    """Return the first preset that fits one of the rows, or None."""
     matching = (p for p in PRESETS.values() if not p.named_only and any(p.matches(row.cells) for row in rows))
     return next(matching, None)
 
 
 def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
-    """Return a published row with one cell for every named column; what else it holds is gone.
+    """Return a published row with one cell for every named column, and no others.
 
     Args:
-        row: as it stands in the file.
+        row: a row of the file.
         preset: the preset or its name.
-        rated: whether the row must have ratings; without, a missing one becomes None.
+        rated: whether the row must have ratings; if not, a missing one becomes None.
 
     Raises:
         DataError: it is not a row of this set.
@@ -76,12 +76,12 @@ def flatten_row(row: Row, preset: str | Preset, *, rated: bool = False) -> Row:
     if not (preset.matches(row.cells) if rated else preset.can_be_judged(row.cells)):
         raise DataError(
             f"{row.source}: not a row of {preset.name}, which has {preset.schema}; found the keys "
-            f"{list(row.cells)}. Name the columns instead, or read files of different kinds apart."
+            f"{list(row.cells)}. Name the columns instead, or read files of different kinds separately."
         )
     try:
         cells = preset.flatten(row.cells)
     except ValueError as error:
-        raise DataError(f"{row.source}: {error} Mend the row, or leave such rows out (--skip-unusable).") from error
+        raise DataError(f"{row.source}: {error} Correct the row, or leave such rows out (--skip-unusable).") from error
     if preset.empty:
         cells |= {
             name: preset.empty for name in preset.columns.responses(cells) if name in cells and is_blank(cells[name])

@@ -1,7 +1,7 @@
-"""File -> rows: csv, tsv, json, jsonl, parquet and SAF's xml, each row with the place a person would look for it.
+"""File -> rows: csv, tsv, json, jsonl, parquet and SAF's xml, each row with its file and line.
 
-Text files are UTF-8, with or without a byte order mark, plain or gzip (``.csv.gz``). Rows come one by one: a file of
-any length takes the memory of its longest row; json and xml are read whole.
+Text files are UTF-8, with or without a byte order mark, plain or gzip (``.csv.gz``). Rows are read one by one, so the
+memory does not grow with the file; json and xml are read whole.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from rationem.data.lines import GZIP, LONGEST, kind_of, text_lines, whole
 from rationem.data.saf_xml import read_xml
 from rationem.errors import DataError, closest
 
-# Of a csv cell that goes on over lines.
+# Most characters of a csv cell, which can span lines.
 _MAX_CELL = LONGEST
-# Of parquet: rows at once, and bytes.
+# For parquet: rows per batch, and bytes of the buffer.
 _BATCH, _BUFFER = 256, 2**18
 _SPREADSHEETS = (".xlsx", ".xls", ".xlsm", ".ods", ".numbers")
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One record as it stands in the file.
+    """One record of a file.
 
     Args:
-        cells: column name -> value; None where the file says null.
+        cells: column name -> value; None for null.
         source: file and number, e.g. ``"ratings.csv:12"``.
-        number: as a person counts: for csv, tsv and jsonl the line (a csv header is line 1), else the record
-            from 1; in a folder, the place among the rows of all its files.
+        number: from 1: the line of a csv, tsv or jsonl file (a csv header is line 1), else the record; in a folder,
+            the index among the rows of all its files.
     """
 
     cells: Mapping[str, object]
@@ -42,16 +42,16 @@ class Row:
     number: int
 
 
-#: A record with its number, or what is wrong with it where the records behind it can still be read.
+#: A record with its number, or its error if later records can still be read.
 _Records = Iterator[tuple[int, Mapping[str, object] | DataError]]
 
 
 def scan_file(path: Path) -> Iterator[Row | DataError]:
-    """Yield the rows of a file in order, and an error in the place of each that cannot be read.
+    """Yield the rows of a file in order, and an error instead of each unreadable row.
 
     Raises:
-        DataError: at once where the file is missing or of an unknown kind; on the way where nothing behind the place
-            can be read (not UTF-8, not well-formed). The message names file and place.
+        DataError: immediately, if the file is missing or of an unknown kind; later, if nothing after a place can be
+            read (not UTF-8, not well-formed). The message names file and place.
     """
     reader = READERS.get(kind_of(path))
     if not path.is_file():
@@ -61,7 +61,7 @@ def scan_file(path: Path) -> Iterator[Row | DataError]:
         kinds, table = ", ".join(READERS), kind_of(path) in _SPREADSHEETS
         raise DataError(
             f"{path}: cannot read {path.suffix or 'a file without a suffix'}; rationem reads {kinds}, and "
-            f"all but parquet with {GZIP} behind it."
+            f"all except parquet also compressed ({GZIP})."
             + (' Save the sheet as "CSV UTF-8" in your spreadsheet program.' if table else "")
         )
     return _rows(path, reader)
@@ -74,14 +74,14 @@ def _rows(path: Path, reader: Callable[[Path], _Records]) -> Iterator[Row | Data
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: the file cannot be read: {error}") from error
     except MemoryError as error:
-        raise DataError(f"{path}: the file takes more memory to read than there is. Split it.") from error
+        raise DataError(f"{path}: reading the file needs more memory than there is. Split it.") from error
 
 
 def delimiter_of(path: Path) -> str | None:
-    """Return what parts the cells of a csv or tsv file; None for other formats.
+    """Return the delimiter of a csv or tsv file; None for other formats.
 
-    A spreadsheet program in a country of decimal commas writes semicolons into a .csv, others write tabs: a header
-    without a comma and with one of these, quoted names aside, is read so.
+    Spreadsheet programs in locales with decimal commas write semicolons into a .csv, others write tabs. A header with
+    one of these and without a comma (outside quotes) determines the delimiter.
     """
     kind = kind_of(path)
     if kind != ".csv":
@@ -92,14 +92,14 @@ def delimiter_of(path: Path) -> str | None:
 
 
 def unusual_delimiters(paths: Iterable[Path]) -> dict[str, str]:
-    """Return name -> delimiter of the .csv files that are not parted by commas."""
+    """Return name -> delimiter of the .csv files whose delimiter is not a comma."""
     files = [path for path in paths if kind_of(path) == ".csv" and path.is_file()]
     return {path.name: mark for path in files if (mark := delimiter_of(path)) not in (None, ",")}
 
 
 def _delimited(path: Path) -> _Records:
     delimiter = delimiter_of(path) or ","
-    # strict: a quotation mark that is never closed would swallow the rest of the file as one cell.
+    # strict: otherwise an unclosed quotation mark would make the rest of the file one cell.
     reader = csv.reader(text_lines(path, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     line = 1
@@ -112,14 +112,14 @@ def _delimited(path: Path) -> _Records:
 
 
 def _next_cells(path: Path, line: int, reader: Any) -> list[str] | None:
-    # The limit of a cell is one of the whole process: it is lifted while a row is read, and never in between.
+    # The limit of a cell is process-wide: it is raised only while a row is read.
     before = csv.field_size_limit(_MAX_CELL)
     try:
         return next(reader, None)
     except csv.Error as error:
         raise DataError(
-            f"{path}:{line}: not well-formed: {error}. A cell that holds a quotation mark, a line break or "
-            'the delimiter stands in quotation marks, and each mark inside it is doubled ("").'
+            f"{path}:{line}: not well-formed: {error}. A cell with a quotation mark, a line break or "
+            'the delimiter must be in quotation marks, with each mark inside it doubled ("").'
         ) from error
     finally:
         csv.field_size_limit(before)
@@ -136,8 +136,8 @@ def _header(path: Path, line: int, cells: list[str]) -> list[str]:
 def _record(path: Path, line: int, header: list[str], cells: list[str]) -> Mapping[str, object] | DataError:
     if len(cells) != len(header):
         return DataError(
-            f"{path}:{line}: the row has {len(cells)} cells, the header {len(header)}. Put cells that "
-            "hold the delimiter in quotation marks."
+            f"{path}:{line}: the row has {len(cells)} cells, the header {len(header)}. Put cells with the "
+            "delimiter in quotation marks."
         )
     return dict(zip(header, cells, strict=True))
 
@@ -162,11 +162,11 @@ def _text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        return "".join(text_lines(path, newline="\n"))  # says in which line
+        return "".join(text_lines(path, newline="\n"))  # its error names the line
 
 
 def _jsonl(path: Path) -> _Records:
-    # Lines end at "\n" alone: U+2028 and its like are legal inside a JSON string.
+    # Lines end only at "\n": U+2028 and similar characters are legal inside a JSON string.
     for number, line in enumerate(text_lines(path, newline="\n"), 1):
         if line.strip():
             yield number, _decoded(path, number, line)
@@ -191,7 +191,7 @@ def _parquet(path: Path) -> _Records:
 
     number = 0
     try:
-        # Without a buffer of its own size a reader holds the columns of a whole row group, often the whole file.
+        # Without an explicit buffer size a reader holds the columns of a whole row group, often the whole file.
         with parquet.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER) as file:
             for batch in file.iter_batches(batch_size=_BATCH):
                 for record in batch.to_pylist():

@@ -1,7 +1,7 @@
 """XML -> records: the files of SAF, one record per student's answer.
 
-A document with a DTD is refused before anything in it is used: only a DTD can declare entities, so nothing can be
-fetched from elsewhere and nothing can grow.
+A document with a DTD is rejected before its content is used: only a DTD can declare entities, which could load other
+files or expand without bound.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from rationem.errors import DataError
 
 
 def read_xml(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
-    """Yield (number from 1, cells) of every student's answer; the question's cells stand in each.
+    """Yield (number from 1, cells) of every student's answer, with the question's cells in each.
 
     Raises:
-        DataError: not well-formed, with a DTD, or no file of SAF.
+        DataError: the file is not well-formed, has a DTD, or is not SAF's.
     """
     root = _tree(path, whole(path))
     if root.tag != "question":
@@ -48,8 +48,8 @@ def _tree(path: Path, data: bytes) -> Element:
 
     def refuse(*_: Any) -> None:
         raise DataError(
-            f"{path}:{parser.CurrentLineNumber}: the XML has a document type (DTD), which may name other files or grow "
-            "without bound; it is not read. Remove the line <!DOCTYPE ...>."
+            f"{path}:{parser.CurrentLineNumber}: the XML has a document type (DTD), which is not allowed: it can load "
+            "other files or expand without bound. Remove the line <!DOCTYPE ...>."
         )
 
     parser.StartDoctypeDeclHandler = refuse
@@ -57,14 +57,14 @@ def _tree(path: Path, data: bytes) -> Element:
         parser.Parse(data, True)
     except expat.ExpatError as error:
         raise DataError(f"{path}:{error.lineno}: not well-formed XML: {expat.ErrorString(error.code)}.") from error
-    except (LookupError, ValueError) as error:  # what Python says of an encoding that the document names
+    except (LookupError, ValueError) as error:  # Python's errors about the document's encoding
         raise DataError(
-            f"{path}: the XML names an encoding that cannot be read: {error}. Save it as UTF-8, and say so in its "
-            'first line: <?xml version="1.0" encoding="UTF-8"?>.'
+            f"{path}: the XML names an unknown encoding: {error}. Save it as UTF-8, with the "
+            'first line <?xml version="1.0" encoding="UTF-8"?>.'
         ) from error
     return builder.close()
 
 
 def _text(element: Element | None) -> str | None:
-    """Return all text below an element without the blanks around it: a stray <p> in it is no loss."""
+    """Return all text inside an element, without surrounding spaces and without tags such as a stray <p>."""
     return None if element is None else "".join(element.itertext()).strip()

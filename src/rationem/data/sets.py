@@ -1,4 +1,4 @@
-"""Examples -> the sets of a run: one example per rating or per item, and splits that never part a group."""
+"""Examples -> the sets of a run: one example per rating or per item, split without dividing a group."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def expand_raters(examples: Sequence[Example], how: Literal["each", "mean", "med
 
 
 def weighed(examples: Sequence[Example]) -> Examples:
-    """Return a training set with its weights divided by their mean, so that they say what counts more, and no more."""
+    """Return a training set with its weights divided by their mean, so that only relative weights matter."""
     mean = fmean(x.weight for x in examples) if examples else 1.0
     return tuple(x if x.weight == mean == 1 else replace(x, weight=x.weight / mean) for x in examples)
 
 
 def unweighed(examples: Sequence[Example]) -> Examples:
-    """Return examples that all count 1: what is measured weighs nothing."""
+    """Return the examples with weight 1, because evaluation ignores weights."""
     return tuple(x if x.weight == 1 else replace(x, weight=1.0) for x in examples)
 
 
@@ -57,15 +57,14 @@ def distinct_ids(train: Sequence[Example], test: Sequence[Example]) -> Examples:
 def split(
     examples: Sequence[Example], *, seed: int, validation: float = 0.1, test: float = 0.1
 ) -> tuple[Examples, Examples, Examples]:
-    """Split into train, validation and test so that no group falls into two of them.
+    """Split into train, validation and test so that every group stays in one set.
 
-    The groups are put in the order of ``seed_for(seed, "split", group)``, whatever the order of the file;
-    test takes them from the front, then validation, each as long as that brings it closer to its share of the
-    *examples*. Every share above 0 gets at least one group, and so does train. A share of 0 gives an empty
-    set.
+    Groups are sorted by ``seed_for(seed, "split", group)``, independent of the file's order. Test takes groups from the
+    front, then validation, each until its share of the *examples* is closest to the requested one. Every set with a
+    share above 0 gets at least one group, and so does train. A share of 0 gives an empty set.
 
     Args:
-        examples: in any order; each of the three sets keeps it.
+        examples: in any order, which each set keeps.
         seed: the run's seed.
         validation: share of the examples, in [0, 1).
         test: share of the examples, in [0, 1); the two together below 1.
@@ -80,9 +79,9 @@ def split(
     wanted = 1 + (validation > 0) + (test > 0)
     if len(sizes) < wanted:
         raise DataError(
-            f"{len(sizes)} group(s) cannot fill {wanted} sets. A group (by default: one prompt) is never "
-            "parted. Name a column with more different values, such as the response, as the group "
-            "(`--group-col NAME`), or ask for fewer sets."
+            f"{len(sizes)} group(s) cannot fill {wanted} sets. A group (by default: one prompt) stays in "
+            "one set. Use a column with more different values, such as the response, as the group "
+            "(`--group-col NAME`), or request fewer sets."
         )
     order = sorted(sizes, key=lambda group: (seed_for(seed, "split", group), group))
     for_test = _take(order, sizes, test * len(examples), spare=wanted - 1)
@@ -97,7 +96,7 @@ def split(
 
 
 def overlap(train: Sequence[Example], test: Sequence[Example]) -> int:
-    """Return how many test examples belong to a group that the training set has too."""
+    """Return the number of test examples whose group also occurs in the training set."""
     groups = {example.group for example in train}
     return sum(example.group in groups for example in test)
 

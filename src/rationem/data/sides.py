@@ -1,7 +1,7 @@
-"""Verdicts of comparisons that name a system: columns beside them say, row by row, which response is whose.
+"""Verdicts of comparisons that name a system: other columns give the system of each response, row by row.
 
-Systems change sides from row to row, so a level that is a system's name would mean the first response in one row and
-the second in the next. The verdict becomes the name of the response's column, which means its place.
+Systems change sides between rows, so a level with a system's name would mean the first response in one row and the
+second in the next. Such a verdict is replaced by the name of the response's column, which identifies its place.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from rationem.tasks.scale import Scale
 
 #: A column whose name is made of words, numbers and single capitals: "modelA", "model_a" and "model 1" have two.
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
-#: Columns say whose the responses are where they place so many of the verdicts.
+#: Smallest share of verdicts that columns must explain to count as the columns of the systems.
 _MOST = 0.5
-#: Characters of a name.
+#: Most characters of a name.
 _LONGEST = 200
 
-#: What is wrong with levels, or with verdicts.
+#: The error with levels, and the error with verdicts.
 _LEVELS = "the levels {scale!r} are names of systems"
 _BOTH = "the verdicts can be read as places or as names of systems"
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdicts:
-    """One row's verdicts, folded, and which columns hold one of them."""
+    """One row's verdicts, casefolded, and the columns that contain one of them."""
 
     at: int
     said: frozenset[str]
@@ -42,19 +42,19 @@ class _Verdicts:
 def by_name(
     rows: Sequence[tuple[str, Row]], columns: Columns, responses: Sequence[str], scale: Scale | None
 ) -> tuple[list[tuple[str, Row]], tuple[str, ...]]:
-    """Return the rows, each verdict that names a system turned into the name of its response's column.
+    """Return the rows with each verdict that names a system replaced by its response's column name.
 
     Args:
         rows: (default id, row).
-        columns: what is read; only other columns are looked at.
-        responses: the columns that are compared.
-        scale: the levels, None where they are not given.
+        columns: the named columns; the systems are looked for in others.
+        responses: the compared columns.
+        scale: the levels, None if not given.
 
     Returns:
-        The rows, and the columns of the names in the order of the responses; none where no verdict is read by name.
+        The rows, and the columns of the systems in the order of the responses; empty if no verdict names a system.
 
     Raises:
-        DataError: a level is the name of a system that changes sides; or a verdict is a place and a name at once.
+        DataError: a level is the name of a system that changes sides; or a verdict is both a place and a name.
     """
     given = list(rows)
     if scale is not None and scale.ordered:
@@ -89,7 +89,7 @@ def _check(
     names: Sequence[str],
     what: str,
 ) -> None:
-    """Raise DataError where the place that a verdict means as a level is not where the system of that name stands."""
+    """Raise DataError if a verdict read as a level and read as a system's name mean different responses."""
     wrong = [
         one.at
         for one in verdicts
@@ -100,9 +100,9 @@ def _check(
     where, count = rows[wrong[0]][1].source, f"{len(wrong)} of {len(verdicts)} rows"
     raise DataError(
         f"{where}: {what}, and by the columns {list(names)} these change sides: in {count} a level would "
-        "mean the other response. The first level always means the first response: give levels that say places, "
-        'such as --scale "A | B | tie". Verdicts that are names are then read by those columns, row by row; where '
-        "they are places, leave those columns out of the file."
+        "mean the other response. The first level always means the first response: use levels for places, "
+        'such as --scale "A | B | tie". Verdicts that are names are then read by those columns, row by row; if '
+        "they are places, remove those columns from the file."
     )
 
 
@@ -111,7 +111,7 @@ def _at(levels: Sequence[str], text: str) -> int:
 
 
 def _verdicts(at: int, row: Row, columns: Columns) -> _Verdicts:
-    """Return the verdicts of a row; of one without the columns none."""
+    """Return the verdicts of a row; none if the row lacks the columns."""
     wanted = {name for criterion in columns.criterion_names for name in columns.ratings(row.cells, criterion)}
     if not wanted <= row.cells.keys():
         return _Verdicts(at, frozenset(), {})
@@ -124,7 +124,7 @@ def _verdicts(at: int, row: Row, columns: Columns) -> _Verdicts:
 
 
 def _named(verdicts: Sequence[_Verdicts], responses: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that say whose each response is: named like the responses, and one of them is the verdict."""
+    """Return the columns of the systems: named like the responses, with one of them equal to the verdict."""
     held = dict.fromkeys(name for one in verdicts for name, text in one.held.items() if text in one.said)
     kinds: dict[tuple[str, ...], dict[int, str]] = {}
     for name in held:
@@ -145,7 +145,7 @@ def _one(one: _Verdicts, names: Sequence[str]) -> bool:
 
 
 def _keys(responses: Sequence[str]) -> list[set[str]]:
-    """Return the words of each response's column that no other one has: of response_a and response_b "a" and "b"."""
+    """Return the distinguishing words of each response's column: "a" and "b" for response_a and response_b."""
     words = [set(_words(name)) for name in responses]
     return [own - set().union(*(other for at, other in enumerate(words) if at != n)) for n, own in enumerate(words)]
 
@@ -155,13 +155,13 @@ def _words(name: str) -> list[str]:
 
 
 def _place(cells: Mapping[str, object], names: Sequence[str]) -> dict[str, int]:
-    """Return folded name of a system -> its place in a row; none where two are the same."""
+    """Return casefolded system name -> its place in a row; empty if two systems are equal."""
     texts = [_folded(cells.get(name)) for name in names]
     return {text: at for at, text in enumerate(texts) if text} if len(set(texts)) == len(texts) else {}
 
 
 def _placed(row: Row, columns: Columns, place: Mapping[str, int], responses: Sequence[str]) -> Row:
-    """Return a row whose verdicts name the responses' columns."""
+    """Return a row with its verdicts replaced by the responses' column names."""
 
     def read(cell: object) -> object:
         if isinstance(cell, list):

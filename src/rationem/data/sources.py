@@ -12,7 +12,7 @@ from rationem.errors import DataError
 
 
 def iter_rows(name: str | Path) -> Iterator[Row]:
-    """Yield the rows of a file, a folder or a hub data set, in order; the memory it takes does not grow with them.
+    """Yield the rows of a file, a folder or a hub data set, in order and in constant memory.
 
     Raises:
         DataError: it is missing, of an unknown kind, not UTF-8, or malformed; the message names the place.
@@ -30,7 +30,7 @@ def read_rows(name: str | Path) -> list[Row]:
 
 
 def scan_rows(name: str | Path) -> Iterator[Row | DataError]:
-    """Yield the rows in order, and an error in the place of each that cannot be read; see :func:`iter_rows`."""
+    """Yield the rows in order, and an error instead of each unreadable row; see :func:`iter_rows`."""
     if hub.is_folder_name(str(name)):
         return hub.scan_folder(str(name))
     if hub.is_hub_name(str(name)):
@@ -39,7 +39,7 @@ def scan_rows(name: str | Path) -> Iterator[Row | DataError]:
 
 
 def labels(names: Sequence[str | Path]) -> list[str]:
-    """Return a short name for each source, with as much of its path as it takes to tell it from the others.
+    """Return a short name for each source, with as much of its path as needed to be unique.
 
     Raises:
         DataError: a source is named twice.

@@ -1,4 +1,4 @@
-"""Values found in a rating column -> the scale that they suggest. A suggestion, never used by a fit."""
+"""Values of a rating column -> the scale that they suggest, for messages; a fit never uses it by itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
 from rationem.tasks.scale import Scale
 
-# At most so many digits: an exact number of any length, or one beyond a float, would be no level anyway.
+# Limits the number of digits: a longer number would not be a level.
 _NUMBER = re.compile(r"(?=.{1,24}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _BARE = re.compile(r"[\w.][\w.-]*")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
 _NUMERIC, _LONGEST = 0.6, 60
-#: Words that people rate with, worst first: names on one ladder are ordered by it.
+#: Common rating words, worst first: names from one ladder are ordered by it.
 _LADDERS = (
     ("no", "yes"),
     ("false", "true"),
@@ -46,11 +46,11 @@ _LADDERS = (
 
 
 def suggest(values: Iterable[object]) -> str | None:
-    """Return the text of a scale for the values of a column, or None where no short one has them.
+    """Return the text of a scale for the values of a column, or None if no short scale fits.
 
-    Where six of ten are numbers the scale is their range, with the step that meets all of them, and the rest are
-    mistakes; else every value is a name: put in order where people usually do, without an order elsewhere. "N/A" and
-    its like never are a level, and neither is "4/5" or "2,5".
+    If six of ten values are numbers, the scale is their range with their common step, and the others are mistakes.
+    Otherwise every value is a name, ordered if the words have a usual order. "N/A" and similar values are never levels,
+    and neither are "4/5" or "2,5".
 
     >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad", "N/A"]), suggest(["A", "tie", "B"])
     ('1-4', '0-2 by 0.5', 'bad < Good', 'A | B | tie')
@@ -65,7 +65,7 @@ def suggest(values: Iterable[object]) -> str | None:
 
 
 def typed(scale: str) -> str:
-    """Return a scale as it is typed behind ``--scale`` in a shell.
+    """Return a scale as typed after ``--scale`` in a shell.
 
     >>> print(typed("1-5"), typed("Bad < Good"), typed("it's < $5"))
     1-5 "Bad < Good" 'it'"'"'s < $5'
@@ -76,7 +76,7 @@ def typed(scale: str) -> str:
 
 
 def _holds(text: str, values: set[str]) -> bool:
-    """Say whether the text is a scale and all values are levels of it: a name with a "<" in it, say, is none."""
+    """Say whether the text is a scale with all values as levels (a name with a "<" would not be)."""
     try:
         scale = Scale.parse(text)
     except ConfigError:  # levels that no verdict line can say
@@ -96,7 +96,7 @@ def _numbers(found: set[str]) -> str | None:
 
 
 def _step(numbers: list[Fraction]) -> Fraction:
-    """Return the largest step that meets all numbers, 1 where they are whole."""
+    """Return the largest step that all numbers are multiples of, 1 for integers."""
     step = Fraction(0)
     for one, other in pairwise(numbers):
         gap = other - one

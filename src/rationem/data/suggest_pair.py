@@ -1,8 +1,8 @@
-"""Values of a comparison's rating column -> the scale that they suggest, where they say which response they mean.
+"""Values of a comparison's rating column -> the scale that they suggest, if they identify the response they mean.
 
-The first level means the first response and the second the second: an order by the alphabet could turn every label
-around without a word. So nothing is suggested for names that only the user can place, nor for numbers that are more
-than places: 0 is the first response, or a tie; the lowest degree is for the first response, or for the second.
+The first level means the first response and the second the second, so an alphabetical order could silently swap every
+label. Nothing is suggested for names that only the user can assign, or for ambiguous numbers: 0 can be the first
+response or a tie, and the lowest degree can favour the first response or the second.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rationem.tasks.scale import Scale
 
 #: Words that say "the first" and "the second", beside letters, numbers and the usual names of the columns.
 _WORDS = (("left", "right"), ("first", "second"))
-#: How a value begins that prefers neither.
+#: The start of a value that prefers neither response.
 _TIE = re.compile(r"(?:tie|tied|draw|both|same|equal|equally|neither)(?![^\W_])|no (?:preference|difference)\b", re.I)
 _NUMBER = re.compile(r"[0-9]{1,4}(?:\.0{1,4})?")
-#: Whole numbers that may be degrees of preference, and from how many steps to how many they are proposed as such.
+#: Integers that may be degrees of preference, and the fewest and most steps for which they are proposed as such.
 _DEGREE = re.compile(r"[+-]?[0-9]{1,2}(?:\.0{1,4})?")
 _FEWEST, _MOST = 2, 21
-#: What a few numbers can name: a scale, and what it says that they mean.
+#: Possible meanings of a few numbers: a scale, and its description.
 _PLACES = (
     ("0 | 1", "0 means the first response"),
     ("1 | 0", "1 means the first response"),
@@ -36,13 +36,13 @@ _LONGEST, _SHOWN = 60, 12
 
 
 def suggest_pair(values: Iterable[object], responses: Sequence[str]) -> str | None:
-    """Return the text of a scale for comparisons, or None where the values do not say which response is meant.
+    """Return the text of a scale for comparisons, or None if the values do not identify the response.
 
-    Names of three or more columns become letters, which the cells are read as: a prompt need not name who wrote what.
-    Where the columns' own names end in letters, numbers or words such as "left", no other words place them.
+    Names of three or more columns become letters, and cells are read as letters, so a prompt does not show who wrote
+    which response. If the columns' own names end in letters, numbers or words such as "left", no other words are used.
 
     Args:
-        values: of the rating column.
+        values: the values of the rating column.
         responses: the names of the response columns, in order.
 
     >>> suggest_pair(["b", "a", "Tie"], ("x", "y")), suggest_pair([2, 1, 0], ("x", "y"))
@@ -65,7 +65,7 @@ def suggest_pair(values: Iterable[object], responses: Sequence[str]) -> str | No
 
 
 def meant(scale: str, responses: Sequence[str]) -> str:
-    """Return the words that say which levels of a suggested scale mean which response."""
+    """Return the sentence on which levels of a suggested scale mean which response."""
     if len(responses) > 2:
         names = ", ".join(map(repr, responses))
         return f"The first {len(responses)} levels mean that one of the responses is the best, in the order {names}"
@@ -74,7 +74,7 @@ def meant(scale: str, responses: Sequence[str]) -> str:
 
 
 def unclear(values: Iterable[object], responses: Sequence[str]) -> str:
-    """Return the sentences that say which values were found, and the question that settles what they mean."""
+    """Return the message with the values found and the question what they mean."""
     found, count = list(_distinct(values).values()), len(responses)
     more = ", ..." if len(found) > _SHOWN else ""
     shown = ", ".join(map(repr, found[:_SHOWN])) + more
@@ -97,7 +97,7 @@ def unclear(values: Iterable[object], responses: Sequence[str]) -> str:
 
 
 def _readings(numbers: Sequence[int]) -> str:
-    """Return what whole numbers about a pair can mean, each with its scale as it is typed."""
+    """Return the possible meanings of integers about a pair, each with its scale as typed."""
     found = set(map(str, numbers))
     ways = [(meaning, scale) for scale, meaning in _PLACES if set(scale.split(" | ")) == found]
     ways += _as_degrees(numbers)
@@ -106,7 +106,7 @@ def _readings(numbers: Sequence[int]) -> str:
 
 
 def _as_degrees(numbers: Sequence[int]) -> list[tuple[str, str]]:
-    """Return (what the numbers mean, scale) where they may be degrees, from one response being better to the other."""
+    """Return (meaning, scale) of numbers that may be degrees of preference, in both directions."""
     low, high = numbers[0], numbers[-1]
     if low < 0:
         low, high = -max(-low, high), max(-low, high)
@@ -120,7 +120,7 @@ def _as_degrees(numbers: Sequence[int]) -> list[tuple[str, str]]:
 
 
 def _words(count: int) -> list[tuple[str, ...]]:
-    """Return the words that name so many responses by their places."""
+    """Return the words that name ``count`` responses by their places."""
     letters = _letters(count)
     usual = [letters, _numbers(count), *(_WORDS if count == 2 else ())]
     return [*usual, fields_of(count), tuple(f"model_{letter.lower()}" for letter in letters)]
@@ -135,7 +135,7 @@ def _numbers(count: int) -> tuple[str, ...]:
 
 
 def _distinct(values: Iterable[object]) -> dict[str, str]:
-    """Return folded -> text of the values that somebody gave, each as it is spelt first, 1.0 as 1."""
+    """Return casefolded value -> its first spelling, with 1.0 as 1, without values that mean no rating."""
     found: dict[str, str] = {}
     for text in sorted({" ".join(str(value).split()) for value in values}):
         if rated(text):
@@ -145,10 +145,10 @@ def _distinct(values: Iterable[object]) -> dict[str, str]:
 
 
 def _usual(responses: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the usual words, each in the order of the columns: of response_b,response_a the word A means the second.
+    """Return the usual words in the order of the columns: for response_b,response_a the word A means the second.
 
-    Where the columns are numbered or lettered in another order than they stand, words of another kind could mean their
-    places or their names: these are left out.
+    If the columns' numbers or letters are in another order than the columns, other words would be ambiguous (place or
+    name) and are left out.
     """
     ends = [re.split(r"[\W_]+", name.casefold())[-1] for name in responses]
     usual = _words(len(responses))
@@ -160,7 +160,7 @@ def _usual(responses: Sequence[str]) -> list[tuple[str, ...]]:
 
 
 def _spelt(words: Sequence[str], found: dict[str, str]) -> list[str]:
-    """Return the words as the values spell them; one that nobody gave in the letters of the others."""
+    """Return the words as spelled in the values; a word that does not occur gets the others' case."""
     given = [found[word.casefold()] for word in words if word.casefold() in found]
     small = bool(given) and all(word.islower() for word in given)
     return [found.get(word.casefold(), word.casefold() if small else word) for word in words]
@@ -171,7 +171,7 @@ def _is_tie(value: str) -> bool:
 
 
 def _scale(levels: list[str]) -> str | None:
-    """Return the text of a scale that has exactly these levels: a name with a "|" in it, say, is none."""
+    """Return the text of a scale with exactly these levels; None if there is none (a name contains "|")."""
     text = " | ".join(levels)
     try:
         return text if Scale.parse(text).levels == tuple(levels) else None

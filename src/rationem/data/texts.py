@@ -1,4 +1,4 @@
-"""One cell as text, or as nothing."""
+"""One cell as text, or as empty."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Mapping
 
 from rationem.errors import DataError
 
-#: What can be done with rows that cannot be mended; ``rationem judge`` reads the same cells, and leaves none out.
+#: Advice for rows that cannot be corrected; ``rationem judge`` reads the same cells, and leaves none out.
 LEAVE_OUT = "or leave such rows out (in training: --skip-unusable)"
 
 
 def text_of(value: object, source: str, column: str) -> str:
-    """Return a value as text, exactly as it stands; ``source`` and ``column`` say where it stands.
+    """Return a value as unchanged text; ``source`` and ``column`` give its place for errors.
 
     Raises:
-        DataError: it is empty or white, a list or an object, or not valid text.
+        DataError: it is empty or white space, a list or an object, or not valid text.
     """
     if is_blank(value):
         raise DataError(f"{source}: the text in column {column} is empty. Fill it in, {LEAVE_OUT}.")
@@ -30,7 +30,7 @@ def text_of(value: object, source: str, column: str) -> str:
 
 
 def is_blank(value: object) -> bool:
-    """Say whether a cell is empty: null, white, or the NaN that a data frame makes of a missing cell."""
+    """Say whether a cell is empty: null, white space, or a data frame's NaN for a missing cell."""
     return (
         value is None
         or (isinstance(value, float) and math.isnan(value))

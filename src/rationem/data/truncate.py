@@ -1,4 +1,4 @@
-"""Shortening, only when asked: the middle of an over-long response is left out, marked in the text, and counted."""
+"""Truncation on request only: the middle of an over-long response is left out, marked in the text, and counted."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from rationem.types import Example, Splits
 
 
 def truncate(example: Example, field: str, length: Callable[[Example], int], limit: int) -> Example:
-    """Return the example with so much of the middle of ``field`` left out that it fits.
+    """Return the example with the middle of ``field`` left out as far as needed to fit.
 
     Args:
-        field: the input that may be shortened; the others stay whole.
-        length: the tokens of the longest prompt that the example needs.
+        field: the input to shorten; the others stay whole.
+        length: the tokens of the example's longest prompt.
         limit: in tokens.
 
     Returns:
-        The example itself where it fits; the shortened one with ``elided`` set to the characters left out; or the
-        example itself where no shortening of this field is enough, to be counted as too long.
+        The example itself if it fits; the shortened one with ``elided`` set to the number of characters left out; or
+        the example itself if shortening this field is not enough, to be counted as too long.
     """
     if length(example) <= limit:
         return example
@@ -45,7 +45,7 @@ def elided(splits: Splits, task: Task, chat: Chat, limit: int) -> Splits:
     """Return the sets with over-long responses shortened, so that prompts of every proposal fit.
 
     Args:
-        limit: tokens of a prompt at most.
+        limit: most tokens of a prompt.
     """
 
     def length(x: Example) -> int:

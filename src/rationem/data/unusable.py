@@ -1,4 +1,4 @@
-"""Ratings that are no levels: how often which, and what to do about each kind."""
+"""Ratings that are not levels: their counts, and advice for each kind."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rationem.tasks.scale import Scale
 _SHOWN, _WIDTH = 8, 40
 _OUT_OF = re.compile(r"([^/\s]+)\s*(?:/|out of|of)\s*([^/\s]+)")
 _COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
-#: What people write where nobody rated.
+#: Values that people write for a missing rating.
 _NOBODY = {
     *("n/a", "na", "n.a.", "#n/a", "none", "null", "nil", "nan", "-", "--", "?"),
     *("unknown", "unrated", "skip", "skipped"),
@@ -19,7 +19,7 @@ _NOBODY = {
 
 
 def rated(value: str) -> bool:
-    """Say whether a cell holds a rating: not what people write where nobody rated.
+    """Say whether a cell holds a rating, not a mark for a missing one.
 
     >>> rated("4"), rated("N/A"), rated(" ")
     (True, False, False)
@@ -28,12 +28,12 @@ def rated(value: str) -> bool:
 
 
 def other_notation(value: str) -> bool:
-    """Say whether a cell is a number that no scale can say as it is written: "4/5", "4 out of 5" or "2,5"."""
+    """Say whether a cell is a number in a notation that no scale has: "4/5", "4 out of 5" or "2,5"."""
     return _fraction(value) is not None or _COMMA.fullmatch(value) is not None
 
 
 def notations(values: Iterable[str]) -> str:
-    """Return sentences on ratings that are numbers in another notation, with how to write them; or nothing.
+    """Return sentences on ratings in another notation, with the right one; "" if there are none.
 
     >>> notations(["4/5", "3/5", "2,5"])
     "Write '4/5' as '4', for 5 is the most anyway. Write '2,5' as '2.5': a point parts decimals. "
@@ -54,7 +54,7 @@ def notations(values: Iterable[str]) -> str:
 
 
 def tally(found: Counter[str], scale: Scale) -> str:
-    """Return sentences that count the values that are no levels, most frequent first, and say what to do.
+    """Return sentences that count the values that are not levels, most frequent first, with advice.
 
     >>> tally(Counter({"4": 9, "N/A": 2, "4/5": 1}), Scale.parse("1-5"))
     "No level is: 'N/A' (2), '4/5' (1). Leave out rows that nobody rated; write '4/5' as '4'."
@@ -72,13 +72,13 @@ def _advice(values: list[str], scale: Scale) -> str:
     kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
     parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
     if len(nobody) + len(meant) < len(values):
-        parts.append("mend what is mistyped, or give a scale with all levels (--scale)")
+        parts.append("correct mistyped values, or give a scale with all levels (--scale)")
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
 
 
 def _meant(value: str, scale: Scale) -> str | None:
-    """Return the level in "4/5" or "4 out of 5" of a scale up to 5, or in "4,5"; None where there is none."""
+    """Return the level in "4/5" or "4 out of 5" of a scale up to 5, or in "4,5"; None if there is none."""
     if match := _OUT_OF.fullmatch(value):
         return scale.level(match[1]) if scale.level(match[2]) == scale.levels[-1] else None
     match = _COMMA.fullmatch(value)
@@ -86,7 +86,7 @@ def _meant(value: str, scale: Scale) -> str | None:
 
 
 def _fraction(value: str) -> re.Match[str] | None:
-    """Return the match of "n/m" with two numbers; "yes/no" is none."""
+    """Return the match of "n/m" with two numbers; None for texts such as "yes/no"."""
     match = _OUT_OF.fullmatch(value)
     return match if match and all(re.fullmatch(r"[0-9]+([.,][0-9]+)?", part) for part in match.groups()) else None
 

@@ -11,7 +11,7 @@ from rationem.types import Example
 
 
 def write_csv(path: Path, examples: Sequence[Example]) -> None:
-    """Write id, the inputs, and the rating, one row per example; the file is whole, or not there."""
+    """Write id, inputs and rating, one row per example; the file is complete or does not exist."""
     draft = path.with_name(f"{path.name}.partial")
     with writing(path):
         with draft.open("w", encoding="utf-8", newline="") as file:

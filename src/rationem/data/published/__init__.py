@@ -1,1 +1,1 @@
-"""One module per published set: the keys of its rows, and how a row becomes named cells."""
+"""One module per published set: the keys of its rows, and the conversion of a row into named cells."""

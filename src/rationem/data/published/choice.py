@@ -1,9 +1,9 @@
-"""Published sets of multiple choice. Facts, solutions and written answers beside the choices are never read.
+"""Published sets of multiple choice. Facts, solutions and written answers in other columns are never read.
 
 ARC: Clark et al. 2018, arXiv 1803.05457; three to five choices, labelled A-E or 1-5. MMLU: Hendrycks et al. 2021, arXiv
 2009.03300; its ``auxiliary_train`` nests every row in "train" and names no subject. OpenBookQA: Mihaylov et al. 2018,
 arXiv 1809.02789. CommonsenseQA: Talmor et al. 2019, arXiv 1811.00937; its test rows have no answer. LLM-Adapters: Hu et
-al. 2023, arXiv 2304.01933, who wrote question and choices of such sets into one text.
+al. 2023, arXiv 2304.01933, which puts question and choices of such sets into one text.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset, inner
 from rationem.data.texts import is_blank
 
-#: Stands for a choice without text, which can be the right one all the same.
+#: Replaces a choice without text, which can still be the right one.
 EMPTY = "(empty)"
 
-# The answer is a number; some copies say its letter.
+# The answer is a number; some copies have its letter.
 _LETTERS = {"A": 0, "B": 1, "C": 2, "D": 3}
 _COLUMNS = Columns("question", rating="answer", choices="choices")
 _WITH_ID = Columns("question", rating="answer", choices="choices", id="id")
@@ -48,7 +48,7 @@ def _filled(text: object) -> object:
 
 
 def _of_mmlu(cells: Cells) -> Cells:
-    """Return the row itself, or the one that ``auxiliary_train`` nests in it."""
+    """Return the row itself, or the row nested in one of ``auxiliary_train``."""
     nested = cells.get("train")
     return nested if isinstance(nested, Mapping) else cells
 
@@ -69,7 +69,7 @@ def _flat_mmlu(cells: Cells) -> dict[str, object]:
     }
 
 
-# The last "Answer1:" begins the choices: a question may speak of answers as well.
+# The last "Answer1:" begins the choices: a question may contain the word too.
 _ADAPTED = re.compile(
     r"Please choose the correct answer to the question: (?P<question>.*)\n\nAnswer1: (?P<choices>.*)\n\n"
     r"Answer format: (?P<names>answer1(?:/answer\d+)+)\s*",
@@ -78,7 +78,7 @@ _ADAPTED = re.compile(
 
 
 def _adapted(cells: Cells) -> dict[str, object] | None:
-    """Return question and choices of one text; None where it has not this form, or lacks a choice that it names."""
+    """Return question and choices of one text; None if it has another form or lacks a choice that it names."""
     found = _ADAPTED.fullmatch(str(cells["instruction"]))
     if found is None:
         return None

@@ -1,6 +1,6 @@
 """GSM8K (Cobbe et al. 2021, arXiv 2110.14168): school mathematics. "answer" holds a solution, then "#### 42".
 
-What stands before the last "####" is a human rationale: it is cut off here, before anything else sees the row.
+The text before the last "####" is a human rationale: it is cut off here, before any other code sees the row.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from rationem.tasks.answer_types import SOLVED
 
 
 def _is_gsm8k(cells: Cells) -> bool:
-    """Say whether a row has these two keys and no other: beside a score, "answer" would be what was rated."""
+    """Say whether a row has exactly these two keys: with a score beside it, "answer" would be the rated text."""
     return set(cells) <= {"question", "answer"} and ("answer" not in cells or SOLVED in str(cells["answer"]))
 
 

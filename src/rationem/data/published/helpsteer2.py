@@ -1,7 +1,7 @@
 """HelpSteer2 (Wang et al. 2024, arXiv 2406.08673): five criteria from 0 to 4.
 
-Rows 2k and 2k+1 are two responses to one prompt; the prompt is the group, so they never part. The file of
-disagreements has the same keys with a list of ratings in each.
+Rows 2k and 2k+1 are two responses to one prompt; the prompt is the group, so they stay together. The file of
+disagreements has the same keys, each with a list of ratings.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """HelpSteer3's preferences (Wang et al. 2025, arXiv 2505.11475): how much better one of two responses is, from -3 to 3.
 
--3 says that the first response is much better, 3 that the second is. Several people compared each pair; their scores
-are the ratings, and what they wrote is never read. Without their scores the overall preference is the one rating.
+-3 means that the first response is much better, 3 that the second is. Several people compared each pair; their scores
+are the ratings, and their comments are never read. Without their scores the overall preference is the only rating.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """PandaLM's test set (Wang et al. 2023, arXiv 2306.05087): which of two responses is better, by three people.
 
-Some responses are JSON's true and false where a text was meant; some are empty, and were compared all the same.
+Some responses are JSON's true and false instead of a text; some are empty but were compared.
 """
 
 from __future__ import annotations

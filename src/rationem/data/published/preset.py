@@ -1,4 +1,4 @@
-"""What a preset says of a published set: its keys, its scale, its criteria, and how a row becomes named cells."""
+"""A preset: a published set's keys, scale and criteria, and the conversion of a row into named cells."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def _any_shape(_: Cells) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Weighed:
-    """What the rows of a published set count in training.
+    """The training weights of a published set's rows.
 
     Args:
         weights: one per row, positive.
-        reading: how the cells were read.
-        unknown: rows whose cell holds no number; they count as much as the others on average.
+        reading: how the cells were interpreted.
+        unknown: the number of rows whose cell is not a number; they get the average weight.
     """
 
     weights: list[float]
@@ -45,24 +45,24 @@ class Preset:
     """How to read the rows of one published set.
 
     Args:
-        name: what the user calls it.
-        schema: one sentence on the keys that its rows have, for error messages.
+        name: its name for the user.
+        schema: the keys of its rows, for error messages.
         scale: the levels of its ratings; None for multiple choice, whose letters the items decide, and open answers.
         columns: the names in the rows that ``flatten`` returns.
-        inputs: the keys that a row must have to be judged.
-        labels: the keys that it must have besides to be learned from.
-        flatten: a published row -> a row with one cell for every named column, and nothing else; a rating that is
-            not there becomes None, and what cannot be one a ``ValueError`` that says so in a sentence.
-        shaped: whether the inputs have the shape of this set, where the keys alone do not tell.
-        extras: keys that are read where a row has them.
-        criteria: what was rated; one without a name where there is only one.
-        empty: what stands for a response without text, which people rated too; "" where there is none.
-        named_only: it is never recognised, for another preset reads the same rows.
-        nullable: a rating may be missing; such an item is left out and counted, also where one criterion is asked.
-        lenient: the same rater's second rating of an item is left out and counted: nobody can mend published data.
-        task: the task with open answers that it is for; "" for judging and multiple choice.
-        once: of a task with open answers, items that say the same are kept once and counted.
-        weights: what ``--weight-col`` can name -> the key that it is read from.
+        inputs: the keys that judging a row needs.
+        labels: the further keys that training on a row needs.
+        flatten: a published row -> a row with one cell for every named column, and no others; a missing rating becomes
+            None, and an invalid one a ``ValueError`` with a readable message.
+        shaped: whether the inputs have the shape of this set, if its keys are ambiguous.
+        extras: optional keys.
+        criteria: the rated criteria; a single one may have no name.
+        empty: the replacement of a response without text, which people rated too; "" if there is none.
+        named_only: never recognised automatically, because another preset reads the same rows.
+        nullable: a rating may be missing; such an item is left out and counted, even with one criterion.
+        lenient: the same rater's second rating of an item is left out and counted: users cannot correct published data.
+        task: its task with open answers; "" for judging and multiple choice.
+        once: for a task with open answers, equal items are kept once and counted.
+        weights: name for ``--weight-col`` -> the key that it is read from.
         weigh: the cells of all rows of a weight -> the weights.
     """
 
@@ -92,7 +92,7 @@ class Preset:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """All keys that are ever looked at."""
+        """All keys that are read."""
         return (*self.inputs, *self.labels, *self.extras)
 
     def can_be_judged(self, cells: Cells) -> bool:
@@ -105,12 +105,12 @@ class Preset:
 
 
 def coded(value: object, levels: Mapping[str, str]) -> object:
-    """Return the level that a code stands for, ``1`` or ``"1"`` or ``1.0``; what is no code stays as it is."""
+    """Return the level of a code, ``1`` or ``"1"`` or ``1.0``; other values stay unchanged."""
     return levels.get(str(value).removesuffix(".0"), value)
 
 
 def inner(cells: Cells, *keys: str) -> Cells:
-    """Return the object below these keys, an empty one where there is none."""
+    """Return the object below these keys; an empty one if there is none."""
     for key in keys:
         value = cells.get(key)
         cells = value if isinstance(value, Mapping) else {}

@@ -1,7 +1,7 @@
 """SAF (Filighera et al. 2022, Short Answer Feedback): a student's answer beside a reference answer.
 
-The graders' written feedback ("response_feedback") is never read. A question's number repeats between courses and
-languages, so its answers are kept together by number and text. An empty answer was graded too.
+The graders' written feedback ("response_feedback") is never read. Question numbers repeat between courses and
+languages, so a question's answers are grouped by number and text. Empty answers were graded too.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """openai/summarize_from_feedback (Stiennon et al. 2020, arXiv 2009.01325): summaries rated, and compared.
 
 "axis": four axes from 1 to 7, any of which may be null. "comparisons": which of two summaries is better. Several
-workers see the same summaries; they become the raters of one item. "write": of the same rows, the post and the summary
-that was preferred. The workers' notes are never read.
+workers see the same summaries; they become the raters of one item. "write": from the same rows, the post and the
+preferred summary. The workers' notes are never read.
 
-A comparison's ``extra.confidence`` can weigh it. The data's own page shows one number from 1 to 9 and does not say
+A comparison's ``extra.confidence`` can be its weight. The data's own page shows one number from 1 to 9 and does not say
 whether 9 means "certain" or "certainly the second": the rows decide, see :func:`strengths`.
 """
 
@@ -29,7 +29,7 @@ _NAMES = tuple(criterion.name for criterion in _AXES)
 
 
 def _text(info: Cells) -> str | None:
-    """Return what was to be summarized: a post with its title and subreddit, or an article with its title."""
+    """Return the text to be summarized: a post with its title and subreddit, or an article with its title."""
     post, article = info.get("post"), info.get("article")
     text = article if post is None else post
     if text is None:
@@ -94,13 +94,13 @@ def _flat_write(cells: Cells) -> dict[str, object]:
 
 
 def _said(cells: Cells) -> int | None:
-    """Return which summary was preferred, 0 or 1; None where the row does not say."""
+    """Return the preferred summary, 0 or 1; None if the row does not say."""
     said = coded(cells.get("choice"), {"0": "0", "1": "1"})
     return int(str(said)) if said in ("0", "1") else None
 
 
 def _confidence(cells: Cells) -> tuple[int | None, float | None]:
-    """Return the choice, 0 or 1, and the number that says how sure it is; None for either that is not there."""
+    """Return the choice, 0 or 1, and its confidence; None for a missing value."""
     said = _said(cells)
     number = inner(cells, "extra").get("confidence")
     known = isinstance(number, int | float) and not isinstance(number, bool) and -9 <= number <= 9
@@ -108,11 +108,11 @@ def _confidence(cells: Cells) -> tuple[int | None, float | None]:
 
 
 def strengths(cells: Sequence[object]) -> Weighed:
-    """Return how sure each comparison is, from (choice, confidence) of all of them.
+    """Return each comparison's strength, from (choice, confidence) of all of them.
 
-    Three readings: from -4 to 4 the sign says which summary, so that |c| + 1 counts. From 1 to 9 it does as well where
-    nine of ten comparisons lie on their choice's side of 5: |c - 5| + 1. Else c itself says how sure. A comparison
-    without a number counts as much as the others on average, and 1 where none has one.
+    Three interpretations: from -4 to 4 the sign is the choice, and the strength is |c| + 1. From 1 to 9, if nine of ten
+    comparisons are on their choice's side of 5, it is |c - 5| + 1. Otherwise it is c. A comparison without a number
+    gets the average strength, or 1 if none has a number.
     """
     pairs = [cast("tuple[int | None, float | None]", cell) for cell in cells]
     known = [(choice, number) for choice, number in pairs if number is not None]
@@ -128,7 +128,7 @@ def strengths(cells: Sequence[object]) -> Weighed:
 
 
 def _middle(known: Sequence[tuple[int | None, float]]) -> float | None:
-    """Return the number that is sure of neither summary; None where numbers say how sure, and not of which."""
+    """Return the number that means "undecided"; None if numbers state only the confidence, not the choice."""
     if any(number < 1 for _, number in known):
         return 0.0
     sided = [(choice, number) for choice, number in known if choice is not None and number != 5]
