@@ -68,6 +68,16 @@ def test_an_impossible_label_is_minus_infinity_and_null_in_json():
     assert got.as_dict()["accuracy"] == 0.5
 
 
+def test_every_metric_of_the_table_is_scored_and_the_means_among_them_have_an_interval():
+    found = metrics.score(GUESSES, ITEMS, FOUR).as_dict()
+    assert {name for name, row in metrics.METRICS.items() if row.needs != "pairs"} <= set(found)
+    assert {name for name, row in metrics.METRICS.items() if row.per_item is not None} <= set(metrics.HEADLINE)
+    for name, value in found.items():
+        if name in metrics.METRICS and value is not None:
+            low, high = metrics.METRICS[name].bounds
+            assert low <= value <= high, name
+
+
 @pytest.mark.parametrize("guesses", [GUESSES[:4], [*GUESSES, GUESSES[0]], [*GUESSES[:4], guess("z", "1")], []])
 def test_one_prediction_per_example(guesses):
     with pytest.raises(ValueError, match="one prediction per example"):

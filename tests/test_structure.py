@@ -162,6 +162,25 @@ def test_no_engine_is_asked_for_its_name():
     assert {name: lines for name, lines in found.items() if lines} == {}
 
 
+def lists_of(path, names):
+    """Lines where a literal tuple, list, set or dict has three of these names or more."""
+    for node in ast.walk(tree(path)):
+        parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
+        values = {one.value for one in parts if isinstance(one, ast.Constant)}
+        if len({value for value in values if isinstance(value, str) and value in names}) >= 3:
+            yield node.lineno
+
+
+def test_metrics_are_listed_in_their_table_and_nowhere_else():
+    """Pages, the bootstrap and comparisons read ``metrics/table.py``; what computes metrics names its own."""
+    from rationem.metrics import METRICS
+
+    found = {name: list(lists_of(path, set(METRICS))) for name, path in MODULES.items()}
+    computing = ("metrics.scores", "metrics.levels", "metrics.tables", "metrics.criteria", "metrics.baselines")
+    assert found["metrics.tables"]  # and the reader of lists reads them
+    assert {name: lines for name, lines in found.items() if lines and name not in computing} == {}
+
+
 def test_no_two_public_classes_share_a_name():
     homes = {}
     for name, path in MODULES.items():

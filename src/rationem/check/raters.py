@@ -12,16 +12,7 @@ from rationem.check.findings import Finding, note, warning
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
-_CEILING = (
-    "count",
-    "accuracy",
-    "within_one",
-    "mae",
-    "pearson",
-    "pearson_unrounded",
-    "quadratic_kappa",
-    "untargeted",
-)
+_CEILING = ("count", *metrics.titles("people"), "untargeted")
 
 
 def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:

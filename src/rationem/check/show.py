@@ -11,6 +11,8 @@ from typing import Any, TextIO
 from rationem.check import opened
 from rationem.check.checkup import Checkup
 from rationem.check.findings import Severity
+from rationem.metrics import titles
+from rationem.metrics.baselines import OF_CONSTANT
 from rationem.report.plain import counted, plain, short
 
 _WIDTH, _BAR, _REASONS = 80, 24, 8
@@ -131,13 +133,14 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
 
 
 def _baselines(found: Mapping[str, Any]) -> list[str]:
-    rows: list[tuple[str, ...]] = [("", "accuracy", "within one level", "MAE", "log-lik.", "(pooled)")]
+    called = titles("people")
+    rows: list[tuple[str, ...]] = [("", *(called[key] for key in OF_CONSTANT), "log-lik.", "(pooled)")]
     for name, one in found.items():
         if not isinstance(one, Mapping):
             continue
         constant = one["constant"]
         levels = constant["levels"]
-        numbers = [_told(constant[key], levels.get(key)) for key in ("accuracy", "within_one", "mae")]
+        numbers = [_told(constant[key], levels.get(key)) for key in OF_CONSTANT]
         both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]
         rows.append((f"{name}: best single level", *numbers, *map(_number, both)))
     rows.append(("every level alike", "", "", "", _number(found["uniform_log_likelihood"]), ""))
@@ -158,15 +161,7 @@ def _raters(name: str, found: Mapping[str, Any]) -> list[str]:
     lines = [f"{name}: {counted(found['ratings'], 'rating', 'ratings')}; {per_item}"]
     one = found["ceiling"]
     if one is not None:
-        named = {
-            "accuracy": "accuracy",
-            "within_one": "within one level",
-            "mae": "MAE",
-            "pearson": "Pearson",
-            "pearson_unrounded": "Pearson, unrounded",
-            "quadratic_kappa": "quadratic kappa",
-        }
-        told = ", ".join(f"{name} {one[key]:.3f}" for key, name in named.items() if one[key] is not None)
+        told = ", ".join(f"{name} {one[key]:.3f}" for key, name in titles("people").items() if one[key] is not None)
         lines.append(f"  one person against the others ({counted(one['count'], 'time', 'times')}): {told}")
     if found["alpha"] is not None:
         lines.append(f"  Krippendorff's alpha {found['alpha']:.3f} (1 is agreement, 0 is chance)")

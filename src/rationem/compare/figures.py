@@ -6,18 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rationem.compare.kinds import called, leading
+from rationem.metrics import titles
 from rationem.report.page import Figure
 from rationem.report.page.figures import colour, drawn, style
 from rationem.report.tables import number
 
 #: What is drawn of every iteration, on validation -> the axis.
-_CURVES = {
-    "accuracy": "validation accuracy",
-    "reward": "mean reward on validation",
-    "draw_reward": "reward of one draw on validation",
-    "log_likelihood": "validation log-likelihood, nats",
-    "evidence": "score (validation), nats",
-}
+_CURVES = {**titles("curve"), "evidence": "score (validation), nats"}
 _Results = Mapping[str, Any]
 #: x and the middle, lowest and highest y.
 _Point = tuple[float, float, float, float]

@@ -47,15 +47,23 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One iteration on the way, on the validation set; None where it was not measured."""
+    """One iteration on the way, on the validation set.
+
+    Args:
+        generated_tokens: in all E-steps so far.
+        scores: number -> value; None where it was not measured.
+        evidence: mean score of the evidence, nats; None where it was not measured.
+    """
 
     iteration: int
     generated_tokens: int
-    accuracy: float | None
-    reward: float | None
-    draw_reward: float | None
-    log_likelihood: float | None
+    scores: Mapping[str, float | None]
     evidence: float | None
+
+    def as_dict(self) -> dict[str, float | None]:
+        """Return all of it by name."""
+        place = {"iteration": self.iteration, "generated_tokens": self.generated_tokens}
+        return {**place, **self.scores, "evidence": self.evidence}
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,14 +198,11 @@ def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
 
 def _point(run: Run, k: int) -> Point:
     predictions, validation = read_predictions(run.db, k, "validation"), run.sets["validation"]
-    scores = metrics.score(predictions, validation, run.scale) if predictions else None
+    scores = metrics.score(predictions, validation, run.scale).as_dict() if predictions else {}
     evidence = list(_evidence(run, k).values())
     return Point(
         k,
         int(_spent(run.db, k)["generated_tokens"]),
-        scores.accuracy if scores else None,
-        scores.reward if scores else None,
-        scores.draw_reward if scores else None,
-        scores.as_dict()["log_likelihood"] if scores else None,
+        {name: scores.get(name) for name in metrics.titles("curve")},
         sum(evidence) / len(evidence) if evidence else None,
     )

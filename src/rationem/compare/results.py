@@ -25,23 +25,16 @@ WEIGHTS = ("chosen", "last")
 #: What a run has spent, which has no items: its intervals are over seeds alone.
 SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
 #: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
-TESTED = ("accuracy", "reward", "mae", "log_likelihood")
+TESTED = tuple(row.name for row in metrics.METRICS.values() if row.tested)
 #: The one number on validation: the score that can choose the iteration.
 VALIDATION = "validation_score"
 
-_SHARES = (
-    *("accuracy", "reward", "draw_reward", "within_one", "macro_f1", "ece", "rps", "accepted", "kept", "faithful"),
-    *("consistency", "side", "winner"),
-)
-_AGREEMENTS = ("pearson", "spearman", "kendall", "kappa", "quadratic_kappa")
-_SIZES = ("mae", "rmse", "expected_mae", "brier", "length", *SPENT)
-_LOGS = ("log_likelihood", VALIDATION)
 #: What a number can be: an interval that few seeds make wide ends there.
-_RANGES: dict[str, tuple[float, float]] = {
-    **dict.fromkeys(_SHARES, (0.0, 1.0)),
-    **dict.fromkeys(_AGREEMENTS, (-1.0, 1.0)),
-    **dict.fromkeys(_SIZES, (0.0, math.inf)),
-    **dict.fromkeys(_LOGS, (-math.inf, 0.0)),
+_BOUNDS: dict[str, tuple[float, float]] = {
+    **{row.name: row.bounds for row in metrics.METRICS.values()},
+    **dict.fromkeys(("accepted", "kept", "faithful"), (0.0, 1.0)),
+    **dict.fromkeys(("length", *SPENT), (0.0, math.inf)),
+    VALIDATION: (-math.inf, 0.0),
 }
 
 _Several = Sequence[RunItems]
@@ -148,7 +141,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
                 "last_iterations": [reading.last for reading in by_arm[arm.name]],
                 "by_label": _by_label(by_arm[arm.name]) if arm.generates else [],
                 "reliability": _reliability(by_arm[arm.name], run),
-                "curves": [[asdict(point) for point in reading.curve] for reading in by_arm[arm.name]],
+                "curves": [[point.as_dict() for point in reading.curve] for reading in by_arm[arm.name]],
             }
             for arm in design.arms
         ],
@@ -215,7 +208,7 @@ def _told(
     """Return a number with its interval and, of an arm that is not the reference, its difference from it."""
     if one is None:
         return None
-    low, high = _RANGES.get(name, (-math.inf, math.inf))
+    low, high = _BOUNDS[name]
     told = _with_interval(one, low, high)
     apart = metrics.difference(one, reference)
     if apart is not None:

@@ -9,24 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rationem.compare.kinds import called, kind_of, leading
-from rationem.compare.results import VALIDATION
+from rationem.compare.results import TESTED, VALIDATION
+from rationem.metrics import titles
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): how well, what was drawn, and what it took.
-SCORES = {
-    "accuracy": ("accuracy", 3),
-    "reward": ("mean reward", 3),
-    "draw_reward": ("reward of one draw", 3),
-    "within_one": ("within one", 3),
-    "side": ("right side", 3),
-    "winner": ("winner, ties apart", 3),
-    "consistency": ("same in every order", 3),
-    "mae": ("MAE", 3),
-    "quadratic_kappa": ("quadratic kappa", 3),
-    "log_likelihood": ("log-likelihood", 3),
-    "ece": ("ECE", 3),
-    "faithful": ("faithful", 3),
-}
+SCORES = {**{name: (title, 3) for name, title in titles("compare").items()}, "faithful": ("faithful", 3)}
 COSTS = {
     "accepted": ("first attempts accepted", 3),
     "kept": ("kept", 3),
@@ -47,7 +35,6 @@ HINTS = {
     "faithful_forward": "faithful, not shown it",
     "wrong_justified": "wrong hints justified",
 }
-DIFFERENCES = ("accuracy", "reward", "mae", "log_likelihood")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
@@ -123,7 +110,7 @@ def _held(results: _Results) -> str:
 
 #: Numbers that say what another one says, and those with a title of their own, by ``Kind.page``.
 _REPEATS = {"levels": ("reward",), "answers": ("reward",), "rewards": ()}
-_TITLES: dict[str, dict[str, str]] = {"levels": {}, "answers": {}, "rewards": {"accuracy": "whole reward"}}
+_TITLES: dict[str, dict[str, str]] = {"levels": {}, "answers": {}, "rewards": titles("compare rewards")}
 
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
@@ -158,7 +145,7 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
     columns = {**SCORES, **COSTS}
     shown = [
         name
-        for name in _shown(results, {name: columns[name] for name in DIFFERENCES}, weights)
+        for name in _shown(results, {name: columns[name] for name in TESTED}, weights)
         if any((arm[weights].get(name) or {}).get("difference") for arm in _others(results))
         and name not in _TITLES[kind_of(results).page]
     ]

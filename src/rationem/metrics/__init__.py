@@ -50,6 +50,7 @@ from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_huma
 from rationem.metrics.regroup import regrouped
 from rationem.metrics.scores import Metrics, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
+from rationem.metrics.table import METRICS, MetricRow, Page, titles
 from rationem.metrics.votes import (
     Averaged,
     Draws,
@@ -65,6 +66,7 @@ __all__ = [
     "FEWEST_SEEDS",
     "HEADLINE",
     "LITTLE_AGREEMENT",
+    "METRICS",
     "PSEUDO_COUNT",
     "Agreement",
     "Averaged",
@@ -76,7 +78,9 @@ __all__ = [
     "LengthBin",
     "Marginal",
     "MatchedAccuracy",
+    "MetricRow",
     "Metrics",
+    "Page",
     "PairScores",
     "Resampled",
     "Said",
@@ -123,6 +127,7 @@ __all__ = [
     "score",
     "score_pairs",
     "tempered",
+    "titles",
     "training_marginal",
     "uniform_log_likelihood",
     "vote_accuracy",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,9 @@ from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion, parts, rated_parts
 from rationem.metrics.distributions import brier, ranked_probability
 from rationem.metrics.levels import ranks
-from rationem.metrics.scores import Metrics, json_safe, log_likelihoods, score, single_ratings, stacked
+from rationem.metrics.per_item import log_likelihoods, single_ratings, stacked
+from rationem.metrics.scores import Metrics, json_safe, score
+from rationem.metrics.table import METRICS
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -47,6 +49,10 @@ class Constant:
     within_one: float | None
     mae: float | None
     levels: Mapping[str, str | None]
+
+
+#: The metrics that a constant has.
+OF_CONSTANT = tuple(one.name for one in fields(Constant) if one.name in METRICS)
 
 
 @dataclass(frozen=True, slots=True)

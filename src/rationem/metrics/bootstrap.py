@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 
 from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion, places
-from rationem.metrics.distributions import BINS, bin_of, brier, ranked_probability
+from rationem.metrics.distributions import BINS, bin_of
 from rationem.metrics.levels import ranks
-from rationem.metrics.scores import answers, confidences, earned, log_likelihoods, matched, stacked
+from rationem.metrics.per_item import Items, confidences
+from rationem.metrics.scores import matched
+from rationem.metrics.table import ROWS, means
 from rationem.metrics.tables import comparisons, mean_over_existing, statistics
 from rationem.seeds import generator
 from rationem.tasks.scale import Scale
@@ -33,26 +35,7 @@ FEWEST_GROUPS = 10
 _CHUNK = 4_000_000
 
 #: What gets an interval.
-HEADLINE = (
-    "accuracy",
-    "within_one",
-    "mae",
-    "rmse",
-    "signed_error",
-    "expected_mae",
-    "pearson",
-    "spearman",
-    "kendall",
-    "kappa",
-    "quadratic_kappa",
-    "macro_f1",
-    "log_likelihood",
-    "brier",
-    "rps",
-    "ece",
-    "reward",
-    "draw_reward",
-)
+HEADLINE = tuple(row.name for row in ROWS if row.resampled)
 
 Interval = tuple[float, float]
 
@@ -100,8 +83,8 @@ def intervals(
 ) -> dict[str, Interval | None]:
     """Return name -> percentile interval of the headline numbers, named as in :class:`rationem.metrics.Metrics`.
 
-    ``signed_error`` is ``signed_error_parsed``. Where there are several criteria, correlations and kappas are means
-    over criteria in every resample, as they are in the sample. None: fewer than ten groups, or the number does not
+    Where there are several criteria, correlations and kappas are means over criteria in every resample, as they are
+    in the sample. None: fewer than ten groups, or the number does not
     exist, in the sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
 
     Args:
@@ -200,8 +183,10 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
     levels_N = np.zeros(len(examples), dtype=np.int64)  # of open answers: no table of verdict by target
     said, true = (levels_N, levels_N) if scale.is_open else _both_ranks(predictions, examples, scale)
     confidence, correct = confidences(predictions, examples)
+    # A number that is infinite in the sample does not exist.
+    scores_N = {name: one for name, one in means(Items(predictions, examples, scale)).items() if np.isfinite(one).all()}
     if scale.is_open:
-        correct = earned(predictions)
+        correct = scores_N["reward"]
     bins = np.zeros((groups, BINS))
     np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
     cell_N = true * (len(scale.levels) + 1) + said
@@ -211,7 +196,7 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
         return np.bincount(group_N, weights=scores, minlength=groups).astype(np.float64)
 
     return _Sums(
-        {name: total(scores) for name, scores in _per_item(predictions, examples, scale).items()},
+        {name: total(scores) for name, scores in scores_N.items()},
         total(np.ones(len(examples))),
         bins,
         _table(cell_N, group_N, groups),
@@ -230,24 +215,6 @@ def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -
     counts = np.zeros((groups, len(cells)))
     np.add.at(counts, (group_N, place_N), 1)
     return _Table(cells, counts)
-
-
-def _per_item(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Floats]:
-    if scale.is_open:
-        return {
-            "accuracy": confidences(predictions, examples)[1],
-            "reward": earned(predictions),
-            "draw_reward": np.array([prediction.draw_reward or 0.0 for prediction in predictions]),
-        }
-    probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)
-    likelihoods = log_likelihoods(predictions, examples, scale)
-    scores = {"brier": brier(probabilities, truth)}
-    if np.isfinite(likelihoods).all():
-        scores["log_likelihood"] = likelihoods
-    if scale.ordered:
-        scores["rps"] = ranked_probability(probabilities, truth)
-        scores["expected_mae"] = np.abs(probabilities @ np.array(scale.values) - answers(examples, scale))
-    return scores
 
 
 def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:

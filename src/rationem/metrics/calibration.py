@@ -15,7 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from rationem.metrics.correlation import Floats
 from rationem.metrics.distributions import calibration_error, reliability
 from rationem.metrics.pairs import merged
-from rationem.metrics.scores import confidences, log_likelihoods, matched, single_ratings, stacked
+from rationem.metrics.per_item import confidences, log_likelihoods, single_ratings, stacked
+from rationem.metrics.scores import matched
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 

@@ -16,7 +16,8 @@ import numpy as np
 
 from rationem.metrics.criteria import criterion, mean, parts
 from rationem.metrics.levels import Agreement, agreement
-from rationem.metrics.scores import matched, single_ratings
+from rationem.metrics.per_item import single_ratings
+from rationem.metrics.scores import matched
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 

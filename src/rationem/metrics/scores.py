@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
 
 from rationem.metrics.correlation import Floats, grouped_pearson, pearson
 from rationem.metrics.criteria import criterion, places, within
-from rationem.metrics.distributions import Bin, brier, calibration_error, ranked_probability, reliability
+from rationem.metrics.distributions import Bin, calibration_error, reliability
 from rationem.metrics.levels import agreement, ranks
+from rationem.metrics.per_item import Items, answers, confidences, single_ratings
+from rationem.metrics.table import ROWS, means
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -86,6 +88,7 @@ class Metrics:
         too_long: items whose prompt did not fit; scored as unparsed.
         reward: of open answers, the mean of r(predicted, y*); an item without a verdict counts 0.
         draw_reward: of open answers, the mean of r over all single draws.
+        further: the other means over items that :mod:`rationem.metrics.table` has.
     """
 
     count: int
@@ -130,10 +133,13 @@ class Metrics:
     too_long: int
     reward: float | None = None
     draw_reward: float | None = None
+    further: Mapping[str, float | None] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers by name, for JSON, which has no infinity: an infinite number becomes None."""
-        return {name: json_safe(value) for name, value in asdict(self).items()}
+        named = asdict(self)
+        further = named.pop("further")
+        return {name: json_safe(value) for name, value in {**named, **further}.items()}
 
 
 def json_safe(value: Any) -> Any:
@@ -154,35 +160,46 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
     """
     ordered = matched(predictions, examples)
     if scale.is_open:
-        return _open(ordered, examples)
-    means = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
+        return _open(Items(ordered, examples, scale))
+    items = Items(ordered, examples, scale)
+    unrounded = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
     met = agreement(
         [prediction.predicted for prediction in ordered],
         [example.answer for example in examples],
         scale,
-        unrounded=means,
+        unrounded=unrounded,
         criteria=[criterion(example) for example in examples],
     )
     verdicts = asdict(met)
     del verdicts["untargeted"]
-    return Metrics(
+    scores = means(items)
+    found = {
         **verdicts,
-        accuracy_se=_standard_error(confidences(ordered, examples)[1], examples),
-        **_expected(ordered, examples, scale, means),
-        **_believed(ordered, examples, scale),
+        "accuracy_se": _standard_error(scores["accuracy"], examples),
+        **_expected(items, unrounded),
+        **_believed(items, scores["log_likelihood"]),
         **_evidence(ordered),
-    )
+    }
+    return _metrics(found, scores)
 
 
-def _open(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Metrics:
+def _metrics(found: Mapping[str, Any], scores: Mapping[str, Floats]) -> Metrics:
+    """Return the metrics that were found and the means over items; all else is None."""
+    there = {**{name: float(one.mean()) for name, one in scores.items()}, **found}
+    own = {one.name for one in fields(Metrics)} - {"further"}
+    further = {row.name: there.get(row.name) for row in ROWS if row.per_item is not None and row.name not in own}
+    return Metrics(**{name: there.get(name) for name in own}, further=further)  # type: ignore[arg-type]
+
+
+def _open(items: Items) -> Metrics:
     """Return what there is of answers without levels."""
+    predictions, examples, scores = items.predictions, items.examples, means(items)
     sure, right = confidences(predictions, examples)
     parsed = np.array([prediction.predicted is not None for prediction in predictions])
-    bins = reliability(sure, earned(predictions))
+    bins = reliability(sure, scores["reward"])
     there = {
         "count": len(examples),
         "unparsed": int((~parsed).sum()),
-        "accuracy": float(right.mean()),
         "accuracy_se": _standard_error(right, examples),
         "accuracy_parsed": float(right[parsed].mean()) if parsed.any() else None,
         "recall": {},
@@ -190,11 +207,9 @@ def _open(predictions: Sequence[Prediction], examples: Sequence[Example]) -> Met
         "ece": calibration_error(bins),
         "reliability": bins,
         "reliability_best": (),
-        "reward": float(earned(predictions).mean()),
-        "draw_reward": sum(prediction.draw_reward or 0.0 for prediction in predictions) / len(predictions),
         **_evidence(predictions),
     }
-    return Metrics(**{one.name: there.get(one.name) for one in fields(Metrics)})  # type: ignore[arg-type]
+    return _metrics(there, scores)
 
 
 def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> list[Prediction]:
@@ -210,11 +225,6 @@ def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> l
     return [by_id[example.id] for example in examples]
 
 
-def single_ratings(example: Example) -> tuple[str, ...]:
-    """Return the ratings of an item; one without single ratings has its answer."""
-    return example.ratings or (example.answer,)
-
-
 def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | None:
     """Return the mean of each item's ratings, in the values of the scale, not rounded; None without an order."""
     if not scale.ordered:
@@ -223,56 +233,12 @@ def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | 
     return [means[single_ratings(example)] for example in examples]
 
 
-def stacked(predictions: Sequence[Prediction]) -> Floats:
-    """Return p~ of all items, shape (N, L)."""
-    return np.array([prediction.probabilities for prediction in predictions], dtype=np.float64)
-
-
-def answers(examples: Sequence[Example], scale: Scale) -> Floats:
-    """Return y* of all items in the values of the scale, shape (N,)."""
-    values = scale.values
-    return np.array([values[scale.rank(example.answer)] for example in examples])
-
-
-def confidences(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[Floats, Floats]:
-    """Return how sure the verdicts are and whether they are right, both of shape (N,).
-
-    An item without a verdict has the confidence of its most probable level, and is wrong.
-    """
-    correct = [float(is_right(p, example)) for p, example in zip(predictions, examples, strict=True)]
-    return stacked(predictions).max(axis=1), np.array(correct)
-
-
-def earned(predictions: Sequence[Prediction]) -> Floats:
-    """Return the rewards of open answers, shape (N,)."""
-    return np.array([prediction.reward or 0.0 for prediction in predictions])
-
-
-def is_right(prediction: Prediction, example: Example) -> bool:
-    """Say whether a verdict is y*; of an open answer, whether it earns the whole reward."""
-    return prediction.predicted == example.answer if prediction.reward is None else prediction.reward == 1
-
-
-def log_likelihoods(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> Floats:
-    """Return per item the mean over its ratings of log p~, nats, shape (N,); -inf where one is impossible."""
-    pairs = zip(predictions, examples, strict=True)
-    return np.array([_log_likelihood(prediction, example, scale) for prediction, example in pairs])
-
-
-def _log_likelihood(prediction: Prediction, example: Example, scale: Scale) -> float:
-    ratings = single_ratings(example)
-    probabilities = [prediction.probabilities[scale.rank(rating)] for rating in ratings]
-    return sum(math.log(p) if p > 0 else -math.inf for p in probabilities) / len(ratings)
-
-
-def _expected(
-    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, means: Sequence[float] | None
-) -> dict[str, Any]:
-    names = ("mae", "rmse", "pearson")
+def _expected(items: Items, means: Sequence[float] | None) -> dict[str, Any]:
+    names, examples, scale = ("mae", "rmse", "pearson"), items.examples, items.scale
     if not scale.ordered:
         nothing = dict.fromkeys([f"expected_{name}{end}" for end in ("", "_unrounded") for name in names])
         return {**nothing, "grouped_pearson": None, "grouped_pearson_groups": 0, "length_bias": None}
-    said, true = stacked(predictions) @ np.array(scale.values), answers(examples, scale)
+    said, true = items.probabilities @ np.array(scale.values), answers(examples, scale)
     about = [criterion(example) for example in examples]
     rounded = _distance(said, true, about)
     unrounded = (None, None, None) if means is None else _distance(said, np.array(means), about)
@@ -299,18 +265,15 @@ def _length_bias(errors: Floats, examples: Sequence[Example], about: Sequence[st
     return within(about, lambda at: pearson(lengths[at], errors[at]))
 
 
-def _believed(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
-    probabilities, truth = stacked(predictions), ranks([example.answer for example in examples], scale)
-    bins = reliability(*confidences(predictions, examples))
-    best = reliability(probabilities[:, -1], truth == len(scale.levels) - 1) if scale.ordered else ()
-    likelihoods = log_likelihoods(predictions, examples, scale)
+def _believed(items: Items, likelihoods: Floats) -> dict[str, Any]:
+    examples, scale = items.examples, items.scale
+    bins = reliability(*confidences(items.predictions, examples))
+    truth = ranks([example.answer for example in examples], scale)
+    best = reliability(items.probabilities[:, -1], truth == len(scale.levels) - 1) if scale.ordered else ()
     return {
         "ece": calibration_error(bins),
         "reliability": bins,
         "reliability_best": best,
-        "brier": float(brier(probabilities, truth).mean()),
-        "rps": float(ranked_probability(probabilities, truth).mean()) if scale.ordered else None,
-        "log_likelihood": float(likelihoods.mean()),
         "log_likelihood_se": _standard_error(likelihoods, examples, sample=True),
     }
 

@@ -70,7 +70,7 @@ def _distances(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Sc
         "within_one": _sum(parsed_RLL, near_LL.astype(np.float64)) / total_R,
         "mae": _sum(table_RLC, apart_LC) / total_R,
         "rmse": np.sqrt(_sum(table_RLC, apart_LC**2) / total_R),
-        "signed_error": ratio(_sum(parsed_RLL, apart_LL), parsed_RLL.sum(axis=(1, 2))),
+        "signed_error_parsed": ratio(_sum(parsed_RLL, apart_LL), parsed_RLL.sum(axis=(1, 2))),
     }
 
 

@@ -5,68 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rationem import metrics
 from rationem.report.tables import number, table, within
 from rationem.report.trust import FEW_GROUPS, not_found, start_name
 from rationem.report.words import kind_of, words
 
-#: Title, key. Of an ordered scale, and of one without an order.
-_HEADLINES = {
-    True: (
-        ("accuracy", "accuracy"),
-        ("within one level", "within_one"),
-        ("MAE", "mae"),
-        ("QWK", "quadratic_kappa"),
-        ("Pearson", "pearson"),
-        ("log-likelihood", "log_likelihood"),
-    ),
-    False: (
-        ("accuracy", "accuracy"),
-        ("macro-F1", "macro_f1"),
-        ("kappa", "kappa"),
-        ("log-likelihood", "log_likelihood"),
-    ),
-}
-
-#: The same where there are no levels, by ``Kind.page``.
-_OPEN_HEADLINES = {
-    "rewards": (
-        ("mean reward", "reward"),
-        ("one draw", "draw_reward"),
-        ("whole reward", "accuracy"),
-        ("p(given answer)", "raw_mean"),
-    ),
-    "answers": (("accuracy", "accuracy"), ("one draw", "draw_reward"), ("p(right answer)", "raw_mean")),
-}
-
-#: Title, key, whether it needs an order.
-_FULL = (
-    ("accuracy, parsed only", "accuracy_parsed", False),
-    ("MAE, parsed only", "mae_parsed", True),
-    ("RMSE", "rmse", True),
-    ("signed error, parsed only (verdict minus label)", "signed_error_parsed", True),
-    ("Pearson against unrounded means", "pearson_unrounded", True),
-    ("Spearman", "spearman", True),
-    ("Kendall tau-b", "kendall", True),
-    ("kappa, unweighted", "kappa", False),
-    ("macro-F1", "macro_f1", False),
-    ("expected rating: MAE", "expected_mae", True),
-    ("expected rating: RMSE", "expected_rmse", True),
-    ("expected rating: Pearson", "expected_pearson", True),
-    ("expected rating: MAE against unrounded means", "expected_mae_unrounded", True),
-    ("expected rating: RMSE against unrounded means", "expected_rmse_unrounded", True),
-    ("expected rating: Pearson against unrounded means", "expected_pearson_unrounded", True),
-    ("expected rating: Pearson within groups", "grouped_pearson", True),
-    ("groups with such a correlation", "grouped_pearson_groups", True),
-    ("length bias (length of response, signed error)", "length_bias", True),
-    ("ECE", "ece", False),
-    ("Brier", "brier", False),
-    ("ranked probability score", "rps", True),
-    ("log-likelihood, standard error", "log_likelihood_se", False),
-    ("raw evidence, mean", "raw_mean", False),
-    ("items with raw evidence 0", "raw_zero", False),
-    ("items without a verdict", "unparsed_items", False),
-    ("too long", "too_long", False),
-)
+#: Headlines where there are no levels, by ``Kind.page``; what they hold is not shown again below.
+_OF_TEXTS = {"answers": metrics.titles("answers"), "rewards": metrics.titles("rewards")}
 
 _PAIRS = (
     ("strict ({orders} right)", "strict"),
@@ -105,13 +50,14 @@ def headline(summary: Mapping[str, Any], split: str) -> str:
 def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], list[list[str]]]:
     """Return the head and the rows of that table, for whoever draws it otherwise than as Markdown."""
     columns = _headlines(summary)
-    head = ["", *(title for title, _ in columns), words(summary).none, "unparsed draws"]
-    return head, list(_headline_rows(summary, split, _keys(columns)))
+    head = ["", *columns.values(), words(summary).none, "unparsed draws"]
+    return head, list(_headline_rows(summary, split, list(columns)))
 
 
-def _headlines(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    headlines = {**_OPEN_HEADLINES, "levels": _HEADLINES[summary["scale"]["ordered"]]}
-    return headlines[kind_of(summary).page]
+def _headlines(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Return number -> title over its column."""
+    kind = kind_of(summary)
+    return {**_OF_TEXTS, "levels": metrics.titles("ordered" if kind.scale.ordered else "nominal")}[kind.page]
 
 
 def explained(summary: Mapping[str, Any], split: str) -> str:
@@ -217,24 +163,18 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
         columns += [("one human", ceiling), ("best, on the humans' targets", best["beside_humans"])]
-    ordered, left_out = summary["scale"]["ordered"], _ABOVE[kind_of(summary).page]
+    kind = kind_of(summary)
+    left_out = _OF_TEXTS.get(kind.page, {})
     rows = [
         [title.replace("a verdict", words(summary).verdict), *(number(scores.get(key)) for _, scores in columns)]
-        for title, key, needs_order in _FULL
-        if (ordered or not needs_order)
+        for key, title in metrics.titles("full").items()
+        if (kind.scale.ordered or metrics.METRICS[key].needs != "order")
         and key not in left_out
         and any(scores.get(key) is not None for _, scores in columns)
     ]
     for level in summary["scale"]["levels"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
     return table(["", *(name for name, _ in columns)], rows)
-
-
-#: What stands in the table of the headline numbers and is not said again.
-_ABOVE: dict[str, set[str]] = {
-    "levels": set(),
-    **{page: {key for _, key in columns} for page, columns in _OPEN_HEADLINES.items()},
-}
 
 
 def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
@@ -276,7 +216,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
         return []
     columns = _headlines(summary)
     part = kind_of(summary).parts
-    head = [part, "items", "raters' alpha", "", *(title for title, _ in columns)]
+    head = [part, "items", "raters' alpha", "", *columns.values()]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
     rows = [
         [name or "(none)", number(baselines["constant"]["count"]), number(alpha), *row]
@@ -287,14 +227,10 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
             baselines,
             [(model, each[name]) for model, each in models],
             best.get(name),
-            _keys(columns),
+            list(columns),
         )
     ]
     return [f"## Each {part}", table([*head, "no verdict", "unparsed draws"], rows)]
-
-
-def _keys(columns: Sequence[tuple[str, str]]) -> list[str]:
-    return [key for _, key in columns]
 
 
 def pairs(summary: Mapping[str, Any], split: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rationem.metrics import METRICS
 from rationem.report import sections
 from rationem.report.escape import escaped, readable
 from rationem.report.inside import inside
@@ -193,7 +194,7 @@ def interval(scores: Mapping[str, Any], groups: int, key: str = "accuracy") -> s
     found = (scores.get("intervals") or {}).get(key)
     if not found or groups < FEW_GROUPS or found[0] == found[1]:
         return ""
-    low, high = (percent(one) if key == "accuracy" else number(one) for one in found)
+    low, high = (percent(one) if METRICS[key].percent else number(one) for one in found)
     return f"95 % interval {low} to {high}"
 
 

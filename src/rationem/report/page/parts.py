@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
+from rationem.metrics import METRICS
 from rationem.report import sections, text
 from rationem.report.inside import exact_cells, exact_said
 from rationem.report.page import figures
@@ -81,7 +82,7 @@ _OF_TILE = {"accuracy": "", "reward": ": mean reward"}
 
 
 def _told(value: float, key: str) -> str:
-    return text.percent(value) if key == "accuracy" else number(value)
+    return text.percent(value) if METRICS[key].percent else number(value)
 
 
 def data(summary: Mapping[str, Any]) -> Part:
