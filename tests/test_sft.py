@@ -14,7 +14,7 @@ import checkpoints
 from rationem.engines import models
 from rationem.engines.chat import Chat
 from rationem.errors import ModelError, RunError
-from rationem.sft import Lora, SupervisedMStep, Training, moments
+from rationem.sft import SupervisedMStep, Training, moments
 from rationem.sft.objective import Objective
 from rationem.sft.order import micro_batches, training_order
 from rationem.sft.rows import close_turn, collate, tokenize
@@ -254,7 +254,7 @@ def test_one_schedule_runs_over_all_iterations(path, tmp_path):
 
 
 def test_lora_trains_an_adapter_that_continues_and_is_merged_for_sampling(path, tmp_path):
-    m_step = SupervisedMStep(Training(steps=3, batch_size=4, micro_batch_size=4, lora=Lora(rank=4)), "cpu")
+    m_step = SupervisedMStep(Training(steps=3, batch_size=4, micro_batch_size=4, lora_rank=4), "cpu")
     chosen = samples(models.load(path))
     for k, start in ((1, path), (2, str(tmp_path / "1"))):
         m_step(start, chosen, iteration=k, seed=0, output=tmp_path / str(k))

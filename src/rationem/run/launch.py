@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from rationem import progress, report
-from rationem.config import FitConfig, to_toml
+from rationem.config import EngineSettings, FitConfig, to_toml
 from rationem.data.truncate import elided
 from rationem.engines import adapters, conformance, models
 from rationem.engines.chat import Chat
@@ -273,7 +273,7 @@ def _fit(
     assert config.max_new_tokens is not None  # resolved, like the next one
     assert config.max_prompt_tokens is not None
     choice = engine_choice(run)
-    training = replace(Training.configured(config), longest=choice.length)
+    training = Training.configured(config, choice.length)
     unchanged = identity.Unchanged(run.checkpoint, run.weights, models.digests)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
     with nullcontext(shared) if shared else opening(choice) as open_engine:
@@ -338,13 +338,9 @@ def engine_choice(run: Resolved) -> EngineConfig:
     return EngineConfig(
         run.task.marker,
         closings(run.task),
-        config.engine,
-        config.device,
-        config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH,
-        config.concurrency,
-        config.handover,
-        config.vllm_python,
-        config.vllm_args,
+        **config.of(EngineSettings),
+        device=config.device,
+        batch_size=config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH,
         length=longest_text(
             (config.max_prompt_tokens or 0, config.max_new_tokens or 0),
             run.positions,
