@@ -147,7 +147,7 @@ def test_the_orders_of_a_pair_are_averaged_before_the_fit():
     examples = every_order(pairs, TIE)
     rng = np.random.default_rng(7)
     guesses = [guess(x.id, None, rng.dirichlet(np.ones(3))) for x in examples]
-    got = metrics.calibrate(guesses, examples, TIE, orders=2)
+    got = metrics.calibrate(guesses, examples, TIE)
     found, given_order = metrics.merged(guesses, examples, TIE)
     assert got == metrics.calibrate(found, given_order, TIE)
     assert got.count == 20

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rationem import metrics
 from rationem.check import columns, cost, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
@@ -95,12 +95,9 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     examples = labelled(everything, scale)
     splits, findings = _splits(material)
     sections: dict[str, Any] = {**dict.fromkeys(SECTIONS), "data": _described(material, scale)}
-    if scale.is_open:
-        sections["answers"] = opened.answers(_parts(material), material.task)
-        findings += opened.constant(material.known)
-    else:
-        sections["scale"] = _scale(material)
-        sections["labels"], sections["raters"], sections["baselines"] = _by_set(material, scale)
+    looks = _LOOKS[material.task.kind.estimator]
+    more, found = looks.answers(material)
+    sections, findings = sections | more, findings + found
     findings += _about_labels(material, splits, scale)
     sections["sets"] = labels.sets(splits, scale, orders=material.orders)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
@@ -110,10 +107,7 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material), several=_several(material))
     findings += found
-    if scale.is_open:
-        evidence = opened.look(examples, material.inputs, material.unused)
-    else:
-        evidence = columns.look(examples, material.inputs, material.unused, scale)
+    evidence = looks.columns(material, examples)
     sections["columns"] = [column.as_dict() for column in evidence]
     findings += leaks.leaks(evidence)
     sections["control"], found = texts.control(everything, asked.chat, material.task.marker)
@@ -148,9 +142,7 @@ def _parts(material: reading.Material) -> dict[str, tuple[Example, ...]]:
 
 def _several(material: reading.Material) -> str:
     """Return how the same inputs can come with two answers: by "raters", by "mistake", or because many are "right"."""
-    if not material.task.scale.is_open:
-        return "raters"
-    return "mistake" if material.task.describe()["reward"] == "exact" else "right"
+    return _SEVERAL[material.task.kind.page]
 
 
 def _identical(material: reading.Material) -> int:
@@ -202,13 +194,48 @@ def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> l
     sizes = {name: len(part) // orders for name, part in parts.items()}
     units = {1: ("row", "rows"), 2: ("pair, in both orders", "pairs, each in both orders")}
     unit = units.get(orders, (f"comparison, in {orders} orders", f"comparisons, each in {orders} orders"))
-    if scale.is_open:
-        return labels.tiny(sizes, unit)
-    return [
-        *labels.constant(_asked_in(material, material.known), scale),
-        *labels.tiny(sizes, unit),
-        *raters.warnings(material.known, material.tested, scale, each=material.config.raters == "each"),
-    ]
+    before, after = _LOOKS[material.task.kind.estimator].labels(material)
+    return [*before, *labels.tiny(sizes, unit), *after]
+
+
+def _level_labels(material: reading.Material) -> tuple[list[Finding], list[Finding]]:
+    scale, each = material.task.scale, material.config.raters == "each"
+    constant = labels.constant(_asked_in(material, material.known), scale)
+    return constant, raters.warnings(material.known, material.tested, scale, each=each)
+
+
+def _level_answers(material: reading.Material) -> tuple[dict[str, Any], list[Finding]]:
+    found = _by_set(material, material.task.scale)
+    return {"scale": _scale(material), **dict(zip(("labels", "raters", "baselines"), found, strict=True))}, []
+
+
+def _open_answers(material: reading.Material) -> tuple[dict[str, Any], list[Finding]]:
+    return {"answers": opened.answers(_parts(material), material.task)}, opened.constant(material.known)
+
+
+def _level_columns(material: reading.Material, examples: Sequence[Example]) -> list[columns.Evidence]:
+    return columns.look(examples, material.inputs, material.unused, material.task.scale)
+
+
+def _open_columns(material: reading.Material, examples: Sequence[Example]) -> list[columns.Evidence]:
+    return opened.look(examples, material.inputs, material.unused)
+
+
+class _Looks(NamedTuple):
+    """How answers are looked at: sections and findings, findings around the sizes of the sets, evidence of columns."""
+
+    answers: Callable[[reading.Material], tuple[dict[str, Any], list[Finding]]]
+    labels: Callable[[reading.Material], tuple[list[Finding], list[Finding]]]
+    columns: Callable[[reading.Material, Sequence[Example]], list[columns.Evidence]]
+
+
+#: By ``Kind.estimator``.
+_LOOKS = {
+    "levels": _Looks(_level_answers, _level_labels, _level_columns),
+    "consensus": _Looks(_open_answers, lambda _: ([], []), _open_columns),
+}
+#: How the same inputs can come with two answers, by ``Kind.page``.
+_SEVERAL = {"levels": "raters", "answers": "mistake", "rewards": "right"}
 
 
 def _scale(material: reading.Material) -> dict[str, Any]:

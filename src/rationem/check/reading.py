@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,9 +141,10 @@ def describe(material: Material) -> dict[str, Any]:
         "unused_columns": list(material.unused),
         "task": material.task.name,
         "criteria": [one.name for one in material.task.criteria],
+        "asks": _ASKS[material.task.items](material.orders),
         "pair": material.orders > 1,
         "candidates": material.orders,
-        "choice": material.task.items == "choices",
+        "choice": loaded is not None and loaded.columns.choices is not None,
         "train_rows_by": _rows_by(material),
         "notes": notes,
     }
@@ -197,6 +198,19 @@ def _world(config: FitConfig) -> Material:
     return Material(
         config, task, known, splits.test, "world", len(known) + len(splits.test), inputs=fields, splits=splits
     )
+
+
+def _compared(orders: int) -> str:
+    few = {1: "one response is rated", 2: "two responses are compared"}
+    return few.get(orders, f"{orders} responses are compared")
+
+
+#: What is asked of an item, in words, by ``Task.items``.
+_ASKS: dict[str, Callable[[int], str]] = {
+    "responses": _compared,
+    "choices": lambda _: "one of several choices is right",
+    "inputs": lambda _: "one answer is right",
+}
 
 
 def _inputs(loaded: data.LoadedData) -> dict[str, str]:

@@ -89,11 +89,8 @@ def _data(found: Mapping[str, Any]) -> list[str]:
         lines.append(f"not read: {', '.join(map(short, data['unused_columns']))}")
     if scale is None:
         return [*lines, f"task {plain(data['task'])}: open answers", *_unusable(told)]
-    count = "two" if data["candidates"] == 2 else str(data["candidates"])
-    kind = f"{count} responses are compared" if data["pair"] else "one response is rated"
-    kind = "one of several choices is right" if data["choice"] else kind
     named = [name for name in data["criteria"] if name]
-    lines.append(f"{kind}{', for ' + ', '.join(map(short, named)) if named else ''}")
+    lines.append(f"{data['asks']}{', for ' + ', '.join(map(short, named)) if named else ''}")
     lines.append(f"scale: {plain(scale['text'])} ({_KNOWN_BY[scale['from']]})")
     if data["candidates"] == 2 and scale["ordered"]:
         first, second = (plain(name.strip()) for name in data["columns"]["response"].split(","))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rationem.data.answered import found, unnamed
@@ -98,11 +98,17 @@ def _reading(
         columns = _with_criteria(columns, asked)
         return ReadingPlan(columns, _criteria(columns))
     names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
-    if items == "choices":
-        columns, guessed = guess_choice(names)
-        return ReadingPlan(columns, _criteria(columns), guessed=guessed)
-    columns, guessed = guess(names, _with_criteria(Columns(), asked).criteria)
+    columns, guessed = _GUESS[items or "responses"](names, _with_criteria(Columns(), asked).criteria)
     return ReadingPlan(columns, _criteria(columns), guessed=guessed)
+
+
+def _choices(names: Collection[str], _: Sequence[tuple[str, str]]) -> tuple[Columns, dict[str, str]]:
+    return guess_choice(names)
+
+
+#: How columns are guessed, by the layout of the items.
+_Guess = Callable[[Collection[str], Sequence[tuple[str, str]]], tuple[Columns, dict[str, str]]]
+_GUESS: dict[str, _Guess] = {"responses": guess, "choices": _choices}
 
 
 def _has_other_inputs(task: InputsTask | None, preset: Preset) -> bool:

@@ -108,7 +108,7 @@ class Columns:
 
     def items_per_row(self, available: Collection[str]) -> int:
         """Return how many responses are compared; 1 where one is rated, or there is none."""
-        return len(self.responses(available)) if self.items == "responses" else 1
+        return {"responses": len(self.responses(available))}.get(self.items, 1)
 
     def responses(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the response's column or columns: "a,b" is split unless a column has that whole name."""

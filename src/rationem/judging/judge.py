@@ -196,8 +196,9 @@ class Judge:
         count = 1 if fast else draws if draws is not None else fitted.draws if fitted else DRAWS
         if count < 1:
             raise ConfigError(f"{count} draws: give at least 1.")
+        scores = self.task.kind.calibrates and not fast
         applies = fitted is not None and count == fitted.draws and not fast
-        if not applies and not fast and self.task.kind.calibrates:
+        if scores and not applies:
             self._say_uncalibrated(count)
         return Plan(
             draws=count,
@@ -205,7 +206,7 @@ class Judge:
             seed=self.card.seed if seed is None else seed,
             temperature=fitted.temperature if fitted is not None and applies else None,
             max_new_tokens=self.card.max_new_tokens,
-            scores=self.task.kind.calibrates and not fast,
+            scores=scores,
         )
 
     def chunk(self, plan: Plan) -> int:

@@ -100,24 +100,21 @@ def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[
     ]
 
 
-def calibrate(
-    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int = 1
-) -> FittedTemperature | None:
+def calibrate(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> FittedTemperature | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
 
-    Items that were too long to be asked are left out: a judge gives them no probabilities. None where no other is left.
+    The orders of a comparison are averaged first, as a judge does before it applies the temperature. Items that were
+    too long to be asked are left out: a judge gives them no probabilities. None where no other is left.
 
     Args:
         predictions: one per example.
         examples: validation items.
         scale: the levels.
-        orders: in how many orders an item is shown: several are averaged first, as a judge does before it applies the
-            temperature.
 
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    ordered, examples = asked(predictions, examples, scale, orders=orders)
+    ordered, examples = asked(predictions, examples, scale)
     if not ordered:
         return None
     ratings = [[scale.rank(rating) for rating in single_ratings(example)] for example in examples]
@@ -128,13 +125,10 @@ def calibrate(
 
 
 def asked(
-    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, orders: int
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale
 ) -> tuple[list[Prediction], list[Example]]:
     """Return what a judge is asked of these items: pairs merged, and none that is too long."""
-    ordered = matched(predictions, examples)
-    given: Sequence[Example] = examples
-    if orders > 1:
-        ordered, given = merged(ordered, examples, scale)
+    ordered, given = merged(matched(predictions, examples), examples, scale)
     kept = [(one, x) for one, x in zip(ordered, given, strict=True) if not one.too_long]
     return [one for one, _ in kept], [x for _, x in kept]
 

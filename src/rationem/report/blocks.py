@@ -69,8 +69,8 @@ def calibration(
     """
     if not kind.calibrates:
         return None
-    scale, orders = kind.scale, kind.orders
-    fit = metrics.calibrate(*fitted, scale, orders=orders)
+    scale = kind.scale
+    fit = metrics.calibrate(*fitted, scale)
     if fit is None:
         return None
     found: dict[str, Any] = {
@@ -79,7 +79,7 @@ def calibration(
         "validation": _before_after((fit.before, fit.ece_before), (fit.after, fit.ece_after)),
         "test": None,
     }
-    predictions, examples = metrics.asked(*applied, scale, orders=orders) if applied[0] else ([], [])
+    predictions, examples = metrics.asked(*applied, scale) if applied[0] else ([], [])
     if predictions:
         calibrated = metrics.recalibrated(predictions, fit.temperature)
         found["test"] = _before_after(

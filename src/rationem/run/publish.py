@@ -61,7 +61,7 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
     if not (splits.validation and task.kind.calibrates):
         return None
     predictions = ledger.predictions(fitted.best, "validation")
-    fit = metrics.calibrate(predictions, splits.validation, task.scale, orders=task.orders)
+    fit = metrics.calibrate(predictions, splits.validation, task.scale)
     if fit is None:
         return None
     described = prompt_sha256(task.describe())
