@@ -12,6 +12,7 @@ from rationem import metrics
 from rationem.evaluation.evaluate import predict
 from rationem.metrics.bootstrap import _statistics, _sums
 from rationem.metrics.criteria import COMPARING
+from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Outcome
@@ -208,7 +209,7 @@ def test_what_was_not_parsed_or_too_long_has_the_marginal_of_its_criterion():
             (x.id, m): [o] for x in examples for m, o in enumerate((Outcome.WRONG, Outcome.TRUNCATED))
         },
     )
-    run = SimpleNamespace(ledger=ledger, task=SimpleNamespace(levels=FOUR.levels))
+    run = SimpleNamespace(ledger=ledger, task=SimpleNamespace(levels=FOUR.levels, kind=Kind(FOUR)))
     got = predict(examples, {"kind-a", "true-c"}, run, known, 0, 2)
     assert got[1].too_long
     assert got[1].probabilities == known["kind"]
