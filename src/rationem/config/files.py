@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from pydantic import ValidationError
 
 from rationem.config.fit import FitConfig, flag_of
 from rationem.errors import ConfigError, closest
 from rationem.tasks.template import read_toml
 
-#: Characters that TOML forbids (DEL), or that a terminal obeys or hides: direction marks, zero widths, private ones.
+#: Characters that a terminal obeys or hides (direction marks, zero widths, private ones), which the writer keeps.
 _UNSEEN = re.compile(
-    "[\x7f-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ue000-\uf8ff"
+    "[\x80-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ue000-\uf8ff"
     "\U000e0000-\U000e007f\U000f0000-\U0010ffff]"
 )
 
@@ -58,11 +58,8 @@ def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml 
     Args:
         repeat: the command that does it again, for the first line.
     """
-    lines = [f"# Settings of this run, resolved. Repeat it with: {repeat}"]
-    for key, value in config.model_dump(mode="json").items():
-        if value is not None:
-            lines.append(f"{key} = {_UNSEEN.sub(_escaped, json.dumps(value, ensure_ascii=False))}")
-    return "\n".join(lines) + "\n"
+    text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
+    return f"# Settings of this run, resolved. Repeat it with: {repeat}\n{_UNSEEN.sub(_escaped, text)}"
 
 
 def _escaped(character: re.Match[str]) -> str:
