@@ -169,7 +169,8 @@ CHILD = """
     sys.path.insert(0, sys.argv[1])
     torch.set_num_threads(1)
     import checkpoints
-    from rationem import models, progress
+    from rationem import progress
+    from rationem.engines import models
     from rationem.engines.transformers import TransformersEngine
     from rationem.tasks.scale import MARKER
     from rationem.types import Prompt, Request, Sampling

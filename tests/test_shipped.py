@@ -30,8 +30,8 @@ def copied(tmp_path):
 def test_every_embedded_model_comes_with_the_package_and_nothing_is_built(tmp_path, monkeypatch):
     monkeypatch.setenv("RATIONEM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr("rationem.world.bases.train", lambda *_, **__: pytest.fail("it is being trained"))
-    assert set(models.EMBEDDED) == set(BASES) == set(shipped.record())
-    for name in models.EMBEDDED:
+    assert {name for name, model in models.EMBEDDED.items() if model.toy} == set(BASES) == set(shipped.record())
+    for name in BASES:
         place = Path(models.resolve(name))
         assert place.parent == shipped.WEIGHTS
         assert {"model.safetensors", "config.json", "tokenizer.json"} <= {file.name for file in place.iterdir()}
@@ -136,12 +136,13 @@ def test_a_wheel_holds_the_models_and_what_is_installed_from_it_finds_them(tmp_p
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "installed")
     found = run(
-        "from rationem import models; print(*map(models.resolve, models.EMBEDDED), sep='\\n')",
+        "from rationem.engines import models; from rationem.world import BASES; "
+        "print(*map(models.resolve, BASES), sep='\\n')",
         cwd=tmp_path,
         PYTHONPATH=str(tmp_path / "installed"),
     )
     places = [Path(line) for line in found.split()]
-    assert [place.name for place in places] == list(models.EMBEDDED)
+    assert [place.name for place in places] == list(BASES)
     assert all(place.is_relative_to(tmp_path / "installed") for place in places)
 
 

@@ -115,7 +115,7 @@ def test_of_several_templates_the_default_one_is_used_and_without_it_none():
         (SILENT, "no generation prompt"),
         (checkpoints.CHATML.replace("{{ m.content }}", "{{ m.content | e }}"), "changes, drops or doubles"),
         (checkpoints.CHATML.replace("{{ m.content }}", "{{ m.content * 2 }}"), "changes, drops or doubles"),
-        ("{{ ['a', 'b', 'c', 'd'] | random }}" + checkpoints.CHATML, "draws at random"),
+        ("{{ ['a', 'b', 'c', 'd'] | random }}" + checkpoints.CHATML, "is random"),
     ],
 )
 def test_what_a_template_does_in_silence_is_a_fault(template, reason):
