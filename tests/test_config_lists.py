@@ -13,7 +13,7 @@ from rationem.config.sections import SettingsGroup, TrainingSettings
 
 SOURCE = Path(rationem.config.__file__).parents[1]
 #: Collections outside ``config`` that name two settings or more and nothing else. May only fall.
-MOST_LISTS = 1  # engines/table.py: the flags of one engine are in its row
+MOST_LISTS = 1  # one engine's own flags, in its row (engines/table.py)
 
 
 def names_of(node):
