@@ -12,7 +12,7 @@ import pytest
 from rationem import metrics, report
 from rationem.data import expand_raters
 from rationem.ledger import Ledger
-from rationem.report.sections import scored
+from rationem.report.sections import explained, scored
 from rationem.report.tables import number, table, within
 from rationem.tasks.pairs import every_order, swap_level
 from rationem.tasks.scale import Scale
@@ -293,6 +293,11 @@ def test_the_notes_under_the_table_say_once_in_what_its_columns_are(run):
     assert page.count("at most one step of the scale off") == 1
     assert page.count("in the values of the scale") == 1
     assert "a bootstrap over the 20 groups of the test set: too few, so they are too narrow." in page
+
+
+def test_fewer_than_ten_groups_have_no_interval_and_the_report_says_why(run):
+    told = explained({**run[2], "groups": {"test": 9}}, "test")
+    assert told.startswith("No intervals: the test set has 9 groups of items, and fewer than 10 do not show")
 
 
 def test_people_and_judge_stand_side_by_side_on_the_same_targets_only(run):

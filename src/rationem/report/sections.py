@@ -65,6 +65,11 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
     groups = summary["groups"][split]
     narrow = ": too few, so they are too narrow" if groups < FEW_GROUPS else ""
     brackets = f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."
+    if groups < metrics.FEWEST_GROUPS:
+        brackets = (
+            f"No intervals: the {split} set has {groups} groups of items, and fewer than {metrics.FEWEST_GROUPS} do not "
+            "show how much items differ."
+        )
     return " ".join([*[brackets] * (split == "test"), *_EXPLAINED[kind_of(summary).page](summary)])
 
 

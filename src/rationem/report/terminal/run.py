@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rationem import report
+from rationem import metrics, report
 from rationem.errors import RunError
 from rationem.ledger import read_only
 from rationem.ledger.one_example import find_example, first_trial
@@ -75,7 +75,8 @@ def show_run(directory: Path, console: Console, *, iteration: int | None = None,
     _iterations(summary, console)
     for split in ("test", "validation"):
         if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
-            title(console, f"{split.capitalize()}{', with 95 % intervals' if split == 'test' else ''}")
+            drawn = split == "test" and summary["groups"][split] >= metrics.FEWEST_GROUPS
+            title(console, f"{split.capitalize()}{', with 95 % intervals' if drawn else ''}")
             table(console, *headline_cells(summary, split))
             break
     _trials(glimpse, summary, console, whole)
