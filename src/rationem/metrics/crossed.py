@@ -14,7 +14,7 @@ taken as 0 and Var = A. The interval is t_bar -+ t_{.975, d} sqrt(Var) with Satt
 
 For a mean of scores these are the mean squares of a two-way layout; A and C of other statistics are bootstrap estimates
 of the same. Three seeds are the fewest: of two, the variance between seeds has one degree of freedom. Simulated
-coverage and width: docs/decisions/035-two-way-intervals.md.
+coverage and width: docs/decisions/038-two-way-intervals.md.
 
 Sources: Satterthwaite 1946, Biometrics Bulletin 2(6); Owen 2007, Annals of Applied Statistics 1(2).
 """

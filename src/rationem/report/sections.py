@@ -67,8 +67,8 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
     brackets = f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."
     if groups < metrics.FEWEST_GROUPS:
         brackets = (
-            f"No intervals: the {split} set has {groups} groups of items, and fewer than {metrics.FEWEST_GROUPS} do not "
-            "show how much items differ."
+            f"No intervals: the {split} set has {groups} groups of items, and fewer than {metrics.FEWEST_GROUPS} do "
+            "not show how much items differ."
         )
     return " ".join([*[brackets] * (split == "test"), *_EXPLAINED[kind_of(summary).page](summary)])
 
