@@ -15,9 +15,9 @@ CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open", "Shots"}
 NAMES = {"task.kind", "task.name", "config.task", "self.task.name", "summary['task']"}
 KEYS = {"criterion", "response", "own", "response_a", "choice_a", "subject", "choice"}
 #: Keys for tables of functions; whoever compares one asks for the kind.
-TABLE_KEYS = {"items", "estimator", "page", "parts"}
+TABLE_KEYS = {"items", "estimator", "page", "parts", "measured"}
 #: Room -> the questions that are left there; what is not named has none. May only fall.
-MOST = {"data": 1, "judging": 1, "metrics": 9, "report": 1, "run": 3, "world": 2}
+MOST = {"data": 1, "judging": 1, "metrics": 1, "report": 1, "run": 3, "world": 2}
 
 
 def questions(path):

@@ -7,7 +7,6 @@ made before the scored set is seen: probabilities from the single ratings in tra
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -173,16 +172,34 @@ def without_reading(
 
     Of open answers the constant is :func:`most_frequent_answer`, and there is no marginal (None).
     """
-    if scale.is_open:
-        said = most_frequent_answer(train, scored, scale, reward).as_dict()
-        return {"constant": {name: said[name] for name in _OF_OPEN}, "training_marginal": None}
+    constant, forecast = _NOT_READING[scale.measured](train, scored, scale, reward, among)
+    return {"constant": constant, "training_marginal": forecast}
+
+
+_Reward = Callable[[str, str], float] | None
+_Read = tuple[dict[str, Any], Any]
+
+
+def _texts(
+    train: Sequence[Example], scored: Sequence[Example], scale: Scale, reward: _Reward, _: Sequence[Example] | None
+) -> _Read:
+    said = most_frequent_answer(train, scored, scale, reward).as_dict()
+    return {name: said[name] for name in _OF_OPEN}, None
+
+
+def _levels(
+    train: Sequence[Example], scored: Sequence[Example], scale: Scale, _: _Reward, among: Sequence[Example] | None
+) -> _Read:
     marginal_scores = asdict(training_marginal(train, scored, scale))
-    return {"constant": asdict(best_constant(scored, scale, among)), "training_marginal": json_safe(marginal_scores)}
+    return asdict(best_constant(scored, scale, among)), json_safe(marginal_scores)
+
+
+_NOT_READING = {"levels": _levels, "texts": _texts}
 
 
 def uniform_log_likelihood(scale: Scale) -> float | None:
     """Return -log L, the log-likelihood of knowing nothing; None where answers are open."""
-    return None if scale.is_open else -math.log(len(scale.levels))
+    return scale.uniform
 
 
 def best_iteration(log_likelihoods: Sequence[float | None]) -> int | None:

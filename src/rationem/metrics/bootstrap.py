@@ -180,13 +180,11 @@ def percentiles(values: Floats, level: float = 0.95) -> Interval | None:
 def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> _Sums:
     _, group_N = np.unique([example.group for example in examples], return_inverse=True)
     groups = int(group_N.max()) + 1
-    levels_N = np.zeros(len(examples), dtype=np.int64)  # of open answers: no table of verdict by target
-    said, true = (levels_N, levels_N) if scale.is_open else _both_ranks(predictions, examples, scale)
+    said, true = _RANKS[scale.measured](predictions, examples, scale)
     confidence, correct = confidences(predictions, examples)
     # A number that is infinite in the sample does not exist.
     scores_N = {name: one for name, one in means(Items(predictions, examples, scale)).items() if np.isfinite(one).all()}
-    if scale.is_open:
-        correct = scores_N["reward"]
+    correct = scores_N.get("reward", correct)
     bins = np.zeros((groups, BINS))
     np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
     cell_N = true * (len(scale.levels) + 1) + said
@@ -210,6 +208,16 @@ def _both_ranks(
     return ranks([p.predicted for p in predictions], scale), ranks([x.answer for x in examples], scale)
 
 
+def _no_ranks(
+    predictions: Sequence[Prediction], _: Sequence[Example], __: Scale
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    nothing_N = np.zeros(len(predictions), dtype=np.int64)
+    return nothing_N, nothing_N
+
+
+_RANKS = {"levels": _both_ranks, "texts": _no_ranks}
+
+
 def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> _Table:
     cells, place_N = np.unique(cell_N, return_inverse=True)
     counts = np.zeros((groups, len(cells)))
@@ -222,13 +230,23 @@ def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Float
     items_R = counts_RG @ sums.items
     found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
     found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R
-    if scale.is_open:
-        return found
-    found |= statistics(_resampled(counts_RG, sums.table, scale), scale)
+    return found | _OF_TABLE[scale.measured](counts_RG, sums, scale)
+
+
+def _of_levels(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
+    """Return what the table of verdict by target gives."""
+    found = statistics(_resampled(counts_RG, sums.table, scale), scale)
     if not sums.by_criterion:
         return found
     each = [comparisons(_resampled(counts_RG, table, scale), scale) for table in sums.by_criterion]
     return found | {name: mean_over_existing(np.stack([one[name] for one in each], axis=1)) for name in each[0]}
+
+
+def _of_texts(_: Floats, __: _Sums, ___: Scale) -> dict[str, Floats]:
+    return {}
+
+
+_OF_TABLE = {"levels": _of_levels, "texts": _of_texts}
 
 
 def _resampled(counts_RG: Floats, table: _Table, scale: Scale) -> Floats:

@@ -19,8 +19,6 @@ def regrouped(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
     >>> [(x.id, x.answer, x.ratings) for x in regrouped(rows, Scale.parse("1-5"))]
     [('a', '3', ('2', '4'))]
     """
-    if scale.is_open:
-        return tuple(examples)
     rows: dict[str, list[Example]] = {}
     for example in examples:
         rows.setdefault(replace(example, rater=0).id, []).append(example)

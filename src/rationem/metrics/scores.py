@@ -158,10 +158,12 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
         ValueError: no example, or predictions that are not one per example: an item must not be lost on the
         way.
     """
-    ordered = matched(predictions, examples)
-    if scale.is_open:
-        return _open(Items(ordered, examples, scale))
-    items = Items(ordered, examples, scale)
+    return _SCORES[scale.measured](Items(matched(predictions, examples), examples, scale))
+
+
+def _levels(items: Items) -> Metrics:
+    """Return what there is of answers that are levels."""
+    ordered, examples, scale = items.predictions, items.examples, items.scale
     unrounded = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
     met = agreement(
         [prediction.predicted for prediction in ordered],
@@ -210,6 +212,10 @@ def _open(items: Items) -> Metrics:
         **_evidence(predictions),
     }
     return _metrics(there, scores)
+
+
+#: The metrics by what they are made of, ``Scale.measured``.
+_SCORES = {"levels": _levels, "texts": _open}
 
 
 def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> list[Prediction]:

@@ -54,9 +54,7 @@ class MetricRow:
 
     def exists(self, scale: Scale) -> bool:
         """Say whether predictions on this scale have it; whether there are pairs, the scale does not say."""
-        if self.needs == "order":
-            return scale.ordered
-        return self.needs == "nothing" or (self.needs == "open answers") == scale.is_open
+        return self.needs in scale.offers
 
 
 ROWS = (

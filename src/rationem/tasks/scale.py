@@ -64,7 +64,7 @@ class Scale:
     two_sided: bool = False
 
     def __post_init__(self) -> None:
-        if self.is_open:
+        if not self.levels:
             if self.ordered or self.meanings:
                 raise ConfigError("Where any text may be an answer, levels have neither an order nor meanings.")
             return
@@ -84,9 +84,20 @@ class Scale:
             raise ConfigError(f"{len(self.meanings)} descriptions do not fit {len(self.levels)} levels.")
 
     @property
-    def is_open(self) -> bool:
-        """Whether there are no levels: any text may be an answer (:data:`OPEN`)."""
-        return not self.levels
+    def measured(self) -> str:
+        """What numbers are made of: "levels", or "texts" where there are none (:data:`OPEN`): a key for tables."""
+        return "levels" if self.levels else "texts"
+
+    @property
+    def offers(self) -> frozenset[str]:
+        """What a metric can need of these answers and finds: see ``MetricRow.needs``."""
+        found = {"levels": {"nothing", "levels", "pairs"}, "texts": {"nothing", "open answers"}}[self.measured]
+        return frozenset(found | ({"order"} if self.ordered else set()))
+
+    @property
+    def uniform(self) -> float | None:
+        """-log L, the log-likelihood of knowing nothing, nats; None where there are no levels."""
+        return -math.log(len(self.levels)) if self.levels else None
 
     @classmethod
     def parse(cls, text: str) -> Scale:
@@ -177,7 +188,7 @@ class Scale:
     @property
     def always_pools(self) -> bool:
         """Whether any ratings have one label; where they need not, a tie has none, and is counted."""
-        return self.is_open or (self.ordered and not self.two_sided and len(self.levels) > _TWO)
+        return not self.levels or (self.ordered and not self.two_sided and len(self.levels) > _TWO)
 
     def expected(self, probabilities_L: Sequence[float]) -> float | None:
         """Return the mean rating, sum_l p_l n_l; None without an order.
