@@ -323,7 +323,7 @@ def test_a_draw_that_is_never_served_says_nothing_of_the_item_and_is_told(tmp_pa
 
 
 def test_an_engine_that_serves_nothing_stops_the_work(tmp_path):
-    with pytest.raises(RunError, match="failed all draws of 1 prompts, 3 times"):
+    with pytest.raises(RunError, match="failed all drafts of 1 prompts, 3 times"):
         judge(tmp_path, flaky(lambda _: 9)).rate([ITEM])
 
 

@@ -463,7 +463,7 @@ def test_a_job_of_other_settings_is_not_gone_on_with(run, whole, change):
 
 def test_with_overwrite_a_killed_job_is_gone_on_with_and_the_old_file_stays_until_the_end(run, whole):
     Path("out.csv").write_text("old")
-    with pytest.raises(RunError, match=r"there already.*--overwrite"):
+    with pytest.raises(RunError, match=r"already exists.*--overwrite"):
         rate(run, scripted())
     with pytest.raises(Killed):
         rate(run, Mortal(5), overwrite=True)
@@ -484,7 +484,7 @@ def test_a_partial_file_that_no_job_has_left_is_not_written_over(run, whole):
 )
 def test_a_note_that_cannot_be_read_is_an_error(run, whole, content):
     Path("out.csv.job.json").write_text(content)
-    with pytest.raises(RunError, match="no note of a job"):
+    with pytest.raises(RunError, match="not a valid job file"):
         rate(run, scripted())
 
 
@@ -492,7 +492,7 @@ def test_a_partial_file_shorter_than_its_note_is_an_error(run, whole):
     with pytest.raises(Killed):
         rate(run, Mortal(5))
     Path("out.csv.partial").write_bytes(b"id")
-    with pytest.raises(RunError, match="does not hold what"):
+    with pytest.raises(RunError, match="does not match"):
         rate(run, scripted())
 
 
@@ -527,7 +527,7 @@ def test_the_command_rates_a_file_and_tells_the_totals(run, monkeypatch, capsys)
     assert len(read_csv("out.csv")) == 6
     code, _, err = command(monkeypatch, capsys, scripted(), *arguments)
     assert code == 2
-    assert "there already" in err
+    assert "already exists" in err
 
 
 def test_interrupted_the_command_says_that_it_goes_on_and_does(run, monkeypatch, capsys):
@@ -546,7 +546,7 @@ def test_interrupted_the_command_says_that_it_goes_on_and_does(run, monkeypatch,
     assert "the same command goes on from here" in err
     code, _, err = command(monkeypatch, capsys, scripted(), *arguments)
     assert code == 0
-    assert "Going on after 8 of 20 rows" in "".join(err.splitlines())
+    assert "Resuming after 8 of 20 rows" in "".join(err.splitlines())
     assert "8 by an earlier start" in err
 
 

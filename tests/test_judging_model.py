@@ -101,7 +101,7 @@ def test_the_command_killed_by_force_ends_with_the_bytes_of_one_never_killed(run
     again = start(run)
     assert cli.main(["judge", str(run), "items.csv", "-o", "whole.csv", *THREADS]) == 0
     assert capsys.readouterr().out == "whole.csv\n"
-    assert "Going on after" in again.communicate()[1]
+    assert "Resuming after" in again.communicate()[1]
     assert Path("out.csv").read_bytes() == Path("whole.csv").read_bytes()
     with Path("out.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -1,1 +1,1 @@
-"""The data check: what was understood of a file, what is wrong with it, and what a fit will cost."""
+"""The data check: how a file was read, what is wrong with it, and what a fit will cost."""

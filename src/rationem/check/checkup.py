@@ -1,4 +1,4 @@
-"""All findings together: one pass over the data, section by section. ``docs/check.md`` describes the result."""
+"""The complete check: one pass over the data, section by section. ``docs/check.md`` describes the result."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rationem.tasks.pairs import fields_of
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Splits
 
-#: Of the JSON that ``rationem check --json`` prints.
+#: Version of the JSON that ``rationem check --json`` prints.
 VERSION = 1
 #: Of the JSON; each is null where the ratings have no scale that fits them. Where answers are open, those of levels and
 #: raters are null; ``answers`` is null elsewhere.
@@ -36,11 +36,11 @@ SECTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was understood and found.
+    """The result of a check.
 
     Args:
         sections: name -> numbers, as JSON; see :data:`SECTIONS`.
-        findings: errors first.
+        findings: the findings, errors first.
     """
 
     sections: Mapping[str, Any]
@@ -48,7 +48,7 @@ class Checkup:
 
     @property
     def exit_code(self) -> int:
-        """1 where there is an error, else 0."""
+        """1 if there is an error, else 0."""
         return exit_code(self.findings)
 
     def as_dict(self) -> dict[str, Any]:
@@ -61,7 +61,7 @@ class Checkup:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """The model that is asked about, if any: its conversation format, sizes, and where it would run."""
+    """The named model, if any: its conversation format, sizes, and machine."""
 
     config: FitConfig
     chat: Chat | None = None
@@ -70,12 +70,12 @@ class _Asked:
 
 
 def examine(config: FitConfig) -> Checkup:
-    """Look through the data that a configuration names, as a fit would read it; nothing is written.
+    """Examine a configuration's data as a fit would read it; writes nothing.
 
-    Rows that cannot be used are counted instead of refused, and a scale that is not given is suggested by the values.
+    Unusable rows are counted instead of being errors, and a missing scale is suggested from the values.
 
     Raises:
-        RationemError: the command cannot be understood: no such file, column, setting or model.
+        RationemError: there is no such file, column, setting or model.
     """
     scheme = parse_scheme(config.scheme, config.selector)
     asked = _asked(config)
@@ -123,7 +123,7 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
 
 
 def _asked(config: FitConfig) -> _Asked:
-    """Return the model's side of the question; without a model the defaults that a fit would take."""
+    """Return the named model's properties; without a model a fit's defaults."""
     if config.model is None:
         return _Asked(with_defaults(config, reading.NO_RUN, None))
     config = check_model(config)
@@ -136,12 +136,12 @@ def _asked(config: FitConfig) -> _Asked:
 
 
 def _parts(material: reading.Material) -> dict[str, tuple[Example, ...]]:
-    """Return DATA, and the test set where it is one of its own."""
+    """Return DATA, and the test set if it is separate."""
     return {"data": material.known} | ({"test": material.tested} if material.tested else {})
 
 
 def _several(material: reading.Material) -> str:
-    """Return how the same inputs can come with two answers: by "raters", by "mistake", or because many are "right"."""
+    """Return why the same inputs can have two answers: several "raters", a "mistake", or many "right" ones."""
     return _SEVERAL[material.task.kind.page]
 
 
@@ -150,7 +150,7 @@ def _identical(material: reading.Material) -> int:
 
 
 def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
-    """Return the sets as a fit would make them; all rows as the training set where it could not."""
+    """Return the sets as a fit would make them; all rows as the training set if it could not."""
     if material.splits is not None:
         return material.splits, []
     assert material.loaded is not None
@@ -162,7 +162,7 @@ def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
 
 
 def _described(material: reading.Material, scale: Scale) -> dict[str, Any]:
-    """Return what was understood, and how many items of DATA and of the test set have no label."""
+    """Return how the data was read, and the numbers of items without a label in DATA and in the test set."""
     parts = _parts(material) | {"test": material.tested}
     unlabelled = {name: len(part) - len(labelled(part, scale)) for name, part in parts.items()}
     return {**reading.describe(material), "without_label": unlabelled}
@@ -174,7 +174,7 @@ def _asked_in(material: reading.Material, examples: tuple[Example, ...]) -> tupl
 
 
 def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """Return labels, raters and baselines of DATA, and of the test set where it is one of its own."""
+    """Return labels, raters and baselines of DATA, and of the test set if it is separate."""
     parts = _parts(material)
     scored = {name: _asked_in(material, labelled(part, scale)) for name, part in parts.items()}
     baselines = {name: labels.baselines(scored["data"], part, scale) for name, part in scored.items()}
@@ -267,7 +267,7 @@ _NO_ANSWER = {"inputs": {"unrated": ("row has", "rows have", " no answer, and is
 
 
 def _left_out(material: reading.Material) -> list[Finding]:
-    """Return notes on what the readers counted: items without a label, ratings beside others, marked texts."""
+    """Return notes on the readers' counts: items without a label, repeated ratings, marked texts."""
     each = material.config.raters == "each"
     fate = "trained on, one row per rating, and left out of all else." if each else "left out."
     why = "raters are split, and on this scale a tie has no label"

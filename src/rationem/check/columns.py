@@ -1,8 +1,8 @@
-"""Columns that hold the answer or an explanation of it, judged by their names and by what their texts say.
+"""Columns that hold the answer or an explanation of it, by their names and texts.
 
-A judge that reads its answer learns nothing. Three kinds of evidence are looked for in each column: its cells *are* the
-labels; they *name* the labels more often than cells of other rows do; equal cells go with equal labels. Each is held
-against chance: the share that the same cells would reach if the labels were dealt to the rows at random.
+A judge that reads its answer learns nothing. Each column is checked for three kinds of evidence: its cells *are* the
+labels; they *name* the labels more often than by chance; equal cells have equal labels. Each share is compared with
+chance: the share for the same cells if the labels were assigned to the rows at random.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from rationem.tasks.choices import LABELS, SUBJECT
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
-#: Rows that are looked at, evenly spaced: enough for every share to be known to a hundredth or two.
+#: Most rows to examine, evenly spaced: enough to know every share to a hundredth or two.
 _SAMPLE = 5000
 _EXPLAINS = re.compile(
     r"(?:^|_)(?:explanations?|rationales?|feedbacks?|reasons?|reasoning|justifications?|comments?|critiques?)(?:_|$)"
@@ -32,21 +32,21 @@ _FEW = 10
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What is known of one column. Shares are of the filled cells that were looked at.
+    """The evidence on one column. Shares are of the nonempty examined cells.
 
     Args:
         column: its name.
-        role: the input that it is, e.g. "response"; None where it is not read.
-        filled: cells with something in them.
-        distinct: different cells among them.
-        name_suggests: "explanation" or "answer" where its name says so.
-        is_label: share of cells that are the row's label, or a rating of the row.
-        names_label: share of cells that name it.
-        names_by_chance: the same with the labels dealt at random (in expectation).
-        repeated: share of rows whose cell stands in another row, with other inputs, too.
-        purity: share of these rows that carry the most frequent label of their cell; None where no cell repeats.
-        purity_by_chance: the same with the labels dealt at random (one deal, seeded).
-        looks_like_id: every cell differs, without blanks and with a digit.
+        role: its input, e.g. "response"; None if it is not an input.
+        filled: number of nonempty cells.
+        distinct: number of different cells among them.
+        name_suggests: "explanation" or "answer" if its name suggests one.
+        is_label: share of cells equal to the row's label or a rating of the row.
+        names_label: share of cells that name the label.
+        names_by_chance: the same with randomly assigned labels (in expectation).
+        repeated: share of rows whose cell also occurs in another row with other inputs.
+        purity: share of these rows that have the most frequent label of their cell; None if no cell repeats.
+        purity_by_chance: the same with randomly assigned labels (one seeded assignment).
+        looks_like_id: every cell differs, has a digit and no spaces.
     """
 
     column: str
@@ -64,7 +64,7 @@ class Evidence:
 
     @property
     def holds_label(self) -> bool:
-        """Whether the cells are the labels, name them, or tell them, in nine rows of ten and far beyond chance."""
+        """Whether the cells are, name or determine the labels, in nine rows of ten and far beyond chance."""
         if self.filled < _FEW:
             return False
         same = self.is_label >= 0.9 and self.names_by_chance < 0.9
@@ -77,7 +77,7 @@ class Evidence:
 
     @property
     def determines_label(self) -> bool:
-        """Whether equal cells carry equal labels: in 98 of 100 rows, where chance does not reach nine in ten."""
+        """Whether equal cells have equal labels in 98 of 100 rows, while chance is below nine in ten."""
         if self.purity is None or self.purity_by_chance is None or self.filled * self.repeated < 2 * _FEW:
             return False
         return self.repeated >= 0.3 and self.purity >= 0.98 and self.purity_by_chance <= 0.9
@@ -91,7 +91,7 @@ class Evidence:
 
     @property
     def constant(self) -> bool:
-        """Whether all cells are one."""
+        """Whether all cells are equal."""
         return self.distinct == 1 and self.filled > 1
 
     def as_dict(self) -> dict[str, Any]:
@@ -106,12 +106,12 @@ def look(
     unused: Mapping[str, Mapping[str, object]],
     scale: Scale,
 ) -> list[Evidence]:
-    """Return the evidence of every input and of every column that is not read, inputs first.
+    """Return the evidence on every input and on every unused column, inputs first.
 
     Args:
         examples: the labelled items.
         inputs: field -> the user's name of its column.
-        unused: column -> (source of a row -> its cell).
+        unused: unused column -> (source of a row -> its cell).
         scale: the levels.
     """
     seen, order = read_in_order(examples, inputs)
@@ -126,14 +126,14 @@ def look(
 
 
 def read_in_order(examples: Sequence[Example], inputs: Mapping[str, str]) -> tuple[Sequence[Example], list[str]]:
-    """Return the items that are looked at, evenly spaced, and the fields that they have, in the inputs' order."""
+    """Return the examined items, evenly spaced, and their fields, in the inputs' order."""
     seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
     fields = {name for example in seen for name in example.fields} - {"criterion", SUBJECT, LABELS}
     return seen, [name for name in inputs if name in fields] + sorted(fields - set(inputs))
 
 
 def as_text(cell: object) -> str:
-    """Return a cell as text: nothing for null, the parts of a list one under the other, an object as JSON."""
+    """Return a cell as text: empty for null, a list as lines, an object as JSON."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, list | tuple):
@@ -142,7 +142,7 @@ def as_text(cell: object) -> str:
 
 
 def name_suggests(column: str) -> str | None:
-    """Return "explanation" or "answer" where a column's name says that it holds one.
+    """Return "explanation" or "answer" if a column's name suggests that it holds one.
 
     >>> name_suggests("raterComment"), name_suggests("human_score"), name_suggests("commentary")
     ('explanation', 'answer', None)
@@ -170,7 +170,7 @@ def _weigh(column: str, role: str | None, texts: Sequence[str], examples: Sequen
 
 
 def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Example]], **shares: float) -> Evidence:
-    """Return the evidence of one column, of (cell, item) of its filled cells and what the cells say of the labels."""
+    """Return the evidence on one column, from (cell, item) of its nonempty cells and the shares on labels."""
     values = {text.strip() for text, _ in pairs}
     return Evidence(
         column=column,
@@ -185,13 +185,13 @@ def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Exampl
 
 
 def _naming(scale: Scale) -> re.Pattern[str]:
-    """Return what finds a level as a word of its own: not "4" in "24" or "4.5", the longest of several that fit."""
+    """Return the pattern of a level as a separate word (not "4" in "24" or "4.5"); the longest of several matches."""
     words = "|".join(re.escape(level) for level in sorted(scale.levels, key=len, reverse=True))
     return re.compile(rf"(?<![\w.,-])(?:{words})(?![\w-]|[.,]\d)", re.IGNORECASE)
 
 
 def _repetition(pairs: Sequence[tuple[str, Example]]) -> dict[str, Any]:
-    """Return the share of rows with a cell that repeats, and how pure the labels of equal cells are."""
+    """Return the share of rows with a repeated cell, and the purity of the labels of equal cells."""
     once = {tuple(sorted(x.fields.items())): (text.strip().casefold(), x.answer) for text, x in pairs}
     cells, labels = [text for text, _ in once.values()], [label for _, label in once.values()]
     often = Counter(cells)

@@ -1,12 +1,12 @@
-"""What a fit will cost: tokens from the scheme and the data, hours and memory from the model and this machine.
+"""The cost of a fit: tokens from the scheme and the data, hours and memory from the model and this machine.
 
     generated  <=  sum over the plan's draws  N_train * cut        (an E-step; "at most": early acceptance ends a plan)
     seconds     =  generated / rate + 2 P read / (e F) + 6 P trained / (e F)
 
-P are parameters, F the machine's measured matrix product, e = 0.3 the share of it that reading and training reach, and
-rate = min(10,000, 0.1 F / 2P) tokens per second that sampling reaches on a CPU (0.01 on a GPU, where a step waits for
-memory and not for products). These are orders of magnitude: half or double is well within what they say.
-What the scheme exact enumerates is left out.
+P are parameters, F the machine's measured speed of matrix products, e = 0.3 the share of it that reading and training
+reach, and rate = min(10,000, 0.1 F / 2P) the tokens per second of sampling on a CPU (0.01 on a GPU, where memory limits
+a step). These are orders of magnitude: the truth may be half or double.
+The enumeration of the scheme exact is not included.
 """
 
 from __future__ import annotations
@@ -40,17 +40,17 @@ class TokenCounts:
         return TokenCounts(self.read + other.read, self.generated + other.generated, self.trained + other.trained)
 
     def times(self, count: int) -> TokenCounts:
-        """Return as many of them."""
+        """Return the counts multiplied by ``count``."""
         return TokenCounts(self.read * count, self.generated * count, self.trained * count)
 
     def as_dict(self) -> dict[str, int]:
-        """Return whole numbers, for JSON."""
+        """Return rounded numbers, for JSON."""
         return {"read": round(self.read), "generated": round(self.generated), "trained": round(self.trained)}
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """What the tokens are counted from.
+    """The sizes from which tokens are counted.
 
     Args:
         train: training rows.
@@ -58,7 +58,7 @@ class Sizes:
         test: items.
         forward: mean tokens of a forward prompt.
         hinted: mean tokens of a hinted prompt.
-        longest: tokens of the longest prompt that is used.
+        longest: tokens of the longest used prompt.
         cut: most tokens of a completion.
     """
 
@@ -72,7 +72,7 @@ class Sizes:
 
 
 def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
-    """Return the tokens of one iteration, at most: the whole plan, every completion up to its cut."""
+    """Return the most tokens of one iteration: the whole plan, every completion of full length."""
     prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
@@ -86,7 +86,7 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
 def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
     """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints.
 
-    Hinted draws are read twice behind the forward prompt (levels, then tokens), forward ones once behind the hinted.
+    Hinted drafts are read twice after the forward prompt (levels, then tokens), unhinted ones once after the hinted.
     """
     evaluated = evaluation_tokens(sizes, sizes.validation, config)
     wrong = min(config.wrong_hints, sizes.validation)
@@ -99,7 +99,7 @@ def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
 
 
 def evaluation_tokens(sizes: Sizes, count: int, config: FitConfig) -> TokenCounts:
-    """Return the tokens of evaluating ``count`` items: prompts read once to draw and once to score, drafts scored."""
+    """Return the tokens of evaluating ``count`` items: prompts read to sample and to score, drafts scored."""
     drafts = count * config.draws * sizes.cut
     return TokenCounts(read=2 * count * sizes.forward + drafts, generated=float(drafts))
 
@@ -120,7 +120,7 @@ def all_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
 
 
 def hours(tokens: TokenCounts, model: ModelSizes, machine: Machine) -> float:
-    """Return the hours of so many tokens, an order of magnitude."""
+    """Return the hours for these tokens, as an order of magnitude."""
     share = SAMPLING if machine.device == "cpu" else SAMPLING_GPU
     rate = min(FASTEST, share * machine.flops / (2 * model.parameters))
     work = 2 * model.parameters * tokens.read + 6 * model.parameters * tokens.trained
@@ -128,10 +128,10 @@ def hours(tokens: TokenCounts, model: ModelSizes, machine: Machine) -> float:
 
 
 def memory(sizes: Sizes, model: ModelSizes, config: FitConfig, device: str) -> dict[str, float]:
-    """Return the bytes of training, of sampling and of their larger one, roughly.
+    """Return the approximate bytes of training, of sampling, and of their maximum.
 
-    Training holds fp32 weights, and for what is trained a gradient and AdamW's two moments; activations take about 16
-    numbers of the model's width per token and layer, logits two rows of the vocabulary per token. Sampling holds the
+    Training needs fp32 weights, and a gradient and AdamW's two moments for trained parameters. Activations take about
+    16 numbers of the model's width per token and layer, logits two rows of the vocabulary per token. Sampling needs the
     weights and the key-value cache of a batch.
     """
     width = _CPU_BYTES if device == "cpu" else _GPU_BYTES
@@ -160,7 +160,7 @@ def cost(
     model: ModelSizes | None,
     machine: Machine | None,
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Return what a fit costs, and what is wrong with that; without a model the tokens alone."""
+    """Return a fit's cost and findings on it; without a model only the tokens."""
     total = all_tokens(sizes, scheme, config)
     section: dict[str, Any] = {
         "scheme": scheme.name,
@@ -209,5 +209,5 @@ def _lacking(peak: float, machine: Machine) -> str:
 
 
 def mean(values: Sequence[int]) -> float:
-    """Return the mean, 0 of nothing."""
+    """Return the mean, or 0 of an empty sequence."""
     return sum(values) / len(values) if values else 0.0

@@ -1,11 +1,11 @@
-"""What ``rationem fit --dry-run`` says of the cost: tokens, GPU hours and disk; no model is loaded, no network asked.
+"""The cost estimate of ``rationem fit --dry-run``: tokens, GPU hours and disk, without loading a model or network use.
 
     hours  =  (2 P read + 6 P trained) / (u F)  +  (generated / B) t,      t = (2 P + B c) / (v W) + delay
 
-P parameters; F and W the GPU's peak of bf16 products and of memory; u, v the shares of them that are reached; B the
-completions drawn together, c the bytes of the key-value cache of one. A LoRA adapter trains with 4 P instead of 6 P,
-gradient checkpointing adds 2 P. The delay is that of launching a step's kernels from Python, per layer, and only the
-transformers engine has it. What is asked to be shared by several GPUs takes as many GPU hours, if it shares well.
+P parameters; F and W the GPU's peak rates of bf16 products and of memory; u, v the reached shares of them; B the
+completions sampled together, c the bytes of one's key-value cache. A LoRA adapter trains with 4 P instead of 6 P,
+gradient checkpointing adds 2 P. The delay is the time to launch a step's kernels from Python, per layer; only the
+transformers engine has it. Work shared by several GPUs takes the same GPU hours if it scales well.
 
 The published sizes are those of the ``config.json`` of the hub's repositories of these names; the parameters counted
 from them are those of the repositories' weights, by their model cards 3.21B (Llama) and 0.49B, 1.54B, 3.09B, 7.61B.
@@ -34,9 +34,9 @@ from rationem.sampling.schemes import Scheme
 from rationem.tasks.protocol import Task
 from rationem.types import Example, Splits
 
-#: Examples of a set by whose prompts the mean length is measured.
+#: Most examples per set for measuring the mean prompt length.
 _MEASURED = 500
-#: Bytes of the ledger per generated token (text, rationale, ids, log-probabilities) and per trial beside them.
+#: Bytes of the ledger per generated token (text, rationale, ids, log-probabilities), and further bytes per trial.
 LEDGER_TOKEN, LEDGER_TRIAL = 30, 400
 _FP32, _MOMENTS, _BF16 = 4, 8, 2
 _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -44,11 +44,11 @@ _VOCABULARIES = ("tokenizer.json", "tokenizer.model", "vocab.json")
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """A GPU of a data sheet.
+    """A GPU, by its data sheet.
 
     Args:
         flops: bf16 products with fp32 sums, dense, per second.
-        fp32: the same of fp32.
+        fp32: the same for fp32.
         bandwidth: bytes of its memory per second.
         memory: bytes.
     """
@@ -61,12 +61,12 @@ class Gpu:
 
 
 H100 = Gpu("H100 SXM (80 GB)", 989e12, 67e12, 3.35e12, 80e9)
-#: Shares of the peaks, (at worst, at best), and the seconds per layer that a step of the transformers engine waits.
+#: Reached shares of the peaks, (at worst, at best), and the delay per layer of a transformers step, in seconds.
 PRODUCTS, BANDWIDTH, DELAY = (0.2, 0.5), (0.3, 0.7), (1e-3, 0.3e-3)
 
 _LLAMA = {"model_type": "llama", "head_dim": 128, "tie_word_embeddings": True}
 _QWEN = {"model_type": "qwen2", "max_position_embeddings": 32_768, "vocab_size": 151_936}
-#: Hub id -> what decides its size; see above for where it is from.
+#: Hub id -> the configuration that determines its size; see above for the source.
 PUBLISHED: Mapping[str, Mapping[str, object]] = {
     "meta-llama/Llama-3.2-3B-Instruct": _LLAMA
     | {"hidden_size": 3072, "num_hidden_layers": 28, "num_attention_heads": 24, "num_key_value_heads": 8}
@@ -88,11 +88,11 @@ PUBLISHED: Mapping[str, Mapping[str, object]] = {
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What is known of a model without loading it.
+    """The known properties of a model that is not loaded.
 
     Args:
-        shape: its sizes; None where they are not known here.
-        told: where they are from, or why there are none.
+        shape: its sizes; None if unknown.
+        told: the source of the sizes, or why there are none.
         chat: its conversation format, which counts tokens exactly; None estimates them from the characters.
     """
 
@@ -103,14 +103,14 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """What a fit costs, at most: every plan used up, every completion as long as its cut.
+    """The most that a fit can cost: every plan exhausted, every completion of full length.
 
     Args:
-        sizes: what the tokens are counted from.
-        tokens: of the whole run.
+        sizes: the sizes from which tokens are counted.
+        tokens: tokens of the whole run.
         known: the model.
-        hours: of one H100, (at best, at worst); None without the model's sizes, like the next two.
-        memory: bytes of that GPU at its fullest, roughly.
+        hours: hours of one H100, (at best, at worst); None without the model's sizes, like the next two.
+        memory: approximate peak memory of that GPU in bytes.
         disk: part of the run directory -> bytes.
     """
 
@@ -124,10 +124,10 @@ class Estimate:
 
 
 def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> Estimate:
-    """Return what a fit will cost.
+    """Return the cost estimate of a fit.
 
     Args:
-        config: the settings; what they leave open is filled in as a fit would.
+        config: the settings; missing ones get a fit's defaults.
         scheme: its scheme.
         task: gives the prompts.
         splits: the three sets.
@@ -139,7 +139,7 @@ def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> E
     known = look_up(config.model or "", config.conversation)
     if known.chat is not None:
         conformance.check_model(config.model or "", _place(config.model or "") or "", known.chat, task)
-    # Whether vLLM is there is another question.
+    # The estimate does not depend on whether vLLM is installed.
     open_settings = config.replace(vllm_python=None)
     config = with_defaults(open_settings, NO_RUN, known.shape.positions if known.shape else None)
     sizes = measured(splits, task, scheme, known.chat, config)
@@ -158,14 +158,14 @@ def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> E
 
 
 def look_up(name: str, conversation: Conversation | None = None) -> Known:
-    """Return a model's sizes: from its directory, the hub's cache on this machine, or what is published.
+    """Return a model's sizes: from its directory, the local hub cache, or the table of published sizes.
 
     Args:
         name: a checkpoint directory, a hub id, or an embedded model.
-        conversation: what is added to the chat template.
+        conversation: additions to the chat template.
 
     Raises:
-        ModelError: its tokenizer or chat template is here and cannot be used.
+        ModelError: its local tokenizer or chat template cannot be used.
     """
     place = _place(name)
     if place is not None:
@@ -180,12 +180,12 @@ def look_up(name: str, conversation: Conversation | None = None) -> Known:
 
 
 def published(name: str) -> machine.ModelSizes:
-    """Return the sizes of a model of :data:`PUBLISHED`, counted as those of any checkpoint."""
+    """Return the sizes of a model of :data:`PUBLISHED`, counted like any checkpoint's."""
     return _configured(name, PUBLISHED[name])
 
 
 def measured(splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, config: FitConfig) -> cost.Sizes:
-    """Return the sizes that the tokens are counted from; prompts are measured on some examples of each set."""
+    """Return the sizes from which tokens are counted; prompts are measured on some examples of each set."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     some = {name: _spread(part) for name, part in parts.items()}
     room = texts.Room(config.max_prompt_tokens or 0, config.max_new_tokens or 0, config.elide)
@@ -217,7 +217,7 @@ def gpu_hours(
 
 
 def drawn_together(weights: float, cached: float, config: FitConfig, gpu: Gpu = H100) -> int:
-    """Return how many completions are drawn together: as many as are asked for and fit beside the weights."""
+    """Return the number of completions sampled together: the requested number, if it fits beside the weights."""
     asked = config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH
     asked = asked if ENGINES[config.engine].in_process else config.concurrency
     return max(1, min(asked, int((0.9 * gpu.memory - weights) / cached)))
@@ -226,8 +226,8 @@ def drawn_together(weights: float, cached: float, config: FitConfig, gpu: Gpu = 
 def disk(tokens: cost.TokenCounts, sizes: cost.Sizes, model: machine.ModelSizes, config: FitConfig) -> dict[str, float]:
     """Return the bytes of a run directory by part; docs/run-directory.md says what they are.
 
-    An adapter's checkpoint holds the adapter alone. The moments stay of the last two iterations, and are not written
-    where every M-step starts anew.
+    An adapter's checkpoint holds only the adapter. Moments are kept for the last two iterations, and are not written if
+    every M-step starts from the base model.
     """
     trained = config.lora_rank * model.adapter if config.lora_rank else model.parameters
     anew = config.init == "base" or config.optimizer == "reset"
@@ -240,7 +240,7 @@ def disk(tokens: cost.TokenCounts, sizes: cost.Sizes, model: machine.ModelSizes,
 
 
 def lines(found: Estimate) -> Iterator[str]:
-    """Yield what is told of an estimate, and what it assumes."""
+    """Yield the lines that show an estimate and its assumptions."""
     tokens, known, config = found.tokens, found.known, found.config
     yield f"Cost, at most (every plan used up, every completion cut at {found.sizes.cut} tokens):"
     yield (
@@ -283,7 +283,7 @@ def _configured(name: str, settings: Mapping[str, object]) -> machine.ModelSizes
 
 
 def _place(name: str) -> str | None:
-    """Return the directory of a model that is on this machine; nothing is fetched."""
+    """Return the directory of a model that is on this machine; downloads nothing."""
     if name in models.EMBEDDED or Path(name).is_dir():
         return models.resolve(name)
     from huggingface_hub import try_to_load_from_cache
@@ -305,7 +305,7 @@ def _chat(name: str, place: str, conversation: Conversation | None) -> Chat | No
 
 
 def _spread(examples: Sequence[Example]) -> tuple[Example, ...]:
-    """Return at most so many examples, evenly spaced."""
+    """Return at most ``_MEASURED`` examples, evenly spaced."""
     step = max(1, -(-len(examples) // _MEASURED))
     return tuple(examples[::step])
 

@@ -1,4 +1,4 @@
-"""What a check found: a closed vocabulary of findings, their severity, and the exit code that they amount to."""
+"""The findings of a check: a closed vocabulary, with severities and the resulting exit code."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-#: How many places a finding names.
+#: Most places that a finding names.
 SHOWN = 5
 
 
 class Severity(StrEnum):
-    """An error makes a fit refuse, or worthless; a warning makes its numbers doubtful; a note is worth knowing."""
+    """An error makes a fit impossible or worthless; a warning makes its numbers doubtful; a note informs."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -21,14 +21,14 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was found.
+    """One finding.
 
     Args:
         severity: see :class:`Severity`.
-        code: the name of its kind; all of them stand in ``docs/check.md``.
+        code: the name of its kind; ``docs/check.md`` lists all.
         message: what was found and what to do, in one or two sentences.
-        count: how many rows, items or columns it concerns; None where there is nothing to count.
-        places: the first few of them, as ``file:row`` or ``file:row: reason``.
+        count: the number of affected rows, items or columns; None if there is nothing to count.
+        places: the first of them, as ``file:row`` or ``file:row: reason``.
     """
 
     severity: Severity
@@ -64,11 +64,11 @@ def note(code: str, message: str, count: int | None = None, places: Sequence[str
 
 
 def worst_first(findings: Sequence[Finding]) -> tuple[Finding, ...]:
-    """Return errors, warnings, notes; within each as they were found."""
+    """Return errors, then warnings, then notes, each in the order found."""
     order = list(Severity)
     return tuple(sorted(findings, key=lambda finding: order.index(finding.severity)))
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return 1 where an error was found, else 0: warnings alone do not stop a script."""
+    """Return 1 if there is an error, else 0: warnings do not stop a script."""
     return int(any(finding.severity is Severity.ERROR for finding in findings))

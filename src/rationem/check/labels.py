@@ -21,19 +21,19 @@ _FEW_GROUPS = 10
 
 
 def pooled(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
-    """Return how often each level is the label of an item."""
+    """Return the number of items with each level as the label."""
     counts = Counter(x.answer for x in examples)
     return {level: counts[level] for level in scale.levels}
 
 
 def ratings(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
-    """Return how often each level is a single rating."""
+    """Return the number of single ratings of each level."""
     counts = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
     return {level: counts[level] for level in scale.levels}
 
 
 def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> dict[str, Any]:
-    """Return what reading nothing scores on ``test``, as a report of a run has it.
+    """Return the scores on ``test`` without reading the inputs, as in a run's report.
 
     Returns:
         ``constant`` (a :class:`rationem.metrics.Constant`: the best single level for these very labels),
@@ -49,7 +49,7 @@ def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -
 
 
 def sets(splits: Splits, scale: Scale, *, orders: int = 1) -> dict[str, Any]:
-    """Return rows, pairs (None where none are compared; each has a row per order), groups and labels of each set."""
+    """Return each set's rows, pairs (None without comparisons; a pair has a row per order), groups and labels."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         name: {
@@ -63,7 +63,7 @@ def sets(splits: Splits, scale: Scale, *, orders: int = 1) -> dict[str, Any]:
 
 
 def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None:
-    """Return the share of each level among the labels; None of no example."""
+    """Return the share of each level among the labels; None without examples."""
     if not examples:
         return None
     counts = Counter(x.answer for x in examples)
@@ -71,7 +71,7 @@ def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None
 
 
 def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
-    """Find labels that hardly vary among the items that have one, and levels that nobody gave."""
+    """Find labels that hardly vary, and levels that never occur."""
     single, examples = ratings(examples, scale), labelled(tuple(examples), scale)
     counts = pooled(examples, scale)
     level, most = max(counts.items(), key=lambda item: item[1])
@@ -94,7 +94,7 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
 
 
 def tiny(sizes: Mapping[str, int], unit: tuple[str, str] = ("row", "rows")) -> list[Finding]:
-    """Find sets that are too small for what they are for; ``unit`` names one and many of what is counted."""
+    """Find sets that are too small for their purpose; ``unit`` is the singular and plural of the counted thing."""
     why = {
         "train": "there is little to learn from",
         "validation": "the choice of the iteration is a matter of luck",
@@ -112,7 +112,7 @@ def tiny(sizes: Mapping[str, int], unit: tuple[str, str] = ("row", "rows")) -> l
 
 
 def few_groups(groups: Mapping[str, int]) -> list[Finding]:
-    """Find validation and test sets of a few groups: their items are no independent evidence."""
+    """Find validation and test sets with few groups, whose items are not independent evidence."""
     return [
         warning(
             "few_groups",
@@ -126,7 +126,7 @@ def few_groups(groups: Mapping[str, int]) -> list[Finding]:
 
 
 def overlapping(count: int, test: int) -> list[Finding]:
-    """Find test items whose group is trained on."""
+    """Find test items whose group is in the training set."""
     if not count:
         return []
     belong = "belongs" if count == 1 else "belong"

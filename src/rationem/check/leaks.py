@@ -14,7 +14,7 @@ _RATED = ("prompt", "response", *fields_of(MOST))
 
 
 def leaks(columns: Sequence[Evidence]) -> list[Finding]:
-    """Return what the columns' names and texts give away, inputs first."""
+    """Return the findings on columns that reveal the answer by name or text, inputs first."""
     found = [finding for column in columns if column.role is not None for finding in _of_input(column)]
     return found + [finding for column in columns if column.role is None for finding in _of_unused(column)]
 

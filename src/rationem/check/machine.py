@@ -1,4 +1,4 @@
-"""What a model is made of and what this machine can do: parameters counted without weights, matrix products timed."""
+"""A model's sizes, counted without weights, and this machine's speed, by timed matrix products."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _SECONDS = 0.3
 
 @dataclass(frozen=True, slots=True)
 class ModelSizes:
-    """The sizes of a model that decide what it costs.
+    """The sizes of a model that determine its cost.
 
     Args:
-        parameters: P, shared ones (tied embeddings) counted once.
+        parameters: P, with shared ones (tied embeddings) counted once.
         adapter: parameters of a LoRA adapter on all linear layers, per unit of rank.
         layers: transformer blocks.
         hidden: width.
-        cached: numbers that the key-value cache holds per token, all layers together.
-        vocabulary: tokens.
-        positions: how many tokens it holds; None where its configuration does not say.
+        cached: numbers in the key-value cache per token, all layers together.
+        vocabulary: number of tokens.
+        positions: its context length; None if its configuration does not say.
     """
 
     parameters: int
@@ -39,13 +39,13 @@ class ModelSizes:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """Where a fit would run.
+    """The machine that a fit would run on.
 
     Args:
         device: "cpu" or "cuda".
         flops: floating-point operations per second of a matrix product (fp32 on a CPU, bf16 on a GPU), measured.
-        memory: bytes of the device.
-        threads: CPU threads that were used.
+        memory: the device's memory in bytes.
+        threads: CPU threads used in the measurement.
     """
 
     device: str
@@ -55,14 +55,14 @@ class Machine:
 
 
 def shape(name: str, checkpoint: str) -> ModelSizes:
-    """Return the sizes of a model from its configuration; no weight is loaded.
+    """Return the sizes of a model from its configuration, without loading weights.
 
     Args:
-        name: what the user called it.
-        checkpoint: what ``models.resolve`` made of it.
+        name: the model's name, as the user gave it.
+        checkpoint: the result of ``models.resolve``.
 
     Raises:
-        ModelError: there is no configuration, or of no known architecture.
+        ModelError: there is no configuration, or its architecture is unknown.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -91,7 +91,7 @@ def measure(device: str | None, threads: int | None) -> Machine:
     """Time matrix products for a third of a second, and look up the memory.
 
     Args:
-        device: "cpu", "cuda", or None for the GPU where there is one.
+        device: "cpu", "cuda", or None for the GPU if there is one.
         threads: CPU threads to use; None for all cores.
 
     Raises:

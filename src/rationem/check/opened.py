@@ -1,4 +1,4 @@
-"""Open answers: how many were read, which are frequent, whether an input holds them, and two prompts to look at."""
+"""Open answers: their number, the frequent ones, whether an input contains them, and two example prompts."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _BLANKS = re.compile(r"\s+")
 
 
 def answers(parts: Mapping[str, Sequence[Example]], task: Task) -> dict[str, Any]:
-    """Return what was read of the answers, and the forward and the hinted prompt of the first item.
+    """Return statistics of the answers, and the forward and the rationalize prompt of the first item.
 
     Returns:
-        By set ``read``, ``distinct``, ``longest`` (characters) and ``most_frequent`` (answer -> items); ``reward``, how
-        an answer is scored; ``forward`` and ``hinted``.
+        By set ``read``, ``distinct``, ``longest`` (characters) and ``most_frequent`` (answer -> items); ``reward``, the
+        name of the reward; ``forward`` and ``hinted``.
     """
     first = next(x for part in parts.values() for x in part)
     return {
@@ -58,10 +58,10 @@ def constant(examples: Sequence[Example]) -> list[Finding]:
 def look(
     examples: Sequence[Example], inputs: Mapping[str, str], unused: Mapping[str, Mapping[str, object]]
 ) -> list[Evidence]:
-    """Return the evidence of every input and of every column that is not read, inputs first.
+    """Return the evidence on every input and on every unused column, inputs first.
 
-    A cell names the answer where the whole answer stands in it as words of its own. Chance is what the same cells reach
-    with the answers dealt to the items at random, once, by a fixed seed.
+    A cell names the answer if it contains the whole answer as separate words. Chance is the share for the same cells
+    with the answers assigned to the items at random, once, by a fixed seed.
     """
     seen, order = read_in_order(examples, inputs)
     read = [(inputs.get(field, field), field, [x.fields.get(field, "") for x in seen]) for field in order]
@@ -90,7 +90,7 @@ def _folded(text: str) -> str:
 
 
 def _holds(cell: str, answer: str) -> bool:
-    """Say whether an answer stands in a cell as words of its own: not "4" in "24" or "4.5"."""
+    """Say whether a cell contains an answer as separate words: not "4" in "24" or "4.5"."""
     at = cell.find(answer)
     while at >= 0:
         before, after = cell[:at], cell[at + len(answer) :]
@@ -101,7 +101,7 @@ def _holds(cell: str, answer: str) -> bool:
 
 
 def shown(found: Mapping[str, Any]) -> list[str]:
-    """Return the lines that tell of the answers."""
+    """Return the lines that show the statistics of the answers."""
     lines = [f"reward: {found['reward']}"]
     for name, part in found["sets"].items():
         size = f"up to {part['longest']} characters"

@@ -1,4 +1,4 @@
-"""What the model sees: the prompts of some training examples, as the ids that are fed say them."""
+"""The prompts of some training examples as the model sees them, decoded from their token ids."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class Seen:
 
     Args:
         example: the example.
-        kind: "forward", "rationalize", or "control": forward with solved examples in front.
-        text: through the chat template, decoded from the ids that are fed; without a model the bare text.
-        tokens: how many ids; None without a model.
+        kind: "forward", "rationalize", or "control" (forward after solved examples).
+        text: the rendered prompt, decoded from its ids; without a model the text before rendering.
+        tokens: the number of ids; None without a model.
     """
 
     example: Example
@@ -37,7 +37,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """The prompts, forward and hinted in turn, and the judge that they were made by."""
+    """The prompts, alternately forward and hinted, and the task that made them."""
 
     judge: Task
     shots: tuple[Example, ...]
@@ -47,11 +47,11 @@ class Shown:
 def prompts(config: FitConfig, count: int) -> Shown:
     """Return the forward and the hinted prompt of ``count`` training examples, chosen by the seed.
 
-    With ``shots`` the prompt of that control follows, which has solved examples in front; these are never shown as
-    examples themselves.
+    With ``shots`` the control's prompt follows, which begins with solved examples; these are not among the shown
+    examples.
 
     Raises:
-        RationemError: data, rubric, template or model cannot be used as asked.
+        RationemError: data, rubric, template or model cannot be used.
         ConfigError: the count is below 1.
     """
     if count < 1:
@@ -66,7 +66,7 @@ def prompts(config: FitConfig, count: int) -> Shown:
 
 
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
-    """Yield the lines to print: the templates and their hashes, then every prompt between two rules."""
+    """Yield the lines to print: the templates and their hashes, then every prompt after a rule."""
     task = shown.judge
     for name, template in task.wordings.items():
         yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"

@@ -1,4 +1,4 @@
-"""The raters: how many there are, how well one of them meets the others, and what that means for a judge."""
+"""The raters: their number, their agreement with each other, and what that means for a judge."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _CEILING = ("count", *metrics.titles("people"), "untargeted")
 
 
 def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
-    """Return how many ratings the items have, the human ceiling, and Krippendorff's alpha.
+    """Return the numbers of ratings, the human ceiling, and Krippendorff's alpha.
 
     Returns:
         ``per_item`` (number of ratings -> items), ``ratings``, ``ceiling`` (one person against the others' pooled
-        label; None where no item has two ratings) and ``alpha``.
+        label; None if no item has two ratings) and ``alpha``.
     """
     counts = Counter(max(len(x.ratings), 1) for x in examples)
     ceiling = metrics.human_ceiling(examples, scale)
@@ -34,7 +34,7 @@ def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
 
 
 def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool) -> list[Finding]:
-    """Find raters who agree too little, labels shifted by rounding, and items that one person rated."""
+    """Find low agreement of raters, labels shifted by rounding, and items with only one rating."""
     found = [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale, each=each)]
     everyone = (*train, *test)
     if not any(len(x.ratings) > 1 for x in everyone):

@@ -35,10 +35,7 @@ NO_RUN = Path(os.devnull)
 
 
 class Unfit(DataError):
-    """The data is understood, but without a scale that fits it there is nothing more to look at.
-
-    ``code`` is that of the finding.
-    """
+    """The data was read, but has no suitable scale, so the check cannot continue; ``code`` is the finding's code."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -47,21 +44,21 @@ class Unfit(DataError):
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """What was read.
+    """The data of a check.
 
     Args:
-        config: the settings, the suggested scale among them.
+        config: the settings, including a suggested scale.
         task: gives the prompts and owns the scale.
         known: the items of DATA.
-        tested: the items of the test set where it is one of its own, else empty.
+        tested: the items of a separate test set, else empty.
         scale_from: "given", "rubric", "preset", "suggested" or "world".
-        rows: rows read, unusable ones included.
-        skipped: why rows cannot be used.
+        rows: rows read, including unusable ones.
+        skipped: the errors of unusable rows.
         inputs: field -> name of its column.
-        unused: column that is not read -> (source of a row -> its cell).
-        loaded: DATA as it was loaded; None for the world.
-        test_loaded: the test set likewise.
-        splits: the world's sets; None where a fit would make them.
+        unused: unused column -> (source of a row -> its cell).
+        loaded: the loaded DATA; None for the embedded world.
+        test_loaded: the same of the test set.
+        splits: the embedded world's sets; None if a fit would make them.
     """
 
     config: FitConfig
@@ -79,15 +76,15 @@ class Material:
 
     @property
     def orders(self) -> int:
-        """In how many orders an item is asked."""
+        """The number of shown orders of an item."""
         return self.task.orders
 
 
 def read(config: FitConfig) -> Material:
-    """Read DATA and the test set as a fit would, but leave out what cannot be used instead of refusing it.
+    """Read DATA and the test set as a fit would, but leave out unusable rows instead of raising their errors.
 
     Raises:
-        Unfit: there is no scale and the ratings suggest none, or pairs cannot be compared on it.
+        Unfit: there is no scale and the ratings suggest none, or the scale is unsuitable for comparisons.
         RationemError: no data is named, a file or column is not there, not one row can be used or has a label, or the
             test set asks for something else than DATA.
     """
@@ -125,7 +122,7 @@ def read(config: FitConfig) -> Material:
 
 
 def describe(material: Material) -> dict[str, Any]:
-    """Return what was understood of the data and why, as JSON."""
+    """Return how the data was read and why, as JSON."""
     loaded, config = material.loaded, material.config
     notes = dict(loaded.notes) if loaded else {}
     notes.pop("unused_columns", None)
@@ -151,13 +148,13 @@ def describe(material: Material) -> dict[str, Any]:
 
 
 def _rows_by(material: Material) -> str:
-    """Return what a row of the training set stands for: a "rating" where items have several, else an "item"."""
+    """Return the unit of a training row: a "rating" if items have several, else an "item"."""
     several = any(len(x.ratings) > 1 for x in material.known)
     return "rating" if several and material.config.raters == "each" else "item"
 
 
 def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.LoadedData, str]:
-    """Return DATA and where its scale is from; without a scale, on the one that the values suggest."""
+    """Return DATA and the source of its scale; without a scale the values suggest one."""
     named = "given" if config.scale else "rubric" if rubric and rubric.scale else "preset"
     try:
         return config, load(config, config.data, rubric, skipped=skipped), named
@@ -170,7 +167,7 @@ def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) ->
 
 
 def _check_pair_scale(loaded: data.LoadedData) -> None:
-    """Raise Unfit where no judge can compare on the scale; a mistake in the user's template is another matter."""
+    """Raise Unfit if the scale is unsuitable for comparisons; ignores mistakes in the user's template."""
     try:
         comparing(loaded.scale, loaded.candidates)
     except ConfigError as problem:
@@ -178,7 +175,7 @@ def _check_pair_scale(loaded: data.LoadedData) -> None:
 
 
 def _rows(name: str) -> Iterator[data.Row | DataError]:
-    """Yield the rows, and an error in the place of each that cannot be read."""
+    """Yield the rows, and an error instead of each unreadable row."""
     try:
         yield from scan_rows(name)
     except DataError as error:
@@ -186,7 +183,7 @@ def _rows(name: str) -> Iterator[data.Row | DataError]:
 
 
 def _table(names: Sequence[str]) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
-    """Return (source, cells) of every row that can be read, and the number of all."""
+    """Return (source, cells) of every readable row, and the number of all rows."""
     rows = [row for name in names for row in _rows(name)]
     return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)], len(rows)
 
@@ -214,7 +211,7 @@ _ASKS: dict[str, Callable[[int], str]] = {
 
 
 def _inputs(loaded: data.LoadedData) -> dict[str, str]:
-    """Return field -> column; of a comparison each response."""
+    """Return field -> column; for a comparison every response."""
     return _FIELDS[loaded.items](loaded)
 
 
@@ -245,7 +242,7 @@ _FIELDS = {"inputs": _own_inputs, "responses": _responses, "choices": _choices}
 
 
 def _named(columns: data.Columns) -> dict[str, str]:
-    """Return role -> column of what is read, a criterion as ``rating of NAME``."""
+    """Return role -> column of the columns used, a criterion as ``rating of NAME``."""
     told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
     if columns.inputs:
         read = {**dict((*columns.inputs, *columns.optional)), "answer": columns.rating}

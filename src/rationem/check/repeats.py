@@ -1,4 +1,4 @@
-"""Rows that repeat: the same inputs with the same label, and the same inputs with another one."""
+"""Repeated rows: duplicates (same inputs and label) and contradictions (same inputs, another label)."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def repeats(
     """Count duplicates and contradictions among examples with identical inputs.
 
     Args:
-        examples: all items, test items too.
-        ids_repeated: rows that were read once only, because id and content repeat an earlier row.
-        several: how identical inputs can come with two answers: "raters", "mistake", or many can be "right".
+        examples: all items, including test items.
+        ids_repeated: rows dropped because id and content repeat an earlier row.
+        several: why identical inputs can have two answers: several "raters", a "mistake", or many "right" ones.
 
     Returns:
-        ``duplicates`` (items beyond the first of each set of identical inputs and label), ``contradictions`` (sets of
-        identical inputs that carry more than one label), ``contradicting_items`` in them, the first few of these as
+        ``duplicates`` (items after the first of each set of identical inputs and label), ``contradictions`` (sets of
+        identical inputs with more than one label), ``contradicting_items`` in them, the first of these as
         ``first_contradictions``, and ``identical_rows`` (``ids_repeated``).
     """
     together: dict[tuple[tuple[str, str], ...], list[Example]] = defaultdict(list)

@@ -1,4 +1,4 @@
-"""The control with solved examples: which ones a fit shows, and whether the prompts still fit with them in front."""
+"""The control with solved examples: the examples that a fit shows, and whether its prompts fit the model."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from rationem.types import Example, Splits
 
 
 def shown(splits: Splits, count: int, seed: int) -> tuple[Example, ...]:
-    """Return the examples that the control shows: training items that the test set does not ask."""
+    """Return the examples that the control shows: training items that are not in the test set."""
     return choose_shots(splits.train, count, seed, splits.test)
 
 
 def shots(
     splits: Splits, task: Task, config: FitConfig, chat: Chat | None, positions: int | None
 ) -> tuple[dict[str, Any] | None, list[Finding]]:
-    """Measure the control's prompts of the test set against what the model holds.
+    """Measure the control's test prompts against the model's context length.
 
     Args:
         splits: the three sets.
         task: gives the prompts without solved examples.
-        config: how many are shown; the limits, resolved.
+        config: the number of examples to show, and the resolved limits.
         chat: counts tokens exactly; None estimates them from the characters.
-        positions: tokens that the model holds; without a model the longest prompt is the limit.
+        positions: the model's context length; without a model the longest prompt is the limit.
 
     Returns:
-        The lengths, None where no such control is asked for, and the findings.
+        The lengths, None without such a control, and the findings.
     """
     if not config.shots:
         return None, []
@@ -58,7 +58,7 @@ def shots(
 def _lengths(
     test: Sequence[Example], task: Task, solved: tuple[Example, ...], config: FitConfig, chat: Chat | None
 ) -> list[int]:
-    """Return the tokens of every prompt; what shortening (``elide``) takes from each text is taken off."""
+    """Return the tokens of every prompt, minus those that truncation (``elide``) removes."""
     count, control = counter(chat), Shots(task, solved)
 
     def surplus(x: Example) -> int:

@@ -1,4 +1,4 @@
-"""A checkup in 80 columns of plain characters: what the data says is shown and never obeyed."""
+"""Prints a checkup in 80 columns of plain characters; control sequences in the data are escaped."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def show(checkup: Checkup, file: TextIO | None = None) -> None:
     """Print a checkup, section by section, then the findings and the verdict.
 
     Args:
-        checkup: what was found.
-        file: where to; standard output by default.
+        checkup: the result of a check.
+        file: the destination; standard output by default.
     """
     width = max(min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH), 40)
     for title, lines in _sections(checkup.as_dict()):
@@ -43,7 +43,7 @@ def show(checkup: Checkup, file: TextIO | None = None) -> None:
 
 
 def verdict(checkup: Checkup) -> str:
-    """Return the last line: what the findings amount to."""
+    """Return the last line: the overall verdict."""
     counts = {severity: sum(f.severity is severity for f in checkup.findings) for severity in Severity}
     if counts[Severity.ERROR]:
         said = "A fit refuses this data, or what it learns is worth nothing: mend the errors first."
@@ -108,7 +108,7 @@ def _unusable(told: Mapping[str, Any]) -> list[str]:
 
 
 def _names(sources: Sequence[str]) -> str:
-    """Return the sources, a file or folder by the end of its path."""
+    """Return the names of the sources, a file or folder by the end of its path."""
     ends = [short(Path(source).name if Path(source).exists() else source) for source in sources]
     return ", ".join(ends) if len(ends) < 12 else f"{ends[0]} and {len(ends) - 1} more"
 
@@ -149,7 +149,7 @@ def _baselines(found: Mapping[str, Any]) -> list[str]:
 
 
 def _told(value: float | None, level: str | None) -> str:
-    """Return a number of a constant with its level; without, where each criterion has its own."""
+    """Return a constant's number with its level; without the level if each criterion has its own."""
     return _number(value) if value is None or level is None else f"{_number(value)} ({short(level, 18)})"
 
 
@@ -264,6 +264,6 @@ def _table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    """Break a long line at blanks, its continuation indented; a table's row is never longer than its cells ask for."""
+    """Break a long line at spaces and indent its continuation; a table's rows are short enough."""
     indent = " " * (len(line) - len(line.lstrip()) + 2)
     return textwrap.wrap(line, width, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False) or [""]

@@ -26,20 +26,20 @@ CHARACTERS_PER_TOKEN = 4
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>|</?(?:think|tool_call)>"
 )
-#: A share of prompts that is too much to lose.
+#: Share of over-long prompts that is an error.
 MANY_LOST = 0.05
 
 
 def unusable(
     skipped: Sequence[DataError], rows: int, scale: Scale, *, left_out: bool = False
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Count the rows that cannot be used, by reason and by the value that is no level, and name the first of them.
+    """Count the unusable rows by reason and by invalid rating, and name the first of them.
 
     Args:
-        skipped: why each cannot be used.
-        rows: how many there are in all.
+        skipped: the errors of the unusable rows.
+        rows: the number of all rows.
         scale: the levels.
-        left_out: whether a fit leaves such rows out (``skip_unusable``) instead of refusing them.
+        left_out: whether a fit leaves such rows out (``skip_unusable``) instead of rejecting the data.
     """
     told = [_apart(str(problem)) for problem in skipped]
     reasons = Counter(reason for _, reason in told)
@@ -65,7 +65,7 @@ def unusable(
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How long texts may be, in tokens: a prompt, a completion; and whether longer prompts are shortened to fit."""
+    """Limits in tokens of a prompt and of a completion, and whether longer prompts are truncated to fit."""
 
     prompt: int
     completion: int
@@ -75,17 +75,17 @@ class Room:
 def lengths(
     splits: Splits, task: Task, scheme: Scheme, chat: Chat | None, room: Room
 ) -> tuple[dict[str, Any], Sizes, list[Finding]]:
-    """Measure every prompt that a fit would use against the longest it may be.
+    """Measure every prompt of a fit against the length limit.
 
     Args:
-        splits: the three sets; of the training set the hinted prompts count too where the scheme shows hints.
+        splits: the three sets; training items also have hinted prompts if the scheme shows hints.
         task: gives the prompts.
-        scheme: its plan.
+        scheme: its plan determines the prompts.
         chat: counts tokens exactly; None estimates them from the characters.
-        room: what fits.
+        room: the limits.
 
     Returns:
-        The lengths by set, the sizes that the cost is counted from, and the findings.
+        The lengths by set, the sizes for the cost, and the findings.
     """
     limit, shows_hint = room.prompt, any(proposal.prompt == "rationalize" for proposal in scheme.plan)
     count = counter(chat)
@@ -121,9 +121,9 @@ def lengths(
 def control(
     examples: Sequence[Example], chat: Chat | None, marker: str = MARKER
 ) -> tuple[dict[str, Any], list[Finding]]:
-    """Count texts that hold a chat template's tokens, or the marker of the answer's line.
+    """Count texts that contain a chat template's control tokens, or the verdict marker.
 
-    Without a model the usual families' tokens are looked for; with one, its own.
+    With a model its own control tokens are searched for, otherwise those of common families.
     """
     pattern = _own_control(chat) if chat else _CONTROL
     found: Counter[str] = Counter()
@@ -148,7 +148,7 @@ def control(
 
 
 def counter(chat: Chat | None) -> Callable[[Prompt], int]:
-    """Return what counts the tokens of a prompt, or estimates them without a tokenizer."""
+    """Return a function that counts the tokens of a prompt, or estimates them without a tokenizer."""
 
     def estimate(prompt: Prompt) -> int:
         return -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
@@ -162,7 +162,7 @@ def _stepped(advance: Any, value: int) -> int:
 
 
 def summary(forward: Sequence[int], longest: Sequence[int], limit: int) -> dict[str, Any]:
-    """Return mean, median, 95th percentile and maximum of the forward prompts, and how many longest ones do not fit."""
+    """Return mean, median, 95th percentile and maximum of the forward prompts, and the number of over-long items."""
     ordered = sorted(forward)
     return {
         "mean": round(mean(ordered), 1),
@@ -204,7 +204,7 @@ def _places(examples: Sequence[Example]) -> list[str]:
 
 
 def _apart(message: str) -> tuple[str, str]:
-    """Take a row's error apart: where it is, and the reason without what the single row says."""
+    """Split a row's error into its place and its reason without the row's own values."""
     source, _, reason = message.partition(": ")
     sentence = re.split(r"(?<=[.!?])\s", reason, maxsplit=1)[0]
     return source, re.sub(

@@ -1,4 +1,4 @@
-"""A trained judge asked about new items: ``Judge.load(run).rate(items)``, and ``rate_file`` for files of any length.
+"""Rating new items with a trained judge: ``Judge.load(run).rate(items)``, and ``rate_file`` for files of any length.
 
 item -> questions.cases -> asking.ask -> verdicts.verdict -> Rating
 file -> source.scan -> stream.rate_file (in chunks, through job.Job) -> file

@@ -1,7 +1,7 @@
-"""Prompts -> drawn rationales: each prompt ``draws`` times, in batches of like length, the levels scored behind each.
+"""Prompts -> sampled rationales: ``draws`` per prompt, in batches of similar length, with the levels scored after each.
 
-A draw depends on (seed, text of the prompt, number of the draw): the same item gets the same verdict wherever it
-stands in whatever file, up to the last bits, which depend on the batch.
+A draft depends on (seed, text of the prompt, number of the draft): the same item gets the same verdict in any file and
+row, up to the last bits, which depend on the batch.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Draft, Engine, Finish, LevelQuery, Parsed, Prompt, Request, Sampling
 
-#: How often a draw that the engine failed is asked again.
+#: Retries of a draft that the engine failed.
 RETRIES = 2
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How items are asked.
+    """How items are rated.
 
     Args:
         draws: rationales per prompt.
-        fast: one greedy rationale and what it says, without probabilities.
-        seed: of the draws.
-        temperature: of the calibration; None leaves the probabilities as they are.
-        max_new_tokens: the length cut of a completion.
-        scores: whether the levels are scored behind each rationale.
+        fast: one greedy rationale and its verdict, without probabilities.
+        seed: the seed of the drafts.
+        temperature: the calibration's temperature; None leaves the probabilities uncalibrated.
+        max_new_tokens: the length limit of a completion.
+        scores: whether the levels are scored after each rationale.
     """
 
     draws: int
@@ -42,19 +42,19 @@ class Plan:
 
     @property
     def sampling(self) -> Sampling:
-        """Greedy, or pi(z | x) as it is: averages over draws mean nothing at another temperature."""
+        """Greedy, or exact sampling from pi(z | x): averages over drafts are meaningless at another temperature."""
         return Sampling(temperature=0.0 if self.fast else 1.0, max_new_tokens=self.max_new_tokens)
 
 
 @dataclass(frozen=True, slots=True)
 class Drawn:
-    """One rationale.
+    """One sampled rationale with its verdict.
 
     Args:
         rationale: z.
-        said: the level, or the open answer, on its verdict line; None where it names none on offer, or was cut off
-            before its end.
-        level_logps: log pi(level | x, z) of every level, nats; None where nothing was said or asked, or there are none.
+        said: the level or open answer on its verdict line; None if it is not on offer or the completion was cut off.
+        level_logps: log pi(level | x, z) of every level, nats; None without a verdict, without scoring or without
+            levels.
     """
 
     rationale: str
@@ -68,19 +68,18 @@ class _DrawRequest(NamedTuple):
 
 
 def nothing() -> None:
-    """Tell nobody that a batch is done."""
+    """Do nothing: the default callback after a batch."""
 
 
 def ask(
     prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: Task, tick: Callable[[], None] = nothing
 ) -> dict[Prompt, list[Drawn]]:
-    """Return the draws of every distinct prompt, in the order of their numbers.
+    """Return the drafts of every distinct prompt, in the order of their numbers.
 
-    A draw that the engine failed to the last retry says nothing about the item and is left out. ``tick`` is called
-    after every batch.
+    Drafts that the engine failed in all retries are left out. ``tick`` is called after every batch.
 
     Raises:
-        RunError: of one prompt the engine served no draw at all; it is not known what the judge says of it.
+        RunError: the engine failed all drafts of a prompt, so its rating is unknown.
     """
     draw_requests = _ordered([_DrawRequest(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
     drafts = _sample(draw_requests, plan, engine, tick)
@@ -89,8 +88,8 @@ def ask(
     }
     if unserved:
         raise RunError(
-            f"The engine failed all draws of {len(unserved)} prompts, {RETRIES + 1} times over. Is it still there? "
-            "What was rated before is kept; the same command goes on."
+            f"The engine failed all drafts of {len(unserved)} prompts, {RETRIES + 1} times each. Is it still running? "
+            "Earlier ratings are kept; the same command resumes the job."
         )
     parsed = {draw_request: _parse(draft, task) for draw_request, draft in drafts.items()}
     said = [
@@ -107,7 +106,7 @@ def ask(
 
 
 def _ordered(draw_requests: Sequence[_DrawRequest], engine: Engine) -> list[_DrawRequest]:
-    """By length, for less padding; draws of one prompt side by side, for the engine reads each prompt once a batch."""
+    """Sort by length, for less padding, with one prompt's drafts together: a batch reads each prompt only once."""
     keys = {prompt: (engine.prompt_tokens(prompt), _key(prompt)) for prompt, _ in draw_requests}
     return sorted(draw_requests, key=lambda t: (*keys[t.prompt], t.number))
 
@@ -132,7 +131,7 @@ def _sample(
 
 
 def _parse(draft: Draft, task: Task) -> Parsed:
-    """What a completion that was cut off says is no verdict."""
+    """Parse a draft; a completion that was cut off has no verdict."""
     parsed = task.parse(draft.text)
     return parsed if draft.finish is Finish.STOP else replace(parsed, answer=None)
 

@@ -1,4 +1,4 @@
-"""What differs between the job that began a file and the one that is asked for, in words (pure)."""
+"""Describes the differences between the job that began a file and the requested one (pure)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SETTINGS = {
 
 
 def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
-    """Return what differs between two fingerprints of jobs; hashes are not shown, they tell a person nothing."""
+    """Return the differences between two jobs' fingerprints in words, without hashes."""
     names = {name for name in {**found, **asked} if found.get(name) != asked.get(name)}
     told = []
     if "input" in names:
@@ -34,7 +34,7 @@ def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     for name, words in _SETTINGS.items():
         if name in names:
             told += _setting(words, found.get(name), asked.get(name))
-    return "; ".join(told) or "something that this version does not know"
+    return "; ".join(told) or "a setting that this version does not know"
 
 
 def _setting(words: str, found: object, asked: object) -> list[str]:
@@ -47,7 +47,7 @@ def _setting(words: str, found: object, asked: object) -> list[str]:
 
 
 def _said(value: object) -> str:
-    """Return a value as a person would say it.
+    """Return a value in words.
 
     >>> _said(None), _said(True), _said(["tone", "facts"]), _said(8)
     ('not given', 'on', 'tone, facts', '8')

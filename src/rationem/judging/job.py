@@ -1,8 +1,8 @@
-"""A file that is written in chunks and survives being killed: ``OUT.partial`` and beside it ``OUT.job.json``.
+"""A file that is written in chunks and survives a kill: ``OUT.partial``, with ``OUT.job.json`` beside it.
 
-A chunk is appended to the partial file and synced, then the job file is replaced; it says how many rows and bytes are
-good. Whatever stands behind those bytes after a kill is cut off, and work goes on with the next row. The last act is
-the rename: a file that is called OUT is whole.
+A chunk is appended to the partial file and synced; then the job file is replaced, which states how many rows and bytes
+are valid. After a kill, further bytes are cut off, and work resumes with the next row. The last step is the rename: a
+file called OUT is complete.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _NOTHING: Mapping[str, Any] = {"rows": 0, "bytes": 0, "totals": {}}
 
 
 class RatingJob:
-    """One output file on its way; its only writer, held by a lock. Use :func:`open_job`.
+    """One output file being written, by a single writer with a lock. Use :func:`open_job`.
 
     Attributes:
-        rows: rows of the input that are done.
-        totals: what was counted of them.
+        rows: finished rows of the input.
+        totals: their counts.
     """
 
     def __init__(self, output: Path, file: IO[bytes], fingerprint: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -42,10 +42,10 @@ class RatingJob:
         file.seek(self._bytes)
 
     def append(self, data: bytes, rows: int, totals: Mapping[str, Any]) -> None:
-        """Write the bytes of further rows, then the note that they are good.
+        """Write the bytes of further rows, then record them as valid.
 
         Raises:
-            RunError: the disk does not take them; what was noted before is kept.
+            RunError: the disk cannot store them; earlier rows are kept.
         """
         with writing(self._output):
             self._file.write(data)
@@ -57,7 +57,7 @@ class RatingJob:
             self._note()
 
     def finish(self) -> None:
-        """Give the file its name.
+        """Rename the file to its final name.
 
         Raises:
             RunError: it cannot be renamed.
@@ -84,23 +84,23 @@ class RatingJob:
 
 
 def partial(output: Path) -> Path:
-    """Return the name of the file while it is written."""
+    """Return the name of the file while it is being written."""
     return output.with_name(f"{output.name}.partial")
 
 
 def note(output: Path) -> Path:
-    """Return the name of the note that says how much of it is good."""
+    """Return the name of the job file, which states the valid rows and bytes."""
     return output.with_name(f"{output.name}.job.json")
 
 
 def forget(output: Path) -> None:
-    """Remove the note."""
+    """Remove the job file."""
     _fresh(output).unlink(missing_ok=True)
     note(output).unlink(missing_ok=True)
 
 
 def done(output: Path, fingerprint: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """Return what this very job counted if it was killed just after it gave the file its name."""
+    """Return the counts of the same job if it was killed just after the rename, else None."""
     if not output.is_file() or partial(output).exists():
         return None
     state = _read(output)
@@ -109,33 +109,33 @@ def done(output: Path, fingerprint: Mapping[str, Any]) -> Mapping[str, Any] | No
 
 
 def check(output: Path, *, overwrite: bool) -> None:
-    """Find what stands in the way of an output file, before any work is done.
+    """Check that an output file can be written, before any work.
 
     Raises:
-        RunError: it is there already, it is a directory, or there is no directory to write it in.
+        RunError: it already exists, is a directory, or its directory does not exist.
     """
     if output.is_dir():
         raise RunError(f"{output} is a directory; -o names a file.")
     if not output.parent.is_dir():
         raise RunError(f"{output}: there is no directory {output.parent}.")
     if output.exists() and not overwrite:
-        raise RunError(f"{output} is there already. Give another name, or --overwrite to replace it.")
+        raise RunError(f"{output} already exists. Give another name, or --overwrite to replace it.")
 
 
 @contextmanager
 def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Iterator[RatingJob]:
-    """Begin the file, or go on with it where a job of the same fingerprint was killed.
+    """Begin the file, or resume it if a job with the same fingerprint was killed.
 
     Args:
         output: the file's final name.
-        fingerprint: all that decides its bytes, as JSON.
-        head: what it begins with.
-        overwrite: replace a finished file, or a job of another fingerprint.
+        fingerprint: everything that determines its bytes, as JSON.
+        head: its first bytes.
+        overwrite: replace a finished file, or a job with another fingerprint.
 
     Raises:
-        RunError: another job is under way, in this process or as it was left, or the file cannot be written.
+        RunError: another job is writing it or was left unfinished, or the file cannot be written.
     """
-    _state(output, fingerprint, head, overwrite=overwrite)  # a refusal leaves nothing behind
+    _state(output, fingerprint, head, overwrite=overwrite)  # an error must leave nothing behind
     with _locked(output) as file:
         state = _state(output, fingerprint, head, overwrite=overwrite)
         with writing(output):
@@ -146,7 +146,7 @@ def open_job(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overw
 
 
 def _state(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwrite: bool) -> Mapping[str, Any] | None:
-    """Return what a killed job noted, or None where there is nothing to go on with."""
+    """Return a killed job's record, or None if there is nothing to resume."""
     state = _read(output)
     unfinished = partial(output)
     size = unfinished.stat().st_size if unfinished.is_file() else 0
@@ -158,10 +158,10 @@ def _state(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwri
     if overwrite:
         return None
     if size < state["bytes"]:
-        raise RunError(f"{unfinished} does not hold what {note(output)} says. Begin again with --overwrite.")
+        raise RunError(f"{unfinished} does not match {note(output)}. Begin again with --overwrite.")
     raise RunError(
-        f"{output} was begun by another job, which did {state['rows']} rows. Different now: "
-        f"{differences(state['fingerprint'], fingerprint)}. Go on with that one, give another name, or begin again "
+        f"{output} was begun by another job, which finished {state['rows']} rows. Different now: "
+        f"{differences(state['fingerprint'], fingerprint)}. Resume that one, give another name, or begin again "
         "with --overwrite."
     )
 
@@ -176,13 +176,13 @@ def _read(output: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = repr(error)
-    raise RunError(f"{note(output)} is no note of a job that could go on ({problem}). Remove it to begin again.")
+    raise RunError(f"{note(output)} is not a valid job file ({problem}). Remove it to begin again.")
 
 
 def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool) -> None:
-    """A job that was killed before its first note left the head at most; anything else is not ours to write over."""
+    """Reject a partial file of another origin: a job killed before its first record leaves at most the head."""
     if size and not overwrite and (size > len(head) or not head.startswith(unfinished.read_bytes())):
-        raise RunError(f"{unfinished} is in the way, and no job has left it. Remove it, or --overwrite.")
+        raise RunError(f"{unfinished} is in the way and does not belong to a job. Remove it, or use --overwrite.")
 
 
 @contextmanager
@@ -197,7 +197,7 @@ def _locked(output: Path) -> Iterator[IO[bytes]]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise busy from error
-        # Between opening and locking, the other may have finished: then this file has its final name already.
+        # Between opening and locking, the other process may have finished and renamed this file.
         if not path.is_file() or not _same(handle, path):
             raise busy
         yield file

@@ -26,26 +26,25 @@ from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 from rationem.types import Engine, Prompt
 
-#: Rationales per item where no calibration says how many.
+#: Rationales per item without a calibration.
 DRAWS = 8
 _BATCHES = 4
 
 
 class Judge:
-    """A judge as it was trained: task, weights and calibration; asked with :meth:`rate`.
+    """A trained judge: task, weights and calibration; use :meth:`rate`.
 
     Args:
-        directory: the model directory, with the card ``rationem.json`` in it.
-        engine: what generates; None opens one on the weights when it is first needed: transformers, or as ``choice``
-            says.
-        device: "cpu", "cuda" or None for the GPU where there is one.
+        directory: the model directory with the judge card ``rationem.json``.
+        engine: the engine; None opens one on the weights on first use: transformers, or the one of ``choice``.
+        device: "cpu", "cuda" or None for the GPU if there is one.
         batch_size: completions generated together.
-        threads: of the CPU; None leaves torch's setting alone.
-        calibrate: whether probabilities are calibrated, where the run could fit a calibration.
-        adapter_base: where the base model is, where the weights are an adapter and it was moved.
+        threads: CPU threads; None keeps torch's setting.
+        calibrate: whether to calibrate probabilities, if the run has a calibration.
+        adapter_base: the base model's new place, if the weights are an adapter.
 
     Raises:
-        RunError: no judge is there, or its calibration belongs to another prompt or other weights.
+        RunError: there is no judge, or its calibration belongs to another prompt or other weights.
     """
 
     def __init__(
@@ -96,7 +95,7 @@ class Judge:
         choice: EngineConfig | None = None,
         adapter_base: str | None = None,
     ) -> Judge:
-        """Return the judge of a finished run, or of a model directory that was copied out of one.
+        """Return the judge of a finished run, or of a model directory copied from one.
 
         Raises:
             RunError: see :class:`Judge`; or the run is not finished.
@@ -118,17 +117,17 @@ class Judge:
 
     @cached_property
     def engine(self) -> Engine:
-        """What generates; the weights are loaded when it is first asked for."""
+        """The engine; the weights are loaded on first access."""
         return self._given if self._given is not None else _open(self, self._opened)
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Sentences why this judge should not be used yet, of the run that trained it; none is a good sign."""
+        """The training run's warnings against using this judge, as sentences; empty if there are none."""
         return self.card.doubts
 
     @cached_property
     def model_sha256(self) -> str:
-        """The hash of the weights."""
+        """The hash of the model's files."""
         return cards.model_sha256(self.directory)
 
     def rate(
@@ -141,26 +140,26 @@ class Judge:
     ) -> list[Rating]:
         """Rate items: fields "prompt", "response" ("response_a", "response_b", ...), "context" and "reference" if any.
 
-        Of multiple choice "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first. Of a task
-        with an open answer its own inputs; the rating is the answer that the draws agree with most.
+        Multiple choice needs "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first. A task
+        with an open answer needs its own inputs; the rating is the answer that the drafts agree with most.
 
-        ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability behind each;
-        responses that are compared are asked in every order. An item's field "criterion" names what to rate; without
-        it, a judge of several criteria gives one rating per criterion, side by side.
+        ``p~(level | x)`` is the mean over ``draws`` sampled rationales of the level's probability after each. Compared
+        responses are shown in every order. An item's field "criterion" names the criterion to rate; without it, a judge
+        with several criteria gives one rating per criterion.
 
         Args:
-            items: mappings of field names to texts, or of the columns' names in training; others are not looked at.
-            draws: rationales per item (default: as many as the calibration was fitted with, else 8).
-            fast: one greedy rationale and its verdict, no probabilities.
-            seed: of the draws (default: the run's); with the item's text it decides its rationales.
+            items: mappings from field names, or column names in training, to texts; other keys are ignored.
+            draws: rationales per item (default: the calibration's number, else 8).
+            fast: one greedy rationale and its verdict, without probabilities.
+            seed: the seed of the drafts (default: the run's); with the item's text it determines the rationales.
 
         Returns:
-            The ratings, in order. An item that is empty or too long has one without a level that says why.
+            The ratings, in order. An empty or over-long item has one without a level and with a problem.
 
         Raises:
-            DataError: an item lacks a field, or has two names that could stand for it.
-            ConfigError: these are no mappings, an unknown criterion, or less than one draw.
-            RunError: the engine failed everything it was asked.
+            DataError: an item lacks a field, or has two names for it.
+            ConfigError: the items are not mappings, a criterion is unknown, or ``draws`` is below 1.
+            RunError: the engine failed all requests.
         """
         plan = self.plan(draws=draws, fast=fast, seed=seed)
         ratings: list[Rating] = []
@@ -185,10 +184,10 @@ class Judge:
         return questions.cases(item, criteria, self.card, self.task, self.engine)
 
     def plan(self, *, draws: int | None = None, fast: bool = False, seed: int | None = None) -> Plan:
-        """Return how items are asked, defaults filled in; a calibration that does not fit is left out, and it says so.
+        """Return the plan with defaults filled in; an unsuitable calibration is omitted with a message.
 
         Raises:
-            ConfigError: less than one draw, or several greedy ones.
+            ConfigError: ``draws`` is below 1, or several greedy ones are requested.
         """
         if fast and draws not in (None, 1):
             raise ConfigError(f"{draws} draws, and fast: a greedy rationale is the same each time. Leave one out.")
@@ -210,26 +209,26 @@ class Judge:
         )
 
     def chunk(self, plan: Plan) -> int:
-        """Return how many cases to ask at once: a few batches, so that rows of like length can share one."""
+        """Return the number of cases per chunk: a few batches, so that rows of similar length can share a batch."""
         return max(1, _BATCHES * self.batch_size // (plan.draws * self.task.orders))
 
     def decide(self, cases: Sequence[Case], plan: Plan, tick: Callable[[], None] = nothing) -> list[Rating]:
         """Return one rating per case; ``tick`` is called after every batch.
 
         Raises:
-            RunError: the engine failed everything it was asked.
+            RunError: the engine failed all requests.
         """
         drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task, tick)
         decide = _DECIDE[self.task.kind.estimator]
         return [decide(self, case, [drawn[prompt] for prompt in case.prompts], plan) for case in cases]
 
     def open(self) -> Judge:
-        """Load the weights now rather than at the first question."""
+        """Load the weights now instead of on first use."""
         self.engine.prompt_tokens(Prompt(""))
         return self
 
     def close(self) -> None:
-        """Let go of the weights; an engine that was given is its owner's to close."""
+        """Release the weights; an engine given by the caller stays open."""
         if self._given is None and "engine" in vars(self):
             self.engine.close()
         self._opened.close()
@@ -250,7 +249,7 @@ class Judge:
         self._warned = True
 
     def _check(self, calibration: cards.Calibration) -> None:
-        """Refuse a calibration that was fitted with another prompt or other weights."""
+        """Reject a calibration that was fitted with another prompt or other weights."""
         differs = [
             name
             for name, bound, found in (
@@ -262,8 +261,8 @@ class Judge:
         if differs:
             raise RunError(
                 f"{self.directory}: the calibration belongs to another judge: the {' and the '.join(differs)} changed "
-                "since it was fitted, so it says nothing about this one. Judge with the model/ that the run wrote, or "
-                "go on without calibration: --no-calibration, in Python calibrate=False."
+                "since it was fitted, so it is not valid for this one. Judge with the model/ that the run wrote, or "
+                "without calibration: --no-calibration, in Python calibrate=False."
             )
 
 

@@ -1,8 +1,7 @@
-"""What callers hand over -> the judge's inputs: items that are mappings, and the names that inputs go by (pure).
+"""Callers' items -> the judge's inputs: checks the items and matches the names of inputs (pure).
 
-An input is called by its field's name ("prompt", "response", ...) or as its column was in training. A name that is
-there exactly wins; else case and surrounding blanks do not count. A column of ratings, criteria or raters is never
-taken for an input.
+An input is named by its field ("prompt", "response", ...) or by its column in training. An exact name has precedence;
+otherwise case and surrounding spaces are ignored. Columns of ratings, criteria or raters are never inputs.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _DOTS = '"..."'
 
 
 def items_of(items: Iterable[Mapping[str, Any]], needed: Sequence[str]) -> Iterator[Mapping[str, Any]]:
-    """Yield the items; a list is looked through before its first item is asked.
+    """Yield the items; a list is checked completely before its first item is rated.
 
     Raises:
-        ConfigError: these are no items, one of them is no mapping; with the call that would do.
+        ConfigError: they are not items, or one is not a mapping; shows the right call.
     """
     inside = ", ".join(f'"{name}": {"[...]" if name == "choices" else _DOTS}' for name in needed)
     call = f"judge.rate([{{{inside}}}])"
@@ -67,7 +66,7 @@ def _check_item(number: int, item: object, call: str) -> None:
 
 
 def trained(columns: Columns, task: Task) -> dict[str, str | None]:
-    """Return field -> its column in the training files, None where it had none of its own."""
+    """Return field -> its column in the training files, None if it had no own column."""
     return _TRAINED[task.items](columns, task)
 
 
@@ -94,7 +93,7 @@ _TRAINED: dict[str, Callable[[Columns, Task], dict[str, str | None]]] = {
 
 
 def hidden(columns: Columns) -> frozenset[str]:
-    """Return the columns that hold ratings or raters, case and surrounding blanks aside."""
+    """Return the columns of ratings or raters, ignoring case and surrounding spaces."""
     rated = [columns.rating, *(column for _, column in columns.criteria)]
     parts = [part for column in rated for part in (column, *column.split(","))]
     return frozenset(_folded(name) for name in (*parts, columns.rater) if name is not None)
@@ -103,16 +102,16 @@ def hidden(columns: Columns) -> frozenset[str]:
 def match(
     available: Collection[str], names: Mapping[str, str | None], never: Collection[str], taken: Collection[str] = ()
 ) -> dict[str, str]:
-    """Return field -> the available name that stands for it; fields that none stands for are left out.
+    """Return field -> the matching available name; fields without a match are left out.
 
     Args:
         available: the names of a file's columns, or of an item's keys.
-        names: field -> name in training, :func:`trained`; an optional field that had none is not looked for.
+        names: field -> name in training, :func:`trained`; an optional field without one is not matched.
         never: :func:`hidden`.
-        taken: available names that stand for something else.
+        taken: available names that are already used.
 
     Raises:
-        DataError: two names could stand for one field, and neither is exact.
+        DataError: two names match one field, and neither is exact.
     """
     found: dict[str, str] = {}
     fields = [field for field, name in names.items() if name is not None or field not in _OPTIONAL]
@@ -133,10 +132,10 @@ def match(
 
 
 def rename(item: Mapping[str, Any], columns: Columns | None, task: Task) -> Mapping[str, Any]:
-    """Return an item under the names of the fields; what has none of their names stays as it is.
+    """Return an item with its keys renamed to the fields; other keys stay unchanged.
 
     Raises:
-        DataError: two of its names could stand for one field.
+        DataError: two of its names match one field.
     """
     needed = task.asked
     names = trained(columns, task) if columns else _plain(needed)
@@ -154,20 +153,20 @@ def rename(item: Mapping[str, Any], columns: Columns | None, task: Task) -> Mapp
 
 
 def _allowed(key: object, fields: Collection[str], never: Collection[str]) -> bool:
-    """A rating under the name of a field must not be taken for it later."""
+    """Say whether a key may stay: a rating with the name of a field must not become that field later."""
     return key not in fields or _folded(key) not in never
 
 
 def _plain(needed: Sequence[str]) -> dict[str, str | None]:
-    """The embedded world has no columns: the fields are their own names."""
+    """Return the fields as their own names, for the embedded world, which has no columns."""
     return {field: field for field in (*needed, *_OPTIONAL)}
 
 
 def with_choices(item: Mapping[str, Any], columns: Columns | None) -> Mapping[str, Any]:
-    """Return an item of multiple choice with a field for each choice, whatever form the caller gave them.
+    """Return an item of multiple choice with a field for each choice, from any form of the choices.
 
     Raises:
-        ValueError: its choices are no choices; the message says why.
+        ValueError: its choices are invalid; the message says why.
     """
     if field_of("A") in item:
         return item

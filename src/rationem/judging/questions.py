@@ -1,4 +1,4 @@
-"""Items -> cases: what is asked of the judge, one case per item and criterion, or the reason why it is not asked."""
+"""Items -> cases: the prompts for the judge, one case per item and criterion, or the reason why there are none."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Case:
     """One criterion of one item.
 
     Args:
-        criterion: its name, "" where the judge has one without a name.
-        prompts: what to ask: one prompt, or one for each order of a comparison; none where the item cannot be used.
-        problem: why it cannot be used.
-        too_long: whether the prompts do not fit; then they are not sent.
-        elided: characters left out of the responses so that the prompts fit.
-        offered: which levels the item offers; None for all.
+        criterion: its name, "" if the judge's only criterion has none.
+        prompts: one prompt, or one per order of a comparison; none if the item is unusable.
+        problem: why it is unusable.
+        too_long: whether the prompts are too long; then they are not sent.
+        elided: characters left out of the responses to make the prompts fit.
+        offered: the levels that the item offers; None for all.
     """
 
     criterion: str
@@ -53,10 +53,10 @@ def chosen(task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
 
 
 def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: Task, engine: Engine) -> list[Case]:
-    """Return one case per criterion of an item, prompts that fit the judge included.
+    """Return one case per criterion of an item, with prompts that fit the judge.
 
     Raises:
-        DataError: an input that the judge needs is missing altogether.
+        DataError: a required input is missing.
     """
     try:
         fields = read(item, task)
@@ -66,16 +66,16 @@ def cases(item: Mapping[str, str], criteria: Sequence[str], card: Card, task: Ta
 
 
 def unusable(criteria: Sequence[str], problem: str) -> list[Case]:
-    """Return the cases of an item that cannot be used."""
+    """Return the cases of an unusable item."""
     return [Case(criterion, (), problem) for criterion in criteria]
 
 
 def read(item: Mapping[str, str], task: Task) -> dict[str, str]:
-    """Return the inputs of an item and nothing else of it; optional ones that are empty are left out.
+    """Return only the inputs of an item, without empty optional ones.
 
     Raises:
         DataError: an input is missing.
-        ValueError: an input is empty, no text, or half a character; the message says so.
+        ValueError: an input is empty, not a text, or has half a character; the message says so.
     """
     needed, optional = task.inputs, list(task.optional)
     for name in needed:
@@ -119,7 +119,7 @@ def _case(fields: Fields, criterion: str, card: Card, task: Task, engine: Engine
 
 
 def _shortened(example: Example, limit: int, task: Task, engine: Engine) -> Example:
-    """Shorten as in training, where room was left for the hint: the judge then sees the texts that it learned from."""
+    """Truncate as in training, which left room for the hint, so that the judge sees the same texts."""
 
     def length(x: Example) -> int:
         prompts = (task.prompt(x.fields), *(task.hint_prompt(x.fields, hint) for hint in task.kind.hints("")))

@@ -1,4 +1,4 @@
-"""The file to rate: looked through once before any work, then read row by row."""
+"""The file to rate: checked completely before any work, then read row by row."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from rationem.tasks.protocol import Task
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a first look found.
+    """The result of the first pass over a file.
 
     Args:
-        path: as it was given; it stands in messages.
-        sha256: of its bytes.
-        rows: how many it holds.
-        names: its columns, in the order in which they first appear.
-        paths: these, and the dotted names of what their objects hold.
+        path: the path as given, for messages.
+        sha256: the hash of its bytes.
+        rows: the number of its rows.
+        names: its columns, in order of first occurrence.
+        paths: these, and the dotted names inside their objects.
     """
 
     path: Path
@@ -41,26 +41,26 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class ItemReader:
-    """How a row becomes an item: by columns, after a preset has brought it into shape, if there is one."""
+    """Converts a row to an item: by columns, after flattening by a preset if there is one."""
 
     columns: data.Columns
     preset: data.Preset | None
 
     def item(self, row: data.Row) -> Mapping[str, str]:
-        """Return the inputs of a row, and nothing else of it.
+        """Return only the inputs of a row.
 
         Raises:
-            DataError: an input is missing, empty, or no text.
+            DataError: an input is missing, empty, or not a text.
         """
         flat = row if self.preset is None else data.flatten_row(row, self.preset)
         return data.to_fields(flat, self.columns)
 
 
 def look(path: Path) -> Source:
-    """Read the whole file once, in little memory: a mistake in its last row is found before hours of work.
+    """Read the whole file once, in constant memory, to find a mistake in the last row before hours of work.
 
     Raises:
-        DataError: it cannot be read, holds no row, or is no file.
+        DataError: it cannot be read, has no rows, or is not a file.
     """
     rows, names, paths = 0, dict[str, None](), dict[str, None]()
     for row in _rows(path):
@@ -74,15 +74,15 @@ def look(path: Path) -> Source:
 
 
 def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> ItemReader:
-    """Return how to read a file: by the named columns or preset, else as the training files were read.
+    """Return the reader of a file: by the named columns or preset, else as in training.
 
     Raises:
         ConfigError: the preset is unknown, or named together with columns.
-        DataError: a column is not in the file, or two could be it.
+        DataError: a column is not in the file, or two match.
     """
     if preset is not None:
         if given:
-            raise ConfigError(f"The preset {preset!r} knows its columns. Give a preset or column names, not both.")
+            raise ConfigError(f"The preset {preset!r} defines its columns. Give a preset or column names, not both.")
         return ItemReader(named(preset).columns, named(preset))
     task = from_description(card.task)
     trained = _trained(card, source.paths, task)
@@ -103,7 +103,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
 
 
 def _trained(card: Card, names: Collection[str], task: Task) -> data.Columns:
-    """Return the columns of the training files; the embedded world has none, then they are guessed."""
+    """Return the columns of the training files; guessed for the embedded world, which has none."""
     if card.columns is not None:
         return data.Columns.from_dict(card.columns)
     return _GUESSED[task.items](names, task)
@@ -123,7 +123,7 @@ def _guessed(names: Collection[str], _: Task) -> data.Columns:
 
 
 def _own(source: Source, trained: data.Columns, given: Mapping[str, str], task: Task) -> data.Columns:
-    """Return the columns of a task's own inputs: as named, else as the file seems to call them."""
+    """Return the columns of a task's own inputs: as named, else by matching names."""
     unknown = sorted(set(given) - {*task.inputs, *task.optional})
     if unknown:
         known = [*task.inputs, *task.optional]
@@ -138,7 +138,7 @@ def _own(source: Source, trained: data.Columns, given: Mapping[str, str], task: 
 
 
 def _roles(source: Source, trained: data.Columns, given: Mapping[str, str], task: Task) -> data.Columns:
-    """Return the columns of responses or choices: as named, else as the file seems to call them."""
+    """Return the columns of responses or choices: as named, else by matching names."""
     found = _found(source, trained, given, task)
     return data.Columns.from_dict({**trained.to_dict(), **found, **given, "subject": None})
 
@@ -149,7 +149,7 @@ _GUESSED = {"inputs": _own_columns, "responses": _guessed, "choices": _guessed}
 
 
 def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], task: Task) -> dict[str, str]:
-    """Return field -> column of what the user did not name; say where the file calls it otherwise than in training."""
+    """Return field -> column for unnamed inputs; report names that differ from training."""
     names = naming.trained(columns, task)
     if columns.choices is not None and columns.choice_columns(source.paths) != (columns.choices,):
         names.pop("choices")  # a column each: those of training, or those that are named
@@ -170,7 +170,7 @@ def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], ta
 
 
 def _found(source: Source, columns: data.Columns, given: Mapping[str, str], task: Task) -> dict[str, str]:
-    """Return role -> column where the file calls it otherwise than the training files did, and say so."""
+    """Return role -> column for names that differ from training, and report them."""
     found, names = _matched(source, columns, given, task), naming.trained(columns, task)
     roles = {field: name for field, name in found.items() if _role(field) == field}
     several = [found[field] for field in names if field in found and field not in roles]
@@ -185,14 +185,14 @@ def _together(source: Source, names: Sequence[str]) -> str:
     for name in names:
         if "," in name or name != name.strip():
             raise DataError(
-                f"{source.path}: rename the column {name!r}: of several responses, none may hold a comma or "
-                "begin or end with a blank."
+                f"{source.path}: rename the column {name!r}: a name among several responses must not contain a comma "
+                "or begin or end with a space."
             )
     return ",".join(names)
 
 
 def check_inputs(read: ItemReader, names: Collection[str], task: Task) -> None:
-    """Raise ConfigError where what is read is of another task: one response, several to compare, or choices."""
+    """Raise ConfigError if the columns belong to another task: one response, several to compare, or choices."""
     if task.items != read.columns.items:
         read_from = f"the preset {read.preset.name}" if read.preset else "these columns"
         raise ConfigError(
@@ -219,7 +219,7 @@ def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
 
 
 def _check_header(path: Path) -> None:
-    """Refuse several columns without a name: a row has one cell per name, and the output would lack the others."""
+    """Reject several columns without a name: a row has one cell per name, so the output would lack the others."""
     delimiter = delimiter_of(path)
     if delimiter is None:
         return
@@ -230,7 +230,7 @@ def _check_header(path: Path) -> None:
 
 
 def _rows(path: Path) -> Iterator[data.Row]:
-    """Yield the rows of a file, not of a folder or a hub name; stop at the first that cannot be read."""
+    """Yield the rows of a file, not of a folder or hub name; an unreadable row is an error."""
     if path.is_dir():
         raise DataError(f"{path} is a directory. Name the one file to rate.")
     for row in scan_file(path):

@@ -1,4 +1,4 @@
-"""Rate a file of any length: read, rated and written in chunks, and gone on with where it was killed."""
+"""Rates a file of any length: read, rated and written in chunks, and resumed after a kill."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from rationem.run import card as cards
 
 @dataclass(frozen=True, slots=True)
 class _Work:
-    """One file with one judge: all that is fixed before the first row."""
+    """One file with one judge: everything that is fixed before the first row."""
 
     judge: Judge
     plan: Plan
@@ -35,11 +35,11 @@ class _Work:
 
     @property
     def size(self) -> int:
-        """Rows of a chunk."""
+        """The number of rows in a chunk."""
         return max(1, self.judge.chunk(self.plan) // len(self.criteria))
 
     def fingerprint(self) -> dict[str, Any]:
-        """Return all that decides the bytes of the output."""
+        """Return everything that determines the bytes of the output."""
         card = (self.judge.directory / cards.NAME).read_bytes()
         return {
             "input": str(self.source.path),
@@ -92,25 +92,25 @@ def rate_file(
 ) -> Totals:
     """Add the judge's ratings to every row of a file, as ``rationem judge`` does.
 
-    Killed anywhere and started again with the same arguments it goes on, and the output is the same, byte by byte
-    (with one number of threads, on one machine).
+    After a kill, the same call resumes, and the output is the same byte by byte (with the same number of threads on
+    the same machine).
 
     Args:
-        judge: with its engine.
+        judge: the judge with its engine.
         source: csv, tsv, json, jsonl or parquet; read row by row.
         output: csv, tsv or jsonl, by its suffix.
         draws: see :meth:`Judge.rate`, like the next two.
         fast: see there.
         seed: see there.
-        criteria: the names of those to rate (default: all).
-        columns: role -> column where they are not called as in training: "prompt", "response", "reference", "context".
-        preset: the published set that the file comes from.
-        overwrite: replace a finished output, or one that another job began.
+        criteria: the criteria to rate (default: all).
+        columns: role -> column, for names that differ from training: "prompt", "response", "reference", "context".
+        preset: the published set of the file.
+        overwrite: replace a finished output, or another job's unfinished one.
 
     Raises:
-        DataError: the input cannot be read, or the output's suffix names no format.
+        DataError: the input cannot be read, or the output's suffix is not a known format.
         ConfigError: a setting contradicts another or the judge.
-        RunError: the output is there already, or cannot be written; or the engine failed.
+        RunError: the output already exists or cannot be written; or the engine failed.
     """
     target = Path(output)
     work = _prepared(
@@ -135,11 +135,11 @@ def rate_file(
 def _rate_all(work: _Work, job: jobs.RatingJob) -> dict[str, Count]:
     counts = counts_of(work.criteria, job.totals)
     if job.rows:
-        progress.say(f"Going on after {job.rows} of {work.source.rows} rows.")
+        progress.say(f"Resuming after {job.rows} of {work.source.rows} rows.")
     with progress.track("judging", work.source.rows) as advance:
         advance(job.rows)
         for rows in chunks(work.source, job.rows, work.size):
-            # A chunk can take minutes: a log shall show in between that it is alive.
+            # A chunk can take minutes; a log should show progress in between.
             written = work.rate(rows, counts, lambda: advance(0))
             job.append(written, len(rows), {name: count.as_dict() for name, count in counts.items()})
             advance(len(rows))
@@ -166,5 +166,5 @@ def _prepared(
     check_inputs(read, found.paths, judge.task)
     table = layout(found.names, judge.task, names, fast=plan.fast)
     if any(name.startswith(CLASH) for columns in table.added for name, _ in columns[:1]):
-        progress.say(f"{source} has columns called like the judge's: those begin with {CLASH!r} in {output}.")
+        progress.say(f"{source} has columns with the judge's names: the judge's begin with {CLASH!r} in {output}.")
     return _Work(judge, plan, names, found, read, table, form)

@@ -1,4 +1,4 @@
-"""Ratings -> the columns that are added to a file, and rows -> bytes of csv, tsv or jsonl."""
+"""Ratings -> the columns added to a file, and rows -> bytes of csv, tsv or jsonl."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from rationem.errors import ConfigError, DataError
 from rationem.judging.verdicts import Rating
 from rationem.tasks.protocol import Task
 
-#: Goes before every added column where one of them is a column of the input already.
+#: Prefix of every added column if one of them is already a column of the input.
 CLASH = "judge_"
 
-#: A cell that begins so is run as a formula by spreadsheets.
+#: Spreadsheets run a cell with such a start as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _WORDS = ("answer", "rationale", "problem")
 _DIGITS = 6
@@ -29,7 +29,7 @@ class Layout:
 
     Args:
         given: the input's columns, kept as they are.
-        added: per criterion, (name in the output, what it holds).
+        added: per criterion, (name in the output, kind of value).
     """
 
     given: tuple[str, ...]
@@ -50,7 +50,7 @@ class Layout:
 
     @property
     def words(self) -> frozenset[str]:
-        """The added columns that hold text of the model or about the input."""
+        """The added columns with text of the model or about the input."""
         return frozenset(name for columns in self.added for name, kind in columns if kind in _WORDS)
 
 
@@ -58,14 +58,14 @@ def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: b
     """Return the output's columns; with several criteria the added ones begin with ``<criterion>_``.
 
     Raises:
-        ConfigError: an added column is in the input even with the prefix ``judge_``, or two are called the same.
+        ConfigError: an added column is in the input even with the prefix ``judge_``, or two have the same name.
     """
     kinds = _columns(task, fast=fast)
     prefixes = [f"{criterion}_" if len(criteria) > 1 else "" for criterion in criteria]
     added = [f"{prefix}{kind}" for prefix in prefixes for kind in kinds]
     if len(set(added)) < len(added):
         raise ConfigError(
-            f"The criteria {list(criteria)} give two columns one name. Rate them one by one: --criterion."
+            f"The criteria {list(criteria)} give two columns the same name. Rate them separately: --criterion."
         )
     front = CLASH if set(added) & set(given) else ""
     if clash := sorted({f"{front}{name}" for name in added} & set(given)):
@@ -129,10 +129,10 @@ class Format:
 
 
 def format_of(path: Path) -> Format:
-    """Return the format that a file's suffix names.
+    """Return the format of a file's suffix.
 
     Raises:
-        DataError: none that is written.
+        DataError: the suffix is not a supported output format.
     """
     found = FORMATS.get(path.suffix.lower())
     if found is None:
@@ -162,7 +162,7 @@ def _delimited(delimiter: str) -> Format:
 
 
 def guarded(text: str) -> str:
-    """Return the text with a ' before it if a spreadsheet would run it: the model's words must not become a formula.
+    """Return the text, with a leading ' if a spreadsheet would run it: model text must not become a formula.
 
     >>> guarded("=HYPERLINK(...)"), guarded("polite")
     ("'=HYPERLINK(...)", 'polite')
@@ -171,7 +171,7 @@ def guarded(text: str) -> str:
 
 
 def _plain(value: object) -> str:
-    """Return a cell as text: strings untouched, nothing for null, lists and objects as JSON."""
+    """Return a cell as text: strings unchanged, empty for null, lists and objects as JSON."""
     if isinstance(value, str):
         return value
     if value is None:

@@ -1,4 +1,4 @@
-"""What was counted while a file was rated."""
+"""Counts of a rated file."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ class Count:
         levels: rating -> items.
         expected: sum of the expected ratings.
         with_expected: items that have one.
-        draws: rationales drawn.
-        unparsed: of these, how many named no level on offer.
-        elided: items whose responses were shortened.
-        compared: comparisons of which every order said something.
-        consistent: of these, how many said the same twice.
+        draws: sampled rationales.
+        unparsed: those without a level on offer.
+        elided: items with truncated responses.
+        compared: comparisons with a verdict in every order.
+        consistent: those with the same verdict in every order.
     """
 
     statuses: Counter[str] = field(default_factory=Counter)
@@ -47,7 +47,7 @@ class Count:
     consistent: int = 0
 
     def add(self, rating: Rating) -> None:
-        """Count one more."""
+        """Add one rating to the counts."""
         self.statuses[rating.status] += 1
         if rating.rating is not None:
             self.levels[rating.rating] += 1
@@ -113,10 +113,10 @@ class Totals:
     """A rated file.
 
     Args:
-        rows: rows written, earlier starts of the same job included.
+        rows: rows written, including earlier starts of the same job.
         counts: criterion -> counts over all rows.
-        fresh: rows rated since this start.
-        seconds: what they took, the model being loaded.
+        fresh: rows rated in this start.
+        seconds: the time for them, without loading the model.
     """
 
     rows: int
@@ -125,7 +125,7 @@ class Totals:
     seconds: float
 
     def lines(self, kind: Kind) -> list[str]:
-        """Return what a person wants to read at the end."""
+        """Return the summary to print at the end."""
         pace = f", {self.fresh / self.seconds:.1f} rows per second" if self.fresh and self.seconds else ""
         earlier = f" ({self.rows - self.fresh} by an earlier start)" if self.fresh < self.rows else ""
         told = [f"{many(self.rows, 'row')}{earlier} in {self.seconds:.1f} s{pace}"]
@@ -134,7 +134,7 @@ class Totals:
 
 
 def counts_of(criteria: Sequence[str], noted: Mapping[str, Any]) -> dict[str, Count]:
-    """Return the counts that a job noted, or none yet."""
+    """Return the counts recorded by a job, or empty ones."""
     return {name: Count.from_dict(noted[name]) if name in noted else Count() for name in criteria}
 
 

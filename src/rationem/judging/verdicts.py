@@ -1,4 +1,4 @@
-"""Drawn rationales -> a rating: p~(level | x), calibrated, averaged over every order of a comparison (pure)."""
+"""Sampled rationales -> a rating: p~(level | x), calibrated, averaged over every order of a comparison (pure)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rationem.metrics.evidence import Floats
 from rationem.tasks.pairs import ranks_back, side, turned_level
 from rationem.tasks.scale import Scale
 
-#: The note on a pair without a tie whose responses are exactly as probable, and on three or more.
+#: The note on equally probable responses on a scale without a tie: of a pair, and of three or more.
 EVEN = "both responses are equally probable"
 EVEN_OF_MANY = "several responses are equally probable"
 
@@ -24,10 +24,10 @@ _EVEN = 1e-9
 
 
 class Status(StrEnum):
-    """What became of one item and criterion; ``ANSWERED`` is said of open answers.
+    """The result of rating one item on one criterion; ``ANSWERED`` is for open answers.
 
-    ``UNPARSED``: not one draw named a level on offer. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders
-    of a comparison say different things. ``UNUSABLE``: the item itself is empty or no text; it was not asked.
+    ``UNPARSED``: no draft named a level on offer. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders of a
+    comparison differ. ``UNUSABLE``: the item is empty or not a text, and was not rated.
     """
 
     RATED = "rated"
@@ -40,25 +40,25 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rating:
-    """What the judge says of one item.
+    """The judge's rating of one item.
 
     Args:
-        criterion: what was rated, "" where the judge has one criterion without a name.
+        criterion: the criterion, "" if the judge's only criterion has no name.
         status: why there is a rating, or none.
-        rating: the most probable level; where two levels are exactly as probable that differ in who is best, the tie,
-            if there is one. Of an open answer the one that the draws agree with most. None unless ``status`` is
+        rating: the most probable level; if two levels for different responses are equally probable, the tie if the
+            scale has one. For open answers the answer that the drafts agree with most. None unless ``status`` is
             "rated" or "answered".
         expected: sum over levels of p times the level's value, in the units of the scale; None without probabilities
             or without an order.
-        probabilities: level -> p~(level | x), calibrated where the judge is; None without a rating and when fast.
-        entropy: of the probabilities, nats; None without them.
-        rationale: z of the first draw, of a comparison in its given order, that said the rating; where none did, of the
-            one behind which it is most probable; "" where the given order said nothing.
-        draws: rationales drawn; of a comparison over every order.
-        unparsed: of these, how many named no level on offer.
-        consistent: whether all orders say the same; None where one says nothing, and without a comparison.
-        agreement: of an open answer, how much the draws agree with it: their mean reward beside it, 1 for all the same.
-        problem: what is wrong with the item, or was done to it, in words.
+        probabilities: level -> p~(level | x), calibrated if the judge is; None without a rating and with fast.
+        entropy: entropy of the probabilities, nats; None without them.
+        rationale: z of the first draft with this rating (for a comparison in its given order); without one, of the
+            draft after which the rating is most probable; "" if the given order has no verdict.
+        draws: sampled rationales, for a comparison over all orders.
+        unparsed: those without a level on offer.
+        consistent: whether all orders agree; None if one has no verdict, and without a comparison.
+        agreement: for open answers, the drafts' agreement: their mean reward against the rating, 1 if all are equal.
+        problem: a problem of the item, or a change made to it, in words.
         elided: characters left out of the responses to make the prompt fit.
     """
 
@@ -83,9 +83,9 @@ def verdict(
     """Return the rating of a case.
 
     Args:
-        orders: the draws of each of its prompts; none where it was not asked.
-        plan: how it was asked.
-        marginal: of the criterion on the training set, which every unparsed draw contributes, shape (L,).
+        orders: the drafts of each of its prompts; empty if it was not rated.
+        plan: how it was rated.
+        marginal: the criterion's training marginal, which every unparsed draft contributes, shape (L,).
     """
     if not case.prompts:
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
@@ -120,10 +120,10 @@ def verdict(
 
 
 def answer(case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, reward: Callable[[str, str], float]) -> Rating:
-    """Return the answer of a case whose task has no levels; arguments as of :func:`verdict`.
+    """Return the rating of a case with an open answer; other arguments as in :func:`verdict`.
 
     Args:
-        reward: r(y_hat, y*), by which answers agree.
+        reward: r(y_hat, y*), which measures the agreement of two answers.
     """
     if not case.prompts:
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
@@ -144,14 +144,14 @@ def answer(case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, reward: Ca
 
 
 def _on_offer(drawn: Drawn, offered: Sequence[bool] | None, scale: Scale) -> Drawn:
-    """Return a draw that names a level which the item does not offer as one that names none."""
+    """Return the draft, without its verdict if the item does not offer that level."""
     if offered is None or drawn.said is None or offered[scale.rank(drawn.said)]:
         return drawn
     return replace(drawn, said=None, level_logps=None)
 
 
 def _decided(probs_L: Floats, scale: Scale, count: int) -> tuple[str, str]:
-    """Return the rating and a note on it; who stands first must not win a comparison that is even."""
+    """Return the rating and a note; the first response must not win a comparison with equal probabilities."""
     best = scale.levels[int(probs_L.argmax())]
     if count == 1:
         return best, ""
@@ -163,7 +163,7 @@ def _decided(probs_L: Floats, scale: Scale, count: int) -> tuple[str, str]:
 
 
 def _calibrated(probs_L: Floats, temperature: float | None) -> Floats:
-    """Tempering changes no order: the rating stays. Of a pair the average is tempered, as it was when T was fitted."""
+    """Apply the temperature, which keeps the order of levels. A pair's average is tempered, as in fitting T."""
     return probs_L if temperature is None else metrics.tempered(probs_L, temperature)
 
 
@@ -176,7 +176,7 @@ def _predictive(
 
 
 def _mapped(levels: Sequence[str | None], scale: Scale, turn: int, count: int) -> list[str | None]:
-    """Return what was said, in the terms of the given order."""
+    """Return the verdicts in terms of the given order."""
     back = (count - turn) % count
     return [None if level is None else turned_level(level, scale, back, count) for level in levels]
 
@@ -210,9 +210,9 @@ def _greedy(
 def _rationale(
     rating: str, said: Sequence[Sequence[str | None]], orders: Sequence[Sequence[Drawn]], scale: Scale
 ) -> str:
-    """Return the first z that says the rating, else the one behind which it is most probable.
+    """Return the first z with this rating, else the one after which it is most probable.
 
-    Only of the given order: behind the other, z calls the responses by each other's names.
+    Uses the given order only: in another order z swaps the names of the responses.
     """
     for level, drawn in zip(said[0], orders[0], strict=True):
         if level == rating:
