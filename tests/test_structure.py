@@ -381,3 +381,26 @@ def test_the_project_says_what_it_is():
     assert project["version"] == rationem.__version__
     assert (SOURCE / "py.typed").is_file()
     assert project["scripts"]["rationem"] == "rationem.cli.main:main"
+
+
+def test_every_invariant_has_a_guard_on_the_toy_among_the_fast_tests():
+    page = (SOURCE.parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (\d)\. \*\*.*$", page, re.MULTILINE)
+    assert rows == ["1", "2", "3", "4", "5"]
+    for row in re.findall(r"^\| \d\. \*\*.*$", page, re.MULTILINE):
+        assert any(_is_fast_on_the_toy(*found) for found in _tests_named(row)), row
+
+
+def _tests_named(row):
+    """(file, test) of each that a row names; ``::test`` is of the file before it."""
+    file = ""
+    for name, test in re.findall(r"`(\w+\.py)?::(\w+)`", row):
+        file = name or file
+        yield Path(__file__).with_name(file), test
+
+
+def _is_fast_on_the_toy(path, test):
+    (node,) = [one for one in functions(path) if one.name == test]
+    marks = " ".join(ast.unparse(one) for one in [*node.decorator_list, *tree(path).body] if "slow" in ast.unparse(one))
+    is_slow = "pytest.mark.slow" in [ast.unparse(one) for one in node.decorator_list] or "pytestmark" in marks
+    return "import toy" in path.read_text(encoding="utf-8") and not is_slow
