@@ -17,6 +17,7 @@ from rationem.data import Columns, NoScale, load
 from rationem.data.suggest_pair import suggest_pair
 from rationem.errors import ConfigError, DataError
 from rationem.report import sections
+from rationem.report.part import markdown
 from rationem.run.prepare import alike, prepare
 from rationem.tasks.pairs import every_order, given_id, side, swap_level, turned, turned_level
 from rationem.tasks.scale import POOLS
@@ -357,9 +358,8 @@ def test_a_report_tells_the_side_only_of_degrees_and_the_orders_by_their_number(
         found = metrics.score_pairs([guess(x.id, x.answer, flat) for x in examples], examples, scale).as_dict()
         test = {"pairs": found}
         summary = {"scale": {"ordered": scale.ordered}, "iterations": [{"iteration": 0, "test": test}]}
-        return "\n".join(
-            sections.pairs({**summary, "shots": None, "best_iteration": 0, "config": {}, "refit": None}, "test")
-        )
+        one = sections.pairs({**summary, "shots": None, "best_iteration": 0, "config": {}, "refit": None}, "test")
+        return "\n".join(markdown(one))
 
     graded, three_of = told(SEVEN, pair("p", "-2")), told(BEST, three("p", "B"))
     assert "## Both orders of 1 pairs" in graded

@@ -4,6 +4,7 @@ import pytest
 
 from rationem import Scale, report
 from rationem.report import sections, text
+from rationem.report.part import markdown
 from rationem.report.reading import reading
 
 
@@ -125,7 +126,7 @@ def test_a_run_that_is_not_finished_raises_no_doubts_yet():
 
 def test_a_temperature_at_the_edge_is_explained_where_it_stands():
     for temperature, said in ((20.0, "carry next to nothing"), (0.05, "are near certain"), (1.3, None)):
-        page = "\n".join(sections.calibration(finished(1, calibration=tempered(temperature, -1.0))))
+        page = "\n".join(markdown(sections.calibration(finished(1, calibration=tempered(temperature, -1.0)))))
         assert ("no temperature in 0.05..20" in page) == (said is not None)
         assert said is None or said in page
 

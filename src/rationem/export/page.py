@@ -16,6 +16,7 @@ from rationem.engines.models import EMBEDDED
 from rationem.export.origin import StartingModel
 from rationem.report import doubts, sections
 from rationem.report.escape import escaped, fenced, literal
+from rationem.report.part import markdown
 from rationem.report.reading import reading
 from rationem.report.tables import table
 from rationem.report.words import kind_of, words
@@ -314,8 +315,8 @@ def _scores(facts: Facts) -> Iterator[str]:
         yield "On the test set, which was scored once, at the end."
     yield sections.headline(summary, split)
     yield sections.explained(summary, split)
-    for part in (*sections.pairs(summary, split), *sections.criteria(summary, split), *sections.calibration(summary)):
-        yield f"#{part}" if part.startswith("## ") else part
+    for one in (sections.pairs(summary, split), sections.criteria(summary, split), sections.calibration(summary)):
+        yield from markdown(one, level=3)
     if not facts.summary["calibration"]:
         yield from _UNCALIBRATED[kind_of(facts.summary).page]
 

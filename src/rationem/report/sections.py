@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem import metrics
+from rationem.report.part import Part
 from rationem.report.tables import number, table, within
 from rationem.report.trust import FEW_GROUPS, not_found, start_name
 from rationem.report.words import kind_of, words
@@ -214,11 +215,11 @@ _RELIABILITY = {
 }
 
 
-def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
-    """Return baselines, models and people on each criterion; nothing where there is one, or no model was scored."""
+def criteria(summary: Mapping[str, Any], split: str) -> Part | None:
+    """Return baselines, models and people on each criterion; None where there is one, or no model was scored."""
     models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
     if not models:
-        return []
+        return None
     columns = _headlines(summary)
     part = kind_of(summary).parts
     head = [part, "items", "raters' alpha", "", *columns.values()]
@@ -235,14 +236,14 @@ def criteria(summary: Mapping[str, Any], split: str) -> list[str]:
             list(columns),
         )
     ]
-    return [f"## Each {part}", table([*head, "no verdict", "unparsed draws"], rows)]
+    return Part("criteria", f"Each {part}", tables=(("", ([*head, "no verdict", "unparsed draws"], rows)),))
 
 
-def pairs(summary: Mapping[str, Any], split: str) -> list[str]:
-    """Return what both orders of each pair say together; nothing where no pairs are compared."""
+def pairs(summary: Mapping[str, Any], split: str) -> Part | None:
+    """Return what both orders of each pair say together; None where no pairs are compared."""
     blocks = [(name, scores["pairs"]) for name, scores in scored(summary, split) if scores["pairs"]]
     if not blocks:
-        return []
+        return None
     count, all_of = blocks[0][1]["pairs"], blocks[0][1]["candidates"]
     graded = summary["scale"]["ordered"]
     shown = [(title, key) for title, key in _PAIRS if graded or key not in ("side", "side_consistency")]
@@ -251,19 +252,20 @@ def pairs(summary: Mapping[str, Any], split: str) -> list[str]:
     side = (
         " The side of a verdict is which response it says is better, whatever the degree; a tie is a side of its own."
     )
-    return [
-        f"## {orders.capitalize()} of {count} {'pairs' if all_of == 2 else 'comparisons'}",
+    told = (
         "Every number above counts each order of a comparison as an item. A verdict without a favourite place says the "
-        f"first in {first} of the cases.{side if graded else ''} The winner is looked at where the label is no tie.",
-        table(["", *(title.format(orders=orders) for title, _ in shown)], rows),
-    ]
+        f"first in {first} of the cases.{side if graded else ''} The winner is looked at where the label is no tie."
+    )
+    title = f"{orders.capitalize()} of {count} {'pairs' if all_of == 2 else 'comparisons'}"
+    head = ["", *(name.format(orders=orders) for name, _ in shown)]
+    return Part("pairs", title, (told,), (("", (head, rows)),))
 
 
-def calibration(summary: Mapping[str, Any]) -> list[str]:
-    """Return the temperature and what it changes; nothing without a validation set."""
+def calibration(summary: Mapping[str, Any]) -> Part | None:
+    """Return the temperature and what it changes; None without a validation set."""
     fit = summary["calibration"]
     if not fit:
-        return []
+        return None
     rows = [
         [
             split,
@@ -274,14 +276,12 @@ def calibration(summary: Mapping[str, Any]) -> list[str]:
     ]
     head = ("", "log-likelihood before", "after", "ECE before", "after")
     edge = not_found(fit["temperature"])
-    return [
-        "## Calibration",
-        *([edge] if edge else []),
+    told = (
         f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
         f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
-        "page are without it.",
-        table(head, rows),
-    ]
+        "page are without it."
+    )
+    return Part("calibration", "Calibration", (*([edge] if edge else []), told), (("", (head, rows)),))
 
 
 def raters(summary: Mapping[str, Any]) -> list[str]:

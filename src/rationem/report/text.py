@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rationem.metrics import METRICS
-from rationem.report import sections
+from rationem.report import part, sections
 from rationem.report.escape import escaped, readable
 from rationem.report.inside import inside
+from rationem.report.part import Part
 from rationem.report.reading import reading
 from rationem.report.tables import number, table
 from rationem.report.trust import FEW_GROUPS, compared, doubts, start_name
@@ -35,8 +36,8 @@ def markdown(summary: Mapping[str, Any]) -> str:
             parts += [f"## {split.capitalize()}", sections.headline(summary, split)]
             if split == "test" or "test" not in summary["baselines"]:
                 parts += _details(summary, split)
-    parts += sections.calibration(summary)
-    parts += ["## Every example of every iteration", accounted(summary), table(*accounts(summary))]
+    parts += part.markdown(sections.calibration(summary))
+    parts += part.markdown(outcomes(summary))
     parts += inside(summary)
     return "\n\n".join(parts) + "\n"
 
@@ -46,8 +47,8 @@ def _details(summary: Mapping[str, Any], split: str) -> list[str]:
     return [
         sections.explained(summary, split),
         *([averaged] if summary["criteria"] else []),
-        *sections.pairs(summary, split),
-        *sections.criteria(summary, split),
+        *part.markdown(sections.pairs(summary, split)),
+        *part.markdown(sections.criteria(summary, split)),
         f"## All numbers on {split}",
         sections.full(summary, split),
         *sections.reliability(summary, split),
@@ -241,8 +242,12 @@ def warnings(summary: Mapping[str, Any]) -> list[str]:
     return [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
 
 
-def accounted(summary: Mapping[str, Any]) -> str:
-    """Return what one must know to read :func:`accounts`."""
+def outcomes(summary: Mapping[str, Any]) -> Part:
+    """Return what became of every training example and of every try, by iteration."""
+    return Part("outcomes", "Every example of every iteration", (_accounted(summary),), (("", _accounts(summary)),))
+
+
+def _accounted(summary: Mapping[str, Any]) -> str:
     steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
     leaked = any("leaked" in step["outcomes"] for step in steps)
     said = words(summary).said
@@ -270,7 +275,7 @@ def _trained(summary: Mapping[str, Any]) -> str:
     )
 
 
-def accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def _accounts(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return head and rows of the table of states and outcomes: one row per E-step, every example and trial in it."""
     steps = [entry for entry in summary["iterations"] if entry.get("e_step")]
     states = sorted({state for entry in steps for state in entry["e_step"]["states"]})

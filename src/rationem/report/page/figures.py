@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from rationem.report.page.nouns import Figure, Plot
 from rationem.report.page.safe import clean
+from rationem.report.part import Figure, Plot
 from rationem.report.tables import number
 
 _INK, _GRID, _PAPER = "#1f2430", "#d3d8df", "#fefefe"

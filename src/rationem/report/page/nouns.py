@@ -1,29 +1,13 @@
-"""What a page is made of: figures, tables and the sections that hold them."""
+"""What a page shows: runs, and the sections of a comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-#: Head, and rows as long as the head.
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One picture for the light and one for the dark mode.
-
-    Args:
-        light: SVG text for a light ground.
-        dark: the same for a dark ground.
-        label: what is to be seen, in words and numbers, for those who cannot see it.
-    """
-
-    light: str
-    dark: str
-    label: str
+from rationem.report.part import Figure, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,44 +40,3 @@ class Told:
     name: str
     directory: Path
     summary: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Plot:
-    """A figure with its title and the numbers that it was drawn from."""
-
-    title: str
-    figure: Figure
-    numbers: Table
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """Counts of human level by predicted level.
-
-    Args:
-        corner: what rows and columns are.
-        columns: names of the columns.
-        rows: name of a row, and its cells: the text, and its shade from 0 to 6.
-    """
-
-    corner: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One part of the page, as the template shows it: texts first, then what else there is.
-
-    Args:
-        name: the anchor; lower-case letters.
-        tables: caption, which may be empty, and table.
-    """
-
-    name: str
-    title: str
-    texts: tuple[str, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
-    matrix: Matrix | None = None
-    plots: tuple[Plot, ...] = field(default=())

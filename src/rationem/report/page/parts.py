@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only, read_predictions
@@ -13,8 +14,9 @@ from rationem.metrics import METRICS
 from rationem.report import sections, text
 from rationem.report.inside import exact_cells, exact_said
 from rationem.report.page import figures
-from rationem.report.page.nouns import Matrix, Part, Plot, Table, Told
+from rationem.report.page.nouns import Told
 from rationem.report.page.rationales import outcome_names
+from rationem.report.part import Matrix, Part, Plot, Table
 from rationem.report.reading import reading
 from rationem.report.tables import number, within
 from rationem.report.trust import compared, start_name
@@ -210,9 +212,9 @@ def reliability(summary: Mapping[str, Any]) -> Part:
 def outcomes(summary: Mapping[str, Any]) -> Part:
     """Return what became of every training example and of every try, by iteration."""
     steps = {entry["iteration"]: entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")}
-    title = "Every example of every iteration"
+    found = text.outcomes(summary)
     if not steps:
-        return Part("outcomes", title, ("There is no E-step yet.",))
+        return Part(found.name, found.title, ("There is no E-step yet.",))
     names = outcome_names(words(summary))
     plots: list[Plot | None] = [
         figures.stacks(
@@ -220,9 +222,7 @@ def outcomes(summary: Mapping[str, Any]) -> Part:
         ),
         figures.stacks("What became of the tries", "tries", {k: one["outcomes"] for k, one in steps.items()}, names),
     ]
-    return Part(
-        "outcomes", title, (text.accounted(summary),), (("", text.accounts(summary)),), plots=tuple(filter(None, plots))
-    )
+    return replace(found, plots=tuple(filter(None, plots)))
 
 
 def cost(summary: Mapping[str, Any]) -> Part:

@@ -11,9 +11,10 @@ from typing import Any
 from rationem.errors import RunError
 from rationem.ledger import write_text
 from rationem.report.page import parts
-from rationem.report.page.nouns import Part, Section, Told
+from rationem.report.page.nouns import Section, Told
 from rationem.report.page.rationales import rationales
 from rationem.report.page.safe import clean, data_url, policy, script_json
+from rationem.report.part import Part
 from rationem.report.summary import summarize
 from rationem.report.text import warnings
 from rationem.report.words import kind_of

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from rationem.report.part import Part
 from rationem.report.plain import plain, tolerate
 
 #: Columns where there is no terminal: a table is not folded, and texts are not wrapped at all.
@@ -125,6 +126,15 @@ def _parts(widths: Sequence[int], width: int) -> list[list[int]]:
         parts[-1].append(column)
         used += _APART + widths[column]
     return parts
+
+
+def section(console: Console, one: Part) -> None:
+    """Print a section: title, texts and tables."""
+    title(console, one.title)
+    for text in one.texts:
+        block(console, text, indent=0)
+    for _, cells in one.tables:
+        table(console, *cells)
 
 
 def title(console: Console, text: str) -> None:

@@ -18,10 +18,11 @@ from rationem.ledger import read_only
 from rationem.ledger.one_example import find_example, first_trial
 from rationem.ledger.phases import begin_snapshot, is_drawn, known_iterations, read_seconds
 from rationem.ledger.totals import split_counts, tried_counts
+from rationem.report.part import Part
 from rationem.report.plain import plain
 from rationem.report.sections import headline_cells
 from rationem.report.tables import number
-from rationem.report.terminal.console import SHORT, block, line, shortened, table, title
+from rationem.report.terminal.console import SHORT, block, line, section, shortened, table, title
 from rationem.report.terminal.life import no_iteration
 from rationem.report.text import sentence, warnings
 from rationem.report.trust import start_name
@@ -76,8 +77,8 @@ def show_run(directory: Path, console: Console, *, iteration: int | None = None,
     for split in ("test", "validation"):
         if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
             drawn = split == "test" and summary["groups"][split] >= metrics.FEWEST_GROUPS
-            title(console, f"{split.capitalize()}{', with 95 % intervals' if drawn else ''}")
-            table(console, *headline_cells(summary, split))
+            named = f"{split.capitalize()}{', with 95 % intervals' if drawn else ''}"
+            section(console, Part(split, named, tables=(("", headline_cells(summary, split)),)))
             break
     _trials(glimpse, summary, console, whole)
     title(console, "Next")
