@@ -1,9 +1,9 @@
 """Predictions and examples -> numbers. The same functions score models, baselines and humans.
 
-Levels are compared in the values of the scale; on a scale without an order what needs one is None. What could not be
-parsed is never left out of a headline number: it counts as wrong, as not within one level, and with the largest error
-that its label allows. Of several criteria, what compares items with each other is a mean over criteria. No number is
-ever NaN: what does not exist is None.
+Levels are compared by the values of the scale; numbers that need an order are None on a scale without one. Unparsed
+items are part of every headline number: they count as wrong, as not within one level, and with the largest error that
+their label allows. With several criteria, numbers that compare items with each other are means over criteria. No number
+is ever NaN: an undefined one is None.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What a number must be compared with: one level said of everything, the training marginal, or nothing.
+"""Baselines for every number: one constant level, the training marginal, or the uniform distribution.
 
-A *constant* is an upper line: the best of all levels, chosen with the scored labels in view, number by number. No
-single level does better, so a judge that is not above it has told no items apart. The *training marginal* is a forecast
-made before the scored set is seen: probabilities from the single ratings in training, for the log-likelihood.
+A *constant* is an upper line: for each number the best single level, chosen by the scored labels themselves. A judge
+that is not above it has not distinguished items. The *training marginal* is a forecast made before the scored set is
+seen: probabilities from the single ratings in training, for the log-likelihood.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from rationem.metrics.table import METRICS
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
-#: Observations that every level is given in advance, so that no marginal is ever 0 (Jeffreys' prior).
+#: Prior observations per level, so that no marginal is 0 (Jeffreys' prior).
 PSEUDO_COUNT = 0.5
 
-#: What always saying the same has of the numbers of open answers; it has no probabilities.
+#: The numbers of a constant open answer, which has no probabilities.
 _OF_OPEN = ("count", "unparsed", "accuracy", "reward", "draw_reward")
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The best that one level, said of every item, scores; where there are several criteria, each has its own level.
+    """The best scores of any single level given for every item; with several criteria each has its own level.
 
     Args:
         count: items.
         accuracy: share of the labels that are the most frequent one.
         within_one: largest share of labels at most one rank from one level; None without an order.
         mae: smallest mean distance of the labels from one level, in the values of the scale; None without an order.
-        levels: number -> the level that gives it, of equals the lower; None where each criterion has its own.
+        levels: number -> its level, the lower of equal ones; None if each criterion has its own.
     """
 
     count: int
@@ -56,7 +56,7 @@ OF_CONSTANT = tuple(one.name for one in fields(Constant) if one.name in METRICS)
 
 @dataclass(frozen=True, slots=True)
 class Marginal:
-    """What the training marginal (of the item's criterion) scores as the probabilities of every item.
+    """The scores of the training marginal (of the item's criterion) as the probabilities of every item.
 
     Args:
         log_likelihood: mean over items of the mean over their ratings, nats.
@@ -92,7 +92,7 @@ def marginals(examples: Sequence[Example], scale: Scale, criteria: Iterable[str]
 
 
 def training_marginal(train: Sequence[Example], scored: Sequence[Example], scale: Scale) -> Marginal:
-    """Return the scores of :func:`marginals` of the training set, said of every item that is scored."""
+    """Return the scores of the training set's :func:`marginals` as the probabilities of every scored item."""
     known = marginals(train, scale, parts(scored))
     said = [Prediction(x.id, None, known[criterion(x)], 0.0, 0, 0) for x in scored]
     truth, probabilities = ranks([x.answer for x in scored], scale), stacked(said)
@@ -104,13 +104,13 @@ def training_marginal(train: Sequence[Example], scored: Sequence[Example], scale
 
 
 def best_constant(scored: Sequence[Example], scale: Scale, among: Sequence[Example] | None = None) -> Constant:
-    """Return the best that one level scores, each number by the level that is best for it.
+    """Return the best scores of any single level, for each number by its own best level.
 
     Args:
-        scored: the items, with the labels that accuracy is counted by.
+        scored: the items with their labels.
         scale: the levels.
-        among: all items of which ``scored`` are a part: the level is the best of these, where they hold the criterion.
-            Which letter is right does not depend on the subject, so a subject has the letter of all.
+        among: a superset of ``scored`` that determines the best level, if it has the criterion. The right letter does
+            not depend on the subject, so a subject uses the best letter of all items.
 
     Raises:
         ValueError: there is nothing to score.
@@ -130,7 +130,7 @@ def best_constant(scored: Sequence[Example], scale: Scale, among: Sequence[Examp
 
 
 def _points(scale: Scale) -> dict[str, Floats]:
-    """Return number -> what each level (row) earns beside each label (column); more is better, so MAE is negative."""
+    """Return number -> the score of each level (row) for each label (column); higher is better, so MAE is negative."""
     at, values = np.arange(len(scale.levels)), np.array(scale.values)
     points = {"accuracy": np.eye(len(at))}
     if scale.ordered:
@@ -147,9 +147,9 @@ def _best(examples: Sequence[Example], points_LL: Floats, scale: Scale) -> int:
 def most_frequent_answer(
     train: Sequence[Example], scored: Sequence[Example], scale: Scale, reward: Callable[[str, str], float] | None
 ) -> Metrics:
-    """Return the metrics of always saying the most frequent training answer, of equals the first; answers are open.
+    """Return the metrics of the most frequent training answer (the first of equal ones) for every open answer.
 
-    Where ``reward`` is None nothing is known of an answer but which are the same.
+    If ``reward`` is None, only equality of answers is known.
     """
     said = Counter(x.answer for x in train).most_common(1)[0][0]
     constant = [
@@ -168,9 +168,9 @@ def without_reading(
     reward: Callable[[str, str], float] | None = None,
     among: Sequence[Example] | None = None,
 ) -> dict[str, Any]:
-    """Return what reading nothing scores, as JSON: ``constant`` and ``training_marginal``.
+    """Return the scores without reading the inputs, as JSON: ``constant`` and ``training_marginal``.
 
-    Of open answers the constant is :func:`most_frequent_answer`, and there is no marginal (None).
+    For open answers the constant is :func:`most_frequent_answer`, and the marginal is None.
     """
     constant, forecast = _NOT_READING[scale.measured](train, scored, scale, reward, among)
     return {"constant": constant, "training_marginal": forecast}
@@ -198,11 +198,11 @@ _NOT_READING = {"levels": _levels, "texts": _texts}
 
 
 def uniform_log_likelihood(scale: Scale) -> float | None:
-    """Return -log L, the log-likelihood of knowing nothing; None where answers are open."""
+    """Return -log L, the log-likelihood of the uniform distribution; None for open answers."""
     return scale.uniform
 
 
 def best_iteration(log_likelihoods: Sequence[float | None]) -> int | None:
-    """Return the index of the highest validation log-likelihood, the earlier of equals; None without a number."""
+    """Return the index of the highest validation log-likelihood, the first of equal ones; None without a number."""
     known = [(value, -k) for k, value in enumerate(log_likelihoods) if value is not None]
     return -max(known)[1] if known else None

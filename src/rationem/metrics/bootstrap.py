@@ -1,8 +1,8 @@
-"""Intervals: a seeded bootstrap over groups, for items of one group are not independent.
+"""Intervals: a seeded bootstrap over groups, because items of one group are not independent.
 
-A resample draws as many groups as there are, with replacement. All it takes to know of the items are sums per group
-(of scores, of a table verdict by target, of the reliability bins), so a resample is a row of counts W and every number
-comes out of W @ sums.
+A resample draws as many groups as there are, with replacement. Every number depends on sums per group only (of scores,
+of a table of verdict by target, of the reliability bins), so a resample is a row of counts W and every number is
+computed from W @ sums.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from rationem.seeds import generator
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
-#: Where more than this share of the resamples has no such number, there is no interval.
+#: There is no interval if the number is undefined in more than this share of the resamples.
 _MISSING = 0.1
 
 #: With fewer groups there is no interval: a bootstrap over so few covers the truth far less often than it says.
 FEWEST_GROUPS = 10
 
-#: Numbers held at once: bounds the memory, whatever the number of groups and levels.
+#: Most numbers in memory at once, for any number of groups and levels.
 _CHUNK = 4_000_000
 
-#: What gets an interval.
+#: The numbers with an interval.
 HEADLINE = tuple(row.name for row in ROWS if row.resampled)
 
 Interval = tuple[float, float]
@@ -42,11 +42,11 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """How often a verdict met a target.
+    """Counts of (target, verdict) per group.
 
     Args:
-        cells: which (target, verdict) occur, as target * (L + 1) + verdict, shape (C,).
-        counts: how often, shape (G, C).
+        cells: the (target, verdict) that occur, as target * (L + 1) + verdict, shape (C,).
+        counts: their counts, shape (G, C).
     """
 
     cells: NDArray[np.int64]
@@ -55,14 +55,14 @@ class _Table:
 
 @dataclass(frozen=True, slots=True)
 class _Sums:
-    """What the items of each group add up to.
+    """Sums over the items of each group.
 
     Args:
-        means: name -> per-item scores summed, shape (G,); what is to be averaged over items.
+        means: name -> sum of per-item scores, shape (G,), for means over items.
         items: number of items, shape (G,).
         bins: per reliability bin the sum of right minus confidence, shape (G, BINS).
-        table: of all items.
-        by_criterion: of each criterion's; empty where there is one.
+        table: the counts of all items.
+        by_criterion: the counts of each criterion's items; empty if there is only one.
     """
 
     means: dict[str, Floats]
@@ -89,10 +89,10 @@ def intervals(
 
     Args:
         predictions: one per example.
-        examples: their ``group`` is what is drawn.
+        examples: their groups are resampled.
         scale: the levels.
         seed: equal seeds give equal intervals.
-        resamples: how many.
+        resamples: the number of resamples.
         level: the share of resamples inside.
 
     Raises:
@@ -119,9 +119,9 @@ class Resampled:
 def resampled(
     predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, seed: int, resamples: int
 ) -> dict[str, Resampled]:
-    """Return the headline numbers that exist, and what they are when the groups are drawn again.
+    """Return the defined headline numbers with their values in resamples of the groups.
 
-    Equal seeds draw equal groups, whatever the predictions: two judges' numbers of one resample are of the same items.
+    Equal seeds draw equal groups for any predictions: two judges' numbers of one resample are on the same items.
     """
     sums = _sums(matched(predictions, examples), examples, scale)
     groups, width = len(sums.items), len(scale.levels) * (len(scale.levels) + 1)
@@ -137,13 +137,13 @@ def resampled(
 def resampled_mean(
     scores: Mapping[str, float], group_of: Mapping[str, str], *, seed: int, resamples: int
 ) -> Resampled | None:
-    """Return the mean of a score per item, and what it is when the groups are drawn again; None without items.
+    """Return the mean of a score per item with its values in resamples of the groups; None without items.
 
     Args:
         scores: id -> score.
-        group_of: id -> group, of all items on offer; those without a score are left out of the means.
+        group_of: id -> group, for all items; those without a score are left out of the means.
         seed: see :func:`resampled`.
-        resamples: how many.
+        resamples: the number of resamples.
     """
     known = [name for name in group_of if name in scores]
     if not known:
@@ -160,7 +160,7 @@ def resampled_mean(
 
 
 def _resamples(seed: int, groups: int, resamples: int, width: int) -> Iterator[Floats]:
-    """Yield how often each group is drawn, in chunks of rows, shape (R, G)."""
+    """Yield the counts of each group in the resamples, in chunks of rows, shape (R, G)."""
     draw = generator(seed, "bootstrap")
     rows = max(1, _CHUNK // max(groups, width))
     shares = np.full(groups, 1 / groups)
@@ -226,7 +226,7 @@ def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -
 
 
 def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
-    """Return name -> number per resample, shape (R,); what does not exist is not finite there."""
+    """Return name -> number per resample, shape (R,); an undefined number is not finite."""
     items_R = counts_RG @ sums.items
     found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
     found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R

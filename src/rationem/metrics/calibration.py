@@ -26,15 +26,15 @@ LOWEST, HIGHEST = 0.05, 20.0
 
 @dataclass(frozen=True, slots=True)
 class FittedTemperature:
-    """A fitted temperature, and what it changed on the items that it was fitted on.
+    """A fitted temperature and its effect on the items used in fitting.
 
     Args:
         temperature: T; 1 changes nothing.
-        count: items (pairs, where both orders are averaged first).
-        before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
-        after: and with it.
+        count: items (pairs, if both orders are averaged first).
+        before: their mean log-likelihood without it, nats per rating; None if a rating has probability 0.
+        after: the same with it.
         ece_before: expected calibration error without it.
-        ece_after: and with it.
+        ece_after: the same with it.
     """
 
     temperature: float
@@ -46,7 +46,7 @@ class FittedTemperature:
 
 
 def tempered(probabilities_NL: ArrayLike, temperature: float) -> Floats:
-    """Return p^(1/T) normalised over the last axis, same shape; what is 0 stays 0.
+    """Return p^(1/T) normalised over the last axis, same shape; zeros stay 0.
 
     Args:
         probabilities_NL: rows that sum to 1, shape (N, L) or (L,).
@@ -63,12 +63,12 @@ def tempered(probabilities_NL: ArrayLike, temperature: float) -> Floats:
 def fit_temperature(probabilities_NL: ArrayLike, ratings: Sequence[Sequence[int]]) -> float:
     """Return the T in [0.05, 20] that maximises the mean over items of the mean over ratings of log p_T(rating).
 
-    The mean is concave in 1/T, so its one maximum is found by a bounded search over log T, which draws nothing. A
-    rating with probability 0 is left out: no temperature mends it. Where nothing beats T = 1, that is the answer.
+    The mean is concave in 1/T, so a deterministic bounded search over log T finds its only maximum. A rating with
+    probability 0 is left out, because no temperature can correct it. If nothing is better than T = 1, the result is 1.
 
     Args:
         probabilities_NL: rows that sum to 1, shape (N, L).
-        ratings: the ranks said of each item, one or more.
+        ratings: the rated ranks of each item, one or more.
 
     Raises:
         ValueError: no item, an item without ratings, or lengths that differ.
@@ -93,7 +93,7 @@ def fit_temperature(probabilities_NL: ArrayLike, ratings: Sequence[Sequence[int]
 
 
 def recalibrated(predictions: Iterable[Prediction], temperature: float) -> list[Prediction]:
-    """Return the predictions with tempered probabilities; verdicts and raw evidence stay."""
+    """Return the predictions with tempered probabilities; verdicts and raw evidence do not change."""
     return [
         replace(prediction, probabilities=tuple(tempered(prediction.probabilities, temperature).tolist()))
         for prediction in predictions
@@ -127,7 +127,7 @@ def calibrate(predictions: Iterable[Prediction], examples: Sequence[Example], sc
 def asked(
     predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale
 ) -> tuple[list[Prediction], list[Example]]:
-    """Return what a judge is asked of these items: pairs merged, and none that is too long."""
+    """Return the items that a judge rates: pairs merged, without over-long ones."""
     ordered, given = merged(matched(predictions, examples), examples, scale)
     kept = [(one, x) for one, x in zip(ordered, given, strict=True) if not one.too_long]
     return [one for one, _ in kept], [x for _, x in kept]

@@ -46,8 +46,8 @@ def kendall(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
 def grouped_pearson(one_N: ArrayLike, other_N: ArrayLike, groups: Sequence[Hashable]) -> tuple[float | None, int]:
     """Return the mean over groups of the correlation within the group, and the number of groups that have one.
 
-    A group counts if it has two items or more and both arrays vary in it; None where there is no such group. Pooled
-    correlation also rewards telling easy groups from hard ones; this one does not.
+    A group counts if it has at least two items and both arrays vary in it; None without such a group. Pooled
+    correlation also rewards distinguishing easy groups from hard ones; this one does not.
     """
     one, other = np.asarray(one_N, dtype=np.float64), np.asarray(other_N, dtype=np.float64)
     members: dict[Hashable, list[int]] = {}

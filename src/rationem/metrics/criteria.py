@@ -1,8 +1,8 @@
-"""Several criteria in one set: what compares items with each other is taken within a criterion, then averaged.
+"""Several criteria in one set: numbers that compare items with each other are computed per criterion, then averaged.
 
-Where most ratings of one criterion are high and most of another low, whoever reads nothing but the criterion's name
-puts the pooled items in a good order. Means over items (accuracy, MAE, log-likelihood, ...) are pooled all the same:
-the baselines that they stand beside know the criterion too.
+If most ratings of one criterion are high and most of another low, a judge that reads only the criterion's name orders
+the pooled items well. Means over items (accuracy, MAE, log-likelihood, ...) are still pooled, because their baselines
+know the criterion too.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ COMPARING = ("pearson", "spearman", "kendall", "pearson_unrounded", "kappa", "qu
 
 
 def criterion(example: Example) -> str:
-    """Return the name of what an example is rated for, or of its subject; "" where that has none."""
+    """Return the name of an example's criterion, or of its subject; "" without a name."""
     return example.fields.get("criterion") or example.fields.get(SUBJECT, "")
 
 
 def rated_parts(examples: Iterable[Example]) -> dict[str, list[Example]]:
-    """Return criterion -> its examples, subjects aside: what people say depends on what they rate.
+    """Return criterion -> its examples, ignoring subjects: ratings depend on the criterion.
 
-    Which letter is right does not depend on the subject, and a subject of few examples would only seem to tell.
+    The right letter does not depend on the subject, and a subject with few examples would only add noise.
     """
     found: dict[str, list[Example]] = {}
     for example in examples:
@@ -44,7 +44,7 @@ def parts(examples: Iterable[Example]) -> dict[str, list[Example]]:
 
 
 def places(names: Sequence[str]) -> dict[str, NDArray[np.int64]]:
-    """Return name -> where it stands, in order of appearance."""
+    """Return name -> its indices, in order of appearance."""
     found: dict[str, list[int]] = {}
     for at, name in enumerate(names):
         found.setdefault(name, []).append(at)
@@ -62,7 +62,7 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def within(names: Sequence[str], number: Callable[[NDArray[np.int64]], float | None]) -> float | None:
-    """Return the mean over criteria of a criterion's own number; a criterion without one is left out.
+    """Return the mean over criteria of each criterion's number; a criterion without one is left out.
 
     Args:
         names: the criterion of each item, length N.

@@ -1,4 +1,4 @@
-"""What the probabilities p~(level | x) are worth: their mean and spread, and how far they can be believed."""
+"""Scores of the probabilities p~(level | x): mean, spread and calibration."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Bin:
         high: inclusive.
         count: items in the bin.
         confidence: their mean confidence.
-        accuracy: the share of them for which what was said is true.
+        accuracy: the share of them whose verdict is right.
     """
 
     low: float
@@ -70,7 +70,7 @@ def bin_of(confidence_N: ArrayLike) -> NDArray[np.int64]:
 
 
 def reliability(confidence_N: ArrayLike, correct_N: ArrayLike) -> tuple[Bin, ...]:
-    """Return, bin by bin, how sure was said and how often it was right."""
+    """Return mean confidence and accuracy, bin by bin."""
     confidence, correct = np.asarray(confidence_N, dtype=np.float64), np.asarray(correct_N, dtype=np.float64)
     place = bin_of(confidence)
     bins = []

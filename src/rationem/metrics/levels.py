@@ -1,7 +1,7 @@
 """Levels against levels: one function for models, baselines and humans.
 
-What could not be parsed is never left out of a headline number. It is wrong, not within one level, and as far off as
-its target allows; only the numbers whose name ends in ``parsed`` and the correlations leave it out.
+Unparsed items are part of every headline number. They are wrong, not within one level, and as far off as their target
+allows; only the numbers whose name ends in ``parsed`` and the correlations leave them out.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ _Ranks = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """How well one set of levels meets another. Distances are in the values of the scale (named levels: 1, 2, 3, ...).
+    """Agreement of two sequences of levels. Distances are in the values of the scale (named levels: 1, 2, 3, ...).
 
-    None: the number does not exist, because the scale has no order, nothing was parsed or nothing varies. Where there
-    are several criteria, correlations and kappas are means over criteria of the criterion's own number, those without
-    one left out; everything else is over all pairs.
+    None: the number is undefined, because the scale has no order, nothing was parsed or nothing varies. With several
+    criteria, correlations and kappas are means over the criteria that have one; everything else is over all pairs.
 
     Args:
         count: the number of pairs.
@@ -48,7 +47,7 @@ class Agreement:
             farthest from its target, the lower of two.
         macro_f1: mean of the levels' F1, over levels that occur among verdicts or targets; no verdict is a miss.
         recall: level -> share of its targets that were met; None for a level that no target has.
-        untargeted: pairs not compared because nothing told their target (raters who are split).
+        untargeted: pairs not compared because their target is undefined (a tie of raters).
     """
 
     count: int
@@ -79,14 +78,14 @@ def agreement(
     unrounded: Sequence[float] | None = None,
     criteria: Sequence[str] | None = None,
 ) -> Agreement:
-    """Compare levels pair by pair; see :class:`Agreement` for what each number makes of None (no verdict).
+    """Compare levels pair by pair; see :class:`Agreement` for the treatment of None (no verdict).
 
     Args:
         predicted: levels or None, length N.
         targets: levels, length N.
         scale: the levels' order and values.
         unrounded: the numbers that ``targets`` were rounded from, length N.
-        criteria: what each pair is about, length N; None is one criterion.
+        criteria: the criterion of each pair, length N; None means a single one.
 
     Raises:
         ValueError: nothing to compare, or lengths that differ.
@@ -128,13 +127,13 @@ def agreement(
 
 
 def ranks(levels: Sequence[str | None], scale: Scale) -> _Ranks:
-    """Return the levels' ranks, shape (N,); no verdict is L, one behind the last."""
+    """Return the levels' ranks, shape (N,); no verdict is L, one after the last."""
     known = {level: rank for rank, level in enumerate(scale.levels)}
     return np.array([len(known) if level is None else known[level] for level in levels], dtype=np.int64)
 
 
 def farthest(said_N: _Ranks, true_N: _Ranks, scale: Scale) -> _Ranks:
-    """Return the verdicts' ranks with the level farthest from the target where there is none (the lower of two)."""
+    """Return the verdicts' ranks; a missing verdict gets the level farthest from the target (the lower of two)."""
     values = np.array(scale.values)
     return np.where(said_N < len(values), said_N, np.abs(values[:, None] - values).argmax(axis=0)[true_N])
 
@@ -142,7 +141,7 @@ def farthest(said_N: _Ranks, true_N: _Ranks, scale: Scale) -> _Ranks:
 def quadratic_kappa(one_N: _Ranks, other_N: _Ranks, values_L: Sequence[float]) -> float | None:
     """Return 1 - sum w O / sum w E, w the squared difference of the values, E of independent marginals.
 
-    None where all pairs are one level: then no disagreement is expected.
+    None if all pairs have the same level: then no disagreement is expected.
 
     Args:
         one_N: ranks, shape (N,).
@@ -205,7 +204,7 @@ def _by_level(said: _Ranks, true: _Ranks, scale: Scale) -> tuple[float, dict[str
     from sklearn.metrics import precision_recall_fscore_support
 
     occurring = sorted((set(said.tolist()) | set(true.tolist())) - {len(scale.levels)})
-    # A level that was only ever said has precision 0 and no recall; the 0 that stands for it is not read.
+    # A level that occurs only in verdicts has precision 0 and no recall; its placeholder 0 is not used.
     _, recall, f1, support = precision_recall_fscore_support(true, said, labels=occurring, zero_division=0)
     found = {rank: float(share) for rank, share, count in zip(occurring, recall, support, strict=True) if count}
     return float(f1.mean()), {level: found.get(rank) for rank, level in enumerate(scale.levels)}
