@@ -11,6 +11,7 @@ from rationem import report
 from rationem.cli.main import main
 from rationem.errors import ConfigError
 from rationem.evaluation.diagnostics.hints import wrong_hint
+from rationem.export.origin import StartingModel
 from rationem.export.page import Facts, page
 from rationem.ledger import read_examples, read_only
 from rationem.ledger.reading import read_trials
@@ -90,7 +91,9 @@ def facts(run, **task):
         folds=False, conversation=types.SimpleNamespace(system=""), settings={},
         tokenizer=types.SimpleNamespace(chat_template="x"), template=types.SimpleNamespace(text="x"),
     )  # fmt: skip
-    return Facts(report.summarize(run), card, Origin("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0")
+    return Facts(
+        report.summarize(run), card, StartingModel("o/b", True), "me/mine", False, False, chat, ("q.csv",), "1.0"
+    )
 
 
 @pytest.mark.slow
