@@ -342,6 +342,7 @@ def test_where_there_is_no_run_it_says_so(tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.slow
 def test_what_decides_the_data_or_a_draw_is_refused(runs, tmp_path):
     """But for one setting that is fixed in every refit, and the model, which may be named again."""
     from rationem.config import TakenBy, marks_of
