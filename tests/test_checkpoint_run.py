@@ -498,7 +498,7 @@ UNUSABLE = {
     quantised: "quantised weights (gptq)",
     without_tokenizer: "holds no tokenizer",
     torn: "model.safetensors is cut short",
-    gguf: "llama.cpp's format",
+    gguf: "model-Q4_K_M.gguf' cannot be read",
     bert: "not a causal language model (BertForMaskedLM)",
     classifier: "not a causal language model (LlamaForSequenceClassification)",
     absent: "There is no directory",
