@@ -1,4 +1,4 @@
-"""The nouns: what an example becomes on its way from the file to the number.
+"""The shared data types, from the example to the prediction.
 
     Example -> Prompt -> Draft -> Parsed -> Trial -> Sample (training) / Prediction (evaluation)
 
@@ -22,7 +22,7 @@ Fields = Mapping[str, str]
 
 
 class Outcome(StrEnum):
-    """What became of one trial. ``ENGINE_FAILED`` alone says nothing about the model and costs no budget."""
+    """The result of one trial. ``ENGINE_FAILED`` says nothing about the model and costs no budget."""
 
     ACCEPTED = "accepted"
     WRONG = "wrong"
@@ -43,7 +43,7 @@ class State(StrEnum):
 
 
 class Purpose(StrEnum):
-    """Why a trial was drawn; part of the coordinates of its seed."""
+    """Why a trial was drawn; one of its seed coordinates."""
 
     TRAIN = "train"
     EVAL = "eval"
@@ -53,7 +53,7 @@ class Purpose(StrEnum):
 
 
 class Finish(StrEnum):
-    """Why a generation ended: by itself or after the verdict line, at the token limit, or not at all."""
+    """Why a generation ended: by itself or after the verdict line, at the token limit, or because the engine failed."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -62,22 +62,23 @@ class Finish(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One question x with its correct answer y*: an item, on one criterion, rated by one or all, in one order.
+    """One question x with its correct answer y*: an item for one criterion, for one rater or all, in one shown order.
 
     Args:
-        item: the user's own id, untouched; the number of the row where there is none.
-        fields: the named inputs x; nothing else of the row can reach a prompt.
-        answer: y*, one of the task's levels; any text where it has none.
-        group: examples of one group never fall into different splits.
-        ratings: every single human rating behind ``answer``, when there are several.
+        item: the user's own id, unchanged; the row number if the data has no ids.
+        fields: the named inputs x; no other column of the row can reach a prompt.
+        answer: y*, one of the task's levels, or any text if the task has no levels.
+        group: examples of one group always stay in the same split.
+        ratings: every single human rating that ``answer`` was pooled from, if there are several.
         source: file and row, for error messages.
-        elided: characters left out of the fields to fit the context, as the user asked.
-        weight: what its kept samples count in training, times their own weights.
-        criterion: what was rated; "" where the data names no criterion.
-        rater: which of the item's ratings ``answer`` is, from 1, where each is an example; 0 where it stands for all.
-        turn: by how many places the responses were moved on before they are shown; 0 in the given order.
-        orders: in how many orders the responses are shown, each an example; 1 where none are compared.
-        origin: "test" of the test file's item where the training file has one of the same id; else "".
+        elided: number of characters left out of the fields to fit the context (``--elide``).
+        weight: a factor on the weights of this example's kept samples in training.
+        criterion: what was rated; "" if the data names no criterion.
+        rater: which of the item's ratings ``answer`` is, from 1, if each rating is an example; 0 if it is the pooled
+            label.
+        turn: by how many places the responses were moved on; 0 is the given order.
+        orders: the number of shown orders, each an example; 1 if no responses are compared.
+        origin: "test" for an item of the test file whose id also occurs in the training file; otherwise "".
     """
 
     item: str
@@ -96,7 +97,7 @@ class Example:
 
     @property
     def id(self) -> str:
-        """The key that the ledger and the seeds know it by: unique within a run, stable, never taken apart."""
+        """The key in the ledger and the seeds: unique within a run, stable, never taken apart."""
         return example_key(self.item, self.criterion, self.rater, self.turn, self.orders, self.origin)
 
 
@@ -110,7 +111,7 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How to draw: temperature (0 is greedy), nucleus mass, top-k (0 is off), and the length cut in tokens."""
+    """Sampling settings: temperature (0 is greedy), nucleus mass, top-k (0 is off), and maximum length in tokens."""
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -119,18 +120,18 @@ class Sampling:
 
     @property
     def exact(self) -> bool:
-        """Whether draws follow the model itself."""
+        """Whether drafts follow the model's own distribution."""
         return self.temperature == 1 and self.covers
 
     @property
     def covers(self) -> bool:
-        """Whether every completion (up to the length cut) can be drawn, so that weights can correct the rest."""
+        """Whether every completion up to the maximum length can be drawn, so that weights can correct for the rest."""
         return self.temperature > 0 and self.top_p == 1 and self.top_k == 0
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One completion asked of an engine; the seed alone decides its randomness, whatever else is in the batch."""
+    """A request for one completion. Its seed alone determines its randomness, whatever else is in the batch."""
 
     prompt: Prompt
     sampling: Sampling
@@ -139,10 +140,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One completion as drawn: its text, without end of turn, with the thinking block that its prompt opened; its ids.
+    """One completion as sampled: its token ids, and its text without the end of turn, but with a thinking block that
+    the prompt opened.
 
-    ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p; empty where
-    the engine does not say, and nothing can be weighted. ``encoded`` ids were made of the text here, not drawn.
+    ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. They are
+    empty if the engine does not report them; such a draft cannot be weighted. ``encoded`` ids were encoded here from
+    the text instead of being drawn.
     """
 
     text: str
@@ -155,7 +158,7 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class TokenQuery:
-    """Ask for log pi(token | prompt, tokens before it) of a draft's stored ids, at temperature 1."""
+    """Request log pi(token | prompt, previous tokens) of a draft's stored ids, at temperature 1."""
 
     prompt: Prompt
     draft: Draft
@@ -163,9 +166,9 @@ class TokenQuery:
 
 @dataclass(frozen=True, slots=True)
 class LevelQuery:
-    """Ask for log pi(level, end of turn | x, z, marker) of every level, after one drafted rationale z.
+    """Request log pi(level, end of turn | x, z, marker) of every level, after one drafted rationale z.
 
-    ``upto`` is how many characters of ``draft.text`` end with the verdict marker; the continuations may follow it.
+    The first ``upto`` characters of ``draft.text`` end with the verdict marker; the scored continuations follow it.
     """
 
     prompt: Prompt
@@ -176,12 +179,13 @@ class LevelQuery:
 
 @dataclass(frozen=True, slots=True)
 class LevelScores:
-    """The levels' log-probabilities behind one rationale; a row of the ledger's table ``scores``.
+    """The log-probabilities of the levels after one rationale; a row of the ledger's table ``scores``.
 
     Args:
         logps: log pi(level, end of turn | x, z) in the order of the task's levels.
-        whole: whether z ends where a token does. One whose last token reaches beyond the marker (":\n") was cut there
-            to score the levels. The same z followed by a marker token is another draw, so this one counts 0.
+        whole: whether z ends at a token boundary. If its last token reaches beyond the marker (":\n"), that token was
+            cut to score the levels. The same z followed by a marker token is another draft, so this one is counted as 0
+            to avoid double counting.
     """
 
     logps: tuple[float, ...]
@@ -190,9 +194,10 @@ class LevelScores:
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """A completion taken apart: the rationale z, the answer y_hat or the reason why there is none.
+    """A parsed completion: the rationale z, and the answer y_hat or the reason why there is none.
 
-    ``marker_end`` is the offset just behind the first verdict marker, where z ends and levels are scored; or None.
+    ``marker_end`` is the offset after the first verdict marker, where z ends and levels are scored; None without a
+    marker.
     """
 
     rationale: str
@@ -203,7 +208,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One draw and its fate, written before anything reads it."""
+    """One graded draft. It is written to the ledger before anything uses it."""
 
     iteration: int
     purpose: Purpose
@@ -220,7 +225,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """A trial that goes into the M-step, with its weight; ``drawn`` is the iteration that drew it."""
+    """A trial that enters the M-step, with its weight; ``drawn`` is the iteration that drew it."""
 
     example_id: str
     attempt: int
@@ -230,12 +235,12 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Likelihood:
-    """How likely a drawn completion is under one prompt, for the weights at hand.
+    """The log-likelihood of a drawn completion under one prompt and the current weights.
 
     Args:
-        iteration: the iteration that asks: an E-step k asks the weights theta_{k-1}, an evaluation k theta_k.
-        drawn: the iteration that drew the completion; with purpose, example and attempt it names the trial.
-        under: the proposal whose prompt and weights are meant, e.g. "forward" or "rationalize@base".
+        iteration: the iteration that computes it: E-step k uses the weights theta_{k-1}, evaluation k uses theta_k.
+        drawn: the iteration that drew the completion; with purpose, example and attempt it identifies the trial.
+        under: the proposal that sets prompt and weights, e.g. "forward" or "rationalize@base".
         completion: log pi(all tokens | prompt), nats.
         rationale: log pi(tokens up to the verdict marker | prompt), nats; None without a marker.
     """
@@ -252,7 +257,7 @@ class Likelihood:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One training text: the *forward* prompt, and the exact tokens of a kept completion."""
+    """One training text: the *forward* prompt and the exact tokens of a kept completion."""
 
     example_id: str
     prompt: Prompt
@@ -262,15 +267,15 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What n sampled rationales say of one example.
+    """What n unhinted drafts of one example say together.
 
     Args:
         probabilities: p~(level | x), predictive, summing to 1 over the task's levels.
-        raw: p_hat(y* | x), the mean over ALL draws of pi(y* | x, z_n); a draw without a marker counts 0.
-        predicted: the most probable level, None where no draw named one; of an open answer the one that the draws agree
-            with most, and ``probabilities`` then holds how much they do.
-        reward: of an open answer, r(predicted, y*); None where there are levels.
-        draw_reward: of an open answer, the mean of r over ALL draws, an unparsed one counting 0.
+        raw: p_hat(y* | x), the mean over ALL drafts of pi(y* | x, z_n); a draft without a marker counts 0.
+        predicted: the most probable level, or None if no draft named one; for an open answer, the answer that agrees
+            most with the drafts, and ``probabilities`` then holds the agreement.
+        reward: r(predicted, y*) of an open answer; None if the task has levels.
+        draw_reward: the mean of r over ALL drafts of an open answer; an unparsed draft counts 0.
     """
 
     example_id: str
@@ -285,59 +290,61 @@ class Prediction:
 
 
 class Engine(Protocol):
-    """What generates and scores with the weights of one checkpoint, ``batch_size`` requests at once."""
+    """Generates and scores with the weights of one checkpoint, ``batch_size`` requests at once."""
 
     honours_seeds: bool  # whether a request's tokens depend on its seed alone
     batch_size: int
 
     def prompt_tokens(self, prompt: Prompt) -> int:
-        """Return the prompt's length as the model sees it."""
+        """Return the length of the prompt in the model's tokens."""
 
     def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
-        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
+        """Return the ids of a completion, or of its end that follows ``behind``, with the end-of-turn token."""
 
     def sample(self, requests: Sequence[Request]) -> list[Draft]:
-        """Return one draft per request, in order; what could not be served is ``Finish.FAILED``, never a guess."""
+        """Return one draft per request, in order; a request that failed has ``Finish.FAILED``."""
 
     def score_levels(self, queries: Sequence[LevelQuery]) -> list[tuple[float, ...]]:
         """Return log pi(level, end of turn | x, z) of every level, per query."""
 
     def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
-        """Return log pi(token | prompt, tokens before it) of every stored token, per query."""
+        """Return log pi(token | prompt, previous tokens) of every stored token, per query."""
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
-        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        """Return how many of the draft's tokens end within the first ``characters`` characters of its text."""
 
     def close(self) -> None:
-        """Let go of the weights."""
+        """Release the weights."""
 
 
 @runtime_checkable
 class HandedOver(Protocol):
-    """An engine elsewhere, handed its weights; ``handover`` tells how, in what time, and how it was proven."""
+    """An external engine that receives its weights; ``handover`` describes the method, the time it took, and how it was
+    verified.
+    """
 
     handover: Mapping[str, Any]
 
 
 @runtime_checkable
 class Concurrent(Engine, Protocol):
-    """An engine that takes requests one by one and holds ``concurrency`` at a time; what is done first, comes first.
+    """An engine that takes single requests, ``concurrency`` at a time, and returns them as they finish.
 
-    What it cannot serve is a draft with ``Finish.FAILED``; an exception means that the engine itself is lost.
+    A request that failed is a draft with ``Finish.FAILED``; an exception means that the engine itself is lost.
     """
 
     concurrency: int
 
     def submit(self, request: Request) -> Future[Draft]:
-        """Begin one request."""
+        """Start one request."""
 
     def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
-        """Begin to score one draft's levels; see ``score_levels``."""
+        """Start to score the levels of one draft; see ``score_levels``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Splits:
-    """Three disjoint sets, split by group: train feeds the M-step, validation selects, test is scored once."""
+    """Three disjoint sets, split by group: the M-step trains on train, validation chooses, test is scored once."""
 
     train: tuple[Example, ...]
     validation: tuple[Example, ...]

@@ -1,1 +1,1 @@
-"""What a model is worth: its predictions on held-out items (``evaluate``), and ``diagnostics`` of the sampler."""
+"""Evaluation of a model: its predictions on held-out items (``evaluate``), and ``diagnostics`` of the sampler."""

@@ -1,7 +1,7 @@
-"""Predictions on examples -> records -> numbers: n forward draws per example, the levels scored behind each.
+"""From examples to predictions to metrics: n unhinted drafts per example, with the levels scored after each.
 
 Evaluation always samples from the forward prompt, whatever the scheme, at temperature 1 without top-p and top-k, and
-with one fixed number of draws: averages over different numbers of draws cannot be compared.
+with a fixed number of drafts: averages over different numbers of drafts cannot be compared.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from rationem.sampling.schemes import FORWARD
 from rationem.sampling.trials import DrawRequest, SamplingContext, fits
 from rationem.types import Engine, Example, Outcome, Prediction, Purpose
 
-#: The split's name of the control that is shown solved examples; its examples are those of the test set.
+#: The split name of the control with solved examples in its prompt; its examples are those of the test set.
 SHOTS = "shots"
 
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
@@ -34,15 +34,15 @@ def evaluate(
     draws: int,
     purpose: Purpose = Purpose.EVAL,
 ) -> None:
-    """Draw ``draws`` rationales per example, score the levels behind each, and write predictions and metrics.
+    """Draw ``draws`` rationales per example, score the levels after each, and write predictions and metrics.
 
     Args:
-        train: gives the marginal, of the item's criterion, that an unparsed draw contributes to the predictive
+        train: provides the marginal, of the item's criterion, that an unparsed draft contributes to the predictive
             distribution.
-        iteration: of the weights that the engine holds; with the split it names the predictions.
+        iteration: of the engine's weights; with the split it names the predictions.
     """
     started = time.perf_counter()
-    # Evidence needs z ~ pi(. | x) as it is: whatever warps the E-step's draws does not reach the evaluation's.
+    # Evidence needs unchanged draws z ~ pi(. | x), so sampling settings of the E-step do not apply to the evaluation.
     run = run.as_it_is()
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     draw(
@@ -76,11 +76,11 @@ def predict(
     draws: int,
     purpose: Purpose = Purpose.EVAL,
 ) -> list[Prediction]:
-    """Return one prediction per example from the level scores in the ledger; over-long ones are counted so.
+    """Return one prediction per example from the level scores in the ledger; over-long examples are counted as such.
 
     Args:
         fitting: ids of the examples whose prompt fits.
-        marginals: criterion -> training marginal, of every criterion among the examples.
+        marginals: criterion -> training marginal, for every criterion of the examples.
     """
     scored = run.ledger.level_logps(iteration, purpose)
     whole = run.ledger.level_logps(iteration, purpose, whole=True)
@@ -119,7 +119,7 @@ def predict_open(
     draws: int,
     purpose: Purpose = Purpose.EVAL,
 ) -> list[Prediction]:
-    """Return one prediction per example whose answer is open, as :func:`predict`; no marginal is needed."""
+    """Return one prediction per example with an open answer, as :func:`predict`; no marginal is needed."""
     whole = run.ledger.level_logps(iteration, purpose, whole=True)
     said = {
         (trial.example_id, trial.attempt): trial.parsed.answer if trial.outcome in _PARSED else None
@@ -137,15 +137,15 @@ def predict_open(
     return predictions
 
 
-#: How several draws make one prediction, by ``Kind.estimator``.
+#: The function that combines several drafts into one prediction, by ``Kind.estimator``.
 _PREDICT = {"levels": predict, "consensus": predict_open}
 
 
 def validation_score(ledger: Ledger, iteration: int, name: str) -> float | None:
-    """Return what an iteration is chosen by, nats per item, higher is better; None where it was not measured.
+    """Return the score that chooses the iteration, nats per item, higher is better; None if it was not measured.
 
     Args:
-        name: "evidence" is the mean log evidence of the answers (:mod:`.diagnostics`); "log_likelihood" the mean
+        name: "evidence" is the mean log evidence of the answers (:mod:`.diagnostics`); "log_likelihood" is the mean
             predictive log-likelihood of single ratings.
     """
     phase, key = ("evidence", "score") if name == "evidence" else ("validation", "log_likelihood")

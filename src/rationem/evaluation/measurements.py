@@ -1,4 +1,4 @@
-"""What is measured of theta_k: predictions, evidence and diagnostics, each once and in the ledger."""
+"""The measurements of theta_k: predictions, evidence and diagnostics, each made once and stored in the ledger."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """What is measured of the sampler beside the evaluation; 0 leaves a measurement out.
+    """Measurements of the sampler beside the evaluation; 0 leaves a measurement out.
 
     Args:
-        hinted: hinted rationales per validation example, beside the forward ones, for the evidence.
-        wrong: validation examples that get a wrong hint once per iteration.
+        hinted: hinted drafts per validation example, beside the unhinted ones, for the evidence.
+        wrong: validation examples that get a probe once per iteration.
         probed: training examples whose difficulty for the base model is measured once.
-        exact: test examples whose rationales are enumerated at the end, to bound the evidence with certainty. A scheme
-            that enumerates has some in any case: its draws lack the rationales that were not followed.
-        faithful: says whether what a rationale claims is true of the fields, where that can be known (the world).
+        exact: test examples whose rationales are enumerated at the end, for certified bounds of the evidence. A scheme
+            that enumerates always has some, because its draws lack the rationales that were not followed.
+        faithful: decides whether the claims of a rationale are true of the fields, if that can be known (the world).
     """
 
     hinted: int = 0
@@ -58,8 +58,8 @@ class Control:
     """The base model on the test set, with solved training examples in its prompt.
 
     Args:
-        shots: how many examples; 0 is no control.
-        tokens: the longest prompt; whatever the model holds.
+        shots: the number of examples; 0 means no control.
+        tokens: the longest prompt; by default what the model can hold.
     """
 
     shots: int = 0
@@ -68,7 +68,7 @@ class Control:
 
 @dataclass(frozen=True, slots=True)
 class Measurements:
-    """What measures theta_k over a run. Each method does nothing where its result is in the ledger."""
+    """Makes the measurements of theta_k over a run. Each method does nothing if its result is in the ledger."""
 
     data: Splits
     scheme: Scheme
@@ -83,7 +83,7 @@ class Measurements:
         return self.context.ledger
 
     def validation(self, k: int, theta: str) -> float | None:
-        """Write predictions and evidence on the validation set; return the score that iterations are chosen by."""
+        """Write predictions and evidence on the validation set; return the score that chooses the iteration."""
         examples, extra = self.data.validation, self.diagnostics
         if examples:
             self._evaluate(k, theta, "validation", examples)
@@ -103,7 +103,7 @@ class Measurements:
         return validation_score(self._ledger, k, self.evaluation.choose_by)
 
     def test(self, k: int, theta: str) -> None:
-        """Write predictions on the test set, and certified bounds of log p(y* | x) for some of it."""
+        """Write predictions on the test set, and certified bounds of log p(y* | x) for some of its examples."""
         if self.data.test:
             self._evaluate(k, theta, "test", self.data.test)
         some = self.data.test[: self.diagnostics.exact or (UNASKED if self.scheme.enumerates else 0)]
@@ -111,7 +111,7 @@ class Measurements:
             measure_bounds(some, self.engines.at(theta), self.context, iteration=k)
 
     def difficulty(self, base: str) -> None:
-        """Write how probable the base model finds the answers of some training examples."""
+        """Write the probability of the answers of some training examples under the base model."""
         probed = self.diagnostics.probed
         if probed and self._ledger.record(0, "difficulty") is None:
             measure_difficulty(

@@ -1,11 +1,14 @@
-"""Requests -> trials in the ledger: what the E-step and the evaluation have in common.
+"""Requests -> trials in the ledger: the part that the E-step and the evaluation share.
 
-``draw`` makes independent draws, ``attempt`` a plan's attempts in order. How they are served is the engine's nature:
+``draw`` makes independent drafts, ``attempt`` the attempts of a plan in order. The kind of engine decides the order of
+work:
 
-- an engine that takes batches draws in **rounds** (``rounds.py``): the order of work is computed from finished rounds
-  alone, a batch is one transaction, so a killed run meets the same batches again and skips those that are written;
-- an engine that takes requests one by one is **refilled** (``refill.py``): the moment an example's attempt has failed
-  its next one is submitted. The trials and their seeds are the same; only who was under way with whom is not.
+- with an engine that takes batches, drafts come in **rounds** (``rounds.py``): the order of work is computed from
+  finished rounds alone, and a batch is one transaction. A killed run therefore repeats the same batches and skips those
+  that are written;
+- with an engine that takes single requests, drafts are **refilled** (``refill.py``): the next attempt of an example is
+  submitted as soon as the last one has failed. Trials and seeds are the same; only which requests run at the same time
+  differs.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ def draw(
     label: str,
     levels_under: Proposal | None = None,
 ) -> None:
-    """Serve every request once, and again those that the engine failed, up to ``run.retries`` times.
+    """Serve every request once, and retry those that the engine failed, up to ``run.retries`` times.
 
     Args:
         levels_under: also write log pi(level | prompt, z) of every level under the prompt of this proposal, for each
@@ -58,11 +61,11 @@ def attempt(
     *,
     iteration: int,
 ) -> None:
-    """Try the plan's proposals in order for every example, until its selector is satisfied.
+    """Try the proposals of the plan in order for every example, until its selector is satisfied.
 
     Args:
         queue: the training examples whose prompts fit.
-        engine_for: a proposal's engine.
+        engine_for: maps a proposal to its engine.
     """
     flow = all(_flows(engine_for(proposal), [proposal]) for proposal in dict.fromkeys(scheme.plan))
     kind = refill if flow else rounds
@@ -70,5 +73,5 @@ def attempt(
 
 
 def _flows(engine: Engine, proposals: Sequence[Proposal]) -> bool:
-    """Say whether an engine can be refilled: a posterior is enumerated in batches, whatever the engine."""
+    """Return whether an engine can be refilled; a posterior is enumerated in batches on every engine."""
     return isinstance(engine, Concurrent) and all(one.prompt != "posterior" for one in proposals)

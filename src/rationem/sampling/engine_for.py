@@ -1,4 +1,4 @@
-"""Which engine samples a proposal: on the current weights, on the frozen base model, or the teacher's."""
+"""The engine of each proposal: on the current weights, on the frozen base model, or the teacher's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rationem.types import Engine
 
 
 def engine_for(scheme: Scheme, theta: str, base: str, engines: EnginePool) -> Callable[[Proposal], Engine]:
-    """Return a function from a proposal to its engine; where a plan uses the base model, both stay open."""
+    """Return a function from a proposal to its engine; if a plan uses the base model, both engines stay open."""
 
     def opened(proposal: Proposal) -> Engine:
         if proposal.model == "teacher":

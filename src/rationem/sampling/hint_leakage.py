@@ -1,4 +1,4 @@
-"""What tells of the hint in a rationale: phrases that speak of it, and runs of words copied from it."""
+"""Signs of hint leakage in a rationale: phrases that mention the hint, and runs of words copied from it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Literal
 from rationem.tasks.answer_types import copied
 from rationem.types import Parsed
 
-#: Lower case, single blanks. Left out is what honest graders write as well: of 2,112 English feedbacks by people (SAF),
-#: 7 hold "the correct answer is", one "as stated above"; of them, and of FeedbackQA's 9,843, none holds any of these.
+#: Lower case, single blanks. Phrases that honest graders also write are left out: of 2,112 English feedbacks by people
+#: (SAF), 7 hold "the correct answer is" and one "as stated above". None of them, and none of FeedbackQA's 9,843, holds
+#: any phrase below.
 PHRASES = (
     "the hint",
     "i was told",
@@ -33,13 +34,13 @@ PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class HintLeakage:
-    """What is looked for in hinted draws, and what is done with it.
+    """What to look for in hinted drafts, and what to do about it.
 
     Args:
-        filter: "drop" does not accept draws whose rationale holds a phrase; "flag" counts them, "off" neither.
+        filter: "drop" rejects drafts whose rationale holds a phrase; "flag" only counts them; "off" does neither.
         phrases: see :func:`find`.
-        max_copied: draws are not accepted that copy a longer run of y*, as a share of its words (see
-            :func:`.answer_types.copied`): in the rationale, and where a reward below 1 is enough in the answer too.
+        max_copied: reject drafts that copy a longer run of y*, as a share of its words (see
+            :func:`.answer_types.copied`): in the rationale, and also in the answer if a reward below 1 is enough.
     """
 
     filter: Literal["off", "flag", "drop"] = "flag"
@@ -48,15 +49,15 @@ class HintLeakage:
 
     @property
     def counted(self) -> tuple[str, ...]:
-        """The phrases that are counted."""
+        """The phrases to count."""
         return () if self.filter == "off" else self.phrases
 
     def in_draw(self, parsed: Parsed, answer: str, *, graded: bool) -> bool:
-        """Say whether a hinted draw is not to be accepted.
+        """Return whether a hinted draft must be rejected.
 
         Args:
-            answer: y*, which its prompt showed.
-            graded: whether an answer that is not y* can be accepted.
+            answer: y*, the hint in its prompt.
+            graded: whether an answer other than y* can be accepted.
         """
         if self.filter == "drop" and find(parsed.rationale, self.phrases) is not None:
             return True
@@ -65,13 +66,13 @@ class HintLeakage:
 
 
 def find(text: str, phrases: Sequence[str]) -> str | None:
-    """Return the first of the phrases that stands in the text, whole words only, or None.
+    """Return the first of the phrases that occurs in the text as whole words, or None.
 
-    Case does not matter, nor how words are spaced or broken into lines.
+    Case, spacing and line breaks do not matter.
 
     Args:
         text: a rationale.
-        phrases: the earlier one wins; one without a word is never found.
+        phrases: in order of priority; a phrase without a word is never found.
 
     >>> find("As The  hint says", PHRASES)
     'the hint'

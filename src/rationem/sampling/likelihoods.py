@@ -1,8 +1,8 @@
-"""Completions that are drawn already, read again under a prompt: log pi(completion | prompt), into the ledger.
+"""Score drawn completions under a prompt, and write log pi(completion | prompt) to the ledger.
 
-Weights, chains and evidence compare how likely the *same tokens* are under two prompts, or under two models. The ids
-are those that were stored, never a text encoded again; the order of work depends on the trials alone, and a batch is
-one transaction, so a killed run meets the same batches again.
+Weights, chains and evidence compare the likelihood of the *same tokens* under two prompts or two models. The stored ids
+are scored; text is never encoded again. The order of work depends on the trials alone, and a batch is one transaction.
+A killed run therefore repeats the same batches and skips those that are written.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ def score(
 ) -> None:
     """Write log pi(completion | prompt) and log pi(rationale | prompt) of each trial, unless they are written.
 
-    A completion that this iteration drew under the very same prompt and weights is not read again: its likelihood is
-    the one it was drawn with.
+    A completion that this iteration drew under the same prompt and weights is not scored again: its likelihood is the
+    one that it was drawn with.
 
     Args:
-        trials: all of one purpose; those that the engine failed are left out.
+        trials: all of one purpose; engine failures are left out.
         examples: id -> example, of every trial.
-        under: the proposal whose prompt the completions are read behind.
-        engine: on the weights meant; it draws nothing here.
-        iteration: whose weights the engine holds, see ``Likelihood``.
+        under: the proposal whose prompt the completions follow.
+        engine: on the weights to score with; it draws nothing here.
+        iteration: the iteration of the engine's weights, see ``Likelihood``.
 
     Raises:
-        RunError: the engine does not say how likely tokens are.
+        RunError: the engine does not report token likelihoods.
     """
     drawn = [trial for trial in trials if trial.draft.token_ids]
     if not drawn:
@@ -67,7 +67,7 @@ def log_drawn(trial: Trial) -> float:
     """Return log q(completion), nats, as the trial was drawn.
 
     Raises:
-        RunError: the engine did not say.
+        RunError: the engine did not report it.
     """
     if len(trial.draft.token_logps) != len(trial.draft.token_ids):
         raise RunError(
@@ -86,7 +86,7 @@ def _token_logps(
     run: SamplingContext,
     iteration: int,
 ) -> list[tuple[float, ...]]:
-    """Return each trial's token log-probabilities; only those that are not known yet are asked of the engine."""
+    """Return each trial's token log-probabilities; only unknown ones are requested from the engine."""
     known = [
         trial.iteration == iteration
         and trial.proposal == str(under)

@@ -1,9 +1,9 @@
-"""Draws from the posterior pi(z | x, y*), by enumerating the rationales: enumerated EM, for models that are small.
+"""Draws from the posterior pi(z | x, y*) by enumerating the rationales: enumerated EM, for small models.
 
     z ~ pi(z | x, y*) = pi(z | x) pi(y* | x, z) / p(y* | x),    over the rationales found
 
-What was not explored is missing from the draws, so this is EM up to what is missing: of an example's posterior at most
-1 - lower / upper (:func:`rationem.metrics.evidence.posterior_leaves`), which reports print.
+Unexplored rationales are missing from the draws, so this is EM up to a known error: at most a share 1 - lower / upper
+of an example's posterior is missing (:func:`rationem.metrics.evidence.posterior_leaves`). Reports print it.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from rationem.seeds import uniforms
 from rationem.tasks.protocol import Task
 from rationem.types import Draft, Engine, Example, Finish, Prompt
 
-#: An unexplored share of probability that is warned of.
+#: The unexplored share of probability from which a warning is given.
 _MUCH = 0.5
 
 
 @runtime_checkable
 class Enumerator(Protocol):
-    """An engine that can also enumerate what it could say."""
+    """An engine that can also enumerate its completions."""
 
     def enumerate(
         self, prompts: Sequence[Prompt], continuations: Sequence[str], *, threshold: float, max_new_tokens: int
@@ -34,10 +34,10 @@ class Enumerator(Protocol):
 
 
 def enumerator(engine: Engine, asked: str) -> Enumerator:
-    """Return the engine, which can enumerate.
+    """Return the engine if it can enumerate.
 
     Raises:
-        ConfigError: it cannot; ``asked`` is what needs it.
+        ConfigError: it cannot; ``asked`` names what needs it.
     """
     if not isinstance(engine, Enumerator):
         raise ConfigError(
@@ -57,11 +57,11 @@ def draw_posterior(
     threshold: float,
     max_new_tokens: int,
 ) -> list[Draft]:
-    """Return one completion (z, y*) per example, z drawn from its posterior; an empty one where no z leads to y*.
+    """Return one completion (z, y*) per example, with z drawn from its posterior; an empty one if no z leads to y*.
 
     Args:
         prompts: the forward prompts.
-        seeds: one per example; a draw takes its first uniform.
+        seeds: one per example; a draw uses its first uniform.
         threshold: prefixes less probable than this are not followed.
 
     Raises:

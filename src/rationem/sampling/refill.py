@@ -1,12 +1,12 @@
-"""Draws by refill, for an engine that takes requests one by one and holds many: no slot waits for a round to end.
+"""Draws by refill, for an engine that serves many single requests at once: no slot waits for a round to end.
 
-Every example has at most one live attempt, and its next one is submitted as soon as the ledger holds the last: what is
-done is written first, all that came in together in one transaction, and only then decides what follows. At most
-``concurrency`` requests are under way, and no example is looked at before there is room for it, so memory does not grow
+Every example has at most one live attempt; the next one is submitted once the ledger holds the last. Finished drafts
+are written first, all that arrived together in one transaction, and only then is the next request chosen. At most
+``concurrency`` requests are in flight, and an example is read only when there is room for it, so memory does not grow
 with the data.
 
-Nothing but the ledger says what is owed, so a killed run goes on with what is not written. Requests that were under way
-are drawn again by the same seeds.
+The ledger alone determines what is owed, so a killed run continues with what is not written. Requests that were in
+flight are drawn again with the same seeds.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ from rationem.sampling.trials import (
 )
 from rationem.types import Concurrent, Engine, Example, LevelQuery, LevelScores, Outcome, Purpose, Request, Trial
 
-#: (example id, attempt) -> outcomes by retry, as the ledger holds them.
+#: (example id, attempt) -> outcomes by retry, as in the ledger.
 History = dict[tuple[str, int], list[Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """The next draw of a line."""
+    """The next draw of one line."""
 
     draw_request: DrawRequest
     proposal: Proposal
@@ -45,16 +45,16 @@ class Due:
 
 
 class PendingDraws(Protocol):
-    """What has yet to be drawn, one draw after another: an example with its plan, or a single request."""
+    """A line of draws that are still to be made, one after another: an example with its plan, or a single request."""
 
     def due(self, history: History) -> Due | None:
-        """Return the next draw, from what the ledger holds; None where the line is done."""
+        """Return the next draw, given the ledger's history; None if the line is done."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Single:
-    """One request, drawn once, and again where the engine failed it."""
+    """One request, drawn once, and again if the engine failed it."""
 
     draw_request: DrawRequest
     proposal: Proposal
@@ -67,7 +67,7 @@ class Single:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """One example's attempts in the order of the plan, until the selector is satisfied."""
+    """The attempts of one example in the order of the plan, until the selector is satisfied."""
 
     example: Example
     scheme: Scheme
@@ -75,7 +75,7 @@ class Planned:
     retries: int
 
     def due(self, history: History) -> Due | None:
-        """Return the next attempt; None where it is satisfied, exhausted, or set aside as the engine failed it."""
+        """Return the next attempt; None if it is satisfied, exhausted, or set aside after engine failures."""
         before: list[tuple[bool, Outcome]] = []
         for number, proposal in enumerate(self.scheme.plan):
             if self.scheme.selector.satisfied(before):
@@ -126,7 +126,7 @@ def draw(
 
 @dataclass(slots=True)
 class _Live:
-    """A draw under way: first its draft, then, where they are asked for, the levels behind it."""
+    """A draw in flight: first its draft, then, if requested, the levels after it."""
 
     line: PendingDraws
     due: Due
@@ -171,7 +171,7 @@ class _Flow:
                     live.future.cancel()
 
     def _fill(self, again: deque[PendingDraws], lines: Iterator[PendingDraws]) -> int:
-        """Submit what is due while there is room, those that wait for their next attempt first; count ended lines."""
+        """Submit due draws while there is room, lines waiting for their next attempt first; count ended lines."""
         ended = 0
         while len(self._live) < self._room:
             line = again.popleft() if again else next(lines, None)
@@ -202,9 +202,9 @@ class _Flow:
         live.future.add_done_callback(lambda _: self._done.put(live))
 
     def _collect(self) -> list[PendingDraws]:
-        """Wait for what is done, write it, and return the lines that it belongs to.
+        """Wait for finished draws, write them, and return their lines.
 
-        What came in beside a failure of the engine itself is written before that is raised.
+        Drafts that arrived together with an engine failure are written before the failure is raised.
         """
         arrived = list(self._arrived())
         failed = next((error for live in arrived if (error := live.future.exception()) is not None), None)
@@ -221,7 +221,7 @@ class _Flow:
         return [live.line for live in complete]
 
     def _arrived(self) -> Iterator[_Live]:
-        """Yield what is done: wait for the first, take what is there besides."""
+        """Yield finished draws: wait for the first, then take all that are ready."""
         yield self._done.get()
         while True:
             try:
@@ -257,7 +257,7 @@ class _Flow:
 
 
 def _again(draw_request: DrawRequest, proposal: Proposal, history: History, retries: int) -> Due | None:
-    """Return the draw where it was not made yet, or the engine failed it and may be asked once more."""
+    """Return the draw if it was not made yet, or if the engine failed it and a retry is left."""
     outcomes = history.get(draw_request.key, [])
     failed = all(outcome is Outcome.ENGINE_FAILED for outcome in outcomes)
     return Due(draw_request, proposal, len(outcomes)) if failed and len(outcomes) <= retries else None

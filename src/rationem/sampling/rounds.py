@@ -1,7 +1,7 @@
 """Draws in rounds of batches, for an engine that takes batches.
 
-A round's members are computed from finished rounds (never from what happens to be owed), and a batch is one
-transaction; so a killed run meets the same batches again, skips those that are written, and draws the same rest.
+The members of a round are computed from finished rounds (never from what is still owed), and a batch is one
+transaction. A killed run therefore repeats the same batches, skips those that are written, and draws the same rest.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def attempt(
     *,
     iteration: int,
 ) -> None:
-    """Draw the plan's attempts, one round after another; an example leaves when its selector is satisfied."""
+    """Draw the attempts of the plan, one round after another; an example leaves when its selector is satisfied."""
     for number, proposal in enumerate(scheme.plan):
         pending = _unsatisfied(queue, scheme, run, iteration, number)
         draw(
@@ -76,7 +76,7 @@ def draw(
 def _unsatisfied(
     queue: Sequence[Example], scheme: Scheme, run: SamplingContext, iteration: int, number: int
 ) -> list[Example]:
-    """Return who is drawn for in this round; from the rounds before it alone, so that resuming sees the same."""
+    """Return the examples of this round, from earlier rounds alone, so that a resumed run gets the same ones."""
     history = run.ledger.outcomes(iteration, Purpose.TRAIN)
     exact = run.exact(scheme)
     pending = []
@@ -96,7 +96,7 @@ def _is_due(outcomes: Sequence[Outcome], retry: int) -> bool:
 def _batches(
     draw_requests: Sequence[DrawRequest], proposal: Proposal, engine: Engine, run: SamplingContext
 ) -> Iterator[Sequence[DrawRequest]]:
-    """Yield batches of like length: less padding, and an order that depends on nothing but the requests."""
+    """Yield batches of similar length: less padding, and an order that depends on the requests alone."""
 
     def order(draw_request: DrawRequest) -> tuple[int, str, int]:
         return (engine.prompt_tokens(prompt_for(proposal, draw_request.example, run.task)), *draw_request.key)

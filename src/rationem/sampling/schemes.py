@@ -11,7 +11,7 @@ unfiltered (control)  ``(FORWARD,)``                  whatever names a level is 
 exact                 ``(POSTERIOR,)``                the posterior, by enumeration: enumerated EM, tiny models only
 ====================  ==============================  ========================================================
 
-What is kept of the draws is the selector's (``selectors.py``). Whatever the proposal, the M-step scores the *forward*
+The selector decides which drafts are kept (``selectors.py``). Whatever the proposal, the M-step scores the *forward*
 prompt; a hint never reaches it.
 """
 
@@ -28,13 +28,13 @@ from rationem.types import Sampling
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """One way to draw (z, y_hat): from which prompt, and with whose weights.
+    """One way to draw (z, y_hat): a prompt and a model.
 
     Args:
-        prompt: "forward" (x), "rationalize" (x and the hint y*), "answer" (no draw: the verdict line of y*), or
-            "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
+        prompt: "forward" (x), "rationalize" (x and the hint y*), "answer" (nothing is drawn: the verdict line of y*),
+            or "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
         model: "current" is theta_{k-1}, "base" the frozen theta_0, "teacher" another model behind a chat server, whose
-            words are taken and whose likelihoods are not known.
+            likelihoods are unknown.
     """
 
     prompt: Literal["forward", "rationalize", "answer", "posterior"] = "forward"
@@ -46,7 +46,7 @@ class Proposal:
         return self.prompt == "rationalize"
 
     def is_exact(self, sampling: Sampling) -> bool:
-        """Say whether what is accepted of these draws follows the posterior of the current model."""
+        """Return whether accepted drafts follow the posterior of the current model."""
         return self.model == "current" and (self.prompt == "posterior" or (self.prompt == "forward" and sampling.exact))
 
     def __str__(self) -> str:
@@ -82,16 +82,16 @@ class Scheme:
 
     @property
     def uses_teacher(self) -> bool:
-        """Whether a proposal asks the teacher."""
+        """Whether a proposal uses the teacher."""
         return any(proposal.model == "teacher" for proposal in self.plan)
 
     @property
     def enumerates(self) -> bool:
-        """Whether a proposal draws from an enumerated posterior, which lacks what was not followed."""
+        """Whether a proposal draws from an enumerated posterior, which lacks the prefixes that were not followed."""
         return any(proposal.prompt == "posterior" for proposal in self.plan)
 
     def proposal(self, name: str) -> Proposal:
-        """Return the plan's proposal of that name, as trials carry it.
+        """Return the proposal of the plan with this name, as recorded in trials.
 
         Raises:
             ConfigError: the plan has none.
@@ -102,7 +102,7 @@ class Scheme:
         raise ConfigError(f"There are trials of the proposal {name!r}, which is not in the plan of {self.name!r}.")
 
     def generates(self, name: str) -> bool:
-        """Say whether a proposal of the plan generates tokens: an answer is given, a posterior enumerated."""
+        """Return whether a proposal of the plan generates tokens; an answer is given, a posterior is enumerated."""
         return self.proposal(name).prompt in ("forward", "rationalize")
 
 
@@ -174,11 +174,11 @@ Proposal(prompt='rationalize', model='base'))
 
 
 def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
-    """Refuse to weigh what no weight can mend.
+    """Reject sampling settings that importance weights cannot correct.
 
     Raises:
-        ConfigError: the selector weighs, and the sampling is greedy or cuts the tail off, or the plan has something
-            that is not drawn; or a chain whose proposals are not one distribution.
+        ConfigError: the selector weighs, but the sampling is greedy or truncated, or part of the plan is not drawn; or
+            the proposals of a chain are not one distribution.
     """
     selector = scheme.selector
     for one in scheme.plan:
@@ -212,7 +212,7 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
 
 
 def _check_chain(scheme: Scheme, sampling: Sampling) -> None:
-    """Refuse a chain that would not be Metropolis': its state is weighed by the one proposal of its draws."""
+    """Reject a chain that would not be a Metropolis chain: its state is weighed by one hinted proposal."""
     if not sampling.exact:
         raise ConfigError(
             f"A chain's state is weighed by what would be drawn at temperature 1; found {sampling.temperature}. Use "

@@ -1,4 +1,4 @@
-"""From an E-step's trials to the kept set: likelihoods for selectors that weigh, states, counts, training texts."""
+"""From an E-step's trials to the kept set: likelihoods for weighing selectors, states, counts, training texts."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Trial
 
-#: Accepted trials of earlier iterations that a selector is handed at most, per example; the latest.
+#: The maximum number of accepted trials of earlier iterations, the latest, that a selector receives per example.
 MEMORY = 16
 
 _Likelihoods = dict[tuple[str, int, int, str], Likelihood]
 
 
 class HasTrials(Protocol):
-    """Where drawn completions are found: a ledger, or whoever reads one (``kept.Reader``)."""
+    """A source of drawn completions: a ledger, or a reader of one (``kept.Reader``)."""
 
     def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
         """Iterate over the trials of one iteration."""
@@ -41,15 +41,15 @@ def settle(
     run: SamplingContext,
     engine_for: Callable[[Proposal], Engine],
 ) -> Concluded:
-    """Conclude an E-step whose trials are in the ledger: likelihoods where they are needed, kept set, states, record.
+    """Finish an E-step whose trials are in the ledger: likelihoods if needed, kept set, states, record.
 
     Args:
         k: the iteration.
         queue: the training examples that were drawn for; the others are too long.
-        train: all of them.
-        scheme: whose selector decides.
+        train: all training examples.
+        scheme: its selector decides.
         run: what stays the same over all draws.
-        engine_for: a proposal's engine, for likelihoods.
+        engine_for: maps a proposal to its engine, for likelihoods.
 
     Raises:
         RunError: see :func:`conclude`.
@@ -67,8 +67,8 @@ def rescore(
 ) -> None:
     """Write what a weighing selector needs: log pi(z, y_hat | x; theta_{k-1}) of every accepted trial it may keep.
 
-    An example with an accepted draw from pi itself needs none. A chain's state is scored under the plan's hinted
-    proposal too, by whose present density it must be weighed.
+    An example with an accepted exact draw needs none. The state of a chain is also scored under the plan's hinted
+    proposal, because its current density is needed for its weight.
     """
     examples = {x.id: x for x in train}
     accepted = [trial for trial in run.ledger.trials(k, Purpose.TRAIN) if trial.outcome is Outcome.ACCEPTED]
@@ -85,7 +85,7 @@ def rescore(
 
 
 def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme, run: SamplingContext) -> Concluded:
-    """Select, give every training example its one state, and count what was drawn.
+    """Select, give every training example exactly one state, and count the drafts.
 
     Raises:
         RunError: the engine failed on every request.
@@ -121,9 +121,9 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
 def training_samples(
     k: int, kept: Sequence[Kept], train: Sequence[Example], task: Task, ledger: HasTrials
 ) -> list[Sample]:
-    """Return the training texts: forward(x_i), never the prompt that was sampled from, and the exact tokens drawn.
+    """Return the training texts: forward(x_i), never the sampling prompt, and the exact tokens drawn.
 
-    The one function that builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
+    Only this function builds training text. ``Task.prompt`` takes the fields alone, so y* cannot reach it.
     """
     examples = {x.id: x for x in train}
     drawn = {
@@ -144,7 +144,7 @@ def training_samples(
 
 
 def _tried(k: int, scheme: Scheme, run: SamplingContext) -> Iterator[tuple[list[Trial], Tried]]:
-    """Yield every drawn example's trials, and what its selector is handed."""
+    """Yield the trials of every drawn example, and the input of its selector."""
     weighing = scheme.selector.needs_ratios
     likelihoods = run.ledger.likelihoods(k, Purpose.TRAIN) if weighing else {}
     remembered = _remembered(k, scheme, run.ledger)
@@ -173,7 +173,7 @@ def _candidate(trial: Trial, k: int, scheme: Scheme, run: SamplingContext, likel
 
 
 def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]]:
-    """Return example id -> the trials of earlier iterations that its selector is handed, oldest first."""
+    """Return example id -> the trials of earlier iterations that its selector receives, oldest first."""
     if scheme.selector.remembers == "nothing":
         return {}
     kept = {(one.example_id, one.drawn, one.attempt) for one in ledger.kept(k - 1)}
@@ -186,7 +186,7 @@ def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]
 
 
 def _settles(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
-    """Say whether a trial is a draw from what the selector aims at; where rewards are graded, draws of pi are not."""
+    """Return whether a trial follows the selector's target; with graded rewards, draws from pi do not."""
     return _is_exact(trial, k, scheme, run) and (run.threshold == 1 or not scheme.selector.weighs)
 
 
@@ -195,7 +195,7 @@ def _is_exact(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> boo
 
 
 def _hinted(scheme: Scheme) -> Proposal | None:
-    """Return the proposal whose density a chain's state is weighed by: the plan's last hinted one."""
+    """Return the proposal whose density weighs a chain's state: the plan's last hinted one."""
     return next((proposal for proposal in reversed(scheme.plan) if proposal.hinted), None)
 
 

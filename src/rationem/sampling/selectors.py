@@ -1,4 +1,4 @@
-"""What is kept of an example's trials: the second half of a scheme.
+"""Which of an example's trials are kept: the second half of a scheme.
 
 ============  ==================================================================================================
 ``first``     the first accepted trial, weight 1; the paper's filter
@@ -9,8 +9,8 @@
 ``chain``     independence Metropolis: the state is last iteration's trial, each new draw a proposal
 ============  ==================================================================================================
 
-The last four aim at the posterior pi(z | x, y*; theta_{k-1}) whatever was sampled from. An accepted trial that the
-current model drew from the question alone *is* a draw from the posterior: they stop there and keep it.
+The last four target the posterior pi(z | x, y*; theta_{k-1}) for every proposal. An accepted unhinted draft of the
+current model *is* a draw from the posterior: they stop there and keep it.
 
 Sources: Rubin 1987 (resampling); Cappe et al. 2004 (a population of earlier draws); Hastings 1970 (the chain).
 """
@@ -33,8 +33,8 @@ class Candidate:
 
     Args:
         log_ratio: log pi(z, y* | x; theta_{k-1}) - log q(z, y*), nats, with q as it was drawn.
-        exact: whether the current model drew it from the question alone, as it is: q is pi, and what is accepted
-            follows the posterior. Not where graded rewards enter the weights.
+        exact: whether it is an unhinted draft of the current model without truncation: q is then pi, and accepted
+            drafts follow the posterior. False if graded rewards enter the weights.
     """
 
     trial: Trial
@@ -44,13 +44,13 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """What there is to select from, of one example.
+    """The input of a selector for one example.
 
     Args:
         trials: this iteration's, in order of attempt.
-        candidates: the accepted among them, in order, for selectors that weigh.
+        candidates: the accepted trials among them, in order, for selectors that weigh.
         remembered: accepted trials of earlier iterations, oldest first, for selectors that remember.
-        seed: of whatever the selector draws.
+        seed: of the selector's own draws.
     """
 
     trials: Sequence[Trial]
@@ -60,15 +60,15 @@ class Tried:
 
 
 class Selector(Protocol):
-    """Maps an example's trials to the weighted samples that are kept.
+    """Maps the trials of an example to the weighted samples that are kept.
 
     ``weighs`` says whether the reward of an accepted trial enters its weight; ``needs_ratios`` whether candidates must
-    be scored under the forward prompt; ``remembers`` which earlier trials are handed to it, the latest ones.
+    be scored under the forward prompt; ``remembers`` which earlier trials the selector receives, the latest ones.
     """
 
     @property
     def name(self) -> str:
-        """What the user calls it."""
+        """The name that users give."""
         ...
 
     @property
@@ -83,15 +83,15 @@ class Selector(Protocol):
 
     @property
     def remembers(self) -> Literal["nothing", "kept", "accepted"]:
-        """Which trials of earlier iterations it is handed."""
+        """Which trials of earlier iterations it receives."""
         ...
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether no further attempt is needed, given (drawn from pi itself?, outcome) of those so far."""
+        """Return whether no further attempt is needed, given (exact draw?, outcome) of the attempts so far."""
         ...
 
     def select(self, tried: Tried) -> list[Kept]:
-        """Return what is kept of one example."""
+        """Return the kept samples of one example."""
         ...
 
 
@@ -105,7 +105,7 @@ class First:
     remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether one trial was accepted."""
+        """Return whether one trial was accepted."""
         return any(outcome is Outcome.ACCEPTED for _, outcome in tried)
 
     def select(self, tried: Tried) -> list[Kept]:
@@ -117,11 +117,11 @@ class First:
 class All:
     """Run the whole plan and keep every accepted trial, up to a cap; each weighs reward / number kept.
 
-    With the division an example weighs as much as under ``first``: more draws smooth its gradient, they do not let
-    easy examples outvote hard ones.
+    Because of the division an example weighs as much as under ``first``: more drafts smooth its gradient, and easy
+    examples do not outvote hard ones.
 
     Args:
-        weighs: False leaves the reward out of the weight: a graded reward is then a filter only.
+        weighs: False leaves the reward out of the weight; a graded reward is then only a filter.
     """
 
     weighs: bool = True
@@ -131,7 +131,7 @@ class All:
     remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether the cap is reached."""
+        """Return whether the cap is reached."""
         accepted = sum(outcome is Outcome.ACCEPTED for _, outcome in tried)
         return self.cap is not None and accepted >= self.cap
 
@@ -143,7 +143,7 @@ class All:
 
 @dataclass(frozen=True, slots=True)
 class Unfiltered:
-    """Keep the first trial that names a level, whether it is the right one or not: what the filter is worth."""
+    """Keep the first trial that names a level, right or wrong: a control that measures the value of the filter."""
 
     weighs: bool = False
     name: str = "unfiltered"
@@ -151,7 +151,7 @@ class Unfiltered:
     remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether one trial named a level."""
+        """Return whether one trial named a level."""
         return any(outcome in (Outcome.ACCEPTED, Outcome.WRONG) for _, outcome in tried)
 
     def select(self, tried: Tried) -> list[Kept]:
@@ -175,11 +175,11 @@ class Weighted:
     remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether a draw from the posterior itself is there."""
+        """Return whether there is an exact draw."""
         return _has_exact(tried)
 
     def select(self, tried: Tried) -> list[Kept]:
-        """Return the accepted trials with their weights; a draw from the posterior itself alone."""
+        """Return the accepted trials with their weights, or the exact draw alone."""
         exact = _exact(tried.candidates)
         if exact or not tried.candidates:
             return [_kept(trial, _reward(trial, self.weighs)) for trial in exact]
@@ -192,8 +192,8 @@ class Resample:
     """Keep one accepted trial, drawn with its posterior weight as probability: one training text per example.
 
     Args:
-        remembers: "accepted" draws from the accepted trials of all iterations (``pool``): q of an old one is what it
-            was drawn with, pi is scored again, so every iteration adds to the candidates and costs no more draws.
+        remembers: "accepted" draws from the accepted trials of all iterations (``pool``). q of an old trial is the
+            probability it was drawn with; pi is scored again. Every iteration adds candidates without extra drafts.
     """
 
     weighs: bool = True
@@ -202,11 +202,11 @@ class Resample:
     needs_ratios: bool = True
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether a draw from the posterior itself is there."""
+        """Return whether there is an exact draw."""
         return _has_exact(tried)
 
     def select(self, tried: Tried) -> list[Kept]:
-        """Return one trial; a draw from the posterior itself, if there is one."""
+        """Return one trial; the exact draw, if there is one."""
         exact = _exact(tried.candidates)
         pool = [*tried.remembered, *tried.candidates]
         if exact or not pool:
@@ -218,11 +218,11 @@ class Resample:
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Keep the state of one independence Metropolis chain per example; its state lives on in the kept set.
+    """Keep the state of one independence Metropolis chain per example; the state is stored in the kept set.
 
         accept a new draw with probability min(1, rho_new / rho_state),    rho = pi(z, y* | x; theta) / q(z, y*)
 
-    Both are scored by the current weights, in every iteration. A draw from the posterior itself is always accepted.
+    State and proposal are scored by the current weights in every iteration. An exact draw is always accepted.
     """
 
     weighs: bool = True
@@ -231,7 +231,7 @@ class Chain:
     remembers: Literal["kept"] = "kept"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Say whether a draw from the posterior itself is there."""
+        """Return whether there is an exact draw."""
         return _has_exact(tried)
 
     def select(self, tried: Tried) -> list[Kept]:
@@ -246,7 +246,7 @@ class Chain:
         return _log_weights([one], self.weighs)[0]
 
 
-#: The selectors that a user can name.
+#: The selectors that users can name.
 SELECTORS: dict[str, Selector] = {
     "first": First(),
     "all": All(),

@@ -1,6 +1,6 @@
-"""The kept set of an iteration, read from a run directory by whoever does not hold it: a child process, an export.
+"""The kept set of an iteration, read from a run directory by other processes: a training process or an export.
 
-The ledger is opened read-only, also while the run is at work. Training text comes from ``selection.training_samples``.
+The ledger is opened read-only, also while the run is active. Training text comes from ``selection.training_samples``.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from rationem.types import Example, Kept, Outcome, Purpose, Sample, Trial
 
 @dataclass(frozen=True, slots=True)
 class TrialReader:
-    """An open ledger as ``selection.training_samples`` needs it."""
+    """An open ledger in the form that ``selection.training_samples`` needs."""
 
     db: sqlite3.Connection
 
@@ -36,7 +36,7 @@ class TrialReader:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """One kept sample with the trial that it was drawn as, and its example."""
+    """One kept sample with its trial and its example."""
 
     kept: Kept
     trial: Trial
@@ -45,10 +45,10 @@ class Chosen:
 
 
 def kept_samples(directory: Path, iteration: int) -> list[Sample]:
-    """Return the samples that the M-step of an iteration trains on, in its order; empty where nothing was kept.
+    """Return the samples that the M-step of an iteration trains on, in its order; empty if nothing was kept.
 
     Raises:
-        RunError: there is no such run, its task is none of ours, or it has no finished E-step of that iteration.
+        RunError: there is no such run, its task is unknown here, or it has no finished E-step of that iteration.
     """
     with closing(read_only(directory)) as db:
         return _samples(db, directory, iteration)
@@ -58,7 +58,7 @@ def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
     """Return the samples of :func:`kept_samples`, each with its trial and example.
 
     Raises:
-        RunError: see there.
+        RunError: as there.
     """
     with closing(read_only(directory)) as db:
         samples, kept = _samples(db, directory, iteration), read_kept(db, iteration)
@@ -77,10 +77,10 @@ def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
 
 
 def last_e_step(directory: Path) -> int:
-    """Return the last iteration whose E-step is finished.
+    """Return the last iteration with a finished E-step.
 
     Raises:
-        RunError: there is no such run, or none is finished.
+        RunError: there is no such run, or no finished E-step.
     """
     with closing(read_only(directory)) as db:
         done = finished_iterations(db, "e_step")
@@ -98,7 +98,7 @@ def _samples(db: sqlite3.Connection, directory: Path, iteration: int) -> list[Sa
 
 
 def _task(manifest: dict[str, Any], directory: Path) -> Task:
-    """Return the task that the run was started with, to the letter of its template."""
+    """Return the task of the run, with its exact template."""
     described = manifest.get("task", {})
     try:
         return from_description(described)

@@ -1,4 +1,4 @@
-"""From one request to one trial: its prompt, its seed, what its draft says and what becomes of it."""
+"""From one request to one trial: its prompt, its seed, its parsed draft and its outcome."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from rationem.types import (
     Trial,
 )
 
-#: Looks for nothing: of draws that were shown no answer, and of what is measured as it is.
+#: Looks for nothing: for unhinted drafts, and for measurements of the sampler as it is.
 _NOTHING = HintLeakage("off")
 
 
@@ -36,12 +36,12 @@ class SamplingContext:
     """What stays the same over all draws of a run.
 
     Args:
-        sampling: how to draw; the scheme's exactness claims hold at temperature 1 without top-p and top-k.
+        sampling: sampling settings; the scheme's exactness claims hold at temperature 1 without top-p and top-k.
         threshold: a trial is accepted if its reward reaches this, in (0, 1].
-        retries: how often a draw that the engine failed is owed again before its example is set aside.
+        retries: how often a draft that the engine failed is drawn again before its example is set aside.
         max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
-        enumerate_above: where the posterior is enumerated, prefixes less probable than this are not followed.
-        leaks: what a hinted draw must not tell of its hint; one that does is ``leaked``, not accepted.
+        enumerate_above: when a posterior is enumerated, prefixes less probable than this are not followed.
+        leaks: the signs of hint leakage that make a hinted draft ``leaked`` instead of accepted.
     """
 
     task: Task
@@ -55,37 +55,37 @@ class SamplingContext:
     enumerate_above: float = 1e-3
 
     def as_it_is(self) -> SamplingContext:
-        """Return the same without anything that warps or filters draws: what measures a model, not what trains it."""
+        """Return the same without anything that changes or filters drafts: to measure a model, not to train it."""
         return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=_NOTHING)
 
     def exact(self, scheme: Scheme) -> list[bool]:
-        """Say of each attempt of a plan whether what is accepted of it follows the posterior, weights included."""
+        """Return for each attempt of a plan whether its accepted drafts follow the posterior, weights included."""
         graded = self.threshold < 1 and scheme.selector.weighs
         return [proposal.is_exact(self.sampling) and not graded for proposal in scheme.plan]
 
 
 @dataclass(frozen=True, slots=True)
 class DrawRequest:
-    """One draw to make: the attempt number is part of its seed."""
+    """One draft to make; the attempt number is part of its seed."""
 
     example: Example
     attempt: int
 
     @property
     def key(self) -> tuple[str, int]:
-        """What names its trials within an iteration and a purpose."""
+        """The name of its trials within an iteration and a purpose."""
         return self.example.id, self.attempt
 
 
 def prompt_for(proposal: Proposal, example: Example, task: Task) -> Prompt:
-    """Return the prompt that a proposal samples from: only "rationalize" is ever handed the answer."""
+    """Return the prompt that a proposal samples from; only "rationalize" receives the answer."""
     if proposal.prompt == "rationalize":
         return task.hint_prompt(example.fields, example.answer)
     return task.prompt(example.fields)
 
 
 def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: SamplingContext) -> bool:
-    """Say whether every prompt that these proposals could need is within the limit."""
+    """Return whether every prompt that these proposals could need is within the limit."""
     prompts = {prompt_for(proposal, example, run.task) for proposal in proposals}
     return all(engine.prompt_tokens(prompt) <= run.max_prompt_tokens for prompt in prompts)
 
@@ -97,10 +97,10 @@ def grade(
     threshold: float,
     leaks: HintLeakage = _NOTHING,
 ) -> tuple[Parsed, Outcome, float]:
-    """Return what a draft says, what became of it, and its reward r(y_hat, y*); the one place that classifies.
+    """Return the parsed draft, its outcome, and its reward r(y_hat, y*). Only this function classifies.
 
     Args:
-        leaks: what the draft must not tell to be accepted; nothing where the answer was not in its prompt.
+        leaks: signs of hint leakage that prevent acceptance; none if the answer was not in the prompt.
     """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
@@ -121,7 +121,7 @@ def grade(
 def request_for(
     draw_request: DrawRequest, proposal: Proposal, run: SamplingContext, iteration: int, purpose: Purpose
 ) -> Request:
-    """Return what is asked of an engine; the seed is the draw's own, whoever serves it and whenever."""
+    """Return the engine's request; the seed belongs to the draft and does not depend on the engine or the time."""
     seed = seed_for(run.seed, iteration, draw_request.example.id, draw_request.attempt, purpose)
     return Request(prompt_for(proposal, draw_request.example, run.task), run.sampling, seed)
 
@@ -137,7 +137,7 @@ def trial_of(
     purpose: Purpose,
     retry: int,
 ) -> Trial:
-    """Return the trial that a draft makes."""
+    """Return the trial made from a draft."""
     leaks = run.leaks if proposal.hinted else _NOTHING
     parsed, outcome, reward = grade(draft, draw_request.example, run.task, run.threshold, leaks)
     return Trial(
@@ -156,15 +156,15 @@ def trial_of(
 
 
 def answer_draft(draw_request: DrawRequest, prompt: Prompt, engine: Engine, task: Task) -> Draft:
-    """Return what the proposal "answer" gives: no draw, the verdict line of y*."""
+    """Return the draft of the proposal "answer": nothing is drawn, it is the verdict line of y*."""
     text = task.format("", draw_request.example.answer)
     return Draft(text, engine.encode_completion(text), Finish.STOP, engine.prompt_tokens(prompt))
 
 
 def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
-    """Return what scores the levels behind a trial's rationale; None where there is no verdict marker.
+    """Return the query that scores the levels after a trial's rationale; None without a verdict marker.
 
-    An open answer has no levels: what is scored behind z is y* itself.
+    An open answer has no levels: y* itself is scored after z.
     """
     end = trial.parsed.marker_end
     if end is None or trial.outcome is Outcome.ENGINE_FAILED:
@@ -173,6 +173,6 @@ def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> 
 
 
 def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:
-    """Return the levels' log-probabilities, and whether the rationale ends where a token does."""
+    """Return the levels' log-probabilities, and whether the rationale ends at a token boundary."""
     ends_a_token = engine.tokens_within(query.draft, query.upto) > engine.tokens_within(query.draft, query.upto - 1)
     return LevelScores(logps, whole=ends_a_token)

@@ -1,4 +1,4 @@
-"""What an iteration's weights are worth, beyond its predictions: draws for it, and the records made of them.
+"""Diagnostics of an iteration's weights beside its predictions: the draws for them, and the records made of them.
 
 ``draws``     validation items: hinted draws, likelihoods under both prompts, the wrong-hint control
 ``bounds``    certified bounds of the evidence, by enumeration

@@ -2,7 +2,8 @@ r"""Certified bounds of log p(y* | x) under theta_k, by enumerating the rational
 
     lower = sum_{z found} pi(z | x) pi(y* | x, z)  <=  p(y* | x)  <=  lower + unexplored      (``evidence.exact``)
 
-What was enumerated is not kept, only the bounds of each example: like a loss, they are read back, not computed again.
+The enumerated rationales are not stored, only the bounds of each example. Like a loss, they are read back instead of
+computed again.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from rationem.sampling.schemes import FORWARD
 from rationem.sampling.trials import SamplingContext, fits
 from rationem.types import Engine, Example
 
-#: Prompts that are enumerated between two steps of the progress bar.
+#: Prompts enumerated between two steps of the progress bar.
 _TOGETHER = 16
 
-#: Test examples that are enumerated where nobody asks and the scheme draws from enumerations.
+#: Test examples enumerated by default if the scheme draws from enumerations.
 UNASKED = 32
 
 
 def measure_bounds(examples: Sequence[Example], engine: Engine, run: SamplingContext, *, iteration: int) -> None:
-    """Enumerate the rationales of examples, and record the bounds of each; over-long ones are left out.
+    """Enumerate the rationales of examples and record the bounds of each; over-long examples are left out.
 
     Args:
         engine: on theta_k; it can enumerate.
@@ -58,13 +59,13 @@ def measure_bounds(examples: Sequence[Example], engine: Engine, run: SamplingCon
 
 
 def read_bounds(db: sqlite3.Connection, iteration: int) -> dict[str, tuple[float, float]] | None:
-    """Return example id -> (lower, upper) of p(y* | x) under theta_k; None where nothing was enumerated."""
+    """Return example id -> (lower, upper) of p(y* | x) under theta_k; None if nothing was enumerated."""
     record = read_record(db, iteration, "exact")
     return None if record is None else {name: (low, high) for name, (low, high) in record["bounds"].items()}
 
 
 def bounds_record(db: sqlite3.Connection, iteration: int) -> dict[str, Any] | None:
-    """Return the means over the examples; None where nothing was enumerated.
+    """Return the means over the examples; None if nothing was enumerated.
 
     ``items``          test examples enumerated
     ``lower``          mean log of the lower bounds, over the examples that have one above 0; nats

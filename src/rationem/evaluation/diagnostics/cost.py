@@ -1,7 +1,7 @@
-"""What a run paid for what it kept, and which examples rejection never lets through: from the ledger alone.
+"""The cost of what a run kept, and the examples that rejection sampling never accepts, from the ledger alone.
 
-Prompt tokens and generated tokens are apart, for they cost differently. A proposal "answer" draws nothing and costs
-nothing. What the engine failed counts with the tokens that the ledger has of it, for the prompt was sent.
+Prompt tokens and generated tokens are counted separately because their costs differ. A proposal "answer" draws nothing
+and costs nothing. Engine failures count with the tokens that the ledger has of them, because their prompts were sent.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from rationem.ledger.reading import read_answers
 from rationem.ledger.totals import first_attempts, kept_counts, kept_ids, scored_tokens, served_draws, training_draws
 from rationem.metrics.matched import quantile_edges
 
-#: What is paid.
+#: The costs that are counted.
 PAID = ("prompt_tokens", "generated_tokens", "seconds")
 
-#: Why a price per nat does not exist.
+#: Reasons why there is no price per nat.
 NOT_MEASURED = "not measured"
 BASE_NOT_MEASURED = "the base model was not measured"
 NOT_GAINED = "nothing gained"
@@ -31,7 +31,8 @@ _QUARTILES = 4
 
 
 def cost(db: sqlite3.Connection, iteration: int) -> dict[str, Any]:
-    """Return what the E-step of an iteration cost, per kept example too, and the same of all iterations up to it.
+    """Return the cost of an iteration's E-step, in total and per kept example, and the same for all iterations up to
+    it.
 
     Args:
         db: a run's ledger.
@@ -40,9 +41,9 @@ def cost(db: sqlite3.Connection, iteration: int) -> dict[str, Any]:
     Returns:
         ``iteration``; ``prompt_tokens`` and ``generated_tokens`` of its draws; ``scored_tokens``, completion tokens
         that were scored under a prompt for their weights (one forward pass, nothing generated); ``seconds`` of the
-        E-step (of its last process, where it was resumed); ``kept_samples``; ``kept_examples``, distinct in this
-        iteration, wherever they were drawn; ``per_kept``, each of ``PAID`` over ``kept_examples``, None where none was
-        kept; ``cumulative``, all these but the first, over iterations 1 to k (an example kept twice counts twice).
+        E-step (of its last process if it was resumed); ``kept_samples``; ``kept_examples``, distinct in this iteration,
+        wherever they were drawn; ``per_kept``, each of ``PAID`` over ``kept_examples``, None if none was kept;
+        ``cumulative``, all these but the first, over iterations 1 to k (an example kept twice counts twice).
 
     Raises:
         ValueError: the E-step of one of these iterations is not finished.
@@ -59,18 +60,18 @@ def cost(db: sqlite3.Connection, iteration: int) -> dict[str, Any]:
 
 
 def per_nat(costs: Sequence[Mapping[str, Any]], scores: Sequence[float | None]) -> list[dict[str, Any]]:
-    """Return what every nat gained over the base model cost: cumulative cost / (score_k - score_0).
+    """Return the cost of every nat gained over the base model: cumulative cost / (score_k - score_0).
 
     Args:
-        costs: of :func:`cost`, one per iteration, in any order.
-        scores: score_0 to score_K, e.g. the evidence of the validation set in nats per example; None: not measured.
+        costs: results of :func:`cost`, one per iteration, in any order.
+        scores: score_0 to score_K, e.g. the evidence of the validation set in nats per example; None if not measured.
 
     Returns:
-        Per cost a row with ``iteration``, ``gained`` (nats, None where a score is missing), each of ``PAID`` (None
-        where there is no price), and ``reason``: None, ``NOT_MEASURED``, ``BASE_NOT_MEASURED`` or ``NOT_GAINED``.
+        One row per cost with ``iteration``, ``gained`` (nats, None if a score is missing), each of ``PAID`` (None if
+        there is no price), and ``reason``: None, ``NOT_MEASURED``, ``BASE_NOT_MEASURED`` or ``NOT_GAINED``.
 
     Raises:
-        ValueError: an iteration without a place in ``scores``, or a score that is not finite.
+        ValueError: an iteration has no place in ``scores``, or a score is not finite.
     """
     lost = [one["iteration"] for one in costs if one["iteration"] >= len(scores)]
     if lost:
@@ -81,20 +82,20 @@ def per_nat(costs: Sequence[Mapping[str, Any]], scores: Sequence[float | None]) 
 
 
 def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence[str]) -> list[dict[str, Any]]:
-    """Return, level by level of the training answers, what was kept and what it took.
+    """Return, for each level of the training answers, how many examples were kept and how many draws that took.
 
     Args:
         db: a run's ledger.
         iteration: k >= 1, its E-step finished.
-        levels: of the task, in order.
+        levels: the task's levels, in order.
 
     Returns:
         Per level ``level``, ``examples``, ``kept`` (examples), ``kept_share``, ``first_attempts`` (those that the
-        engine served), ``first_accepted`` (the share of them), ``draws`` (that the engine served; none of a proposal
+        engine served), ``first_accepted`` (the share of them), ``draws`` (that the engine served; none for a proposal
         "answer") and ``draws_per_kept``. None instead of a division by zero.
 
     Raises:
-        ValueError: the E-step is not finished, or a training answer is none of the levels.
+        ValueError: the E-step is not finished, or a training answer is not one of the levels.
     """
     _check(db, iteration)
     answers = read_answers(db, "train")
@@ -110,21 +111,21 @@ def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence
 
 
 def acceptance_by_difficulty(db: sqlite3.Connection, iteration: int, difficulty: Mapping[str, float]) -> dict[str, Any]:
-    """Return what was kept of hard and of easy examples, and what never was: what rejection sampling never sees.
+    """Return how many hard and easy examples were kept, and how many never were: those that rejection sampling misses.
 
     Args:
         db: a run's ledger.
         iteration: k >= 1, its E-step finished.
-        difficulty: training example -> p_hat(y* | x) under the base model, in [0, 1]; may lack some. What is no
-            training example is ignored.
+        difficulty: training example -> p_hat(y* | x) under the base model, in [0, 1]; may lack some. Other examples are
+            ignored.
 
     Returns:
-        ``bins``, quartiles of p_hat from hard to easy (fewer where equal values cannot be parted), each ``low`` and
-        ``high`` (smallest and largest p_hat in it), ``examples``, ``kept_share`` (in this iteration) and
+        ``bins``, quartiles of p_hat from hard to easy (fewer if equal values cannot be separated), each with ``low``
+        and ``high`` (smallest and largest p_hat in it), ``examples``, ``kept_share`` (in this iteration) and
         ``never_share`` (kept in none of iterations 1 to k); and ``unmeasured``, training examples without p_hat.
 
     Raises:
-        ValueError: the E-step is not finished, or a p_hat is no probability.
+        ValueError: the E-step is not finished, or a p_hat is not a probability.
     """
     _check(db, iteration)
     train = list(read_answers(db, "train"))

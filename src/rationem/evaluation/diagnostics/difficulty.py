@@ -1,4 +1,4 @@
-"""How hard is an example for the base model? The yardstick that tells acceptances apart, the same for every scheme."""
+"""Difficulty of the training examples for the base model: one measure of acceptance for all schemes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from rationem.types import Engine, Example, Purpose
 def measure_difficulty(
     train: Sequence[Example], engine: Engine, run: SamplingContext, *, examples: int, draws: int
 ) -> None:
-    """Draw forward rationales of the base model for some training examples, chosen by the run's seed.
+    """Draw unhinted rationales of the base model for some training examples, chosen by the run's seed.
 
     Args:
         engine: on theta_0.
-        examples: how many training examples at most.
+        examples: the maximum number of training examples.
         draws: rationales per example.
     """
     started = time.perf_counter()
@@ -46,10 +46,10 @@ def measure_difficulty(
 
 
 def read_difficulty(db: sqlite3.Connection, kind: Kind) -> dict[str, float]:
-    """Return example id -> p_hat(y* | x; theta_0), the raw evidence, of the training examples that were looked at.
+    """Return example id -> p_hat(y* | x; theta_0), the raw evidence, of the measured training examples.
 
     Args:
-        kind: of the task.
+        kind: the kind of the task.
     """
     scored = read_level_logps(db, 0, Purpose.PROBE, whole=True)
     drawn: dict[str, int] = {}

@@ -1,9 +1,9 @@
-"""The draws behind evidence and hint diagnostics, into the ledger: theta_k on validation items.
+"""Make the draws for evidence and hint diagnostics: theta_k on validation items, into the ledger.
 
-The evaluation has drawn z ~ pi(. | x) already. Here the hinted sampler q(. | x, y*) draws too, the levels behind its
-rationales are scored under the forward prompt, and the tokens of both kinds of draws are read under both prompts: then
-every density that an importance weight needs is in the ledger. The control hints at a *wrong* level: a sampler whose
-rationales follow the question justifies it rarely, one that explains whatever it is told nearly always.
+The evaluation has already drawn z ~ pi(. | x). Here the hinted sampler q(. | x, y*) draws too, the levels after its
+rationales are scored under the forward prompt, and the tokens of both kinds of drafts are scored under both prompts.
+The ledger then holds every density that an importance weight needs. Probes hint at a *wrong* level: a sampler whose
+rationales follow the question rarely justifies it, a sampler that rationalizes any hint nearly always does.
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ def diagnose(
     phrases: Sequence[str] = hint_leakage.PHRASES,
     faithful: Faithful | None = None,
 ) -> None:
-    """Draw and score what the evidence of theta_k needs, unless it is there; ends the phase ``evidence``.
+    """Draw and score what the evidence of theta_k needs, unless it exists; ends the phase ``evidence``.
 
     Its record is :func:`evidence_record`, with :func:`hint_record` under the key ``hints``.
 
-    Sampling is exact whatever the run's is, and no leak filter applies: what is measured is the sampler as it is.
+    Sampling is exact whatever the run's settings are, and no leak filter applies: the sampler is measured as it is.
     Examples whose forward or hinted prompt is too long are left out and counted.
 
     Args:
-        examples: validation items, whose forward draws ``evaluate`` has written.
+        examples: validation items, whose unhinted drafts ``evaluate`` has written.
         engine: on theta_k.
-        train: gives the marginal, of the item's criterion, that stands for an item without any evidence.
+        train: provides the marginal, of the item's criterion, that replaces the evidence of an item without any.
         iteration: k.
-        hinted: K, draws per item from the hinted prompt.
-        forward: M, forward draws per item that are scored too; at most as many as were drawn.
-        wrong: how many items, chosen by seed, get one draw with a wrong hint.
-        phrases: what speaks of the hint.
-        faithful: says whether a rationale is true of the inputs, where that can be known.
+        hinted: K, hinted drafts per item.
+        forward: M, unhinted drafts per item that are scored too; at most as many as were drawn.
+        wrong: the number of items, chosen by seed, that get one probe.
+        phrases: phrases that mention the hint.
+        faithful: decides whether a rationale is true of the inputs, if that can be known.
 
     Raises:
-        RunError: the engine does not say how likely given tokens are.
+        RunError: the engine does not report the likelihood of given tokens.
     """
     if run.ledger.record(iteration, PHASE) is not None:
         return
@@ -113,10 +113,10 @@ def _draw_wrong(
     iteration: int,
     examples: Sequence[Example],
 ) -> None:
-    """Draw once for each of the chosen items, as if a wrong level, or another item's answer, were its own."""
+    """Draw once for each of the chosen items with a wrong level, or another item's answer, as the hint."""
     chosen = sorted(fitting, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
     kind = run.task.kind
-    able = [x for x in chosen if kind.others(x, examples)]  # of open answers there may be one alone
+    able = [x for x in chosen if kind.others(x, examples)]  # with open answers there may be only one
     misled = [replace(x, answer=wrong_hint(x, kind, run.seed, examples)) for x in able]
     draw_requests = [DrawRequest(x, 0) for x in misled if fits(x, (RATIONALIZE,), engine, run)]
     draw(

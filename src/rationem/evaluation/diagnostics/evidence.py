@@ -1,6 +1,6 @@
-r"""How probable are the right answers under theta_k? One record per iteration, from the ledger's tables alone.
+r"""The probability of the correct answers under theta_k: one record per iteration, from the ledger's tables alone.
 
-Per item, M forward and K hinted draws; p_hat by ``metrics.evidence``: raw from the forward draws, IWAE_K from the
+Per item, M unhinted and K hinted drafts; p_hat by ``metrics.evidence``: raw from the unhinted drafts, IWAE_K from the
 hinted ones, the mixture from all N = M + K. The means are of log p_hat, in nats per item; each is a lower bound of the
 mean log p(y* | x) in expectation. A mean that one item makes -inf does not exist (None), and such items are counted.
 """
@@ -25,13 +25,13 @@ from rationem.types import Example, Likelihood, Purpose, Trial
 
 @dataclass(frozen=True, slots=True)
 class AlignedDraws:
-    """One item's draws of one kind, aligned; -inf where a draw has no whole z, nan never.
+    """The drafts of one kind for one item, aligned; -inf if a draft has no complete z, never nan.
 
     Args:
         log_forward_M: log pi(z | x), shape (M,), nats.
         log_hinted_M: log q(z | x, y*), shape (M,), nats.
         log_answer_M: log pi(y* | x, z), shape (M,), nats.
-        said: log-probabilities (forward, hinted) of the whole completions that say y*, nats.
+        said: log-probabilities (forward, hinted) of the complete completions that state y*, nats.
     """
 
     log_forward_M: Floats
@@ -48,7 +48,7 @@ class AlignedDraws:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """What the draws say of one item, nats: logarithms of p_hat, -inf where it is 0; None where there are no draws."""
+    """The estimates of one item, nats: logarithms of p_hat, -inf if it is 0; None without drafts."""
 
     raw: float | None
     iwae: float | None
@@ -68,7 +68,7 @@ def evidence_record(
     forward: int,
     hinted: int,
 ) -> dict[str, Any]:
-    """Return the evidence of theta_k on the items that were drawn for; None stands for what does not exist.
+    """Return the evidence of theta_k on the items with drafts; None stands for a value that does not exist.
 
     ``items``, ``too_long``                items with draws; items left out, as a prompt did not fit
     ``forward_draws``, ``hinted_draws``    M and K per item
@@ -89,13 +89,13 @@ def evidence_record(
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        kind: of the task.
+        kind: the kind of the task.
         marginal_of: example -> training marginal over the levels, all positive.
-        forward: M; the first M evaluation draws are used.
-        hinted: K; 0 where no hinted draws were made.
+        forward: M; the first M evaluation drafts are used.
+        hinted: K; 0 if no hinted drafts were made.
 
     Raises:
-        ValueError: no draws are asked for, or more than an item has.
+        ValueError: no drafts are requested, or more than an item has.
     """
     if forward + hinted == 0:
         raise ValueError("Evidence needs draws; both kinds are 0.")
@@ -137,17 +137,19 @@ def evidence_scores(
     forward: int,
     hinted: int,
 ) -> dict[str, float]:
-    """Return example id -> the score of the item, of which :func:`evidence_record` has the mean; arguments as there."""
+    """Return example id -> the score of the item; :func:`evidence_record` has their mean, and explains the
+    arguments.
+    """
     estimated = _estimates(db, iteration, examples, kind, forward, hinted)
     scores = _scores(estimated, kind, marginal_of, forward + hinted)
     return {x.id: score for (x, _), score in zip(estimated, scores, strict=True)}
 
 
 def estimate(forward: AlignedDraws | None, hinted: AlignedDraws | None, sizes: Sequence[int]) -> Estimates:
-    """Return the estimates of one item from its forward and its hinted draws; one kind may be missing.
+    """Return the estimates of one item from its unhinted and its hinted drafts; one kind may be missing.
 
     Args:
-        forward: M draws from pi, scored under both prompts; under the forward one alone where ``hinted`` is None.
+        forward: M draws from pi, scored under both prompts, or under the forward one alone if ``hinted`` is None.
         hinted: K draws from q, scored under both prompts.
         sizes: the k of IWAE_k.
     """
@@ -177,7 +179,7 @@ def estimate(forward: AlignedDraws | None, hinted: AlignedDraws | None, sizes: S
 
 
 def final(trials: Sequence[Trial]) -> list[Trial]:
-    """Return the last trial of every example and attempt: a draw that the engine failed may have been made again.
+    """Return the last trial of every example and attempt: after an engine failure a draft may have been retried.
 
     Args:
         trials: in the ledger's order, by example, attempt and retry.
@@ -220,7 +222,7 @@ def _read(
     kind: Kind,
     draws: int,
 ) -> dict[str, AlignedDraws]:
-    """Return example id -> draws 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
+    """Return example id -> drafts 0 to ``draws`` - 1 of one purpose, of the examples that have any."""
     of = {x.id: x.answer for x in examples}
     scored = read_level_logps(db, iteration, purpose, whole=True)
     likelihoods = read_likelihoods(db, iteration, purpose)
@@ -265,7 +267,7 @@ def _rationale(of: Likelihood | None) -> float:
 
 
 def _score(log_p_hat: float, log_prior: float, draws: int) -> float:
-    """Return log((N p_hat + mu) / (N + 1)): finite, and rising with p_hat."""
+    """Return log((N p_hat + mu) / (N + 1)): finite, and increasing in p_hat."""
     return float(np.logaddexp(math.log(draws) + log_p_hat, log_prior)) - math.log(draws + 1)
 
 
@@ -275,7 +277,7 @@ def _powers(hinted: int) -> tuple[int, ...]:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    """Return the mean; None where there is no value, or one that is missing or infinite."""
+    """Return the mean; None without values, or if one is missing or infinite."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     return float(np.mean(known)) if known and len(known) == len(values) else None
 

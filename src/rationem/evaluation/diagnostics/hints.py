@@ -1,9 +1,8 @@
-"""What the hint does to rationales: one record per iteration, from the ledger's tables alone.
+"""The effect of the hint on rationales: one record per iteration, from the ledger's tables alone.
 
-A sampler that is shown y* may reason from the question, or explain backwards what it was told. Telling it not to
-mention the answer hides this and does not heal it (arXiv 2602.14469), so it is measured, and not assumed away: phrases
-that speak of the hint, wrong hints that are justified, pi(y* | x, z) without the hint, length, entropy, and
-faithfulness where it can be known.
+A sampler that sees y* may reason from the question, or rationalize the hint. Telling it not to mention the answer hides
+this and does not cure it (arXiv 2602.14469), so the effect is measured: phrases that mention the hint, wrong hints that
+are justified, pi(y* | x, z) without the hint, length, entropy, and faithfulness if it can be known.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from rationem.tasks.answer_types import copied
 from rationem.tasks.kinds import Kind
 from rationem.types import Example, Fields, Likelihood, Outcome, Purpose, Trial
 
-#: Says whether a rationale is true of the inputs; None where it states nothing that can be checked.
+#: Decides whether a rationale is true of the inputs; None if it states nothing that can be checked.
 Faithful = Callable[[Fields, str], bool | None]
 
 
@@ -37,9 +36,10 @@ def hint_record(
     *,
     seed: int,
 ) -> dict[str, Any]:
-    """Return what the hint does, beside the same of the forward draws; None stands for what does not exist.
+    """Return the effect of the hint, beside the same numbers for unhinted drafts; None stands for a value that does not
+    exist.
 
-    ``hinted``, ``forward``: of each prompt's draws,
+    ``hinted``, ``forward``: of each prompt's drafts,
 
         ``draws``              how many
         ``said_answer``        share that says y*; of the hinted ones: the hint is met
@@ -55,16 +55,16 @@ def hint_record(
         ``faithful``           share of the rationales that can be checked that are true of the inputs
         ``checked``            how many can be checked
 
-    ``wrong_hints``, ``wrong_justified``: draws with a wrong hint, and the share that says the wrong level.
+    ``wrong_hints``, ``wrong_justified``: drafts with a wrong hint, and the share that states the wrong level.
 
     Args:
         db: the run's ledger.
         iteration: k.
         examples: validation items.
-        kind: of the task.
+        kind: the kind of the task.
         phrases: see ``rationem.sampling.hint_leakage``.
         faithful: see :data:`Faithful`; ``rationem.world.faithful`` on the embedded world.
-        seed: the run's, by which the wrong hints were chosen.
+        seed: the run's seed, which chose the wrong hints.
     """
     by_id = {x.id: x for x in examples}
     misled = _drawn(db, iteration, Purpose.PROBE, by_id)
@@ -91,12 +91,12 @@ def hint_record(
 
 
 def wrong_hint(example: Example, kind: Kind, seed: int, examples: Sequence[Example] = ()) -> str:
-    """Return a level that is not y*, chosen by seed and example alone: the same in every iteration.
+    """Return a level other than y*, chosen by seed and example alone: the same in every iteration.
 
-    Where answers are open it is the answer of another of the ``examples``.
+    For open answers it is the answer of another of the ``examples``.
 
     Raises:
-        ConfigError: no other level is on offer.
+        ConfigError: the task offers no other level.
     """
     others = kind.others(example, examples)
     if not others:
@@ -110,7 +110,7 @@ def _copied(pairs: Iterable[tuple[str, str]]) -> list[float]:
 
 
 def _drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose, by_id: Mapping[str, Example]) -> list[Trial]:
-    """Return the draws of these examples; one that the engine failed says nothing about the model."""
+    """Return the drafts of these examples, without engine failures: they say nothing about the model."""
     return [
         trial
         for trial in final(list(read_trials(db, iteration, purpose)))
