@@ -1,7 +1,7 @@
-"""The judge's card: ``rationem.json`` beside the weights, all that a judge needs to be asked again as it was trained.
+"""The judge card: ``rationem.json`` beside the weights, everything needed to ask the judge as it was trained.
 
-A calibration is bound to the wording of the prompt, to the weights and to the number of draws that it was fitted with:
-with any other it says nothing, and is refused.
+A calibration is bound to the prompt wording, the weights and the number of drafts that it was fitted with. With any
+other it is invalid, and refused.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ class Calibration:
 
     Args:
         temperature: T > 0, fitted on the validation split by log-likelihood; 1 changes nothing.
-        draws: rationales per item that it was fitted with.
+        draws: drafts per item that it was fitted with.
         items: validation items that it was fitted on.
-        before: their mean log-likelihood without it, nats per rating; None where a rating has probability 0.
-        after: and with it.
+        before: the mean log-likelihood without it, nats per rating; None if a rating has probability 0.
+        after: the same with it.
         prompt_sha256: of the wording, :func:`prompt_sha256`.
         model_sha256: of the model's files, :func:`model_sha256`.
     """
@@ -48,21 +48,21 @@ class Calibration:
 
 
 class Fingerprint(TypedDict):
-    """What tells one model's files from another's; see :class:`rationem.engines.checkpoint.Digest`."""
+    """The hashes that identify a model's files; see :class:`rationem.engines.checkpoint.Digest`."""
 
     weights: str
     files: dict[str, str]
 
 
 class Fingerprints(TypedDict):
-    """Of the model that training began with and, where that was an adapter, of the model below it."""
+    """The fingerprints of the model that training started from and, for an adapter, of its base model."""
 
     model: Fingerprint
     base: NotRequired[Fingerprint]
 
 
 class TrainedFrom(TypedDict):
-    """What training began with: its name, and its weights."""
+    """The model that training started from: its name and its weights."""
 
     name: str
     weights: Fingerprints
@@ -70,24 +70,24 @@ class TrainedFrom(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """What ``rationem.json`` holds.
+    """The content of ``rationem.json``.
 
     Args:
         task: the task's ``describe()``.
-        columns: the columns of the training files by role, None for the embedded world's.
-        preset: the published set that was recognised or named, or None.
-        marginals: criterion ("" where it has no name) -> its training marginal over the levels, which an unparsed draw
-            contributes; empty where answers are open.
-        draws: rationales per item in the run's evaluation.
+        columns: the columns of the training files by role; None for the embedded world.
+        preset: the published data set that was recognised or named, or None.
+        marginals: criterion ("" if it has no name) -> its training marginal over the levels, which an unparsed draft
+            contributes; empty for open answers.
+        draws: drafts per item in the run's evaluation.
         max_prompt_tokens: longer prompts are not judged.
-        max_new_tokens: the length cut of a completion.
+        max_new_tokens: the maximum length of a completion.
         elide: whether over-long responses are shortened instead.
         seed: the run's seed.
-        calibration: None where there was no validation set, or answers are open.
-        base: "name" and "weights" of what training began with, for an adapter is nothing on another base model; see
-            :mod:`rationem.run.identity`. None in a card of before there were digests.
-        doubts: sentences why this judge should not be used yet; see the run's report.
-        date: what a chat template that shows a date was told in training, and is told again.
+        calibration: None without a validation set, or for open answers.
+        base: "name" and "weights" of the model that training started from, because an adapter is useless on another
+            base model; see :mod:`rationem.run.identity`. None in cards older than digests.
+        doubts: reasons not to use this judge yet, as sentences; see the run's report.
+        date: the date that the chat template showed in training, and shows again.
     """
 
     task: Mapping[str, Any]
@@ -115,7 +115,7 @@ def read_card(directory: Path) -> Card:
     """Return the card of a model directory.
 
     Raises:
-        RunError: there is none, it is of another version, or a value is of another type.
+        RunError: there is none, its version is another, or a value has the wrong type.
     """
     from pydantic import TypeAdapter, ValidationError
 
@@ -140,14 +140,14 @@ def read_card(directory: Path) -> Card:
 
 
 def prompt_sha256(task: Mapping[str, Any]) -> str:
-    """Return the hash of all that decides a prompt or a verdict: the task's description."""
+    """Return the hash of everything that decides a prompt or a verdict: the task's description."""
     return hashlib.sha256(json.dumps(task, sort_keys=True).encode()).hexdigest()
 
 
 def model_sha256(directory: Path) -> str:
-    """Return the hash over the files of a model that decide what it says: weights, adapter, tokenizer and template.
+    """Return the hash over the files that decide a model's output: weights, adapter, tokenizer and template.
 
-    Of an adapter the base model is bound by the card's ``base``.
+    The base model of an adapter is bound by the card's ``base``.
     """
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):

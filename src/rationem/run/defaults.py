@@ -1,4 +1,4 @@
-"""Settings that were left open, filled in: by the model, by the machine, and by the run that goes on."""
+"""Defaults of open settings: from the model, the machine, or the run that is resumed."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from rationem.tasks.own import fingerprint
 from rationem.tasks.protocol import Task
 from rationem.types import Splits
 
-#: Settings whose value does not tell one run from another: the manifest has the content, or they do not matter there.
+#: Settings that do not distinguish runs: the manifest has their content, or they do not matter there.
 NO_IDENTITY = settings_with(Reach.DATA, Reach.FILE, Identity.NOT)
 _PROMPT_TOKENS = 1024
-#: Training prompts by which a batch size is measured.
+#: Training prompts used to measure a batch size.
 _PROMPTS = 512
 
 
 def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a run's manifest as it would be with these settings, so far as they say before anything is looked at.
+    """Return a run's manifest with these settings, as far as it is known before anything is read.
 
     Args:
-        config: the settings; a task's file is read and not run.
+        config: the settings; a task's file is read and not executed.
         found: the manifest in the ledger, which has the rest.
     """
     open_yet = {*NO_IDENTITY, *settings_with(Identity.RESOLVED)}
@@ -66,10 +66,10 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
 
 
 def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
-    """Return the settings of the adapter that training goes on with; without one those asked for.
+    """Return the settings of the adapter that training continues; without one, the requested settings.
 
     Raises:
-        ConfigError: other ones are asked for than the adapter has, or ones of an adapter where there is none.
+        ConfigError: the requested settings differ from the adapter's, or there is no adapter.
     """
     if not adapters.is_adapter(checkpoint):
         alone = [name for name in settings_with(Mark.ADAPTER) if getattr(config, name) is not None]
@@ -92,7 +92,7 @@ def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
 
 
 def _absolute(name: str) -> str:
-    """Return a file's whole path, so that the run can be resumed from anywhere; hub ids stay as they are."""
+    """Return a file's absolute path, so that the run can be resumed from anywhere; hub ids stay unchanged."""
     path, mark, split = name.partition("#")
     if name in EMBEDDED or not Path(path).exists():
         return name
@@ -103,7 +103,7 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
     """Return the longest prompt that leaves room for the completion."""
     if positions is None:
         return config.max_prompt_tokens or _PROMPT_TOKENS
-    # A server counts what is scored behind a completion, too.
+    # A server also counts the tokens scored after a completion.
     behind = VERDICT_TOKENS if ENGINES[config.engine].scores_behind else 0
     limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens - behind))
     if limit + new_tokens + behind > positions:
@@ -116,9 +116,9 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
 
 
 def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Literal["auto"]:
-    """Return the batch size, or that it is to be measured: where nothing else is said, on a GPU.
+    """Return the batch size; by default on a GPU, that it is to be measured.
 
-    On a CPU a resumed run, and a run of the same settings, ends bitwise the same only with the same batches.
+    On a CPU, a resumed run or a run with the same settings ends bitwise the same only with the same batches.
     """
     if isinstance(config.sampling_batch, int):
         return config.sampling_batch
@@ -128,7 +128,7 @@ def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Lite
 
 
 def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> FitConfig:
-    """Measure the batch size where that is asked for; a run that goes on keeps what it measured."""
+    """Measure the batch size if requested; a resumed run keeps its measured value."""
     if config.sampling_batch != "auto" or not ENGINES[config.engine].in_process:
         return config
     import torch
@@ -157,7 +157,7 @@ def _recorded(directory: Path) -> FitConfig | None:
 
 
 def with_recorded(config: FitConfig, directory: Path) -> FitConfig:
-    """Name the teacher's model as the run that goes on has it, without asking for it."""
+    """Use the teacher's model name of the resumed run, without asking the server."""
     recorded = _recorded(directory)
     if not config.teacher or config.teacher_model or recorded is None:
         return config
@@ -165,10 +165,10 @@ def with_recorded(config: FitConfig, directory: Path) -> FitConfig:
 
 
 def with_servers(config: FitConfig) -> FitConfig:
-    """Find vLLM, name the teacher's model, and find that its server is there: a run that goes on must ask the same.
+    """Find vLLM, the name of the teacher's model and its server: a resumed run must use the same.
 
     Raises:
-        ConfigError: there is no vLLM in the environment named.
+        ConfigError: the named environment has no vLLM.
         RunError: the server does not answer, or serves several models.
     """
     if config.vllm_python:
@@ -179,10 +179,11 @@ def with_servers(config: FitConfig) -> FitConfig:
 
 
 def with_model(config: FitConfig) -> FitConfig:
-    """Return the settings with a model, on embedded data its own; and with that data's own threshold, if it has one.
+    """Return the settings with a model, by default the embedded data's own, and with that data's threshold if it has
+    one.
 
     Raises:
-        ConfigError: none is named.
+        ConfigError: no model is named.
     """
     own = embedded(config)
     if own is not None and config.threshold is None:

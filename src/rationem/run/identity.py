@@ -1,6 +1,7 @@
-"""Whether a base model is the one that it was: known by its content, whatever its directory is called.
+"""Whether a base model is unchanged: it is identified by its content, whatever its directory is called.
 
-A record has the digest of a "model", and of an adapter that of its "base", too (:func:`rationem.engines.models.check`).
+A record has the digest of a "model", and for an adapter also that of its "base"
+(:func:`rationem.engines.models.check`).
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ Weights = Mapping[str, Any]
 
 
 def base_name(checkpoint: str) -> str:
-    """Return what the manifest calls theta_0: the directory's name, wherever it lies, or the hub id."""
+    """Return the name of theta_0 in the manifest: the directory's name without its path, or the hub id."""
     return Path(checkpoint).name if Path(checkpoint).is_dir() else checkpoint
 
 
 def differences(recorded: Weights, found: Weights) -> list[str]:
-    """Return the files that differ, those of an adapter's base model with "base: " before their names."""
+    """Return the files that differ; those of an adapter's base model have "base: " before their names."""
     if recorded.keys() != found.keys():
         return ["adapter_config.json"]
     names = [(part, name) for part in sorted(recorded, reverse=True) for name in changed(recorded[part], found[part])]
@@ -36,7 +37,7 @@ def differences(recorded: Weights, found: Weights) -> list[str]:
 
 
 def refuse_changed(where: str, recorded: Weights, found: Weights, since: str = "the run began") -> None:
-    """Refuse a model that is not the recorded one.
+    """Refuse a model that differs from the recorded one.
 
     Raises:
         RunError: names the files that differ.
@@ -49,10 +50,10 @@ def refuse_changed(where: str, recorded: Weights, found: Weights, since: str = "
 
 
 def refuse_other_name(run: Path, name: str, checkpoint: str, recorded: str) -> None:
-    """Refuse a model of another name than a run began with that knows its model by nothing else.
+    """Refuse a model whose name differs from the run's if the run identifies its model by name alone.
 
     Raises:
-        RunError: says both.
+        RunError: gives both names.
     """
     if base_name(checkpoint) != recorded:
         raise RunError(
@@ -62,12 +63,12 @@ def refuse_other_name(run: Path, name: str, checkpoint: str, recorded: str) -> N
 
 
 def refuse_other_base(adapter: Path, base: Path, recorded: Weights) -> None:
-    """Refuse a base model under an adapter that was trained on another one; its tokenizer does not matter.
+    """Refuse a base model under an adapter that was trained on another one; the tokenizer does not matter.
 
     Args:
         adapter: its directory.
         base: where its base model is now.
-        recorded: of what its training began with.
+        recorded: the weights that training started from.
 
     Raises:
         RunError: names the files that differ.
@@ -83,11 +84,11 @@ def refuse_other_base(adapter: Path, base: Path, recorded: Weights) -> None:
 
 
 def check_base(adapter: Path, recorded: Mapping[str, Any] | None) -> None:
-    """Find that an adapter's base model is the one that it was trained on; whole weights need none.
+    """Check that an adapter's base model is the one that it was trained on; whole weights need no check.
 
     Args:
         adapter: a model directory.
-        recorded: "weights" of what training began with; None where that is not known.
+        recorded: "weights" of the model that training started from; None if unknown.
 
     Raises:
         RunError: names the files that differ.
@@ -98,20 +99,20 @@ def check_base(adapter: Path, recorded: Mapping[str, Any] | None) -> None:
 
 
 def merged(recorded: Mapping[str, Any], found: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a run's manifest in the words of the one in its ledger, where both mean the same base model.
+    """Return a run's manifest in the words of the one in its ledger if both mean the same base model.
 
-    Its directory may have been moved or renamed, or cut into other files. A ledger of before there were digests knows
-    its base model by its directory's name alone.
+    The model's directory may have been moved or renamed, or its files split differently. A ledger older than digests
+    identifies its base model by the directory's name alone.
 
     Args:
-        recorded: the manifest of what is asked.
-        found: the ledger's; empty where a run begins.
-        where: the base model, as it is told.
+        recorded: the manifest of the requested run.
+        found: the ledger's manifest; empty for a new run.
+        where: the base model, as named in messages.
 
     Raises:
-        RunError: the base model is another one.
+        RunError: the base model differs.
     """
-    if not found or found.get("refit") != recorded.get("refit"):  # what else differs, the comparison says
+    if not found or found.get("refit") != recorded.get("refit"):  # other differences are reported by the comparison
         return dict(recorded)
     settings = known_then(recorded["config"], found["config"])
     if "weights" not in found:
@@ -123,14 +124,14 @@ def merged(recorded: Mapping[str, Any], found: Mapping[str, Any], where: str) ->
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """Looks at the base model again whenever a run loads it, for its files can be overwritten meanwhile."""
+    """Checks the base model whenever a run loads it, because its files can be overwritten meanwhile."""
 
     checkpoint: str
     recorded: Weights
     read: Callable[[str], Weights]
 
     def opening(self, open_engine: Callable[[str], Engine]) -> Callable[[str], Engine]:
-        """Return what opens engines, and refuses a base model that changed."""
+        """Return a function that opens engines and refuses a changed base model."""
 
         def open_unchanged(checkpoint: str) -> Engine:
             self.check(checkpoint)
@@ -139,7 +140,7 @@ class Unchanged:
         return open_unchanged
 
     def training(self, m_step: MStep) -> MStep:
-        """Return the M-step that refuses to start from a base model that changed."""
+        """Return an M-step that refuses to start from a changed base model."""
 
         def from_unchanged(
             start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
@@ -150,7 +151,7 @@ class Unchanged:
         return from_unchanged
 
     def check(self, checkpoint: str) -> None:
-        """Refuse the base model if it changed; other checkpoints are not looked at.
+        """Refuse the base model if it changed; other checkpoints are not checked.
 
         Raises:
             RunError: names the files that differ.
@@ -160,7 +161,7 @@ class Unchanged:
 
 
 def alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> Sequence[str]:
-    """Return by what two manifests' base models differ: file names, or "base" where no digest says."""
+    """Return the differences between two manifests' base models: file names, or "base" if there is no digest."""
     if "weights" in one and "weights" in other:
         return differences(one["weights"], other["weights"])
     return ["base"] if one.get("base") != other.get("base") else []

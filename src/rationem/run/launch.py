@@ -1,6 +1,6 @@
 """From names to objects: a ``FitConfig`` becomes data, task, scheme, engine and M-step, and ``em.fit`` runs them.
 
-The command line and Python go this one way: ``rationem fit ...`` is ``start(FitConfig(...), output)``.
+The command line and Python use the same path: ``rationem fit ...`` is ``start(FitConfig(...), output)``.
 """
 
 from __future__ import annotations
@@ -60,18 +60,18 @@ if TYPE_CHECKING:
     from rationem.em import Fitted, MStep, Problem
     from rationem.sft import Training
 
-#: The longest prompt of the control with solved examples, where the model does not say what it holds.
+#: The longest prompt of the control with solved examples if the model does not state its context length.
 _SHOTS_TOKENS = 32_768
 
 
 @dataclass(frozen=True, slots=True)
 class Resolved:
-    """A run of which nothing is a name any more: settings filled in, data read.
+    """A fully resolved run: settings filled in, data read.
 
     Args:
         checkpoint: theta_0, what ``models.load`` takes.
-        positions: how many tokens the model can hold; None where it does not say.
-        weights: what tells the checkpoint from others, ``models.check``.
+        positions: the number of tokens that the model can hold; None if it does not say.
+        weights: the fingerprints of the checkpoint, from ``models.check``.
     """
 
     config: FitConfig
@@ -86,10 +86,10 @@ class Resolved:
 def start(config: FitConfig, output: str | Path) -> Path:
     """Run FEM as configured, or resume it, or find it finished; return the run directory.
 
-    Everything that can be wrong with the settings or the data is found before anything is written.
+    All errors in settings and data are found before anything is written.
 
     Raises:
-        RationemError: a setting, a file, a model or the run directory cannot be used as asked.
+        RationemError: a setting, a file, a model or the run directory cannot be used as requested.
     """
     directory = Path(output).resolve()
     run, recorded = resolve(config, directory)
@@ -98,11 +98,11 @@ def start(config: FitConfig, output: str | Path) -> Path:
 
 
 def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any]]:
-    """Return the run that is configured, nothing of it a name any more, and its manifest; write nothing.
+    """Return the fully resolved run and its manifest; write nothing.
 
     Args:
         config: the settings.
-        directory: the run directory; what a run there left open and measured holds.
+        directory: the run directory; values that a run there filled in and measured are kept.
 
     Raises:
         RationemError: see :func:`start`.
@@ -123,7 +123,8 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     if config.elide:
         splits = elided(splits, task, chat, config.max_prompt_tokens or 0)
     check_lengths(config, scheme, task, splits, chat)
-    # Of a run that is there no program is run and no server asked before the ledger agrees, or when it is finished.
+    # For an existing run, no program is executed and no server is contacted before the ledger agrees, or if it is
+    # finished.
     config = with_recorded(config, directory) if begun else with_servers(config)
     config = with_batch_size(config, task, splits, checkpoint)
     run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
@@ -139,10 +140,10 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
 
 
 def agree(run: Resolved, directory: Path, recorded: Mapping[str, Any]) -> None:
-    """Find, only reading, that a directory holds the run that is resolved, or none yet.
+    """Check, only reading, that a directory holds the resolved run, or none yet.
 
     Raises:
-        RunError: it holds another one.
+        RunError: it holds another run.
     """
     confirm(directory, lambda found: identity.merged(recorded, found, run.config.model or run.checkpoint))
 
@@ -156,18 +157,18 @@ def carry_out(
     before: Callable[[Problem], None] | None = None,
     open_engine: Callable[[str], Engine] | None = None,
 ) -> Path:
-    """Do what is resolved, or go on with it, or find it finished; return the run directory.
+    """Run what is resolved, or resume it, or find it finished; return the run directory.
 
     Args:
         run: everything that decides the result.
         directory: the run directory.
-        recorded: the manifest; a directory that holds a run with another one is refused.
-        settings: the text of ``config.toml``, where it is not the configuration's own.
-        before: writes into the ledger what the first iteration is to find there; called again when a run goes on.
-        open_engine: what opens engines, where several runs share it; else the run opens its own.
+        recorded: the manifest; a directory that holds a run with another manifest is refused.
+        settings: the text of ``config.toml``, if it differs from the configuration's own.
+        before: writes what the first iteration must find in the ledger; called again when a run is resumed.
+        open_engine: opens engines, if several runs share them; by default the run opens its own.
 
     Raises:
-        RationemError: the device is missing, or the run directory cannot be used as asked.
+        RationemError: the device is missing, or the run directory cannot be used as requested.
     """
     with _recording(run, directory, recorded, settings) as ledger:
         if ledger.reached(FINISHED):
@@ -201,9 +202,9 @@ def measure_base(
 
     Args:
         run: everything that decides the result.
-        directory: the run directory, which holds iteration 0 alone and no ``model/``.
+        directory: the run directory, which holds only iteration 0 and no ``model/``.
         recorded: see :func:`carry_out`.
-        open_engine: see there.
+        open_engine: as there.
     """
     with _recording(run, directory, recorded, None) as ledger:
         if not ledger.reached(FINISHED):
@@ -214,7 +215,7 @@ def measure_base(
 
 @contextmanager
 def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], settings: str | None) -> Iterator[Ledger]:
-    """Yield the ledger of a run that is the one recorded there, or begins; who goes on with it vouches for it."""
+    """Yield the ledger of a new run, or of the recorded one; whoever resumes a run vouches for it."""
     check_directory(directory)
     ledger = Ledger(directory)
     try:
@@ -231,7 +232,7 @@ def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], sett
 
 
 def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, Splits]:
-    """Find what is wrong with directory, settings and data, before a model is looked at; write nothing.
+    """Check directory, settings and data before a model is read; write nothing.
 
     Raises:
         RationemError: see :func:`start`.
@@ -316,7 +317,7 @@ def _fit(
 
 
 def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
-    """Return the M-step: in this process, or in processes of its own; it keeps the checkpoints that are asked for."""
+    """Return the M-step, in this process or in its own processes; it keeps the requested checkpoints."""
     trains = _trains(run, training, ledger.directory)
     return trains if run.config.keep_checkpoints == "all" else sparing(trains, ledger, run.config.choose_by)
 
@@ -328,12 +329,12 @@ def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
     config = run.config
     if config.processes is None:
         return SupervisedMStep(training, config.device)
-    # The program that this process was told to run, never one that a configuration read back from a run mentions.
+    # The program that this process was told to run, never one that a stored configuration mentions.
     return Apart(training, config.device, config.processes, config.threads or 1, directory, run.task.program)
 
 
 def engine_choice(run: Resolved) -> EngineConfig:
-    """Return which engine generates, and how."""
+    """Return which engine generates, and its settings."""
     config = run.config
     return EngineConfig(
         run.task.marker,
@@ -352,7 +353,7 @@ def engine_choice(run: Resolved) -> EngineConfig:
 
 
 def _tell(splits: Splits) -> None:
-    """Say what was understood of the data, and what may mislead."""
+    """Report how the data was read, and what may mislead."""
     for line in understood(splits):
         progress.say(line)
     if count := splits.notes.get("test_examples_whose_group_is_trained_on"):
@@ -364,7 +365,7 @@ def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:
 
 
 def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
-    """Return what makes this run this run: settings, base model and data, but not where the files lie."""
+    """Return what identifies this run: settings, base model and data, but not the paths of the files."""
     sets = _by_name(run.splits)
     seeds = ENGINES[run.config.engine].honours_seeds and not run.scheme.uses_teacher
     return {

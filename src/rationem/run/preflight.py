@@ -1,4 +1,4 @@
-"""What is looked at before a run begins: the directory, what engine and processes can do, and the machine."""
+"""Checks before a run begins: the directory, the abilities of engine and processes, and the machine."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
 from rationem.types import Example, Prompt, Splits
 
-#: Bytes of weights that are loaded a second time to be tried before a run begins.
+#: Bytes of weights up to which a model is loaded an extra time for a trial before a run begins.
 _SMALL = 2**30
-#: Training items that a class of the user's is tried on before a run.
+#: Training items on which a user's class is tried before a run.
 _TRIED = 5
 
 
 def check_directory(directory: Path) -> None:
-    """Refuse a place that holds something else than a run.
+    """Refuse a directory that holds anything other than a run.
 
     Raises:
         RunError: says what is there.
@@ -40,7 +40,7 @@ def check_directory(directory: Path) -> None:
     for place in (directory, *directory.parents):
         if place.is_file():
             raise RunError(f"{place} is a file; --output names a directory.")
-    ours = {"checkpoints", ".lock"}  # all that a run killed before its first write leaves
+    ours = {"checkpoints", ".lock"}  # all that remains of a run killed before its first write
     if (
         directory.is_dir()
         and not (directory / "ledger.sqlite").is_file()
@@ -50,10 +50,10 @@ def check_directory(directory: Path) -> None:
 
 
 def check_engine(config: FitConfig, scheme: Scheme) -> None:
-    """Find what the engine that generates, or the processes that train, cannot do.
+    """Check the abilities of the engine that generates and of the processes that train.
 
     Raises:
-        ConfigError: says what, and what to do.
+        ConfigError: says what is missing, and what to do.
     """
     engine = ENGINES[config.engine]
     given = {name for name, field in FitConfig.model_fields.items() if getattr(config, name) != field.default}
@@ -81,11 +81,11 @@ def _enumerating() -> str:
 
 
 def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
-    """Find what needs levels where there are none.
+    """Check that nothing needs levels if the task has none.
 
     Raises:
-        ConfigError: rationales are to be enumerated; that asks, behind each, for the probability of every answer. Or
-            an iteration is to be chosen by the log-likelihood of levels.
+        ConfigError: rationales are to be enumerated, which needs the probability of every answer after each; or an
+            iteration is to be chosen by the log-likelihood of levels.
     """
     if task.kind.calibrates:
         return
@@ -105,10 +105,10 @@ def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
 
 
 def check_own(task: Task, examples: Sequence[Example]) -> None:
-    """Try a class of the user's on some training items; say what it does not keep to.
+    """Try a user's class on some training items; report which requirements it breaks.
 
     Raises:
-        ConfigError: its prompt shows the answer: no run may begin with such a task.
+        ConfigError: its prompt shows the answer; no run may begin with such a task.
     """
     if task.program is None:
         return
@@ -125,10 +125,10 @@ def check_own(task: Task, examples: Sequence[Example]) -> None:
 
 
 def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
-    """Find what does not go with the model's chat template; say what is done where it has no system role, or thinks.
+    """Check settings against the model's chat template; report how a missing system role or thinking is handled.
 
     Raises:
-        ConfigError: answers are given behind a thinking block that the prompt opens.
+        ConfigError: answers would have to follow a thinking block that the prompt opens.
     """
     if chat.opened and any(proposal.prompt == "answer" for proposal in scheme.plan):
         raise ConfigError(
@@ -146,10 +146,10 @@ def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
 
 
 def check_model(config: FitConfig) -> FitConfig:
-    """Find what is wrong with a model that is on this machine; nothing is fetched or built.
+    """Check a model that is on this machine; nothing is fetched or built.
 
     Returns:
-        The settings, those of an adapter filled in.
+        The settings, with those of an adapter filled in.
 
     Raises:
         ModelError: see :func:`rationem.engines.models.resolve`, and :func:`rationem.engines.models.check`.
@@ -168,19 +168,20 @@ def check_model(config: FitConfig) -> FitConfig:
 
 
 def check_reading(choice: EngineConfig, scheme: Scheme, checkpoint: str, place: Path, *, exact: int) -> None:
-    """Try how the model computes texts together, and say where it reads long texts otherwise than short ones.
+    """Test how the model computes several texts together, and report if long texts are computed differently from short
+    ones.
 
-    A large model is not loaded for it: an engine tries it when it opens.
+    A large model is not loaded for this test: the engine makes it when it opens.
 
     Args:
-        choice: the engine that is going to be asked.
-        scheme: what it is asked for.
+        choice: the engine to be used.
+        scheme: the scheme that will use it.
         checkpoint: what ``models.load`` takes.
         place: where the weights are.
         exact: items whose rationales are enumerated at the end.
 
     Raises:
-        ModelError: no way of computing texts together gives what each text gives alone, or rationales cannot be
+        ModelError: no way of computing texts together gives the result of each text alone, or rationales cannot be
             enumerated.
     """
     from transformers import AutoConfig
@@ -212,14 +213,14 @@ def _try(choice: EngineConfig, checkpoint: str, enumerates: bool) -> None:
 
 
 def check_targets(config: FitConfig, place: Path) -> None:
-    """Find layers that are to get an adapter, and are not in the model.
+    """Check that the layers that should get an adapter are in the model.
 
     Args:
         config: the settings.
         place: the directory of the model's files.
 
     Raises:
-        ConfigError: names them, and those that the model has.
+        ConfigError: names the missing ones, and those that the model has.
     """
     if not config.lora_targets:
         return
@@ -232,7 +233,7 @@ def check_targets(config: FitConfig, place: Path) -> None:
 
 
 def check_lengths(config: FitConfig, scheme: Scheme, task: Task, splits: Splits, chat: Chat) -> None:
-    """Find that no training example can be drawn for, or no validation or test example: all prompts are too long.
+    """Refuse data in which all training prompts, or all validation or test prompts, are too long.
 
     Raises:
         ConfigError: nothing could be trained on.
@@ -256,10 +257,10 @@ def check_lengths(config: FitConfig, scheme: Scheme, task: Task, splits: Splits,
 
 
 def check_machine(config: FitConfig) -> None:
-    """Find what this machine lacks, before anything is written.
+    """Check that this machine has what the run needs, before anything is written.
 
     Raises:
-        ConfigError: there is no GPU, fewer than processes, no vLLM, or none of what losses are to be logged to.
+        ConfigError: there is no GPU, fewer GPUs than processes, no vLLM, or no package for the requested logging.
     """
     import torch
 

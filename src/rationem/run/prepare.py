@@ -22,19 +22,19 @@ from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template, packaged, read_template
 from rationem.types import Example, Splits
 
-#: The embedded judge world's name wherever a data file is expected.
+#: The name of the embedded judge world, accepted wherever a data file is expected.
 WORLD = "world"
 _WORLD_VALIDATION, _WORLD_TEST = 128, 256
-#: Rows that were skipped and are listed with their reason.
+#: The number of skipped rows that are listed with their reason.
 _LISTED = 20
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedData:
-    """Data that the package brings: how its task and sets are made, and the model that is trained where none is named.
+    """Data that the package contains: how its task and sets are made, and its default model.
 
-    Its name is a key of the splits' notes; :data:`rationem.world.FAITHFUL` knows it where rationales can be checked.
-    ``threshold`` is the reward from which a draw is accepted where nobody says; None for the task's own.
+    Its name is a key of the splits' notes; :data:`rationem.world.FAITHFUL` has it if its rationales can be checked.
+    ``threshold`` is the default reward from which a draft is accepted; None for the task's own.
     """
 
     prepare: Callable[[FitConfig], tuple[Task, Splits]]
@@ -43,15 +43,16 @@ class EmbeddedData:
 
 
 def embedded(config: FitConfig) -> EmbeddedData | None:
-    """Return the embedded data that the configuration names, None where it names files."""
+    """Return the embedded data that the configuration names, or None if it names files."""
     return EMBEDDED.get(config.data[0]) if len(config.data) == 1 else None
 
 
 def prepare(config: FitConfig) -> tuple[Task, Splits]:
     """Return the task and the three sets that the configuration names.
 
-    Several ratings of a training item become one row each or one label (``raters``); validation and test items keep
-    all their ratings beside one label. Comparisons come in every order, in every set; one is never parted.
+    Several ratings of a training item become one row each or one label (``raters``); validation and test items keep all
+    their ratings beside one label. Comparisons come in every order, in every set; the orders of one item are never
+    separated.
 
     Raises:
         DataError: a file, column, level or text cannot be used.
@@ -69,7 +70,7 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
     loaded, tested = lettered_alike(loaded, tested)
     task = make_task(config, loaded, rubric)
     for error in skipped or ():
-        if isinstance(error, BrokenFile):  # how many rows that loses, nobody knows
+        if isinstance(error, BrokenFile):  # the number of lost rows is unknown
             raise error
     splits = arrange(config, task, loaded, tested)
     notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
@@ -77,10 +78,10 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
 
 
 def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
-    """Refuse a test set that asks for something else than the data.
+    """Refuse a test set whose task differs from the data's.
 
     Raises:
-        DataError: one holds more responses to compare than the other, or their criteria differ.
+        DataError: the numbers of responses to compare differ, or the criteria differ.
     """
     if tested is None:
         return
@@ -108,14 +109,14 @@ def _choices(_: data.LoadedData) -> str:
     return "multiple choice"
 
 
-#: What a set holds, in words, by the layout of its items.
+#: A description of a set's content, by the layout of its items.
 _HOLDS = {"inputs": _inputs, "responses": _responses, "choices": _choices}
 
 
 def lettered_alike(
     loaded: data.LoadedData, tested: data.LoadedData | None
 ) -> tuple[data.LoadedData, data.LoadedData | None]:
-    """Return both with letters enough for the item with the most choices in either."""
+    """Return both with enough letters for the item with the most choices in either."""
     if tested is None:
         return loaded, tested
     scale = max(loaded.scale, tested.scale, key=lambda scale: len(scale.levels))
@@ -123,10 +124,10 @@ def lettered_alike(
 
 
 def arrange(config: FitConfig, task: Task, loaded: data.LoadedData, tested: data.LoadedData | None) -> Splits:
-    """Return the three sets of what was loaded; without a test set a part of it is held out.
+    """Return the three sets of the loaded data; without a test set a part of the data is held out.
 
     Raises:
-        DataError: there are too few groups, or ids that cannot be told apart.
+        DataError: there are too few groups, or ids that cannot be distinguished.
     """
     if config.shuffle_choices:
         loaded, tested = _shuffled(config, task, loaded), tested and _shuffled(config, task, tested)
@@ -158,14 +159,14 @@ def load(
     like: data.LoadedData | None = None,
     skipped: list[DataError] | None = None,
 ) -> data.LoadedData:
-    """Return the examples of files, read as the configuration says.
+    """Return the examples of files, read as configured.
 
     Args:
         config: the settings.
         names: files, folders or hub ids.
-        rubric: its scale and criteria hold where the configuration names none.
-        like: what was loaded before: the test set is read with the same scale, letters aside.
-        skipped: where given, rows that cannot be used are left out and their errors appended.
+        rubric: its scale and criteria apply if the configuration names none.
+        like: what was loaded before: the test set is read with the same scale, except for letters.
+        skipped: if given, unusable rows are left out and their errors appended here.
     """
     task = task_resolution.asked(config)
     if task is None and like is not None:
@@ -186,7 +187,7 @@ def load(
 
 
 def _items(config: FitConfig, like: data.LoadedData | None = None) -> str | None:
-    """Return the layout of the items that the configuration asks for; None where the data's keys decide."""
+    """Return the layout of the items that the configuration requests; None if the data's keys decide."""
     if config.task is not None:
         return named(config.task).items
     if config.choices_col is not None:
@@ -195,7 +196,7 @@ def _items(config: FitConfig, like: data.LoadedData | None = None) -> str | None
 
 
 def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None) -> Task:
-    """Return the task that asks for what was loaded, in the words of the rubric and the templates.
+    """Return the task for the loaded data, in the words of the rubric and the templates.
 
     Raises:
         ConfigError: a template uses an unknown variable, or the rubric lacks a criterion that the data has.
@@ -214,7 +215,7 @@ def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None)
 
 
 def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Criterion:
-    """Return a criterion of the data in the rubric's words, where there is a rubric; the flag's sentence wins."""
+    """Return a criterion of the data in the rubric's words, if there is a rubric; the flag's sentence has priority."""
     if rubric is not None:
         alone = len(rubric.criteria) == 1 and not (criterion.name and rubric.criteria[0].name)
         said = rubric.criteria[0] if alone else rubric.chosen((criterion.name,)).criteria[0]
@@ -223,7 +224,7 @@ def _worded(criterion: Criterion, rubric: Rubric | None, instruction: str) -> Cr
 
 
 def criteria_of(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[str, str], ...]:
-    """Return the criteria asked for, with their rating columns where the rubric names other ones; () for all."""
+    """Return the requested criteria, with their rating columns if the rubric names others; () for all."""
     names = tuple(name.strip() for name in config.criterion.split(",") if name.strip())
     of_rubric = {one.name: one.column or one.name for one in rubric.criteria if one.name} if rubric else {}
     if names == ("all",) and not of_rubric:
@@ -259,7 +260,7 @@ def columns_of(config: FitConfig) -> data.Columns | None:
     return data.Columns(**{**_USUAL[items], **given}) if given else None
 
 
-#: What columns are called where some are named and others are not.
+#: Default column names if some columns are named and others are not.
 _USUAL: dict[str, dict[str, str]] = {
     "responses": {},
     "choices": {"rating" if role == "answer" else role: names[0] for role, names in data.CHOICE_NAMES.items()},
@@ -267,7 +268,7 @@ _USUAL: dict[str, dict[str, str]] = {
 
 
 def _check_columns(config: FitConfig, items: str) -> None:
-    """Refuse columns of another task, rather than leave them unread."""
+    """Refuse columns of another task instead of ignoring them."""
     foreign = next((name for name in foreign_to(TaskKind(items)) if getattr(config, name)), None)
     if foreign is not None:
         raise ConfigError(_foreign(foreign, items))
@@ -319,11 +320,12 @@ def _summaries(config: FitConfig) -> tuple[Task, Splits]:
     return sets(config)
 
 
-#: Names that stand where a data file is expected.
+#: Names that can be given in place of a data file.
 EMBEDDED = {
     WORLD: EmbeddedData(_world, models.TINY_JUDGE),
     "addition": EmbeddedData(_addition, models.TINY_ADDER),
-    # The whole summary: what shares one fact of two is kept for the wrong one as well (docs/summaries-study.md).
+    # Only the complete summary is accepted: one that shares one fact of two is also kept for the wrong one
+    # (docs/summaries-study.md).
     "summaries": EmbeddedData(_summaries, models.TINY_SUMMARIZER, threshold=1.0),
 }
 
@@ -335,25 +337,25 @@ def _shuffled(config: FitConfig, task: Task, loaded: data.LoadedData) -> data.Lo
 
 
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
-    """Return the items that have a label to be scored against: not those whose raters are split."""
+    """Return the items that have a label to score against: not those whose raters are split."""
     always = scale.always_pools
     return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
 
 
 def split_seed(config: FitConfig) -> int:
-    """Return the seed that parts the data: runs that differ in their own seed alone can share it."""
+    """Return the seed of the split; runs that differ only in their own seed can share it."""
     return config.seed if config.split_seed is None else config.split_seed
 
 
 def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ...]:
-    """Return at most ``limit`` training rows, chosen by the seed and not by their place in the file."""
+    """Return at most ``limit`` training rows, chosen by the seed and not by their position in the file."""
     chosen = sorted(train, key=lambda x: seed_for(split_seed(config), "limit", x.id))[: config.limit]
     kept = {x.id for x in chosen}
     return tuple(x for x in train if x.id in kept)
 
 
 def understood(splits: Splits) -> list[str]:
-    """Return in sentences which columns were taken, and which rows were left out."""
+    """Return sentences that say which columns were used and which rows were left out."""
     notes, lines = splits.notes, []
     if guessed := notes.get("guessed"):
         lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")

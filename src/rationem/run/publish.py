@@ -1,4 +1,4 @@
-"""``model/`` of a run: the weights of the chosen iteration, with the card that says how this judge must be asked."""
+"""``model/`` of a run: the weights of the chosen iteration, with the card that says how to ask this judge."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def judge_card(
     doubts: tuple[str, ...],
     base: TrainedFrom,
 ) -> Card:
-    """Return the card of the chosen weights, the calibration not yet bound to them.
+    """Return the card of the chosen weights, with the calibration not yet bound to them.
 
     Args:
-        base: "name" and "weights" of what training began with.
+        base: "name" and "weights" of the model that training started from.
     """
     assert config.max_prompt_tokens is not None
     assert config.max_new_tokens is not None
@@ -57,7 +57,7 @@ def judge_card(
 
 
 def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted, ledger: Ledger) -> Calibration | None:
-    """Return the temperature fitted on validation; None where there is none to fit, or answers are open."""
+    """Return the temperature fitted on validation; None if it cannot be fitted, or for open answers."""
     if not (splits.validation and task.kind.calibrates):
         return None
     predictions = ledger.predictions(fitted.best, "validation")
@@ -69,7 +69,7 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
 
 
 def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conversation) -> None:
-    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge's card inside.
+    """Write ``model/``: the chosen iteration, loadable by transformers or peft, with the judge card inside.
 
     Whole weights are stored in the base model's own type, an adapter in fp32.
     """
@@ -79,7 +79,7 @@ def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conv
             if ledger.checkpoints in Path(theta).parents:
                 refuse_links_in(Path(theta))
             shutil.copytree(theta, output, dirs_exist_ok=True, ignore=shutil.ignore_patterns("optimizer.pt"))
-            conversation.written_to(output)  # where no iteration was chosen, the base model has it not
+            conversation.written_to(output)  # if no iteration was chosen, the base model lacks it
         else:
             loaded = models.load(theta, conversation=conversation)
             models.save(loaded.model, loaded.tokenizer, output)
@@ -90,7 +90,7 @@ def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conv
 
 
 def sparing(m_step: MStep, ledger: Ledger, choose_by: str) -> MStep:
-    """Return the M-step that first removes the checkpoints which the run will not need again."""
+    """Return an M-step that first removes the checkpoints which the run will not need again."""
 
     def train(start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path) -> dict[str, Any]:
         spare(ledger, iteration - 1, choose_by)
@@ -100,15 +100,15 @@ def sparing(m_step: MStep, ledger: Ledger, choose_by: str) -> MStep:
 
 
 def spare(ledger: Ledger, last: int, choose_by: str) -> None:
-    """Remove the checkpoints of all iterations up to ``last``, but for the best one so far and the last.
+    """Remove the checkpoints of all iterations up to ``last``, except the best one so far and the last.
 
-    The best one so far is the only one of them that can still be chosen; the last one is where training goes on.
+    Only the best of them can still be chosen; training continues from the last one.
     """
     best = metrics.best_iteration([validation_score(ledger, k, choose_by) for k in range(last + 1)])
     needed = {_trained(ledger, k) for k in (last if best is None else best, last)}
     for k in range(1, last + 1):
         if k not in needed and (place := ledger.checkpoint(k)).is_dir():
-            gone = place.rename(place.with_name(f"{place.name}.partial"))  # with its name, it is whole
+            gone = place.rename(place.with_name(f"{place.name}.partial"))  # under its final name it is complete
             shutil.rmtree(gone)
 
 

@@ -1,9 +1,9 @@
-"""Another filter, other weights, another training, on what a run drew already: one more M-step, no new draw.
+"""Another filter, other weights or another training on the trials of an earlier run: one more M-step, no new drafts.
 
     theta' = theta_{K-1} + steps on grad_theta sum_i w_i log pi(z_i, y_hat_i | x_i; theta)
 
-The draws are those of iteration K of an old run, by theta_{K-1}; which are accepted, and what they weigh,
-is decided again. Task, examples and draws come from the old ledger, which is only read. docs/refit.md is for users.
+The drafts are those of iteration K of an old run, by theta_{K-1}; which are accepted, and their weights, are decided
+again. Task, examples and drafts come from the old ledger, which is only read. docs/refit.md is for users.
 """
 
 from __future__ import annotations
@@ -51,11 +51,12 @@ from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
 from rationem.types import Kept, Outcome, Purpose, Splits, State, Trial
 
-#: The settings that can differ from the old run's: they decide neither the data nor what is drawn.
+#: The settings that may differ from the old run's: they affect neither the data nor the drafts.
 CHANGEABLE = settings_with(TakenBy.REFIT)
-#: What a refit uses of what the old run names outside; data and task are in its ledger, vLLM is the command's alone.
+#: The old run's external references that a refit uses; data and task are in its ledger, vLLM is set by the command
+#: alone.
 _OUTSIDE = (*settings_with(Reach.MODEL), *(name for name in CHANGEABLE if reach_of(name) is Reach.ADDRESS))
-#: What a manifest that ``rationem fit`` wrote has.
+#: The content of a manifest that ``rationem fit`` wrote.
 _NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
 _REMEMBERED = "remembered"
@@ -63,14 +64,14 @@ _REMEMBERED = "remembered"
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """What an old run says of one of its iterations.
+    """The record of one iteration of an old run.
 
     Args:
         iteration: K.
         config: the run's settings.
         base: theta_0, what ``models.load`` takes.
         theta: theta_{K-1}, which drew the trials.
-        kept: what iteration K - 1 kept.
+        kept: the kept set of iteration K - 1.
         too_long: training examples that iteration K did not draw for.
     """
 
@@ -86,22 +87,22 @@ class Origin:
 
 
 def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, iteration: int = 1) -> Path:
-    """Judge an old run's training trials again, select, train once and evaluate; or resume that.
+    """Grade an old run's training trials again, select, train once and evaluate; or resume that.
 
-    Everything that can be wrong with the old run or the changes is found before anything is written.
+    All errors in the old run or the changes are found before anything is written.
 
     Args:
         run: the old run's directory; it is only read.
         output: the new run's directory.
-        changes: settings of FitConfig that are to differ, of ``CHANGEABLE``.
-        iteration: K >= 1, whose trials are taken.
+        changes: settings of FitConfig to change, from ``CHANGEABLE``.
+        iteration: K >= 1, the iteration whose trials are used.
 
     Returns:
         The new run's directory.
 
     Raises:
         RunError: there is no such run, iteration or checkpoint, or the new directory cannot be used.
-        ConfigError: a setting cannot be changed, or does not fit what was drawn.
+        ConfigError: a setting cannot be changed, or does not fit the drafts.
     """
     old, directory = Path(run).resolve(), Path(output).resolve()
     if old == directory or old in directory.parents:
@@ -148,11 +149,12 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
 
 
 def read_origin(directory: Path, iteration: int, asked: Mapping[str, Any] | None = None) -> Origin:
-    """Return what a run says of iteration K.
+    """Return the record of iteration K of a run.
 
     Raises:
         RunError: there is no such run, iteration or checkpoint.
-        ConfigError: the run names a model of the hub, and neither the command (``asked``) nor its maker does here.
+        ConfigError: the run names a model of the hub, and neither the command (``asked``) nor this user as its maker
+            does.
     """
     db = read_only(directory)
     try:
@@ -186,10 +188,10 @@ def read_origin(directory: Path, iteration: int, asked: Mapping[str, Any] | None
 
 
 def _task(origin: Origin, changes: Mapping[str, Any]) -> Task:
-    """Return the old run's task, its reward changed where that was asked for.
+    """Return the old run's task, with another reward if requested.
 
     Raises:
-        ConfigError: there is no such reward of its answers.
+        ConfigError: its answers have no such reward.
     """
     described = origin.manifest["task"]
     task = from_description(described | {"reward": changes.get("reward", described["reward"])})
@@ -199,7 +201,7 @@ def _task(origin: Origin, changes: Mapping[str, Any]) -> Task:
 
 
 def _rewarded(config: FitConfig, changes: Mapping[str, Any], task: Task) -> FitConfig:
-    """Return the settings with the task's reward; another one of open answers has another threshold of its own."""
+    """Return the settings with the task's reward; another reward of open answers has its own threshold."""
     forgets = "reward" in changes and "threshold" not in changes
     return with_reward(config.replace(threshold=None) if forgets else config, task)
 
@@ -212,19 +214,19 @@ _REWARDED = {"levels": _as_it_was, "consensus": _rewarded}
 
 
 def _is_ours(described: Mapping[str, Any]) -> bool:
-    """Say whether a task comes back from its description."""
+    """Return whether a task can be restored from its description."""
     try:
         from_description(described)
     except ConfigError:
-        return is_program(described)  # what is missing is its program, which _task says
+        return is_program(described)  # a missing program is reported by _task
     return True
 
 
 def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
-    """Return the old run's settings with the changed ones, as they hold for one M-step.
+    """Return the old run's settings with the changes, for one M-step.
 
     Raises:
-        ConfigError: a setting decides what is drawn, or a value is out of range.
+        ConfigError: a setting affects the drafts, or a value is out of range.
     """
     if changes.get("model") == origin.config.model:  # named again, not changed
         changes = {name: value for name, value in changes.items() if name != "model"}
@@ -252,9 +254,9 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
 
 
 def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: Task) -> list[Trial]:
-    """Return the trials with today's outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
+    """Return the trials with their new outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
 
-    Of the iterations before K, what is accepted today, for the selectors that remember; else nothing.
+    For selectors that remember, also the trials before K that are now accepted.
     """
     known = {x.id: x for x in origin.splits.train}
     again = []
@@ -269,7 +271,7 @@ def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: Task) 
 
 
 def _drawn(origin: Origin, *, earlier: bool) -> Iterator[Trial]:
-    """Yield the training trials of iteration K as the old run holds them, and before them those of earlier ones."""
+    """Yield the training trials of iteration K of the old run, after those of earlier iterations if requested."""
     db = read_only(origin.directory)
     try:
         known = drawn_iterations(db, Purpose.TRAIN)
@@ -306,10 +308,10 @@ def _fingerprint(trials: Sequence[Trial]) -> str:
 
 
 def _settings(directory: Path, recorded: Mapping[str, Any]) -> FitConfig:
-    """Return the run's settings: from its ledger, and from its config.toml the names of the files.
+    """Return the run's settings: from its ledger, and the file names from its config.toml.
 
-    A base model that is known by its content may have been moved: config.toml says where it was last.
-    But for programs: which one is run, and how, says the command alone, never the run.
+    A base model identified by its content may have been moved; config.toml has its last path. Programs are an
+    exception: only the command decides which one is run and how, never the run.
     """
     path = directory / "config.toml"
     files = read_config(path, {}).model_dump(mode="json") if path.is_file() else {}
@@ -323,7 +325,7 @@ def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> st
     """Return theta_0.
 
     Raises:
-        RunError: it is gone, or another one lies in its place.
+        RunError: it is gone, or its path now holds another model.
     """
     name = config.model or ""
     if Path(name).is_absolute() and not Path(name).is_dir():
@@ -337,7 +339,7 @@ def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> st
 
 
 def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -> str:
-    """Return theta_{K-1}; an iteration that trained nothing has the one before it.
+    """Return theta_{K-1}; an iteration that trained nothing has the previous one.
 
     Raises:
         RunError: its checkpoint is gone.
@@ -355,7 +357,7 @@ def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -
 
 
 def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig) -> None:
-    """Refuse a selector that weighs where the ledger does not say how likely the accepted draws were."""
+    """Refuse a weighing selector if the ledger lacks the likelihoods of the accepted drafts."""
     if not scheme.selector.needs_ratios:
         return
     accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]
@@ -375,7 +377,7 @@ def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig)
 
 
 def _check_chain(origin: Origin, scheme: Scheme) -> None:
-    """Refuse a chain's state whose proposal is the base model of a run that is gone."""
+    """Refuse the state of a chain whose proposal is the base model of a run that is gone."""
     if "refit" in origin.manifest and scheme.uses_base and scheme.selector.remembers == "kept":
         raise ConfigError(
             f"{origin.directory} is a refit itself: which base model its plan {scheme.name!r} means is not in its "

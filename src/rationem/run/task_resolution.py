@@ -1,4 +1,4 @@
-"""From names to a task with open answers: ``--task``, its wording and reward, and the columns that it reads."""
+"""Tasks with open answers by name: ``--task``, its wording and reward, and the columns that it reads."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from rationem.tasks.own import whole
 from rationem.tasks.protocol import Task
 from rationem.tasks.template import read_template
 
-#: From which ROUGE-L on a draw is accepted, where --threshold says nothing. A choice, not a finding: two people's
-#: summaries of one post seldom reach more, and a line that shares nothing but common words seldom reaches it.
+#: The default threshold for ROUGE-L. A choice, not a finding: two people's summaries of one post seldom reach more, and
+#: a line that shares only common words seldom reaches it.
 ROUGE_THRESHOLD = 0.3
 
 
 def asked(config: FitConfig) -> InputsTask | None:
-    """Return the task with open answers that ``--task`` names, in its own words; None where it names none.
+    """Return the task with open answers that ``--task`` names, in its own words; None if it names none.
 
     Raises:
-        ConfigError: there is no such task, or a file of the user's is none.
+        ConfigError: there is no such task, or the user's file is not a task.
     """
     name = config.task
     if name is None or name in NAMES:
@@ -40,16 +40,16 @@ def asked(config: FitConfig) -> InputsTask | None:
 
 
 def of_preset(preset: str | None) -> InputsTask | None:
-    """Return the task with open answers that a published set is for; None where it is for none."""
+    """Return the task with open answers of a published data set; None if it has none."""
     name = data.PRESETS[preset].task if preset in data.PRESETS else ""
     return OPEN_TASKS[name]() if name else None
 
 
 def worded(config: FitConfig, task: InputsTask) -> InputsTask:
-    """Return the task, in the words and with the reward that the configuration names.
+    """Return the task with the wording and the reward that the configuration names.
 
     Raises:
-        ConfigError: a template or the reward does not fit, or a setting is of another task.
+        ConfigError: a template or the reward does not fit, or a setting belongs to another task.
     """
     check_settings(config, task)
     return task.reworded(dict(_changed(config)))
@@ -67,7 +67,7 @@ def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
 
 
 def check_settings(config: FitConfig, task: InputsTask) -> None:
-    """Refuse settings of other tasks, rather than leave them unread.
+    """Refuse settings of other tasks instead of ignoring them.
 
     Raises:
         ConfigError: names the setting and what the task reads instead.
@@ -85,10 +85,10 @@ def check_settings(config: FitConfig, task: InputsTask) -> None:
 
 
 def columns_of(config: FitConfig, task: InputsTask) -> data.Columns | None:
-    """Return the columns that the configuration names for a task, the others open; None where it names none.
+    """Return the columns that the configuration names for a task, the others open; None if it names none.
 
     Raises:
-        ConfigError: a column is named for an input that the task has not, or twice.
+        ConfigError: a column is named for an input that the task does not have, or twice.
     """
     check_settings(config, task)
     named = _inputs(config)
@@ -108,16 +108,16 @@ def columns_of(config: FitConfig, task: InputsTask) -> data.Columns | None:
 
 
 def _inputs(config: FitConfig) -> dict[str, str]:
-    """Return input -> column, as the flags name them."""
+    """Return input -> column from the flags."""
     flags = {"prompt": config.prompt_col, "context": config.context_col}
     return inputs_of(config.inputs_col, {field: name for field, name in flags.items() if name is not None})
 
 
 def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]:
-    """Return input -> column, as ``--inputs-col INPUT=COLUMN ...`` and other flags before it name them.
+    """Return input -> column from ``--inputs-col INPUT=COLUMN ...`` and the flags before it.
 
     Raises:
-        ConfigError: one is written otherwise, or an input has two columns.
+        ConfigError: one is malformed, or an input has two columns.
     """
     named = dict(before)
     for text in texts:
@@ -131,9 +131,9 @@ def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]
 
 
 def with_reward(config: FitConfig, task: Task) -> FitConfig:
-    """Return the settings with the task's reward and threshold, where they were left open, and its name.
+    """Return the settings with the task's name and, if they were open, its reward and threshold.
 
-    A task of the user's own keeps the name of its file, the whole path, by which it is found again.
+    A user's own task keeps the absolute path of its file, so that it can be found again.
     """
     rule = str(task.describe()["reward"])
     threshold = config.threshold or (ROUGE_THRESHOLD if rule == "rouge-l" else 1.0)

@@ -1,11 +1,11 @@
-"""What a run's settings name outside the run, and who vouches for it: the command line, or the one who made the run.
+"""References of a run's settings to things outside the run, and who vouches for them: the command or the run's maker.
 
-A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is run,
-contacted or fetched unless the command names it again, or this user did when the run was made or last gone on with.
-That is recorded outside the run, in the user's configuration directory (``RATIONEM_CONFIG``, else
+A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is
+executed, contacted or fetched unless the command names it again, or this user did when the run was made or last
+resumed. That is recorded outside the run, in the user's configuration directory (``RATIONEM_CONFIG``, else
 ``$XDG_CONFIG_HOME/rationem``, else ``~/.config/rationem``): under the run's id, which is the hash of its manifest, one
 hash per setting, over the names and the bytes of the program. A copy of a run made here is trusted in what its maker
-named, and in nothing else. docs/decisions/032-trust.md says why.
+named, and in nothing else. docs/decisions/032-trust.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Outside:
 
     Args:
         setting: its name.
-        names: what it names.
-        what: what would happen to that.
+        names: the things that it names.
+        what: what would be done with them.
         digest: the hash of setting and names, and of the bytes of a program.
     """
 
@@ -49,7 +49,7 @@ class Outside:
 
     @property
     def flag(self) -> str:
-        """How a command names it."""
+        """The flag that names it in a command."""
         words = " ".join(map(shlex.quote, self.names))
         if self.setting == "data":
             return words
@@ -60,13 +60,13 @@ class Outside:
 def outside(config: FitConfig) -> tuple[Outside, ...]:
     """Return the settings that name a program, an address, something on the hub, or a device or pipe as a file.
 
-    Files that are read as data need nobody's word: what they say is compared with the ledger.
+    Data files need no permission: their content is compared with the ledger.
     """
     return tuple(_outside(config))
 
 
 def check(config: FitConfig, named: Collection[str], run: Path) -> None:
-    """Refuse what a run's configuration names outside the run, and nobody vouches for.
+    """Refuse external references of a run's configuration that nobody vouches for.
 
     Args:
         config: the settings, read from the run, flags on top.
@@ -90,14 +90,14 @@ def check_by(
     where: Path,
     settings: Collection[str] | None = None,
 ) -> None:
-    """Refuse what a configuration names outside, and nobody vouches for.
+    """Refuse external references of a configuration that nobody vouches for.
 
     Args:
         config: the settings.
         named: the settings that the command names itself.
-        identity: what tells this run from others, such as its manifest; None where nothing is recorded.
+        identity: what identifies this run, such as its manifest; None if nothing is recorded.
         where: the directory that the settings were read from.
-        settings: those that are used; None for all.
+        settings: the settings in use; None for all.
 
     Raises:
         ConfigError: says what to name.
@@ -113,12 +113,12 @@ def check_by(
 
 
 def remember(config: FitConfig, identity: Mapping[str, Any], where: Path) -> None:
-    """Record what these settings name outside, as named by this user for this run; do nothing where they name nothing.
+    """Record the external references of these settings as named by this user for this run; without any, do nothing.
 
     Args:
         config: the settings, as this user gave or vouched for them.
-        identity: what tells this run from others, such as its manifest.
-        where: its directory, for people who look at the record.
+        identity: what identifies this run, such as its manifest.
+        where: the run's directory, for people who read the record.
     """
     found = outside(config)
     if not found:
@@ -170,7 +170,7 @@ def _digest(setting: str, names: tuple[str, ...]) -> str:
 
 
 def _content(setting: str, name: str) -> str | None:
-    """Return the hash of the program that a setting names; None where it names none that lies here."""
+    """Return the hash of the program that a setting names; None if it names no program on this machine."""
     path = file_of(name) if setting == "task" else Path(name)
     if reach_of(setting) not in (Reach.PROGRAM, Reach.TASK) or path is None or not path.is_file():
         return None
@@ -192,7 +192,7 @@ def _recorded(run_id: str) -> frozenset[str]:
     try:
         content = json.loads((_home() / "trust" / f"{run_id}.json").read_text(encoding="utf-8"))
         return frozenset(map(str, content["trusted"]))
-    except (OSError, ValueError, KeyError, TypeError):  # nothing readable vouches for nothing
+    except (OSError, ValueError, KeyError, TypeError):  # an unreadable program is not vouched for
         return frozenset()
 
 
