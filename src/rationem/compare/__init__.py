@@ -1,4 +1,4 @@
-"""Schemes compared at equal data, seeds and steps: the paper's experiment on any task and model, by one command.
+"""Comparison of schemes at equal data, seeds and steps: the paper's experiment on any task and model, in one command.
 
 ``design``   what is compared: arms, seeds, the reference, and what is held equal; named before anything runs
 ``running``  a run directory per arm and seed, what they have in common computed once; ``processes``  several at once

@@ -1,4 +1,4 @@
-"""The main job on the embedded default: the sampling schemes and a control, at equal data and steps, in minutes."""
+"""The demo: the sampling schemes and a control on the embedded world, at equal data and steps, in minutes."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
     """Compare the schemes on the embedded world with one seed, write ``demo.md``, and return the page.
 
     Args:
-        output: the comparison's directory (docs/compare.md); a demo that was interrupted goes on where it stopped.
+        output: the comparison's directory (docs/compare.md); an interrupted demo is resumed.
         iterations: EM iterations per arm, each of 40 optimizer steps of 32 examples.
-        seed: of all runs.
+        seed: the seed of all runs.
     """
     began = time.perf_counter()
     config = configured(data=(WORLD,), model=models.TINY_JUDGE, iterations=iterations, seed=seed)

@@ -1,4 +1,4 @@
-"""What is compared: arms, seeds, the reference, and what is held equal; written down before anything runs."""
+"""The design of a comparison: arms, seeds, the reference, and what is held equal; written before anything runs."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from rationem.run import trust
 from rationem.run.defaults import NO_IDENTITY
 from rationem.sampling.schemes import DIRECT, parse_scheme
 
-#: The file that says that a directory holds a comparison, and which.
+#: The file that marks a directory as a comparison and describes it.
 NAME = "comparison.json"
 VERSION = 1
-#: What a directory cannot be called, and what the paper calls its schemes.
+#: Reserved directory names, and the paper's names of its schemes.
 _TAKEN = {"base", "logs"}
 _NAME = re.compile(r"(?![_=+\-@\[])[^{}<>|\x00-\x1f\x7f-\x9f]{1,60}")
-#: Rows of the tables that are no arms.
+#: Rows of the tables that are not arms.
 _ROWS = {"base model", "majority label"}
-#: Settings that runs of one comparison do not share, and those that say nothing of the result.
+#: Settings that runs of one comparison do not share, and those that do not affect the result.
 _OWN = {*NO_IDENTITY, *settings_with(Mark.BY_ARM, Mark.BY_RUN)}
 _TITLES = {"star": "STaR", "pps": "PPS", "exact": "enumerated EM", "direct": "answer alone"}
 
@@ -33,12 +33,12 @@ Equal = Literal["iterations", "tokens"]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One scheme under comparison.
+    """One scheme in a comparison.
 
     Args:
-        name: what tables call it.
-        scheme: as ``rationem fit --scheme`` reads it.
-        selector: as ``--selector`` does.
+        name: its name in tables.
+        scheme: as for ``rationem fit --scheme``.
+        selector: as for ``--selector``.
     """
 
     name: str
@@ -75,10 +75,10 @@ class Design:
 
     Args:
         config: the settings that all runs share; its ``seed`` is the first of the seeds.
-        arms: what is compared, in the order of the tables.
+        arms: the compared arms, in the order of the tables.
         reference: the name of the arm that all others are compared with.
-        seeds: one run of every arm for each.
-        equal: every arm has as many iterations, or about as many generated tokens as the reference in all of its.
+        seeds: the seeds; each arm has one run per seed.
+        equal: what all arms have the same amount of: iterations, or (about) the generated tokens of the reference.
     """
 
     config: FitConfig
@@ -110,12 +110,14 @@ class Design:
             )
 
     def __getitem__(self, name: str) -> Arm:
-        """Return the arm of a name."""
+        """Return the arm with this name."""
         return next(arm for arm in self.arms if arm.name == name)
 
     @property
     def in_order(self) -> tuple[Arm, ...]:
-        """The arms as they run: the reference first, for others may need to know what it generated."""
+        """The arms in the order of running: the reference first, because others may need its number of generated
+        tokens.
+        """
         return (self[self.reference], *(arm for arm in self.arms if arm.name != self.reference))
 
     def run(self, output: Path, arm: Arm, seed: int) -> Path:
@@ -123,7 +125,7 @@ class Design:
         return output / arm.directory / f"seed-{seed}"
 
     def base(self, output: Path, seed: int) -> Path:
-        """Return the directory of what is measured of the base model, which all arms of a seed share."""
+        """Return the directory of the base model's measurements, which all arms of a seed share."""
         return output / "base" / f"seed-{seed}"
 
 
@@ -132,10 +134,10 @@ def parse_arms(text: str, *, control: bool = True) -> tuple[Arm, ...]:
 
     Args:
         text: such as ``rs:4,star,pps,resampled=rationalize@base*2/resample``.
-        control: add the control that trains on the answer alone, unless it is named.
+        control: add the control that is trained on answers alone, unless it is named.
 
     Raises:
-        ConfigError: a scheme or selector is unknown, or two arms have one name.
+        ConfigError: a scheme or selector is unknown, or two arms have the same name.
 
     >>> [(arm.name, arm.scheme, arm.selector) for arm in parse_arms("rs:4,best=star/all", control=False)]
     [('RS(4)', 'rs:4', 'first'), ('best', 'star', 'all')]
@@ -172,13 +174,13 @@ def _title(scheme: str, selector: str) -> str:
 
 
 def write_design(design: Design, output: Path) -> None:
-    """Write a design down, or find that it continues the one that is written there.
+    """Write a design, or check that it continues the stored one.
 
-    A comparison can be continued with more arms and more seeds. What was asked for once stays in it: leaving an arm out
-    or naming another reference when the results are there is how comparisons go wrong.
+    A comparison can be continued with more arms and more seeds. Arms and the reference stay: leaving an arm out or
+    changing the reference after seeing results would bias the comparison.
 
     Raises:
-        RunError: the directory holds something else, or a comparison that this one does not continue.
+        RunError: the directory holds something else, or a comparison that this design does not continue.
     """
     if (output / NAME).is_file():
         _check_continues(design, read_design(output), output)
@@ -199,10 +201,10 @@ def write_design(design: Design, output: Path) -> None:
 
 
 def check_named(config: FitConfig, named: Collection[str], output: Path) -> None:
-    """Refuse what a comparison's settings name outside it, unless the command names it too, or who made it did here.
+    """Refuse external references in a comparison's settings unless the command or its maker on this machine names them.
 
     Args:
-        config: the settings, read from the directory, flags on top.
+        config: the settings, read from the directory, with flags on top.
         named: the settings that the command names.
         output: the directory.
 
@@ -237,7 +239,7 @@ def read_design(output: Path) -> Design:
 
 
 def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return of a run's settings those that all runs of a comparison have in common."""
+    """Return those of a run's settings that all runs of a comparison share."""
     return {name: value for name, value in config.items() if name not in _OWN}
 
 

@@ -1,4 +1,4 @@
-"""Results -> figures as SVG: metrics against iterations and tokens, acceptance by label, reliability."""
+"""From results to SVG figures: metrics against iterations and tokens, acceptance by label, reliability."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rationem.report.page import Figure
 from rationem.report.page.figures import colour, drawn, style
 from rationem.report.tables import number
 
-#: What is drawn of every iteration, on validation -> the axis.
+#: Plotted numbers of every iteration on validation -> label of the axis.
 _CURVES = {**titles("curve"), "evidence": "score (validation), nats"}
 _Results = Mapping[str, Any]
 #: x and the middle, lowest and highest y.
@@ -19,7 +19,7 @@ _Point = tuple[float, float, float, float]
 
 
 def figures(results: _Results) -> dict[str, Figure]:
-    """Return file name, without its ending -> figure; what was not measured is left out."""
+    """Return file name, without its ending -> figure; figures of missing measurements are left out."""
     found: dict[str, Figure | None] = {}
     for key, axis in _CURVES.items():
         if key in {"accuracy", "reward"} - {leading(results)}:
@@ -33,7 +33,7 @@ def figures(results: _Results) -> dict[str, Figure]:
 
 def _curves(results: _Results, key: str, axis: str, *, by_tokens: bool) -> Figure | None:
     lines = {arm["name"]: _line(arm["curves"], key, by_tokens=by_tokens) for arm in results["arms"]}
-    if by_tokens:  # an arm that generates nothing stands still on this axis
+    if by_tokens:  # an arm without generated tokens would not move on this axis
         lines = {name: line for name, line in lines.items() if line and line[-1][0] > 0}
     return _lines(lines, "generated tokens, thousands" if by_tokens else "iteration", axis, len(results["seeds"]))
 

@@ -1,4 +1,4 @@
-"""One run of one arm, read from its ledger alone: numbers per item, so that items can be drawn again."""
+"""One run of one arm, read from its ledger alone: numbers per item, so that items can be resampled."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from rationem.types import Example, Outcome, Prediction, Purpose
 
 @dataclass(frozen=True, slots=True)
 class At:
-    """What the weights of one iteration are worth, and what had been spent on them.
+    """The quality of one iteration's weights, and their cost so far.
 
     Args:
         predictions: on the test set.
-        evidence: validation example -> score of its evidence, nats; empty where it was not measured.
+        evidence: validation example -> score of its evidence, nats; empty if not measured.
         length: test example -> mean tokens of its completions.
-        faithful: test example -> share of its rationales that are true of it, of those that can be checked.
-        hints: what showing the answer does to rationales (``diagnostics.hints``), None where it was not measured.
-        exact: means of certified bounds (``diagnostics.bounds``), None where nothing was enumerated.
+        faithful: test example -> share of its rationales that are true of it, among those that can be checked.
+        hints: the effect of the hint on rationales (``diagnostics.hints``), None if not measured.
+        exact: means of certified bounds (``diagnostics.bounds``), None if nothing was enumerated.
         spent: iterations, gradient steps, prompt and generated tokens, and the seconds of E- and M-steps.
     """
 
@@ -47,12 +47,12 @@ class At:
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One iteration on the way, on the validation set.
+    """One intermediate iteration on the validation set.
 
     Args:
         generated_tokens: in all E-steps so far.
-        scores: number -> value; None where it was not measured.
-        evidence: mean score of the evidence, nats; None where it was not measured.
+        scores: number -> value; None if not measured.
+        evidence: mean score of the evidence, nats; None if not measured.
     """
 
     iteration: int
@@ -61,7 +61,7 @@ class Point:
     evidence: float | None
 
     def as_dict(self) -> dict[str, float | None]:
-        """Return all of it by name."""
+        """Return all values by name."""
         place = {"iteration": self.iteration, "generated_tokens": self.generated_tokens}
         return {**place, **self.scores, "evidence": self.evidence}
 
@@ -72,13 +72,12 @@ class RunItems:
 
     Args:
         chosen: the iteration that validation chose.
-        last: the last one.
-        at: iteration -> what its weights are worth, of the base model (0), the chosen and the last.
+        last: the last iteration.
+        at: iteration -> quality of its weights, for the base model (0), the chosen and the last iteration.
         accepted: training example -> share of the iterations in which its first attempt was accepted.
         kept: training example -> share of the iterations in which it was kept.
-        by_label: level, examples, kept share and first attempts accepted, over all iterations; empty where answers
-            are open.
-        curve: iteration by iteration.
+        by_label: level, examples, kept share and first attempts accepted, over all iterations; empty for open answers.
+        curve: one point per iteration.
         shots: predictions of the base model with solved examples in its prompt; empty without that control.
     """
 
@@ -93,7 +92,7 @@ class RunItems:
 
 
 def read_reading(directory: Path) -> RunItems | None:
-    """Return what a run says; None where it is not finished, or has not begun.
+    """Return the numbers of a run; None if it is not finished, or has not begun.
 
     Raises:
         RunError: the ledger cannot be read.
@@ -178,7 +177,7 @@ def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:
 
 
 def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
-    """Return the rows of ``diagnostics.cost.acceptance_by_label``, iterations pooled; none where answers are open."""
+    """Return the rows of ``diagnostics.cost.acceptance_by_label``, iterations pooled; none for open answers."""
     each = [by_label(run, k) or [] for k in range(1, last + 1)]
     pooled = []
     for rows in zip(*each, strict=True):

@@ -1,4 +1,4 @@
-"""What a comparison's pages call things, and which number says how good an arm is: as ``report.words`` has it."""
+"""The words of a comparison's pages and its leading number, as in ``report.words``."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from rationem.tasks.words import Words
 
 
 def kind_of(results: Mapping[str, Any]) -> Kind:
-    """Return the kind of task that is compared."""
+    """Return the kind of the compared task."""
     return words.kind_of(_summary(results))
 
 
 def called(results: Mapping[str, Any]) -> Words:
-    """Return the nouns of a comparison's task."""
+    """Return the words of a comparison's task."""
     return words.words(_summary(results))
 
 
 def leading(results: Mapping[str, Any]) -> str:
-    """Return the name of the number on the test set that says how good an arm is."""
+    """Return the name of the test number that measures how good an arm is."""
     return words.leading(_summary(results))
 
 

@@ -1,4 +1,4 @@
-"""Results -> files: results.json, tables, figures, report.md and report.html of a comparison."""
+"""From results to files: results.json, tables, figures, report.md and report.html of a comparison."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]
 
     Args:
         output: its directory.
-        results: of :func:`summarize`, where they have just been computed.
+        results: from :func:`summarize`, if just computed.
 
     Raises:
-        RunError: there is no comparison, or no seed of it is finished with every arm.
+        RunError: there is no comparison, or no seed is finished with every arm.
     """
     results = summarize(output) if results is None else results
     several, drawn = tables(results), figures(results)
@@ -64,12 +64,12 @@ def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]
 
 
 def title(results: Mapping[str, Any]) -> str:
-    """Return what the comparison is called."""
+    """Return the title of the comparison."""
     return f"{len(results['arms'])} schemes compared"
 
 
 def headline(results: Mapping[str, Any]) -> str:
-    """Return in one or two sentences what was found about accuracy (or mean reward), or evidence without a test set."""
+    """Return the finding about accuracy (or mean reward), or evidence without a test set, in one or two sentences."""
     key = leading(results) if any(arm["chosen"].get("accuracy") for arm in results["arms"]) else VALIDATION
     arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
     if not arms:
@@ -108,7 +108,7 @@ def _told(one: Mapping[str, Any]) -> str:
 
 
 def markdown(results: Mapping[str, Any]) -> str:
-    """Return the comparison as a Markdown page; names of arms, data and models stay texts."""
+    """Return the comparison as a Markdown page; names of arms, data and models are escaped."""
     parts = [f"# {title(results)}", *map(readable, (headline(results), _what(results), _method(results)))]
     for one in tables(results):
         rows = [[readable(cell) for cell in row] for row in (one.head, *one.rows)]

@@ -1,7 +1,7 @@
-"""Several runs of a comparison at once, each in a process of its own that ends with this one.
+"""Several runs of a comparison at once, each in its own process that ends with this one.
 
-What a run needs is there before it starts: the base model's measurements of its seed, and with equal tokens the
-reference's run. A run that fails ends the others; nothing is lost, and the same command goes on with all of them.
+The inputs of a run exist before it starts: the base model's measurements of its seed, and with equal tokens the
+reference's run. A run that fails ends the others. Nothing is lost: the same command resumes all of them.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from rationem.engines.supervisor import end, supervised
 from rationem.errors import RunError
 from rationem.ledger.files import created, refuse_links
 
-_PAUSE = 0.2  # seconds between two looks at who has ended
+_PAUSE = 0.2  # seconds between two checks for ended processes
 
 
 @dataclass(frozen=True, slots=True)
 class ArmJob:
-    """One run, or what is measured of the base model.
+    """One run, or the measurements of the base model.
 
     Args:
         arm: its name; None for the base model.
@@ -38,12 +38,12 @@ class ArmJob:
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """Its name."""
         return f"{self.arm or 'base model'}, seed {self.seed}"
 
 
 def jobs(design: Design) -> Iterator[tuple[ArmJob, ArmJob | None]]:
-    """Yield every job with the one that must be done before it."""
+    """Yield every job with the job that must be done before it."""
     for seed in design.seeds:
         base, reference = ArmJob(None, seed), ArmJob(design.reference, seed)
         yield base, None
@@ -56,13 +56,13 @@ def run_all(design: Design, output: Path, workers: int, finished: Callable[[ArmJ
     """Do all jobs, at most ``workers`` at once.
 
     Args:
-        design: what is compared.
-        output: the comparison's directory, where the design is written.
-        workers: how many processes.
-        finished: says whether a job was finished before, and needs no process.
+        design: the comparison.
+        output: the comparison's directory, which holds the design.
+        workers: the number of processes.
+        finished: returns whether a job is already finished and needs no process.
 
     Raises:
-        RunError: one failed; says which, why, and where its log is.
+        RunError: one failed; names it, the reason and the path of its log.
     """
     waiting = dict(jobs(design))
     count, done = len(waiting), set[ArmJob | None]((None,))
@@ -107,7 +107,7 @@ def _start(job: ArmJob, output: Path, log: Path, stack: ExitStack) -> subprocess
         stdout=file,
         stderr=subprocess.STDOUT,
         env=_environment(os.environ),
-        start_new_session=True,  # an interrupt at the terminal is ours to answer
+        start_new_session=True,  # an interrupt at the terminal is handled by this process
     )
     stack.callback(end, process)
     return process
@@ -122,7 +122,7 @@ def _log(job: ArmJob, logs: Path) -> Path:
 
 
 def _check(job: ArmJob, code: int, log: Path) -> None:
-    """Raise what a run says of its failure; the log of one that went well is removed."""
+    """Raise the error of a failed run; the log of a successful one is removed."""
     if code == 0:
         log.unlink()
         return

@@ -1,4 +1,4 @@
-"""Runs -> one dictionary of numbers, the schema of ``results.json`` (docs/compare.md); computed from ledgers alone."""
+"""From runs to one dictionary of numbers, the schema of ``results.json`` (docs/compare.md); from ledgers alone."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from rationem.types import Example, Prediction
 
 SCHEMA_VERSION = 1
 RESAMPLES = 2000
-#: Whose weights: those that validation chose, and the last ones.
+#: The weights that are evaluated: those that validation chose, and the last ones.
 WEIGHTS = ("chosen", "last")
-#: What a run has spent, which has no items: its intervals are over seeds alone.
+#: Costs of a run. They have no items, so their intervals are over seeds alone.
 SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
-#: Where a difference from the reference is tested, p-values are adjusted for the number of arms.
+#: Numbers whose difference from the reference is tested; p-values are adjusted for the number of arms.
 TESTED = tuple(row.name for row in metrics.METRICS.values() if row.tested)
-#: The one number on validation: the score that can choose the iteration.
+#: The only number on validation: the score that can choose the iteration.
 VALIDATION = "validation_score"
 
-#: What a number can be: an interval that few seeds make wide ends there.
+#: The range of each number; intervals that are wide because of few seeds are cut there.
 _BOUNDS: dict[str, tuple[float, float]] = {
     **{row.name: row.bounds for row in metrics.METRICS.values()},
     **dict.fromkeys(("accepted", "kept", "faithful"), (0.0, 1.0)),
@@ -42,7 +42,7 @@ _Numbers = dict[str, Crossed | None]
 
 
 def summarize(output: Path) -> dict[str, Any]:
-    """Return all numbers of a comparison, of the runs that are finished.
+    """Return all numbers of a comparison over its finished runs.
 
     Raises:
         RunError: there is no comparison, or none of its runs is finished.
@@ -69,7 +69,7 @@ def summarize(output: Path) -> dict[str, Any]:
 
 
 def _check_runs(design: Design, output: Path, seeds: Sequence[int]) -> None:
-    """Find that all runs are of the same data, base model, task and settings, whatever was done to them since."""
+    """Check that all runs still have the same data, base model, task and settings."""
     first: Mapping[str, Any] | None = None
     for directory in (design.run(output, arm, seed) for arm in design.arms for seed in seeds):
         db = read_only(directory)
@@ -87,7 +87,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
         for name, several in by_arm.items()
     }
     of_base = _numbers(None, by_arm[design.reference], "base", run)
-    # Of one seed nothing is known of other runs: its differences are of two runs, and nothing of the schemes is tested.
+    # One seed says nothing about other runs: its differences are between two runs, and no scheme is tested.
     tested = TESTED if len(seeds) > 1 else ()
     p_values = {
         (weights, number): _adjusted(design, found, weights, number) for weights in WEIGHTS for number in tested
@@ -180,12 +180,12 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
 
 
 def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
-    """Return what the orders of comparisons on the test set say together; nothing where none has two."""
+    """Return the numbers over all orders of comparisons on the test set; nothing if none has two orders."""
     test = run.sets["test"]
     if run.kind.orders == 1 or not any(x.turn for x in test):
         return {}
     each = [metrics.each_pair(one, test, run.scale) for one in several]
-    # Without ties and degrees a verdict is its winner: then that is the accuracy.
+    # Without ties and degrees of preference a verdict is its winner, and then that is the accuracy.
     more = ("side", "winner") if run.scale.ordered else ("winner",) if len(run.scale.levels) > run.kind.orders else ()
     names = ("consistency", *more)
     found = {
@@ -205,7 +205,7 @@ def _told(
     reference: Crossed | None = None,
     p: tuple[float, float] | None = None,
 ) -> dict[str, Any] | None:
-    """Return a number with its interval and, of an arm that is not the reference, its difference from it."""
+    """Return a number with its interval and, for an arm other than the reference, its difference from the reference."""
     if one is None:
         return None
     low, high = _BOUNDS[name]
@@ -219,7 +219,9 @@ def _told(
 
 
 def _highest(one: Crossed | None) -> dict[str, Any] | None:
-    """Return a score of the iteration that it chose: the largest of several, so too high, and no interval holds it."""
+    """Return the score of the iteration that it chose: the largest of several, therefore too high, and without
+    interval.
+    """
     return None if one is None else {"value": one.value, "low": None, "high": None}
 
 
@@ -240,13 +242,13 @@ def _adjusted(
         if name != design.reference
     }
     p = {name: p for name, one in apart.items() if one is not None and (p := one.p_value()) is not None}
-    # An arm whose difference cannot be tested is one of the arms nevertheless.
+    # An arm whose difference cannot be tested still counts as an arm.
     adjusted = dict(zip(apart, metrics.holm([p.get(name, 1.0) for name in apart]), strict=True))
     return {name: (value, adjusted[name]) for name, value in p.items()}
 
 
 def _baselines(run: Run) -> dict[str, Any]:
-    """Return what the numbers on the test set must be compared with, the same for all seeds."""
+    """Return the baselines of the numbers on the test set, the same for all seeds."""
     test, train = run.sets["test"], run.sets["train"]
     if not test:
         return {}
@@ -266,7 +268,9 @@ def _shots(run: Run, several: _Several) -> dict[str, Any] | None:
 
 
 def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
-    """Return the chosen weights on the targets of the human ceiling, means over seeds; None without such targets."""
+    """Return the chosen weights' scores on the targets of the human ceiling, means over seeds; None without such
+    targets.
+    """
     test = run.sets["test"]
     each = [metrics.beside_humans(one.at[one.chosen].predictions, test, run.scale) for one in several] if test else []
     if not each or any(one is None for one in each):
@@ -276,7 +280,7 @@ def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
 
 
 def _exact(several: _Several, at: Callable[[RunItems], At]) -> dict[str, Any] | None:
-    """Return the certified bounds of the mean log evidence, means over seeds; None where nothing was enumerated."""
+    """Return the certified bounds of the mean log evidence, means over seeds; None if nothing was enumerated."""
     found = [one.exact for one in map(at, several) if one.exact is not None]
     if not found or len(found) < len(several):
         return None
@@ -291,7 +295,7 @@ def _exact(several: _Several, at: Callable[[RunItems], At]) -> dict[str, Any] | 
 
 
 def _hints(several: _Several, at: Callable[[RunItems], At]) -> dict[str, float | None] | None:
-    """Return what showing the answer does on validation, means over seeds; None where no hinted draw was made."""
+    """Return the effect of the hint on validation, means over seeds; None without hinted drafts."""
     found = [one.hints for one in map(at, several) if one.hints is not None and one.hints["hinted"]["draws"]]
     if not found:
         return None
@@ -304,7 +308,7 @@ def _hints(several: _Several, at: Callable[[RunItems], At]) -> dict[str, float |
 
 
 def _by_label(several: _Several) -> list[dict[str, Any]]:
-    """Return per level the means over seeds."""
+    """Return the means over seeds per level."""
     return [
         {
             "level": rows[0]["level"],
@@ -321,7 +325,7 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
 
 
 def _reliability(several: _Several, run: Run) -> list[dict[str, Any]]:
-    """Return the reliability bins of the chosen weights on the test set, all seeds' predictions together."""
+    """Return the reliability bins of the chosen weights on the test set, over the predictions of all seeds."""
     test: Sequence[Example] = run.sets["test"]
     if not test:
         return []

@@ -1,8 +1,8 @@
-"""A run directory per arm and seed: the same data, base model, steps and evaluation, what they share computed once.
+"""A run directory per arm and seed: the same data, base model, steps and evaluation, with shared parts computed once.
 
-Every run is an ordinary one (``rationem fit`` would write the same rows): a comparison that was killed goes on in the
-run that it was in, and a run can be looked at alone. What is measured of the base model depends on the seed and not on
-the scheme: it is measured once per seed and taken over.
+Every run is an ordinary one (``rationem fit`` would write the same rows). A killed comparison resumes in the run that
+was active, and each run can be inspected alone. Measurements of the base model depend on the seed and not on the
+scheme: they are made once per seed and copied.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from rationem.types import Engine
 if TYPE_CHECKING:
     from rationem.em import Problem
 
-#: What iteration 0 is measured by; see the phases in docs/run-directory.md.
+#: The measurements of iteration 0; see the phases in docs/run-directory.md.
 _BASE = ("validation", "evidence", "difficulty", "test", "exact", SHOTS)
-#: What of a manifest is the same in all runs of a comparison, beside the settings that they share.
+#: The parts of a manifest that all runs of a comparison share, besides the shared settings.
 _SAME = ("data_sha256", "splits_sha256", "task", "prompt_token_ids")
-#: With equal tokens an arm has at most so many times the iterations asked for.
+#: With equal tokens, the maximum number of iterations of an arm as a multiple of the requested number.
 _MORE = 8
 
 
 def check_design(design: Design) -> None:
-    """Find what is wrong with any of the arms before the first one runs.
+    """Check all arms before the first one runs.
 
     Raises:
-        ConfigError: says what.
+        ConfigError: says what is wrong.
     """
     for arm in design.arms:
         config = _settings(design, arm, design.seeds[0])
@@ -60,15 +60,15 @@ def check_design(design: Design) -> None:
 
 
 def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
-    """Run every arm with every seed, or go on with it; return the directory.
+    """Run every arm with every seed, or resume; return the directory.
 
     Args:
-        design: what is compared.
+        design: the comparison.
         output: the directory.
-        workers: runs at work at once, each in a process of its own; on a CPU, where the threads are shared among them.
+        workers: the number of runs at once, each in its own process; on a CPU they share the threads.
 
     Raises:
-        RationemError: a setting, a file, a model or the directory cannot be used as asked.
+        RationemError: a setting, a file, a model or the directory cannot be used as requested.
     """
     output = Path(output).resolve()
     check_design(design)
@@ -97,7 +97,7 @@ def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
 
 
 def default_workers(config: FitConfig) -> int:
-    """Return how many runs are at work at once where nobody says: the embedded model is too small for two threads."""
+    """Return the default number of runs at once: the embedded model is too small for two threads."""
     if embedded(config) is None or not ENGINES[config.engine].in_process or _on_gpu(config):
         return 1
     return max(1, (os.cpu_count() or 1) // (config.threads or 1))
@@ -119,7 +119,7 @@ def _check_workers(config: FitConfig, workers: int) -> None:
 
 
 def _finish_here(design: Design, output: Path, job: ArmJob) -> bool:
-    """Look after a run that is finished in this process: that its settings are those asked for; say whether it is."""
+    """Check in this process whether a run is finished, with the requested settings; return whether it is."""
     arm = design[job.arm] if job.arm else None
     directory = design.run(output, arm, job.seed) if arm else design.base(output, job.seed)
     if not is_finished(directory):
@@ -132,7 +132,7 @@ def _finish_here(design: Design, output: Path, job: ArmJob) -> bool:
 
 
 def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -> None:
-    """Find that two runs are of the same data, base model, task and shared settings.
+    """Check that two runs have the same data, base model, task and shared settings.
 
     Args:
         one: a manifest.
@@ -154,7 +154,7 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -
 
 
 def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None) -> None:
-    """Measure the base model with one seed, or find it measured."""
+    """Measure the base model with one seed, unless it is measured."""
     config, directory = _settings(design, design.in_order[0], seed), design.base(output, seed)
     refuse_links(output, directory)
     run, recorded = resolve(config, directory)
@@ -164,14 +164,14 @@ def run_base(design: Design, seed: int, output: Path, open_engine: Callable[[str
 def run_arm(
     design: Design, arm: Arm, seed: int, output: Path, open_engine: Callable[[str], Engine] | None = None
 ) -> None:
-    """Run one arm with one seed, or go on with it, or find it finished; its base model is measured.
+    """Run one arm with one seed, or resume it, or find it finished; its base model is already measured.
 
     Args:
-        design: as it is written in the directory, its settings filled in.
-        arm: which.
-        seed: which.
+        design: as stored in the directory, with its settings filled in.
+        arm: the arm.
+        seed: the seed.
         output: the comparison's directory.
-        open_engine: what opens engines, where all runs share it.
+        open_engine: opens engines, if all runs share them.
     """
     config, directory = _settings(design, arm, seed), design.run(output, arm, seed)
     refuse_links(output, directory)
@@ -184,7 +184,7 @@ def run_arm(
 
 
 def _adopt(base: Path, problem: Problem) -> None:
-    """Take over what was measured of the base model with this seed."""
+    """Copy the base model's measurements with this seed."""
     db = read_only(base)
     try:
         check_alike(read_manifest(db), problem.ledger.manifest(), base)
@@ -195,13 +195,13 @@ def _adopt(base: Path, problem: Problem) -> None:
 
 
 def generated_tokens(run: Path) -> int:
-    """Return how many tokens the E-steps of a run generated."""
+    """Return the number of tokens that the E-steps of a run generated."""
     with closing(read_only(run)) as db:
         return sum(record.get("generated_tokens") or 0 for record in read_records(db, "e_step").values())
 
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:
-    """Return the settings of all runs, filled in; the seed is the first, and parts the data for all."""
+    """Return the settings of all runs, filled in; the seed is the first one, and splits the data for all runs."""
     return resolved.replace(
         scheme=design.config.scheme,
         selector=design.config.selector,
@@ -213,7 +213,7 @@ def _shared(design: Design, resolved: FitConfig) -> FitConfig:
 
 
 def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
-    """Return the settings of one run: those that all share, with the arm's scheme and the seed."""
+    """Return the settings of one run: the shared ones, with the arm's scheme and the seed."""
     config = design.config
     if config.teacher and not _asks_teacher(arm):
         config = config.replace(teacher=(), teacher_model=None)
@@ -226,7 +226,7 @@ def _asks_teacher(arm: Arm) -> bool:
 
 @contextmanager
 def _engine(design: Design, run: Resolved) -> Iterator[Callable[[str], Engine] | None]:
-    """Yield what opens engines for all runs: a server that one leaves running, the next one takes over."""
+    """Yield the function that opens engines for all runs: a server that one run leaves active serves the next."""
     schemes = [parse_scheme(arm.scheme, arm.selector) for arm in design.arms]
     models = 2 if any(scheme.uses_base for scheme in schemes) else 1
     with opening(replace(engine_choice(run), models=models)) as open_engine:

@@ -1,4 +1,4 @@
-"""Results -> tables: Markdown to read, LaTeX for a paper, CSV for everything else."""
+"""From results to tables: Markdown for reading, LaTeX for a paper, CSV for everything else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rationem.compare.results import TESTED, VALIDATION
 from rationem.metrics import titles
 from rationem.report.tables import number, within
 
-#: Number -> (title, digits): how well, what was drawn, and what it took.
+#: Number -> (title, digits): quality, drafts and cost.
 SCORES = {**{name: (title, 3) for name, title in titles("compare").items()}, "faithful": ("faithful", 3)}
 COSTS = {
     "accepted": ("first attempts accepted", 3),
@@ -25,7 +25,7 @@ COSTS = {
     "prompt_tokens": ("prompt tokens", 0),
     "seconds": ("seconds", 0),
 }
-#: What the hint does, by name in ``results``.
+#: The effects of the hint, by name in ``results``.
 HINTS = {
     "said_answer_hinted": "right, shown it",
     "said_answer_forward": "right, not shown it",
@@ -52,7 +52,7 @@ _Results = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table with a title and, where it needs one, a sentence on what it holds; cells are plain text."""
+    """A table with a title and, if needed, a sentence about its content; cells are plain text."""
 
     title: str
     note: str
@@ -108,15 +108,15 @@ def _held(results: _Results) -> str:
     return f"Held equal: {iterations} of as many gradient steps. {runs}"
 
 
-#: Numbers that say what another one says, and those with a title of their own, by ``Kind.page``.
+#: Numbers that repeat another one, and those with their own title, by ``Kind.page``.
 _REPEATS = {"levels": ("reward",), "answers": ("reward",), "rewards": ()}
 _TITLES: dict[str, dict[str, str]] = {"levels": {}, "answers": {}, "rewards": titles("compare rewards")}
 
 
 def _shown(results: _Results, columns: Mapping[str, tuple[str, int]], weights: str) -> list[str]:
-    """Return the columns that some arm has, the one that says how good it is in front.
+    """Return the columns that some arm has, the leading number first.
 
-    Of an open answer that is right or wrong the mean reward is the accuracy, and not shown again.
+    For an open answer that is correct or wrong, the mean reward equals the accuracy and is not shown again.
     """
     known = [name for name in columns if any(arm[weights].get(name) for arm in results["arms"])]
     known = [name for name in known if name not in _REPEATS[kind_of(results).page]]
@@ -137,7 +137,7 @@ def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tup
 
 
 def _title(results: _Results, name: str) -> str:
-    """Return what stands over a column: where rewards are graded, the accuracy is the share of whole ones."""
+    """Return the title of a column; with graded rewards the accuracy is the share of full ones."""
     return _TITLES[kind_of(results).page].get(name) or {**SCORES, **COSTS}[name][0]
 
 
@@ -168,7 +168,7 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
 
 
 def _validation(results: _Results) -> list[Table]:
-    """Return the score on validation; nothing where it was not measured."""
+    """Return the score on validation; nothing if it was not measured."""
     base = results["base"].get(VALIDATION)
     if not base:
         return []
@@ -187,7 +187,7 @@ def _validation(results: _Results) -> list[Table]:
 
 
 def _hinted(results: _Results) -> list[Table]:
-    """Return what showing the answer does; nothing where no hinted draw was measured."""
+    """Return the effects of the hint; nothing without hinted drafts."""
     named = {"base model": results["base"]["hints"], **{_named(arm): arm["hints"]["last"] for arm in results["arms"]}}
     shown = [name for name in HINTS if any(one and one[name] is not None for one in named.values())]
     if not shown:
@@ -198,7 +198,7 @@ def _hinted(results: _Results) -> list[Table]:
 
 
 def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
-    """Return one person and the judges on the same targets; None where no item has several ratings."""
+    """Return one person and the judges on the same targets; None if no item has several ratings."""
     ceiling = results["baselines"].get("human_ceiling")
     if not ceiling:
         return None
@@ -230,7 +230,9 @@ def _enumerated(results: _Results) -> list[Mapping[str, Any]]:
 
 
 def _bounds(exact: Mapping[str, Any] | None) -> str:
-    """Return the bounds; where an item's lower one is 0 there is none of the mean, and the others' is told apart."""
+    """Return the bounds; if an item's lower bound is 0, the mean has none, and the mean of the others is given
+    separately.
+    """
     if exact is None:
         return "–"
     upper, missing, lost = number(exact["upper"], 3), exact["without_lower"], f"; {number(exact['missing'], 2)}"

@@ -1,4 +1,4 @@
-"""One run of a comparison, in a process of its own: ``python -m rationem.compare.worker OUTPUT SEED [ARM]``."""
+"""One run of a comparison in its own process: ``python -m rationem.compare.worker OUTPUT SEED [ARM]``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from rationem import progress
 
 
 def main(arguments: list[str]) -> int:
-    """Do the run of an arm, or without one what is measured of the base model; return the exit code."""
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
+    """Run an arm or, without one, measure the base model; return the exit code."""
+    os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as in the command line, before torch is loaded
     from rationem.compare.design import read_design
     from rationem.compare.running import run_arm, run_base
     from rationem.errors import RationemError

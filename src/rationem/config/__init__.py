@@ -5,8 +5,8 @@
 ``fit``        FitConfig, all of them; and which settings carry what metadata
 ``files``      from TOML and flags to a FitConfig, and back
 
-A new setting is one field of a section. Its TOML key, its flag and help, which commands and tasks take it, whether
-``refit`` may change it and whether it tells one run from another follow from what is written there.
+A new setting is one field of a section. That field determines its TOML key, its flag and help, which commands and tasks
+take it, whether ``refit`` may change it, and whether it distinguishes runs.
 """
 
 from rationem.config.files import configured, known_then, read_config, to_toml

@@ -14,7 +14,8 @@ from rationem.config.fit import FitConfig, flag_of
 from rationem.errors import ConfigError, closest
 from rationem.tasks.template import read_toml
 
-#: Characters that a terminal obeys or hides (direction marks, zero widths, private ones), which the writer keeps.
+#: Characters that a terminal interprets or hides (direction marks, zero widths, private ones) and that the writer
+#: keeps.
 _UNSEEN = re.compile(
     "[\x80-\x9f\xad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ue000-\uf8ff"
     "\U000e0000-\U000e007f\U000f0000-\U0010ffff]"
@@ -38,7 +39,7 @@ def read_config(path: Path | None, overrides: Mapping[str, Any]) -> FitConfig:
 
 
 def configured(**settings: Any) -> FitConfig:
-    """Return the settings that are given, the others at their defaults.
+    """Return the given settings, with the others at their defaults.
 
     Raises:
         ConfigError: a name is unknown, or a value is out of range.
@@ -47,16 +48,16 @@ def configured(**settings: Any) -> FitConfig:
 
 
 def known_then(settings: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings without those that a run's recorded ones do not know yet, where they are at their defaults."""
+    """Return settings without those at their defaults that a run's recorded settings do not know yet."""
     defaults = FitConfig().model_dump(mode="json")
     return {name: value for name, value in settings.items() if name in recorded or value != defaults.get(name)}
 
 
 def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml --output RUN") -> str:
-    """Return the settings as TOML; what is None is left out, so the text reads back to the same settings.
+    """Return the settings as TOML; None is left out, so the text reads back to the same settings.
 
     Args:
-        repeat: the command that does it again, for the first line.
+        repeat: the command that repeats the run, for the first line.
     """
     text = tomli_w.dumps(config.model_dump(mode="json", exclude_none=True))
     return f"# Settings of this run, resolved. Repeat it with: {repeat}\n{_UNSEEN.sub(_escaped, text)}"

@@ -1,4 +1,4 @@
-"""``FitConfig``: all settings of a run, and what is known of each of them."""
+"""``FitConfig``: all settings of a run, and their metadata."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SECTIONS: tuple[type[SettingsGroup], ...] = (
     *(DataSettings, TaskSettings, SchemeSettings, SamplingSettings, EvaluationSettings),
     *(TrainingSettings, EngineSettings, TeacherSettings, MachineSettings),
 )
-#: Settings of which one run has one.
+#: Settings of which a run has only one.
 _ALTERNATIVES = ("steps", "epochs")
 
 
@@ -63,22 +63,22 @@ class FitConfig(
 
     @property
     def conversation(self) -> Conversation:
-        """What is added to the model's chat template."""
+        """The additions to the model's chat template."""
         return Conversation(self.system, self.thinking)
 
     @property
     def leaks(self) -> HintLeakage:
-        """What tells of the hint, and whether hinted draws that do are accepted."""
+        """The signs of hint leakage, and whether hinted drafts with them are accepted."""
         return HintLeakage(self.leak_filter, self.leak_phrases, self.max_copied)
 
     @property
     def sampling(self) -> Sampling:
-        """How the E-step draws; without a length cut of its own the default one."""
+        """The sampling settings of the E-step; without a maximum length, the default one."""
         cut = {} if self.max_new_tokens is None else {"max_new_tokens": self.max_new_tokens}
         return Sampling(self.temperature, self.top_p, self.top_k, **cut)
 
     def replace(self, **changes: Any) -> FitConfig:
-        """Return the settings with some changed; unlike ``model_copy`` it refuses a name that is none."""
+        """Return the settings with some changed; unlike ``model_copy`` it refuses an unknown name."""
         if unknown := changes.keys() - type(self).model_fields.keys():
             raise TypeError(f"FitConfig has no {', '.join(sorted(unknown))}.")
         return self.model_copy(update=changes)
@@ -89,7 +89,7 @@ class FitConfig(
 
 
 def marks_of(setting: str) -> tuple[Any, ...]:
-    """Return what is known of a setting beside its type, default and help."""
+    """Return the metadata of a setting beside its type, default and help."""
     return (*FitConfig.model_fields[setting].metadata, *_section(setting).marks)
 
 
@@ -103,12 +103,12 @@ def settings_with(*marks: Any) -> tuple[str, ...]:
 
 
 def group_of(setting: str) -> str:
-    """Return the heading under which the help shows a setting."""
+    """Return the heading of a setting in the help."""
     return _section(setting).group
 
 
 def flag_of(setting: str) -> str:
-    """Return how the command line names a setting.
+    """Return the flag of a setting.
 
     >>> flag_of("learning_rate")
     '--learning-rate'
@@ -117,12 +117,12 @@ def flag_of(setting: str) -> str:
 
 
 def reach_of(setting: str) -> Reach | None:
-    """Return what a setting reaches outside a run; None where its type says that it is no text."""
+    """Return what a setting reaches outside a run; None if its type is not text."""
     return next((one for one in marks_of(setting) if isinstance(one, Reach)), None)
 
 
 def kinds_of(setting: str) -> set[TaskKind]:
-    """Return the kinds of task that alone take a setting; none where all do."""
+    """Return the kinds of task that are the only ones to take a setting; none if all do."""
     return {mark for mark in marks_of(setting) if isinstance(mark, TaskKind)}
 
 
@@ -139,7 +139,7 @@ def in_refit() -> dict[str, Any]:
 
 
 def displaced(changes: Collection[str]) -> set[str]:
-    """Return the settings that give way to the changed ones: those that exclude one of them.
+    """Return the settings that the changed ones replace: those that exclude one of them.
 
     >>> displaced({"epochs"})
     {'steps'}

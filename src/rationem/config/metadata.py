@@ -1,4 +1,4 @@
-"""What can be known of a setting beside its type, default and help; a section may say it of all its settings."""
+"""Metadata of a setting beside its type, default and help; a section may give it for all its settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Reach(StrEnum):
-    """What a setting can make a run reach outside its own directory, and what then happens; see ``run.trust``."""
+    """What a setting can make a run reach outside its own directory, and the consequences; see ``run.trust``."""
 
     PROGRAM = "a program that is run"
     TASK = "a Python file that is run"
@@ -28,7 +28,7 @@ class TakenBy(Enum):
 
 
 class TaskKind(Enum):
-    """The kinds of task that take a setting, by what their items hold; a setting without one is for all kinds."""
+    """The kinds of task that take a setting, by the content of their items; without one, all kinds take it."""
 
     JUDGE = "responses"
     CHOICE = "choices"
@@ -36,28 +36,28 @@ class TaskKind(Enum):
 
 
 class Identity(Enum):
-    """How a setting tells one run from another; a setting without one does so by its value.
+    """How a setting distinguishes runs; without one, it does so by its value.
 
-    What names data or a file (:class:`Reach`) does so by the content, which the manifest holds.
+    Settings that name data or a file (:class:`Reach`) do so by the content, which the manifest holds.
     """
 
-    RESOLVED = auto()  # by the value that is found once data and model are looked at
-    NOT = auto()  # it says where and how fast, and nothing of the result
+    RESOLVED = auto()  # by the value determined after data and model are read
+    NOT = auto()  # it sets place and speed, and does not affect the result
 
 
 class Mark(Enum):
     """Further facts about a setting."""
 
-    CARD = auto()  # told on the model card
-    BY_ARM = auto()  # the arms of a comparison decide it: compare has no flag
+    CARD = auto()  # shown on the model card
+    BY_ARM = auto()  # set by the arms of a comparison: compare has no flag
     BY_RUN = auto()  # the runs of a comparison need not share it
-    ADAPTER = auto()  # of a LoRA adapter
-    OWN_DATA = auto()  # embedded data with a task of its own refuses it
-    ONE_TEXT = auto()  # its values are given as one text, as a shell would split it
+    ADAPTER = auto()  # belongs to a LoRA adapter
+    OWN_DATA = auto()  # refused by embedded data with its own task
+    ONE_TEXT = auto()  # values are given as one text, split as a shell would
 
 
 @dataclass(frozen=True, slots=True)
 class InRefit:
-    """The value that holds in every refit: one iteration, and no draw for a training example."""
+    """The value in every refit: one iteration, and no draft for a training example."""
 
     value: Any

@@ -1,6 +1,6 @@
-"""The settings, by group. A setting is written down here and nowhere else: type, limits, default, help and metadata.
+"""The settings, by group. Each setting is defined only here: type, limits, default, help and metadata.
 
-A section whose group is passed on whole is a model of its own, such as :class:`TrainingSettings`.
+A section that is passed on as a whole is its own model, such as :class:`TrainingSettings`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Column = Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK]
 
 
 class SettingsGroup(BaseModel):
-    """Settings of one group, and what is known of all of them."""
+    """Settings of one group, and metadata for all of them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
@@ -27,7 +27,7 @@ class SettingsGroup(BaseModel):
 
 
 class DataSettings(SettingsGroup):
-    """What to learn from."""
+    """The data."""
 
     group: ClassVar[str] = "what to learn from"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.PROMPT,)
@@ -93,7 +93,7 @@ class DataSettings(SettingsGroup):
 
 
 class TaskSettings(SettingsGroup):
-    """Which model learns, and what it is asked."""
+    """The model and the task."""
 
     group: ClassVar[str] = "model and task"
 
@@ -212,7 +212,7 @@ class SamplingSettings(SettingsGroup):
 
 
 class EvaluationSettings(SettingsGroup):
-    """What is measured, and which number chooses the iteration."""
+    """What is measured, and which score chooses the iteration."""
 
     group: ClassVar[str] = "evaluation"
 
@@ -250,7 +250,7 @@ class EvaluationSettings(SettingsGroup):
 
 
 class TrainingSettings(SettingsGroup):
-    """How an M-step trains; where it trains is the rest."""
+    """How an M-step trains; where it trains is set elsewhere."""
 
     group: ClassVar[str] = "training"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
@@ -313,7 +313,7 @@ class TrainingSettings(SettingsGroup):
 
 
 class EngineSettings(SettingsGroup):
-    """What generates, and how it is run."""
+    """The engine, and how it is run."""
 
     group: ClassVar[str] = "engine"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
@@ -335,7 +335,7 @@ class EngineSettings(SettingsGroup):
 
 
 class TeacherSettings(SettingsGroup):
-    """A frozen model of another server, for proposals of the plan."""
+    """A frozen model on another server, for proposals of the plan."""
 
     group: ClassVar[str] = "teacher"
 
@@ -349,7 +349,7 @@ class TeacherSettings(SettingsGroup):
 
 
 class MachineSettings(SettingsGroup):
-    """Where a run runs."""
+    """The machine of a run."""
 
     group: ClassVar[str] = "machine"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)

@@ -1,1 +1,1 @@
-"""What leaves a run: its kept set for other trainers, its judge for other people. docs/sharing.md is for users."""
+"""Export from a run: its kept set for other trainers, its judge for other people. docs/sharing.md is for users."""

@@ -1,6 +1,6 @@
 """The kept set of an iteration as a file that other trainers read: TRL, chat messages, parquet.
 
-Training text is the forward prompt and the completion that was drawn, as the M-step is handed them; never a hint.
+Training text is the forward prompt and the drawn completion, as the M-step receives them; never a hint.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ FORMATS: tuple[Format, ...] = ("trl", "messages", "parquet")
 
 @dataclass(frozen=True, slots=True)
 class ExportedText:
-    """One kept sample as it is trained on.
+    """One kept sample as training text.
 
     Args:
-        turns: the messages before the completion: the user's, and the system's where there is one.
-        completion: its text, without the end-of-turn token; the thinking block is whole, also where the prompt opens
-            it, so that its first tag is not among the completion's tokens.
+        turns: the messages before the completion: the user's, and the system's if there is one.
+        completion: its text, without the end-of-turn token. The thinking block is complete, even if the prompt opens
+            it; its first tag is then not among the completion's tokens.
         prompt_ids: the prompt's tokens, template included.
         completion_ids: the tokens as drawn, closed by the template's end-of-turn token.
-        plain: whether whoever applies the chat template to these texts reads the very same tokens.
+        plain: whether applying the chat template to these texts gives exactly the same tokens.
     """
 
     chosen: Chosen
@@ -47,7 +47,9 @@ class ExportedText:
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """What was written: samples of how many examples, of which iteration, and how many read as other tokens."""
+    """Counts of an export: samples, their examples, the iteration, and how many give other tokens through the
+    template.
+    """
 
     path: Path
     iteration: int
@@ -59,19 +61,19 @@ class Exported:
 def export(
     run: Path, to: Format, output: Path, *, iteration: int | Literal["chosen", "last"] = "chosen", force: bool = False
 ) -> Exported:
-    """Write an iteration's kept set, whole or not at all.
+    """Write the kept set of an iteration, whole or not at all.
 
     Args:
         to: "trl" (prompt and completion, each a list of messages), "messages" (one conversation) as JSON lines; or
             "parquet", with token ids.
-        iteration: K, the chosen iteration, or the last one whose E-step is finished.
-        force: replace a file that is there.
+        iteration: K, the chosen iteration, or the last one with a finished E-step.
+        force: replace an existing file.
 
     Raises:
         RunError: there is no such run or iteration, or nothing was kept in it.
-        ConfigError: the file is there.
+        ConfigError: the file exists.
         DiskError: it cannot be written.
-        ModelError: the tokenizer that the run trained with is gone.
+        ModelError: the tokenizer of the run's training is gone.
     """
     if output.exists() and not force:
         raise ConfigError(f"{output} is there already. Give another --output, or --force to replace it.")
@@ -99,7 +101,7 @@ def which(run: Path, iteration: int | Literal["chosen", "last"]) -> int:
     """Return the number of an iteration by its name.
 
     Raises:
-        RunError: there is none, or the chosen one is the model before any training.
+        RunError: there is none, or the chosen one is the base model before any training.
     """
     if isinstance(iteration, int):
         return iteration
@@ -115,7 +117,7 @@ def which(run: Path, iteration: int | Literal["chosen", "last"]) -> int:
 
 
 def texts(kept: Sequence[Chosen], chat: Chat, stop_ids: frozenset[int]) -> Iterator[ExportedText]:
-    """Yield kept samples with their tokens, as the M-step closes them."""
+    """Yield kept samples with their tokens, closed as in the M-step."""
     from rationem.sft.rows import close_turn
 
     for one in kept:
@@ -127,7 +129,7 @@ def texts(kept: Sequence[Chosen], chat: Chat, stop_ids: frozenset[int]) -> Itera
 
 
 def _is_plain(chat: Chat, turns: list[Turn], ids: tuple[int, ...]) -> bool:
-    """Say whether the chat template makes these tokens of the texts; behind the end of turn may be a line break."""
+    """Return whether the chat template gives these tokens for the texts; a line break may follow the end of turn."""
     if not chat.template.text:
         return False
     found = chat.tokens.ids(chat.render(turns))
@@ -135,7 +137,7 @@ def _is_plain(chat: Chat, turns: list[Turn], ids: tuple[int, ...]) -> bool:
 
 
 def _conversation(run: Path, k: int) -> tuple[Chat, frozenset[int]]:
-    """Return the conversation format that iteration K trains with: of its checkpoint, or of any that is there."""
+    """Return the conversation format of iteration K's training: from its checkpoint, or from any existing one."""
     places = [run / "checkpoints" / f"iteration-{k:03d}", run / "model", *sorted((run / "checkpoints").glob("*[0-9]"))]
     found = next((place for place in places if (place / "tokenizer_config.json").is_file()), None)
     if found is None:

@@ -1,4 +1,4 @@
-"""What a run began with and learned from, by names that may be shown to anybody: no path of this machine."""
+"""The base model and data of a run under public names: no path of this machine."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
 @dataclass(frozen=True, slots=True)
 class StartingModel:
-    """The model that training began with: a hub id, or the last name of a directory that nobody else has."""
+    """The model that training started from: a hub id, or the last part of the path of a local directory."""
 
     name: str
     on_hub: bool
 
 
 def base_of(model: str) -> StartingModel:
-    """Return what a model's name or path may be called in public.
+    """Return the public name of a model from its name or path.
 
     >>> base_of("Qwen/Qwen2.5-0.5B-Instruct")
     StartingModel(name='Qwen/Qwen2.5-0.5B-Instruct', on_hub=True)
@@ -35,7 +35,7 @@ def base_of(model: str) -> StartingModel:
 
 
 def sources(run: Path) -> tuple[str, ...]:
-    """Return the last names of the data that a run was given, the test set's too; empty where config.toml is gone."""
+    """Return the last parts of the data paths of a run, the test set's included; empty without config.toml."""
     path = run / "config.toml"
     if not path.is_file():
         return ()

@@ -1,6 +1,6 @@
-"""The model card: what a model is, how it was made, and how good it is beside what it must be compared with.
+"""The model card: what a model is, how it was made, and how good it is compared with its baselines.
 
-Every number on it is in the run's ``metrics.json``; no text of an example is.
+Every number on it is in the run's ``metrics.json``; it contains no text of an example.
 """
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ _PAPER = "[arXiv 2512.20169](https://arxiv.org/abs/2512.20169)"
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a model card is written from.
+    """The facts that a model card is written from.
 
     Args:
-        summary: of the run, ``report.summarize``.
-        card: the judge's, ``rationem.json``.
-        name: OWNER/NAME, or None where it is not known yet.
+        summary: the run's summary, from ``report.summarize``.
+        card: the judge card, ``rationem.json``.
+        name: OWNER/NAME, or None if not known yet.
         adapter: whether the weights are an adapter.
         merged: whether an adapter was merged into its base.
-        chat: how the model is spoken to.
+        chat: the conversation format of the model.
         sources: names of the data.
-        version: of rationem.
+        version: the version of rationem.
     """
 
     summary: Mapping[str, Any]
@@ -81,7 +81,7 @@ def _front(facts: Facts) -> str:
     tags = ["rationem", words(facts.summary).tag, *(["lora"] if facts.adapter else [])]
     data = ModelCardData(
         library_name="peft" if facts.adapter else "transformers",
-        # The hub refuses a value that is none of its models, and takes a plain name for another one of that name.
+        # The hub refuses a value that is not one of its models, and takes a plain name for another model of that name.
         base_model=facts.base.name if facts.base.on_hub else None,
         pipeline_tag="text-generation",
         tags=tags,
@@ -90,7 +90,7 @@ def _front(facts: Facts) -> str:
 
 
 def _does(task: Task) -> str:
-    """Return what the model reads, says, and learned from."""
+    """Return what the model reads, what it writes, and what it was trained on."""
     return _DOES[task.items](task)
 
 
@@ -197,7 +197,7 @@ def _criterion(task: Task) -> dict[str, str]:
 
 
 def _begin(chat: Chat) -> str:
-    """Return what begins a prompt without a template: the tokenizer's own special tokens."""
+    """Return the beginning of a prompt without a template: the tokenizer's own special tokens."""
     return f"{json.dumps(chat.decode(chat.tokens.begins))} + " if chat.tokens.begins else ""
 
 
@@ -262,7 +262,7 @@ def _data(facts: Facts, task: Task) -> Iterator[str]:
 
 
 def _answers(facts: Facts, task: Task) -> Iterator[str]:
-    """Yield what an answer is, and what it is worth."""
+    """Yield what an answer is, and how it is rewarded."""
     kind = str(facts.card.task.get("answer", "text"))
     pattern = literal(kind.removeprefix("pattern:"))
     read = {"number": "a number", "text": "a line of text"}.get(kind, f"what the pattern {pattern} reads")
@@ -272,7 +272,7 @@ def _answers(facts: Facts, task: Task) -> Iterator[str]:
 
 
 def _levels(_: Facts, task: Task) -> Iterator[str]:
-    """Yield the levels, and what they and the criteria mean, in the words of whoever trained."""
+    """Yield the levels, and the meanings of levels and criteria in the words used for training."""
     yield f"Levels, {task.scale.order}: {', '.join(map(literal, task.scale.levels))}."
     if task.scale.meanings:
         yield fenced(task.scale.described())

@@ -1,4 +1,6 @@
-"""To the Hugging Face hub, in one commit: nobody ever sees half of it. Messages never hold the token."""
+"""Upload to the Hugging Face hub in one commit, so that a partial upload is never visible. Messages never hold the
+token.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ STALE = (
 
 
 def write(run: Path, directory: Path, *, name: str | None = None, merged: bool, base_model: str | None = None) -> Path:
-    """Write what would be uploaded into a new or empty directory, whole or not at all; nothing is sent.
+    """Write the files of an upload into a new or empty directory, whole or not at all; nothing is sent.
 
     Raises:
         ConfigError: the directory is not empty.
@@ -49,13 +51,13 @@ def push(
     The token is that of ``hf auth login``, or of the variable HF_TOKEN.
 
     Args:
-        name: OWNER/NAME; made if it is not there.
+        name: OWNER/NAME; created if it does not exist.
         private: refuse to upload into a public repository.
-        revision: a branch, made if it is not there; None is the main one.
+        revision: a branch, created if it does not exist; None is the main one.
 
     Raises:
         HubError: no token, no network, or the hub refuses.
-        ConfigError: the name is none.
+        ConfigError: the name is invalid.
         RationemError: see :func:`rationem.export.stage.stage`.
     """
     from huggingface_hub import HfApi, get_token
@@ -105,7 +107,7 @@ def _commit(api: object, name: str, directory: Path, revision: str | None) -> No
 
 @contextmanager
 def _refusals(name: str, token: str | None) -> Iterator[None]:
-    """Turn what the hub's client raises into sentences without the token."""
+    """Turn exceptions of the hub's client into messages without the token."""
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, HTTPError, OfflineModeIsEnabled
 
     def clean(text: object) -> str:
@@ -122,7 +124,7 @@ def _refusals(name: str, token: str | None) -> Iterator[None]:
         raise HubError(_refused(name, error.response.status_code, clean(error.server_message or ""))) from None
     except (HTTPError, OSError) as error:
         raise HubError(f"The hub cannot be reached: {clean(error) or type(error).__name__}. Nothing is lost.") from None
-    except (RuntimeError, ValueError) as error:  # what the client makes of a broken upload, or of an odd answer
+    except (RuntimeError, ValueError) as error:  # the client raises these for a broken upload or an odd answer
         why = clean(error.__cause__ or "")
         raise HubError(f"The upload broke off: {clean(error)} {why} Give the same command again.") from None
 

@@ -1,4 +1,4 @@
-"""A run's chosen model as it is handed to others: a directory with weights, tokenizer, judge's card and README."""
+"""A run's chosen model for other people: a directory with weights, tokenizer, judge card and README."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rationem.ledger.files import refuse_links_in
 from rationem.run import identity
 from rationem.run.card import NAME, Card, model_sha256, read_card, write_card
 
-#: What of ``model/`` goes along: data that transformers and peft read. No optimizer, no pickle, no program.
+#: The exported files of ``model/``: data that transformers and peft read. No optimizer, no pickle, no program.
 NAMES = frozenset(
     (
         *("config.json", "generation_config.json", "model.safetensors", "model.safetensors.index.json"),
@@ -34,17 +34,17 @@ _CLOSE = 1e-4
 
 
 def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, base_model: str | None = None) -> None:
-    """Write into an empty directory what is handed to others.
+    """Write the files for other people into an empty directory.
 
     Args:
         name: OWNER/NAME for the examples in the README.
-        merged: merge an adapter into its base's weights; its calibration is bound to them, for they are the same
-            function up to rounding, and the judge itself samples from merged weights.
-        base_model: where others find an adapter's base model that is a local directory here.
+        merged: merge an adapter into its base's weights. The calibration is bound to the merged weights, because they
+            are the same function up to rounding, and the judge itself samples from merged weights.
+        base_model: a public source of an adapter's base model that is a local directory here.
 
     Raises:
         RunError: the run is not finished, or its model was changed since.
-        ConfigError: what was asked does not fit the model.
+        ConfigError: the request does not fit the model.
         ModelError: the base model of an adapter is gone, or it cannot be merged.
     """
     source = model_of(run)
@@ -78,7 +78,7 @@ def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, ba
 
 
 def _check_bound(source: Path, card: Card) -> None:
-    """Refuse weights that are not those that the calibration was fitted with: it must not be bound to them anew."""
+    """Refuse weights other than those that the calibration was fitted with: it must not be bound to others."""
     if card.calibration and card.calibration.model_sha256 != model_sha256(source):
         raise RunError(
             f"{source} was changed since the run wrote it: its calibration belongs to other weights or another "
@@ -92,10 +92,10 @@ def _named(base: StartingModel, model: str) -> StartingModel:
 
 
 def _reachable(base: StartingModel, source: Path, base_model: str | None) -> StartingModel:
-    """Return an adapter's base as others find it.
+    """Return an adapter's base model by its public source.
 
     Raises:
-        ConfigError: nobody else has it.
+        ConfigError: it has none.
     """
     if base_model is not None:
         given = base_of(base_model)
@@ -111,12 +111,12 @@ def _reachable(base: StartingModel, source: Path, base_model: str | None) -> Sta
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy the files of a model by name, and say which others stay behind."""
+    """Copy the files of a model by name, and report which others are left out."""
     others = []
     for path in sorted(source.iterdir()):
         if path.name in NAMES or _SHARD.fullmatch(path.name):
             shutil.copyfile(path, target / path.name, follow_symlinks=False)
-        elif path.name not in (NAME, "README.md"):  # both are written anew
+        elif path.name not in (NAME, "README.md"):  # both are written again
             others.append(path.name)
     if others:
         progress.say(f"Not handed on, for they are no files of a model: {', '.join(others)}")
@@ -130,16 +130,16 @@ def _rename_base(path: Path, name: str) -> None:
 
 
 def _bound(card: Card, target: Path) -> Card:
-    """Return the judge's card with its calibration bound to what was written: the same function, other bytes."""
+    """Return the judge card with its calibration bound to the written files: the same function, other bytes."""
     bound = card.calibration and replace(card.calibration, model_sha256=model_sha256(target))
     return replace(card, calibration=bound)
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Write an adapter merged into its base, in the base's own precision, and prove that it is read back as such.
+    """Write an adapter merged into its base, in the base's own precision, and verify the result by reading it back.
 
     Raises:
-        ModelError: the weights that were written say something else than the adapter.
+        ModelError: the written weights give other outputs than the adapter.
     """
     import torch
 
@@ -167,7 +167,7 @@ def _cast(model: Any, dtype: Any) -> None:
 
 
 def _said(model: Any, tokenizer: Any) -> Any:
-    """Return log-probabilities behind every token of a sentence."""
+    """Return log-probabilities after every token of a sentence."""
     import torch
 
     ids = tokenizer("Rate the response: 1, 2, 3?", add_special_tokens=False, return_tensors="pt")["input_ids"]

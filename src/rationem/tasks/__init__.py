@@ -1,4 +1,4 @@
-"""Tasks: what is asked, how an answer is read, and what it is worth.
+"""Tasks: what is asked, how an answer is read, and how it is rewarded.
 
 ``judge``        rate a response, compare several, or choose among letters: the answer is one of the levels
 ``answer``       one line of text: a number, a summary, or whatever a pattern reads
@@ -22,12 +22,12 @@ from rationem.tasks.template import packaged
 
 __all__ = ["InputsTask", "from_description", "named", "of_inputs"]
 
-#: The tasks that read inputs of their own.
+#: The tasks that read their own inputs.
 InputsTask = AnswerTask | OwnTask
 
 
 def named(name: str) -> Task:
-    """Return a task by its name as it is without any data, or a user's own from its file.
+    """Return a task by its name, independent of any data, or a user's own task from its file.
 
     Raises:
         ConfigError: there is no such task.
@@ -48,10 +48,10 @@ def named(name: str) -> Task:
 
 
 def of_inputs(name: str) -> InputsTask | None:
-    """Return the task of a name that reads inputs of its own; None where it is none such.
+    """Return the task of this name if it reads its own inputs; otherwise None.
 
     Raises:
-        ConfigError: a file of the user's cannot be read, or is no task.
+        ConfigError: a user's file cannot be read, or is not a task.
     """
     if is_own(name) or is_python(name):
         return read_task(name)
@@ -59,10 +59,10 @@ def of_inputs(name: str) -> InputsTask | None:
 
 
 def from_description(description: Mapping[str, Any]) -> Task:
-    """Return the task that its ``describe`` described, as the ledger and a judge's card hold it.
+    """Return the task from its ``describe``, as stored in the ledger and in a judge card.
 
     Raises:
-        ConfigError: it is no task of ours, or a program that this process was not told to run.
+        ConfigError: the task is unknown, or a program that this process was not told to run.
     """
     if is_program(description):
         return named_before(description)

@@ -1,12 +1,12 @@
-r"""Tasks with an open answer: a rationale, then the answer on a line of its own behind a marker.
+r"""Tasks with an open answer: a rationale, then the answer on its own line after a marker.
 
     Ann has 3 boxes of 4 pens and buys 2 more. How many pens has she?        x
     3 boxes of 4 pens are 12 pens. 12 + 2 = 14.                              z
     Answer: 14                                                               y
 
-What an answer is, its *form* says (``answer_types``); how near one comes to the right one, the reward. There are no
-levels: evidence is log pi(y* | x) by scoring the text y* itself, and of several draws' answers the one that the others
-agree with most is the prediction.
+The *form* defines the answer (``answer_types``); the reward measures how near it is to y*. There are no levels:
+evidence is log pi(y* | x) by scoring the text y* itself, and the prediction is the draft answer that agrees most with
+the others.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ from rationem.tasks.scale import OPEN, Scale
 from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
-#: The problem of a line from which no answer of the task's kind could be read.
+#: The problem of a line in which no answer of the task's kind was found.
 NO_ANSWER = "no_answer"
 _VARIABLES = ("instruction", "marker")
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerTask(TaskBase):
-    """Answer in one line of text: a number, a summary, or whatever a pattern reads.
+    """An answer in one line of text: a number, a summary, or whatever matches a pattern.
 
     Args:
-        name: what the user calls it.
+        name: the name that users give.
         template: forward(x); its variables are the inputs, ``instruction`` and ``marker``.
-        hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
+        hint: the text after the prompt in a rationalize prompt; its variable is ``answer``.
         form: "number", "text" or "pattern:REGEX"; see :mod:`rationem.tasks.answer_types`.
         rule: r(y_hat, y*), "exact" or "rouge-l".
-        inputs: the fields that an item must have.
-        optional: fields that it can be without.
+        inputs: the required fields.
+        optional: the optional fields.
         marker: opens the answer's line.
-        instruction: what else the prompt asks for.
+        instruction: further instructions in the prompt.
 
     Raises:
         ConfigError: a template, the form or the reward does not fit.
@@ -84,7 +84,7 @@ class AnswerTask(TaskBase):
 
     @property
     def kind(self) -> OpenKind:
-        """Any text may be right."""
+        """Any text may be correct."""
         return OpenKind(rule=self.rule)
 
     @property
@@ -94,14 +94,14 @@ class AnswerTask(TaskBase):
 
     @property
     def reads(self) -> str:
-        """A number, or what the pattern fits; of a text there is nothing to say."""
+        """A number, or what matches the pattern; empty for a text."""
         return "single number" if self.form == "number" else f"text that fits {self.form}" * (self.form != "text")
 
     def read(self, cell: str) -> str | None:
-        """Return y* as it is written behind the marker, from a cell of the user's file; None where it holds none.
+        """Return y* as it is written after the marker, from a cell of the user's file; None if it has no answer.
 
-        A number may stand at the end of a solution, which is not read: see :func:`.answer_types.final`. Ornaments
-        around an answer are no part of it, in a cell as in a completion.
+        A number may follow a solution, which is not read: see :func:`.answer_types.final`. Ornaments around an answer
+        do not belong to it, in a cell as in a completion.
         """
         found = answer_types.final(cell) if self.form == "number" else cell
         return None if found is None else self._read_line(found)
@@ -111,7 +111,7 @@ class AnswerTask(TaskBase):
         return Prompt(self.template.render(self._variables(fields)), "forward")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
-        """Return rationalize(x, y*): the same prompt with the correct answer as a hint behind it."""
+        """Return rationalize(x, y*): the same prompt followed by the correct answer as a hint."""
         variables = self._variables(fields)
         hint = self.hint.render({**variables, "answer": answer})
         return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
@@ -129,7 +129,7 @@ class AnswerTask(TaskBase):
         return answer_types.reward(self.rule)(predicted, answer)
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
+        """Return everything that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
         return {
             "name": self.name,
             "answer": self.form,
@@ -150,7 +150,7 @@ class AnswerTask(TaskBase):
         """Return the task that ``describe`` described.
 
         Raises:
-            ConfigError: something is missing in it, or does not fit.
+            ConfigError: a key is missing or does not fit.
         """
         wrong = "This is no description of a task with an open answer: "
         texts = ("name", "template", "hint", "answer", "reward", "marker", "instruction")
@@ -180,15 +180,15 @@ class AnswerTask(TaskBase):
 
 
 def maths(**changed: Any) -> AnswerTask:
-    """Return the task of mathematics: a number, equal or not."""
+    """Return the mathematics task: numbers, equal or not."""
     return AnswerTask(**{"name": "math", "template": packaged("math"), "form": "number", **changed})
 
 
 def summary(**changed: Any) -> AnswerTask:
-    """Return the task of writing a summary: what matters and what to leave out, then the summary; reward ROUGE-L."""
+    """Return the summary task: what matters and what to leave out, then the summary; reward ROUGE-L."""
     given = {"name": "summarize", "template": packaged("summarize"), "hint": packaged("summarize_hint")}
     return AnswerTask(**{**given, "form": "text", "rule": "rouge-l", "marker": "Summary:", **changed})
 
 
-#: The built-in ones by name.
+#: The built-in tasks by name.
 OPEN_TASKS = {"math": maths, "summarize": summary}

@@ -1,4 +1,4 @@
-"""What most tasks have in common: one question, asked once, and the form of a completion."""
+"""The common part of most tasks: one question, asked once, and the form of a completion."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ class TaskBase:
 
     __slots__ = ()
 
-    if TYPE_CHECKING:  # what each task says itself
+    if TYPE_CHECKING:  # each task defines these itself
 
         @property
         def name(self) -> str:
-            """What the user calls it."""
+            """The name that users give."""
             ...
 
         @property
         def inputs(self) -> tuple[str, ...]:
-            """The fields that an item must have."""
+            """The required fields."""
             ...
 
         @property
         def optional(self) -> tuple[str, ...]:
-            """The fields that it can be without."""
+            """The optional fields."""
             ...
 
         @property
@@ -48,12 +48,12 @@ class TaskBase:
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """One thing is asked, without a name."""
+        """One unnamed criterion."""
         return (Criterion(),)
 
     @property
     def orders(self) -> int:
-        """One: nothing is compared."""
+        """One: no responses are compared."""
         return 1
 
     @property
@@ -63,7 +63,7 @@ class TaskBase:
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The answers on offer; none where any text may be one."""
+        """The offered answers; none if any text may be one."""
         return self.scale.levels
 
     @property
@@ -73,7 +73,7 @@ class TaskBase:
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The inputs as a caller names them."""
+        """The inputs by the names that callers use."""
         return self.inputs
 
     @property
@@ -99,7 +99,7 @@ class TaskBase:
 
     @property
     def reads(self) -> str:
-        """Nothing is known of what an answer looks like."""
+        """Empty: the form of an answer is unknown."""
         return ""
 
     @property
@@ -113,11 +113,11 @@ class TaskBase:
         return f"{rationale}\n{said}" if rationale else said
 
     def scored(self, answer: str) -> tuple[str, ...]:
-        """Return the texts that are scored behind the marker: of every level, or y* where there are none."""
+        """Return the texts that are scored after the marker: every level, or y* if there are none."""
         return self.continuations or (f" {answer}",)
 
     def shown(self, fields: Fields) -> dict[str, str]:
-        """Return the task's own inputs, and nothing else of an item; optional ones that it has not are empty.
+        """Return the task's own inputs and no other field of an item; missing optional inputs are empty.
 
         Raises:
             ConfigError: an input is missing.

@@ -1,8 +1,8 @@
-r"""Multiple choice: letters by position, an order drawn anew for each item, and what an item does not offer.
+r"""Multiple choice: letters by position, a new order for each item, and the letters that an item does not offer.
 
-An item's choices are its fields ``choice_a``, ``choice_b``, ...; the field ``labels`` holds what the file calls them,
-in the order in which they are shown. Levels are letters, as many as the item with the most choices has; an item with
-fewer lists its own, and a letter that it lacks is never right and never probable.
+An item's choices are its fields ``choice_a``, ``choice_b``, ...; the field ``labels`` holds the file's labels in the
+shown order. Levels are letters, as many as the item with the most choices has. An item with fewer choices lists its
+own, and any other letter is never correct and has probability 0.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from rationem.seeds import generator
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields
 
-#: The levels, as many of them as are needed.
+#: The levels; a scale uses as many as it needs.
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 #: The field of an item's published labels, a JSON list; it is never shown.
 LABELS = "labels"
-#: The field of what an item is about, by which reports are parted.
+#: The field of an item's subject, by which reports are divided.
 SUBJECT = "subject"
 
 _PREFIX = "choice_"
-# Whatever some reader takes for the end of a line.
+# All characters that some reader treats as a line break.
 _BREAK = re.compile(r"(\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029])")
 _INDENTED = r"\1   "
 
 
 def scale_of(count: int) -> Scale:
-    """Return the scale of so many letters, 2 to 26, without an order.
+    """Return the scale of ``count`` letters, 2 to 26, without an order.
 
     >>> scale_of(3).sentence()
     'A | B | C'
@@ -48,23 +48,24 @@ def field_of(letter: str) -> str:
 
 
 def is_choice(name: str) -> bool:
-    """Say whether a field is one of an item's choices."""
+    """Return whether a field is one of an item's choices."""
     return name.startswith(_PREFIX)
 
 
 def fields_of(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
-    """Return the fields of an item's choices, and of what its file calls them, in this order."""
+    """Return the fields of an item's choices and of the file's labels, in this order."""
     named = {field_of(letter): text for letter, text in zip(LETTERS, texts, strict=False)}
     return {**named, LABELS: json.dumps(list(labels), ensure_ascii=False)}
 
 
 def letters(fields: Mapping[str, object]) -> tuple[str, ...]:
-    """Return the letters of an item's own choices; none where it is not multiple choice."""
+    """Return the letters of an item's own choices; none if it is not multiple choice."""
     return tuple(letter for letter in LETTERS if field_of(letter) in fields)
 
 
 def listed(fields: Fields) -> str:
-    r"""Return the choices as the prompt lists them; a break inside a text is indented, so that it opens no other one.
+    r"""Return the choices as the prompt lists them; line breaks inside a text are indented, so that none starts a
+    choice.
 
     >>> print(listed({"choice_a": "dry", "choice_b": "wet\nC. oily"}))
     A. dry
@@ -75,9 +76,9 @@ def listed(fields: Fields) -> str:
 
 
 def shuffled(example: Example, seed: int) -> Example:
-    """Return the example with its choices in an order drawn from the seed and its id; the same texts are right.
+    """Return the example with its choices in an order drawn from the seed and its id; the same texts are correct.
 
-    Labels keep to their texts, and the answer and the ratings follow theirs.
+    Labels stay with their texts, and the answer and the ratings move with them.
     """
     own = letters(example.fields)
     order = [own[at] for at in generator(seed, "choices", example.id).permutation(len(own))]

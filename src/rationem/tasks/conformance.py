@@ -1,4 +1,4 @@
-"""What every task must keep to, whoever wrote it: ``rationem task check``, and ``check_task`` in anybody's tests.
+"""The requirements on every task: ``rationem task check``, and ``check_task`` in anybody's tests.
 
 no leak       forward(x) is the same whatever answer was asked about before, holds no answer that x does not hold, and
               no input is y* itself
@@ -17,7 +17,7 @@ from rationem.errors import ConfigError
 from rationem.tasks.protocol import Task
 from rationem.types import Example, Fields
 
-#: Texts that readers fail on: empty, blank, cut, long, of another script, half an answer, an answer twice.
+#: Texts that often break readers: empty, blank, cut off, long, in another script, half an answer, an answer twice.
 _TEXTS = (
     "",
     " ",
@@ -46,20 +46,20 @@ _TEXTS = (
     "why\n**{MARKER}** 1",
     "a" * 10_000,
 )
-#: Answers to ask with where the examples have none of the task's.
+#: Answers to use if the examples have none of the task's.
 _ANSWERS = ("12", "-3", "yes", "A", "the cat sat on the mat", "0")
 _RATIONALES = ("", "first this, then that", "two\nlines", "with 12 in it")
 _MANY, _FEW = 20, 10
-#: What the worst of all findings says.
+#: The wording of the most serious finding.
 LEAKS = "the answer leaks into training"
 
 
 def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
-    """Return what a task does not keep to, one sentence each; nothing where all is well.
+    """Return the requirements that a task breaks, one sentence each; empty if all hold.
 
     Args:
         task: any task.
-        examples: some of its items; without any the inputs are made up.
+        examples: some of its items; without any, inputs are made up.
 
     >>> from rationem.tasks.answer import maths
     >>> check_task(maths())
@@ -84,10 +84,10 @@ def check_task(task: Task, examples: Sequence[Example] = ()) -> list[str]:
 
 
 def _told(check: Callable[[], Iterator[str]]) -> Iterator[str]:
-    """Yield what a check finds; what a user's class raises is a finding too."""
+    """Yield the findings of a check; an exception of a user's class is a finding too."""
     try:
         yield from check()
-    except ConfigError as error:  # what a user's class raises is one
+    except ConfigError as error:  # an exception of a user's class is a finding
         yield str(error)
 
 
@@ -132,7 +132,7 @@ def _inputs(task: Task, fields: Fields) -> Iterator[str]:
 
 
 def _given_away(task: Task, examples: Sequence[Example]) -> Iterator[str]:
-    """Yield the inputs that are y* itself, in nine of ten items or more; of a few items chance could say so."""
+    """Yield the inputs that equal y* in nine of ten items or more; with few items this may be chance."""
     if task.levels or len(examples) < _FEW:
         return
     for name in task.inputs:
@@ -174,7 +174,7 @@ def _rewards(task: Task, answers: Sequence[str]) -> Iterator[str]:
 
 
 def _answers(task: Task, examples: Sequence[Example]) -> list[str]:
-    """Return canonical answers: levels, or what the task reads in the examples' answers, or in some of our own."""
+    """Return canonical answers: levels, or what the task reads in the examples' answers, or in made-up ones."""
     if task.levels:
         return list(task.levels)
     given = [x.answer for x in examples[:_MANY]] or list(_ANSWERS)

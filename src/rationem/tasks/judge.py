@@ -1,11 +1,11 @@
-"""A question goes in, a rationale and a verdict come out: a rating of a response, which of several, or which choice.
+"""From a question to a rationale and a verdict: a rating of a response, the best of several, or a choice.
 
 The paper's two experiments: LLM-as-a-judge calibration (version 2) and multiple choice (version 1). They are one task:
-a scale owns the verdicts, and which inputs are read is all that differs (``docs/decisions/026-multiple-choice.md``).
+a scale owns the verdicts, and only the inputs differ (``docs/decisions/026-multiple-choice.md``).
 
-Instruction and levels stand last, so that a long response cannot push them out of sight. The rationale comes first,
-then the verdict on a line of its own behind one rare marker. The wording is a template (``prompts/``) that a user can
-replace; the hint is another, and what it says stands behind the very same prompt.
+Instruction and levels come last, so that a long response cannot push them out of the context. The rationale comes
+first, then the verdict on its own line after one rare marker. The wording is a template (``prompts/``) that users can
+replace; the hint is another template, whose text follows the same prompt.
 """
 
 from __future__ import annotations
@@ -28,39 +28,40 @@ from rationem.types import Example, Fields, Parsed, Prompt
 #: The inputs of one response.
 SINGLE = ("prompt", "response")
 OPTIONAL = ("context", "reference")
-#: The inputs of multiple choice: a question and two choices at least, more where an item has them.
+#: The inputs of multiple choice: a question and at least two choices, more if an item has them.
 CHOICE = ("prompt", choices.field_of("A"), choices.field_of("B"))
 _BESIDE_CHOICES = ("context", choices.SUBJECT)
 #: The names of the tasks.
 NAMES = ("judge", "choice")
 
-#: Levels that can stand for neither response of a pair.
+#: Levels that cannot stand for either response of a pair.
 _TIES = frozenset({"tie", "draw", "both", "neither", "same", "equal", "equally good", "no preference"})
-#: Levels of which nobody can tell which response they mean.
+#: Levels that do not say which response they mean.
 _SAY_NO_RESPONSE = ({"no", "yes"}, {"false", "true"})
 
 _VARIABLES = ("scale", "instruction", "meanings", "marker")
-#: More of them where two responses are compared.
+#: Further variables if two responses are compared.
 _OF_PAIR = ("first", "second", "ends")
 
 
 @dataclass(frozen=True, slots=True)
 class JudgeTask(TaskBase):
-    """Rate a response, say which of several is best, or which choice is right.
+    """Rate a response, choose the best of several, or answer a multiple-choice question.
 
     Args:
-        scale: the levels, worst first; where responses are compared the first levels name them by their places, or, of
-            two on an ordered scale, the lowest says that the first is much better and the highest that the second is;
-            of multiple choice the letters, of which an item is asked for its own.
-        criteria: what to rate; an example's field "criterion" names one of them. One without a name: no such field.
-        template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``, for
-            a pair ``first``, ``second`` and ``ends``; of multiple choice ``choices``, of three or more responses
-            ``responses``, in the place of the single ones.
-        hint: what stands behind the prompt when the answer is shown; its variable is ``answer``.
+        scale: the levels, worst first. If responses are compared, the first levels name them by position; for two on an
+            ordered scale, the lowest means that the first is much better and the highest that the second is. For
+            multiple choice, the letters, of which an item uses its own.
+        criteria: what to rate; an example's field "criterion" names one of them. A single unnamed criterion needs no
+            such field.
+        template: forward(x); its variables are the fields and ``scale``, ``instruction``, ``meanings``, ``marker``; for
+            a pair also ``first``, ``second`` and ``ends``; for multiple choice ``choices``, and for three or more
+            responses ``responses``, instead of the single ones.
+        hint: the text after the prompt in a rationalize prompt; its variable is ``answer``.
         rule: r(y_hat, y*): "exact", "within:TOLERANCE" or "ordinal".
         pair: whether responses are compared.
         name: "judge", or "choice" for multiple choice.
-        candidates: how many are compared, where they are.
+        candidates: the number of responses compared, if any.
 
     Raises:
         ConfigError: a template, a criterion or the rule does not fit.
@@ -108,12 +109,12 @@ class JudgeTask(TaskBase):
 
     @property
     def choice(self) -> bool:
-        """Whether it is multiple choice."""
+        """Whether the task is multiple choice."""
         return self.name == "choice"
 
     @property
     def kind(self) -> Kind:
-        """One of the levels is right, or one of an item's letters."""
+        """One of the levels is correct, or one of an item's letters."""
         return (ChoiceKind if self.choice else Kind)(self.scale, self.orders, self.rule)
 
     @property
@@ -123,41 +124,41 @@ class JudgeTask(TaskBase):
 
     @property
     def orders(self) -> int:
-        """In how many orders an item is asked: one for each response that is compared."""
+        """The number of shown orders of an item: one for each compared response."""
         return self.candidates if self.pair else 1
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The fields that an item must have."""
+        """The required fields."""
         return CHOICE if self.choice else ("prompt", *pairs.fields_of(self.orders))
 
     @property
     def _told(self) -> tuple[str, ...]:
-        """The inputs as a template shows them: of many, one text of all."""
+        """The inputs as a template shows them: many responses are one text."""
         return ("prompt", "choices") if self.choice else ("prompt", "responses") if self.orders > 2 else self.inputs
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """The inputs that an item can be without."""
+        """The optional inputs."""
         return _BESIDE_CHOICES if self.choice else OPTIONAL
 
     @property
     def _beside(self) -> tuple[str, ...]:
-        """The variables of a template that an item can be without; "criterion" names one of the judge's criteria."""
+        """The optional variables of a template; "criterion" names one of the judge's criteria."""
         return self.optional if self.choice else (*self.optional, "criterion")
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The inputs as a caller names them: choices are one list, or fields of their own."""
+        """The inputs by the names that callers use: choices are one list, or single fields."""
         return ("prompt", "choices") if self.choice else self.inputs
 
     @property
     def items(self) -> str:
-        """Choices, or one response or more."""
+        """Choices, or one or more responses."""
         return "choices" if self.choice else "responses"
 
     def needed(self, item: Mapping[str, object]) -> tuple[str, ...]:
-        """Return the fields that this item must have: of multiple choice one for each of its own choices.
+        """Return the fields that this item must have: for multiple choice, one for each of its choices.
 
         Raises:
             ValueError: there are more choices than levels.
@@ -177,7 +178,7 @@ class JudgeTask(TaskBase):
         return choices.shuffled(example, seed) if self.choice else example
 
     def criterion_of(self, item: Mapping[str, object]) -> str | None:
-        """Return the name of the criterion that an item is to be rated for; None where it names none."""
+        """Return the name of the criterion to rate an item for; None if it names none."""
         return str(named) if (named := item.get("criterion")) else None
 
     @property
@@ -190,7 +191,7 @@ class JudgeTask(TaskBase):
         return Prompt(self.template.render(self._variables(fields)), "forward")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
-        """Return rationalize(x, y*): the same prompt with the correct answer as a hint behind it."""
+        """Return rationalize(x, y*): the same prompt followed by the correct answer as a hint."""
         variables = self._variables(fields)
         hint = self.hint.render({**variables, "answer": answer})
         return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
@@ -208,7 +209,7 @@ class JudgeTask(TaskBase):
         return self.scale.level(cell)
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
+        """Return everything that decides a prompt or a reward, as JSON; :meth:`from_description` reads it."""
         return {
             "name": self.name,
             "pair": self.pair,
@@ -227,7 +228,7 @@ class JudgeTask(TaskBase):
         """Return the task that ``describe`` described.
 
         Raises:
-            ConfigError: something is missing in it, or does not fit.
+            ConfigError: a key is missing or does not fit.
         """
         try:
             return cls(
@@ -260,7 +261,7 @@ class JudgeTask(TaskBase):
         }
 
     def _compared(self, fields: Fields) -> dict[str, str]:
-        """Return the variables of a comparison: what its responses are called, and what the ends of a scale mean."""
+        """Return the variables of a comparison: the names of its responses, and the meaning of the ends of a scale."""
         if not self.pair:
             return {}
         called = pairs.names_of(self.scale, self.candidates)
@@ -273,7 +274,7 @@ class JudgeTask(TaskBase):
         """Return the item's own letters.
 
         Raises:
-            ConfigError: there is a choice that the scale has no letter for.
+            ConfigError: the scale has no letter for one of the choices.
         """
         own = choices.letters(fields)
         if len(own) > len(self.levels):
@@ -298,11 +299,11 @@ def asking(
     template: Template | None = None,
     hint: Template | None = None,
 ) -> JudgeTask:
-    """Return the task that asks for items of a layout (``Task.items``), in the packaged words where none are given.
+    """Return the task for items of a layout (``Task.items``), by default in the packaged words.
 
     Args:
         items: "responses" or "choices".
-        candidates: how many responses are compared; 1 where one is rated.
+        candidates: the number of compared responses; 1 if one is rated.
 
     Raises:
         ConfigError: see :class:`JudgeTask`.
@@ -322,18 +323,18 @@ def asking(
 
 
 def wording(scale: Scale, count: int) -> str:
-    """Return the name of the packaged template that compares so many responses on a scale, or rates one."""
+    """Return the name of the packaged template that compares ``count`` responses on a scale, or rates one."""
     if count == 1:
         return "judge"
     return "best" if count > 2 else "graded" if scale.ordered else "pair"
 
 
 def comparing(scale: Scale, count: int) -> Scale:
-    """Return the scale on which so many responses are compared; of two on an ordered one it is two-sided.
+    """Return the scale for comparing ``count`` responses; for two on an ordered scale it is two-sided.
 
     Raises:
-        ConfigError: there are too few or too many responses, no level for one of them, a tie in the place of one, or
-            an order that does not fit.
+        ConfigError: there are too few or too many responses, a response has no level, a tie is in the place of a
+            response, or an order does not fit.
     """
     if not 2 <= count <= pairs.MOST:
         raise ConfigError(f"Two to {pairs.MOST} responses can be compared; found {count}.")
@@ -366,7 +367,7 @@ def comparing(scale: Scale, count: int) -> Scale:
 
 
 def _shown(fields: Fields) -> dict[str, str]:
-    """Return what a template may show of multiple choice: the choices as lines, and never what the file calls them."""
+    """Return what a template may show of multiple choice: the choices as lines, and never the file's labels."""
     beside = {name: fields[name] for name in ("prompt", *_BESIDE_CHOICES) if name in fields}
     return {**beside, "choices": choices.listed(fields)}
 

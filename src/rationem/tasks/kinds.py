@@ -1,7 +1,7 @@
-"""The kinds of task: what a run's numbers and pages need to know of its task, and nothing of its wording.
+"""The kinds of task: what metrics and pages need to know of a run's task, without its wording.
 
-A task holds its kind. A run or a card that is read back has its description, and :func:`described` returns the same
-kind from that, without running a user's program.
+A task holds its kind. A stored run or card has only the task's description; :func:`described` returns the same kind
+from that, without running a user's program.
 
 ``Kind``         one of the levels is right: a rating, or which of several responses is best
 ``ChoiceKind``   one of the item's own letters is right
@@ -22,12 +22,12 @@ from rationem.types import Example, Fields, Finish, Outcome, Trial
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One of the levels is right.
+    """One of the levels is correct.
 
     Args:
         scale: the levels.
-        orders: in how many orders the responses of an item are shown; 1 where none are compared.
-        rule: the name of the reward; None where a description does not say.
+        orders: the number of shown orders of an item; 1 if no responses are compared.
+        rule: the name of the reward; None if a description does not have it.
     """
 
     scale: Scale
@@ -36,31 +36,33 @@ class Kind:
 
     @property
     def words(self) -> words.Words:
-        """What pages call things."""
+        """The words that pages use."""
         return words.JUDGE
 
     @property
     def leading(self) -> str:
-        """The number that says how good a run is: a key of a block of scores."""
+        """The number that measures how good a run is: a key of a block of scores."""
         return "accuracy"
 
     @property
     def parts(self) -> str:
-        """What parts the items of a report: the field that names it; "" for nothing."""
+        """The field that divides the items of a report; "" for none."""
         return "criterion"
 
     @property
     def page(self) -> str:
-        """Which numbers its pages show: of "levels", of "answers" that are right or not, or of "rewards"."""
+        """The numbers that pages show: of "levels", of "answers" that are correct or not, or of "rewards"."""
         return "levels"
 
     def part_of(self, example: Example) -> str:
-        """Return the name of what an example is rated for, or of its subject; "" where that has none."""
+        """Return the name of an example's criterion or subject; "" if it has none."""
         return example.fields.get("criterion") or example.fields.get(choices.SUBJECT, "")
 
     @property
     def estimator(self) -> str:
-        """How several draws make one prediction: by their levels' mean probability, or by the answers' consensus."""
+        """How several drafts make one prediction: by the mean probability of the levels, or by consensus of the
+        answers.
+        """
         return "levels"
 
     @property
@@ -70,45 +72,45 @@ class Kind:
 
     @property
     def scores(self) -> int:
-        """How many scores stand behind a rationale: one per level, or y* alone."""
+        """The number of scores after a rationale: one per level, or y* alone."""
         return len(self.scale.levels)
 
     def place(self, answer: str) -> int:
-        """Return where the score of y* stands among them."""
+        """Return the index of the score of y* among them."""
         return self.scale.rank(answer)
 
     def offered(self, fields: Fields) -> tuple[str, ...]:
-        """Return the answers among which an item asks; none where any text may be one."""
+        """Return the answers that an item offers; none if any text may be one."""
         return self.scale.levels
 
     def offers(self, fields: Fields, answer: str) -> bool:
-        """Say whether an item can be answered so."""
+        """Return whether an item offers this answer."""
         return answer in self.offered(fields)
 
     def mask(self, fields: Fields) -> tuple[bool, ...] | None:
-        """Return which levels an item offers; None where it offers all."""
+        """Return which levels an item offers; None if it offers all."""
         own = self.offered(fields)
         return None if len(own) == len(self.scale.levels) else tuple(level in own for level in self.scale.levels)
 
     def others(self, example: Example, examples: Iterable[Example]) -> list[str]:
-        """Return the wrong answers that an item could be shown in the place of y*."""
+        """Return the wrong answers that an item could be shown instead of y*."""
         return [level for level in self.offered(example.fields) if level != example.answer]
 
     def hints(self, answer: str) -> tuple[str, ...]:
-        """Return the answers for whose hint a shortened prompt keeps room."""
+        """Return the answers for whose hints a shortened prompt leaves room."""
         return self.scale.levels
 
     def shortened(self, fields: Fields) -> str:
-        """Return which field gives way where a prompt is too long: the response, or the longest of several."""
+        """Return the field to shorten if a prompt is too long: the response, or the longest of several."""
         responses = [name for name in fields if name.startswith("response")]
         return longest(fields, responses or fields)
 
     def priors(self, marginals: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        """Return criterion -> the training marginal that a draw without a verdict contributes."""
+        """Return criterion -> the training marginal that an unparsed draft contributes."""
         return dict(marginals)
 
     def says(self, trial: Trial, answer: str) -> bool:
-        """Say whether a draft gives this answer."""
+        """Return whether a draft gives this answer."""
         return has_said(trial, answer)
 
     def log_prior(self, answer: str, marginal_L: Sequence[float]) -> float:
@@ -118,11 +120,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class ChoiceKind(Kind):
-    """One of the item's own letters is right; an item with fewer choices than levels offers its own."""
+    """One of the item's own letters is correct; an item with fewer choices than levels offers only its own."""
 
     @property
     def words(self) -> words.Words:
-        """What pages call things."""
+        """The words that pages use."""
         return words.CHOICE
 
     @property
@@ -135,53 +137,53 @@ class ChoiceKind(Kind):
         return choices.letters(fields) or self.scale.levels
 
     def shortened(self, fields: Fields) -> str:
-        """Return the question: each choice stays whole."""
+        """Return the question: choices are never shortened."""
         return "prompt"
 
 
 @dataclass(frozen=True, slots=True)
 class OwnKind(Kind):
-    """One of the levels of a user's own class is right."""
+    """One of the levels of a user's own class is correct."""
 
     @property
     def words(self) -> words.Words:
-        """What pages call things."""
+        """The words that pages use."""
         return words.OWN
 
     @property
     def parts(self) -> str:
-        """Nothing: the class asks one thing."""
+        """Nothing: the class asks one question."""
         return ""
 
     def shortened(self, fields: Fields) -> str:
-        """Return the longest input, whatever the user calls his inputs."""
+        """Return the longest input, whatever its name."""
         return longest(fields, fields)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenKind(Kind):
-    """Any text may be right: what is scored behind a rationale is the item's own y*."""
+    """Any text may be correct: the item's own y* is scored after a rationale."""
 
     scale: Scale = OPEN
 
     @property
     def words(self) -> words.Words:
-        """What pages call things."""
+        """The words that pages use."""
         return words.GRADED if self.leading == "reward" else words.OPEN
 
     @property
     def leading(self) -> str:
-        """The mean reward where an answer can be nearly right; else the share of right ones."""
+        """The mean reward if an answer can be nearly correct; otherwise the share of correct ones."""
         return "accuracy" if self.rule in ("exact", None) else "reward"
 
     @property
     def parts(self) -> str:
-        """Nothing: an item's fields are what the user calls them, a mail's "subject" too."""
+        """Nothing: field names belong to the user, even one called "subject"."""
         return ""
 
     @property
     def page(self) -> str:
-        """Of answers, or of rewards where these can be between 0 and 1."""
+        """Of answers, or of rewards if these can be between 0 and 1."""
         return {"accuracy": "answers", "reward": "rewards"}[self.leading]
 
     def part_of(self, example: Example) -> str:
@@ -190,12 +192,12 @@ class OpenKind(Kind):
 
     @property
     def estimator(self) -> str:
-        """By the answer that the others agree with most."""
+        """By the answer that agrees most with the others."""
         return "consensus"
 
     @property
     def calibrates(self) -> bool:
-        """No: how far answers agree is one number."""
+        """No: agreement is a single number."""
         return False
 
     @property
@@ -208,7 +210,7 @@ class OpenKind(Kind):
         return 0
 
     def offers(self, fields: Fields, answer: str) -> bool:
-        """Say yes: nothing is on offer, so everything is."""
+        """Return True: without levels every answer is possible."""
         return True
 
     def mask(self, fields: Fields) -> tuple[bool, ...] | None:
@@ -220,38 +222,38 @@ class OpenKind(Kind):
         return [answer for answer in sorted({x.answer for x in examples}) if answer != example.answer]
 
     def hints(self, answer: str) -> tuple[str, ...]:
-        """Return y*: another answer is as long as it likes."""
+        """Return y*: the length of any other answer is unknown."""
         return (answer,) if answer else ()
 
     def shortened(self, fields: Fields) -> str:
-        """Return the longest input, whatever the user calls his inputs."""
+        """Return the longest input, whatever its name."""
         return longest(fields, fields)
 
     def priors(self, marginals: Mapping[str, tuple[float, ...]]) -> dict[str, tuple[float, ...]]:
-        """Return nothing: there is no marginal of texts."""
+        """Return nothing: texts have no marginal."""
         return {}
 
     def says(self, trial: Trial, answer: str) -> bool:
-        """Say whether the draft's answer earned enough to be accepted: another text may say the same."""
+        """Return whether the draft's reward reaches the threshold; a different text may express the same answer."""
         return trial.outcome is Outcome.ACCEPTED
 
     def log_prior(self, answer: str, marginal_L: Sequence[float]) -> float:
-        """Return log p of the text for a model that knows nothing of it; there is no training marginal."""
+        """Return log p of the text under an uninformed model; there is no training marginal."""
         return answer_types.unknown(answer)
 
 
 def longest(fields: Fields, names: Iterable[str]) -> str:
-    """Return which of these fields has the longest text, of equals the first."""
+    """Return the field with the longest text; of equals, the first."""
     return max(names, key=lambda name: len(fields[name]))
 
 
 def has_said(trial: Trial, answer: str) -> bool:
-    """Say whether a draft came to its end and says this very answer: cut off, "1" may be the beginning of "10"."""
+    """Return whether a draft is complete and states exactly this answer: cut off, "1" may be the start of "10"."""
     return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
 
 
 def described(task: Mapping[str, Any]) -> Kind:
-    """Return the kind of the task that ``describe`` described, as a ledger or a card holds it."""
+    """Return the kind of a task from its ``describe``, as stored in a ledger or a card."""
     return recorded(
         task["scale"],
         name=task.get("name"),
@@ -264,12 +266,12 @@ def described(task: Mapping[str, Any]) -> Kind:
 def recorded(
     scale: Mapping[str, Any], *, name: str | None, orders: int = 1, rule: str | None = "exact", own: bool = False
 ) -> Kind:
-    """Return the kind of a task with this scale, as ``Scale.describe`` has it, and this name.
+    """Return the kind of a task with this scale, in the form of ``Scale.describe``, and this name.
 
     Args:
         scale: the levels, or none.
-        name: of the task.
-        orders: in how many orders responses are shown.
+        name: the task's name.
+        orders: the number of shown orders.
         rule: the reward's name.
         own: whether it is a user's class.
     """
@@ -282,5 +284,5 @@ def recorded(
 
 
 def own_kind(scale: Scale, rule: str | None) -> Kind:
-    """Return the kind of a user's class: one of its levels is right, or any text may be."""
+    """Return the kind of a user's class: one of its levels is correct, or any text may be."""
     return OpenKind(rule=rule) if scale == OPEN else OwnKind(scale, rule=rule)

@@ -18,17 +18,17 @@ A Python file, ``--task my_task.py:Units``::
         def reward(self, predicted, answer):         # r(y_hat, y*) in [0, 1]
             return float(predicted == answer)
 
-Only ``inputs`` and ``prompt`` are needed. Without the others the hint says the answer, a line is read as it stands, and
-the reward is 1 for equal answers. ``scale = "Bad < Fair < Good"`` (or ``"1-5"``, ``"A | B | neither"``) says that the
-answer is one of these levels; then each of them has a probability. ``optional = ("context",)`` names inputs that a row
-can be without, ``marker = "Answer:"`` what opens the answer's line.
+Only ``inputs`` and ``prompt`` are needed. By default the hint states the answer, a line is read unchanged, and the
+reward is 1 for equal answers. ``scale = "Bad < Fair < Good"`` (or ``"1-5"``, ``"A | B | neither"``) makes the answer
+one of these levels; then each of them has a probability. ``optional = ("context",)`` names inputs that a row can lack,
+``marker = "Answer:"`` sets the text that opens the answer's line.
 
-A TOML file, ``--task my_task.toml``, has the keys ``prompt`` (or ``template``, a file), ``inputs``, and where they are
-needed ``name``, ``optional``, ``hint``, ``answer`` (number, text or pattern:REGEX), ``reward`` (exact or rouge-l),
-``marker`` and ``instruction``.
+A TOML file, ``--task my_task.toml``, has the keys ``prompt`` (or ``template``, a file), ``inputs``, and if needed
+``name``, ``optional``, ``hint``, ``answer`` (number, text or pattern:REGEX), ``reward`` (exact or rouge-l), ``marker``
+and ``instruction``.
 
-A task from a Python file is a program: it is run only where it is named in a command or a configuration, never because
-a run directory mentions it.
+A task from a Python file is a program: it is run only if a command or a configuration names it, never because a run
+directory mentions it.
 """
 
 from __future__ import annotations
@@ -56,38 +56,38 @@ from rationem.types import Fields, Parsed, Prompt
 
 _SHOWN = 80
 
-#: Tasks of Python files that this process was told to run: sha256 of the file and class -> task.
+#: Tasks of Python files that this process was told to run: sha256 of file and class -> task.
 _NAMED: dict[str, OwnTask] = {}
 
 
 def is_own(name: str | None) -> bool:
-    """Say whether ``--task`` names a file of the user's."""
+    """Return whether ``--task`` names a user's file."""
     return name is not None and (name.endswith(".toml") or _parts(name) is not None)
 
 
 def whole(name: str) -> str | None:
-    """Return the whole path of a user's file that ``--task`` names, its class behind it; None where it names none."""
+    """Return the absolute path of a user's file that ``--task`` names, followed by its class; None if it names none."""
     return str(Path(name).resolve()) if is_own(name) else None
 
 
 def is_program(description: Mapping[str, Any]) -> bool:
-    """Say whether a description is of a task that is a program, and comes back only where its file is named."""
+    """Return whether a description is of a task that is a program, which is restored only if its file is named."""
     return "own" in description
 
 
 def is_python(name: str) -> bool:
-    """Say whether a task's name is one of a Python file, with its class or without."""
+    """Return whether a task's name is that of a Python file, with or without its class."""
     return name.endswith(".py") or ".py:" in name
 
 
 def file_of(name: str) -> Path | None:
-    """Return the Python file that a task's name says to run; None where it names none."""
+    """Return the Python file that a task's name would run; None if it names none."""
     parts = _parts(name)
     return parts[0] if parts else Path(name[: name.rindex(".py") + 3]) if is_python(name) else None
 
 
 def fingerprint(name: str) -> dict[str, str]:
-    """Return what tells the task of a Python file from others, without running it; empty where there is none.
+    """Return what identifies the task of a Python file, without running it; empty if there is none.
 
     Raises:
         ConfigError: the file cannot be read.
@@ -100,7 +100,7 @@ def read_task(name: str) -> AnswerTask | OwnTask:
     """Return the task of a file: ``my_task.toml`` or ``my_task.py:MyTask``; the latter runs that file.
 
     Raises:
-        ConfigError: the file cannot be read, or what it says is no task; the message says what is missing.
+        ConfigError: the file cannot be read or is not a task; the message says what is missing.
     """
     parts = _parts(name)
     if parts is None and is_python(name):
@@ -116,7 +116,7 @@ def read_task(name: str) -> AnswerTask | OwnTask:
 
 
 def named_before(description: Mapping[str, Any]) -> OwnTask:
-    """Return the task of a Python file that a run was made with, if this process was told to run that very file.
+    """Return the task of a Python file that a run was made with, if this process was told to run the same file.
 
     Raises:
         ConfigError: it was not.
@@ -139,13 +139,13 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
 
 @dataclass(frozen=True, slots=True)
 class OwnTask(TaskBase):
-    """A task of the user's own class; what it leaves out is as :class:`AnswerTask` has it.
+    """A task from a user's own class; :class:`AnswerTask` provides the defaults.
 
     Args:
         given: an instance of the class.
         own: the name of the class.
-        sha256: of its file: another file is another task.
-        file: where it lies, as this process was told; another process that is to run it is told so too.
+        sha256: of its file; another file is another task.
+        file: its path, as named to this process, and to other processes that must run it.
     """
 
     given: Any
@@ -181,7 +181,7 @@ class OwnTask(TaskBase):
 
     @property
     def kind(self) -> Kind:
-        """Any text may be right, or one of the class's levels."""
+        """Any text may be correct, or one of the class's levels."""
         return own_kind(self.scale, "own" if hasattr(self.given, "reward") else "exact")
 
     @property
@@ -190,10 +190,10 @@ class OwnTask(TaskBase):
         return f"{self.file}:{self.own}"
 
     def read(self, cell: str) -> str | None:
-        """Return the canonical answer of a line or cell, or None; the class is not shown the ornaments around it.
+        """Return the canonical answer of a line or cell, or None; the class does not see ornaments around it.
 
         Raises:
-            ConfigError: the class's ``read`` fails, or returns something else than a line of text or None.
+            ConfigError: the class's ``read`` fails, or returns something other than a line of text or None.
         """
         cell = bare(cell)
         if not hasattr(self.given, "read") or not cell:
@@ -208,15 +208,15 @@ class OwnTask(TaskBase):
         return found
 
     def _usual(self, line: str) -> str | None:
-        """Return the answer of a line where the class does not read: the level that it means, or the line."""
+        """Return the default reading of a line: the level that it means, or the line."""
         return self.scale.level(line) if self.levels else answer_types.line(line)
 
     def prompt(self, fields: Fields) -> Prompt:
-        """Return forward(x): the class is handed the task's own inputs, and nothing else of the item."""
+        """Return forward(x): the class receives the task's own inputs and no other field of the item."""
         return Prompt(self._text("prompt", self.shown(fields)), "forward")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
-        """Return rationalize(x, y*): the prompt, and the hint on a line of its own behind it."""
+        """Return rationalize(x, y*): the prompt, followed by the hint on its own line."""
         asked = self.prompt(fields).text
         if hasattr(self.given, "hint"):
             hint = self._text("hint", self.shown(fields), answer)
@@ -225,10 +225,10 @@ class OwnTask(TaskBase):
         return Prompt(f"{asked}\n{hint}", "rationalize")
 
     def reworded(self, changed: Mapping[str, Any]) -> OwnTask:
-        """Return the task itself: it words its prompts and rewards answers.
+        """Return the task itself: its class words the prompts and rewards answers.
 
         Raises:
-            ConfigError: something is to be changed.
+            ConfigError: a change is requested.
         """
         more = {key: value for key, value in changed.items() if (key, value) != ("rule", self.kind.rule)}
         if more:
@@ -242,7 +242,9 @@ class OwnTask(TaskBase):
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and answer."""
 
-        def read(line: str) -> str | None:  # what some reader takes for a line's end is a blank: no draw ends a run
+        def read(
+            line: str,
+        ) -> str | None:  # other line breaks become blanks: no draft may end a run
             return self.read(" ".join(line.splitlines()))
 
         return parse_line(text, self.marker, read, NO_ANSWER)
@@ -251,7 +253,7 @@ class OwnTask(TaskBase):
         """Return r(y_hat, y*).
 
         Raises:
-            ConfigError: the class's ``reward`` fails, or returns something else than a number in [0, 1].
+            ConfigError: the class's ``reward`` fails, or returns something other than a number in [0, 1].
         """
         if not hasattr(self.given, "reward"):
             return float(predicted == answer)
@@ -261,7 +263,7 @@ class OwnTask(TaskBase):
         return float(found)
 
     def describe(self) -> dict[str, Any]:
-        """Return what tells this task from another, as JSON; see :func:`named_before`."""
+        """Return what identifies this task, as JSON; see :func:`named_before`."""
         return {
             "name": self.name,
             "own": self.own,
@@ -282,7 +284,7 @@ class OwnTask(TaskBase):
     def _ask(self, method: str, *given: Any) -> Any:
         try:
             return getattr(self.given, method)(*given)
-        except Exception as error:  # whatever a user's program raises is told in one sentence, and ends the run
+        except Exception as error:  # any exception of a user's program is reported in one sentence and ends the run
             raise self._wrong(method, given[0], f"raises {type(error).__name__}: {error}") from error
 
     def _wrong(self, method: str, given: object, what: str) -> ConfigError:
@@ -300,11 +302,11 @@ def _parts(name: str) -> tuple[Path, str] | None:
 
 
 def _unclassed(name: str) -> ConfigError:
-    """Return what to say where no class is named: those that the file defines are read off it, and nothing is run."""
+    """Return the error for a missing class name; it lists the classes that the file defines, without running it."""
     path = Path(name[: name.rindex(".py") + 3])
     try:
         defined = [node.name for node in ast.parse(_bytes(path)).body if isinstance(node, ast.ClassDef)]
-    except (SyntaxError, ValueError):  # what is wrong with it is told when it is run
+    except (SyntaxError, ValueError):  # errors in the file are reported when it is run
         defined = []
     named = " or ".join(f"{path}:{cls}" for cls in defined) or f"as in {path}:MyTask"
     return ConfigError(f"The task {name!r} is a Python file without its class. Name the class as well: {named}.")
@@ -320,7 +322,7 @@ def _bytes(path: Path) -> bytes:
 
 
 class _Hashed(SourceFileLoader):
-    """Runs the very bytes that were hashed: no cached bytecode of what the file was before."""
+    """Runs exactly the bytes that were hashed, never cached bytecode of an earlier version of the file."""
 
     def __init__(self, name: str, path: Path, content: bytes) -> None:
         super().__init__(name, str(path))
@@ -334,10 +336,10 @@ def _module(path: Path, content: bytes, sha256: str) -> ModuleType:
     loader = _Hashed(f"rationem_own_{sha256}", path, content)
     module = ModuleType(loader.name)
     module.__file__ = str(path)
-    sys.modules[module.__name__] = module  # where dataclasses look for the names in annotations
+    sys.modules[module.__name__] = module  # dataclasses look up the names in annotations here
     try:
         loader.exec_module(module)
-    except (Exception, SystemExit) as error:  # a program may end in any way; its sentence helps
+    except (Exception, SystemExit) as error:  # a program may end in any way; report it in a sentence
         raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}") from error
     return module
 
@@ -355,10 +357,10 @@ def _made(module: ModuleType, path: Path, cls: str, sha256: str) -> OwnTask:
 
 
 def _scale(given: Any, own: str) -> Scale:
-    """Return the class's levels; none where any text may be an answer.
+    """Return the class's levels; none if any text may be an answer.
 
     Raises:
-        ConfigError: it has no such levels, or an input has a name that reports keep for what a judge rates.
+        ConfigError: its levels are invalid, or an input has a name that reports reserve for what a judge rates.
     """
     said = getattr(given, "scale", None)
     if said is None:

@@ -15,7 +15,7 @@ def read_toml_task(path: Path) -> AnswerTask:
     """Return the task of a TOML file.
 
     Raises:
-        ConfigError: it cannot be read, or what it says is no task.
+        ConfigError: it cannot be read, or is not a task.
     """
     content = read_toml(path, "the task")
     for key in content:

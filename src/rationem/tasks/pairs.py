@@ -1,9 +1,9 @@
-"""Responses compared: every order is asked, for a judge that prefers the first whatever it says is no judge.
+"""Compared responses: every order is asked, because a judge that always prefers the first is useless.
 
-Two responses, or k. On levels without an order the first k name the responses by their places and any other is a tie;
-a pair on an ordered scale runs from "the first is much better" to "the second is", so that level r of L becomes level
-L - 1 - r when the two change places. Of k the orders are the k rotations: each response stands at each place once. An
-example's ``turn`` says which order it is, from 0, the given one.
+Two responses, or k. On levels without an order the first k name the responses by position and any other is a tie. A
+pair on an ordered scale runs from "the first is much better" to "the second is", so that level r of L becomes level L -
+1 - r when the two change places. For k responses the orders are the k rotations: each response is at each place once.
+An example's ``turn`` is its order, from 0, the given one.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from string import ascii_lowercase
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields
 
-#: As many responses can be compared as there are letters for them.
+#: The maximum number of responses: one per letter.
 MOST = len(ascii_lowercase)
 
 _PREFIX = "response_"
-#: Fewer levels than this say who is better, and not by how much.
+#: With fewer levels than this, a scale says which is better, but not by how much.
 _GRADED = 4
 
 
 def fields_of(count: int) -> tuple[str, ...]:
-    """Return the names of the fields of so many responses, in their order; of one it is "response".
+    """Return the names of the fields of ``count`` responses, in order; for one it is "response".
 
     >>> fields_of(2)
     ('response_a', 'response_b')
@@ -33,12 +33,13 @@ def fields_of(count: int) -> tuple[str, ...]:
 
 
 def candidates(fields: Fields) -> int:
-    """Return how many responses an item has to compare; 1 where it has none such."""
+    """Return the number of responses that an item compares; 1 if it compares none."""
     return max(1, sum(name in fields for name in fields_of(MOST)))
 
 
 def turned_level(level: str, scale: Scale, turn: int = 1, count: int = 2) -> str:
-    """Return what a level becomes when each of ``count`` responses moves ``turn`` places on, the last to the front.
+    """Return the level that a level becomes when each of ``count`` responses moves on by ``turn`` places, the last to
+    the front.
 
     >>> turned_level("C", Scale.parse("A | B | C | tie"), 1, 3), turned_level("-3", Scale.parse("-3..3"))
     ('A', '3')
@@ -50,7 +51,7 @@ def turned_level(level: str, scale: Scale, turn: int = 1, count: int = 2) -> str
 
 
 def swap_level(level: str, scale: Scale) -> str:
-    """Return what a level becomes when the two responses change places.
+    """Return the level that a level becomes when the two responses change places.
 
     >>> swap_level("A", Scale.parse("A | B | tie")), swap_level("tie", Scale.parse("A | B | tie"))
     ('B', 'tie')
@@ -59,12 +60,14 @@ def swap_level(level: str, scale: Scale) -> str:
 
 
 def ranks_back(scale: Scale, turn: int, count: int) -> list[int]:
-    """Return, per level of the given order, the rank under which the order ``turn`` says it."""
+    """Return, per level of the given order, its rank in the order ``turn``."""
     return [scale.rank(turned_level(level, scale, turn, count)) for level in scale.levels]
 
 
 def turned(example: Example, scale: Scale, turn: int = 1) -> Example:
-    """Return the example with its responses ``turn`` places on, and all that was said of them with them."""
+    """Return the example with its responses moved on by ``turn`` places, and its answer and ratings changed
+    accordingly.
+    """
     count = candidates(example.fields)
     if not turn:
         return replace(example, orders=count)
@@ -81,7 +84,7 @@ def turned(example: Example, scale: Scale, turn: int = 1) -> Example:
 
 
 def every_order(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
-    """Return every pair in both orders and every comparison of k in its k rotations, the copies behind the original."""
+    """Return every pair in both orders and every comparison of k in its k rotations, copies after the original."""
     return tuple(turned(x, scale, turn) for x in examples for turn in range(candidates(x.fields)))
 
 
@@ -91,7 +94,7 @@ def given_id(example: Example) -> str:
 
 
 def side(level: str, scale: Scale, count: int = 2) -> int | None:
-    """Return which response a level says is best, by its place from 0; None for a tie.
+    """Return the position, from 0, of the response that a level calls best; None for a tie.
 
     >>> [side(level, Scale.parse("-1..1")) for level in ("-1", "0", "1")]
     [0, None, 1]
@@ -103,7 +106,7 @@ def side(level: str, scale: Scale, count: int = 2) -> int | None:
 
 
 def names_of(scale: Scale, count: int) -> tuple[str, ...]:
-    """Return what the responses are called in the prompt: as the levels call them, else A and B.
+    """Return the names of the responses in the prompt: those of the levels, otherwise A and B.
 
     >>> names_of(Scale.parse("1 | 2 | same"), 2), names_of(Scale.parse("-3..3"), 2)
     (('1', '2'), ('A', 'B'))
@@ -117,7 +120,7 @@ def names_of(scale: Scale, count: int) -> tuple[str, ...]:
 
 
 def ends_of(scale: Scale) -> str:
-    """Return the words that say what the ends and the middle of an ordered pair's scale mean; "" without an order.
+    """Return the words for the ends and the middle of an ordered pair's scale; "" without an order.
 
     >>> print(ends_of(Scale.parse("-1..1")))
     -1 means that response A is better, 0 that neither is, 1 that response B is better

@@ -1,4 +1,4 @@
-"""What a task must say of itself: all that differs between kinds of task, so that nobody else asks for the kind."""
+"""The interface of a task: everything that differs between kinds of task, so that no other module asks for the kind."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from rationem.types import Example, Fields, Parsed, Prompt
 
 
 class Task(Protocol):
-    """What is asked, how an answer is read, and what it is worth.
+    """What is asked, how an answer is read, and how it is rewarded.
 
-    ``prompt`` is never handed the answer: the first invariant, by signature. A class of yours takes what it
-    does not say itself from :class:`rationem.tasks.base.TaskBase`.
+    ``prompt`` never receives the answer: the first invariant, by signature. A class of yours inherits defaults from
+    :class:`rationem.tasks.base.TaskBase`.
     """
 
     @property
     def name(self) -> str:
-        """What the user calls it."""
+        """The name that users give."""
         ...
 
     @property
     def kind(self) -> Kind:
-        """What numbers and pages need to know of it; a ledger's description gives it back."""
+        """What metrics and pages need to know of the task; it can be restored from a ledger's description."""
         ...
 
     @property
@@ -36,7 +36,7 @@ class Task(Protocol):
 
     @property
     def levels(self) -> tuple[str, ...]:
-        """The answers on offer; none where any text may be one."""
+        """The offered answers; none if any text may be one."""
         ...
 
     @property
@@ -51,22 +51,22 @@ class Task(Protocol):
 
     @property
     def inputs(self) -> tuple[str, ...]:
-        """The fields that an item must have."""
+        """The required fields."""
         ...
 
     @property
     def optional(self) -> tuple[str, ...]:
-        """The fields that an item can be without."""
+        """The optional fields."""
         ...
 
     @property
     def asked(self) -> tuple[str, ...]:
-        """The inputs as a caller of ``Judge.rate`` names them."""
+        """The inputs by the names that callers of ``Judge.rate`` use."""
         ...
 
     @property
     def items(self) -> str:
-        """How an item is laid out: "responses", "choices", or "inputs" by the task's own names."""
+        """The layout of an item: "responses", "choices", or "inputs" by the task's own names."""
         ...
 
     def needed(self, item: Mapping[str, object]) -> tuple[str, ...]:
@@ -74,35 +74,35 @@ class Task(Protocol):
         ...
 
     def criterion_of(self, item: Mapping[str, object]) -> str | None:
-        """Return the name of the criterion that a caller wants this item to be rated for; None for all."""
+        """Return the name of the criterion that a caller requests for this item; None for all."""
         ...
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:
-        """What is asked of an item, each in a prompt of its own; most tasks ask one thing, without a name."""
+        """The criteria of an item, each in its own prompt; most tasks have one, without a name."""
         ...
 
     @property
     def orders(self) -> int:
-        """In how many orders the responses of an item are shown; 1 where none are compared."""
+        """The number of shown orders of an item; 1 if no responses are compared."""
         ...
 
     def every_order(self, examples: Sequence[Example]) -> tuple[Example, ...]:
-        """Return each item in all its orders, the copies behind the original."""
+        """Return each item in all its orders, copies after the original."""
         ...
 
     def shuffled(self, example: Example, seed: int) -> Example:
-        """Return an item with what has no order of its own, such as choices, in one drawn from the seed."""
+        """Return an item whose unordered parts, such as choices, have an order drawn from the seed."""
         ...
 
     @property
     def wordings(self) -> Mapping[str, Template]:
-        """The templates of its prompts by name; none where a program writes them."""
+        """The templates of its prompts by name; none if a program writes them."""
         ...
 
     @property
     def program(self) -> str | None:
-        """``FILE:CLASS`` of the user's program that another process has to be told; None without one."""
+        """``FILE:CLASS`` of the user's program, which another process must be told; None without one."""
         ...
 
     def prompt(self, fields: Fields) -> Prompt:
@@ -123,11 +123,11 @@ class Task(Protocol):
 
     @property
     def reads(self) -> str:
-        """What ``read`` looks for in a cell, in words; "" where only the task can say."""
+        """A description of what ``read`` looks for in a cell; "" if only the task knows."""
         ...
 
     def read(self, cell: str) -> str | None:
-        """Return y* as it is said, from a cell of the user's file; None where it holds none."""
+        """Return y* as the model states it, from a cell of the user's file; None if it has no answer."""
         ...
 
     def format(self, rationale: str, answer: str) -> str:
@@ -135,9 +135,9 @@ class Task(Protocol):
         ...
 
     def scored(self, answer: str) -> tuple[str, ...]:
-        """Return the texts whose probabilities behind the marker are evidence of y*; see ``Kind.place``."""
+        """Return the texts whose probabilities after the marker are evidence of y*; see ``Kind.place``."""
         ...
 
     def describe(self) -> dict[str, Any]:
-        """Return what tells this task from another, for the ledger."""
+        """Return what identifies this task, for the ledger."""
         ...

@@ -1,6 +1,6 @@
 """Rewards r(y_hat, y*) in [0, 1]: pure functions of two levels of one scale.
 
-Text that could not be parsed never gets here: it has an outcome of its own, and no reward is earned by it.
+Unparsed text has its own outcome and never reaches a reward.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def parse_reward(text: str, scale: Scale) -> Reward:
     """Read ``exact``, ``within:TOLERANCE`` or ``ordinal``.
 
     Raises:
-        ConfigError: none of these, or a distance on a scale without an order.
+        ConfigError: it is none of these, or a distance on a scale without an order.
     """
     match = re.fullmatch(r"within:(\d+(?:\.\d+)?)", text.strip())
     if text.strip() == "exact":

@@ -18,15 +18,15 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks.parse import parse_verdict
 from rationem.types import Parsed
 
-#: Opens the verdict line. One rare marker for every task that rates.
+#: Opens the verdict line: one rare marker for every rating task.
 MARKER = "Final rating:"
 
-#: How several raters' levels become one label.
+#: The ways in which several raters' levels become one label.
 POOLS = ("mean", "median", "majority")
 
 _NUMBER = r"-?(?:\d+(?:\.\d+)?|\.\d+)"
 _RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
-# Short, and with a small exponent: an exact number of "1e999999999" would take for ever.
+# Short, and with a small exponent: the exact number of "1e999999999" would take forever to compute.
 _PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
 _MAX_LEVELS = 101
 _DIGITS = 40
@@ -35,18 +35,19 @@ _TWO = 2
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Levels, worst first; or without an order.
+    """Levels, worst first; or unordered.
 
     Args:
-        levels: as the prompt shows them and the verdict line says them; none where any text may be an answer.
+        levels: as shown in the prompt and stated in the verdict line; none if any text may be an answer.
         meanings: one description per level, "" for none; or empty.
-        ordered: False for levels that cannot be compared ("A | B | tie"): then no metric uses ranks or distances.
-        two_sided: of a graded pair: level r of L is level L - 1 - r when the two responses change places.
+        ordered: False for levels that cannot be compared ("A | B | tie"); no metric then uses ranks or distances.
+        two_sided: True for a graded pair: level r of L is level L - 1 - r when the two responses change places.
 
-    Several raters' label follows the names of the levels: rename or mirror them, and the labels are renamed or mirrored
-    with them. On an ordered scale of three levels or more a mean half-way between two is the better one, the later in
-    the order (so a scale that is written the other way around rounds the other way). On a two-sided scale it is the one
-    nearer to the middle. On two levels, and without an order, a tie has no label (:attr:`always_pools`).
+    The label pooled from several raters does not depend on the names of the levels: if these are renamed or mirrored,
+    the labels are renamed or mirrored too. On an ordered scale of three levels or more, a mean half-way between two
+    levels becomes the better one, the later in the order (so a scale written in the opposite direction rounds in the
+    opposite direction). On a two-sided scale it becomes the one nearer to the middle. On two levels, and without an
+    order, a tie has no label (:attr:`always_pools`).
 
     >>> Scale.parse("1-5").levels
     ('1', '2', '3', '4', '5')
@@ -85,18 +86,18 @@ class Scale:
 
     @property
     def measured(self) -> str:
-        """What numbers are made of: "levels", or "texts" where there are none (:data:`OPEN`): a key for tables."""
+        """What metrics are computed from: "levels", or "texts" without levels (:data:`OPEN`): a key for tables."""
         return "levels" if self.levels else "texts"
 
     @property
     def offers(self) -> frozenset[str]:
-        """What a metric can need of these answers and finds: see ``MetricRow.needs``."""
+        """The properties of these answers that metrics can require: see ``MetricRow.needs``."""
         found = {"levels": {"nothing", "levels", "pairs"}, "texts": {"nothing", "open answers"}}[self.measured]
         return frozenset(found | ({"order"} if self.ordered else set()))
 
     @property
     def uniform(self) -> float | None:
-        """-log L, the log-likelihood of knowing nothing, nats; None where there are no levels."""
+        """-log L, the log-likelihood of a uniform prediction, nats; None without levels."""
         return -math.log(len(self.levels)) if self.levels else None
 
     @classmethod
@@ -154,7 +155,7 @@ class Scale:
 
     @property
     def order(self) -> str:
-        """What the order of the levels is, in words."""
+        """The order of the levels in words."""
         if not self.ordered:
             return "without an order"
         return "from the first response to the second" if self.two_sided else "from worst to best"
@@ -165,7 +166,7 @@ class Scale:
         return "\n".join(f"{level}: {meaning}" for level, meaning in pairs if meaning)
 
     def continuations(self) -> tuple[str, ...]:
-        """Return what may follow the marker, one text per level; scored with the end-of-turn token behind it."""
+        """Return what may follow the marker, one text per level; scored together with the end-of-turn token."""
         return tuple(f" {level}" for level in self.levels)
 
     def read(self, text: str) -> Parsed:
@@ -178,7 +179,8 @@ class Scale:
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The levels' places, rising, for distances: their numbers, less than 0 where these fall; else 1, 2, 3, ...
+        """The positions of the levels, ascending, for distances: their numbers, negated if descending; else 1, 2, 3,
+        ...
 
         >>> Scale.parse("1 < 2 < 4").values, Scale.parse("4 < 2 < 1").values, Scale.parse("Bad < Good").values
         ((1.0, 2.0, 4.0), (-4.0, -2.0, -1.0), (1.0, 2.0))
@@ -187,13 +189,13 @@ class Scale:
 
     @property
     def always_pools(self) -> bool:
-        """Whether any ratings have one label; where they need not, a tie has none, and is counted."""
+        """Whether any set of ratings has a label; if False, a tie has none and is counted."""
         return not self.levels or (self.ordered and not self.two_sided and len(self.levels) > _TWO)
 
     def expected(self, probabilities_L: Sequence[float]) -> float | None:
         """Return the mean rating, sum_l p_l n_l; None without an order.
 
-        n_l is the level as it is written where all levels are numbers, rising or not; else 1, 2, 3, ...
+        n_l is the level as written if all levels are numbers, ascending or not; otherwise 1, 2, 3, ...
 
         >>> Scale.parse("5 < 4 < 3 < 2 < 1").expected((0, 0, 0, 1, 0)), Scale.parse("1-3").expected((0.5, 0, 0.5))
         (2.0, 2.0)
@@ -206,7 +208,7 @@ class Scale:
     def level(self, value: object) -> str | None:
         """Return the level that a cell of the user's file means, or None: ``4``, ``"4"`` and ``4.0`` are "4".
 
-        JSON's true and false are "yes" and "no" where the scale has those.
+        JSON's true and false are "yes" and "no" if the scale has those.
         """
         if isinstance(value, bool) and set(self.levels) == {"no", "yes"}:
             return "yes" if value else "no"
@@ -221,10 +223,10 @@ class Scale:
         return same[0] if len(same) == 1 else None
 
     def for_pair(self) -> Scale:
-        """Return the scale of a graded pair: the lowest level says that the first response is much better.
+        """Return the scale of a graded pair: the lowest level means that the first response is much better.
 
         Raises:
-            ConfigError: the levels have no order, or do not lie evenly about their middle.
+            ConfigError: the levels have no order, or are not symmetric about their middle.
         """
         numbers = _exact(self.levels)
         if not self.ordered or len({low + high for low, high in zip(numbers, reversed(numbers), strict=True)}) > 1:
@@ -235,10 +237,10 @@ class Scale:
         return replace(self, two_sided=True)
 
     def mean(self, levels: Sequence[str]) -> str | None:
-        """Return the level nearest to the mean of several, the better of two that are as near (rounded half up).
+        """Return the level nearest to the mean of several, the better of two equally near ones (rounded half up).
 
-        On a two-sided scale it is the one nearer to the middle, and None where the mean is the middle and no level is.
-        Of two levels a tie has none.
+        On a two-sided scale it is the one nearer to the middle, and None if the mean is the middle and no level is. On
+        two levels a tie has none.
 
         >>> Scale.parse("1-5").mean(["2", "3"]), Scale.parse("-2..2").for_pair().mean(["-1", "0"])
         ('3', '0')
@@ -263,8 +265,8 @@ class Scale:
     def majority(self, levels: Sequence[str]) -> str | None:
         """Return the most frequent level; of several the one nearest to the mean, of these the lower.
 
-        On a two-sided scale the one nearer to the middle comes first, and where two are as near on both sides of it the
-        middle level itself; None where there is none. Of two levels, and without an order, a tie has none.
+        On a two-sided scale the one nearer to the middle has priority; if two on both sides are equally near, the
+        middle level itself, or None if there is none. On two levels, and without an order, a tie has none.
 
         >>> Scale.parse("A | B | tie").majority(["A", "B"]) is None
         True
@@ -281,10 +283,10 @@ class Scale:
         return min(most, key=lambda level: abs(numbers[level] - mean))
 
     def pool(self, levels: Sequence[str], how: str) -> str | None:
-        """Return one label of several raters: "mean", "median" or "majority"; without an order always the majority.
+        """Return one label for several raters: "mean", "median" or "majority"; without an order always the majority.
 
-        None where there is none (:attr:`always_pools`). A two-sided mean or median of which no level is the nearest is
-        the majority.
+        None if there is none (:attr:`always_pools`). If no level is nearest to a two-sided mean or median, the majority
+        is used.
         """
         if not self.ordered or how == "majority":
             return self.majority(levels)
@@ -317,7 +319,9 @@ class Scale:
         return self.levels[nearest[-1]] if len(nearest) == 1 or len(self.levels) > _TWO else None
 
     def _centred(self, levels: Sequence[str], value: Fraction) -> str | None:
-        """Return which level is nearest to the value, of two the one nearer to the middle; of its two sides itself."""
+        """Return the level nearest to the value, of two the one nearer to the middle; between the two sides, the middle
+        itself.
+        """
         numbers = dict(zip(self.levels, _exact(self.levels), strict=True))
         middle = (numbers[self.levels[0]] + numbers[self.levels[-1]]) / 2
         away = {level: (abs(numbers[level] - value), abs(numbers[level] - middle)) for level in levels}
@@ -327,7 +331,7 @@ class Scale:
         return next((level for level, number in numbers.items() if number == middle), None)
 
 
-#: Where any text may be an answer: no levels, and so no ranks, distances or marginals.
+#: For tasks in which any text may be an answer: no levels, and so no ranks, distances or marginals.
 OPEN = Scale((), ordered=False)
 
 
@@ -343,7 +347,7 @@ def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[st
 
 
 def _exact(levels: tuple[str, ...]) -> tuple[Fraction, ...]:
-    """Return the levels' places as exact numbers, so that no rounding decides between two levels."""
+    """Return the positions of the levels as exact numbers, so that rounding never decides between two levels."""
     if _are_numbers(levels):
         written = list(map(Fraction, levels))
         for numbers in (written, [-number for number in written]):

@@ -1,4 +1,4 @@
-"""The control of k examples in the prompt: the same task, shown with answers and without rationales."""
+"""The control with k solved examples in the prompt: the same task, shown with answers and without rationales."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Shots:
     """A task whose prompts begin with solved examples: question, verdict line, question, verdict line, ..., question.
 
     Args:
-        task: the task as it is without them.
+        task: the same task without them.
         shown: the examples, in order; see :func:`choose_shots`.
     """
 
@@ -121,11 +121,11 @@ class Shots:
         return self.task.program
 
     def prompt(self, fields: Fields) -> Prompt:
-        """Return the solved examples and forward(x) behind them."""
+        """Return the solved examples followed by forward(x)."""
         return Prompt(f"{self._solved()}{self.task.prompt(fields).text}")
 
     def hint_prompt(self, fields: Fields, answer: str) -> Prompt:
-        """Return the solved examples and rationalize(x, y*) behind them."""
+        """Return the solved examples followed by rationalize(x, y*)."""
         return Prompt(f"{self._solved()}{self.task.hint_prompt(fields, answer).text}", "rationalize")
 
     def parse(self, text: str) -> Parsed:
@@ -141,7 +141,7 @@ class Shots:
         return self.task.read(cell)
 
     def scored(self, answer: str) -> tuple[str, ...]:
-        """Return what is scored behind the marker, as without the examples."""
+        """Return what is scored after the marker, as without the examples."""
         return self.task.scored(answer)
 
     def format(self, rationale: str, answer: str) -> str:
@@ -158,17 +158,17 @@ class Shots:
 
 
 def choose_shots(train: Sequence[Example], count: int, seed: int, asked: Sequence[Example] = ()) -> tuple[Example, ...]:
-    """Return ``count`` training examples, the labels taken in turn so that no level is missing without need.
+    """Return ``count`` training examples, taken from the labels in turn so that no level is missing unnecessarily.
 
-    No item that is asked is shown, whatever it was rated on; at most one example of a group is, so that an item does
-    not come with each of its ratings; fewer where there are fewer groups. The examples and their order are a function
-    of the seed and the ids, not of the order of the file.
+    No item that is asked is shown, on any criterion. At most one example of a group is shown, so that an item does not
+    appear with each of its ratings; if there are fewer groups, there are fewer examples. The examples and their order
+    depend on the seed and the ids, not on the order of the file.
 
     Args:
-        train: where they are taken from.
-        count: how many.
-        seed: the run's.
-        asked: the items that the examples will stand in front of.
+        train: the examples to choose from.
+        count: the number of examples.
+        seed: the run's seed.
+        asked: the items before which the examples are shown.
     """
     hidden = {_inputs(x) for x in asked}
     by_answer: dict[str, list[Example]] = defaultdict(list)
@@ -185,7 +185,7 @@ def choose_shots(train: Sequence[Example], count: int, seed: int, asked: Sequenc
 
 
 def _inputs(x: Example) -> tuple[tuple[str, str], ...]:
-    """Return what was rated, without what it was rated on; choices without their order."""
+    """Return the rated inputs, without the criterion; choices without their order."""
     left_out = ("criterion", LABELS)
     fields = [("choice" if is_choice(name) else name, text) for name, text in x.fields.items() if name not in left_out]
     return tuple(sorted(fields))

@@ -1,4 +1,4 @@
-"""What the pages of a run call things: a judge names levels and gives verdicts, which mathematics has none of."""
+"""The words that a run's pages use: a judge has levels and verdicts, mathematics has neither."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of one kind of task; the defaults are those of kinds with levels.
+    """The words of one kind of task; the defaults are for kinds with levels.
 
     Args:
         who: what was trained.
