@@ -128,7 +128,7 @@ def test_a_forward_rationale_has_no_hint_to_leak(tmp_path):
 def test_difficulty_is_the_raw_evidence_of_some_training_examples_under_the_base(tmp_path):
     problem = toy.problem(tmp_path, STAR, copies=40, engine=toy.open_scoring_engine, draws=16, probed=30)
     fit(problem, 1)
-    found = read_difficulty(problem.ledger.db, toy.SCALE.levels)
+    found = read_difficulty(problem.ledger.db, toy.TASK.kind)
     assert len(found) == 30
     for name in toy.THETA:
         rates = [p for example_id, p in found.items() if example_id.startswith(name)]

@@ -133,7 +133,7 @@ def test_what_was_not_made_here_is_left_alone(tmp_path):
 
 @pytest.mark.slow
 def test_the_interpreter_is_the_given_then_the_installed_then_our_own(tmp_path, cache, monkeypatch):
-    with pytest.raises(ConfigError, match=r"There is no vLLM.*Run rationem engine install"):
+    with pytest.raises(ConfigError, match=r"vLLM was not found.*Run rationem engine install"):
         find_python()
     monkeypatch.setattr(module.util, "find_spec", lambda _name: object())
     assert find_python() == sys.executable
