@@ -1,12 +1,12 @@
-"""The run directory: written before used, so that a killed run goes on as if nothing had happened.
+"""The run directory: everything is written before it is used, so that a killed run can be resumed without loss.
 
-One SQLite file (WAL). Trials are append-only, and a batch of them is one transaction: it is there whole or not at
-all. Every other table is written once per iteration, in one transaction with what it was computed from. Weights lie
+One SQLite file (WAL). Trials are append-only, and a batch of them is one transaction: it is stored whole or not at all.
+Every other table is written once per iteration, in one transaction with the rows it was computed from. Weights are
 beside it in ``checkpoints/``; a checkpoint is written under a temporary name and renamed when it is complete, so a
-directory that has its final name is finished.
+directory with its final name is finished.
 
-Resuming is what the loop does when rows are there: it asks ``has_trial`` and ``record`` before it works. The
-schema is documented in ``docs/run-directory.md``; any SQLite tool reads it.
+The loop resumes by asking ``has_trial`` and ``record`` before it works. The schema is documented in
+``docs/run-directory.md``; any SQLite tool can read it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class Ledger:
         directory: created if missing.
 
     Raises:
-        RunError: another process is at work there, the ledger is of another version, or a link is in it.
+        RunError: another process is active there, the ledger has another version, or it contains a link.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -89,18 +89,18 @@ class Ledger:
         try:
             with writing(self._file):
                 self._db = open_ledger(directory)
-        except BaseException:  # whatever it was, an interrupt too: the lock must not outlive the attempt; re-raised
+        except BaseException:  # any exception, also an interrupt: the lock must not outlive the attempt; re-raised
             os.close(self._lock)
             raise
 
     def close(self) -> None:
-        """Close the file and let the next process in."""
+        """Close the file and release the lock."""
         close_ledger(self._db)
         os.close(self._lock)
 
     @property
     def db(self) -> sqlite3.Connection:
-        """The open file, for those who only read."""
+        """The open file, for readers."""
         return self._db
 
     @contextmanager
@@ -122,14 +122,14 @@ class Ledger:
     # What the run is -------------------------------------------------------------------------------------------
 
     def manifest(self) -> dict[str, Any]:
-        """Return what was recorded of the run: configuration, task, versions."""
+        """Return the record of the run: configuration, task, versions."""
         return read_manifest(self._db)
 
     def start(self, manifest: Mapping[str, Any], splits: Mapping[str, Sequence[Example]]) -> None:
-        """Record a new run and its examples, or confirm that this is the run that is recorded.
+        """Record a new run and its examples, or confirm that this run is the recorded one.
 
         Raises:
-            RunError: the directory holds a run of another configuration or of other data.
+            RunError: the directory holds a run with another configuration or other data.
         """
         wanted = _as_recorded(manifest)
         found = self.manifest()
@@ -156,7 +156,7 @@ class Ledger:
         return read_outcomes(self._db, iteration, purpose)
 
     def has_trial(self, iteration: int, purpose: Purpose, example_id: str, attempt: int, retry: int) -> bool:
-        """Say whether a trial is written. A batch is one transaction: its first trial stands for all."""
+        """Return whether a trial is written. A batch is one transaction: its first trial stands for all."""
         row = self._db.execute(
             "SELECT 1 FROM trials WHERE iteration=? AND purpose=? AND example_id=? AND attempt=? AND retry=?",
             (iteration, purpose, example_id, attempt, retry),
@@ -201,17 +201,17 @@ class Ledger:
                 unseal(db, iteration, "likelihoods")
 
     def likelihoods(self, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
-        """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
+        """Return (example id, drawn, attempt, under) -> likelihood, as computed in one iteration."""
         return read_likelihoods(self._db, iteration, purpose)
 
     # What an iteration concluded -------------------------------------------------------------------------------
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
-        """Return what a finished phase recorded, or None where it is still owed."""
+        """Return the record of a finished phase, or None if it is not finished."""
         return read_record(self._db, iteration, phase)
 
     def reached(self, phase: str) -> bool:
-        """Say whether any iteration finished a phase, such as the run's last ones."""
+        """Return whether any iteration finished a phase, such as the run's last ones."""
         return is_reached(self._db, phase)
 
     def finish(
@@ -225,7 +225,7 @@ class Ledger:
         states: Mapping[str, State] | None = None,
         predictions: Mapping[str, Sequence[Prediction]] | None = None,
     ) -> None:
-        """Write what a phase concluded, and that it is done, in one transaction."""
+        """Write the results of a phase, and that it is finished, in one transaction."""
         with self.transaction() as db:
             db.executemany(
                 "INSERT INTO kept VALUES (?,?,?,?,?,?)",
@@ -250,14 +250,14 @@ class Ledger:
             seal(db, iteration)
 
     def adopt(self, other: sqlite3.Connection, iteration: int, phases: Sequence[str]) -> None:
-        """Take over what another run measured of the same weights, with every row that it was measured by.
+        """Copy another run's measurements of the same weights, with all rows that they were computed from.
 
-        Nothing happens where one of the phases is here already.
+        Nothing happens if one of the phases is already here.
 
         Args:
-            other: the ledger of a run of the same data, task, seed and base model.
-            iteration: which iteration, such as 0 of runs that begin with the same weights.
-            phases: which of its phases.
+            other: the ledger of a run with the same data, task, seed and base model.
+            iteration: the iteration, such as 0 for runs that start from the same weights.
+            phases: the phases to copy.
         """
         if any(self.record(iteration, phase) is not None for phase in phases):
             return
@@ -286,16 +286,16 @@ class Ledger:
     # Files -----------------------------------------------------------------------------------------------------
 
     def checkpoint(self, iteration: int) -> Path:
-        """Return where the weights theta_k lie once they are complete."""
+        """Return the path of the complete weights theta_k."""
         return self.checkpoints / f"iteration-{iteration:03d}"
 
     def iteration_of(self, theta: str) -> int | None:
-        """Return k of a checkpoint of this run; None of any other."""
+        """Return k of a checkpoint of this run; None for any other."""
         place = Path(theta)
         return int(place.name.removeprefix("iteration-")) if place.parent == self.checkpoints else None
 
     def complete_checkpoints(self) -> list[Path]:
-        """Return the directories of the weights that lie whole, in order; a draft that was given up is none."""
+        """Return the directories of complete weights, in order, without unfinished ones."""
         return sorted(self.checkpoints.glob("iteration-*[0-9]"))
 
     @contextmanager
@@ -310,14 +310,14 @@ class Ledger:
 
 
 def confirm(directory: Path, asked: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
-    """Find, only reading, that a directory holds the run that is asked for; do nothing where it holds none yet.
+    """Check, only reading, that a directory holds the requested run; do nothing if it holds none yet.
 
     Args:
         directory: the run directory.
-        asked: the manifest that is found -> the one that is asked for.
+        asked: found manifest -> requested manifest.
 
     Raises:
-        RunError: it holds a run of another configuration or of other data.
+        RunError: it holds a run with another configuration or other data.
     """
     if is_begun(directory):
         with closing(read_only(directory)) as db:
@@ -330,7 +330,7 @@ def _as_recorded(manifest: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _compare(directory: Path, wanted: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    # How the data was read is told in words that may change; what was read is in data_sha256.
+    # The notes describe how the data was read, and their wording may change; data_sha256 identifies the data.
     compared = {*wanted, *found} - {"notes"}
     different = sorted(key for key in compared if wanted.get(key) != found.get(key))
     if different:

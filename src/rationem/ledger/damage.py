@@ -1,4 +1,4 @@
-"""Whether a ledger holds what was written, and what of it is lost where it does not: its seals say it."""
+"""Whether a ledger is unchanged since it was written, and which parts are damaged: by its seals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rationem.ledger.seals import KEYS, RUN, read_seals, row_hash
 
 
 def damage(directory: Path) -> RunError | None:
-    """Return the sentence about a run, or the first of a comparison's, whose ledger is damaged; None where none is."""
+    """Return the error for a run, or the first of a comparison's, whose ledger is damaged; None if none is."""
     path = directory / "ledger.sqlite"
     if not path.is_file():
         within = (damage(one.parent) for one in sorted(directory.glob("*/*/ledger.sqlite")))
@@ -40,9 +40,9 @@ def damage(directory: Path) -> RunError | None:
 
 
 def broken(db: sqlite3.Connection) -> list[str]:
-    """Return what of a ledger is not as it was written, one phrase each."""
+    """Return the damaged parts of a ledger, one phrase each."""
     checked = [" ".join(str(said).split()) for (said,) in db.execute("PRAGMA quick_check")]
-    # SQLite 3.40 finds NULLs in whole tables whose key is not made of their first columns; seals tell the real ones.
+    # SQLite 3.40 reports NULLs in intact tables whose key is not made of their first columns; seals find the real ones.
     found = [said for said in checked if said != "ok" and not said.startswith("NULL value in")][:2]
     expected = _expected()
     found += [
@@ -50,7 +50,7 @@ def broken(db: sqlite3.Connection) -> list[str]:
         for table in KEYS
         if _columns(db, table) not in (expected[table], OLDER_COLUMNS.get(table))
     ]
-    if not _columns(db, "seals"):  # of an older version: only what sqlite itself finds can be told
+    if not _columns(db, "seals"):  # of an older version: only SQLite's own findings are available
         return found
     for (table, iteration), sha256 in read_seals(db).items():
         where = "" if iteration == RUN else f" of iteration {iteration}"

@@ -1,8 +1,8 @@
-"""The files of a run: written beside their place, renamed when whole, and never through a link.
+"""The files of a run: written under a temporary name, renamed when complete, and never through a link.
 
-A run directory may come from somebody else. A link in it would turn a write of ours into a write elsewhere, and what is
-handed on into a copy of something else. So a new file is always created (``O_EXCL``, ``O_NOFOLLOW``), and a link where
-a file or directory of the run belongs is an error. The run directory itself may be named by a link.
+A run directory may come from somebody else. A link in it would redirect our writes elsewhere, or make an export copy
+another file. So a new file is always created (``O_EXCL``, ``O_NOFOLLOW``), and a link in place of a file or directory
+of the run is an error. The run directory itself may be named by a link.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from rationem.errors import RunError, writing
 
 
 def refuse_links(root: Path, *paths: Path) -> None:
-    """Refuse a link anywhere below ``root`` on the way to these paths, the paths themselves included.
+    """Refuse a link anywhere below ``root`` on the way to these paths, including the paths themselves.
 
     Raises:
         RunError: names it.
@@ -44,16 +44,16 @@ def refuse_links_in(directory: Path) -> None:
 
 
 def partial(path: Path) -> Path:
-    """Return the name under which a file or directory is written."""
+    """Return the temporary name of a file or directory."""
     return path.with_name(f"{path.name}.partial")
 
 
 @contextmanager
 def created(path: Path, mode: str = "w") -> Iterator[IO[Any]]:
-    """Open a new file for writing; one that has its name is removed first, and no link is followed.
+    """Open a new file for writing; an existing one is removed first, and no link is followed.
 
     Args:
-        path: where.
+        path: the file.
         mode: "w" for UTF-8, "wb" for bytes.
     """
     path.unlink(missing_ok=True)
@@ -66,8 +66,8 @@ def write_text(path: Path, text: str) -> Path:
     """Write a file whole or not at all.
 
     Raises:
-        DiskError: the disk does not take it; what was there before is still there.
-        RunError: a link is in its place.
+        DiskError: writing failed; an earlier file is still there.
+        RunError: its place is a link.
     """
     refuse_links(path.parent, path)
     draft = partial(path)
@@ -87,7 +87,7 @@ def publish(root: Path, target: Path) -> Iterator[Path]:
         target: a place in it.
 
     Raises:
-        DiskError: the disk does not take it.
+        DiskError: writing failed.
         RunError: a link is on the way.
     """
     draft = partial(target)

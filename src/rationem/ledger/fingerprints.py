@@ -1,4 +1,4 @@
-"""Fingerprints of a run's data: what was read, and which set each example is in."""
+"""Fingerprints of a run's data: its content, and the set of each example."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def data_sha256(sets: Sets, key: Callable[[Example], str] = _KEY) -> str:
 
 
 def splits_sha256(sets: Sets, key: Callable[[Example], str] = _KEY) -> str:
-    """Return the hash of which example is in which set and group."""
+    """Return the hash of the set and group of every example."""
     return _sha256([[split, key(x), x.group] for split, part in sets.items() for x in part])
 
 

@@ -1,4 +1,4 @@
-"""A phase of an iteration is done once: timed, recorded with what it concluded, and found again by a resumed run."""
+"""Each phase of an iteration is done once: timed, recorded with its results, and skipped by a resumed run."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from rationem.types import Kept, State
 
 @dataclass(frozen=True, slots=True)
 class Concluded:
-    """What a phase leaves in the ledger.
+    """The results of a phase for the ledger.
 
     Args:
-        record: what is worth telling of the phase; JSON.
-        kept: the kept set, of an E-step.
-        states: example id -> its state, where the phase decided it.
+        record: facts about the phase for reports; JSON.
+        kept: the kept set of an E-step.
+        states: example id -> its state, if the phase decided it.
     """
 
     record: Mapping[str, Any]
@@ -39,14 +39,14 @@ def once(ledger: Ledger, iteration: int, phase: str, work: Callable[[], Conclude
 
 
 def train_once(ledger: Ledger, iteration: int, before: str, train: Callable[[Path], dict[str, Any]] | None) -> str:
-    """Return the checkpoint of theta_k, trained unless it is there.
+    """Return the checkpoint of theta_k, trained unless it exists.
 
     Args:
         ledger: where the checkpoint is published.
         iteration: k.
         before: the checkpoint of theta_{k-1}.
-        train: writes theta_k into an empty directory and returns its record; None where nothing was kept, and then
-            theta_k = theta_{k-1}.
+        train: writes theta_k into an empty directory and returns its record; None if nothing was kept, and then theta_k
+            = theta_{k-1}.
     """
     target = ledger.checkpoint(iteration)
 

@@ -1,6 +1,6 @@
-"""What a ledger holds of one example.
+"""The rows of a ledger for one example.
 
-Each query of trials asks by the primary key, so that it is as fast in a ledger of a million trials.
+Every query of trials uses the primary key, so that it is as fast in a ledger of a million trials.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from rationem.types import Example, Kept, Outcome, Prediction, Purpose, Trial
 
 
 def find_example(db: sqlite3.Connection, name: str) -> tuple[Example, str] | None:
-    """Return an example and its split by its key, or by the user's id of its item; None where there is none.
+    """Return an example and its split by its key, or by the user's id of its item; None if there is none.
 
-    Of an item with several examples its id means the plain one: all ratings, in the given order.
+    The id of an item with several examples means the plain one: all ratings, in the given order.
     """
     keys, plain = read_keys(db, name), example_key(name)
     for key in (name, *(key for key in keys if key == plain or len(keys) == 1)):
@@ -43,7 +43,7 @@ def trials_of(db: sqlite3.Connection, iteration: int, example_id: str) -> Iterat
 
 
 def has_trials(db: sqlite3.Connection, iterations: Iterable[int], purpose: Purpose, example_id: str) -> bool:
-    """Say whether an example has a trial of a purpose in one of the iterations."""
+    """Return whether an example has a trial of a purpose in one of the iterations."""
     asked = "SELECT 1 FROM trials WHERE iteration=? AND purpose=? AND example_id=?"
     return any(db.execute(asked, (k, purpose, example_id)).fetchone() for k in iterations)
 
@@ -61,7 +61,7 @@ def level_logps_of(
 
 
 def kept_of(db: sqlite3.Connection, iteration: int, example_id: str) -> tuple[Kept, ...]:
-    """Return what an iteration kept of an example."""
+    """Return the kept samples of an example in an iteration."""
     rows = db.execute(
         "SELECT attempt, weight, drawn FROM kept WHERE iteration=? AND example_id=?", (iteration, example_id)
     )
@@ -69,13 +69,13 @@ def kept_of(db: sqlite3.Connection, iteration: int, example_id: str) -> tuple[Ke
 
 
 def state_of(db: sqlite3.Connection, iteration: int, example_id: str) -> str | None:
-    """Return the state that a training example ended an iteration in; None where it is open, or it is none."""
+    """Return the state in which a training example ended an iteration; None if undecided, or not a training example."""
     row = db.execute("SELECT state FROM states WHERE iteration=? AND example_id=?", (iteration, example_id)).fetchone()
     return None if row is None else str(row[0])
 
 
 def prediction_of(db: sqlite3.Connection, iteration: int, split: str, example_id: str) -> Prediction | None:
-    """Return what the draws on an example say together; None where it was not evaluated."""
+    """Return the combined prediction of the drafts for an example; None if it was not evaluated."""
     row = db.execute(
         f"SELECT {PREDICTION_COLUMNS} FROM predictions WHERE iteration=? AND split=? AND example_id=?",
         (iteration, split, example_id),
@@ -84,7 +84,7 @@ def prediction_of(db: sqlite3.Connection, iteration: int, split: str, example_id
 
 
 def first_trial(db: sqlite3.Connection, iteration: int, outcome: Outcome) -> Trial | None:
-    """Return a training trial of an iteration with an outcome, of the first example that has one."""
+    """Return a training trial of an iteration with an outcome, from the first example that has one."""
     row = db.execute(
         "SELECT * FROM trials WHERE iteration=? AND purpose=? AND outcome=? ORDER BY example_id LIMIT 1",
         (iteration, Purpose.TRAIN, outcome),
@@ -93,7 +93,7 @@ def first_trial(db: sqlite3.Connection, iteration: int, outcome: Outcome) -> Tri
 
 
 def typical_draw(db: sqlite3.Connection, iteration: int, split: str, example_id: str) -> tuple[str, str] | None:
-    """Return the first evaluation draw's text that says what the draws predict together, and that prediction."""
+    """Return the text of the first evaluation draft that agrees with the combined prediction, and that prediction."""
     found: tuple[str, str] | None = db.execute(
         "SELECT t.text, p.predicted FROM trials t JOIN predictions p USING (iteration, example_id) WHERE t.iteration=? "
         "AND t.purpose=? AND t.example_id=? AND t.predicted = p.predicted AND p.split=? ORDER BY t.attempt",

@@ -1,4 +1,4 @@
-"""How a ledger is opened: by its one writer, or for reading, also from a medium that takes no writes."""
+"""Opening a ledger: by its one writer, or for reading, also from a read-only medium."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from rationem.ledger.reading import read_manifest
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION
 
 LEDGER = "ledger.sqlite"
-#: The phase that a run ends with.
+#: The last phase of a run.
 FINISHED = "finished"
-#: What SQLite writes beside the ledger while it is open.
+#: Files that SQLite writes beside an open ledger.
 _BESIDE = ("-wal", "-shm", "-journal")
 
 
 def read_only(directory: Path) -> sqlite3.Connection:
-    """Open a run's ledger for reading, also while the run is at work; one of an older version as a migrated copy.
+    """Open a run's ledger for reading, also while the run is active; one of an older version as a migrated copy.
 
     Raises:
         RunError: there is no run.
@@ -37,7 +37,7 @@ def read_only(directory: Path) -> sqlite3.Connection:
 
 
 def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
-    """Return the ledger of a run that is recorded, in a version that can be read, and its path."""
+    """Return the ledger of a recorded run, in a readable version, and its path."""
     path = directory / LEDGER
     if not path.is_file():
         raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
@@ -52,7 +52,9 @@ def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
 
 
 def is_begun(directory: Path) -> bool:
-    """Say whether a directory holds a run: a process may have ended between making the file and writing what it is."""
+    """Return whether a directory holds a run: a process may have ended after making the file but before recording the
+    run.
+    """
     path = directory / LEDGER
     if not path.is_file() or path.stat().st_size == 0:
         return False
@@ -65,7 +67,7 @@ def is_begun(directory: Path) -> bool:
 
 
 def is_finished(directory: Path) -> bool:
-    """Say whether a directory holds a finished run."""
+    """Return whether a directory holds a finished run."""
     if not is_begun(directory):
         return False
     with closing(_begun(directory)[0]) as db:
@@ -73,10 +75,11 @@ def is_finished(directory: Path) -> bool:
 
 
 def open_ledger(directory: Path) -> sqlite3.Connection:
-    """Open a run's ledger for its one writer, who holds the lock; a new one gets its tables, an older one is migrated.
+    """Open a run's ledger for its one writer, which holds the lock; a new one gets its tables, an older one is
+    migrated.
 
     Raises:
-        RunError: a link is in its place, or it is none or of another version.
+        RunError: its place is a link, or it is not a ledger or of another version.
     """
     _check_places(directory)
     path = directory / LEDGER
@@ -94,13 +97,13 @@ def open_ledger(directory: Path) -> sqlite3.Connection:
 
 
 def log_ahead(db: sqlite3.Connection) -> None:
-    """Write ahead from now on, so that others can read meanwhile; a ledger that is only looked at is not changed."""
+    """Switch to write-ahead logging, so that others can read meanwhile; a ledger that is only read is not changed."""
     db.execute("PRAGMA journal_mode=WAL")
 
 
 def close_ledger(db: sqlite3.Connection) -> None:
-    """Close the writer's ledger as one file, which can be read where nothing can be written beside it."""
-    with suppress(sqlite3.OperationalError):  # somebody reads it, or the disk is full: it stays in two, nothing is lost
+    """Close the writer's ledger as one file, which can be read on a read-only medium."""
+    with suppress(sqlite3.OperationalError):  # read by others, or a full disk: two files remain, nothing is lost
         db.execute("PRAGMA journal_mode=DELETE")
     db.close()
 
@@ -133,8 +136,8 @@ def uri(path: Path, **options: str | int) -> str:
 def opened(path: Path) -> sqlite3.Connection:
     """Return the ledger, open for reading.
 
-    A run that was killed leaves a write-ahead log, and SQLite reads that only where it can write beside it. Elsewhere a
-    ledger without such a log is read as it is (``immutable``), and one with it as a copy: no row is left out.
+    A killed run leaves a write-ahead log, and SQLite reads that only if it can write beside it. On a read-only medium a
+    ledger without such a log is read directly (``immutable``), and one with a log as a copy: no row is lost.
     """
     db = sqlite3.connect(uri(path), uri=True)
     try:
@@ -153,7 +156,7 @@ def opened(path: Path) -> sqlite3.Connection:
             shutil.copyfile(one, place / one.name)
         db = sqlite3.connect(place / path.name)
         db.execute("PRAGMA locking_mode=EXCLUSIVE")
-        db.execute("PRAGMA journal_mode=DELETE")  # takes in the log; the copy is one file that is open
+        db.execute("PRAGMA journal_mode=DELETE")  # takes in the log; the copy is one open file
         return db
     finally:
         shutil.rmtree(place)
@@ -172,7 +175,7 @@ def _check_version(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:
-    """Return a private copy of an older ledger, migrated; the file stays as it is. Closing it removes it."""
+    """Return a private migrated copy of an older ledger; the file is not changed. Closing the copy removes it."""
     with closing(db):
         copy = sqlite3.connect("")  # SQLite's own temporary file
         db.backup(copy)
@@ -184,10 +187,10 @@ def _migrated_copy(db: sqlite3.Connection) -> sqlite3.Connection:
 
 @contextmanager
 def _told(path: Path, *, disk: bool = False) -> Iterator[None]:
-    """Say in a sentence what SQLite says.
+    """Turn an error of SQLite into a message.
 
     Args:
-        disk: leave out what the disk says: it is told by who writes (``errors.writing``).
+        disk: leave out disk errors: the writer reports them (``errors.writing``).
     """
     try:
         yield
@@ -199,7 +202,7 @@ def _told(path: Path, *, disk: bool = False) -> Iterator[None]:
 
 @contextmanager
 def _closed_on_error(db: sqlite3.Connection, path: Path, *, disk: bool = False) -> Iterator[None]:
-    """Close the ledger where what is done inside fails.
+    """Close the ledger if the block fails.
 
     Raises:
         RunError: it cannot be read.
@@ -207,6 +210,6 @@ def _closed_on_error(db: sqlite3.Connection, path: Path, *, disk: bool = False) 
     with _told(path, disk=disk):
         try:
             yield
-        except BaseException:  # whatever it was: the file must not stay open; re-raised
+        except BaseException:  # any exception: the file must not stay open; re-raised
             db.close()
             raise

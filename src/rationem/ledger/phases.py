@@ -1,4 +1,4 @@
-"""Which iterations and phases a ledger has, and what each phase recorded."""
+"""The iterations and phases of a ledger, and the record of each phase."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from rationem.types import Purpose
 
 
 def begin_snapshot(db: sqlite3.Connection) -> None:
-    """Let all later reads of this connection see one moment, also while the run is at work."""
+    """Let all later reads of this connection see one snapshot, also while the run is active."""
     db.execute("BEGIN")
 
 
 def is_reached(db: sqlite3.Connection, phase: str) -> bool:
-    """Say whether any iteration finished a phase, such as the run's last ones."""
+    """Return whether any iteration finished a phase, such as the run's last ones."""
     return db.execute("SELECT 1 FROM iterations WHERE phase=?", (phase,)).fetchone() is not None
 
 
@@ -37,7 +37,7 @@ def drawn_iterations(db: sqlite3.Connection, purpose: Purpose) -> list[int]:
 
 
 def is_drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> bool:
-    """Say whether an iteration has any trial of a purpose."""
+    """Return whether an iteration has any trial of a purpose."""
     asked = "SELECT 1 FROM trials WHERE iteration=? AND purpose=? LIMIT 1"
     return db.execute(asked, (iteration, purpose)).fetchone() is not None
 
@@ -51,13 +51,13 @@ def known_iterations(db: sqlite3.Connection) -> tuple[int, ...]:
 
 
 def read_record(db: sqlite3.Connection, iteration: int, phase: str) -> dict[str, Any] | None:
-    """Return what a finished phase recorded, or None where it is still owed."""
+    """Return the record of a finished phase, or None if it is not finished."""
     row = db.execute("SELECT record FROM iterations WHERE iteration=? AND phase=?", (iteration, phase)).fetchone()
     return None if row is None else dict(json.loads(row[0]))
 
 
 def read_records(db: sqlite3.Connection, phase: str) -> dict[int, dict[str, Any]]:
-    """Return iteration -> what a finished phase recorded, by iteration."""
+    """Return iteration -> record of a finished phase, by iteration."""
     rows = db.execute("SELECT iteration, record FROM iterations WHERE phase=? ORDER BY iteration", (phase,))
     return {k: json.loads(record) for k, record in rows}
 

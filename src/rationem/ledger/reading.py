@@ -1,4 +1,4 @@
-"""A ledger's rows as the nouns of ``types.py``; counts are in ``totals``, single examples in ``one_example``."""
+"""A ledger's rows as the types of ``types.py``; counts are in ``totals``, single examples in ``one_example``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def read_answers(db: sqlite3.Connection, split: str) -> dict[str, str]:
 
 
 def read_ids(db: sqlite3.Connection) -> list[str]:
-    """Return the ids of all examples, by split and place in it."""
+    """Return the ids of all examples, by split and position."""
     return [one for (one,) in db.execute("SELECT id FROM examples ORDER BY split, position")]
 
 
@@ -79,7 +79,7 @@ def read_level_logps(
     """Return example id -> attempt -> log pi(level | x, z), for the trials whose levels were scored.
 
     Args:
-        whole: only of those whose rationale ends where a token does, as evidence needs; see ``LevelScores``.
+        whole: only for those whose rationale ends at a token boundary, as evidence needs; see ``LevelScores``.
     """
     found: dict[str, dict[int, tuple[float, ...]]] = {}
     for example_id, attempt, logps in db.execute(
@@ -91,7 +91,7 @@ def read_level_logps(
 
 
 def read_likelihoods(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
-    """Return (example id, drawn, attempt, under) -> likelihood, for what one iteration asked."""
+    """Return (example id, drawn, attempt, under) -> likelihood, as computed in one iteration."""
     rows = db.execute("SELECT * FROM likelihoods WHERE iteration=? AND purpose=?", (iteration, purpose))
     found = (Likelihood(k, Purpose(asked), *rest) for k, asked, *rest in rows)
     return {(one.example_id, one.drawn, one.attempt, one.under): one for one in found}

@@ -1,4 +1,4 @@
-"""The ledger's tables, and how a trial or a prediction becomes a row of one."""
+"""The ledger's tables, and the conversion of trials and predictions to and from their rows."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Directories of a process's own, for what is made on the way; those of processes that were killed are swept.
+"""Temporary directories of a process; those of killed processes are removed.
 
-Each is locked by its process. The lock ends with the process, however that ends: a directory of ours that nobody holds
-is left over, and the next process that makes one of its kind removes it.
+Each is locked by its process, and the lock ends with the process, however that ends. A directory of ours without a lock
+is therefore left over, and the next process that makes one of its kind removes it.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from pathlib import Path
 
 
 class Scratch:
-    """A private directory; what killed processes left under the same prefix is removed first.
+    """A private directory; directories left by killed processes under the same prefix are removed first.
 
     Args:
-        prefix: what the names of its kind begin with.
-        parent: where; the system's place for temporary files by default.
+        prefix: the beginning of the names of its kind.
+        parent: its parent directory; by default the system's place for temporary files.
     """
 
     def __init__(self, prefix: str, parent: Path | None = None) -> None:
@@ -31,7 +31,7 @@ class Scratch:
         for left in (path for path in place.iterdir() if made_here.fullmatch(path.name)):
             _remove_unowned(left)
         self.directory, self._lock = _locked(prefix, place)
-        while not self.directory.is_dir():  # another's sweep may come between making it and locking it
+        while not self.directory.is_dir():  # another process may remove it between its creation and its lock
             os.close(self._lock)
             self.directory, self._lock = _locked(prefix, place)
 
@@ -60,7 +60,7 @@ def _locked(prefix: str, place: Path) -> tuple[Path, int]:
 
 
 def _remove_unowned(directory: Path) -> None:
-    """Remove the directory of a process of ours that is gone: nobody holds its lock."""
+    """Remove the directory of a process of ours that has ended: nobody holds its lock."""
     try:
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

@@ -7,21 +7,21 @@ from dataclasses import dataclass
 
 from rationem.types import Outcome, Purpose, State
 
-#: SQL that tells generated trials from given answers and enumerated posteriors.
+#: SQL that selects generated trials, not given answers and enumerated posteriors.
 _GENERATED = "(proposal LIKE 'forward%' OR proposal LIKE 'rationalize%')"
-#: SQL of what the engine served for training in one iteration, and its parameters.
+#: SQL that selects what the engine served for training in one iteration, and its parameters.
 _SERVED = "iteration=? AND purpose=? AND outcome!=?"
 
 
 @dataclass(frozen=True, slots=True)
 class DrawTotals:
-    """How much was drawn for training.
+    """The amount drawn for training.
 
     Args:
-        trials: draws, those that the engine failed among them.
-        generated_tokens: of their completions.
-        prompt_tokens: of their prompts.
-        encoded: completions of which the engine gave text alone.
+        trials: number of drafts, including engine failures.
+        generated_tokens: tokens of their completions.
+        prompt_tokens: tokens of their prompts.
+        encoded: completions for which the engine returned text alone.
     """
 
     trials: int
@@ -31,7 +31,7 @@ class DrawTotals:
 
 
 def training_draws(db: sqlite3.Connection, iteration: int, *, so_far: bool = False) -> DrawTotals:
-    """Return how much an iteration drew for training; ``so_far``: it and all before it."""
+    """Return the amount that an iteration drew for training; with ``so_far``, including all before it."""
     row = db.execute(
         "SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(encoded), 0) "
         f"FROM trials WHERE iteration{'<=' if so_far else '='}? AND purpose=? AND {_GENERATED}",
@@ -41,8 +41,8 @@ def training_draws(db: sqlite3.Connection, iteration: int, *, so_far: bool = Fal
 
 
 def scored_tokens(db: sqlite3.Connection, iteration: int) -> int:
-    """Return how many completion tokens were scored under a prompt for their weights in an iteration's E-step."""
-    # Of the retries of one attempt at most one was not failed by the engine, so no completion is counted twice.
+    """Return the number of completion tokens that an iteration's E-step scored under a prompt for their weights."""
+    # At most one retry of an attempt was not failed by the engine, so no completion is counted twice.
     (scored,) = db.execute(
         "SELECT COALESCE(SUM(t.new_tokens), 0) FROM likelihoods l JOIN trials t ON t.iteration=l.drawn "
         "AND t.purpose=l.purpose AND t.example_id=l.example_id AND t.attempt=l.attempt "
@@ -75,7 +75,7 @@ def split_counts(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def tried_counts(db: sqlite3.Connection, iteration: int) -> tuple[int, int]:
-    """Return how many training examples an iteration has drawn for so far, and how many trials it has of them."""
+    """Return the number of training examples that an iteration has drawn for so far, and the number of their trials."""
     examples, trials = db.execute(
         "SELECT COUNT(DISTINCT example_id), COUNT(*) FROM trials WHERE iteration=? AND purpose=?",
         (iteration, Purpose.TRAIN),
@@ -84,7 +84,7 @@ def tried_counts(db: sqlite3.Connection, iteration: int) -> tuple[int, int]:
 
 
 def kept_counts(db: sqlite3.Connection, iteration: int) -> tuple[int, int]:
-    """Return how many samples an iteration kept, and of how many examples."""
+    """Return the number of samples that an iteration kept, and of their examples."""
     samples, examples = db.execute(
         "SELECT COUNT(*), COUNT(DISTINCT example_id) FROM kept WHERE iteration=?", (iteration,)
     ).fetchone()
@@ -92,7 +92,7 @@ def kept_counts(db: sqlite3.Connection, iteration: int) -> tuple[int, int]:
 
 
 def kept_ids(db: sqlite3.Connection, first: int, last: int) -> set[str]:
-    """Return the examples of which iterations ``first`` to ``last`` kept a sample."""
+    """Return the examples with a kept sample in iterations ``first`` to ``last``."""
     rows = db.execute("SELECT DISTINCT example_id FROM kept WHERE iteration BETWEEN ? AND ?", (first, last))
     return {name for (name,) in rows}
 
@@ -104,7 +104,7 @@ def ids_in_state(db: sqlite3.Connection, iteration: int, state: State) -> set[st
 
 
 def first_attempts_accepted(db: sqlite3.Connection, iteration: int) -> float | None:
-    """Return the share of accepted ones among first attempts as first answered; None where nothing was tried."""
+    """Return the share of first attempts that were accepted when first served; None if nothing was tried."""
     (share,) = db.execute(
         "SELECT AVG(outcome=?) FROM trials WHERE iteration=? AND purpose=? AND attempt=0 AND retry=0",
         (Outcome.ACCEPTED, iteration, Purpose.TRAIN),
@@ -113,7 +113,7 @@ def first_attempts_accepted(db: sqlite3.Connection, iteration: int) -> float | N
 
 
 def first_attempts(db: sqlite3.Connection, iteration: int) -> dict[str, int]:
-    """Return training example -> 1 where its first served attempt was accepted, else 0."""
+    """Return training example -> 1 if its first served attempt was accepted, otherwise 0."""
     rows = db.execute(
         f"SELECT example_id, outcome=? FROM trials WHERE {_SERVED} AND attempt=0",
         (Outcome.ACCEPTED, iteration, Purpose.TRAIN, Outcome.ENGINE_FAILED),
@@ -122,7 +122,7 @@ def first_attempts(db: sqlite3.Connection, iteration: int) -> dict[str, int]:
 
 
 def served_draws(db: sqlite3.Connection, iteration: int) -> dict[str, int]:
-    """Return training example -> number of draws that the engine served in an iteration."""
+    """Return training example -> number of drafts that the engine served in an iteration."""
     rows = db.execute(
         f"SELECT example_id, COUNT(*) FROM trials WHERE {_SERVED} AND {_GENERATED} GROUP BY example_id",
         (iteration, Purpose.TRAIN, Outcome.ENGINE_FAILED),
@@ -150,7 +150,7 @@ def kept_shares(db: sqlite3.Connection, last: int) -> dict[str, float]:
 
 
 def mean_completion_tokens(db: sqlite3.Connection, iteration: int, split: str) -> dict[str, float]:
-    """Return example of a split -> mean tokens of its evaluation draws that the engine served."""
+    """Return example of a split -> mean tokens of its evaluation drafts that the engine served."""
     rows = db.execute(
         "SELECT example_id, AVG(new_tokens) FROM trials JOIN examples ON id = example_id WHERE iteration=? AND "
         "purpose=? AND split=? AND outcome!=? GROUP BY example_id",

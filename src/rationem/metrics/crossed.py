@@ -1,4 +1,4 @@
-"""Runs with several seeds on the same items: intervals over both, paired differences, and what to say of many of them.
+"""Runs with several seeds on the same items: intervals over both, paired differences, and multiple tests.
 
 Seeds and groups of items are crossed: every run has a number t_s for the same G groups. With effects of groups, of
 seeds, and of both together (cell noise), the mean over S seeds has the variance
@@ -30,7 +30,7 @@ from scipy.stats import t
 from rationem.metrics.bootstrap import FEWEST_GROUPS, Interval, Resampled, percentiles
 from rationem.metrics.correlation import Floats
 
-#: Seeds below this have no interval over seeds; one seed has the interval of its run.
+#: With fewer seeds there is no interval over seeds; one seed has the interval of its run.
 FEWEST_SEEDS = 3
 
 
@@ -40,8 +40,8 @@ class Crossed:
 
     Args:
         of_seed_S: the number of every seed's run, shape (S,).
-        drawn_SR: and on every resample of the groups, the same groups for all seeds, shape (S, R).
-        groups: G; None where the number has no items, such as tokens spent.
+        drawn_SR: the same on every resample of the groups, with the same groups for all seeds, shape (S, R).
+        groups: G; None if the number has no items, such as tokens spent.
     """
 
     of_seed_S: Floats
@@ -57,8 +57,8 @@ class Crossed:
         """Return the standard error over seeds and groups, and its degrees of freedom.
 
         Returns:
-            None with fewer than three seeds or ten groups, where a tenth of the resamples lack the number, or where
-            nothing varies.
+            None with fewer than three seeds or ten groups, if a tenth of the resamples lack the number, or if nothing
+            varies.
         """
         seeds = len(self.of_seed_S)
         if seeds < FEWEST_SEEDS or (self.groups is not None and self.groups < FEWEST_GROUPS):
@@ -84,7 +84,7 @@ class Crossed:
         return variance**0.5, variance**2 / spread
 
     def interval(self, level: float = 0.95) -> Interval | None:
-        """Return the interval over seeds and groups; with one seed that of its run, over groups alone."""
+        """Return the interval over seeds and groups; with one seed, that of its run, over groups alone."""
         if len(self.of_seed_S) == 1:
             few = self.groups is None or self.groups < FEWEST_GROUPS
             return None if few or _is_constant(self.drawn_SR) else percentiles(self.drawn_SR[0], level)
@@ -94,13 +94,13 @@ class Crossed:
         return self.value - half, self.value + half
 
     def p_value(self) -> float | None:
-        """Return the two-sided p-value of "the mean is 0"; None where there is no standard error."""
+        """Return the two-sided p-value of "the mean is 0"; None without a standard error."""
         if (found := self.error()) is None:
             return None
         return float(2 * t.sf(abs(self.value) / found[0], found[1]))
 
     def detectable(self, power: float = 0.8, level: float = 0.95) -> float | None:
-        """Return how large the mean must be to be told from 0 with this power; None without a standard error."""
+        """Return the mean that can be distinguished from 0 with this power; None without a standard error."""
         if (found := self.error()) is None:
             return None
         return float(t.ppf((1 + level) / 2, found[1]) + t.ppf(power, found[1])) * found[0]
@@ -110,10 +110,10 @@ def crossed(runs: Sequence[Resampled | None]) -> Crossed | None:
     """Return a number over seeds.
 
     Args:
-        runs: one per seed, their resamples over the same draws of groups; None where the number does not exist.
+        runs: one per seed, with resamples over the same draws of groups; None if the number does not exist.
 
     Returns:
-        None where one of the runs lacks the number: a mean over the others would be of other seeds.
+        None if one of the runs lacks the number: a mean over the others would be of other seeds.
     """
     known = [one for one in runs if one is not None]
     if not known or len(known) < len(runs):
@@ -128,14 +128,14 @@ def constant(value: float, resamples: int = 1) -> Resampled:
 
 
 def difference(one: Crossed | None, other: Crossed | None) -> Crossed | None:
-    """Return one minus the other, paired by seed and by group; None where one of them does not exist."""
+    """Return one minus the other, paired by seed and by group; None if one of them does not exist."""
     if one is None or other is None:
         return None
     return Crossed(one.of_seed_S - other.of_seed_S, one.drawn_SR - other.drawn_SR, one.groups)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for being several (Holm 1979), in their order.
+    """Return p-values adjusted for multiple tests (Holm 1979), in their order.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]

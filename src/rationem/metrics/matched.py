@@ -5,7 +5,7 @@ the *base* model writes such lengths,
 
     sum_b w_b a_b / sum_b w_b,    w_b = share of the base's rationales in bin b,    over the bins that have draws.
 
-If accuracy depends on length alone, this number does not move when the lengths do.
+If accuracy depends on length alone, this number does not change when the lengths do.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ class LengthBin:
     """Rationales of low < length <= high; the first bin has its low too.
 
     Args:
-        low: in tokens; of the first bin the base's shortest.
+        low: in tokens; for the first bin the base's shortest.
         high: in tokens.
         share: w_b, the share of the base's rationales.
-        draws: of the iteration.
-        accuracy: a_b, of those draws; None where there are none.
+        draws: drafts of the iteration.
+        accuracy: a_b, of those drafts; None without any.
     """
 
     low: float
@@ -40,12 +40,12 @@ class LengthBin:
 
 @dataclass(frozen=True, slots=True)
 class MatchedAccuracy:
-    """What the draws of an iteration score at the lengths of the base model.
+    """The accuracy of an iteration's drafts at the lengths of the base model.
 
     Args:
-        accuracy: standardised; None where no draw has a length that the base writes.
-        covered: share of the base's rationales that lie in a bin with draws.
-        used: share of the draws that are no shorter and no longer than any of the base's; None without draws.
+        accuracy: standardised; None if no draft has a length that the base writes.
+        covered: share of the base's rationales in a bin with drafts.
+        used: share of the drafts whose length is within the range of the base's; None without drafts.
         bins: from short to long.
     """
 
@@ -58,13 +58,13 @@ class MatchedAccuracy:
 def accuracy_at_matched_length(
     base_lengths_M: ArrayLike, lengths_M: ArrayLike, correct_M: ArrayLike, *, bins: int = 5
 ) -> MatchedAccuracy:
-    """Return the accuracy that the draws would have if the base model had chosen their lengths.
+    """Return the accuracy of the drafts reweighted to the base model's lengths.
 
     Args:
         base_lengths_M: length of each of the base model's rationales, in tokens, shape (M0,).
-        lengths_M: of each draw of the iteration, shape (M,).
+        lengths_M: of each draft of the iteration, shape (M,).
         correct_M: whether its verdict is y*, or its reward, shape (M,).
-        bins: so many, of equally many base rationales; fewer where equal lengths cannot be parted.
+        bins: the number of bins with equally many base rationales; fewer if equal lengths cannot be separated.
 
     Raises:
         ValueError: no base rationale, shapes that differ, or no bin.
@@ -94,7 +94,7 @@ def accuracy_at_matched_length(
 def quantile_edges(values_N: ArrayLike, bins: int) -> Floats:
     """Return the upper edges of bins of equally many values, increasing and distinct; the last is the largest value.
 
-    The edge of bin b of B is the ceil(b N / B)-th smallest value, so equal values are never parted, and there may be
+    The edge of bin b of B is the ceil(b N / B)-th smallest value, so equal values are never separated, and there may be
     fewer than B bins. ``numpy.searchsorted(edges, value)`` is a value's bin.
 
     Args:

@@ -1,4 +1,4 @@
-r"""What more draws at test time are worth where answers are open, against their number; beside ``votes``.
+r"""The value of more drafts at test time for open answers; beside ``votes``.
 
 Every item has the same number n of draws, fixed in advance, and a reward r of two answers. A number for N < n draws is
 its mean over subsets of N of the n:
@@ -6,8 +6,8 @@ its mean over subsets of N of the n:
     consensus   r(y, y*) of the y among N answers that the others agree with most, argmax_y sum_m r(y_m, y)
     best        max_m r(y_m, y*) of N answers: what somebody who knows y* would choose
 
-An unparsed draw says nothing: it agrees with nothing, and its reward is 0. With r = 1[y_m = y] the consensus is the
-majority vote, and the best of N is pass@N.
+An unparsed draft agrees with nothing, and its reward is 0. With r = 1[y_m = y] the consensus is the majority vote, and
+the best of N is pass@N.
 
 Sources: as ``votes``; the consensus is the minimum Bayes risk choice of :func:`rationem.metrics.evidence.predict_open`.
 """
@@ -29,10 +29,10 @@ Reward = Callable[[str, str], float]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """What the n draws of one item say.
+    """The answers of the n drafts of one item.
 
     Args:
-        answers: of each draw, None where there is none; length n. One that was never drawn for is n times None.
+        answers: of each draft, None if there is none; length n. An item without drafts has n times None.
         answer: y*.
     """
 
@@ -41,12 +41,12 @@ class Said:
 
 
 def best_of(rewards_M: Sequence[float], draws: int) -> float:
-    """Return the mean, over all subsets of ``draws`` of the rewards, of the largest one: unbiased for so many draws.
+    """Return the mean, over all subsets of ``draws`` rewards, of the largest one: unbiased for that number of drafts.
 
     With r_(1) <= ... <= r_(n) it is sum_j r_(j) C(j - 1, N - 1) / C(n, N).
 
     Args:
-        rewards_M: of all n draws.
+        rewards_M: of all n drafts.
         draws: N, 1 to n.
 
     >>> best_of([0.0, 1.0, 0.5], 1), best_of([0.0, 1.0, 0.5], 3)
@@ -60,10 +60,10 @@ def by_open_draws(items: Sequence[Said], reward: Reward, *, exact: bool, seed: i
     """Return one row of numbers per number of draws N: the powers of two below n, and n.
 
     Args:
-        items: with the same number n of draws.
+        items: all with the same number n of drafts.
         reward: r(y_hat, y*) in [0, 1].
-        exact: whether r is 1[y_hat = y*]; then the vote is one of a majority.
-        seed: of the subsets, where not all are taken.
+        exact: whether r is 1[y_hat = y*]; the consensus is then a majority vote.
+        seed: of the subsets, if not all are used.
 
     Returns:
         Rows ``{"draws": N, "consensus": mean reward, "best": mean reward, "pass": share of items with a whole reward
@@ -92,9 +92,9 @@ def by_open_draws(items: Sequence[Said], reward: Reward, *, exact: bool, seed: i
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """One item: which draw says which of its D distinct answers, (n, D); how far these agree, (D, D); their rewards.
+    """One item: which draft states which of its D distinct answers, (n, D); their agreement, (D, D); their rewards.
 
-    ``agreed_DD[other, one]`` is r(other, one); ``rewards`` are of the n draws, ``whole`` counts those that are 1.
+    ``agreed_DD[other, one]`` is r(other, one); ``rewards`` are of the n drafts, ``whole`` counts those that are 1.
     """
 
     says_MD: Floats
@@ -122,9 +122,9 @@ def _table(item: Said, reward: Reward) -> _Table:
 
 
 def _consensus(table: _Table, chosen_SM: Floats) -> float:
-    """Return the mean over subsets of the reward of their consensus; of equals the first said, as predict_open has it.
+    """Return the mean over subsets of the reward of their consensus; of equals the first stated, as in predict_open.
 
-    The sum goes answer by answer as it does there, so that all draws together give the prediction itself.
+    The sum has the same order of answers as there, so that all drafts together give exactly the prediction.
     """
     if not len(table.reward_D):
         return 0.0

@@ -16,24 +16,24 @@ from rationem.types import Example, Prediction
 
 @dataclass(frozen=True, slots=True)
 class PairScores:
-    """What all orders of each comparison say together; no verdict is wrong, and never consistent.
+    """The scores of all orders of each comparison together; a missing verdict is wrong, and never consistent.
 
-    A verdict's *side* is the response that it says is best, a tie being a side of its own; without degrees of
-    preference it is the verdict itself.
+    A verdict's *side* is the response that it calls best; a tie is its own side. Without degrees of preference the side
+    is the verdict itself.
 
     Args:
-        pairs: the number of comparisons, each asked in every order.
-        candidates: how many responses are compared, and so in how many orders.
+        pairs: the number of comparisons, each shown in every order.
+        candidates: the number of compared responses, and so of orders.
         strict: share of comparisons with the right verdict in all orders.
         lenient: share of right verdicts, all orders counted.
         consistency: share of comparisons whose verdicts agree once all are turned back to the given order.
         side: share of verdicts for the right side, all orders counted.
         side_consistency: share of comparisons whose verdicts are for the same side once all are turned back.
-        winner: share of the orders whose label is no tie in which the verdict names the better response; None where
-            every label is a tie.
-        preferred: how many orders that is a share of.
-        first_position_rate: share of the verdicts for one response that are for the first; 1 / candidates has no
-            favourite where every order is asked; None where there is no such verdict.
+        winner: share of the orders with a label other than a tie in which the verdict names the better response; None
+            if every label is a tie.
+        preferred: the number of those orders.
+        first_position_rate: share of the verdicts for one response that are for the first; 1 / candidates means no
+            position bias if every order is shown; None without such a verdict.
         decisive: verdicts for one response, all orders counted.
         unparsed: share of orders without a verdict.
     """
@@ -66,7 +66,7 @@ def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], 
     verdicts = [prediction.predicted for prediction in ordered]
     right = [verdict == example.answer for verdict, example in zip(verdicts, examples, strict=True)]
     together, count = _orders(examples)
-    # Turned back: order t was made by t turns, so count - t more make it whole.
+    # Turned back: order t was made by t turns, so count - t more complete the circle.
     back = [
         None if verdict is None else turned_level(verdict, scale, count - example.turn, count)
         for verdict, example in zip(verdicts, examples, strict=True)
@@ -95,7 +95,8 @@ def score_pairs(predictions: Iterable[Prediction], examples: Sequence[Example], 
 def each_pair(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> dict[str, PairScores]:
     """Return the id of each comparison in its given order -> the scores of its orders alone.
 
-    The mean of any share over the comparisons is that share of all: each has as many orders, and a tie is one in all.
+    The mean of any share over the comparisons equals that share of all: each has the same number of orders, and a tie
+    is a tie in all of them.
 
     Raises:
         ValueError: see :func:`score_pairs`.
@@ -111,10 +112,10 @@ def each_pair(predictions: Iterable[Prediction], examples: Sequence[Example], sc
 def merged(
     predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale
 ) -> tuple[list[Prediction], list[Example]]:
-    """Return one prediction per comparison, p~ the mean of its orders in the given one's terms, and these examples.
+    """Return one prediction per comparison, p~ the mean over its orders in terms of the given order, and these
+    examples.
 
-    What is there in fewer orders keeps what those say. No verdict only where no order has one; ties go to the lower
-    rank.
+    A comparison with fewer orders uses those. There is no verdict only if no order has one; ties go to the lower rank.
 
     Raises:
         ValueError: predictions that are not one per example, or a copy without its original.
@@ -151,13 +152,13 @@ def _mean(given: Prediction, copies: Sequence[tuple[int, Prediction]], scale: Sc
 
 @dataclass(frozen=True, slots=True)
 class _Side:
-    """A response by its place, or a tie: a side of its own, and not the same as no verdict."""
+    """A response by its place, or a tie: its own side, different from a missing verdict."""
 
     of: int | None
 
 
 def _orders(examples: Sequence[Example]) -> tuple[list[list[int]], int]:
-    """Return the places of each comparison's orders, the given one first, and how many orders there are."""
+    """Return the indices of each comparison's orders, the given one first, and the number of orders."""
     counts = {candidates(x.fields) for x in examples}
     if len(counts) > 1:
         raise ValueError(f"Comparisons of {sorted(counts)} responses cannot be scored together.")

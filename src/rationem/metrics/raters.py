@@ -1,9 +1,9 @@
-"""People against people: the ceiling, the model on the same targets, and whether there is anything to learn.
+"""Agreement between people: the ceiling, the model on the same targets, and whether there is anything to learn.
 
-The target of a left-out rater is what the others say together, pooled as labels are (:meth:`.Scale.pool`
-by the mean); where they are split and a tie has no label, there is no target and the pair is counted apart. The mean of
-k raters is steadier than that of k - 1, so a model scored on the one and a human on the other could not be compared:
-both are scored on the same targets, by the same function.
+The target of a left-out rater is the pooled label of the others (:meth:`.Scale.pool` by the mean); if they are split
+and a tie has no label, there is no target and the pair is counted separately. The mean of k raters varies less than
+that of k - 1, so a model scored on the one and a human on the other could not be compared: both are scored on the same
+targets, by the same function.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from rationem.metrics.scores import matched
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
-#: Krippendorff's alpha below which raters agree too little to learn from, and to be believed.
+#: Krippendorff's alpha below which raters agree too little to learn from.
 LITTLE_AGREEMENT = 0.4
 
 #: A total-variation distance made by rounding that is worth a warning.
@@ -30,7 +30,7 @@ _SHIFT = 0.05
 
 @dataclass(frozen=True, slots=True)
 class _LeftOut:
-    """One rating and what the item's other raters say: a level (None: they are split) and their unrounded mean."""
+    """One rating and the item's other raters: their level (None: they are split) and their unrounded mean."""
 
     item: int
     criterion: str
@@ -40,19 +40,20 @@ class _LeftOut:
 
 
 def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None:
-    """Return how well one human meets the others, over all (item, rater) pairs; see :class:`Agreement` for criteria.
+    """Return how well one human agrees with the others, over all (item, rater) pairs; see :class:`Agreement` for
+    criteria.
 
-    ``count`` is the number of pairs, ``untargeted`` of those left out because the others are split. None where
-    no item has two raters, or no pair has a target.
+    ``count`` is the number of pairs, ``untargeted`` of those left out because the others are split. None if no item has
+    two raters, or no pair has a target.
     """
     pairs = _left_out(examples, scale)
     return _against_others([pair.rating for pair in pairs], pairs, scale)
 
 
 def beside_humans(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> Agreement | None:
-    """Return how well the predictions meet the targets of :func:`human_ceiling`, once per left-out rater.
+    """Return how well the predictions agree with the targets of :func:`human_ceiling`, once per left-out rater.
 
-    None where no item has two raters, or no pair has a target.
+    None if no item has two raters, or no pair has a target.
     """
     ordered = matched(predictions, examples)
     pairs = _left_out(examples, scale)
@@ -62,8 +63,8 @@ def beside_humans(predictions: Iterable[Prediction], examples: Sequence[Example]
 def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
     """Return Krippendorff's alpha of the single ratings: ordinal over the ranks, nominal without an order.
 
-    1 is agreement, 0 what chance gives. Where there are several criteria, the mean of :func:`alphas`. None where no
-    item has two raters, or all ratings are the same.
+    1 is perfect agreement, 0 is chance. With several criteria, the mean of :func:`alphas`. None if no item has two
+    raters, or all ratings are the same.
     """
     return mean(alphas(examples, scale).values())
 
@@ -87,9 +88,9 @@ def _alpha(examples: Sequence[Example], scale: Scale) -> float | None:
 
 
 def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool = False) -> list[str]:
-    """Return a sentence where raters agree too little to learn from, and one where rounding shifted the labels.
+    """Return a warning if raters agree too little to learn from, and one if rounding shifted the labels.
 
-    Of several criteria the one with the least agreement decides, and is named.
+    Of several criteria, the one with the least agreement decides and is named.
 
     Args:
         train: training items as people rated them (:func:`regrouped` where there is one row per rating).

@@ -1,4 +1,4 @@
-"""How probable is the right answer, and how far is what was drawn from the posterior? Pure numpy.
+"""The probability of the correct answer, and the distance of the drafts from the posterior. Pure numpy.
 
 ``levels``      raw and predictive evidence from forward draws, the Markov bound
 ``importance``  hinted draws: IWAE, mixtures of proposals, effective sample size, weights, the gap to the ELBO

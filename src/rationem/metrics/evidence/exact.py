@@ -1,11 +1,11 @@
-r"""Where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences (pure numpy).
+r"""Evidence from enumerated rationales: certified bounds, the posterior, its sampler, divergences (pure numpy).
 
 An enumeration splits the completions of pi(. | x) into three parts whose probabilities sum to 1: the *leaves* z (up to
 the verdict marker, one by one), what is *unexplored*, and what is *unscored* (ended, or cut, without a marker). Hence
 
     lower = sum_{leaves z} pi(z | x) pi(y* | x, z)  <=  p(y* | x)  <=  lower + unexplored.
 
-Nothing is floored. Of the unexplored part only its probability is known, and that it adds between 0 and all of it.
+Nothing is floored. Of the unexplored part only its probability is known: it adds between 0 and all of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ TokenIds = tuple[int, ...]
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One rationale z, whole: its tokens end where the first verdict marker does.
+    """One complete rationale z: its tokens end where the first verdict marker does.
 
     Args:
         token_ids: the ids of z, marker included.
@@ -45,8 +45,8 @@ class Enumeration:
     Args:
         leaves: the rationales found.
         unexplored: probability of all completions that were not followed to their end.
-        unscored: probability of those that end, or reach the length cut, without a verdict marker; they add nothing to
-            any level, as among sampled rationales.
+        unscored: probability of those that end, or reach the maximum length, without a verdict marker; they add nothing
+            to any level, as among sampled rationales.
     """
 
     leaves: tuple[Leaf, ...]
@@ -114,7 +114,7 @@ def posterior_leaves(enumeration: Enumeration, answer_index: int) -> tuple[Float
         weights in the order of the leaves, summing to 1, and ``missing`` in [0, 1].
 
     Raises:
-        ValueError: no leaf from which the answer can follow.
+        ValueError: the answer can follow from no leaf.
     """
     log_joint = _log_joint(enumeration, answer_index)
     if not np.isfinite(log_joint).any():
@@ -150,13 +150,13 @@ def table(
 ) -> RationaleMeasure:
     """Return pi(z, y* | prompt) as a table over the leaves and, if given, over rationales found elsewhere.
 
-    What was found elsewhere lies in the unexplored part, so its mass is taken off there.
+    Rationales found elsewhere belong to the unexplored part, so their mass is subtracted from it.
 
     Args:
         enumeration: under the prompt.
         answer_index: the rank of y*.
         others: token ids -> log pi(z, y* | the same prompt) of rationales found under other prompts; those that are
-            leaves here keep the value they have here.
+            leaves here keep their value.
     """
     own = dict(zip((leaf.token_ids for leaf in enumeration.leaves), _log_joint(enumeration, answer_index), strict=True))
     new = {ids: log_mass for ids, log_mass in (others or {}).items() if ids not in own}
@@ -165,7 +165,7 @@ def table(
 
 
 def accepted(plan: Sequence[RationaleMeasure]) -> RationaleMeasure:
-    r"""Return the measure of what a plan accepts: proposals tried in order until one says y*.
+    r"""Return the measure of a plan's accepted completions: proposals are tried in order until one states y*.
 
         m(z) = sum_j  [prod_{i < j} (1 - upper_i)]  m_j(z),        m_j(z) = q_j(z, y* | prompt j)
 
@@ -173,9 +173,9 @@ def accepted(plan: Sequence[RationaleMeasure]) -> RationaleMeasure:
     prompt posterior sampling ``(rationalize,)``, STaR ``(forward, rationalize)``.
 
     Divided by its sum this is the plan's accepted distribution exactly if all its tables are one, or if the upper
-    bounds are met. Otherwise the later proposals get too little, never too much. For one kind of proposal behind
-    forward ones that moves the distribution towards the posterior, so that, KL being convex and 0 there,
-    :func:`divergence` from the posterior stays a lower bound. Of other plans it is an approximation.
+    bounds are met. Otherwise the later proposals get too little, never too much. For one kind of proposal after forward
+    ones that moves the distribution towards the posterior, so that, KL being convex and 0 there, :func:`divergence`
+    from the posterior stays a lower bound. For other plans it is an approximation.
 
     Args:
         plan: one table per proposal, all over the same rationales.

@@ -1,18 +1,18 @@
-r"""Evidence from draws that were not all made by the model itself: IWAE, mixtures, weights (pure numpy).
+r"""Evidence from drafts of several proposals: IWAE, mixtures, weights (pure numpy).
 
 For one example, N draws of which M come from pi(. | x) and K from a hinted sampler q(. | x, y*); of draw n are given
 
     log pi(z_n | x),    log q(z_n | x, y*),    log pi(y* | x, z_n)    with y* teacher-forced, whatever draw n said.
 
-A draw without a verdict marker has no whole z: its log pi(y* | x, z_n) is -inf, its term 0, and it still counts in N.
-Dropping it, or dropping the draws whose own answer was wrong, would bias every estimate below upwards.
+A draft without a verdict marker has no complete z: its log pi(y* | x, z_n) is -inf, its term 0, and it still counts in
+N. Dropping it, or dropping the drafts whose own answer was wrong, would bias every estimate below upwards.
 
     estimate                 p_hat                                                                    log p_hat
     IWAE_K                   1/K sum_k pi(z_k, y* | x) / q(z_k | x, y*)                               too low
     mixture                  1/N sum_n pi(z_n, y* | x) / (M/N pi(z_n | x) + K/N q(z_n | x, y*))       too low
 
-Both p_hat are unbiased where q(z) > 0 wherever pi(z, y* | x) > 0, so their logarithms are lower bounds of log p(y* | x)
-in expectation (Jensen). With a length cut p is that of the rationales within the cut, which is smaller still.
+Both p_hat are unbiased if q(z) > 0 wherever pi(z, y* | x) > 0, so their logarithms are lower bounds of log p(y* | x) in
+expectation (Jensen). With a maximum length p is that of the rationales within it, which is smaller still.
 
 Sources: Burda, Grosse, Salakhutdinov, "Importance Weighted Autoencoders", arXiv 1509.00519 (IWAE_K, its rise with K);
 Veach and Guibas, "Optimally Combining Sampling Techniques for Monte Carlo Rendering", 1995 (the balance heuristic);
@@ -31,19 +31,19 @@ from numpy.typing import ArrayLike, NDArray
 from rationem.metrics.evidence.levels import Floats
 from rationem.seeds import generator
 
-#: ``iwae_by_k`` looks at all subsets of a size up to this many, else at this many seeded ones.
+#: ``iwae_by_k`` uses all subsets of a size up to this number, otherwise this many seeded ones.
 SUBSETS = 500
 
 
 def log_weights(log_joint_K: ArrayLike, log_q_K: ArrayLike) -> Floats:
-    """Return log pi(z_k, y* | x) - log q(z_k | x, y*), shape (K,), nats; -inf where the draw could not be scored.
+    """Return log pi(z_k, y* | x) - log q(z_k | x, y*), shape (K,), nats; -inf if the draft could not be scored.
 
     Args:
-        log_joint_K: log pi(z_k | x) + log pi(y* | x, z_k), shape (K,), nats; -inf where z_k is not whole.
-        log_q_K: log q(z_k | x, y*) of the sampler that drew, shape (K,), nats; ignored where z_k is not whole.
+        log_joint_K: log pi(z_k | x) + log pi(y* | x, z_k), shape (K,), nats; -inf if z_k is incomplete.
+        log_q_K: log q(z_k | x, y*) of the sampling proposal, shape (K,), nats; ignored if z_k is incomplete.
 
     Raises:
-        ValueError: no draw, shapes that differ, NaN or +inf, or a whole draw that q cannot have made.
+        ValueError: no draft, different shapes, NaN or +inf, or a complete draft that q cannot have made.
     """
     log_joint, log_q = _vectors(log_joint_K, log_q_K)
     whole = ~np.isneginf(log_joint)
@@ -57,7 +57,7 @@ def log_weights(log_joint_K: ArrayLike, log_q_K: ArrayLike) -> Floats:
 def iwae(log_joint_K: ArrayLike, log_q_K: ArrayLike) -> float:
     """Return IWAE_K = log 1/K sum_k pi(z_k, y* | x) / q(z_k | x, y*) over ALL K draws from q, nats.
 
-    Biased downwards: E[IWAE_K] <= E[IWAE_(K+1)] <= log p(y* | x). -inf where not one draw could be scored.
+    Biased downwards: E[IWAE_K] <= E[IWAE_(K+1)] <= log p(y* | x). -inf if no draft could be scored.
 
     Args:
         log_joint_K: see :func:`log_weights`.
@@ -75,8 +75,8 @@ def iwae(log_joint_K: ArrayLike, log_q_K: ArrayLike) -> float:
 def iwae_by_k(log_joint_K: ArrayLike, log_q_K: ArrayLike, ks: Sequence[int], seed: int = 0) -> tuple[float, ...]:
     """Return the mean of IWAE_k over subsets of k of the K draws, for each k, nats: its rise with k from one sample.
 
-    All subsets where there are at most 500, else 500 drawn with a seed. A mean over subsets estimates E[IWAE_k]
-    without bias and with less variance than the first k draws. -inf where one subset has no scored draw.
+    All subsets if there are at most 500, otherwise 500 drawn with a seed. A mean over subsets estimates E[IWAE_k]
+    without bias and with less variance than the first k draws. -inf if one subset has no scored draft.
 
     Args:
         log_joint_K: see :func:`log_weights`.
@@ -101,23 +101,24 @@ def mixture(
     forward_draws: int,
     hinted_draws: int,
 ) -> float:
-    """Return log p_hat of the deterministic mixture (balance heuristic), nats: what iterations are chosen by.
+    """Return log p_hat of the deterministic mixture (balance heuristic), nats: it chooses the iteration.
 
         p_hat = 1/N sum_n pi(z_n | x) pi(y* | x, z_n) / (M/N pi(z_n | x) + K/N q(z_n | x, y*)),    N = M + K
 
-    p_hat is unbiased, and no term exceeds N / M: a rationale that q almost never draws cannot blow it up, as it can in
-    IWAE. log p_hat is biased downwards. With K = 0 it is the log of the raw evidence, with M = 0 it is IWAE_K, with
-    q = pi it is the raw evidence of all N draws. -inf where not one draw could be scored.
+    p_hat is unbiased, and no term exceeds N / M: a rationale that q almost never draws cannot dominate it, as it can in
+    IWAE. log p_hat is biased downwards. With K = 0 it is the log of the raw evidence, with M = 0 it is IWAE_K, with q =
+    pi it is the raw evidence of all N drafts. -inf if no draft could be scored.
 
     Args:
-        log_forward_N: log pi(z_n | x), shape (N,), nats; not read where K = 0.
-        log_hinted_N: log q(z_n | x, y*), shape (N,), nats; not read where K = 0.
-        log_answer_N: log pi(y* | x, z_n), shape (N,), nats; -inf where z_n is not whole.
-        forward_draws: M, how many of the N came from pi.
-        hinted_draws: K, how many came from q.
+        log_forward_N: log pi(z_n | x), shape (N,), nats; not read if K = 0.
+        log_hinted_N: log q(z_n | x, y*), shape (N,), nats; not read if K = 0.
+        log_answer_N: log pi(y* | x, z_n), shape (N,), nats; -inf if z_n is incomplete.
+        forward_draws: M, the number of the N drafts from pi.
+        hinted_draws: K, the number from q.
 
     Raises:
-        ValueError: N is not M + K or 0, shapes that differ, NaN or +inf, or a whole draw that neither can have made.
+        ValueError: N is not M + K or is 0, different shapes, NaN or +inf, or a complete draft that neither can have
+            made.
     """
     log_forward, log_hinted, log_answer = _vectors(log_forward_N, log_hinted_N, log_answer_N)
     draws = forward_draws + hinted_draws
@@ -136,7 +137,7 @@ def mixture(
 
 
 def self_normalised(log_weights_K: ArrayLike) -> Floats:
-    """Return w_k / sum_j w_j, shape (K,); all 0 where every weight is 0.
+    """Return w_k / sum_j w_j, shape (K,); all 0 if every weight is 0.
 
     A ratio of two unbiased estimates: averages under it are consistent, with a bias of order 1/K.
 
@@ -152,10 +153,10 @@ def self_normalised(log_weights_K: ArrayLike) -> Floats:
 
 
 def effective_sample_size(log_weights_K: ArrayLike) -> float:
-    """Return (sum w)^2 / sum w^2, in [1, K]; 0 where every weight is 0.
+    """Return (sum w)^2 / sum w^2, in [1, K]; 0 if every weight is 0.
 
-    How many draws from the posterior the K weighted ones are worth for a mean. It only sees what was drawn: a mode that
-    q misses does not lower it, so it is too high where q is worst.
+    The number of posterior draws that the K weighted drafts are worth for a mean. It depends only on what was drawn: a
+    mode that q misses does not lower it, so it is most optimistic where q is worst.
 
     Args:
         log_weights_K: log w_k, shape (K,), nats.
@@ -166,7 +167,7 @@ def effective_sample_size(log_weights_K: ArrayLike) -> float:
 
 
 def divergence_bound(iwae_K: float, log_forward_A: ArrayLike, log_hinted_A: ArrayLike) -> float | None:
-    """Return a lower bound, in expectation, of KL(q accepted || posterior), nats; None where nothing was accepted.
+    """Return a lower bound, in expectation, of KL(q accepted || posterior), nats; None if nothing was accepted.
 
     Accepted draws follow q(z | x, y*, accepted) = q(z, y* | x, y*) / q(y* | x, y*), so
 

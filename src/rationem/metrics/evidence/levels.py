@@ -1,4 +1,4 @@
-r"""How probable is the right answer? Raw and predictive evidence from sampled rationales (pure numpy).
+r"""Raw and predictive evidence: the probability of the correct answer from sampled rationales (pure numpy).
 
 With draws z_1..z_M ~ pi(. | x) and the exact log pi(level, end of turn | x, z_m) of every level:
 
@@ -7,8 +7,8 @@ With draws z_1..z_M ~ pi(. | x) and the exact log pi(level, end of turn | x, z_m
                                                         an unparsed draw contributes the training marginal
 
 Raw is an unbiased estimate of p(y* | x), so its logarithm is a lower bound in expectation. Predictive is what a judge
-reports. The two are never mixed. A draw that says no level on offer is *unparsed*; one without a verdict marker is
-*unscored* too: no level can be scored behind it.
+reports. The two are never mixed. A draft that states no offered level is *unparsed*; one without a verdict marker is
+also *unscored*: no level can be scored after it.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ def stack(rows: Sequence[Sequence[float] | None], levels: int) -> tuple[Floats, 
 def restricted(
     level_logps_ML: ArrayLike, marginal_L: ArrayLike, offered_L: Sequence[bool] | None
 ) -> tuple[Floats, Floats]:
-    """Return scores and marginal over the levels that an item offers: the others are impossible.
+    """Return scores and marginal restricted to the levels that an item offers: the others are impossible.
 
     Args:
         level_logps_ML: as in :func:`raw`, a row of -inf for a draw that could not be scored.
         marginal_L: as in :func:`predictive`.
-        offered_L: which levels are on offer, at least one; None for all, which changes nothing.
+        offered_L: which levels are offered, at least one; None for all, which changes nothing.
     """
     logps_ML, marginal = np.asarray(level_logps_ML, dtype=np.float64), np.asarray(marginal_L, dtype=np.float64)
     if offered_L is None:
@@ -64,12 +64,12 @@ def restricted(
 
 
 def raw(level_logps_ML: ArrayLike, scored_M: ArrayLike, answer_index: int) -> float:
-    """Return p_hat(y* | x) = mean over ALL draws of pi(y* | x, z_m); an unscored draw counts 0.
+    """Return p_hat(y* | x) = mean over ALL drafts of pi(y* | x, z_m); an unscored draft counts 0.
 
     Args:
         level_logps_ML: log pi(level, end of turn | x, z_m), shape (M, L), nats; rows of unscored draws are
             ignored.
-        scored_M: which draws could be scored, shape (M,).
+        scored_M: which drafts could be scored, shape (M,).
         answer_index: the rank of y*.
 
     Raises:
@@ -120,10 +120,10 @@ def predict(
 ) -> Prediction:
     """Return what M sampled rationales say of one example: p~, p_hat and the most probable level.
 
-    A draw is *scored* if it reached the verdict marker (then z is whole and enters p_hat, whatever was said behind
-    it), and *parsed* if it said a level on offer (only then it enters p~; any other contributes the marginal). One that
-    is scored and not *whole* (by default all are: see ``LevelScores``) counts 0 in p_hat.
-    Ties go to the lower rank. Where not one draw could be parsed, ``predicted`` is None: the marginal is no verdict.
+    A draft is *scored* if it reached the verdict marker (then z is complete and enters p_hat, whatever follows), and
+    *parsed* if it states an offered level (only then it enters p~; any other contributes the marginal). A scored draft
+    that is not *whole* (by default all are: see ``LevelScores``) counts 0 in p_hat. Ties go to the lower rank. If no
+    draft could be parsed, ``predicted`` is None: the marginal is not a verdict.
 
     Raises:
         ValueError: see :func:`raw` and :func:`predictive`.
@@ -142,18 +142,18 @@ def predict(
 
 
 def too_long(example_id: str, marginal_L: Sequence[float]) -> Prediction:
-    """Return the prediction for an example whose prompt does not fit: the marginal, and no verdict."""
+    """Return the prediction for an example whose prompt is too long: the marginal, and no verdict."""
     return Prediction(example_id, None, tuple(marginal_L), raw=0.0, draws=0, unparsed=0, too_long=True)
 
 
 def consensus(said_M: Sequence[str | None], reward: Callable[[str, str], float]) -> tuple[str | None, float]:
-    """Return the answer that the draws' answers agree with most, argmax_y sum_m r(y_m, y), and that sum / M.
+    """Return the answer that agrees most with the drafts' answers, argmax_y sum_m r(y_m, y), and that sum / M.
 
-    Of equals it is the first; without any answer there is none, and nothing agrees. With r = 1[y_m = y] it is the
+    Of equals the first is returned; without any answer the result is None and 0. With r = 1[y_m = y] it is the
     plurality vote, with a graded reward the minimum Bayes risk choice.
 
     Args:
-        said_M: each draw's answer, None for an unparsed one; one draw at least.
+        said_M: each draft's answer, None for an unparsed one; at least one draft.
         reward: r(y_hat, y*) in [0, 1].
 
     Source: Kumar and Byrne, "Minimum Bayes-Risk Decoding for Statistical Machine Translation", 2004.
@@ -171,12 +171,12 @@ def predict_open(
     logps_M: Sequence[float | None],
     reward: Callable[[str, str], float],
 ) -> Prediction:
-    """Return what M sampled rationales say of one example whose answer is open: their :func:`consensus`.
+    """Return what M sampled rationales say of one example with an open answer: their :func:`consensus`.
 
     Args:
         answer: y*.
-        said_M: each draw's answer, None for an unparsed one.
-        logps_M: log pi(y*, end of turn | x, z_m), None where a draw could not be scored or counts 0.
+        said_M: each draft's answer, None for an unparsed one.
+        logps_M: log pi(y*, end of turn | x, z_m), None if a draft could not be scored or counts 0.
         reward: r(y_hat, y*) in [0, 1].
 
     Raises:
