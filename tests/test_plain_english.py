@@ -7,7 +7,7 @@ SOURCE = Path(__file__).resolve().parents[1] / "src" / "rationem"
 #: Archaic words and riddles. "mend" is "correct", "behind" a text is "after" it, "whoever reads" is a reader.
 ODD = re.compile(r"\b(?:lest|[Ww]hoever|mend|as it stands|lies in|that which|anew|of no account|is told|are told)\b")
 #: May only fall.
-MOST = 26
+MOST = 22
 
 
 def found(text):

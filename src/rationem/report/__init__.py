@@ -1,4 +1,6 @@
-"""Run directory -> numbers and pages. Reads files only: every number is computed again from the ledger's rows."""
+"""From a run directory to numbers and pages. Reads files only: every number is computed again from the ledger's
+rows.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,10 @@ __all__ = ["check_named", "doubts", "markdown", "summarize", "write"]
 
 
 def check_named(directory: Path) -> None:
-    """Find that the run's task can be asked: one of the user's own is a program, and numbers need its reward.
+    """Check that the run's task can be restored: a user's own task is a program, and numbers need its reward.
 
     Raises:
-        ConfigError: it was not named in this process (``--own-task``), or is another file by now.
+        ConfigError: it was not named in this process (``--own-task``), or its file has changed.
     """
     db = read_only(directory)
     try:
@@ -37,7 +39,7 @@ def write(directory: Path, summary: dict[str, Any] | None = None) -> dict[str, A
 
     Args:
         directory: the run directory.
-        summary: of :func:`summarize`, where it has just been computed; else it is computed.
+        summary: from :func:`summarize`, if just computed; otherwise it is computed.
     """
     summary = summarize(directory) if summary is None else summary
     write_text(directory / "metrics.json", json.dumps(summary, indent=1, allow_nan=False) + "\n")

@@ -1,4 +1,4 @@
-"""Predictions of one iteration on one set -> a block of scores, as ``metrics.json`` has it."""
+"""From the predictions of one iteration on one set to a block of scores, as in ``metrics.json``."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rationem.types import Example, Prediction
 
 
 def block(predictions: Sequence[Prediction], examples: Sequence[Example], kind: Kind) -> dict[str, Any]:
-    """Return the metrics, the agreement on the humans' targets, and for pairs what both orders say together."""
+    """Return the metrics, the agreement with the human targets, and for pairs the scores over both orders."""
     both = kind.orders > 1 and any(example.turn for example in examples)
     return {
         **_scores(predictions, examples, kind.scale),
@@ -22,7 +22,7 @@ def block(predictions: Sequence[Prediction], examples: Sequence[Example], kind: 
 
 
 def details(predictions: Sequence[Prediction], examples: Sequence[Example], kind: Kind, seed: int) -> dict[str, Any]:
-    """Return the intervals of the headline numbers, and the metrics of each criterion where there are several."""
+    """Return the intervals of the headline numbers, and the metrics of each criterion if there are several."""
     drawn = metrics.intervals(predictions, examples, kind.scale, seed=seed)
     return {
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
@@ -43,7 +43,7 @@ def _scores(predictions: Sequence[Prediction], examples: Sequence[Example], scal
 
 
 def by_criterion(examples: Sequence[Example], kind: Kind) -> dict[str, list[Example]]:
-    """Return criterion -> its examples, in order of appearance; empty where there are not two or more."""
+    """Return criterion -> its examples, in order of appearance; empty with fewer than two criteria."""
     parts: dict[str, list[Example]] = {}
     for example in examples:
         parts.setdefault(kind.part_of(example), []).append(example)
@@ -60,12 +60,12 @@ def calibration(
     applied: tuple[Sequence[Prediction], Sequence[Example]],
     kind: Kind,
 ) -> dict[str, Any] | None:
-    """Return the temperature that validation gives, and what it does on validation and on test; None without any.
+    """Return the temperature fitted on validation, and its effect on validation and on test; None without any.
 
     Args:
         fitted: predictions and examples of validation, not empty.
         applied: predictions and examples of the test set, or empty ones.
-        kind: of the task.
+        kind: the kind of the task.
     """
     if not kind.calibrates:
         return None

@@ -1,4 +1,4 @@
-"""Texts of the user's in a page of ours: shown as they are, whatever Markdown or HTML they look like."""
+"""Escaping of users' texts in our pages: shown unchanged, even if they look like Markdown or HTML."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 from rationem.progress import plain
 
 _MARKS = re.compile(r"[^\w\s,\-/%+.;?:]|_|(?<=www)\.|:(?=\S)", re.IGNORECASE)
-#: What begins markup inside a line of ours; an underscore inside a word begins nothing.
+#: Characters that begin markup inside a line; an underscore inside a word does not.
 _MARKUP = re.compile(r"[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)|(?<=www)\.|(?<=[A-Za-z]):(?=//)")
 _FENCES = re.compile("`+")
-#: Key -> how deep below it the keys are names of the user's.
+#: Key -> the depth below it at which keys are the user's names.
 _NAMED = {"by_criterion": 1, "alpha_by_criterion": 2, "recall": 1}
 
 
@@ -26,9 +26,10 @@ def literal(text: object) -> str:
 
 
 def readable(text: object) -> str:
-    r"""Return a text in one line as Markdown that shows it unchanged, and that can be read as it stands.
+    r"""Return a text in one line as Markdown that shows it unchanged, and whose source is readable too.
 
-    What a terminal would obey is written as an escape. A bar is an entity: tables are parted by it.
+    Characters that a terminal would interpret are written as escapes. A bar is an entity because it separates table
+    cells.
 
     >>> readable("a|b <i>*x*</i> max_new")
     'a&#124;b &lt;i&gt;\\*x\\*&lt;/i&gt; max_new'
@@ -49,12 +50,12 @@ def fenced(text: str, language: str = "text") -> str:
 
 
 def escaped(value: Any, names: int = 0, how: Callable[[object], str] = literal) -> Any:
-    """Return a summary with all its texts literal, and those keys that are names of the user's.
+    """Return a summary with all its texts escaped, and those keys that are the user's names.
 
     Args:
         value: the summary, or a part of it.
-        names: at which depth below this value its keys are such names; 0 is nowhere.
-        how: makes a text literal.
+        names: the depth below this value at which its keys are such names; 0 means none.
+        how: the function that escapes a text.
     """
     if isinstance(value, Mapping):
         return {

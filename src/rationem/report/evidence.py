@@ -1,7 +1,7 @@
-"""What an iteration's weights are worth beyond its predictions, what its hints did, and what it cost: from tables.
+"""Evidence, effects of the hint and cost of an iteration, from the ledger's tables.
 
-Of the record that a measurement leaves in the ledger only its settings are read, the numbers of draws; every number is
-computed again. What is not measured, or not yet to its end, is None.
+From the stored record of a measurement only its settings are read, the numbers of drafts; every number is computed
+again. A missing or unfinished measurement is None.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ def _hints(run: Run, k: int) -> dict[str, Any]:
 
 
 def matched_length(run: Run, k: int) -> dict[str, Any] | None:
-    """Return the accuracy of single validation draws at the lengths that the base model writes; of open answers their
-    mean reward.
+    """Return the accuracy of single validation drafts at the lengths of the base model; for open answers their mean
+    reward.
 
-    Lengths are of completions, in tokens, verdict line and end of turn included. What the engine failed is left out.
+    Lengths are those of completions, in tokens, including verdict line and end of turn. Engine failures are left out.
     """
     if run.record(0, "validation") is None or run.record(k, "validation") is None:
         return None
@@ -67,7 +67,7 @@ def matched_length(run: Run, k: int) -> dict[str, Any] | None:
 
 
 def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
-    """Return length, and whether it says y* (or its reward), of every validation draw that the engine served."""
+    """Return length, and whether it states y* (or its reward), of every validation draft that the engine served."""
     lengths, earned = [], []
     for drawn in evaluation_draws(run.db, k, "validation"):
         parsed = drawn.outcome in _PARSED
@@ -76,7 +76,7 @@ def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
     return lengths, earned
 
 
-#: What a single draw is worth, by ``Kind.estimator``: whether it says y*, or its reward.
+#: The score of a single draft, by ``Kind.estimator``: whether it states y*, or its reward.
 _EARNED: dict[str, Callable[[EvaluationDraw], float]] = {
     "levels": lambda drawn: float(drawn.predicted == drawn.answer),
     "consensus": lambda drawn: drawn.reward,
@@ -84,10 +84,10 @@ _EARNED: dict[str, Callable[[EvaluationDraw], float]] = {
 
 
 def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
-    """Return what more rationales per test item are worth, :func:`rationem.metrics.by_draws`; None without draws.
+    """Return the value of more rationales per test item, :func:`rationem.metrics.by_draws`; None without drafts.
 
-    An item that was never drawn for, its prompt being too long, counts as one whose draws say nothing. Of open answers
-    it is :func:`rationem.metrics.by_open_draws`; None where their reward cannot be asked.
+    An item without drafts, because its prompt is too long, counts as one whose drafts are all unparsed. For open
+    answers it is :func:`rationem.metrics.by_open_draws`; None if their reward is not available.
     """
     test = run.sets["test"]
     ids = {x.id for x in test}
@@ -140,7 +140,7 @@ def _rank(run: Run, answer: str | None) -> int | None:
 
 
 def difficulty(run: Run) -> dict[str, float] | None:
-    """Return p_hat(y* | x) of training examples under the base model; None where it was not measured."""
+    """Return p_hat(y* | x) of training examples under the base model; None if it was not measured."""
     return None if run.record(0, "difficulty") is None else read_difficulty(run.db, run.kind)
 
 
@@ -148,7 +148,7 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
     """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`.diagnostics.cost`.
 
     Args:
-        hardness: of :func:`difficulty`.
+        hardness: from :func:`difficulty`.
     """
     if any(run.record(one, "e_step") is None for one in range(1, k + 1)):
         return {"cost": None, "by_label": None, "by_difficulty": None}
@@ -160,7 +160,7 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
 
 
 def by_label(run: Run, k: int) -> list[dict[str, Any]] | None:
-    """Return :func:`.cost.acceptance_by_label` of an E-step; None where there are no levels."""
+    """Return :func:`.cost.acceptance_by_label` of an E-step; None without levels."""
     return _BY_LABEL[run.kind.estimator](run, k)
 
 
@@ -176,7 +176,7 @@ _BY_LABEL = {"levels": _by_level, "consensus": _by_none}
 
 
 def per_nat(iterations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return what a nat of the score on validation gained over the base model cost, one row per finished E-step.
+    """Return the cost per nat of score gained over the base model, one row per finished E-step.
 
     Args:
         iterations: entries of the summary.
@@ -188,6 +188,6 @@ def per_nat(iterations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def score(entry: Mapping[str, Any]) -> float | None:
-    """Return the score of an iteration's evidence, nats per validation item; None where it was not measured."""
+    """Return the score of an iteration's evidence, nats per validation item; None if it was not measured."""
     found = entry["evidence"]
     return None if found is None else found["score"]

@@ -1,4 +1,6 @@
-"""The parts of a report that say how the learning went: evidence, what the hint did, cost, and what more draws give."""
+"""The parts of a report about the course of learning: evidence, effects of the hint, cost, and the value of more
+drafts.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +11,7 @@ from rationem.report.tables import number, table
 from rationem.report.trust import start_name
 from rationem.report.words import kind_of, words
 
-#: Title, kind of draws, key.
+#: Title, kind of drafts, key.
 _HINTS = (
     ("{says}, shown it", "hinted", "said_answer"),
     ("{says}, not shown it", "forward", "said_answer"),
@@ -34,7 +36,7 @@ _Entry = Mapping[str, Any]
 
 
 def inside(summary: Mapping[str, Any]) -> list[str]:
-    """Return everything on how the learning went; nothing where none of it was measured."""
+    """Return everything about the course of learning; nothing if none of it was measured."""
     parts = [
         *_evidence(summary),
         *_exact(summary),
@@ -80,7 +82,7 @@ def _exact(summary: Mapping[str, Any]) -> list[str]:
 
 
 def exact_said(summary: Mapping[str, Any]) -> str:
-    """Return what the table of evidence by enumeration says."""
+    """Return the explanation of the table of evidence by enumeration."""
     called = words(summary)
     return (
         "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
@@ -92,7 +94,7 @@ def exact_said(summary: Mapping[str, Any]) -> str:
 
 
 def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
-    """Return head and rows of the certified bounds; None where nothing was enumerated."""
+    """Return head and rows of the certified bounds; None if nothing was enumerated."""
     found = [(entry["iteration"], entry["exact"]) for entry in summary["iterations"] if entry.get("exact")]
     head = ["", "at least", "at most", "items", "of them without a lower bound", "posterior missing, at most"]
     rows = [
@@ -150,7 +152,7 @@ def _evidence_cells(record: _Entry, *, hinted: bool) -> Iterator[str]:
 
 
 def _or_zeros(value: float | None, zeros: int) -> str:
-    """Return a mean of logarithms, or why there is none.
+    """Return a mean of logarithms, or the reason why there is none.
 
     >>> _or_zeros(-1.5, 0), _or_zeros(None, 3), _or_zeros(None, 0)
     ('-1.500', '– (3 items at 0)', '–')
@@ -192,7 +194,7 @@ def _of(summary: Mapping[str, Any], entries: Sequence[_Entry]) -> list[str]:
 
 
 def _paid(summary: Mapping[str, Any]) -> list[_Entry]:
-    """Return the iterations whose E-step is finished."""
+    """Return the iterations with a finished E-step."""
     return [entry for entry in summary["iterations"] if entry["iteration"] > 0 and entry["e_step"]["cost"]]
 
 
@@ -307,7 +309,7 @@ def _by_draws(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
-    """Return title and key of the columns, and what they say."""
+    """Return title and key of the columns, and their explanation."""
     columns, said = _MORE_DRAWS[kind_of(summary).page]
     called = words(summary)
     told = f"What more rationales per test item are worth: {said.format(said=called.said, who=called.who)}"
@@ -316,7 +318,7 @@ def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...]
 
 _CHOSEN = "which only somebody who knows the answer can choose."
 _VOTE, _MET = ("majority vote", "majority_vote"), ("one of N is right (pass@N)", "pass")
-#: Columns and what they say, by ``Kind.page``.
+#: Columns and their explanation, by ``Kind.page``.
 _MORE_DRAWS: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     "levels": (
         (_VOTE, ("averaged", "averaged"), ("averaged: log-likelihood", "averaged_log_likelihood"), _MET),

@@ -1,4 +1,4 @@
-"""A section of a report before it is rendered: its function says what is told, the pages say how.
+"""A section of a report before it is rendered: its function provides the content, the pages the form.
 
 The template of ``report.html`` renders it as HTML, :func:`markdown` as Markdown, ``terminal.console.section`` as text.
 """
@@ -19,9 +19,9 @@ class Figure:
     """One picture for the light and one for the dark mode.
 
     Args:
-        light: SVG text for a light ground.
-        dark: the same for a dark ground.
-        label: what is to be seen, in words and numbers, for those who cannot see it.
+        light: SVG text for a light background.
+        dark: the same for a dark background.
+        label: a description in words and numbers, for people who cannot see the figure.
     """
 
     light: str
@@ -55,7 +55,7 @@ class Matrix:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One section of a report, which each page renders: texts first, then what else there is.
+    """One section of a report, which each page renders: texts first, then the rest.
 
     Args:
         name: the anchor on the page; lower-case letters.
@@ -71,7 +71,7 @@ class Part:
 
 
 def markdown(one: Part | None, level: int = 2) -> list[str]:
-    """Return a section's blocks as Markdown: title, texts and tables; nothing where there is no section.
+    """Return a section's blocks as Markdown: title, texts and tables; nothing without a section.
 
     Args:
         level: of its heading.

@@ -1,4 +1,4 @@
-"""A user's text on a terminal: what it holds is shown as characters and never obeyed."""
+"""A user's text on a terminal: its characters are shown and never interpreted."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["counted", "plain", "short", "tolerate"]
 
 
 def short(text: str, width: int = 40) -> str:
-    """Return at most ``width`` characters of the text in one plain line, with three dots where something is left out.
+    """Return at most ``width`` characters of the text in one plain line, with three dots for omitted text.
 
     >>> short("a long text that goes on", 10)
     'a long ...'

@@ -1,4 +1,4 @@
-"""How the data was read, in a few sentences: what a run's notes counted, and only what is not zero."""
+"""How the data was read, in a few sentences: the non-zero counts of a run's notes."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 _ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater", "weight")
-#: Of multiple choice: role -> what it is called.
+#: For multiple choice: role -> its name.
 _OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
 
-#: The same of open answers; what is read has the names of its fields.
+#: The same for open answers; inputs have the names of their fields.
 _OF_OPEN = {"rating": "answer"}
 
-#: Note -> (what is said of one, of several).
+#: Note -> (wording for one, for several).
 _COUNTED = {
     "skipped": (
         "1 row could not be used and was left out.",
@@ -39,17 +39,17 @@ _COUNTED = {
         "{} held-out items are not scored: their raters agree on no label.",
     ),
 }
-#: The same of open answers, which nobody rates.
+#: The same for open answers, which nobody rates.
 _COUNTED_OPEN = {
     "unrated": ("1 row has no answer and was left out.", "{} rows have no answer and were left out."),
 }
 
 
 def reading(summary: Mapping[str, Any]) -> list[str]:
-    """Return one short paragraph on how the data was read; nothing where the run has no notes on it.
+    """Return one short paragraph on how the data was read; nothing if the run has no notes on it.
 
     Args:
-        summary: what :func:`rationem.report.summarize` returns.
+        summary: the result of :func:`rationem.report.summarize`.
     """
     sentences = list(_sentences(summary["notes"], summary["config"].get("raters") == "each"))
     return [f"Data: {' '.join(sentences)}"] if sentences else []
@@ -87,7 +87,7 @@ def _rows(notes: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Itera
 
 
 def _columns(notes: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the columns that were read; a preset knows its own, which nobody has to check."""
+    """Yield the columns that were read; a preset's columns need no check and are left out."""
     columns, guessed = notes.get("columns"), notes.get("guessed") or {}
     if not columns or notes.get("preset"):
         return
@@ -113,5 +113,5 @@ def _guessed(guessed: Mapping[str, str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a name of the user's as Markdown shows it unchanged, in one line."""
+    """Return a user's name as Markdown that shows it unchanged, in one line."""
     return "`" + " ".join(name.replace("`", "'").split() or [name]) + "`"

@@ -23,14 +23,14 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's ledger, open, and what its manifest says.
+    """A run's open ledger and the content of its manifest.
 
     Args:
         sets: split -> its examples.
-        kind: of the task.
-        reward: r(y_hat, y*); None where it cannot be asked: a task of the user's own is a program that is not run here.
+        kind: the kind of the task.
+        reward: r(y_hat, y*); None if it is not available: a user's own task is a program that is not run here.
         config: the settings.
-        faithful: says whether a rationale is true of the inputs; None where that cannot be known.
+        faithful: decides whether a rationale is true of the inputs; None if that cannot be known.
     """
 
     db: sqlite3.Connection
@@ -51,7 +51,7 @@ class Run:
         return int(self.config.get("seed", 0))
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
-        """Return what a finished phase recorded, or None where it is still owed."""
+        """Return the record of a finished phase, or None if it is not finished."""
         return read_record(self.db, iteration, phase)
 
 

@@ -1,4 +1,6 @@
-"""The parts of a report that show scores: a headline with intervals, all else below it, people beside it."""
+"""The parts of a report that show scores: a headline with intervals, all other scores below it, and the human
+scores.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from rationem.report.tables import number, table, within
 from rationem.report.trust import FEW_GROUPS, not_found, start_name
 from rationem.report.words import kind_of, words
 
-#: Headlines where there are no levels, by ``Kind.page``; what they hold is not shown again below.
+#: Headlines without levels, by ``Kind.page``; their numbers are not repeated below.
 _OF_TEXTS = {"answers": metrics.titles("answers"), "rewards": metrics.titles("rewards")}
 
 _PAIRS = (
@@ -49,20 +51,20 @@ def headline(summary: Mapping[str, Any], split: str) -> str:
 
 
 def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of that table, for whoever draws it otherwise than as Markdown."""
+    """Return the head and the rows of that table, for renderings other than Markdown."""
     columns = _headlines(summary)
     head = ["", *columns.values(), words(summary).none, "unparsed draws"]
     return head, list(_headline_rows(summary, split, list(columns)))
 
 
 def _headlines(summary: Mapping[str, Any]) -> dict[str, str]:
-    """Return number -> title over its column."""
+    """Return number -> title of its column."""
     kind = kind_of(summary)
     return {**_OF_TEXTS, "levels": metrics.titles("ordered" if kind.scale.ordered else "nominal")}[kind.page]
 
 
 def explained(summary: Mapping[str, Any], split: str) -> str:
-    """Return what one must know to read the table of the headline numbers."""
+    """Return the explanation of the table of the headline numbers."""
     groups = summary["groups"][split]
     narrow = ": too few, so they are too narrow" if groups < FEW_GROUPS else ""
     brackets = f"In brackets: 95 % intervals, a bootstrap over the {groups} groups of the {split} set{narrow}."
@@ -139,7 +141,7 @@ def _beside(
     best: Mapping[str, Any] | None,
     keys: Sequence[str],
 ) -> Iterator[list[str]]:
-    """Yield the models between what the labels alone give and what people reach."""
+    """Yield the models between the baselines of the labels alone and the human scores."""
     yield _row("training marginal", baselines["training_marginal"], keys)
     yield _row(f"{constant}, for each number", baselines["constant"], keys)
     for name, scores in models:
@@ -184,7 +186,7 @@ def full(summary: Mapping[str, Any], split: str) -> str:
 
 
 def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
-    """Return how sure the best iteration is and how often it is right; nothing where it was not scored."""
+    """Return the confidence of the best iteration against its accuracy; nothing if it was not scored."""
     best = _best(summary, split)
     if not best:
         return []
@@ -216,7 +218,7 @@ _RELIABILITY = {
 
 
 def criteria(summary: Mapping[str, Any], split: str) -> Part | None:
-    """Return baselines, models and people on each criterion; None where there is one, or no model was scored."""
+    """Return baselines, models and people on each criterion; None with one criterion, or without a scored model."""
     models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
     if not models:
         return None
@@ -240,7 +242,7 @@ def criteria(summary: Mapping[str, Any], split: str) -> Part | None:
 
 
 def pairs(summary: Mapping[str, Any], split: str) -> Part | None:
-    """Return what both orders of each pair say together; None where no pairs are compared."""
+    """Return the scores over both orders of each pair; None if no pairs are compared."""
     blocks = [(name, scores["pairs"]) for name, scores in scored(summary, split) if scores["pairs"]]
     if not blocks:
         return None
@@ -262,7 +264,7 @@ def pairs(summary: Mapping[str, Any], split: str) -> Part | None:
 
 
 def calibration(summary: Mapping[str, Any]) -> Part | None:
-    """Return the temperature and what it changes; None without a validation set."""
+    """Return the temperature and its effect; None without a validation set."""
     fit = summary["calibration"]
     if not fit:
         return None
@@ -285,7 +287,7 @@ def calibration(summary: Mapping[str, Any]) -> Part | None:
 
 
 def raters(summary: Mapping[str, Any]) -> list[str]:
-    """Return Krippendorff's alpha of the sets whose items have several ratings; nothing where none has."""
+    """Return Krippendorff's alpha of the sets whose items have several ratings; nothing if there are none."""
     known = {split: value for split, value in summary["raters"]["alpha"].items() if value is not None}
     if not known:
         return []

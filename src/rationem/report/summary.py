@@ -1,4 +1,4 @@
-"""The ledger's rows -> one dictionary of numbers, the schema of ``metrics.json`` (docs/run-directory.md)."""
+"""From the ledger's rows to one dictionary of numbers, the schema of ``metrics.json`` (docs/run-directory.md)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from rationem.types import Example
 
 _SCORED = ("validation", "test")
 
-#: Setting ``choose_by`` -> what the report calls it.
+#: Setting ``choose_by`` -> its name in the report.
 _CHOSEN_BY = {"evidence": "score (validation)", "log_likelihood": "log-likelihood (validation)"}
 
 
@@ -93,14 +93,14 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
 
 
 def _choose(run: Run, iterations: Sequence[Mapping[str, Any]], last: int) -> tuple[int, str]:
-    """Return the best iteration by the setting ``choose_by``, and what it was chosen by; see ``em.choose``."""
+    """Return the best iteration by the setting ``choose_by``, and the score that chose it; see ``em.choose``."""
     measured: dict[str, dict[int, float | None]] = {
         "evidence": {entry["iteration"]: evidence.score(entry) for entry in iterations},
         "log_likelihood": {
             entry["iteration"]: entry["validation"]["log_likelihood"] for entry in iterations if "validation" in entry
         },
     }
-    # A manifest that names no score is written by hand; it has whatever was measured.
+    # A manifest without a score's name is written by hand; it uses whatever was measured.
     has_evidence = any(score is not None for score in measured["evidence"].values())
     by = run.config.get("choose_by") or ("evidence" if has_evidence else "log_likelihood")
     best = metrics.best_iteration([measured[by].get(k) for k in range(last + 1)])
@@ -108,7 +108,7 @@ def _choose(run: Run, iterations: Sequence[Mapping[str, Any]], last: int) -> tup
 
 
 def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
-    """Return a block of scores; intervals and criteria for what is scored once, the test set."""
+    """Return a block of scores; with intervals and criteria for the test set, which is scored once."""
     predictions = read_predictions(run.db, k, split)
     if not predictions:
         return None

@@ -1,4 +1,4 @@
-"""``report.html``: one file that opens offline, made from run directories alone; every text in it is only text."""
+"""``report.html``: one file that opens offline, made from run directories alone; its texts are escaped."""
 
 from __future__ import annotations
 

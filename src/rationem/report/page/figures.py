@@ -1,4 +1,4 @@
-"""The page's figures, each one panel small enough for a phone, for a light and for a dark ground."""
+"""The page's figures, each one panel small enough for a phone, for a light and for a dark background."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from rationem.report.tables import number
 
 _INK, _GRID, _PAPER = "#1f2430", "#d3d8df", "#fefefe"
 _COLOURS = ("#0969a8", "#b3470a", "#0b7a55", "#a03a7d", "#7d6208", "#5c636d")
-#: Drawn once, for a light ground; every colour has its counterpart on a dark one.
+#: Figures are drawn once, for a light background; every colour has its counterpart on a dark one.
 _DARK = dict(
     zip(
         (_INK, _GRID, _PAPER, *_COLOURS),
@@ -25,7 +25,7 @@ _DARK = dict(
 )
 _MARKERS, _DASHES = ("o", "s", "^", "D", "v", "P"), ("-", "--", ":", "-.")
 _SIZE = (4.8, 3.2)
-#: Characters of a name in the legend: up to here two stand side by side, and so many are shown.
+#: Characters of a name in the legend: the maximum for two names side by side, and the maximum shown.
 _SHORT, _LONG = 19, 44
 _SETTINGS = {
     "svg.hashsalt": "rationem",
@@ -59,13 +59,13 @@ class Line:
 
 
 def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float] | None = None) -> Plot | None:
-    """Return lines over the iterations; None where no line has a point.
+    """Return lines over the iterations; None if no line has a point.
 
     Args:
         title: what is shown.
         unit: of the vertical axis.
         lines: in the order of the legend.
-        level: name and height of a horizontal line to compare with.
+        level: name and height of a horizontal reference line.
     """
     shown = [line for line in lines if line.known]
     if not shown:
@@ -101,7 +101,7 @@ def reliability(
     right: str = "share that is right",
     who: str = "model",
 ) -> Plot | None:
-    """Return how sure a model is against how often it is right; None where it was not scored.
+    """Return a model's confidence against its accuracy; None if it was not scored.
 
     Args:
         title: what is shown.
@@ -138,7 +138,7 @@ def reliability(
 
 
 def stacks(title: str, unit: str, counts: Mapping[int, Mapping[str, int]], names: Mapping[str, str]) -> Plot | None:
-    """Return one bar per iteration, parted by what became of what is counted; None where nothing is.
+    """Return one bar per iteration, divided into the outcomes of what is counted; None if nothing is.
 
     Args:
         title: what is shown.
@@ -179,12 +179,12 @@ def _listed(line: Line) -> str:
 
 
 def colour(n: int) -> str:
-    """Return the colour of the n-th line or part; it has a counterpart for a dark ground."""
+    """Return the colour of the n-th line or part; it has a counterpart for a dark background."""
     return _COLOURS[n % len(_COLOURS)]
 
 
 def style(n: int) -> dict[str, Any]:
-    """Return how the n-th line is told apart: by colour, marker and, where these repeat, dashes."""
+    """Return the style that distinguishes the n-th line: colour, marker and, if these repeat, dashes."""
     dashes = _DASHES[n // len(_COLOURS) % len(_DASHES)]
     return {"color": colour(n), "marker": _MARKERS[n % len(_MARKERS)], "markersize": 5, "linestyle": dashes}
 
@@ -192,18 +192,18 @@ def style(n: int) -> dict[str, Any]:
 def drawn(
     paint: Callable[[Any], None], x: str, y: str, *, entries: int, grid: Literal["both", "x", "y"] = "both"
 ) -> tuple[str, str]:
-    """Return the SVG for a light and for a dark ground; the legend stands above the panel.
+    """Return the SVG for a light and for a dark background; the legend is above the panel.
 
     Args:
         paint: draws into the axes.
-        entries: how many of what it draws have a name; the figure grows with them.
+        entries: the number of named parts; the figure grows with it.
         grid: the axis with grid lines.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
 
     with mpl.rc_context(_SETTINGS), warnings.catch_warnings():
-        # A name in a script that matplotlib's font has not: the reader's has it, for text stays text in the SVG.
+        # A name in a script that matplotlib's font lacks: the reader's font has it, because text stays text in the SVG.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         canvas = Canvas(figsize=_SIZE)
         axes = canvas.subplots()

@@ -1,4 +1,4 @@
-"""Where a rationale speaks of the hint, so that the page can mark it."""
+"""The places in a rationale that mention the hint, so that the page can mark them."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from rationem.sampling import hint_leakage
 
 
 def finder(phrases: Sequence[str]) -> re.Pattern[str] | None:
-    """Return what finds any of the phrases as :func:`.hint_leakage.find` does; None without phrases."""
+    """Return a pattern that finds any of the phrases as :func:`.hint_leakage.find` does; None without phrases."""
     words = [phrase.split() for phrase in phrases if phrase.split()]
     if not words:
         return None
-    # The longest first: of two that begin at the same place the whole one is marked.
+    # The longest first: of two that begin at the same place the longer one is marked.
     either = "|".join(r"\s+".join(map(re.escape, one)) for one in sorted(words, key=len, reverse=True))
     return re.compile(rf"(?<!\w)(?:{either})(?!\w)", re.IGNORECASE)
 
 
 def spans(text: str, end: int | None, phrases: Sequence[str], pattern: re.Pattern[str] | None) -> list[list[int]]:
-    """Return where phrases stand in a completion, [start, end] in UTF-16 units, as JavaScript counts.
+    """Return the places of phrases in a completion, [start, end] in UTF-16 units, as JavaScript counts.
 
     Args:
         text: the completion.
-        end: where its verdict marker ends; what follows is no rationale. None is the whole text.
-        phrases: what is looked for.
-        pattern: of :func:`finder`.
+        end: the end of its verdict marker; the text after it is not rationale. None is the whole text.
+        phrases: the phrases to find.
+        pattern: from :func:`finder`.
 
     Returns:
-        Empty where nothing is found. A phrase that stands there only after case folding, such as one with a sharp s,
-        marks the whole rationale.
+        Empty if nothing is found. A phrase that is found only after case folding, such as one with a sharp s, marks the
+        whole rationale.
     """
     rationale = text if end is None else text[:end]
     if pattern is None or (not rationale.isascii() and hint_leakage.find(rationale, phrases) is None):

@@ -1,4 +1,4 @@
-"""What a page shows: runs, and the sections of a comparison."""
+"""The content of a page: runs, and the sections of a comparison."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from rationem.report.part import Figure, Table
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A block that a comparison shows behind the headline.
+    """A block of a comparison's page after the headline.
 
     Args:
         title: its heading.
-        text: paragraphs, parted by blank lines; plain text.
+        text: paragraphs, separated by blank lines; plain text.
         table: shown below the text, if any.
         figures: shown below the table.
     """
@@ -32,7 +32,7 @@ class Told:
     """One run and its numbers.
 
     Args:
-        name: what the page calls it.
+        name: its name on the page.
         directory: the run directory.
         summary: of ``rationem.report.summarize``.
     """

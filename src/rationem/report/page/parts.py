@@ -1,4 +1,4 @@
-"""What the page says of one run, part by part: a run's summary, and the few counts that it does not hold."""
+"""The parts of the page about one run: from the run's summary and a few further counts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from rationem.report.words import kind_of, leading, words
 from rationem.tasks.scale import Scale
 from rationem.types import State
 
-#: State -> what the page calls it.
+#: State -> its name on the page.
 STATES: dict[str, str] = {
     State.KEPT: "kept",
     State.EXHAUSTED: "exhausted: no try accepted",
@@ -32,14 +32,14 @@ STATES: dict[str, str] = {
     State.DROPPED_AT_TRAINING: "too long to train on",
     State.OWED: "owed by the engine",
 }
-#: Shades of the confusion matrix, the palest for no item.
+#: Shades of the confusion matrix; the palest means no item.
 SHADES = 6
 
 
 def scored(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
     """Return the split to show, with the scores before training and of the best iteration, or None.
 
-    It is the one that tells how good the judge is; of a run that has not come to its test, the validation set.
+    It is the split that measures the judge; for a run without a test so far, the validation set.
     """
     split, before, after = compared(summary)
     if after or split == "validation":
@@ -49,13 +49,13 @@ def scored(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
 
 
 def learned(summary: Mapping[str, Any]) -> Part:
-    """Return the headline: one sentence, and which iteration it speaks of."""
+    """Return the headline: one sentence, and the iteration that it is about."""
     told = f"{text.sizes(summary)} {text.chosen(summary)}{text.tested(summary)}".replace("**", "")
     return Part("learned", "What was learned", (text.sentence(summary), text.settings(summary), told))
 
 
 def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """Return what the leading number must be compared with: name, number, remark; empty before any score."""
+    """Return the leading number and its baselines: name, number, remark; empty before any score."""
     split, before, after = scored(summary)
     if not before or not after:
         return []
@@ -79,7 +79,7 @@ def tiles(summary: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return found
 
 
-#: What a tile says behind the model's name.
+#: The text of a tile after the model's name.
 _OF_TILE = {"accuracy": "", "reward": ": mean reward"}
 
 
@@ -88,7 +88,7 @@ def _told(value: float, key: str) -> str:
 
 
 def data(summary: Mapping[str, Any]) -> Part:
-    """Return how the data was read, and how far people agree on it."""
+    """Return how the data was read, and the agreement of the raters."""
     told = [*reading(summary), *sections.raters(summary)]
     if summary["notes"].get("world"):
         told.insert(0, "The embedded judge world: questions and ratings made by the seed, no file was read.")
@@ -106,7 +106,7 @@ def numbers(summary: Mapping[str, Any]) -> Part:
 
 
 def curves(runs: Sequence[Told]) -> Part:
-    """Return accuracy (or reward), log-likelihood and evidence by iteration; of several runs a line for each."""
+    """Return accuracy (or reward), log-likelihood and evidence by iteration; for several runs one line each."""
     split = "validation" if any(_series(told, "validation", "accuracy") for told in runs) else "test"
     key = leading(runs[0].summary)
     name = "Mean reward" if key == "reward" else "Accuracy"
@@ -138,7 +138,7 @@ def _series(told: Told, split: str, key: str) -> tuple[tuple[float, float | None
 
 
 def _compared(runs: Sequence[Told], split: str, key: str = "accuracy") -> tuple[str, float] | None:
-    """Return the line to compare with, where all runs have the same."""
+    """Return the reference line, if all runs have the same."""
     of = "training_marginal" if key == "log_likelihood" else "constant"
     found: set[Any] = {(told.summary["baselines"].get(split, {}).get(of) or {}).get(key) for told in runs}
     name = "training marginal" if key == "log_likelihood" else words(runs[0].summary).constant
@@ -193,7 +193,7 @@ def _cells(counts: Sequence[int]) -> Iterator[tuple[str, int]]:
 
 
 def reliability(summary: Mapping[str, Any]) -> Part:
-    """Return how sure the chosen iteration is against how often it is right."""
+    """Return the confidence of the chosen iteration against its accuracy."""
     split, _, after = scored(summary)
     title = f"Reliability, {split}, iteration {summary['best_iteration']}"
     called = words(summary)
@@ -210,7 +210,7 @@ def reliability(summary: Mapping[str, Any]) -> Part:
 
 
 def outcomes(summary: Mapping[str, Any]) -> Part:
-    """Return what became of every training example and of every try, by iteration."""
+    """Return the states of training examples and the outcomes of trials, by iteration."""
     steps = {entry["iteration"]: entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")}
     found = text.outcomes(summary)
     if not steps:
@@ -226,7 +226,7 @@ def outcomes(summary: Mapping[str, Any]) -> Part:
 
 
 def cost(summary: Mapping[str, Any]) -> Part:
-    """Return what the draws for training cost, in all and per kept example, and the seconds of every phase."""
+    """Return the cost of the drafts for training, in total and per kept example, and the seconds of every phase."""
     paid = [entry for entry in summary["iterations"] if (entry.get("e_step") or {}).get("cost")]
     rows = []
     for entry in paid:
@@ -275,7 +275,7 @@ def _value(value: Any) -> str:
 
 
 def arms(runs: Sequence[Told]) -> Table:
-    """Return one row per run: what its chosen iteration reaches, beside what it must be compared with."""
+    """Return one row per run: the scores of its chosen iteration beside the baselines."""
     first = runs[0].summary
     key = leading(first)
     second, of_people = _SECOND[kind_of(first).page]
@@ -305,7 +305,7 @@ def arms(runs: Sequence[Told]) -> Table:
 
 
 _DRAW = ("a single draw", "draw_reward")
-#: The number beside the leading one, and what people reach, by ``Kind.page``.
+#: The number beside the leading one, and the human numbers, by ``Kind.page``.
 _SECOND: dict[str, tuple[tuple[str, str], tuple[str, ...]]] = {
     "levels": (
         ("log-likelihood", "log_likelihood"),

@@ -1,4 +1,4 @@
-"""The prompts of a run as its model saw them: the task of the manifest, the tokenizer that lies beside the weights."""
+"""The prompts of a run as its model saw them: from the manifest's task and the tokenizer beside the weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rationem.types import Example, Prompt
 if TYPE_CHECKING:
     from rationem.engines.chat import Chat
 
-#: Prompts that are looked at for the words of the chat template and of the task's own; about so many.
+#: The approximate number of prompts that are compared to find the common words of the chat template and the task.
 _TRIED = 16
 
 
@@ -25,10 +25,10 @@ class Asked:
     """The prompts of one example.
 
     Args:
-        forward: the bare text, from the question alone.
-        hint: what the hinted prompt says behind it; empty where the task of the run cannot be read.
-        seen: the forward and the hinted prompt as fed, where they are not simply the bare text between the words of
-            the chat template, because the tokenizer cannot say that text exactly.
+        forward: the bare text of the forward prompt.
+        hint: the text of the rationalize prompt after it; empty if the task of the run cannot be restored.
+        seen: the forward and the hinted prompt as fed, if they differ from the bare text between the words of the chat
+            template because the tokenizer cannot reproduce that text exactly.
     """
 
     forward: str
@@ -38,14 +38,14 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """How a run puts its questions.
+    """The wording of a run's prompts.
 
     Args:
-        task: None where the manifest's task is none of ours in full, such as one written by hand.
-        chat: the tokenizer as a conversation; None where the run directory holds none.
-        around: what the chat template writes before and behind a prompt; None without a tokenizer.
-        common: with what the forward prompts begin and end, most of them: said once on the page.
-        solved: the solved examples in front of the control's prompts; empty without that control.
+        task: None if the manifest's task cannot be fully restored, such as one written by hand.
+        chat: the tokenizer as a conversation; None if the run directory has none.
+        around: the text of the chat template before and after a prompt; None without a tokenizer.
+        common: the common beginning and end of most forward prompts: shown once on the page.
+        solved: the solved examples at the beginning of the control's prompts; empty without that control.
     """
 
     task: Task | None
@@ -55,7 +55,9 @@ class Wording:
     solved: str
 
     def short(self, forward: str) -> str | tuple[str]:
-        """Return what lies between the common beginning and end of a forward prompt, in a tuple; else the prompt."""
+        """Return the text between the common beginning and end of a forward prompt, in a tuple; otherwise the
+        prompt.
+        """
         before, behind = self.common
         if len(forward) < len(before) + len(behind) or not (forward.startswith(before) and forward.endswith(behind)):
             return forward
@@ -78,11 +80,11 @@ class Wording:
 def wording(
     directory: Path, manifest: Mapping[str, Any], train: tuple[Example, ...], test: tuple[Example, ...]
 ) -> Wording:
-    """Return how the run in a directory puts its questions.
+    """Return the wording of the prompts of the run in a directory.
 
     Args:
-        train: the training examples: the control's solved ones are among them.
-        test: what the control was asked.
+        train: the training examples, which include the control's solved examples.
+        test: the items of the control.
     """
     try:
         task = from_description(manifest["task"])
@@ -101,7 +103,7 @@ def wording(
 
 
 def _chat(directory: Path) -> Chat | None:
-    """Return the conversation format of the run's weights; None where there are none with a tokenizer."""
+    """Return the conversation format of the run's weights; None without weights that have a tokenizer."""
     places = [directory / "model", *sorted(directory.glob("checkpoints/iteration-*[0-9]"), reverse=True)]
     for place in places:
         if (place / "tokenizer_config.json").is_file():
@@ -115,7 +117,7 @@ def _chat(directory: Path) -> Chat | None:
 
 
 def _around(chat: Chat, prompts: Sequence[Prompt]) -> tuple[str, str]:
-    """Return what is fed before and behind a prompt; nothing where the tokenizer cannot say any of them exactly."""
+    """Return the text fed before and after a prompt; nothing if the tokenizer cannot reproduce any prompt exactly."""
     for prompt in prompts:
         before, found, behind = chat.decode(chat.encode(prompt)).partition(prompt.text)
         if found:
@@ -124,7 +126,7 @@ def _around(chat: Chat, prompts: Sequence[Prompt]) -> tuple[str, str]:
 
 
 def _common(texts: Sequence[str]) -> tuple[str, str]:
-    """Return how all texts begin and how they end; the shortest may be both, but nothing twice.
+    """Return the common beginning and end of all texts, which never overlap in the shortest.
 
     >>> _common(["Rate: a. Levels", "Rate: bb. Levels"]), _common([]), _common(["aa", "aaa"])
     (('Rate: ', '. Levels'), ('', ''), ('aa', ''))

@@ -22,7 +22,7 @@ from rationem.tasks.scale import Scale
 from rationem.tasks.words import Words
 from rationem.types import Example, Outcome, Purpose
 
-#: How far a verdict is from the label; the last is of those without one.
+#: The distance of a verdict from the label; the last is for trials without a verdict.
 GAPS = ("agrees", "off by one level", "off by more", "differs", "no verdict")
 _AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
 
@@ -33,7 +33,7 @@ _WHO = {"base": "by the base model", "teacher": "by the teacher"}
 
 
 def outcome_names(called: Words) -> dict[str, str]:
-    """Return outcome -> what the page calls it."""
+    """Return outcome -> its name on the page."""
     return {
         Outcome.ACCEPTED: "accepted",
         Outcome.WRONG: called.wrong,
@@ -46,7 +46,7 @@ def outcome_names(called: Words) -> dict[str, str]:
 
 @dataclass(slots=True)
 class _Names:
-    """Texts that many rows share, each kept once; a row holds its number."""
+    """Texts that many rows share, each stored once; a row holds its number."""
 
     found: dict[Any, int] = field(default_factory=dict)
 
@@ -59,7 +59,7 @@ class _Names:
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """One run's ledger with what is the same for all its trials."""
+    """One run's ledger and what is the same for all its trials."""
 
     told: Told
     db: sqlite3.Connection
@@ -71,11 +71,11 @@ class _Opened:
 
 
 def rationales(runs: Sequence[Told], **limits: int) -> tuple[dict[str, Any], int]:
-    """Return the data of the browser of rationales, and how many trials it was chosen from.
+    """Return the data of the browser of rationales, and the number of trials that it was chosen from.
 
     Args:
-        runs: the runs, in the order in which they are shown.
-        limits: ``most_trials`` and ``most_text``, see :func:`rationem.report.page.sample.choose`.
+        runs: the runs, in the order of display.
+        Yield the rows of one run: by iteration, purpose, position of the example, attempt and retry.
     """
     opened: list[_Opened] = []
     try:
@@ -172,7 +172,7 @@ def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[A
 
 
 def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
-    """Return why and how a trial was drawn, in words.
+    """Return the purpose and proposal of a trial in words.
 
     >>> from rationem.tasks.words import JUDGE
     >>> _purpose("train", "rationalize@base", "test", JUDGE)
@@ -193,7 +193,7 @@ def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
 
 
 def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale, _: float) -> int:
-    """Return how far a verdict is from the label, a place in ``GAPS``."""
+    """Return the distance of a verdict from the label, an index into ``GAPS``."""
     if predicted is None or outcome in {Outcome.TRUNCATED, Outcome.UNPARSEABLE, Outcome.ENGINE_FAILED}:
         return _NONE
     if predicted == answer:
@@ -207,7 +207,7 @@ def _earned(_: str, __: str | None, ___: str, ____: Scale, earned: float) -> flo
     return earned
 
 
-#: What stands last among a trial's numbers, and whether answers are shortened in the list, by ``Kind.page``.
+#: The last of a trial's numbers, and whether answers are shortened in the list, by ``Kind.page``.
 _LAST: dict[str, Callable[[str, str | None, str, Scale, float], float]] = {
     "levels": _gap,
     "answers": _earned,

@@ -1,8 +1,7 @@
-"""Untrusted texts in an HTML file: nothing in them can end the element they stand in, run, or load anything.
+"""Untrusted texts in an HTML file: they cannot end their element, run, or load anything.
 
-Texts in the page's HTML are escaped by the template; texts for the browser of rationales travel in one JSON block that
-is made here, and the page's script writes them as text. The policy lets only the page's own style and script in, by
-hash.
+Texts in the page's HTML are escaped by the template. Texts for the browser of rationales are in one JSON block that is
+made here, and the page's script writes them as text. The policy allows only the page's own style and script, by hash.
 """
 
 from __future__ import annotations
@@ -13,15 +12,15 @@ import json
 import re
 from typing import Any
 
-#: Inside a script element: what could end it, open a comment, or end a line of JavaScript.
+#: Characters that could end a script element, open a comment, or end a line of JavaScript.
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: What an HTML file must not hold: control characters, halves of surrogate pairs, noncharacters.
+#: Characters that an HTML file must not contain: control characters, halves of surrogate pairs, noncharacters.
 _UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def script_json(value: Any) -> str:
-    r"""Return a value as JSON that may stand in a script element.
+    r"""Return a value as JSON that is safe inside a script element.
 
     >>> script_json({"text": "</script><!-- \ud800"})
     '{"text":"\\u003c/script\\u003e\\u003c!-- \\ud800"}'
@@ -33,7 +32,7 @@ def script_json(value: Any) -> str:
 
 
 def clean(text: str) -> str:
-    r"""Return a text with the replacement character for everything that HTML, SVG and UTF-8 cannot hold.
+    r"""Return a text with the replacement character for everything that HTML, SVG and UTF-8 cannot represent.
 
     >>> clean("a\x00b\ud800\n")
     'a\ufffdb\ufffd\n'
@@ -42,7 +41,7 @@ def clean(text: str) -> str:
 
 
 def policy(style: str, script: str) -> str:
-    """Return the content security policy of a page with this style and this script, and nothing else that acts."""
+    """Return the content security policy of a page with this style and this script, and no other active content."""
     return (
         f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; "
         "base-uri 'none'; form-action 'none'"

@@ -1,4 +1,4 @@
-"""Which trials the page holds: all of them, or a sample that the run's seed draws where they are too many."""
+"""The trials on the page: all of them, or a sample drawn by the run's seed if there are too many."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from rationem.ledger.listing import TrialKey, input_sizes, is_evaluated, trial_s
 from rationem.seeds import seed_for
 from rationem.types import Purpose
 
-#: At most so many trials, with about so many characters of completions and prompts.
+#: The maximum number of trials, and the approximate maximum of characters in their completions and prompts.
 MOST_TRIALS, MOST_TEXT = 50_000, 20_000_000
-#: From this share of the text on, the first that does not fit ends the choice.
+#: Above this share of the text, the first trial that does not fit ends the choice.
 _FULL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
 class SampledTrials:
-    """The trials of one run that the page holds.
+    """The trials of one run on the page.
 
     Args:
-        keys: which.
-        total: how many there are in the ledger, of the purposes that the page shows.
-        split: whose evaluation draws these are, "test" or "validation".
+        keys: the chosen trials.
+        total: their number in the ledger, for the purposes that the page shows.
+        split: the split of the evaluation drafts, "test" or "validation".
         best: the chosen iteration.
     """
 
@@ -40,8 +40,8 @@ class Candidates:
 
     Args:
         rows: key, outcome and length of the completion.
-        lengths: example id -> length of its inputs: what its prompt is longer by than others, about.
-        seed: the run's.
+        lengths: example id -> length of its inputs: about the length that its prompt adds.
+        seed: the run's seed.
         split, best: as in :class:`Choice`.
     """
 
@@ -53,10 +53,10 @@ class Candidates:
 
 
 def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
-    """Return what there is to choose from: draws for training, evaluation draws and those of the control.
+    """Return the trials to choose from: drafts for training, evaluation and the control.
 
     Args:
-        seed: the run's.
+        seed: the run's seed.
         best: the chosen iteration.
     """
     split = "test" if is_evaluated(db, "test") else "validation"
@@ -66,10 +66,11 @@ def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
 def choose(
     runs: Sequence[Candidates], *, most_trials: int = MOST_TRIALS, most_text: int = MOST_TEXT
 ) -> tuple[SampledTrials, ...]:
-    """Return which trials the page holds, for each run.
+    """Return the trials on the page, for each run.
 
-    Every run, purpose, iteration and outcome has its share, and at least one trial. A draw of the base model and the
-    chosen iteration's draw of the same evaluated example come together, so that before and after stand side by side.
+    Every run, purpose, iteration and outcome has its share, and at least one trial. A draft of the base model and the
+    chosen iteration's draft of the same evaluated example are chosen together, so that before and after can be shown
+    side by side.
     """
     taken: list[set[TrialKey]] = [set() for _ in runs]
     known: set[tuple[str, int]] = set()  # prompts: runs on the same data share them
@@ -82,7 +83,7 @@ def choose(
         cost = size + sum(length for _, length in unseen)
         if count + len(new) > most_trials or (spent + cost > most_text and spent > _FULL * most_text):
             break
-        if spent + cost > most_text:  # one that is out of all proportion
+        if spent + cost > most_text:  # an extremely long trial
             continue
         taken[n].update(new)
         known |= unseen
@@ -94,7 +95,7 @@ def choose(
 
 
 def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[TrialKey, ...], int]]:
-    """Yield run, trials that come together, and their length; every prefix holds every stratum in proportion."""
+    """Yield run, trials that belong together, and their length; every prefix holds every stratum in proportion."""
     placed: list[tuple[float, int, int, tuple[TrialKey, ...], int]] = []
     for n, run in enumerate(runs):
         sizes = {key: size for key, _, size in run.rows}
@@ -111,7 +112,7 @@ def _in_order(runs: Sequence[Candidates]) -> Iterator[tuple[int, tuple[TrialKey,
 
 
 def _mates(key: TrialKey, best: int) -> list[TrialKey]:
-    """Return the same draw of the base model and of the chosen iteration, for a draw of either."""
+    """Return the same draft of the base model and of the chosen iteration, for a draft of either."""
     iteration, purpose, example_id, attempt, retry = key
     if purpose != Purpose.EVAL or iteration not in {0, best}:
         return []

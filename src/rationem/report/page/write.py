@@ -35,15 +35,16 @@ def write_page(
     """Write the page of one run, or of the arms of a comparison, whole or not at all.
 
     Args:
-        runs: name -> run directory. The names are what the page calls the runs where there are several.
+        runs: name -> run directory. The page uses the names if there are several runs.
         target: the file.
-        title: of the page; else the scheme and the model of the only run, or "Comparison".
-        sections: what a comparison shows behind its headline.
-        summaries: name -> what ``rationem.report.summarize`` returned, where that is known already.
-        limits: ``most_trials`` and ``most_text``: how many trials and characters the browser of rationales holds.
+        title: of the page; by default the scheme and the model of the only run, or "Comparison".
+        sections: the sections of a comparison after its headline.
+        summaries: name -> result of ``rationem.report.summarize``, if already known.
+        limits: ``most_trials`` and ``most_text``: the maximum numbers of trials and characters in the browser of
+            rationales.
 
     Raises:
-        RunError: a directory holds no run, or ``runs`` is empty.
+        RunError: a directory is not a run, or ``runs`` is empty.
     """
     if not runs:
         raise RunError("A report of no run was asked for. Name one or more run directories.")
@@ -90,7 +91,7 @@ def _title(runs: Sequence[Told]) -> str:
 
 
 def _run(told: Told, anchor: str) -> dict[str, Any]:
-    """Return what the template shows of one run; ``anchor`` tells its anchors from those of others."""
+    """Return the template's data of one run; ``anchor`` distinguishes its anchors from those of others."""
     summary = told.summary
     above: list[Part] = [parts.data(summary), parts.numbers(summary)]
     of_kind = [part(told) for part in _PARTS[kind_of(summary).page]]
@@ -109,7 +110,7 @@ def _run(told: Told, anchor: str) -> dict[str, Any]:
 
 
 def _code(text: str) -> Any:
-    """Return a sentence with what stands between backticks as code; everything in it is escaped."""
+    """Return a sentence with text between backticks as code; everything in it is escaped."""
     from markupsafe import Markup, escape
 
     pieces = text.split("`")
@@ -121,7 +122,7 @@ def _code(text: str) -> Any:
 
 
 def _cell(text: str) -> Any:
-    """Return a cell's text; an interval or a share behind a number stands in a line of its own."""
+    """Return a cell's text; an interval or a share after a number is on its own line."""
     from markupsafe import Markup
 
     found = _BEHIND.fullmatch(text)
