@@ -1,4 +1,4 @@
-"""Why one should not use a judge yet: sentences for the report, and for the card that goes with the weights."""
+"""Reasons not to use a judge yet: sentences for the report, and for the judge card beside the weights."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any
 from rationem.metrics.calibration import HIGHEST, LOWEST
 from rationem.report.words import kind_of, leading, words
 
-#: A judge with more draws that name no level is warned of.
+#: The share of drafts without a level from which a judge gets a warning.
 MANY_UNPARSED = 0.2
 
-#: With fewer groups of items than this, no interval is given and no number is to be relied on.
+#: With fewer groups of items than this, no interval is given and no number is reliable.
 FEW_GROUPS = 30
 
 
 def doubts(summary: Mapping[str, Any]) -> list[str]:
-    """Return one sentence per reason not to use this judge yet, the gravest first; none of a run that is not finished.
+    """Return one sentence per reason not to use this judge yet, the most serious first; none for an unfinished run.
 
     Args:
-        summary: what :func:`rationem.report.summarize` returns.
+        summary: the result of :func:`rationem.report.summarize`.
     """
     split, before, after = compared(summary)
     if not summary["finished"] or not before or not after:
@@ -36,19 +36,19 @@ def doubts(summary: Mapping[str, Any]) -> list[str]:
 
 
 def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
-    """Return the split that tells how good the judge is, and its scores before training and of the best iteration."""
+    """Return the split that measures the judge, and its scores before training and of the best iteration."""
     split = "test" if summary["examples"]["test"] else "validation"
     by_iteration = {entry["iteration"]: entry for entry in summary["iterations"]}
     return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
 
 
 def start_name(summary: Mapping[str, Any]) -> str:
-    """Return what iteration 0 is called: the base model, or the weights that a refit starts from."""
+    """Return the name of iteration 0: the base model, or the weights that a refit starts from."""
     return "start of the refit" if summary["refit"] else "base model"
 
 
 def edge(temperature: float) -> str | None:
-    """Return what a temperature at the edge of the searched range says of the probabilities; None within it.
+    """Return the meaning of a temperature at the edge of the searched range for the probabilities; None within it.
 
     >>> edge(1.3) is None, edge(20.0)
     (True, 'carry next to nothing')
@@ -59,7 +59,7 @@ def edge(temperature: float) -> str | None:
 
 
 def not_found(temperature: float) -> str | None:
-    """Return the sentence on a temperature at the edge of the searched range; None within it."""
+    """Return the sentence about a temperature at the edge of the searched range; None within it."""
     meaning = edge(temperature)
     return meaning and f"The calibration found no temperature in {LOWEST:g}..{HIGHEST:g}: the probabilities {meaning}."
 
@@ -116,7 +116,7 @@ _NO_BETTER = {
 
 
 def _marginal(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:
-    """Compare what the judge will say, calibrated where it can be, with the training marginal; None is infinite."""
+    """Compare the judge, calibrated if possible, with the training marginal; None is infinite."""
     forecast = summary["baselines"][split]["training_marginal"]
     if forecast is None:
         return

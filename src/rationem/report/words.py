@@ -1,4 +1,4 @@
-"""The kind of task that a run's summary is of, and what its pages call things."""
+"""The kind of task of a run's summary, and the words of its pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
     """Return the kind of task of a run.
 
     Args:
-        summary: what :func:`rationem.report.summarize` returns.
+        summary: the result of :func:`rationem.report.summarize`.
     """
     return kinds.recorded(
         summary["scale"],
@@ -26,10 +26,10 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
 
 
 def words(summary: Mapping[str, Any]) -> Words:
-    """Return what to call things on the pages of a run."""
+    """Return the words of a run's pages."""
     return kind_of(summary).words
 
 
 def leading(summary: Mapping[str, Any]) -> str:
-    """Return the number that says how good a run is: a key of a block of scores."""
+    """Return the number that measures how good a run is: a key of a block of scores."""
     return kind_of(summary).leading
