@@ -120,13 +120,13 @@ def test_a_server_with_other_weights_than_the_checkpoints_stops_the_run(launch, 
     """Whatever the reason: here the directory served is another one. A fresh start does not help, so the run ends."""
     with Pool(replace(launch), READING, "restart") as pool:
         monkeypatch.setattr(pools.Pool, "_served", lambda self, _: made["llama-1"])
-        with pytest.raises(RunError, match=r"does not hold the weights of .* after a start.*Nothing was drawn"):
+        with pytest.raises(RunError, match=r"does not hold the weights of .* after a start.*Nothing was sampled"):
             pool.open(made["llama-0"])
         assert pool._servers == []
 
 
 def test_heads_too_small_for_the_cpu_build_are_refused_before_anything_starts(launch, tmp_path):
-    with Pool(launch, READING) as pool, pytest.raises(ModelError, match=r"at least 32 numbers.*have 16"):
+    with Pool(launch, READING) as pool, pytest.raises(ModelError, match=r"heads of size 32 and above.*have 16"):
         pool.open(checkpoints.checkpoint(tmp_path / "small"))
 
 
