@@ -50,6 +50,8 @@ class StubServer:
         self.url = "http://localhost" if self.socket else "http://{}:{}".format(*runner.addresses[0])
         self._up.set()
         await self._down.wait()
+        await site.stop()
+        await asyncio.sleep(0.01)  # what was accepted a moment ago becomes a connection
         transports = [connection.transport for connection in runner.server.connections]
         await runner.cleanup()
         for transport in filter(None, transports):  # one whose client does not read any more waits to send for ever
