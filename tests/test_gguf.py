@@ -124,3 +124,10 @@ def test_gguf_files_are_known_by_their_name(tmp_path):
     assert gguf.file_in(tmp_path / "Model.GGUF") == gguf.file_in(tmp_path) == tmp_path / "Model.GGUF"
     (tmp_path / "config.json").touch()
     assert gguf.file_in(tmp_path) is None
+
+
+def test_without_the_reader_nothing_is_downloaded(monkeypatch):
+    monkeypatch.setattr(gguf, "find_spec", lambda name: None)
+    monkeypatch.setattr(installed, "_download", lambda *_: pytest.fail("it is downloaded"))
+    with pytest.raises(ConfigError, match=r"rationem\[gguf\]"):
+        installed.install("smollm2")

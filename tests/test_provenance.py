@@ -1,4 +1,4 @@
-"""Where an example comes from stands in columns: a user's id is never added to, and never taken apart."""
+"""Provenance is stored in columns: nothing is appended to a user's id, and nothing is parsed out of one."""
 
 import ast
 import csv

@@ -1,7 +1,7 @@
 """Same coordinates, same seed: a draw's randomness depends on its coordinates, never on order.
 
 seed = first 63 bits of BLAKE2b(run seed, iteration, example, attempt, purpose). No global generator is used, so batch
-order, resuming and batch membership cannot change a draw. The example stands there as the key that ``example_key``
+order, resuming and batch membership cannot change a draw. The example is named by the key that ``example_key``
 makes of its own coordinates: item, criterion, rater, turn.
 """
 

