@@ -42,7 +42,7 @@ def check_reader() -> None:
         ConfigError: the package ``gguf`` is missing.
     """
     if find_spec("gguf") is None:
-        raise ConfigError("A .gguf file needs the package gguf. Install it: pip install 'rationem[gguf]'.")
+        raise ConfigError("A .gguf file needs the package gguf. Install it: pip install gguf")
 
 
 def checkpoint_of(file: Path, cache: Path | None = None) -> Path:
