@@ -15,7 +15,7 @@ _PUBLIC = {
     "DIRECT": "sampling.schemes",
     "Diagnostics": "evaluation.measurements",
     "Draft": "types",
-    "EMInfo": "em",
+    "EMInfo": "evaluation.iteration",
     "EMState": "em",
     "Engine": "types",
     "EnginePool": "engines.pool",

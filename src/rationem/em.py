@@ -17,11 +17,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from rationem import metrics
 from rationem.engines.pool import EnginePool
-from rationem.evaluation.evaluate import validation_score
+from rationem.evaluation.iteration import EMInfo, describe
 from rationem.evaluation.measurements import Control, Diagnostics, Evaluation, Measurements
 from rationem.ledger import Ledger
 from rationem.ledger.once import Concluded, once, train_once
@@ -32,29 +32,7 @@ from rationem.sampling.selection import settle, training_samples
 from rationem.sampling.trials import SamplingContext, fits
 from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
-from rationem.types import Kept, Sample, Splits
-
-
-class MStep(Protocol):
-    """Compute theta_k from (theta_{k-1}, kept set, seed): a pure function that writes a checkpoint and returns a
-    record.
-
-    Args:
-        start: the checkpoint to train from: theta_{k-1}, or theta_0 with ``init="base"``.
-        samples: the kept set; the loss covers rationale, answer and end of turn, given the forward prompt.
-        iteration: k, the position of this step in a schedule over the whole run.
-        seed: the seed of this M-step; the order of the samples depends on it alone.
-        output: an empty directory for theta_k.
-
-    Returns:
-        At least ``{"dropped": [example ids too long to train on]}``.
-    """
-
-    def __call__(
-        self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
-    ) -> dict[str, Any]:
-        """Write theta_k to ``output`` and return the record."""
-        ...
+from rationem.types import Kept, MStep, Splits
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,21 +109,6 @@ class EMState:
 
 
 @dataclass(frozen=True, slots=True)
-class EMInfo:
-    """A summary of one iteration for people to read."""
-
-    iteration: int
-    outcomes: dict[str, int]
-    states: dict[str, int]
-    generated_tokens: int
-    prompt_tokens: int
-    kept: int
-    training: dict[str, Any]
-    validation_log_likelihood: float | None
-    evidence: float | None
-
-
-@dataclass(frozen=True, slots=True)
 class Fitted:
     """The end of a run: the iteration that validation chose, the last iteration, and the path of the chosen weights."""
 
@@ -193,7 +156,7 @@ def em_step(state: EMState, problem: Problem) -> tuple[EMState, EMInfo]:
     kept = e_step(k, state, problem)
     theta = maximize(k, state, kept, problem)
     new = measured(replace(state, iteration=k, theta=theta), problem)
-    info = describe(k, problem)
+    info = describe(k, problem.ledger)
     return replace(new, generated=(*state.generated, info.generated_tokens)), info
 
 
@@ -253,20 +216,3 @@ def is_over(state: EMState, stopping: Stopping) -> bool:
     if stopping.token_budget is None or not state.generated:
         return False
     return sum(state.generated) + state.generated[-1] / 2 > stopping.token_budget
-
-
-def describe(k: int, problem: Problem) -> EMInfo:
-    """Return the summary of iteration k, read from the ledger."""
-    ledger = problem.ledger
-    drawn, training = (ledger.record(k, phase) or {} for phase in ("e_step", "m_step"))
-    return EMInfo(
-        k,
-        drawn["outcomes"],
-        ledger.state_counts(k),
-        drawn["generated_tokens"],
-        drawn["prompt_tokens"],
-        len(ledger.kept(k)),
-        training,
-        validation_score(ledger, k, "log_likelihood"),
-        validation_score(ledger, k, "evidence"),
-    )

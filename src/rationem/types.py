@@ -16,6 +16,7 @@ from rationem.seeds import example_key
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
+    from pathlib import Path
 
 #: The named inputs of one question, e.g. ``{"prompt": ..., "response": ...}``. Never holds the answer.
 Fields = Mapping[str, str]
@@ -340,6 +341,28 @@ class Concurrent(Engine, Protocol):
 
     def submit_levels(self, query: LevelQuery) -> Future[tuple[float, ...]]:
         """Start to score the levels of one draft; see ``score_levels``."""
+
+
+class MStep(Protocol):
+    """Compute theta_k from (theta_{k-1}, kept set, seed): a pure function that writes a checkpoint and returns a
+    record.
+
+    Args:
+        start: the checkpoint to train from: theta_{k-1}, or theta_0 with ``init="base"``.
+        samples: the kept set; the loss covers rationale, answer and end of turn, given the forward prompt.
+        iteration: k, the position of this step in a schedule over the whole run.
+        seed: the seed of this M-step; the order of the samples depends on it alone.
+        output: an empty directory for theta_k.
+
+    Returns:
+        At least ``{"dropped": [example ids too long to train on]}``.
+    """
+
+    def __call__(
+        self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
+    ) -> dict[str, Any]:
+        """Write theta_k to ``output`` and return the record."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,1 +1,1 @@
-"""Evaluation of a model: its predictions on held-out items (``evaluate``), and ``diagnostics`` of the sampler."""
+"""Evaluation: predictions on held-out items (``evaluate``), ``diagnostics`` of the sampler, ``iteration`` summaries."""

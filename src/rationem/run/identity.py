@@ -17,8 +17,7 @@ from rationem.engines.checkpoint import CONFIG, changed, digest, listed
 from rationem.errors import RunError
 
 if TYPE_CHECKING:
-    from rationem.em import MStep
-    from rationem.types import Engine, Sample
+    from rationem.types import Engine, MStep, Sample
 
 Weights = Mapping[str, Any]
 

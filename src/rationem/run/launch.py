@@ -54,10 +54,10 @@ from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
 from rationem.sampling.trials import SamplingContext
 from rationem.tasks.protocol import Task
-from rationem.types import Engine, Example, Splits
+from rationem.types import Engine, Example, MStep, Splits
 
 if TYPE_CHECKING:
-    from rationem.em import Fitted, MStep, Problem
+    from rationem.em import Fitted, Problem
     from rationem.sft import Training
 
 #: The longest prompt of the control with solved examples if the model does not state its context length.

@@ -17,10 +17,10 @@ from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
 from rationem.run.card import Calibration, Card, TrainedFrom, model_sha256, prompt_sha256, write_card
 from rationem.tasks.protocol import Task
-from rationem.types import Sample, Splits
+from rationem.types import MStep, Sample, Splits
 
 if TYPE_CHECKING:
-    from rationem.em import Fitted, MStep
+    from rationem.em import Fitted
 
 
 def judge_card(

@@ -57,7 +57,7 @@ class TrainingJob:
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """An :class:`rationem.em.MStep` that trains in child processes.
+    """An :class:`rationem.types.MStep` that trains in child processes.
 
     Args:
         training: the hyperparameters.

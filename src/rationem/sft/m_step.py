@@ -29,7 +29,7 @@ from rationem.types import Sample
 class SupervisedMStep:
     """The M-step on a transformers checkpoint: full weights or a LoRA adapter.
 
-    An :class:`rationem.em.MStep`: a pure function of (start, samples, seed) and these settings. Under torchrun each
+    An :class:`rationem.types.MStep`: a pure function of (start, samples, seed) and these settings. Under torchrun each
     process calls it with the same arguments, and the first one writes.
     """
 
