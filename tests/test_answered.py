@@ -224,7 +224,7 @@ def test_a_test_set_is_read_as_the_data_was(tmp_path):
 @pytest.mark.parametrize(
     ("setting", "said"),
     [
-        ({"rating_col": "n"}, "--rating-col is of judging or multiple choice"),
+        ({"rating_col": "n"}, "--rating-col applies to judging"),
         ({"choices_col": "a,b"}, "--choices-col"),
         ({"scale": "1-5"}, "--scale"),
         ({"criterion": "kind"}, "--criterion"),
@@ -244,7 +244,7 @@ def test_settings_of_another_task_are_refused_by_name(setting, said):
 
 
 def test_settings_of_another_task_are_refused_where_the_preset_tells_the_task():
-    with pytest.raises(ConfigError, match="--scale is of judging"):
+    with pytest.raises(ConfigError, match="--scale applies to judging"):
         prepare(FitConfig(data=(str(GSM8K),), scale="1-5"))
     with pytest.raises(ConfigError, match="whose task is math, and the task is summarize"):
         prepare(FitConfig(data=(str(GSM8K),), task="summarize"))
@@ -288,7 +288,7 @@ def test_what_is_shortened_is_the_longest_input(tmp_path):
 
 @pytest.mark.parametrize("settings", [{"exact_items": 2}, {"scheme": "exact"}])
 def test_what_enumerates_needs_levels(tmp_path, settings):
-    with pytest.raises(ConfigError, match="there are no levels to enumerate"):
+    with pytest.raises(ConfigError, match="has open answers and no levels"):
         check(FitConfig(data=(str(GSM8K),), model="tiny-judge", **settings), tmp_path / "run")
 
 

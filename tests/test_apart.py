@@ -178,7 +178,7 @@ def test_a_whole_run_trains_in_two_processes_and_says_so(tmp_path):
 
 
 def test_shared_weights_need_several_processes(tmp_path):
-    with pytest.raises(ConfigError, match="--parallel fsdp shares the weights among processes"):
+    with pytest.raises(ConfigError, match=r"--parallel fsdp .* --processes 2"):
         shared.run(tmp_path, "run", parallel="fsdp")
 
 
@@ -204,7 +204,7 @@ def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(
     said = capsys.readouterr().out
     assert 'parallel = "fsdp"' in said
     assert "processes = 8" in said
-    assert ("it would not run: --processes 8: each takes a GPU, and torch sees 2" in said) == (found == 2)
+    assert ("it would not run: --processes 8: each needs a GPU, and torch finds 2" in said) == (found == 2)
     assert not (tmp_path / "run").exists()
 
 

@@ -27,12 +27,12 @@ def test_a_card_is_read_back(tmp_path, calibration):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "Train one with rationem fit"),
-        ("{", "is no judge's card"),
-        ("[]", "is no judge's card"),
+        (None, "rationem fit"),
+        ("{", "not a valid judge card"),
+        ("[]", "not a valid judge card"),
         ('{"version": 0}', "another version"),
         ('{"version": 1}', "another version"),
-        ('{"version": 2}', "is no judge's card"),
+        ('{"version": 2}', "not a valid judge card"),
     ],
 )
 def test_what_is_no_card_is_refused(tmp_path, content, said):
@@ -46,7 +46,7 @@ def test_unknown_keys_are_refused(tmp_path):
     write_card(CARD, tmp_path)
     content = json.loads((tmp_path / NAME).read_text())
     (tmp_path / NAME).write_text(json.dumps({**content, "more": 1}))
-    with pytest.raises(RunError, match="no judge's card"):
+    with pytest.raises(RunError, match="not a valid judge card"):
         read_card(tmp_path)
 
 
@@ -101,7 +101,7 @@ def test_the_models_hash_changes_with_the_adapters_base_the_tokenizer_and_the_te
 
 def test_a_directory_in_the_place_of_the_weights_is_one_sentence(tmp_path):
     (tmp_path / "model.safetensors").mkdir()
-    with pytest.raises(RunError, match=r"model\.safetensors is no file, so the model in .* is not whole"):
+    with pytest.raises(RunError, match=r"model\.safetensors is not a file"):
         model_sha256(tmp_path)
 
 
@@ -113,5 +113,5 @@ def test_a_value_of_another_type_is_named(key, value, tmp_path):
     write_card(CARD, tmp_path)
     content = json.loads((tmp_path / NAME).read_text())
     (tmp_path / NAME).write_text(json.dumps({**content, key: value}))
-    with pytest.raises(RunError, match=rf"no judge's card: {key}"):
+    with pytest.raises(RunError, match=rf"not a valid judge card: {key}"):
         read_card(tmp_path)

@@ -455,7 +455,7 @@ def test_only_the_best_and_the_last_checkpoint_are_kept_where_asked(tmp_path, mo
     lost = next(k for k in (1, 2, 3) if k != best)
     capsys.readouterr()
     assert main(["refit", str(run), "--output", str(tmp_path / "again"), "--iteration", str(lost + 1)]) == 2
-    assert f"The weights that drew iteration {lost + 1} are gone" in capsys.readouterr().err
+    assert f"The weights that drew iteration {lost + 1} are missing" in capsys.readouterr().err
 
 
 # One sentence for every model that cannot be used ---------------------------------------------------------------------

@@ -226,8 +226,8 @@ def test_flags_of_the_other_task_are_refused_and_a_contradiction_is_named(tmp_pa
     path = str(rows_of(tmp_path / "a.jsonl", [arc(n) for n in range(20)]))
     for more, said in [
         ({"task": "judge"}, "published set arc, whose task is choice, and the task is judge"),
-        ({"task": "choice", "rating_col": "answerKey"}, "--rating-col is of judging"),
-        ({"answer_col": "answerKey"}, "--answer-col is of multiple choice"),
+        ({"task": "choice", "rating_col": "answerKey"}, "--rating-col applies to judging"),
+        ({"answer_col": "answerKey"}, "--answer-col applies to multiple choice"),
         ({"data": ("world",), "task": "choice"}, "its task is judge"),
         ({"reward": "ordinal"}, "order"),
         ({"scale": "1-5"}, "letters"),

@@ -294,4 +294,4 @@ def test_a_users_columns_and_flags_run_and_go_on(tmp_path, capsys):
         in (tmp_path / "run" / "report.md").read_text()
     )
     assert main([*words[:-1], str(tmp_path / "other"), "--rating-col", "key"]) == 2
-    assert "--rating-col is of judging" in capsys.readouterr().err
+    assert "--rating-col applies to judging" in capsys.readouterr().err

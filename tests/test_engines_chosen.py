@@ -43,7 +43,7 @@ TEACHER = ["--teacher", "http://127.0.0.1:1"]
 REFUSED = {
     "an endpoint cannot be trained": (["--engine", "endpoint"], "fit trains new weights in every iteration"),
     "no teacher": (["--scheme", "rationalize@teacher"], "Name its server: --teacher URL"),
-    "nobody asks it": (TEACHER, "no proposal asks it"),
+    "nobody asks it": (TEACHER, "no proposal of the scheme uses it"),
     "no weights": (
         ["--scheme", "rationalize@teacher", "--teacher", "http://h", "--selector", "resample"],
         "likely its",

@@ -166,7 +166,7 @@ HELPFUL = {"scale": "1-5", "criterion": "help,tone"}
     ("config", "said"),
     [
         ({"scale": "A | B", "response_col": "left,right", "rating_col": "rating"}, "DATA holds pairs, --test single"),
-        (HELPFUL, r"DATA is rated on \['help', 'tone'\], --test on \[''\]"),
+        (HELPFUL, r"DATA are \['help', 'tone'\], those of --test \[''\]"),
     ],
 )
 def test_a_test_set_that_asks_for_something_else_is_refused(config, said):

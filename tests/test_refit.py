@@ -322,7 +322,7 @@ def test_draws_without_q_can_still_be_filtered(runs, tmp_path):
 def test_weights_that_are_gone_are_named(runs, tmp_path):
     old = edited(runs, tmp_path, "star")
     shutil.rmtree(old / "checkpoints" / "iteration-001")
-    with pytest.raises(RationemError, match=r"iteration 2 are gone: there is no .*iteration-001"):
+    with pytest.raises(RationemError, match=r"iteration 2 are missing: there is no .*iteration-001"):
         refit(old, tmp_path / "new", {}, iteration=2)
 
 

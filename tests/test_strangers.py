@@ -89,7 +89,7 @@ def test_nothing_that_a_received_run_names_is_run_contacted_or_read(place, serve
         assert cli.main(["fit", *command]) == 2
         said = capsys.readouterr().err
         assert flag in said
-        assert "name them with the command" in said
+        assert "name them in the command" in said
     assert contents(run) == before
     assert not (place / "was-run").exists()
     assert not (place / "new").exists()

@@ -1,7 +1,6 @@
 """The judge card: ``rationem.json`` beside the weights, everything needed to ask the judge as it was trained.
-
-A calibration is bound to the prompt wording, the weights and the number of drafts that it was fitted with. With any
-other it is invalid, and refused.
+ A calibration is bound to the prompt wording, the weights and the number of drafts that it was fitted with. With any
+other it is invalid and is rejected.
 """
 
 from __future__ import annotations
@@ -84,10 +83,10 @@ class Card:
         elide: whether over-long responses are shortened instead.
         seed: the run's seed.
         calibration: None without a validation set, or for open answers.
-        base: "name" and "weights" of the model that training started from, because an adapter is useless on another
-            base model; see :mod:`rationem.run.identity`. None in cards older than digests.
+        base: "name" and "weights" of the model that training started from, because an adapter works on no other base
+            model; see :mod:`rationem.run.identity`. None in cards older than digests.
         doubts: reasons not to use this judge yet, as sentences; see the run's report.
-        date: the date that the chat template showed in training, and shows again.
+        date: the date that the chat template contained in training and must contain again.
     """
 
     task: Mapping[str, Any]
@@ -124,19 +123,20 @@ def read_card(directory: Path) -> Card:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.pop("version") != VERSION:
             raise RunError(
-                f"{path} is of another version; this rationem reads {VERSION}. Judge with the one that wrote it."
+                f"{path} has another version; this rationem reads version {VERSION}. Use the rationem that wrote the "
+                "file."
             )
         if unknown := sorted(set(content) - {field.name for field in fields(Card)}):
-            raise RunError(f"{path} is no judge's card: it holds {unknown}, which no card does.")
+            raise RunError(f"{path} is not a valid judge card: unknown keys {unknown}.")
         return TypeAdapter(Card).validate_json(json.dumps(content), strict=True)
     except FileNotFoundError as error:
-        raise RunError(f"No judge in {directory}: there is no {NAME}. Train one with rationem fit.") from error
+        raise RunError(f"{directory} holds no judge: {NAME} is missing. Train a judge with rationem fit.") from error
     except ValidationError as error:
         wrong = error.errors()[0]
         where = ".".join(map(str, wrong["loc"]))
-        raise RunError(f"{path} is no judge's card: {where}: {wrong['msg']}.") from error
+        raise RunError(f"{path} is not a valid judge card: {where}: {wrong['msg']}.") from error
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise RunError(f"{path} is no judge's card: {error}.") from error
+        raise RunError(f"{path} is not a valid judge card: {error}.") from error
 
 
 def prompt_sha256(task: Mapping[str, Any]) -> str:
@@ -152,7 +152,9 @@ def model_sha256(directory: Path) -> str:
     digest = hashlib.sha256()
     for path in sorted(path for pattern in _DECISIVE for path in directory.glob(pattern)):
         if not path.is_file():
-            raise RunError(f"{path} is no file, so the model in {directory} is not whole. Copy it from the run again.")
+            raise RunError(
+                f"{path} is not a file, so the model in {directory} is incomplete. Copy it from the run again."
+            )
         digest.update(path.name.encode())
         with path.open("rb") as file:
             while chunk := file.read(2**22):

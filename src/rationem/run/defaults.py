@@ -74,7 +74,7 @@ def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
     if not adapters.is_adapter(checkpoint):
         alone = [name for name in settings_with(Mark.ADAPTER) if getattr(config, name) is not None]
         if alone and config.lora_rank is None:
-            raise ConfigError(f"{flag_of(alone[0])} is a LoRA adapter's: give --lora-rank with it.")
+            raise ConfigError(f"{flag_of(alone[0])} applies to a LoRA adapter: also give --lora-rank.")
         return config
     found = adapters.read(Path(checkpoint))
     layers = tuple(sorted({name.rsplit(".", 1)[-1] for name in found.targets}))
@@ -84,9 +84,9 @@ def with_adapter(config: FitConfig, checkpoint: str) -> FitConfig:
         if asked is not None and (tuple(sorted(asked)) if name == "lora_targets" else asked) != value:
             told = " ".join(layers) if name == "lora_targets" else value
             raise ConfigError(
-                f"{flag_of(name)} {asked}: the model {config.model} is a LoRA adapter with {told}, and "
-                "training goes on with it as it is. Leave the flag out. For another one merge this into its base "
-                "first: rationem push RUN OWNER/NAME --merged --directory DIR, or peft's merge_and_unload."
+                f"{flag_of(name)} {asked}: the model {config.model} is a LoRA adapter with {told}, and training "
+                "continues with these settings. Omit the flag. For a different adapter, first merge this one into "
+                "its base model: rationem push RUN OWNER/NAME --merged --directory DIR, or peft's merge_and_unload."
             )
     return has.replace(lora_targets=None)
 
@@ -140,7 +140,7 @@ def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: s
     loaded = models.load(checkpoint, device=config.device, conversation=config.conversation)
     found = best_batch_size(loaded, prompts, new_tokens=config.max_new_tokens or 1)
     rates = ", ".join(f"{rate:.0f} with {size}" for size, rate in found.tokens_per_second.items())
-    progress.say(f"Batch size {found.batch_size}, by measurement (tokens per second: {rates}).")
+    progress.say(f"Batch size {found.batch_size}, chosen by measurement (tokens per second: {rates}).")
     return config.replace(sampling_batch=found.batch_size)
 
 
@@ -192,4 +192,4 @@ def with_model(config: FitConfig) -> FitConfig:
         return config
     if own is not None:
         return config.replace(model=own.model)
-    raise ConfigError(f"No model. Name the one to train with --model. {suggestion()}")
+    raise ConfigError(f"No model given. Name the model to train with --model. {suggestion()}")

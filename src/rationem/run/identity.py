@@ -36,15 +36,15 @@ def differences(recorded: Weights, found: Weights) -> list[str]:
 
 
 def refuse_changed(where: str, recorded: Weights, found: Weights, since: str = "the run began") -> None:
-    """Refuse a model that differs from the recorded one.
+    """Reject a model that differs from the recorded one.
 
     Raises:
         RunError: names the files that differ.
     """
     if names := differences(recorded, found):
         raise RunError(
-            f"The base model {where!r} changed since {since}: {listed(names)}. Put the old files back, or name the "
-            "directory that has them; a run with the new ones needs another --output."
+            f"The base model {where!r} changed since {since}: {listed(names)}. Restore the old files, or name the "
+            "directory that has them. A run with the new files needs another --output."
         )
 
 
@@ -56,8 +56,8 @@ def refuse_other_name(run: Path, name: str, checkpoint: str, recorded: str) -> N
     """
     if base_name(checkpoint) != recorded:
         raise RunError(
-            f"{run} began with the model {recorded}; {name!r} is now {base_name(checkpoint)}, which did not draw its "
-            "trials. Refit with the rationem that wrote the run."
+            f"{run} began with the model {recorded}, but {name!r} is now {base_name(checkpoint)}, which did not draw "
+            "the run's trials. Refit with the rationem version that wrote the run."
         )
 
 
@@ -77,8 +77,8 @@ def refuse_other_base(adapter: Path, base: Path, recorded: Weights) -> None:
     names = [name for name in differing if name == CONFIG or name.endswith(".safetensors")]
     if names:
         raise RunError(
-            f"The adapter {str(adapter)!r} was trained on another base model than {str(base)!r} is now: "
-            f"{listed(names)} changed. Name the base that it was trained on: --adapter-base DIR."
+            f"The adapter {str(adapter)!r} was trained on another base model than the one now in {str(base)!r}: "
+            f"{listed(names)} changed. Name the base model that it was trained on: --adapter-base DIR."
         )
 
 

@@ -249,8 +249,8 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     check_own(task, splits.train)
     if config.patience and not splits.validation:
         raise ConfigError(
-            f"--patience {config.patience} waits for a better validation score, and there is no validation set. Leave "
-            "it out, or set --validation-share above 0."
+            f"--patience {config.patience} waits for a better validation score, but there is no validation set. Omit "
+            "it, or set --validation-share above 0."
         )
     return config, scheme, task, splits
 
@@ -357,7 +357,10 @@ def _tell(splits: Splits) -> None:
     for line in understood(splits):
         progress.say(line)
     if count := splits.notes.get("test_examples_whose_group_is_trained_on"):
-        progress.say(f"Warning: {count} test examples ask what training examples ask too; the test numbers flatter.")
+        progress.say(
+            f"Warning: {count} test examples have the same inputs as training examples, so the test numbers are too "
+            "optimistic."
+        )
 
 
 def _by_name(splits: Splits) -> dict[str, Sequence[Example]]:

@@ -32,21 +32,21 @@ _TRIED = 5
 
 
 def check_directory(directory: Path) -> None:
-    """Refuse a directory that holds anything other than a run.
+    """Reject a directory that holds anything other than a run.
 
     Raises:
         RunError: says what is there.
     """
     for place in (directory, *directory.parents):
         if place.is_file():
-            raise RunError(f"{place} is a file; --output names a directory.")
+            raise RunError(f"{place} is a file; --output must name a directory.")
     ours = {"checkpoints", ".lock"}  # all that remains of a run killed before its first write
     if (
         directory.is_dir()
         and not (directory / "ledger.sqlite").is_file()
         and {p.name for p in directory.iterdir()} - ours
     ):
-        raise RunError(f"{directory} holds other files and no run. Give a new or empty directory as --output.")
+        raise RunError(f"{directory} holds other files and no run. Name a new or empty directory with --output.")
 
 
 def check_engine(config: FitConfig, scheme: Scheme) -> None:
@@ -68,12 +68,14 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
             raise ConfigError(f"--exact-items enumerates, which {engine.title} cannot. Use {_enumerating()}.")
     refuse_foreign(config.engine, given)
     if config.parallel == "fsdp" and (config.processes or 1) < 2:
-        raise ConfigError("--parallel fsdp shares the weights among processes: give --processes 2 or more with it.")
+        raise ConfigError("--parallel fsdp divides the weights among processes: also give --processes 2 or more.")
     check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:
-        raise ConfigError(f"The scheme {scheme.name!r} asks a teacher. Name its server: --teacher URL.")
+        raise ConfigError(f"The scheme {scheme.name!r} uses a teacher. Name its server: --teacher URL.")
     if config.teacher and not scheme.uses_teacher:
-        raise ConfigError("--teacher is named, and no proposal asks it. Write one: --scheme rationalize@teacher.")
+        raise ConfigError(
+            "--teacher is given, but no proposal of the scheme uses it. Add one, such as --scheme rationalize@teacher."
+        )
 
 
 def _enumerating() -> str:
@@ -91,16 +93,17 @@ def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
         return
     if config.choose_by == "log_likelihood":
         raise ConfigError(
-            f"--choose-by log_likelihood is the log-likelihood of levels, and the task {task.name!r} has open answers. "
-            "Leave it out: the evidence, the probability of the right answer, then chooses the iteration."
+            f"--choose-by log_likelihood is the log-likelihood of levels, and the task {task.name!r} has open "
+            "answers. Omit it: the evidence, which is the probability of the correct answer, then chooses the "
+            "iteration."
         )
     asked = "--exact-items" if config.exact_items else ""
     if any(proposal.prompt == "posterior" for proposal in scheme.plan):
         asked = f"The scheme {scheme.name!r}"
     if asked:
         raise ConfigError(
-            f"{asked} enumerates rationales with every answer behind them, and the task {task.name!r} has open "
-            "answers: there are no levels to enumerate. Leave it out; the evidence is then bounded by sampled draws."
+            f"{asked} enumerates rationales and scores every level after each, but the task {task.name!r} has open "
+            "answers and no levels. Omit it; the evidence is then bounded by sampled drafts."
         )
 
 
@@ -116,8 +119,8 @@ def check_own(task: Task, examples: Sequence[Example]) -> None:
     found = check_task(task, examples[:_TRIED])
     if leaks := [sentence for sentence in found if LEAKS in sentence]:
         raise ConfigError(
-            f"The task {own} ({file}): {leaks[0]} A prompt is made of its fields alone; keep nothing in self "
-            f"that hint() was given. Try: rationem task check {Path(file).name}:{own}"
+            f"The task {own} ({file}): {leaks[0]} A prompt may depend on its fields alone, so the class must not "
+            f"store what hint() receives. Check it with: rationem task check {Path(file).name}:{own}"
         )
     for sentence in found:
         told = sentence.removeprefix(f"The task {own}: ")
@@ -133,15 +136,16 @@ def check_chat(config: FitConfig, scheme: Scheme, chat: Chat) -> None:
     if chat.opened and any(proposal.prompt == "answer" for proposal in scheme.plan):
         raise ConfigError(
             f"The scheme {scheme.name!r} trains on the answer alone, and this model's prompt ends inside a thinking "
-            f"block ({chat.opened.strip()}): the answer would be a thought. Use a model whose template can leave the "
-            "block out (--thinking off), or another scheme."
+            f"block ({chat.opened.strip()}), so the answer would be part of the thinking. Use a model whose template "
+            "can omit the block (--thinking off), or another scheme."
         )
     if chat.folds:
-        progress.say("This model has no system role: the system text stands in front of the user's turn.")
+        progress.say("This model has no system role: the system text is put at the start of the user's turn.")
     if chat.thinks and config.thinking != "off":
         progress.say(
-            "This model's chat template knows thinking: the thinking block is part of the rationale, and a completion "
-            f"that --max-new-tokens {config.max_new_tokens} cuts inside it is truncated (docs/chat-models.md)."
+            "This model's chat template supports thinking: the thinking block is part of the rationale, and a "
+            f"completion that reaches --max-new-tokens {config.max_new_tokens} inside it counts as truncated "
+            "(docs/chat-models.md)."
         )
 
 
@@ -193,8 +197,9 @@ def check_reading(choice: EngineConfig, scheme: Scheme, checkpoint: str, place: 
         boundary = rope.switches(AutoConfig.from_pretrained(place, trust_remote_code=False))
     if boundary is not None and choice.length is not None and choice.length > boundary:
         progress.say(
-            f"This model reads texts above {boundary} tokens by other rotary factors (LongRoPE), and those of the run "
-            f"can have {choice.length}: all are read by the long ones. Lower --max-prompt-tokens for the short ones."
+            f"This model uses other rotary factors above {boundary} tokens (LongRoPE), and texts of this run can have "
+            f"{choice.length}: the long factors are used for all texts. Lower --max-prompt-tokens to use the short "
+            "factors."
         )
     if sum(path.stat().st_size for path in place.glob("*.safetensors")) <= _SMALL:
         enumerates = bool(exact) or any(proposal.prompt == "posterior" for proposal in scheme.plan)
@@ -233,7 +238,7 @@ def check_targets(config: FitConfig, place: Path) -> None:
 
 
 def check_lengths(config: FitConfig, scheme: Scheme, task: Task, splits: Splits, chat: Chat) -> None:
-    """Refuse data in which all training prompts, or all validation or test prompts, are too long.
+    """Reject data in which all training prompts, or all validation or test prompts, are too long.
 
     Raises:
         ConfigError: nothing could be trained on.
@@ -246,13 +251,13 @@ def check_lengths(config: FitConfig, scheme: Scheme, task: Task, splits: Splits,
     else:
         raise ConfigError(
             f"All {len(splits.train)} training prompts are too long: the shortest has {min(shortest)} tokens, and the "
-            f"limit is {limit} (--max-new-tokens {config.max_new_tokens}). Raise --max-prompt-tokens as far as the "
-            "model holds, shorten the responses (--elide), or take a model that holds more."
+            f"limit is {limit} (--max-new-tokens {config.max_new_tokens}). Raise --max-prompt-tokens up to the "
+            "model's context length, shorten the responses (--elide), or use a model with a longer context."
         )
     for name, part in (("validation", splits.validation), ("test", splits.test)):
         if part and all(len(chat.encode(task.prompt(x.fields))) > limit for x in part):
             progress.say(
-                f"Warning: all {len(part)} {name} prompts are longer than {limit} tokens: none will be answered."
+                f"Warning: all {len(part)} {name} prompts are longer than {limit} tokens: all will count as unparsed."
             )
 
 
@@ -265,10 +270,12 @@ def check_machine(config: FitConfig) -> None:
     import torch
 
     if config.device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+        raise ConfigError("--device cuda: torch finds no GPU on this machine. Omit --device to run on the CPU.")
     gpus = torch.cuda.device_count() if config.device != "cpu" else 0
     if gpus and (config.processes or 1) > gpus:
-        raise ConfigError(f"--processes {config.processes}: each takes a GPU, and torch sees {gpus}. Ask for fewer.")
+        raise ConfigError(
+            f"--processes {config.processes}: each needs a GPU, and torch finds {gpus}. Use fewer processes."
+        )
     missing = [name for name in config.report_to if find_spec(name) is None]
     if missing:
         raise ConfigError(f"--report-to {' '.join(missing)}: not installed here. pip install {' '.join(missing)}")

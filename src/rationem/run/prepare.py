@@ -59,7 +59,7 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
         ConfigError: no data is named, or rubric, template and data do not fit.
     """
     if not config.data:
-        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+        raise ConfigError(f"No data given. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
     if (own := embedded(config)) is not None:
         return own.prepare(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
@@ -78,7 +78,7 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
 
 
 def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
-    """Refuse a test set whose task differs from the data's.
+    """Reject a test set whose task differs from the data's.
 
     Raises:
         DataError: the numbers of responses to compare differ, or the criteria differ.
@@ -87,12 +87,14 @@ def alike(loaded: data.LoadedData, tested: data.LoadedData | None) -> None:
         return
     kinds = [_HOLDS[one.items](one) for one in (loaded, tested)]
     if kinds[0] != kinds[1]:
-        raise DataError(f"DATA holds {kinds[0]}, --test {kinds[1]}: what learns the one cannot be tested on the other.")
+        raise DataError(
+            f"DATA holds {kinds[0]}, --test {kinds[1]}: a model trained on one cannot be tested on the other."
+        )
     names = [sorted(criterion.name for criterion in one.criteria) for one in (loaded, tested)]
     if names[0] != names[1]:
         raise DataError(
-            f"DATA is rated on {names[0]}, --test on {names[1]} ('' is a criterion without a name). Choose criteria "
-            "that both have (--criterion NAME)."
+            f"The criteria of DATA are {names[0]}, those of --test {names[1]} ('' is a criterion without a name). "
+            "Choose criteria that both have (--criterion NAME)."
         )
 
 
@@ -268,7 +270,7 @@ _USUAL: dict[str, dict[str, str]] = {
 
 
 def _check_columns(config: FitConfig, items: str) -> None:
-    """Refuse columns of another task instead of ignoring them."""
+    """Reject columns of another task instead of ignoring them."""
     foreign = next((name for name in foreign_to(TaskKind(items)) if getattr(config, name)), None)
     if foreign is not None:
         raise ConfigError(_foreign(foreign, items))
@@ -277,13 +279,16 @@ def _check_columns(config: FitConfig, items: str) -> None:
 def _foreign(setting: str, items: str) -> str:
     flag, kinds = flag_of(setting), kinds_of(setting)
     if kinds == {TaskKind.OPEN}:
-        return f"{flag} is of tasks with open answers: name the task with it (--task math, my_task.toml)."
-    more = " Of open answers the task says it: --task math." if TaskKind.OPEN in kinds else ""
+        return f"{flag} applies to tasks with open answers: also name the task (--task math, my_task.toml)."
+    more = " For open answers name the task: --task math." if TaskKind.OPEN in kinds else ""
     return {
-        "choices": f"{flag} is of judging, and this is multiple choice: it reads --prompt-col, --choices-col, "
-        "--answer-col and, where there is one, --context-col and --subject-col.",
-        "responses": f"{flag} is of multiple choice: name the choices with it (--choices-col), or say --task choice."
-        f"{more}",
+        "choices": (
+            f"{flag} applies to judging, but these settings ask for multiple choice, which reads --prompt-col, "
+            "--choices-col, --answer-col and, where there is one, --context-col and --subject-col."
+        ),
+        "responses": (
+            f"{flag} applies to multiple choice: also name the choices (--choices-col), or give --task choice.{more}"
+        ),
     }[items]
 
 
@@ -291,9 +296,9 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     from rationem import world
 
     if config.task not in (None, "judge"):
-        raise ConfigError(f"'world' is rated responses: its task is judge. Leave --task {config.task} out.")
+        raise ConfigError(f"'world' holds rated responses, so its task is judge. Omit --task {config.task}.")
     if config.test:
-        raise ConfigError("'world' brings its own test set; leave --test out.")
+        raise ConfigError("'world' has its own test set; omit --test.")
     sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
     starts = (0, config.world_size, config.world_size + _WORLD_VALIDATION)
     train, validation, test = (
@@ -331,7 +336,7 @@ EMBEDDED = {
 
 
 def _shuffled(config: FitConfig, task: Task, loaded: data.LoadedData) -> data.LoadedData:
-    """Return the items with the choices of each in an order of its own."""
+    """Return the items, each with its choices in a random order of its own."""
     mixed = tuple(task.shuffled(x, split_seed(config)) for x in loaded.examples)
     return replace(loaded, examples=mixed)
 

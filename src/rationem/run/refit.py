@@ -106,7 +106,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     """
     old, directory = Path(run).resolve(), Path(output).resolve()
     if old == directory or old in directory.parents:
-        raise RunError(f"{old} is only read: --output names another directory, outside it.")
+        raise RunError(f"{old} is only read: --output must name a directory outside it.")
     origin = read_origin(old, iteration, changes)
     config = changed(origin, changes)
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
@@ -132,11 +132,13 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     }
     if origin.theta == origin.base and recorded["prompt_token_ids"] != origin.manifest["prompt_token_ids"]:
         raise RunError(
-            f"{config.model!r} reads the first prompt as other tokens than the model that {old} began with: its "
-            "tokenizer or template was changed, and the stored tokens are not its own. Put the old one back."
+            f"{config.model!r} encodes the first prompt differently from the model that {old} began with: its "
+            "tokenizer or template was changed, so the stored tokens do not fit. Restore the old files."
         )
     if recorded["data_sha256"] != origin.manifest["data_sha256"]:
-        raise RunError(f"The examples in {old} are not those that its manifest names (data_sha256): it was edited.")
+        raise RunError(
+            f"The examples in {old} do not match the hash in its manifest (data_sha256): the ledger was edited."
+        )
     agree(resolved, directory, recorded)
     check_machine(config)
     return carry_out(
@@ -166,7 +168,7 @@ def read_origin(directory: Path, iteration: int, asked: Mapping[str, Any] | None
             found = f"it has {', '.join(map(str, done))}" if done else "it has none"
             raise RunError(
                 f"{directory} has no finished E-step of iteration {iteration}; {found}. Give another --iteration, or "
-                f"let the run go on: rationem fit --output {directory}"
+                f"continue the run: rationem fit --output {directory}"
             )
         config = _settings(directory, recorded)
         trust.check_by(config, asked or {}, recorded, directory, _OUTSIDE)
@@ -196,7 +198,7 @@ def _task(origin: Origin, changes: Mapping[str, Any]) -> Task:
     described = origin.manifest["task"]
     task = from_description(described | {"reward": changes.get("reward", described["reward"])})
     if task.describe()["reward"] != changes.get("reward", described["reward"]):
-        raise ConfigError(f"The reward of the task {task.name!r} is its own: leave --reward out.")
+        raise ConfigError(f"The task {task.name!r} defines its own reward: omit --reward.")
     return task
 
 
@@ -235,10 +237,10 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
         flags = ", ".join(flag_of(name) for name in fixed)
         raise ConfigError(
             f"refit draws nothing and reads no data: {flags} cannot differ from {origin.directory}, whose trials are "
-            "taken as they are. For other draws start a run of its own: rationem fit."
+            "reused. For other drafts start a new run: rationem fit."
         )
     if changes.get("sampling_batch") == "auto":
-        raise ConfigError("refit draws too little to measure a batch size by: give a number as --sampling-batch.")
+        raise ConfigError("refit samples too little to measure a batch size: give --sampling-batch a number.")
     settings = {**origin.config.model_dump(mode="json"), **in_refit()}
     if origin.theta != origin.base:
         settings["model"] = origin.theta
@@ -247,8 +249,8 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
     is_adapter = (Path(origin.theta) / "adapter_config.json").is_file()
     if is_adapter and config.lora_rank != origin.config.lora_rank:
         raise ConfigError(
-            f"--lora-rank {config.lora_rank}: {origin.theta} is an adapter of rank {origin.config.lora_rank}, and goes "
-            "on as such. Leave it out, or refit iteration 1."
+            f"--lora-rank {config.lora_rank}: {origin.theta} is an adapter of rank {origin.config.lora_rank}, and "
+            "training continues with that rank. Omit the flag, or refit iteration 1."
         )
     return config
 
@@ -329,7 +331,7 @@ def _base(directory: Path, config: FitConfig, recorded: Mapping[str, Any]) -> st
     """
     name = config.model or ""
     if Path(name).is_absolute() and not Path(name).is_dir():
-        raise RunError(f"The model that {directory} began with is gone: there is no directory {name}. Put it back.")
+        raise RunError(f"The model that {directory} began with is missing: there is no directory {name}. Restore it.")
     checkpoint = models.resolve(name, config.adapter_base)
     if "weights" in recorded:
         identity.refuse_changed(name, recorded["weights"], models.digests(checkpoint))
@@ -349,15 +351,15 @@ def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -
             path = directory / "checkpoints" / f"iteration-{k:03d}"
             if not path.is_dir():
                 raise RunError(
-                    f"The weights that drew iteration {iteration} are gone: there is no {path}. Refit another "
-                    "iteration; 1 needs the base model alone."
+                    f"The weights that drew iteration {iteration} are missing: there is no {path}. Refit another "
+                    "iteration; iteration 1 needs only the base model."
                 )
             return str(path)
     return base
 
 
 def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig) -> None:
-    """Refuse a weighing selector if the ledger lacks the likelihoods of the accepted drafts."""
+    """Reject a weighting selector if the ledger lacks the likelihoods of the accepted drafts."""
     if not scheme.selector.needs_ratios:
         return
     accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]
@@ -370,16 +372,17 @@ def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig)
     ]
     if silent:
         raise ConfigError(
-            f"The selector {scheme.selector.name!r} weighs draws by pi / q, and of {len(silent)} accepted trials the "
-            f"ledger does not say q (token_logps), the first of example {silent[0].example_id!r}. Use --selector first "
-            "or all."
+            f"The selector {scheme.selector.name!r} weights drafts by pi / q, and for {len(silent)} accepted trials "
+            f"the ledger does not have q (token_logps), the first of them of example {silent[0].example_id!r}. Use "
+            "--selector first or all."
         )
 
 
 def _check_chain(origin: Origin, scheme: Scheme) -> None:
-    """Refuse the state of a chain whose proposal is the base model of a run that is gone."""
+    """Reject a chain whose proposal is the base model of a run that no longer exists."""
     if "refit" in origin.manifest and scheme.uses_base and scheme.selector.remembers == "kept":
         raise ConfigError(
-            f"{origin.directory} is a refit itself: which base model its plan {scheme.name!r} means is not in its "
-            "ledger, and a chain's state is scored by it. Refit the run that drew, or use another selector."
+            f"{origin.directory} is itself a refit: its ledger does not say which base model its plan {scheme.name!r} "
+            "refers to, and a chain needs that model to score its state. Refit the run that drew the trials, or use "
+            "another selector."
         )

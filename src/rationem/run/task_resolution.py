@@ -16,13 +16,13 @@ from rationem.tasks.own import whole
 from rationem.tasks.protocol import Task
 from rationem.tasks.template import read_template
 
-#: The default threshold for ROUGE-L. A choice, not a finding: two people's summaries of one post seldom reach more, and
-#: a line that shares only common words seldom reaches it.
+#: The default threshold for ROUGE-L. Chosen by judgement, not measured: summaries of one post by two people seldom
+#: score higher, and a line that shares only common words seldom reaches it.
 ROUGE_THRESHOLD = 0.3
 
 
 def asked(config: FitConfig) -> InputsTask | None:
-    """Return the task with open answers that ``--task`` names, in its own words; None if it names none.
+    """Return the task with open answers that ``--task`` names, with its default wording; None if it names none.
 
     Raises:
         ConfigError: there is no such task, or the user's file is not a task.
@@ -34,8 +34,8 @@ def asked(config: FitConfig) -> InputsTask | None:
         return found
     known = [*NAMES, *OPEN_TASKS]
     raise ConfigError(
-        f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or one of your own: "
-        "my_task.toml, my_task.py:MyTask."
+        f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or your own: my_task.toml, "
+        "my_task.py:MyTask."
     )
 
 
@@ -67,7 +67,7 @@ def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
 
 
 def check_settings(config: FitConfig, task: InputsTask) -> None:
-    """Refuse settings of other tasks instead of ignoring them.
+    """Reject settings of other tasks instead of ignoring them.
 
     Raises:
         ConfigError: names the setting and what the task reads instead.
@@ -79,7 +79,7 @@ def check_settings(config: FitConfig, task: InputsTask) -> None:
         flag = "--no-shuffle-choices" if foreign[0] == "shuffle_choices" else f"--{foreign[0].replace('_', '-')}"
         inputs = ", ".join((*task.inputs, *task.optional))
         raise ConfigError(
-            f"{flag} is of judging or multiple choice, and the task {task.name!r} has open answers: it reads its "
+            f"{flag} applies to judging or multiple choice, but the task {task.name!r} has open answers: it reads its "
             f"inputs ({inputs}; --prompt-col, --context-col, --inputs-col INPUT=COLUMN) and the answer (--answer-col)."
         )
 
@@ -97,7 +97,8 @@ def columns_of(config: FitConfig, task: InputsTask) -> data.Columns | None:
         if field not in known:
             flag = "--inputs-col" if field not in ("prompt", "context") else f"--{field}-col"
             raise ConfigError(
-                f"{flag}: the task {task.name!r} has no input {field!r}.{closest(field, known)} It reads {list(known)}."
+                f"{flag}: the task {task.name!r} has no input {field!r}.{closest(field, known)} Its inputs: "
+                f"{list(known)}."
             )
     if not named and not any((config.answer_col, config.id_col, config.group_col)):
         return None
@@ -123,9 +124,9 @@ def inputs_of(texts: Sequence[str], before: Mapping[str, str]) -> dict[str, str]
     for text in texts:
         field, equals, column = (part.strip() for part in text.partition("="))
         if not (field and equals and column):
-            raise ConfigError(f"--inputs-col {text!r}: write INPUT=COLUMN, as in topic=about.")
+            raise ConfigError(f"--inputs-col {text!r}: write INPUT=COLUMN, such as topic=about.")
         if field in named:
-            raise ConfigError(f"--inputs-col {text!r}: a column is named for the input {field!r} already.")
+            raise ConfigError(f"--inputs-col {text!r}: the input {field!r} already has a column.")
         named[field] = column
     return named
 
@@ -139,8 +140,8 @@ def with_reward(config: FitConfig, task: Task) -> FitConfig:
     threshold = config.threshold or (ROUGE_THRESHOLD if rule == "rouge-l" else 1.0)
     if config.threshold is None and threshold < 1:
         progress.say(
-            f"A draw is accepted from a ROUGE-L of {threshold} with the answer on: a chosen value, no finding. Choose "
-            "another with --threshold."
+            f"A draft is accepted if its ROUGE-L with the answer is at least {threshold}. This value is a default, "
+            "not a measured optimum; change it with --threshold."
         )
     name = whole(config.task or "") or task.name
     return config.replace(task=name, reward=rule, threshold=threshold)

@@ -1,11 +1,10 @@
 """References of a run's settings to things outside the run, and who vouches for them: the command or the run's maker.
-
-A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is
+ A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is
 executed, contacted or fetched unless the command names it again, or this user did when the run was made or last
 resumed. That is recorded outside the run, in the user's configuration directory (``RATIONEM_CONFIG``, else
 ``$XDG_CONFIG_HOME/rationem``, else ``~/.config/rationem``): under the run's id, which is the hash of its manifest, one
-hash per setting, over the names and the bytes of the program. A copy of a run made here is trusted in what its maker
-named, and in nothing else. docs/decisions/032-trust.md gives the reasons.
+hash per setting, over the names and the bytes of the program. For a copy of a run made here, what its maker named is
+trusted and nothing else. docs/decisions/032-trust.md gives the reasons.
 """
 
 from __future__ import annotations
@@ -132,7 +131,9 @@ def remember(config: FitConfig, identity: Mapping[str, Any], where: Path) -> Non
         write_text(path, json.dumps({"run": str(where), "trusted": digests}, indent=1) + "\n")
     except (OSError, RunError) as error:
         flags = " ".join(one.flag for one in found)
-        progress.say(f"It cannot be recorded that you made this run ({error}): to go on with it, give again {flags}")
+        progress.say(
+            f"Could not record that you made this run ({error}). To resume it, give these flags again: {flags}"
+        )
 
 
 def _outside(config: FitConfig) -> Iterator[Outside]:
@@ -146,7 +147,7 @@ def _outside(config: FitConfig) -> Iterator[Outside]:
             told = names if Mark.ONE_TEXT in marks_of(setting) else reached
             yield Outside(setting, told, reach.value, _digest(setting, reached))
         elif odd := tuple(name for name in names if _is_odd(name)):
-            yield Outside(setting, odd, "a device or pipe that is read", _digest(setting, odd))
+            yield Outside(setting, odd, "a device or pipe to read from", _digest(setting, odd))
 
 
 def _reaches(reach: Reach, name: str) -> bool:
@@ -198,8 +199,8 @@ def _recorded(run_id: str) -> frozenset[str]:
 
 def _refusal(where: Path, strange: list[Outside]) -> str:
     lines = [
-        f"The settings in {where} name what lies outside that directory, and there is no record that you made this run "
-        "with them. Nothing was run, contacted or written. To use them, name them with the command:",
+        f"The settings in {where} name things outside that directory, and there is no record that you made this run "
+        "with them. Nothing was run, contacted or written. To use them, name them in the command:",
         *(f"  {one.flag}    ({one.what})" for one in strange),
         "Or read the run's config.toml, copy it out of the run, and name the copy: --config COPY.toml",
     ]
