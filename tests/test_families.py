@@ -16,11 +16,11 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from families import FAMILIES, tokenizer
 from rationem.engines.chat import DATE, Chat, Conversation
 from rationem.engines.completion import CompletionReader
-from rationem.engines.conformance import faults
+from rationem.engines.conformance import faults, reference, turns_fault
 from rationem.engines.models import LoadedModel
 from rationem.engines.transformers import TransformersEngine
 from rationem.tasks.scale import MARKER
-from rationem.types import Finish, LevelQuery, Prompt
+from rationem.types import Exchange, Finish, LevelQuery, Prompt
 from test_tokens import SCALES
 
 pytestmark = [pytest.mark.slow, pytest.mark.acceptance]
@@ -97,6 +97,25 @@ def test_prompts_are_what_the_chat_template_makes(family, on_that_day):
     turns = [{"role": "user", "content": ASKED}]
     expected = words.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
     assert list(one.encode(Prompt(ASKED))) == expected
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_demonstrations_are_the_earlier_turns_that_the_chat_template_makes(family, on_that_day):
+    words, one = tokenizer(family), chat(family)
+    said = "Kind.\nFinal rating: 4"
+    roles = ("user", "assistant", "user", "assistant", "user")
+    turns = [{"role": role, "content": said if role == "assistant" else ASKED} for role in roles]
+    expected = words.apply_chat_template(turns, add_generation_prompt=True, return_dict=False)
+    assert list(one.encode(Prompt(ASKED, earlier=(Exchange(ASKED, said),) * 2))) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_family_can_be_shown_demonstrations(family, kind):
+    one = chat(family, kind)
+    assert turns_fault(one) is None
+    prompt = Prompt(ASKED, earlier=(Exchange("Is it kind?", "It is.\nFinal rating: 5"),))
+    assert one.encode(prompt) == reference(one, prompt)
 
 
 @pytest.mark.parametrize("kind", KINDS)

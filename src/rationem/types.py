@@ -103,11 +103,24 @@ class Example:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """A question and its answer, shown as earlier turns of the chat; ``name`` says which demonstration it is."""
+
+    asked: str
+    said: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Prompt:
-    """The text of one user turn. ``kind`` is "forward" (x alone) or "rationalize" (x and the hint y*)."""
+    """The text of one user turn. ``kind`` is "forward" (x alone) or "rationalize" (x and the hint y*).
+
+    ``earlier`` are turns before it: demonstrations. They belong to a proposal, never to a training text.
+    """
 
     text: str
     kind: str = "forward"
+    earlier: tuple[Exchange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from rationem.engines.completion import CompletionReader
 from rationem.errors import ModelError
 from rationem.tasks.parse import THOUGHT
 from rationem.tasks.protocol import Task
-from rationem.types import Finish, LevelQuery, Prompt
+from rationem.types import Exchange, Finish, LevelQuery, Prompt
 
 #: A plain text, and a difficult one: other scripts, a combining accent, spaces at line ends, escapable characters.
 _TEXTS = ("What is 3 + 4 ?", "naïve café\n\n  über — 東京 <b>&amp;</b> {x} 'q' \"q\" 👍🏽\t1,234.5")
@@ -108,24 +108,73 @@ def _prompts(chat: Chat) -> Iterator[str]:
             yield "its chat template is random: it makes another prompt each time."
 
 
-def reference(chat: Chat, text: str) -> tuple[int, ...]:
+def reference(chat: Chat, text: str | Prompt) -> tuple[int, ...]:
     """Return transformers' own ids of a prompt: by the chat template, or by the tokenizer if there is none."""
+    prompt = Prompt(text) if isinstance(text, str) else text
     if chat.template.text:
-        rendered = chat.render(chat.turns(text), answered=False)
+        rendered = chat.render(chat.messages(prompt), answered=False)
         return tuple(chat.tokenizer(rendered, add_special_tokens=False, verbose=False)["input_ids"])
-    bare = f"{chat.folded(text)}\n"
+    bare = chat.bare(prompt)
     alone = chat.tokenizer(bare, add_special_tokens=False, verbose=False)["input_ids"]
     whole = chat.tokenizer(bare, verbose=False)["input_ids"]
     return tuple(whole[: len(chat.tokens.begins) + len(alone)])
 
 
-def _hostile(chat: Chat) -> Iterator[str]:
-    """Check that control strings in a text stay text."""
+def check_turns(name: str, chat: Chat) -> None:
+    """Reject a model whose chat template cannot show demonstrations as earlier turns.
+
+    Raises:
+        ModelError: names the fault.
+    """
+    if fault := turns_fault(chat):
+        raise ModelError(
+            f"The model {name!r} cannot be shown demonstrations: {fault} Leave --demos, --shots and ~demos out, or use "
+            "another model."
+        )
+
+
+def turns_fault(chat: Chat) -> str | None:
+    """Return a sentence that says why earlier turns cannot be shown; None if they can.
+
+    Every text of the turns must be there once and in order, and the last turn must end as one without earlier ones.
+    """
+    texts = [f"{part} {n}." for n in (1, 2) for part in ("Question", "Answer")] + ["Question 3."]
+    prompt = _with_turns(texts)
+    try:
+        rendered = chat.render(chat.messages(prompt), answered=False) if chat.template.text else chat.bare(prompt)
+    except ModelError as error:
+        return str(error)
+    if [rendered.count(text) for text in texts] != [1] * len(texts):
+        return "its chat template drops, changes or doubles earlier turns."
+    places = [rendered.index(text) for text in texts]
+    if places != sorted(places) or rendered.rpartition(texts[-1])[2] != chat.template.opening:
+        return "its chat template shows earlier turns in another order, or opens the answer behind them differently."
+    if chat.encode(prompt) != reference(chat, prompt):
+        return "earlier turns have other tokens than transformers makes of them; this is a bug in rationem."
+    hostile = _hostile_text(chat)
+    ids, plain = chat.encode(_with_turns([hostile] * len(texts))), chat.encode(prompt)
+    if chat.tokens.controls(ids) != chat.tokens.controls(plain):
+        return "control strings in earlier turns become control tokens."
+    return None
+
+
+def _with_turns(texts: Sequence[str]) -> Prompt:
+    first, second, third, fourth, last = texts
+    return Prompt(last, earlier=(Exchange(first, second), Exchange(third, fourth)))
+
+
+def _hostile_text(chat: Chat) -> str:
+    """Return a text with the control strings of the template and of the tokenizer."""
     plain = chat.encode(Prompt("x"))
     by_id = {i: token for token, i in chat.tokenizer.get_added_vocab().items() if i in chat.tokens.control_ids}
     tried = dict.fromkeys([*plain, chat.end_of_turn, *by_id])
     strings = [by_id[i] for i in tried if i in by_id][:_TRIED]
-    text = " ".join(f"a{string}b {string}" for string in strings)
+    return " ".join(f"a{string}b {string}" for string in strings)
+
+
+def _hostile(chat: Chat) -> Iterator[str]:
+    """Check that control strings in a text stay text."""
+    plain, text = chat.encode(Prompt("x")), _hostile_text(chat)
     ids = chat.encode(Prompt(text))
     if chat.tokens.controls(ids) != chat.tokens.controls(plain):
         yield f"control strings in a user's text become control tokens: {text[:80]!r}."

@@ -13,6 +13,8 @@ of every checkpoint, so that every reader of a checkpoint builds the prompts of 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -31,7 +33,7 @@ _PRIVATE = (*range(0xE000, 0xF8FF), *range(0xF0000, 0xFFFFE), *range(0x100000, 0
 
 
 class Chat:
-    """A tokenizer seen as a conversation: one user turn in, one assistant turn out.
+    """A tokenizer seen as a conversation: one user turn in, after demonstrations if any, and one assistant turn out.
 
     ``opened`` is the start of a thinking block if the template writes one into the prompt ("<think>\\n"), else "". The
     completion's text begins with it. ``thinks`` says whether the template supports thinking. ``folds`` says whether the
@@ -107,6 +109,10 @@ class Chat:
         """Return the messages before the assistant's."""
         return self.template.turns(text)
 
+    def messages(self, prompt: Prompt) -> list[Turn]:
+        """Return a prompt's messages, demonstrations included."""
+        return self.template.turns(prompt.text, earlier=_told(prompt))
+
     def folded(self, text: str) -> str:
         """Return the system text and a user's text with an empty line between them."""
         return self.template.folded(text)
@@ -120,35 +126,44 @@ class Chat:
         return self.tokens.plain(text)
 
     def _encode(self, prompt: Prompt) -> tuple[int, ...]:
-        tokens, system = self.tokens, self.conversation.system
+        tokens = self.tokens
         if not self.template.text:
-            return (*tokens.begins, *tokens.plain(f"{self.folded(prompt.text)}\n"))
-        if tokens.control is None or not tokens.control.search(f"{system}\n{prompt.text}"):
-            return tokens.ids(self._asked(prompt.text))
-        ids = tokens.pieces(self._pieces(prompt.text, system))
-        # Verify that the turn has exactly the control tokens of the template itself.
-        if tokens.controls(ids) != tokens.controls(tokens.ids(self._asked("x", "x" if system else ""))):
+            return (*tokens.begins, *tokens.plain(self.bare(prompt)))
+        texts = _Texts(self.conversation.system, prompt.text, tuple(part for pair in _told(prompt) for part in pair))
+        if tokens.control is None or not any(map(tokens.control.search, texts.all)):
+            return tokens.ids(self._asked(texts))
+        ids = tokens.pieces(self._pieces(texts))
+        # Verify that the turns have exactly the control tokens of the template itself.
+        if tokens.controls(ids) != tokens.controls(tokens.ids(self._asked(texts.changed(lambda text: text and "x")))):
+            guilty = next(text for text in texts.all if tokens.control.search(text))
             raise ModelError(
                 "This tokenizer turns a control string inside a text into a control token in a way that could not "
-                f"be prevented. Text: {prompt.text[:80]!r}. Remove the string from the data."
+                f"be prevented. Text: {guilty[:80]!r}. Remove the string from the data."
             )
         return ids
 
-    def _asked(self, text: str, system: str | None = None) -> str:
-        return self.template.render(self.template.turns(text, system), answered=False)
+    def bare(self, prompt: Prompt) -> str:
+        """Return the text of a prompt for a model without a chat template: paragraphs of question and answer."""
+        earlier = [f"{asked}\n{said}\n\n" for asked, said in _told(prompt)]
+        return f"{self.folded(''.join(earlier) + prompt.text)}\n"
 
-    def _pieces(self, text: str, system: str) -> list[tuple[str, bool]]:
-        """Return the rendered prompt as (piece, is data): only the control strings of both texts are data."""
+    def _asked(self, texts: _Texts) -> str:
+        turns = self.template.turns(texts.text, texts.system, texts.pairs)
+        return self.template.render(turns, answered=False)
+
+    def _pieces(self, texts: _Texts) -> list[tuple[str, bool]]:
+        """Return the rendered prompt as (piece, is data): only the control strings of the texts are data."""
         assert self.tokens.control is not None
-        used, hidden = {*text, *system}, list[str]()
+        used, hidden = set().union(*texts.all), list[str]()
         mark = next(character for character in map(chr, _PRIVATE) if character not in used)
 
         def hide(match: re.Match[str]) -> str:
             hidden.append(match[0])
             return f"{mark}{len(hidden) - 1}{mark}"
 
-        guarded = [self.tokens.control.sub(hide, one) for one in (text, system)]
-        pieces = re.split(f"{mark}([0-9]+){mark}", self._asked(*guarded))
+        control = self.tokens.control
+        guarded = texts.changed(lambda text: control.sub(hide, text))
+        pieces = re.split(f"{mark}([0-9]+){mark}", self._asked(guarded))
         return [(hidden[int(piece)], True) if n % 2 else (piece, False) for n, piece in enumerate(pieces)]
 
     def _find_end_of_turn(self) -> int:
@@ -160,3 +175,30 @@ class Chat:
                 "The tokenizer has no end-of-turn token: neither its chat template nor eos_token names one."
             )
         return int(self.tokenizer.eos_token_id)
+
+
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """All texts of a prompt that are data: the system text, the user's, and questions and answers before it."""
+
+    system: str
+    text: str
+    earlier: tuple[str, ...]
+
+    @property
+    def all(self) -> tuple[str, ...]:
+        """The texts."""
+        return (self.system, self.text, *self.earlier)
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """The questions and answers before the user's text."""
+        return list(zip(self.earlier[::2], self.earlier[1::2], strict=True))
+
+    def changed(self, change: Callable[[str], str]) -> _Texts:
+        """Return the texts, each changed by a function."""
+        return _Texts(change(self.system), change(self.text), tuple(map(change, self.earlier)))
+
+
+def _told(prompt: Prompt) -> list[tuple[str, str]]:
+    return [(one.asked, one.said) for one in prompt.earlier]

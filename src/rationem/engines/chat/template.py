@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from jinja2 import TemplateError, TemplateSyntaxError
@@ -17,6 +18,8 @@ _QUESTION, _ANSWER, _SYSTEM = "\ue000question\ue001", "\ue000answer\ue001", "\ue
 _REFUSED = (TemplateError, TypeError, ValueError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 Turn = dict[str, Any]
+#: (question, answer) of each earlier turn.
+Earlier = Sequence[tuple[str, str]]
 
 
 class ChatTemplate:
@@ -50,17 +53,21 @@ class ChatTemplate:
             self._find_form()
             self._find_places()
 
-    def turns(self, text: str, system: str | None = None) -> list[Turn]:
+    def turns(self, text: str, system: str | None = None, earlier: Earlier = ()) -> list[Turn]:
         """Return the messages before the assistant's.
 
         Args:
             text: the user's text.
             system: a system text instead of the conversation's.
+            earlier: (question, answer) of the turns before it.
         """
         system = self.conversation.system if system is None else system
-        if not system or self.folds:
-            return [self.turn("user", self.folded(text, system))]
-        return [self.turn("system", system), self.turn("user", text)]
+        first, *more = [*(asked for asked, _ in earlier), text]
+        begins = [self.turn("system", system)] if system and not self.folds else []
+        turns = [*begins, self.turn("user", self.folded(first, system) if self.folds else first)]
+        for (_, said), asked in zip(earlier, more, strict=True):
+            turns += [self.turn("assistant", said), self.turn("user", asked)]
+        return turns
 
     def turn(self, role: str, text: str) -> Turn:
         """Return a message in the form that the template expects."""

@@ -99,10 +99,19 @@ class ChatEngine:
         # Many servers reject unknown fields, and top_k is not a common one.
         top_k = {"top_k": sampling.top_k} if sampling.top_k else {}
         return {
-            "model": self._model, "messages": [{"role": "user", "content": self._chat.folded(request.prompt.text)}],
+            "model": self._model, "messages": self._messages(request.prompt),
             "max_tokens": sampling.max_new_tokens, "temperature": sampling.temperature, "top_p": sampling.top_p,
             **top_k, "seed": request.seed, "n": 1, "stream": False,
         }  # fmt: skip
+
+    def _messages(self, prompt: Prompt) -> list[dict[str, str]]:
+        """Return the messages, demonstrations first; the system text is in front of the first question."""
+        asked = [*(one.asked for one in prompt.earlier), prompt.text]
+        asked[0] = self._chat.folded(asked[0])
+        said = [one.said for one in prompt.earlier]
+        turns = [[("user", question), ("assistant", answer)] for question, answer in zip(asked, said, strict=False)]
+        told = [*(turn for pair in turns for turn in pair), ("user", asked[-1])]
+        return [{"role": role, "content": content} for role, content in told]
 
     async def _complete(self, request: Request) -> Draft:
         answer = await self._client.ask(_PATH, self._body(request))
