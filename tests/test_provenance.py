@@ -22,7 +22,7 @@ from rationem.data import expand_raters
 from rationem.ledger import SCHEMA_VERSION, read_examples, read_manifest, read_only, read_predictions
 from rationem.ledger.damage import damage
 from rationem.ledger.fingerprints import data_sha256, splits_sha256
-from rationem.ledger.migration import OLDER_COLUMNS
+from rationem.ledger.migration import ADDED, OLDER_COLUMNS
 from rationem.ledger.one_example import find_example
 from rationem.ledger.seals import read_seals, write_seals
 from rationem.ledger.totals import state_counts
@@ -94,6 +94,7 @@ def older(run):
         db.execute(f"INSERT INTO older SELECT {', '.join(OLDER_COLUMNS['examples'])} FROM examples ORDER BY rowid")
         db.execute("DROP TABLE examples")
         db.execute("ALTER TABLE older RENAME TO examples")
+        without_added(db)
         for table in ("trials", "scores", "kept", "likelihoods", "states", "predictions"):
             rename(db, table, "example_id", ids)
         rename(db, "examples", "id", ids)
@@ -106,6 +107,19 @@ def older(run):
         hashes = {"data_sha256": data_sha256(sets, old_id), "splits_sha256": splits_sha256(sets, old_id)}
         values = {"schema_version": 5, **hashes}
         db.executemany("UPDATE manifest SET value=? WHERE key=?", [(json.dumps(v), k) for k, v in values.items()])
+        write_seals(db, read_seals(db))
+
+
+def without_added(db):
+    for column in ADDED:
+        db.execute(f"ALTER TABLE trials DROP COLUMN {column}")
+
+
+def version_6(run):
+    """Make a run's ledger one of version 6: trials do not say what demonstrations they were shown."""
+    with closing(sqlite3.connect(run / "ledger.sqlite")) as db, db:
+        without_added(db)
+        db.execute("UPDATE manifest SET value='6' WHERE key='schema_version'")
         write_seals(db, read_seals(db))
 
 
@@ -188,8 +202,9 @@ OLD_RUNS = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("older", [older, version_6])
 @pytest.mark.parametrize("name", OLD_RUNS)
-def test_an_older_ledger_is_read_and_migrated_into_what_is_written_today(tmp_path, name):
+def test_an_older_ledger_is_read_and_migrated_into_what_is_written_today(tmp_path, name, older):
     splits, config = OLD_RUNS[name]
     written(tmp_path, splits, **config)
     with closing(read_only(tmp_path)) as db:
@@ -222,6 +237,17 @@ def test_a_run_that_was_begun_and_not_recorded_is_migrated_too(tmp_path):
     ledger.close()
     with closing(read_only(tmp_path)) as db:
         assert [x.rater for x in read_examples(db, "train")] == [1]
+
+
+def test_a_version_6_run_that_was_begun_and_not_recorded_gets_the_columns_too(tmp_path):
+    Ledger(tmp_path).close()
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db, db:
+        without_added(db)
+    ledger = Ledger(tmp_path)
+    ledger.start({}, {"train": [Example("a", {}, "1", "g")]})
+    ledger.append([replace(trial("a"), demos=("own 1", "b/tone"))])
+    assert [one.demos for one in ledger.trials(1, Purpose.TRAIN)] == [("own 1", "b/tone")]
+    ledger.close()
 
 
 def test_what_was_edited_before_a_migration_is_still_told(tmp_path):

@@ -222,7 +222,10 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One graded draft. It is written to the ledger before anything uses it."""
+    """One graded draft. It is written to the ledger before anything uses it.
+
+    ``demos`` are the names of the demonstrations that its prompt showed, in order.
+    """
 
     iteration: int
     purpose: Purpose
@@ -235,6 +238,7 @@ class Trial:
     parsed: Parsed
     outcome: Outcome
     reward: float
+    demos: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

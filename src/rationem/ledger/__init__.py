@@ -46,7 +46,7 @@ from rationem.ledger.reading import (
     read_predictions,
     read_trials,
 )
-from rationem.ledger.rows import INSERT_EXAMPLE, SCHEMA_VERSION, example_row, prediction_row, trial_row
+from rationem.ledger.rows import INSERT_EXAMPLE, INSERT_TRIAL, SCHEMA_VERSION, example_row, prediction_row, trial_row
 from rationem.ledger.seals import seal, unseal
 from rationem.ledger.totals import state_counts
 from rationem.types import Example, Kept, LevelScores, Likelihood, Outcome, Prediction, Purpose, State, Trial
@@ -166,7 +166,7 @@ class Ledger:
     def append(self, trials: Sequence[Trial], scores: Mapping[tuple[str, int], LevelScores] | None = None) -> None:
         """Write one batch of trials, with the level scores of those that have any, in one transaction."""
         with self.transaction() as db:
-            db.executemany(f"INSERT INTO trials VALUES ({','.join('?' * 20)})", map(trial_row, trials))
+            db.executemany(INSERT_TRIAL, map(trial_row, trials))
             for iteration in {trial.iteration for trial in trials}:
                 unseal(db, iteration, "trials", "scores")
             if scores:

@@ -1,6 +1,7 @@
-"""Ledgers of version 5 become ledgers of this version: what was appended to the users' ids becomes columns.
+"""Ledgers of versions 5 and 6 become ledgers of this version, step by step.
 
-Version 5 kept one id per example: the user's, "test:" before it where the training file had the same, "/criterion"
+Version 7 has more columns (:data:`ADDED`). Version 6 has columns for what was appended to the users' ids before:
+version 5 kept one id per example: the user's, "test:" before it where the training file had the same, "/criterion"
 behind it, "#2" for the second rating and "~swapped" or "~turned2" for another order. Here, and nowhere else, these are
 taken apart. Ids that the user chose to look like that are told apart by the run's other examples and its settings; the
 rows of such an example get its new key.
@@ -11,21 +12,24 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from rationem.ledger.fingerprints import data_sha256, splits_sha256
-from rationem.ledger.rows import INSERT_EXAMPLE, SCHEMA, SCHEMA_VERSION, example_row
+from rationem.ledger.rows import INSERT_EXAMPLE, SCHEMA, SCHEMA_VERSION, TRIAL_COLUMNS, example_row
 from rationem.ledger.seals import KEYS, Part, read_seals, row_hash, write_seals
 from rationem.tasks.pairs import candidates
 from rationem.types import Example
 
 #: The oldest version that can be read.
 OLDEST = 5
+#: Columns that version 7 added to the trials, in their order, and their values in older rows.
+ADDED = {"demos": "TEXT NOT NULL DEFAULT '[]'"}
 #: Table -> the columns that it had.
 OLDER_COLUMNS = {
-    "examples": ["id", "position", "split", "grp", "fields", "answer", "ratings", "source", "elided", "weight"]
+    "examples": ["id", "position", "split", "grp", "fields", "answer", "ratings", "source", "elided", "weight"],
+    "trials": [name for name in TRIAL_COLUMNS if name not in ADDED],
 }
 _HAVE_EXAMPLES = ("trials", "scores", "kept", "likelihoods", "states", "predictions")
 _TURNED = re.compile(r"(.*)~(?:swapped|turned([1-9]\d?))", re.DOTALL)
@@ -47,24 +51,52 @@ def version_of(db: sqlite3.Connection) -> object:
     found = db.execute("SELECT value FROM manifest WHERE key='schema_version'").fetchone()
     if found is not None:
         return json.loads(found[0])
-    columns = [name for _, name, *_ in db.execute("PRAGMA table_info(examples)")]
-    return OLDEST if columns == OLDER_COLUMNS["examples"] else SCHEMA_VERSION
+    if _columns(db, "examples") == OLDER_COLUMNS["examples"]:
+        return OLDEST
+    return OLDEST + 1 if ADDED.keys() - _columns(db, "trials") else SCHEMA_VERSION
+
+
+def is_older(db: sqlite3.Connection) -> bool:
+    """Return whether a ledger is of an older version that can be migrated."""
+    return version_of(db) in range(OLDEST, SCHEMA_VERSION)
 
 
 def migrate(db: sqlite3.Connection) -> None:
-    """Make a ledger of version 5 one of this version, inside the caller's transaction."""
+    """Make an older ledger one of this version, inside the caller's transaction."""
+    if version_of(db) == OLDEST:
+        _take_ids_apart(db)
+    _add_columns(db)
+
+
+def _add_columns(db: sqlite3.Connection) -> None:
+    """Make a ledger of version 6 one of version 7."""
+    sound = _sound(db, {"manifest", "trials"})
+    there = _columns(db, "trials")
+    for name, declared in ADDED.items():
+        if name not in there:
+            db.execute(f"ALTER TABLE trials ADD COLUMN {name} {declared}")
+    db.execute("UPDATE manifest SET value=? WHERE key='schema_version'", (json.dumps(SCHEMA_VERSION),))
+    write_seals(db, sound)
+
+
+def _take_ids_apart(db: sqlite3.Connection) -> None:
+    """Make a ledger of version 5 one of version 6."""
     manifest = {key: json.loads(value) for key, value in db.execute("SELECT key, value FROM manifest")}
     rows = _read(db)
     found = _taken_apart(rows, manifest)
     renamed = {row.id: x.id for row, x in zip(rows, found, strict=True) if row.id != x.id}
-    sound = _sound(db, everything=bool(renamed))
+    sound = _sound(db, set(KEYS) if renamed else {"manifest", "examples"})
     _write_examples(db, [example_row(row.split, row.position, x) for row, x in zip(rows, found, strict=True)])
     if renamed:
         _rename(db, renamed)
     if manifest:
-        values = {"schema_version": SCHEMA_VERSION, **(_fingerprints(rows, found, manifest) if renamed else {})}
+        values = {"schema_version": OLDEST + 1, **(_fingerprints(rows, found, manifest) if renamed else {})}
         db.executemany("UPDATE manifest SET value=? WHERE key=?", [(json.dumps(v), k) for k, v in values.items()])
     write_seals(db, sound)
+
+
+def _columns(db: sqlite3.Connection, table: str) -> list[str]:
+    return [name for _, name, *_ in db.execute(f"PRAGMA table_info({table})")]
 
 
 def _read(db: sqlite3.Connection) -> list[_Row]:
@@ -175,13 +207,12 @@ def _fingerprints(rows: Sequence[_Row], found: Sequence[Example], manifest: Mapp
     }
 
 
-def _sound(db: sqlite3.Connection, *, everything: bool) -> list[Part]:
-    """Return the parts that the migration changes and whose seals hold: only these are sealed again."""
+def _sound(db: sqlite3.Connection, changed: Collection[str]) -> list[Part]:
+    """Return the parts of the changed tables whose seals hold: only these are sealed again."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name='seals'").fetchone():
         return []
-    changed = {name: everything or name in ("manifest", "examples") for name in KEYS}
     return [
         (table, iteration)
         for (table, iteration), sha256 in read_seals(db).items()
-        if changed[table] and row_hash(db, table, iteration) == sha256
+        if table in changed and row_hash(db, table, iteration) == sha256
     ]

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rationem.errors import RunError, disk_error
 from rationem.ledger.files import refuse_links
-from rationem.ledger.migration import OLDEST, migrate, version_of
+from rationem.ledger.migration import OLDEST, is_older, migrate, version_of
 from rationem.ledger.phases import is_reached
 from rationem.ledger.reading import read_manifest
 from rationem.ledger.rows import SCHEMA, SCHEMA_VERSION
@@ -33,7 +33,7 @@ def read_only(directory: Path) -> sqlite3.Connection:
     """
     db, path = _begun(directory)
     with _told(path):
-        return _migrated_copy(db) if version_of(db) == OLDEST else db
+        return _migrated_copy(db) if is_older(db) else db
 
 
 def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
@@ -87,7 +87,7 @@ def open_ledger(directory: Path) -> sqlite3.Connection:
     with _closed_on_error(db, path, disk=True):
         if db.execute("SELECT 1 FROM sqlite_master WHERE name='manifest'").fetchone():
             _check_version(db, path)
-            if version_of(db) == OLDEST:
+            if is_older(db):
                 db.execute("BEGIN IMMEDIATE")
                 migrate(db)
                 db.execute("COMMIT")
@@ -168,9 +168,10 @@ def _check_places(directory: Path) -> None:
 
 def _check_version(db: sqlite3.Connection, path: Path) -> None:
     found = version_of(db)
-    if found not in (OLDEST, SCHEMA_VERSION):
+    if found != SCHEMA_VERSION and not is_older(db):
         raise RunError(
-            f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION} and {OLDEST}."
+            f"{path.parent} was written with ledger version {found}; this rationem reads {SCHEMA_VERSION}, and older "
+            f"ones from {OLDEST}."
         )
 
 

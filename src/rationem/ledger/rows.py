@@ -8,10 +8,16 @@ from typing import Any
 
 from rationem.types import Draft, Example, Finish, Outcome, Parsed, Prediction, Purpose, Trial
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 #: The columns of an example and of a prediction, in the order in which the functions below read them.
 EXAMPLE_COLUMNS = "item, fields, answer, grp, ratings, source, elided, weight, criterion, rater, turn, orders, origin"
 PREDICTION_COLUMNS = "example_id, predicted, probabilities, raw, draws, unparsed, too_long, reward, draw_reward"
+#: The columns of a trial, in the order of ``trial_row``.
+TRIAL_COLUMNS = (
+    *("iteration", "purpose", "example_id", "attempt", "retry", "proposal", "seed", "prompt_tokens", "new_tokens"),
+    *("token_ids", "text", "finish", "rationale", "predicted", "problem", "marker_end", "outcome", "reward"),
+    *("token_logps", "encoded", "demos"),
+)
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
 SCHEMA = """
@@ -26,7 +32,7 @@ CREATE TABLE IF NOT EXISTS trials (
   retry INTEGER NOT NULL, proposal TEXT NOT NULL, seed INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL,
   new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
   rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
-  reward REAL NOT NULL, token_logps TEXT NOT NULL, encoded INTEGER NOT NULL,
+  reward REAL NOT NULL, token_logps TEXT NOT NULL, encoded INTEGER NOT NULL, demos TEXT NOT NULL,
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
@@ -54,6 +60,8 @@ CREATE TABLE IF NOT EXISTS seals (
 """
 
 
+#: SQL that writes a row of ``trial_row``.
+INSERT_TRIAL = f"INSERT INTO trials ({', '.join(TRIAL_COLUMNS)}) VALUES ({','.join('?' for _ in TRIAL_COLUMNS)})"
 #: SQL that writes a row of ``example_row``.
 INSERT_EXAMPLE = f"INSERT INTO examples VALUES ({','.join('?' * 16)})"
 
@@ -94,13 +102,14 @@ def trial_row(trial: Trial) -> tuple[Any, ...]:
         trial.reward,
         json.dumps([round(logp, _DECIMALS) for logp in draft.token_logps]),
         int(draft.encoded),
+        json.dumps(trial.demos),
     )
 
 
 def read_trial(row: Sequence[Any]) -> Trial:
     """Return the trial of a row."""
     (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
-    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps, encoded = row[10:]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps, encoded, demos = row[10:]
     return Trial(
         iteration,
         Purpose(purpose),
@@ -113,6 +122,7 @@ def read_trial(row: Sequence[Any]) -> Trial:
         Parsed(rationale, predicted, problem, marker_end),
         Outcome(outcome),
         reward,
+        tuple(json.loads(demos)),
     )
 
 
