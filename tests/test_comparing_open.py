@@ -77,14 +77,14 @@ def test_what_counts_stands_in_front(done):
     first, apart = tables(results)[:2]
     shown = list(first.head[1:4])
     if rule == "exact":
-        assert shown == ["accuracy", "reward of one draw", "ECE"]
+        assert shown == ["accuracy", "reward of one draw", "squared calibration error"]
         assert "highest accuracy" in page.headline(results)
     else:
         assert shown == ["mean reward", "whole reward", "reward of one draw"]
         assert "highest mean reward" in page.headline(results)
     assert apart.head[1] == shown[0]
     assert [row[0] for row in first.rows] == ["most frequent training answer", "base model", "RS(2)", "STaR"]
-    assert first.rows[0][first.head.index("ECE")] == "–"
+    assert first.rows[0][first.head.index("squared calibration error")] == "–"
 
 
 def test_the_figures_are_of_what_there_is(done):

@@ -125,8 +125,10 @@ def test_before_and_after_are_the_metrics_of_the_same_items():
     got = metrics.calibrate(guesses[::-1], items, FOUR)
     before = metrics.score(guesses, items, FOUR)
     after = metrics.score(metrics.recalibrated(guesses, got.temperature), items, FOUR)
-    assert (got.count, got.before, got.ece_before) == (80, pytest.approx(before.log_likelihood), before.ece)
-    assert (got.after, got.ece_after) == (pytest.approx(after.log_likelihood), pytest.approx(after.ece))
+    assert (got.count, got.before) == (80, pytest.approx(before.log_likelihood))
+    assert got.error_before == pytest.approx(before.squared_calibration_error)
+    assert got.after == pytest.approx(after.log_likelihood)
+    assert got.error_after == pytest.approx(after.squared_calibration_error)
     assert got.after >= got.before
     assert (after.accuracy, after.raw_mean) == (before.accuracy, before.raw_mean)
 
@@ -139,7 +141,7 @@ def test_overconfidence_is_softened_and_its_error_shrinks():
     guesses = [guess(str(n), FOUR.levels[int(row.argmax())], row.tolist()) for n, row in enumerate(sure)]
     got = metrics.calibrate(guesses, items, FOUR)
     assert got.temperature == pytest.approx(3, rel=0.1)
-    assert got.ece_after < 0.04 < 0.2 < got.ece_before
+    assert abs(got.error_after) < 0.002 < 0.04 < got.error_before
 
 
 def test_the_orders_of_a_pair_are_averaged_before_the_fit():

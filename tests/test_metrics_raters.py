@@ -202,3 +202,49 @@ def test_other_labels_are_no_shift_made_by_rounding():
     high = [item(str(n), "4", ("4", "4", "4")) for n in range(5)] + [item("z", "1", ("1", "1", "1"))]
     assert metrics.rater_warnings(low, high, FOUR) == []
     assert metrics.rater_warnings(low, [item("a", "4", ("4", "4"))], Scale.parse("1-4")) == []
+
+
+def rated_by_three(count, seed, skill):
+    """Items of a hidden level; three raters and a judge each see it with an error of their own."""
+    rng = np.random.default_rng(seed)
+    guesses, items = [], []
+    for n, level in enumerate(rng.integers(4, size=count)):
+        hard = rng.choice([0.2, 1.5])
+        said = [FOUR.levels[int(np.clip(round(level + rng.normal(0, hard)), 0, 3))] for _ in range(3)]
+        verdict = FOUR.levels[int(np.clip(round(level + rng.normal(0, hard / skill)), 0, 3))]
+        items.append(item(str(n), FOUR.pool(said, "mean"), tuple(said), f"g{n}"))
+        guesses.append(guess(str(n), verdict))
+    return guesses, items
+
+
+def test_a_judge_minus_one_human_is_the_difference_on_the_same_targets_and_resamples():
+    guesses, items = rated_by_three(60, 0, 1.0)
+    apart = metrics.minus_human(guesses, items, FOUR, seed=0, resamples=400)
+    judge, human = metrics.beside_humans(guesses, items, FOUR), metrics.human_ceiling(items, FOUR)
+    for name in ("accuracy", "within_one", "mae", "quadratic_kappa", "pearson"):
+        assert apart[name].value == pytest.approx(getattr(judge, name) - getattr(human, name)), name
+    one_rater = [guess(x.id, x.ratings[0]) for x in items]
+    among = metrics.minus_human(one_rater, items, FOUR, seed=0, resamples=400)["accuracy"]
+    low, high = metrics.interval(among)
+    alone = metrics.intervals(one_rater, items, FOUR, seed=0)["accuracy"]
+    assert high - low < 0.8 * (alone[1] - alone[0])  # what is hard for both cancels
+
+
+def test_without_two_raters_or_with_nine_groups_there_is_no_difference_from_humans():
+    guesses, items = rated_by_three(9, 1, 1.0)
+    assert metrics.interval(metrics.minus_human(guesses, items, FOUR, seed=0)["accuracy"]) is None
+    alone = [replace(x, ratings=()) for x in items]
+    assert metrics.minus_human(guesses, alone, FOUR, seed=0) == {}
+
+
+@pytest.mark.slow
+def test_paired_intervals_hold_the_true_difference():
+    """200 samples of 80 items; fewer than 180 of 200 has probability .002 for a 95 % interval."""
+    truth = metrics.minus_human(*rated_by_three(30_000, 5, 2.0), FOUR, seed=0, resamples=2)["accuracy"].value
+    held = 0
+    for seed in range(200):
+        apart = metrics.minus_human(*rated_by_three(80, 100 + seed, 2.0), FOUR, seed=0, resamples=200)["accuracy"]
+        low, high = metrics.interval(apart)
+        held += low <= truth <= high
+    assert truth > 0.02
+    assert held >= 180

@@ -109,7 +109,9 @@ def test_calibration_is_fitted_on_validation_of_the_best_and_shown_on_both(run):
     assert fit["validation"]["after"]["log_likelihood"] >= fit["validation"]["before"]["log_likelihood"]
     for split in ("validation", "test"):
         scores = summary["iterations"][1][split]
-        assert fit[split]["before"] == pytest.approx({key: scores[key] for key in ("log_likelihood", "ece")})
+        assert fit[split]["before"] == pytest.approx(
+            {key: scores[key] for key in ("log_likelihood", "squared_calibration_error")}
+        )
 
 
 def test_the_control_with_examples_in_the_prompt_is_a_row_of_its_own(run):

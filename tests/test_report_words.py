@@ -75,7 +75,7 @@ def finished(best, unparsed=0.0, accuracy=0.6, constant=0.3, groups=30, calibrat
 
 def tempered(temperature, after):
     def one(likelihood):
-        return {"log_likelihood": likelihood, "ece": 0.1}
+        return {"log_likelihood": likelihood, "squared_calibration_error": 0.01}
 
     split = {"before": one(-9.0), "after": one(after)}
     return {"temperature": temperature, "items": 9, "validation": split, "test": split}

@@ -17,7 +17,7 @@ from rationem.types import Example, Splits
 _CONSTANT = 0.9
 #: Sets below these sizes: nothing to learn, a coin toss for the iteration, a test that tells little.
 _SMALL = {"train": 50, "validation": 20, "test": 100}
-_FEW_GROUPS = 10
+_FEW_GROUPS = metrics.FEWEST_GROUPS
 
 
 def pooled(examples: Sequence[Example], scale: Scale) -> dict[str, int]:
@@ -117,7 +117,7 @@ def few_groups(groups: Mapping[str, int]) -> list[Finding]:
         warning(
             "few_groups",
             f"The {name} set has {counted(groups[name], 'group', 'groups')} (by default: different prompts): its "
-            "numbers hang on so few.",
+            "numbers hang on so few, and have no 95 % intervals.",
             groups[name],
         )
         for name in ("validation", "test")

@@ -137,6 +137,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
                     "last": _hints(by_arm[arm.name], lambda reading: reading.at[reading.last]),
                 },
                 "beside_humans": _beside_humans(by_arm[arm.name], run),
+                "minus_human": _minus_human(by_arm[arm.name], run),
                 "chosen_iterations": [reading.chosen for reading in by_arm[arm.name]],
                 "last_iterations": [reading.last for reading in by_arm[arm.name]],
                 "by_label": _by_label(by_arm[arm.name]) if arm.generates else [],
@@ -277,6 +278,27 @@ def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
         return None
     told = [{name: value for name, value in asdict(one).items() if isinstance(value, float)} for one in each if one]
     return {name: sum(one[name] for one in told) / len(told) for name in told[0] if all(name in one for one in told)}
+
+
+def _minus_human(several: _Several, run: Run) -> dict[str, Any] | None:
+    """Return the chosen weights' numbers minus one person's on the same targets, over seeds and items; None without
+    such targets.
+    """
+    test = run.sets["test"]
+    each = [
+        metrics.minus_human(one.at[one.chosen].predictions, test, run.scale, seed=0, resamples=RESAMPLES)
+        for one in several
+        if test
+    ]
+    names = each[0] if each else {}
+    apart = {name: metrics.crossed([one.get(name) for one in each]) for name in names}
+    bounds = {name: metrics.METRICS[name].bounds for name in apart}
+    return {
+        name: _with_interval(one, low - high, high - low)
+        for name, one in apart.items()
+        if one is not None
+        for low, high in [bounds[name]]
+    } or None
 
 
 def _exact(several: _Several, at: Callable[[RunItems], At]) -> dict[str, Any] | None:

@@ -10,11 +10,14 @@ from typing import Any
 
 from rationem.compare.kinds import called, kind_of, leading
 from rationem.compare.results import TESTED, VALIDATION
-from rationem.metrics import titles
+from rationem.metrics import FEWEST_GROUPS, METRICS, titles
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): quality, drafts and cost.
-SCORES = {**{name: (title, 3) for name, title in titles("compare").items()}, "faithful": ("faithful", 3)}
+SCORES = {
+    **{name: (title, METRICS[name].digits) for name, title in titles("compare").items()},
+    "faithful": ("faithful", 3),
+}
 COSTS = {
     "accepted": ("first attempts accepted", 3),
     "kept": ("kept", 3),
@@ -80,7 +83,10 @@ def tables(results: _Results) -> list[Table]:
     ]
     found = [one for one in found if len(one.head) > 1]  # without a test set nothing is scored on it
     if beside := _beside(results):
-        note = "Each rating against what an item's other raters say, for judges and people alike; chosen weights."
+        note = (
+            "Each rating against what an item's other raters say, for judges and people alike; chosen weights. "
+            "The differences are paired: the same resamples for both."
+        )
         found.append(Table("Beside people", note, *beside))
     if exact := _exact(results):
         items = max(one["items"] for one in _enumerated(results))
@@ -96,7 +102,7 @@ def tables(results: _Results) -> list[Table]:
 def _held(results: _Results) -> str:
     count, seeds = results["config"]["iterations"], len(results["seeds"])
     iterations = f"{count} iteration{'s' * (count > 1)}"
-    runs = f"Means of {seeds} seeds." if seeds > 1 else "One seed."
+    runs = f"Means of {seeds} seeds.{_no_intervals(results)}" if seeds > 1 else f"One seed.{_no_intervals(results)}"
     if results["equal"] == "tokens":
         return (
             f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms "
@@ -106,6 +112,17 @@ def _held(results: _Results) -> str:
     if len(steps) > 1:
         return f"At most {iterations}; iterations or steps differ between the arms (What it took). {runs}"
     return f"Held equal: {iterations} of as many gradient steps. {runs}"
+
+
+def _no_intervals(results: _Results) -> str:
+    """Return why there are no intervals; empty if there are."""
+    groups = results["groups"]["test"]
+    if groups < FEWEST_GROUPS:
+        return (
+            f" No intervals: the test set has {groups} groups of items, and fewer than {FEWEST_GROUPS} do not show how "
+            "much items differ."
+        )
+    return " No intervals: two seeds do not show how much runs differ." if len(results["seeds"]) == 2 else ""
 
 
 #: Numbers that repeat another one, and those with their own title, by ``Kind.page``.
@@ -205,6 +222,11 @@ def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], 
     shown = [name for name in SCORES if ceiling.get(name) is not None]
     named = {"one person": ceiling, **{_named(arm): arm["beside_humans"] for arm in results["arms"]}}
     rows = [(name, *(number(one.get(key), SCORES[key][1]) for key in shown)) for name, one in named.items() if one]
+    rows += [
+        (f"{_named(arm)} minus one person", *(_cell(apart.get(key), SCORES[key][1], signed=True) for key in shown))
+        for arm in results["arms"]
+        if (apart := arm.get("minus_human"))
+    ]
     return ("", *(SCORES[name][0] for name in shown)), tuple(rows)
 
 

@@ -25,6 +25,7 @@ from rationem.metrics.bootstrap import (
     FEWEST_GROUPS,
     HEADLINE,
     Resampled,
+    interval,
     intervals,
     percentiles,
     resampled,
@@ -44,6 +45,7 @@ from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, d
 from rationem.metrics.distributions import Bin, entropy
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_matched_length, quantile_edges
+from rationem.metrics.minus_human import minus_human
 from rationem.metrics.open_answers import Said, best_of, by_open_draws
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
@@ -109,11 +111,13 @@ __all__ = [
     "holm",
     "human_ceiling",
     "human_log_likelihood",
+    "interval",
     "intervals",
     "marginal",
     "marginals",
     "mean_pass_at_k",
     "merged",
+    "minus_human",
     "most_frequent_answer",
     "parts",
     "pass_at_k",

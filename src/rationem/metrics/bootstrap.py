@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rationem.metrics.calibration_error import CalibrationSums, calibration_sums
 from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import criterion, places
-from rationem.metrics.distributions import BINS, bin_of
 from rationem.metrics.levels import ranks
 from rationem.metrics.per_item import Items, confidences
-from rationem.metrics.scores import matched
+from rationem.metrics.scores import group_numbers, matched
 from rationem.metrics.table import ROWS, means
 from rationem.metrics.tables import comparisons, mean_over_existing, statistics
 from rationem.seeds import generator
@@ -41,7 +41,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class _Table:
+class Table:
     """Counts of (target, verdict) per group.
 
     Args:
@@ -60,16 +60,16 @@ class _Sums:
     Args:
         means: name -> sum of per-item scores, shape (G,), for means over items.
         items: number of items, shape (G,).
-        bins: per reliability bin the sum of right minus confidence, shape (G, BINS).
+        calibration: of right minus confidence, by reliability bin.
         table: the counts of all items.
         by_criterion: the counts of each criterion's items; empty if there is only one.
     """
 
     means: dict[str, Floats]
     items: Floats
-    bins: Floats
-    table: _Table
-    by_criterion: tuple[_Table, ...]
+    calibration: CalibrationSums
+    table: Table
+    by_criterion: tuple[Table, ...]
 
 
 def intervals(
@@ -101,7 +101,7 @@ def intervals(
     if len({example.group for example in examples}) < FEWEST_GROUPS:
         return dict.fromkeys(HEADLINE)
     drawn = resampled(predictions, examples, scale, seed=seed, resamples=resamples)
-    return {name: percentiles(drawn[name].drawn_R, level) if name in drawn else None for name in HEADLINE}
+    return {name: interval(drawn[name], level) if name in drawn else None for name in HEADLINE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,12 @@ class Resampled:
     groups: int | None
 
 
+def interval(one: Resampled, level: float = 0.95) -> Interval | None:
+    """Return the percentile interval of one number; None where :func:`intervals` has none."""
+    few = one.groups is None or one.groups < FEWEST_GROUPS
+    return None if few else percentiles(one.drawn_R, level)
+
+
 def resampled(
     predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, *, seed: int, resamples: int
 ) -> dict[str, Resampled]:
@@ -126,9 +132,12 @@ def resampled(
     sums = _sums(matched(predictions, examples), examples, scale)
     groups, width = len(sums.items), len(scale.levels) * (len(scale.levels) + 1)
     values = {name: value[0] for name, value in _statistics(np.ones((1, groups)), sums, scale).items()}
-    parts = [_statistics(counts_RG, sums, scale) for counts_RG in _resamples(seed, groups, resamples, width)]
+    parts = [_statistics(counts_RG, sums, scale) for counts_RG in resamples_of(seed, groups, resamples, width)]
+    # Resamples of this number are centred on the plug-in estimate; the interval is to be around the debiased one.
+    shifts = {"squared_calibration_error": values["squared_calibration_error"] - sums.calibration.plug_in()}
+    drawn = {name: np.concatenate([part[name] for part in parts]) + shifts.get(name, 0.0) for name in parts[0]}
     return {
-        name: Resampled(float(values[name]), np.concatenate([part[name] for part in parts]), groups)
+        name: Resampled(float(values[name]), drawn[name], groups)
         for name in HEADLINE
         if name in values and np.isfinite(values[name])
     }
@@ -154,12 +163,12 @@ def resampled_mean(
     sum_G, count_G = (np.bincount(at_N, weights=w, minlength=len(groups)) for w in (score_N, np.ones(len(known))))
     parts = [
         np.divide(c @ sum_G, c @ count_G, out=np.full(len(c), np.nan), where=c @ count_G > 0)
-        for c in _resamples(seed, len(groups), resamples, 1)
+        for c in resamples_of(seed, len(groups), resamples, 1)
     ]
     return Resampled(float(score_N.mean()), np.concatenate(parts), len(groups))
 
 
-def _resamples(seed: int, groups: int, resamples: int, width: int) -> Iterator[Floats]:
+def resamples_of(seed: int, groups: int, resamples: int, width: int) -> Iterator[Floats]:
     """Yield the counts of each group in the resamples, in chunks of rows, shape (R, G)."""
     draw = generator(seed, "bootstrap")
     rows = max(1, _CHUNK // max(groups, width))
@@ -178,17 +187,14 @@ def percentiles(values: Floats, level: float = 0.95) -> Interval | None:
 
 
 def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> _Sums:
-    _, group_N = np.unique([example.group for example in examples], return_inverse=True)
+    group_N = group_numbers(examples)
     groups = int(group_N.max()) + 1
     said, true = _RANKS[scale.measured](predictions, examples, scale)
     confidence, correct = confidences(predictions, examples)
     # A number that is infinite in the sample does not exist.
     scores_N = {name: one for name, one in means(Items(predictions, examples, scale)).items() if np.isfinite(one).all()}
     correct = scores_N.get("reward", correct)
-    bins = np.zeros((groups, BINS))
-    np.add.at(bins, (group_N, bin_of(confidence)), correct - confidence)
     cell_N = true * (len(scale.levels) + 1) + said
-    several = list(places([criterion(example) for example in examples]).values())
 
     def total(scores: Floats) -> Floats:
         return np.bincount(group_N, weights=scores, minlength=groups).astype(np.float64)
@@ -196,9 +202,9 @@ def _sums(predictions: Sequence[Prediction], examples: Sequence[Example], scale:
     return _Sums(
         {name: total(scores) for name, scores in scores_N.items()},
         total(np.ones(len(examples))),
-        bins,
-        _table(cell_N, group_N, groups),
-        tuple(_table(cell_N[at], group_N[at], groups) for at in several) if len(several) > 1 else (),
+        calibration_sums(confidence, correct, group_N),
+        table_of(cell_N, group_N, groups),
+        tables_by_criterion([criterion(example) for example in examples], cell_N, group_N, groups),
     )
 
 
@@ -218,27 +224,49 @@ def _no_ranks(
 _RANKS = {"levels": _both_ranks, "texts": _no_ranks}
 
 
-def _table(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> _Table:
+def tables_by_criterion(
+    names: Sequence[str], cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int
+) -> tuple[Table, ...]:
+    """Return the table of each criterion's items; empty if there is only one criterion."""
+    several = list(places(names).values())
+    return tuple(table_of(cell_N[at], group_N[at], groups) for at in several) if len(several) > 1 else ()
+
+
+def table_of(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> Table:
+    """Return the counts of cells by group.
+
+    Args:
+        cell_N: target * (L + 1) + verdict of each item, no verdict being L, shape (N,).
+        group_N: its group, from 0, shape (N,).
+        groups: G.
+    """
     cells, place_N = np.unique(cell_N, return_inverse=True)
     counts = np.zeros((groups, len(cells)))
     np.add.at(counts, (group_N, place_N), 1)
-    return _Table(cells, counts)
+    return Table(cells, counts)
 
 
 def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
     """Return name -> number per resample, shape (R,); an undefined number is not finite."""
     items_R = counts_RG @ sums.items
     found = {name: counts_RG @ total / items_R for name, total in sums.means.items()}
-    found["ece"] = np.abs(counts_RG @ sums.bins).sum(axis=1) / items_R
+    found["squared_calibration_error"] = sums.calibration.debiased(counts_RG)
     return found | _OF_TABLE[scale.measured](counts_RG, sums, scale)
 
 
 def _of_levels(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
     """Return what the table of verdict by target gives."""
-    found = statistics(_resampled(counts_RG, sums.table, scale), scale)
-    if not sums.by_criterion:
+    return of_tables(counts_RG, sums.table, sums.by_criterion, scale)
+
+
+def of_tables(counts_RG: Floats, table: Table, by_criterion: Sequence[Table], scale: Scale) -> dict[str, Floats]:
+    """Return name -> number per resample, shape (R,), of tables of verdict by target; kappas and correlations are means
+    over criteria.
+    """
+    found = statistics(_resampled(counts_RG, table, scale), scale)
+    if not by_criterion:
         return found
-    each = [comparisons(_resampled(counts_RG, table, scale), scale) for table in sums.by_criterion]
+    each = [comparisons(_resampled(counts_RG, one, scale), scale) for one in by_criterion]
     return found | {name: mean_over_existing(np.stack([one[name] for one in each], axis=1)) for name in each[0]}
 
 
@@ -249,7 +277,7 @@ def _of_texts(_: Floats, __: _Sums, ___: Scale) -> dict[str, Floats]:
 _OF_TABLE = {"levels": _of_levels, "texts": _of_texts}
 
 
-def _resampled(counts_RG: Floats, table: _Table, scale: Scale) -> Floats:
+def _resampled(counts_RG: Floats, table: Table, scale: Scale) -> Floats:
     levels = len(scale.levels)
     table_RLC = np.zeros((len(counts_RG), levels * (levels + 1)))
     table_RLC[:, table.cells] = counts_RG @ table.counts

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from rationem.metrics.calibration_error import squared_calibration_error
 from rationem.metrics.correlation import Floats
-from rationem.metrics.distributions import calibration_error, reliability
 from rationem.metrics.pairs import merged
 from rationem.metrics.per_item import confidences, log_likelihoods, single_ratings, stacked
-from rationem.metrics.scores import matched
+from rationem.metrics.scores import group_numbers, matched
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -33,16 +33,16 @@ class FittedTemperature:
         count: items (pairs, if both orders are averaged first).
         before: their mean log-likelihood without it, nats per rating; None if a rating has probability 0.
         after: the same with it.
-        ece_before: expected calibration error without it.
-        ece_after: the same with it.
+        error_before: debiased squared calibration error without it.
+        error_after: the same with it.
     """
 
     temperature: float
     count: int
     before: float | None
     after: float | None
-    ece_before: float
-    ece_after: float
+    error_before: float
+    error_after: float
 
 
 def tempered(probabilities_NL: ArrayLike, temperature: float) -> Floats:
@@ -119,9 +119,9 @@ def calibrate(predictions: Iterable[Prediction], examples: Sequence[Example], sc
         return None
     ratings = [[scale.rank(rating) for rating in single_ratings(example)] for example in examples]
     temperature = fit_temperature(stacked(ordered), ratings)
-    before, ece_before = belief(ordered, examples, scale)
-    after, ece_after = belief(recalibrated(ordered, temperature), examples, scale)
-    return FittedTemperature(temperature, len(examples), before, after, ece_before, ece_after)
+    before, error_before = belief(ordered, examples, scale)
+    after, error_after = belief(recalibrated(ordered, temperature), examples, scale)
+    return FittedTemperature(temperature, len(examples), before, after, error_before, error_after)
 
 
 def asked(
@@ -134,9 +134,9 @@ def asked(
 
 
 def belief(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> tuple[float | None, float]:
-    """Return the mean log-likelihood (None where infinite) and the expected calibration error, one item per place."""
+    """Return the mean log-likelihood (None where infinite) and the squared calibration error, one item per place."""
     likelihood = float(log_likelihoods(predictions, examples, scale).mean())
-    error = calibration_error(reliability(*confidences(predictions, examples)))
+    error = squared_calibration_error(*confidences(predictions, examples), group_numbers(examples))
     return (likelihood if math.isfinite(likelihood) else None), error
 
 

@@ -29,8 +29,8 @@ _SHIFT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class _LeftOut:
-    """One rating and the item's other raters: their level (None: they are split) and their unrounded mean."""
+class LeftOut:
+    """One rating of item number ``item``, and the others' level (None: they are split) and unrounded mean."""
 
     item: int
     criterion: str
@@ -46,7 +46,7 @@ def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None
     ``count`` is the number of pairs, ``untargeted`` of those left out because the others are split. None if no item has
     two raters, or no pair has a target.
     """
-    pairs = _left_out(examples, scale)
+    pairs = left_out(examples, scale)
     return _against_others([pair.rating for pair in pairs], pairs, scale)
 
 
@@ -56,7 +56,7 @@ def beside_humans(predictions: Iterable[Prediction], examples: Sequence[Example]
     None if no item has two raters, or no pair has a target.
     """
     ordered = matched(predictions, examples)
-    pairs = _left_out(examples, scale)
+    pairs = left_out(examples, scale)
     return _against_others([ordered[pair.item].predicted for pair in pairs], pairs, scale)
 
 
@@ -150,7 +150,8 @@ def _variation(one: Sequence[str], other: Sequence[str]) -> float:
     return sum(abs(first[level] / len(one) - second[level] / len(other)) for level in {*first, *second}) / 2
 
 
-def _left_out(examples: Sequence[Example], scale: Scale) -> list[_LeftOut]:
+def left_out(examples: Sequence[Example], scale: Scale) -> list[LeftOut]:
+    """Return every (item, rater) pair with its target, over the items with two raters or more."""
     said = [
         (at, criterion(example), rating, example.ratings[:rater] + example.ratings[rater + 1 :])
         for at, example in enumerate(examples)
@@ -160,10 +161,10 @@ def _left_out(examples: Sequence[Example], scale: Scale) -> list[_LeftOut]:
     different = dict.fromkeys(others for *_, others in said)
     pooled = {others: scale.pool(others, "mean") for others in different}
     means = {others: scale.mean_value(others) if scale.ordered else None for others in different}
-    return [_LeftOut(at, name, rating, pooled[others], means[others]) for at, name, rating, others in said]
+    return [LeftOut(at, name, rating, pooled[others], means[others]) for at, name, rating, others in said]
 
 
-def _against_others(said: Sequence[str | None], pairs: Sequence[_LeftOut], scale: Scale) -> Agreement | None:
+def _against_others(said: Sequence[str | None], pairs: Sequence[LeftOut], scale: Scale) -> Agreement | None:
     targeted = [(verdict, pair) for verdict, pair in zip(said, pairs, strict=True) if pair.target]
     if not targeted:
         return None

@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from rationem.metrics.calibration_error import squared_calibration_error
 from rationem.metrics.correlation import Floats, grouped_pearson, pearson
 from rationem.metrics.criteria import criterion, places, within
 from rationem.metrics.distributions import Bin, calibration_error, reliability
@@ -70,7 +72,9 @@ class Metrics:
             example has no single response.
         ece: expected calibration error of the predicted level's probability; an item without a verdict has the
             confidence of its most probable level and is wrong.
-        reliability: the bins behind ``ece``.
+        squared_calibration_error: the same without its upward bias, squared; may be negative, see
+            :mod:`.calibration_error`.
+        reliability: the bins behind both.
         reliability_best: bins over the probability of the scale's best level, against how often y* is it; empty
             without an order.
         brier: mean of sum_k (p_k - 1[k = y*])^2.
@@ -119,6 +123,7 @@ class Metrics:
     grouped_pearson_groups: int
     length_bias: float | None
     ece: float
+    squared_calibration_error: float
     reliability: tuple[Bin, ...]
     reliability_best: tuple[Bin, ...]
     brier: float | None
@@ -207,6 +212,7 @@ def _open(items: Items) -> Metrics:
         "recall": {},
         "grouped_pearson_groups": 0,
         "ece": calibration_error(bins),
+        "squared_calibration_error": squared_calibration_error(sure, scores["reward"], group_numbers(examples)),
         "reliability": bins,
         "reliability_best": (),
         **_evidence(predictions),
@@ -229,6 +235,11 @@ def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> l
     if len(given) != len(examples) or by_id.keys() != {example.id for example in examples}:
         raise ValueError(f"There must be one prediction per example; found {len(given)} for {len(examples)} examples.")
     return [by_id[example.id] for example in examples]
+
+
+def group_numbers(examples: Sequence[Example]) -> NDArray[np.int64]:
+    """Return the number of each example's group, from 0, in the order of the groups' names, shape (N,)."""
+    return np.unique([example.group for example in examples], return_inverse=True)[1]
 
 
 def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | None:
@@ -273,11 +284,13 @@ def _length_bias(errors: Floats, examples: Sequence[Example], about: Sequence[st
 
 def _believed(items: Items, likelihoods: Floats) -> dict[str, Any]:
     examples, scale = items.examples, items.scale
-    bins = reliability(*confidences(items.predictions, examples))
+    sure, right = confidences(items.predictions, examples)
+    bins = reliability(sure, right)
     truth = ranks([example.answer for example in examples], scale)
     best = reliability(items.probabilities[:, -1], truth == len(scale.levels) - 1) if scale.ordered else ()
     return {
         "ece": calibration_error(bins),
+        "squared_calibration_error": squared_calibration_error(sure, right, group_numbers(examples)),
         "reliability": bins,
         "reliability_best": best,
         "log_likelihood_se": _standard_error(likelihoods, examples, sample=True),

@@ -41,6 +41,7 @@ class MetricRow:
         resampled: whether it has an interval.
         tested: whether a comparison tests its difference from the reference.
         percent: whether prose says it in percent.
+        digits: decimals in tables.
     """
 
     name: str
@@ -51,6 +52,7 @@ class MetricRow:
     resampled: bool = False
     tested: bool = False
     percent: bool = False
+    digits: int = 3
 
     def exists(self, scale: Scale) -> bool:
         """Say whether predictions on this scale have it; whether there are pairs, the scale does not say."""
@@ -155,7 +157,15 @@ ROWS = (
     MetricRow("grouped_pearson", AGREEMENT, "order", {"full": "expected rating: Pearson within groups"}),
     MetricRow("grouped_pearson_groups", SIZE, "order", {"full": "groups with such a correlation"}),
     MetricRow("length_bias", AGREEMENT, "order", {"full": "length bias (length of response, signed error)"}),
-    MetricRow("ece", SHARE, "nothing", dict.fromkeys(("full", "compare"), "ECE"), resampled=True),
+    MetricRow(
+        "squared_calibration_error",
+        (-1.0, 1.0),
+        "nothing",
+        dict.fromkeys(("full", "compare"), "squared calibration error"),
+        resampled=True,
+        digits=4,
+    ),
+    MetricRow("ece", SHARE, "nothing", {"full": "ECE, too high by chance"}),
     MetricRow("brier", SIZE, shown={"full": "Brier"}, per_item=per_item.brier, resampled=True),
     MetricRow("rps", SHARE, "order", {"full": "ranked probability score"}, per_item.ranked_probability, resampled=True),
     MetricRow("log_likelihood_se", SIZE, shown={"full": "log-likelihood, standard error"}),

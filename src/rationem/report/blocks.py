@@ -26,11 +26,25 @@ def details(predictions: Sequence[Prediction], examples: Sequence[Example], kind
     drawn = metrics.intervals(predictions, examples, kind.scale, seed=seed)
     return {
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
+        "minus_human": _minus_human(predictions, examples, kind.scale, seed),
         "by_criterion": {
             name: _scores([p for p in predictions if p.example_id in ids], part, kind.scale)
             for name, part in by_criterion(examples, kind).items()
             for ids in [{x.id for x in part}]
         },
+    }
+
+
+def _minus_human(
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, seed: int
+) -> dict[str, Any] | None:
+    apart = metrics.minus_human(predictions, examples, scale, seed=seed)
+    if not apart:
+        return None
+    ends = {name: metrics.interval(one) for name, one in apart.items()}
+    return {
+        **{name: one.value for name, one in apart.items()},
+        "intervals": {name: list(found) if found else None for name, found in ends.items()},
     }
 
 
@@ -76,7 +90,7 @@ def calibration(
     found: dict[str, Any] = {
         "temperature": fit.temperature,
         "items": fit.count,
-        "validation": _before_after((fit.before, fit.ece_before), (fit.after, fit.ece_after)),
+        "validation": _before_after((fit.before, fit.error_before), (fit.after, fit.error_after)),
         "test": None,
     }
     predictions, examples = metrics.asked(*applied, scale) if applied[0] else ([], [])
@@ -89,5 +103,5 @@ def calibration(
 
 
 def _before_after(before: tuple[float | None, float], after: tuple[float | None, float]) -> dict[str, Any]:
-    names = ("log_likelihood", "ece")
+    names = ("log_likelihood", "squared_calibration_error")
     return {"before": dict(zip(names, before, strict=True)), "after": dict(zip(names, after, strict=True))}

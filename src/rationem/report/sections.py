@@ -151,6 +151,8 @@ def _beside(
         yield _row("one human against the others", human, keys)
         if best and best["beside_humans"]:
             yield _row("best iteration, on the humans' targets", best["beside_humans"], keys)
+        if best and best.get("minus_human"):
+            yield _row("best iteration minus one human, paired", best["minus_human"], keys)
 
 
 def _row(name: str, scores: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
@@ -174,7 +176,10 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     kind = kind_of(summary)
     left_out = _OF_TEXTS.get(kind.page, {})
     rows = [
-        [title.replace("a verdict", words(summary).verdict), *(number(scores.get(key)) for _, scores in columns)]
+        [
+            title.replace("a verdict", words(summary).verdict),
+            *(number(scores.get(key), metrics.METRICS[key].digits) for _, scores in columns),
+        ]
         for key, title in metrics.titles("full").items()
         if (kind.scale.ordered or metrics.METRICS[key].needs != "order")
         and key not in left_out
@@ -271,12 +276,16 @@ def calibration(summary: Mapping[str, Any]) -> Part | None:
     rows = [
         [
             split,
-            *(number(fit[split][when][key]) for key in ("log_likelihood", "ece") for when in ("before", "after")),
+            *(
+                number(fit[split][when][key], metrics.METRICS[key].digits)
+                for key in ("log_likelihood", "squared_calibration_error")
+                for when in ("before", "after")
+            ),
         ]
         for split in ("validation", "test")
         if fit[split]
     ]
-    head = ("", "log-likelihood before", "after", "ECE before", "after")
+    head = ("", "log-likelihood before", "after", "squared calibration error before", "after")
     edge = not_found(fit["temperature"])
     told = (
         f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "

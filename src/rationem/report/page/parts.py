@@ -202,7 +202,10 @@ def reliability(summary: Mapping[str, Any]) -> Part:
     )
     if not after or plot is None:
         return Part("reliability", title, (f"The {split} set is not scored in that iteration yet.",))
-    said = [f"Expected calibration error {number(after['ece'])} (10 bins)."]
+    said = [
+        f"Squared calibration error {number(after['squared_calibration_error'], 4)}, without the share of chance "
+        "(10 bins; below 0 is possible)."
+    ]
     said += [called.sureness] * bool(called.sureness)
     if fit := summary["calibration"]:
         said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
