@@ -41,7 +41,7 @@ Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class GroupedCounts:
     """Counts of (target, verdict) per group.
 
     Args:
@@ -68,8 +68,8 @@ class _Sums:
     means: dict[str, Floats]
     items: Floats
     calibration: CalibrationSums
-    table: Table
-    by_criterion: tuple[Table, ...]
+    table: GroupedCounts
+    by_criterion: tuple[GroupedCounts, ...]
 
 
 def intervals(
@@ -226,13 +226,13 @@ _RANKS = {"levels": _both_ranks, "texts": _no_ranks}
 
 def tables_by_criterion(
     names: Sequence[str], cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int
-) -> tuple[Table, ...]:
+) -> tuple[GroupedCounts, ...]:
     """Return the table of each criterion's items; empty if there is only one criterion."""
     several = list(places(names).values())
     return tuple(table_of(cell_N[at], group_N[at], groups) for at in several) if len(several) > 1 else ()
 
 
-def table_of(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> Table:
+def table_of(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int) -> GroupedCounts:
     """Return the counts of cells by group.
 
     Args:
@@ -243,7 +243,7 @@ def table_of(cell_N: NDArray[np.int64], group_N: NDArray[np.int64], groups: int)
     cells, place_N = np.unique(cell_N, return_inverse=True)
     counts = np.zeros((groups, len(cells)))
     np.add.at(counts, (group_N, place_N), 1)
-    return Table(cells, counts)
+    return GroupedCounts(cells, counts)
 
 
 def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
@@ -259,7 +259,9 @@ def _of_levels(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats
     return of_tables(counts_RG, sums.table, sums.by_criterion, scale)
 
 
-def of_tables(counts_RG: Floats, table: Table, by_criterion: Sequence[Table], scale: Scale) -> dict[str, Floats]:
+def of_tables(
+    counts_RG: Floats, table: GroupedCounts, by_criterion: Sequence[GroupedCounts], scale: Scale
+) -> dict[str, Floats]:
     """Return name -> number per resample, shape (R,), of tables of verdict by target; kappas and correlations are means
     over criteria.
     """
@@ -277,7 +279,7 @@ def _of_texts(_: Floats, __: _Sums, ___: Scale) -> dict[str, Floats]:
 _OF_TABLE = {"levels": _of_levels, "texts": _of_texts}
 
 
-def _resampled(counts_RG: Floats, table: Table, scale: Scale) -> Floats:
+def _resampled(counts_RG: Floats, table: GroupedCounts, scale: Scale) -> Floats:
     levels = len(scale.levels)
     table_RLC = np.zeros((len(counts_RG), levels * (levels + 1)))
     table_RLC[:, table.cells] = counts_RG @ table.counts

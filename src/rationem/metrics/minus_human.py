@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rationem.metrics.bootstrap import Resampled, Table, of_tables, resamples_of, table_of, tables_by_criterion
+from rationem.metrics.bootstrap import Resampled, GroupedCounts, of_tables, resamples_of, table_of, tables_by_criterion
 from rationem.metrics.correlation import Floats
 from rationem.metrics.levels import ranks
 from rationem.metrics.raters import LeftOut, left_out
@@ -66,7 +66,7 @@ def minus_human(
 
 def _against(
     said_P: Sequence[str | None], pairs: Sequence[LeftOut], group_P: NDArray[np.int64], groups: int, scale: Scale
-) -> tuple[Table, tuple[Table, ...]]:
+) -> tuple[GroupedCounts, tuple[GroupedCounts, ...]]:
     """Return the tables of what one side said of each pair, of all pairs and by criterion."""
     cell_P = ranks([pair.target for pair in pairs], scale) * (len(scale.levels) + 1) + ranks(said_P, scale)
     by_criterion = tables_by_criterion([pair.criterion for pair in pairs], cell_P, group_P, groups)
