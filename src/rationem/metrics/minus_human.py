@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from rationem.metrics.bootstrap import Resampled, GroupedCounts, of_tables, resamples_of, table_of, tables_by_criterion
+from rationem.metrics.bootstrap import GroupedCounts, Resampled, of_tables, resamples_of, table_of, tables_by_criterion
 from rationem.metrics.correlation import Floats
 from rationem.metrics.levels import ranks
 from rationem.metrics.raters import LeftOut, left_out
