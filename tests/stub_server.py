@@ -51,12 +51,13 @@ class StubServer:
         self._up.set()
         await self._down.wait()
         await site.stop()
-        await asyncio.sleep(0.01)  # what was accepted a moment ago becomes a connection
+        await _accepted()
         transports = [connection.transport for connection in runner.server.connections]
         await runner.cleanup()
         for transport in filter(None, transports):  # one whose client does not read any more waits to send for ever
             transport.abort()
-        await asyncio.sleep(0.01)
+        for _ in range(20):  # the loop's own steps until a closed transport has closed its socket
+            await asyncio.sleep(0)
 
     async def _handle(self, request):
         text = await request.text()
@@ -88,6 +89,15 @@ class StubServer:
             return web.Response(status=answer.status, body=answer.body, headers=answer.headers)
         text = answer.body if isinstance(answer.body, str) else json.dumps(answer.body)
         return web.Response(status=answer.status, text=text, headers=answer.headers)
+
+
+async def _accepted():
+    """Wait until every socket that the loop has accepted belongs to a connection, which can be closed."""
+    for _ in range(3):  # accepting, making the transport, telling the protocol
+        await asyncio.sleep(0)
+        under_way = [task for task in asyncio.all_tasks() if "_accept_connection" in repr(task.get_coro())]
+        if under_way:
+            await asyncio.wait(under_way, timeout=10)
 
 
 class ModelAnswers:

@@ -15,7 +15,8 @@ from rationem.compare.items import is_begun
 from rationem.compare.running import check_alike
 from rationem.compare.tables import Table, latex
 from rationem.errors import ConfigError, RunError
-from rationem.run.launch import Resolved, manifest
+from rationem.run.launch import manifest
+from rationem.run.problem import Resolved
 from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order
 from rationem.types import Prediction

@@ -12,8 +12,8 @@ from rationem import Example, FitConfig, Judge, JudgeTask, Ledger, Scale, Script
 from rationem.cli.main import main
 from rationem.errors import ConfigError
 from rationem.run.card import Card, write_card
-from rationem.run.launch import Resolved, _trains
 from rationem.run.preflight import check_own
+from rationem.run.problem import Resolved, _trains
 from rationem.sampling.schemes import parse_scheme
 from rationem.sft import Training
 from rationem.tasks import choices, from_description, named

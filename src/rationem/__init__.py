@@ -40,7 +40,7 @@ _PUBLIC = {
     "ScriptedEngine": "engines.scripted",
     "Splits": "types",
     "State": "types",
-    "Stopping": "em",
+    "Stopping": "evaluation.stopping",
     "SupervisedMStep": "sft.m_step",
     "Task": "tasks.protocol",
     "Training": "sft.settings",

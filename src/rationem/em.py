@@ -23,6 +23,7 @@ from rationem import metrics
 from rationem.engines.pool import EnginePool
 from rationem.evaluation.iteration import EMInfo, describe
 from rationem.evaluation.measurements import Control, Diagnostics, Evaluation, Measurements
+from rationem.evaluation.stopping import Stopping
 from rationem.ledger import Ledger
 from rationem.ledger.once import Concluded, once, train_once
 from rationem.sampling.draw import attempt
@@ -33,19 +34,6 @@ from rationem.sampling.trials import SamplingContext, fits
 from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Kept, MStep, Splits
-
-
-@dataclass(frozen=True, slots=True)
-class Stopping:
-    """Conditions that end a run before its last iteration.
-
-    Args:
-        patience: stop after this many iterations without a better validation score; None runs all.
-        token_budget: stop after the iteration whose E-steps together generated the number of tokens nearest to this.
-    """
-
-    patience: int | None = None
-    token_budget: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +118,12 @@ def fit(problem: Problem, iterations: int) -> Fitted:
 
     Raises:
         RunError: the engine failed on every example of an iteration.
+        ColdStart: an E-step kept next to nothing, and ``stopping.cold`` asks to stop there.
     """
     history: list[EMInfo] = []
     with closing(problem.engines):
+        if iterations:
+            problem.measure.start(problem.base)
         state = begin(problem)
         problem.measure.difficulty(problem.base)
         while state.iteration < iterations and not is_over(state, problem.stopping):
@@ -154,6 +145,7 @@ def em_step(state: EMState, problem: Problem) -> tuple[EMState, EMInfo]:
     """Return theta_k from theta_{k-1}, and a summary of the iteration."""
     k = state.iteration + 1
     kept = e_step(k, state, problem)
+    problem.stopping.after_e_step(problem.ledger, k)
     theta = maximize(k, state, kept, problem)
     new = measured(replace(state, iteration=k, theta=theta), problem)
     info = describe(k, problem.ledger)

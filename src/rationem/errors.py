@@ -43,6 +43,12 @@ class RunError(RationemError):
     """A run directory is not what this command needs."""
 
 
+class ColdStart(RunError):
+    """An E-step kept so little that training on it would teach nothing."""
+
+    exit_code = 3
+
+
 class DiskError(RunError):
     """The disk cannot store a file."""
 

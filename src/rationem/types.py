@@ -51,6 +51,7 @@ class Purpose(StrEnum):
     CONTROL = "control"
     EVIDENCE = "evidence"
     PROBE = "probe"
+    START = "start"
 
 
 class Finish(StrEnum):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rationem import metrics
-from rationem.check import columns, cost, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
+from rationem.check import columns, cost, drafts, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
 from rationem.check.findings import Finding, error, exit_code, note, worst_first
 from rationem.config import FitConfig
 from rationem.data.suggest import typed
@@ -27,10 +27,10 @@ from rationem.types import Example, Splits
 #: Version of the JSON that ``rationem check --json`` prints.
 VERSION = 1
 #: Of the JSON; each is null where the ratings have no scale that fits them. Where answers are open, those of levels and
-#: raters are null; ``answers`` is null elsewhere.
+#: raters are null; ``answers`` is null elsewhere. ``drafts`` is null unless they were asked for.
 SECTIONS = (
     *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
-    *("control", "prompts", "cost", "answers"),
+    *("control", "prompts", "cost", "answers", "drafts"),
 )
 
 
@@ -69,10 +69,14 @@ class _Asked:
     machine: machine.Machine | None = None
 
 
-def examine(config: FitConfig) -> Checkup:
+def examine(config: FitConfig, *, probe: bool = False) -> Checkup:
     """Examine a configuration's data as a fit would read it; writes nothing.
 
     Unusable rows are counted instead of being errors, and a missing scale is suggested from the values.
+
+    Args:
+        config: the settings.
+        probe: also draw from the model, as a fit does before its first E-step.
 
     Raises:
         RationemError: there is no such file, column, setting or model.
@@ -83,7 +87,11 @@ def examine(config: FitConfig) -> Checkup:
         material = reading.read(asked.config)
     except reading.Unfit as problem:
         return Checkup(dict.fromkeys(SECTIONS), (error(problem.code, plain(str(problem))),))
-    return _examined(config, asked, scheme, material)
+    checkup = _examined(config, asked, scheme, material)
+    if not probe or checkup.exit_code:
+        return checkup
+    found, warnings = drafts.drafts(material.config)
+    return Checkup({**checkup.sections, "drafts": found}, worst_first([*checkup.findings, *warnings]))
 
 
 def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: reading.Material) -> Checkup:

@@ -75,6 +75,8 @@ def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if found["answers"] is not None:
         yield "The prompts of the first item", opened.prompts(found["answers"])
     yield "A fit, at most", _cost(found["cost"])
+    if found["drafts"] is not None:
+        yield "Drafts of the base model", _drafts(found["drafts"])
 
 
 def _data(found: Mapping[str, Any]) -> list[str]:
@@ -220,6 +222,12 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
         f"about {gigabytes['peak']:.1f} GB of {found['machine_memory_bytes'] / 2**30:.0f} GB (training "
         f"{gigabytes['training']:.1f}, sampling {gigabytes['sampling']:.1f})",
     ]
+
+
+def _drafts(found: Mapping[str, Any]) -> list[str]:
+    names = {"readable": "readable", "cut": "cut off", "right": "right"}
+    counts = [(name, *(str(one[key]) for key in ("drafts", *names))) for name, one in found.items()]
+    return _table([("prompt", "drafts", *names.values()), *counts])
 
 
 def _finding(found: Mapping[str, Any]) -> list[str]:

@@ -13,6 +13,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from rationem.config import FitConfig
 
     parser.add_argument("--json", action="store_true", help="print one JSON object and nothing else")
+    parser.add_argument(
+        "--probe", action="store_true", help="also draw a few drafts from --model: how many can be read?"
+    )
     add_settings(parser, FitConfig.model_fields)
 
 
@@ -28,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
 
     tolerate(sys.stdout)
     progress.show(progress.Silent() if options.json else progress.Rich())
-    checkup = examine(read_settings(options))
+    checkup = examine(read_settings(options), probe=options.probe)
     if options.json:
         progress.out(json.dumps(checkup.as_dict(), indent=1, allow_nan=False))
     else:

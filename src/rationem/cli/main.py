@@ -46,7 +46,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit code: 0 done, 2 a user error that the message explains, 130 interrupted."""
+    """Run one command; return its exit code.
+
+    0 is done, 2 a user error that the message explains, 3 a cold start, 130 interrupted.
+    """
     # Spinning threads are ten times slower if another program needs the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = _joined(sys.argv[1:] if arguments is None else arguments)

@@ -27,9 +27,10 @@ from rationem.ledger import is_finished, read_manifest, read_only
 from rationem.ledger.files import refuse_links
 from rationem.ledger.phases import read_record, read_records
 from rationem.run import identity
-from rationem.run.launch import Resolved, carry_out, engine_choice, measure_base, resolve
+from rationem.run.launch import carry_out, measure_base, resolve
 from rationem.run.preflight import check_engine
 from rationem.run.prepare import embedded, split_seed
+from rationem.run.problem import Resolved, engine_choice
 from rationem.sampling.schemes import check_sampling, parse_scheme
 from rationem.types import Engine
 
@@ -217,7 +218,9 @@ def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
     config = design.config
     if config.teacher and not _asks_teacher(arm):
         config = config.replace(teacher=(), teacher_model=None)
-    return config.replace(scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config))
+    return config.replace(
+        scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config), go_on=True
+    )
 
 
 def _asks_teacher(arm: Arm) -> bool:

@@ -182,6 +182,9 @@ class SchemeSettings(SettingsGroup):
         ge=1,
         description="end after the iteration with which the E-steps have come nearest to so many generated tokens",
     )
+    go_on: Annotated[bool, TakenBy.REFIT, Identity.NOT, Mark.BY_ARM] = Field(
+        False, description="train also on an E-step that kept next to nothing, instead of stopping with exit code 3"
+    )
     init: Annotated[Literal["previous", "base"], Mark.CARD, InRefit("previous")] = Field(
         "previous", description="where an M-step starts (paper: previous)"
     )
@@ -224,6 +227,9 @@ class EvaluationSettings(SettingsGroup):
     )
     wrong_hints: Annotated[int, TakenBy.REFIT] = Field(
         64, ge=0, description="validation examples that are shown a wrong hint, as a control"
+    )
+    start_examples: Annotated[int, Identity.NOT, InRefit(0)] = Field(
+        32, ge=0, description="training examples that are probed before the first E-step: can drafts be read?"
     )
     difficulty_examples: Annotated[int, InRefit(0)] = Field(
         128, ge=0, description="training examples whose difficulty for the base model is measured once"

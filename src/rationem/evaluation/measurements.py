@@ -9,11 +9,13 @@ from typing import Literal
 from rationem import progress
 from rationem.engines.pool import EnginePool
 from rationem.evaluation.diagnostics.bounds import UNASKED, measure_bounds
+from rationem.evaluation.diagnostics.cold_start import probe_start
 from rationem.evaluation.diagnostics.difficulty import measure_difficulty
 from rationem.evaluation.diagnostics.draws import diagnose
 from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.evaluation.evaluate import SHOTS, evaluate, validation_score
 from rationem.ledger import Ledger
+from rationem.sampling.engine_for import engine_for
 from rationem.sampling.schemes import Scheme
 from rationem.sampling.trials import SamplingContext
 from rationem.tasks.shots import Shots, choose_shots
@@ -41,6 +43,7 @@ class Diagnostics:
         hinted: hinted drafts per validation example, beside the unhinted ones, for the evidence.
         wrong: validation examples that get a probe once per iteration.
         probed: training examples whose difficulty for the base model is measured once.
+        start: training examples that are probed before the first E-step.
         exact: test examples whose rationales are enumerated at the end, for certified bounds of the evidence. A scheme
             that enumerates always has some, because its draws lack the rationales that were not followed.
         faithful: decides whether the claims of a rationale are true of the fields, if that can be known (the world).
@@ -49,6 +52,7 @@ class Diagnostics:
     hinted: int = 0
     wrong: int = 0
     probed: int = 0
+    start: int = 0
     exact: int = 0
     faithful: Faithful | None = None
 
@@ -109,6 +113,12 @@ class Measurements:
         some = self.data.test[: self.diagnostics.exact or (UNASKED if self.scheme.enumerates else 0)]
         if some and self._ledger.record(k, "exact") is None:
             measure_bounds(some, self.engines.at(theta), self.context, iteration=k)
+
+    def start(self, base: str) -> None:
+        """Write and print what a few drafts of the base model are like, before anything else is measured."""
+        if self.diagnostics.start:
+            q = engine_for(self.scheme, base, base, self.engines)
+            probe_start(self.data.train, self.scheme, q, self.context, examples=self.diagnostics.start)
 
     def difficulty(self, base: str) -> None:
         """Write the probability of the answers of some training examples under the base model."""

@@ -38,8 +38,9 @@ from rationem.ledger.phases import drawn_iterations, finished_iterations, read_r
 from rationem.ledger.reading import read_kept, read_trials
 from rationem.ledger.totals import ids_in_state
 from rationem.run import identity, trust
-from rationem.run.launch import Resolved, agree, carry_out, manifest
+from rationem.run.launch import agree, carry_out, manifest
 from rationem.run.preflight import check_engine, check_levels, check_machine
+from rationem.run.problem import Resolved
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.engine_for import engine_for
 from rationem.sampling.hint_leakage import HintLeakage

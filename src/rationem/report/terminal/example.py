@@ -136,6 +136,7 @@ def _heading(life: Life, k: int, purpose: Purpose) -> str:
         Purpose.EVAL: f"Drawn from the question alone, for {life.split}",
         Purpose.CONTROL: "Control: drawn with solved examples in front of the question",
         Purpose.EVIDENCE: f"Drawn with the {life.called.label} shown, for the evidence",
+        Purpose.START: "Drawn before the first iteration: can drafts be read?",
         Purpose.PROBE: "Drawn from the question alone, for its difficulty",
     }[purpose]
 
