@@ -153,6 +153,13 @@ def compared_with(path, names):
                 yield node.lineno
 
 
+def test_one_sampler_serves_training_evaluation_and_judging():
+    """Rounds, retries and the reading of drafts are those of ``sampling/``; an engine may measure itself."""
+    asking = {name for name, path in MODULES.items() if any(calls(path, "sample", "score_levels", "submit_levels"))}
+    assert {"sampling.rounds", "sampling.refill", "sampling.unlabelled"} <= asking
+    assert {name for name in asking if name.split(".")[0] not in ("sampling", "engines")} == set()
+
+
 def test_no_engine_is_asked_for_its_name():
     """Its row in ``engines/table.py`` says what it can do and needs."""
     from rationem.engines.table import ENGINES

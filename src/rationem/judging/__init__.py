@@ -1,5 +1,5 @@
 """Rating new items with a trained judge: ``Judge.load(run).rate(items)``, and ``rate_file`` for files of any length.
 
-item -> questions.cases -> asking.ask -> verdicts.verdict -> Rating
+item -> questions.cases -> asking.ask (by sampling.unlabelled) -> verdicts.verdict -> Rating
 file -> source.scan -> stream.rate_file (in chunks, through job.Job) -> file
 """

@@ -1,20 +1,15 @@
-"""Prompts -> sampled rationales: ``draws`` per prompt, in batches of similar length, with the levels scored after each.
-
-A draft depends on (seed, text of the prompt, number of the draft): the same item gets the same verdict in any file and
-row, up to the last bits, which depend on the batch.
-"""
+"""How items are rated: the plan of a job, and the drafts of its prompts."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from rationem.errors import RunError
-from rationem.seeds import seed_for
+from rationem.sampling.batches import nothing
+from rationem.sampling.unlabelled import draw
 from rationem.tasks.protocol import Task
-from rationem.types import Draft, Engine, Finish, LevelQuery, Parsed, Prompt, Request, Sampling
+from rationem.types import Engine, Fields, Prompt, Sampling
 
 #: Retries of a draft that the engine failed.
 RETRIES = 2
@@ -62,96 +57,38 @@ class Drawn:
     level_logps: tuple[float, ...] | None = None
 
 
-class _DrawRequest(NamedTuple):
-    prompt: Prompt
-    number: int
-
-
-def nothing() -> None:
-    """Do nothing: the default callback after a batch."""
-
-
 def ask(
-    prompts: Iterable[Prompt], plan: Plan, engine: Engine, task: Task, tick: Callable[[], None] = nothing
+    questions: Mapping[Prompt, Fields], plan: Plan, engine: Engine, task: Task, tick: Callable[[], None] = nothing
 ) -> dict[Prompt, list[Drawn]]:
-    """Return the drafts of every distinct prompt, in the order of their numbers.
+    """Return the drafts of every prompt, in the order of their numbers.
 
-    Drafts that the engine failed in all retries are left out. ``tick`` is called after every batch.
+    Drafts that the engine failed in all retries are left out.
+
+    Args:
+        questions: prompt -> the fields of its item.
+        tick: called after every batch.
 
     Raises:
         RunError: the engine failed all drafts of a prompt, so its rating is unknown.
     """
-    draw_requests = _ordered([_DrawRequest(p, m) for p in dict.fromkeys(prompts) for m in range(plan.draws)], engine)
-    drafts = _sample(draw_requests, plan, engine, tick)
-    unserved = {draw_request.prompt for draw_request in draw_requests} - {
-        draw_request.prompt for draw_request in drafts
-    }
+    drawn = draw(
+        questions,
+        plan.draws,
+        engine,
+        task,
+        seed=plan.seed,
+        sampling=plan.sampling,
+        retries=RETRIES,
+        scores=plan.scores,
+        tick=tick,
+    )
+    unserved = [prompt for prompt, drafts in drawn.items() if not drafts]
     if unserved:
         raise RunError(
             f"The engine failed all drafts of {len(unserved)} prompts, {RETRIES + 1} times each. Is it still running? "
             "Earlier ratings are kept; the same command resumes the job."
         )
-    parsed = {draw_request: _parse(draft, task) for draw_request, draft in drafts.items()}
-    said = [
-        draw_request
-        for draw_request in draw_requests
-        if draw_request in parsed and parsed[draw_request].answer is not None
-    ]
-    logps = _score(said, drafts, parsed, engine, task, tick) if plan.scores else {}
-    answers: dict[Prompt, list[Drawn]] = {}
-    for draw_request in sorted(parsed, key=lambda t: t.number):
-        z = parsed[draw_request]
-        answers.setdefault(draw_request.prompt, []).append(Drawn(z.rationale, z.answer, logps.get(draw_request)))
-    return answers
-
-
-def _ordered(draw_requests: Sequence[_DrawRequest], engine: Engine) -> list[_DrawRequest]:
-    """Sort by length, for less padding, with one prompt's drafts together: a batch reads each prompt only once."""
-    keys = {prompt: (engine.prompt_tokens(prompt), _key(prompt)) for prompt, _ in draw_requests}
-    return sorted(draw_requests, key=lambda t: (*keys[t.prompt], t.number))
-
-
-def _key(prompt: Prompt) -> str:
-    return hashlib.sha256(prompt.text.encode()).hexdigest()
-
-
-def _sample(
-    draw_requests: Sequence[_DrawRequest], plan: Plan, engine: Engine, tick: Callable[[], None]
-) -> dict[_DrawRequest, Draft]:
-    drafts: dict[_DrawRequest, Draft] = {}
-    for _ in range(RETRIES + 1):
-        for batch in _batches([draw_request for draw_request in draw_requests if draw_request not in drafts], engine):
-            requests = [
-                Request(t.prompt, plan.sampling, seed_for(plan.seed, _key(t.prompt), t.number, "judge")) for t in batch
-            ]
-            found = zip(batch, engine.sample(requests), strict=True)
-            drafts.update((draw_request, draft) for draw_request, draft in found if draft.finish is not Finish.FAILED)
-            tick()
-    return drafts
-
-
-def _parse(draft: Draft, task: Task) -> Parsed:
-    """Parse a draft; a completion that was cut off has no verdict."""
-    parsed = task.parse(draft.text)
-    return parsed if draft.finish is Finish.STOP else replace(parsed, answer=None)
-
-
-def _score(
-    draw_requests: Sequence[_DrawRequest],
-    drafts: Mapping[_DrawRequest, Draft],
-    parsed: Mapping[_DrawRequest, Parsed],
-    engine: Engine,
-    task: Task,
-    tick: Callable[[], None],
-) -> dict[_DrawRequest, tuple[float, ...]]:
-    scored: dict[_DrawRequest, tuple[float, ...]] = {}
-    for batch in _batches(draw_requests, engine):
-        queries = [LevelQuery(t.prompt, drafts[t], parsed[t].marker_end or 0, task.continuations) for t in batch]
-        scored.update(zip(batch, engine.score_levels(queries), strict=True))
-        tick()
-    return scored
-
-
-def _batches(draw_requests: Sequence[_DrawRequest], engine: Engine) -> Iterator[Sequence[_DrawRequest]]:
-    for start in range(0, len(draw_requests), engine.batch_size):
-        yield draw_requests[start : start + engine.batch_size]
+    return {
+        prompt: [Drawn(draft.parsed.rationale, draft.said, draft.level_logps) for draft in drafts]
+        for prompt, drafts in drawn.items()
+    }

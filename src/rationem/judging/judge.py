@@ -16,11 +16,12 @@ from rationem.engines import conformance, models
 from rationem.engines.opening import EngineConfig, closings, longest_text, opening
 from rationem.errors import ConfigError, RunError
 from rationem.judging import names, questions
-from rationem.judging.asking import Drawn, Plan, ask, nothing
+from rationem.judging.asking import Drawn, Plan, ask
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
 from rationem.run import card as cards
 from rationem.run import identity
+from rationem.sampling.batches import nothing
 from rationem.tasks import from_description
 from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER
@@ -218,7 +219,8 @@ class Judge:
         Raises:
             RunError: the engine failed all requests.
         """
-        drawn = ask((prompt for case in cases for prompt in case.prompts), plan, self.engine, self.task, tick)
+        asked = {prompt: case.fields for case in cases for prompt in case.prompts}
+        drawn = ask(asked, plan, self.engine, self.task, tick)
         decide = _DECIDE[self.task.kind.estimator]
         return [decide(self, case, [drawn[prompt] for prompt in case.prompts], plan) for case in cases]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from rationem.data.truncate import truncate
 from rationem.errors import ConfigError, DataError, closest
@@ -24,6 +24,7 @@ class Case:
         too_long: whether the prompts are too long; then they are not sent.
         elided: characters left out of the responses to make the prompts fit.
         offered: the levels that the item offers; None for all.
+        fields: the item's inputs in the given order.
     """
 
     criterion: str
@@ -32,6 +33,7 @@ class Case:
     too_long: bool = False
     elided: int = 0
     offered: tuple[bool, ...] | None = None
+    fields: Fields = field(default_factory=dict)
 
 
 def chosen(task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -113,7 +115,7 @@ def _case(fields: Fields, criterion: str, card: Card, task: Task, engine: Engine
     longest = max(engine.prompt_tokens(prompt) for prompt in prompts)
     if longest <= card.max_prompt_tokens:
         offered = task.kind.mask(example.fields)
-        return Case(criterion, tuple(prompts), elided=example.elided, offered=offered)
+        return Case(criterion, tuple(prompts), elided=example.elided, offered=offered, fields=example.fields)
     problem = f"the prompt has {longest} tokens, the judge reads {card.max_prompt_tokens}"
     return Case(criterion, (), problem, too_long=True)
 

@@ -90,7 +90,6 @@ def verdict(
     if not case.prompts:
         status = Status.TOO_LONG if case.too_long else Status.UNUSABLE
         return Rating(case.criterion, status, problem=case.problem)
-    orders = [[_on_offer(drawn, case.offered, scale) for drawn in order] for order in orders]
     count = len(orders)
     said = [_mapped([drawn.said for drawn in order], scale, turn, count) for turn, order in enumerate(orders)]
     nothing = _unparsed(case, [drawn for order in orders for drawn in order], plan.draws * len(orders))
@@ -141,13 +140,6 @@ def answer(case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, reward: Ca
         rationale=rationale,
         agreement=None if plan.fast else agreement,
     )
-
-
-def _on_offer(drawn: Drawn, offered: Sequence[bool] | None, scale: Scale) -> Drawn:
-    """Return the draft, without its verdict if the item does not offer that level."""
-    if offered is None or drawn.said is None or offered[scale.rank(drawn.said)]:
-        return drawn
-    return replace(drawn, said=None, level_logps=None)
 
 
 def _decided(probs_L: Floats, scale: Scale, count: int) -> tuple[str, str]:

@@ -24,10 +24,10 @@ from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
     answer_draft,
-    level_query,
     level_scores,
     request_for,
     trial_of,
+    trial_query,
 )
 from rationem.types import Concurrent, Engine, Example, LevelQuery, LevelScores, Outcome, Purpose, Request, Trial
 
@@ -248,7 +248,7 @@ class _Flow:
             retry=due.retry,
         )
         under = self._levels_under
-        live.query = level_query(live.trial, due.draw_request.example, under, self._run.task) if under else None
+        live.query = trial_query(live.trial, due.draw_request.example, under, self._run.task) if under else None
         if live.query is None:
             return True
         live.future = live.engine.submit_levels(live.query)

@@ -6,20 +6,21 @@ transaction. A killed run therefore repeats the same batches, skips those that a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from rationem import progress
+from rationem.sampling.batches import cut, in_rounds, ordered, score_levels
 from rationem.sampling.posterior import draw_posterior
 from rationem.sampling.schemes import Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
     answer_draft,
-    level_query,
     level_scores,
     prompt_for,
     request_for,
     trial_of,
+    trial_query,
 )
 from rationem.types import Draft, Engine, Example, LevelScores, Outcome, Purpose, Request, Trial
 
@@ -58,13 +59,10 @@ def draw(
     levels_under: Proposal | None = None,
 ) -> None:
     """See ``rationem.sampling.draw.draw``."""
-    for retry in range(run.retries + 1):
-        history = run.ledger.outcomes(iteration, purpose)
-        due = [draw_request for draw_request in draw_requests if _is_due(history.get(draw_request.key, []), retry)]
-        if not due:
-            return
+    for retry, due in in_rounds(draw_requests, lambda: run.ledger.outcomes(iteration, purpose), run.retries):
         with progress.track(label, len(due)) as advance:
-            for batch in _batches(due, proposal, engine, run):
+            ranked = ordered(due, lambda one: prompt_for(proposal, one.example, run.task), engine)
+            for batch in cut(ranked, engine.batch_size):
                 first = batch[0]
                 if not run.ledger.has_trial(iteration, purpose, first.example.id, first.attempt, retry):
                     trials = _draw_batch(batch, proposal, engine, run, iteration, purpose, retry)
@@ -86,24 +84,6 @@ def _unsatisfied(
         if not failed and not scheme.selector.satisfied(before):
             pending.append(x)
     return pending
-
-
-def _is_due(outcomes: Sequence[Outcome], retry: int) -> bool:
-    """A draw belongs to a round if it failed in every earlier one, whatever later rounds already hold."""
-    return len(outcomes) >= retry and all(outcome is Outcome.ENGINE_FAILED for outcome in outcomes[:retry])
-
-
-def _batches(
-    draw_requests: Sequence[DrawRequest], proposal: Proposal, engine: Engine, run: SamplingContext
-) -> Iterator[Sequence[DrawRequest]]:
-    """Yield batches of similar length: less padding, and an order that depends on the requests alone."""
-
-    def order(draw_request: DrawRequest) -> tuple[int, str, int]:
-        return (engine.prompt_tokens(prompt_for(proposal, draw_request.example, run.task)), *draw_request.key)
-
-    ordered = sorted(draw_requests, key=order)
-    for start in range(0, len(ordered), engine.batch_size):
-        yield ordered[start : start + engine.batch_size]
 
 
 def _draw_batch(
@@ -144,10 +124,9 @@ def _drafts(
 def _score(
     trials: Sequence[Trial], batch: Sequence[DrawRequest], under: Proposal, engine: Engine, run: SamplingContext
 ) -> dict[tuple[str, int], LevelScores]:
-    asked = [
-        (draw_request.key, query)
+    queries = {
+        draw_request.key: query
         for draw_request, trial in zip(batch, trials, strict=True)
-        if (query := level_query(trial, draw_request.example, under, run.task)) is not None
-    ]
-    scored = engine.score_levels([query for _, query in asked])
-    return {key: level_scores(query, logps, engine) for (key, query), logps in zip(asked, scored, strict=True)}
+        if (query := trial_query(trial, draw_request.example, under, run.task)) is not None
+    }
+    return {key: level_scores(queries[key], logps, engine) for key, logps in score_levels(queries, engine).items()}

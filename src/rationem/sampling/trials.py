@@ -15,6 +15,7 @@ from rationem.types import (
     Draft,
     Engine,
     Example,
+    Fields,
     Finish,
     LevelQuery,
     LevelScores,
@@ -97,25 +98,35 @@ def grade(
     threshold: float,
     leaks: HintLeakage = _NOTHING,
 ) -> tuple[Parsed, Outcome, float]:
-    """Return the parsed draft, its outcome, and its reward r(y_hat, y*). Only this function classifies.
+    """Return the parsed draft, its outcome, and its reward r(y_hat, y*). Only this function and ``read`` classify.
 
     Args:
         leaks: signs of hint leakage that prevent acceptance; none if the answer was not in the prompt.
     """
-    if draft.finish is Finish.FAILED:
-        return Parsed("", None), Outcome.ENGINE_FAILED, 0.0
-    parsed = task.parse(draft.text)
-    if parsed.answer is not None and not task.kind.offers(example.fields, parsed.answer):
-        parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
-    if draft.finish is Finish.LENGTH:
-        return parsed, Outcome.TRUNCATED, 0.0
-    if parsed.answer is None:
-        return parsed, Outcome.UNPARSEABLE, 0.0
+    parsed, failure = read(draft, example.fields, task)
+    if failure is not None or parsed.answer is None:
+        return parsed, failure or Outcome.UNPARSEABLE, 0.0
     reward = task.reward(parsed.answer, example.answer)
     if reward < threshold:
         return parsed, Outcome.WRONG, reward
     leaked = leaks.in_draw(parsed, example.answer, graded=threshold < 1)
     return parsed, Outcome.LEAKED if leaked else Outcome.ACCEPTED, reward
+
+
+def read(draft: Draft, fields: Fields, task: Task) -> tuple[Parsed, Outcome | None]:
+    """Return the parsed draft, and the outcome of one without a usable answer; None if it has one.
+
+    Args:
+        fields: of the item, which determine the answers on offer.
+    """
+    if draft.finish is Finish.FAILED:
+        return Parsed("", None), Outcome.ENGINE_FAILED
+    parsed = task.parse(draft.text)
+    if parsed.answer is not None and not task.kind.offers(fields, parsed.answer):
+        parsed = replace(parsed, answer=None, problem=UNOFFERED_LEVEL)
+    if draft.finish is Finish.LENGTH:
+        return parsed, Outcome.TRUNCATED
+    return parsed, Outcome.UNPARSEABLE if parsed.answer is None else None
 
 
 def request_for(
@@ -161,15 +172,17 @@ def answer_draft(draw_request: DrawRequest, prompt: Prompt, engine: Engine, task
     return Draft(text, engine.encode_completion(text), Finish.STOP, engine.prompt_tokens(prompt))
 
 
-def level_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
+def trial_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
     """Return the query that scores the levels after a trial's rationale; None without a verdict marker.
 
     An open answer has no levels: y* itself is scored after z.
     """
-    end = trial.parsed.marker_end
-    if end is None or trial.outcome is Outcome.ENGINE_FAILED:
-        return None
-    return LevelQuery(prompt_for(under, example, task), trial.draft, end, task.scored(example.answer))
+    return level_query(prompt_for(under, example, task), trial.draft, trial.parsed, task.scored(example.answer))
+
+
+def level_query(prompt: Prompt, draft: Draft, parsed: Parsed, texts: tuple[str, ...]) -> LevelQuery | None:
+    """Return the query that scores these texts after a draft's rationale; None without a verdict marker."""
+    return None if parsed.marker_end is None else LevelQuery(prompt, draft, parsed.marker_end, texts)
 
 
 def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:
