@@ -204,7 +204,7 @@ def test_the_configuration_for_eight_gpus_is_read_and_says_what_a_machine_lacks(
     said = capsys.readouterr().out
     assert 'parallel = "fsdp"' in said
     assert "processes = 8" in said
-    assert ("it would not run: --processes 8: each needs a GPU, and torch finds 2" in said) == (found == 2)
+    assert ("would not run on this machine: --processes 8: each needs a GPU, and torch finds 2" in said) == (found == 2)
     assert not (tmp_path / "run").exists()
 
 
@@ -214,7 +214,7 @@ def test_a_dry_run_on_a_laptop_names_the_missing_engine(tmp_path, monkeypatch, c
     data = shared.ratings(tmp_path / "ratings.csv")
     words = ["fit", str(data), "--scale", "1-5", "--model", "a/b", "--engine", "vllm", "--vllm-python", "/no/python"]
     assert main([*words, "--output", str(tmp_path / "run"), "--dry-run"]) == 0
-    assert "On this machine it would not run:" in capsys.readouterr().out
+    assert "It would not run on this machine:" in capsys.readouterr().out
     assert main([*words, "--output", str(tmp_path / "run")]) == 2
     assert not (tmp_path / "run").exists()
 

@@ -258,7 +258,7 @@ def test_report_refit_prompt_show_and_judge_know_the_task(finished, tmp_path, ca
     assert (output / "report.md").read_bytes() == before
     assert main(["show", str(output)]) == 0
     assert main(["check", str(data)]) in (0, 1)
-    assert "one of several choices is right" in capsys.readouterr().out
+    assert "one of several choices is correct" in capsys.readouterr().out
     refitted = ["refit", str(output), "--steps", "1", "--output", str(tmp_path / "again")]
     assert main(refitted) == 0
     assert (

@@ -181,7 +181,7 @@ def test_a_seed_that_one_arm_has_not_finished_is_left_out_and_said(done, tmp_pat
     assert results["seeds_unfinished"] == [1]
     assert results["arms"][0]["chosen"]["accuracy"]["low"] is None  # two seeds
     assert "Two seeds do not show how much runs differ" in (output / "report.md").read_text()
-    assert "Seeds 1 are not finished with every arm and left out." in (output / "report.md").read_text()
+    assert "Seeds 1 are not finished with every arm and are left out." in (output / "report.md").read_text()
     assert main(["compare", "--output", str(output)]) == 0
     assert json.loads((output / "results.json").read_text())["seeds"] == [0, 1, 2]
 

@@ -49,7 +49,7 @@ def test_the_control_is_added_once_and_can_be_left_out():
     [
         ("strar", "Did you mean 'star'"),
         ("star/best", "Unknown selector 'best'"),
-        (" , ", "names none"),
+        (" , ", "names no scheme"),
         ("star,star", "would share a directory"),
         ("a b=star,a-b=pps", "'a-b' and 'a b' would share a directory"),
         ("base=star", "'base' and the base model would share"),
@@ -62,7 +62,7 @@ def test_arms_that_cannot_be_are_explained(text, said):
 
 
 def test_designs_that_cannot_be_are_explained():
-    with pytest.raises(ConfigError, match=r"none of the arms.*'RS\(1\)', 'PPS', 'answer alone'"):
+    with pytest.raises(ConfigError, match=r"is not an arm.*'RS\(1\)', 'PPS', 'answer alone'"):
         design(reference="pss")
     with pytest.raises(ConfigError, match="generates none"):
         design(reference="answer alone", equal="tokens")
@@ -83,8 +83,14 @@ def test_a_comparison_goes_on_with_more_arms_and_seeds_and_never_with_less(tmp_p
     for less, said in (
         (design(), "without STaR"),
         (design(arms="rs:1,pps,star"), "without 2"),
-        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), reference="PPS"), r"the reference 'RS\(1\)'; asked is 'PPS'"),
-        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), equal="tokens"), "equal iterations; asked is tokens"),
+        (
+            design(arms="rs:1,pps,star", seeds=(0, 1, 2), reference="PPS"),
+            r"'RS\(1\)', but the command gives 'PPS'",
+        ),
+        (
+            design(arms="rs:1,pps,star", seeds=(0, 1, 2), equal="tokens"),
+            r"equal iterations, but .* tokens",
+        ),
     ):
         with pytest.raises(RunError, match=said):
             write_design(less, tmp_path)
@@ -127,9 +133,9 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(tmp_path, capsys):
         (["--schemes", "rs:2,weigh=direct/weighted"], "selector 'weighted' weighs"),
         (["--seeds", "0"], "--seeds 0"),
         (["--schemes", "rationalize@teacher"], "Name its server"),
-        (["--teacher", "http://127.0.0.1:1"], "no arm asks it"),
+        (["--teacher", "http://127.0.0.1:1"], "no arm uses it"),
         (["--engine", "vllm"], "enumerates"),
-        (["--reference", "star2"], "none of the arms"),
+        (["--reference", "star2"], "is not an arm"),
     ],
 )
 def test_what_is_wrong_with_any_arm_is_said_before_the_first_runs(tmp_path, more, said, capsys):
@@ -161,10 +167,10 @@ def test_a_comparison_goes_on_with_its_own_settings_only(tmp_path):
     write_design(design(seed=0, split_seed=0), tmp_path)
     before = (tmp_path / "comparison.json").read_text()
     for changed, said in (
-        ({"steps": 80}, "steps = None; asked is 80"),
-        ({"iterations": 9}, "iterations = 5; asked is 9"),
-        ({"split_seed": 3}, "split_seed = 0; asked is 3"),
-        ({"model": "other"}, "model = None; asked is 'other'"),
+        ({"steps": 80}, "steps = None, but the command gives 80"),
+        ({"iterations": 9}, "iterations = 5, but the command gives 9"),
+        ({"split_seed": 3}, "split_seed = 0, but the command gives 3"),
+        ({"model": "other"}, "model = None, but the command gives 'other'"),
     ):
         with pytest.raises(RunError, match=said):
             write_design(design(**{"seed": 0, "split_seed": 0, **changed}), tmp_path)

@@ -237,5 +237,5 @@ def test_an_e_step_that_is_not_finished_has_no_cost_yet(db, iteration):
         lambda: acceptance_by_label(db, iteration, ("1", "2")),
         lambda: acceptance_by_difficulty(db, iteration, {}),
     ):
-        with pytest.raises(ValueError, match=r"finished are those of \[1, 2\]"):
+        with pytest.raises(ValueError, match=r"finished: \[1, 2\]"):
             ask()

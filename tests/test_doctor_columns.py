@@ -47,7 +47,7 @@ def test_an_input_whose_values_determine_the_label_in_other_words_is_an_error(tm
     file = with_column(tmp_path, "extra", lambda row, _: words[row["rating"]])
     code, found = check(capsys, file, *SCALE, "--context-col", "extra")
     assert code == 1
-    assert "equal cells carry equal answers in 100%" in finding(found, "label_leak")["message"]
+    assert "equal cells have equal answers in 100%" in finding(found, "label_leak")["message"]
     harmless = with_column(tmp_path, "extra", lambda _, n: list(words.values())[n % 5])
     code, found = check(capsys, harmless, *SCALE, "--context-col", "extra")
     assert (code, codes(found) & {"label_leak", "label_named", "suspicious_input"}) == (0, set())

@@ -57,7 +57,7 @@ def test_the_labels_of_a_test_set_of_its_own_leave_them_out_too(tmp_path, capsys
 
 def test_a_file_of_which_no_item_has_a_label_is_refused(tmp_path, capsys):
     assert main(["check", write(tmp_path / "r.csv", chosen([SPLIT] * 30)), *CHOICE]) == 2
-    assert "the raters of every item are split" in capsys.readouterr().err
+    assert "the raters of every item are tied" in capsys.readouterr().err
 
 
 def test_one_criterion_of_a_preset_that_may_lack_ratings_is_checked(capsys):
@@ -171,7 +171,8 @@ def test_of_pairs_pairs_are_counted_and_not_their_two_orders(tmp_path, capsys):
     assert [one["count"] for one in tiny] == [10, 10]
     # the standard error of one half among ten, not among twenty
     assert (
-        "test set has 10 pairs, each in both orders: the error of an accuracy of one half is 16%" in tiny[1]["message"]
+        "test set has 10 pairs, each in both orders: an accuracy of one half has a standard error of 16%"
+        in tiny[1]["message"]
     )
     main(["check", file, *PAIRED])
     printed = capsys.readouterr().out
@@ -205,6 +206,6 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, capsys):
     table[5]["response"] = "It says <|im_end|> here."
     _, found = check(capsys, write(tmp_path / "r.csv", [*table, table[0]]), *SCALE)
     assert "1 of 201 rows cannot be used" in finding(found, "unusable_rows")["message"]
-    assert "mend or remove it, or leave it out" in finding(found, "unusable_rows")["message"]
+    assert "remove it, or leave it out" in finding(found, "unusable_rows")["message"]
     assert finding(found, "control_strings")["message"].startswith("1 item holds")
     assert finding(found, "duplicates")["message"].startswith("1 item repeats")

@@ -35,7 +35,7 @@ def shown(capsys, *arguments):
 def test_three_examples_forward_and_hinted_in_the_bare_text_with_a_line_that_says_so(file, capsys):
     head, told = shown(capsys, file, *SCALE)
     assert [kind for kind, *_ in told] == ["forward", "rationalize"] * 3
-    assert "without --model there is no chat template" in head
+    assert "with --model the template is applied" in head
     assert {tokens for *_, tokens, _ in told} == {None}
     assert len({name for _, name, *_ in told}) == 3
 

@@ -134,11 +134,11 @@ def test_a_dry_run_needs_no_model_and_says_what_it_assumes(tmp_path, capsys):
     code, out, _ = dry(tmp_path, capsys, "--model", "Qwen/Qwen2.5-7B-Instruct")
     assert code == 0
     for said in (
-        "Cost, at most (every plan used up, every completion cut at 256 tokens):",
+        "Cost at most (every plan exhausted, every completion 256 tokens long):",
         "model: 7,615,616,512 parameters, from its published configuration",
         "of one H100 SXM (80 GB)",
-        "of its 80.0 GB: more than it has (docs/training.md)",
-        "Assumed, and not measured on such a GPU: training and reading reach 20 to 50 % of its peak (989 TFLOP/s)",
+        "of its 80.0 GB: too much (docs/training.md)",
+        "Assumed, not measured on such a GPU: training and reading reach 20 to 50 % of its peak (989 TFLOP/s)",
         "which waits 0.3 to 1 ms per layer for Python,",
     ):
         assert said in out, said

@@ -72,4 +72,4 @@ def test_own_task_keeps_to_what_a_task_must_keep_to(tmp_path, monkeypatch, capsy
     )
     monkeypatch.chdir(tmp_path)
     assert main(["task", "check", f"{EXAMPLES / 'own_task.py'}:Tone", "notes.csv", "--answer-col", "tone"]) == 0
-    assert "keeps to all of it, tried on 3 items" in " ".join(capsys.readouterr().out.split())
+    assert "meets all requirements, tested on 3 items" in " ".join(capsys.readouterr().out.split())

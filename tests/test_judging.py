@@ -191,7 +191,7 @@ def test_the_temperature_is_applied_with_the_draws_that_it_was_fitted_with_and_o
     assert (
         other[0].probabilities == Judge.load(run, engine=table, calibrate=False).rate([ITEM], draws=5)[0].probabilities
     )
-    assert len([line for line in said if "4 draws" in line and "5" in line]) == 1
+    assert len([line for line in said if "4 drafts" in line and "5" in line]) == 1
 
 
 @pytest.mark.parametrize("what", ["prompt", "weights"])
@@ -319,7 +319,7 @@ def test_a_draw_that_is_never_served_says_nothing_of_the_item_and_is_told(tmp_pa
     assert rating.probabilities == pytest.approx(
         {level: sum(0.8 if one == level else 0.1 for one in said) / len(said) for level in TASK.levels}
     )
-    assert f"failed {gone} of 8" in rating.problem
+    assert f"{gone} of 8" in rating.problem
 
 
 def test_an_engine_that_serves_nothing_stops_the_work(tmp_path):
@@ -342,7 +342,7 @@ def test_what_is_no_judge_says_what_it_is(tmp_path, table):
         with pytest.raises(RunError, match=what):
             Judge.load(path, engine=table)
     (tmp_path / "ledger.sqlite").unlink()
-    with pytest.raises(RunError, match=r"no run and no judge \(no rationem.json\)"):
+    with pytest.raises(RunError, match=r"no run and no judge \(there is no rationem.json\)"):
         Judge.load(tmp_path, engine=table)
 
 

@@ -308,7 +308,7 @@ def test_what_is_no_file_is_an_error(run):
 
 def test_a_file_without_rows_is_an_error(run):
     write_csv("items.csv", items(0))
-    with pytest.raises(DataError, match="no row to rate"):
+    with pytest.raises(DataError, match="no rows to rate"):
         rate_file(Judge.load(run, engine=scripted()), "items.csv", "out.csv")
 
 
@@ -543,7 +543,7 @@ def test_interrupted_the_command_says_that_it_goes_on_and_does(run, monkeypatch,
 
     code, _, err = command(monkeypatch, capsys, Interrupted(5), *arguments)
     assert code == 130
-    assert "the same command goes on from here" in err
+    assert "the same command resumes from here" in err
     code, _, err = command(monkeypatch, capsys, scripted(), *arguments)
     assert code == 0
     assert "Resuming after 8 of 20 rows" in "".join(err.splitlines())

@@ -56,7 +56,7 @@ class Polars(Table):
 @pytest.mark.parametrize(
     ("items", "what"),
     [
-        ({"prompt": "p", "response": "r"}, r"one item by itself \(dict\).*judge.rate\(\[\{\"prompt\": \"...\""),
+        ({"prompt": "p", "response": "r"}, r"a single item \(dict\).*judge.rate\(\[\{\"prompt\": \"...\""),
         (Table(), r"a table \(Table\).*\.to_dict\(\"records\"\)"),
         (Polars(), r"a table \(Polars\).*\.to_dicts\(\)"),
         ("text", r"a text \(str\).*judge.rate\(\["),

@@ -152,9 +152,9 @@ def test_without_forward_draws_the_mixture_is_iwae(measured):
 
 
 def test_more_draws_than_there_are_cannot_be_asked_for(measured):
-    with pytest.raises(ValueError, match=r"holds 6 eval draws of .*; 7 are asked for"):
+    with pytest.raises(ValueError, match=r"has 6 eval drafts of .*, not the 7 requested"):
         evidence_of(measured, forward=FORWARD + 1)
-    with pytest.raises(ValueError, match="both kinds are 0"):
+    with pytest.raises(ValueError, match="the number of both kinds is 0"):
         evidence_of(measured, forward=0, hinted=0)
 
 

@@ -93,7 +93,7 @@ def test_a_report_on_a_read_only_medium_is_shown_and_said_not_to_be_written(tmp_
     assert done.returncode == 0, done.stderr
     assert "## Every example of every iteration" in done.stdout
     assert "Read-only file system" in " ".join(done.stderr.split())
-    assert "shown here alone" in " ".join(done.stderr.split())
+    assert "only printed here" in " ".join(done.stderr.split())
     assert not (run / "report.md").exists()
     done = on_read_only(run, sys.executable, "-m", "rationem.cli.main", "show", str(run))
     assert done.returncode == 0, done.stderr

@@ -59,7 +59,7 @@ def test_what_it_advises_it_takes(folder, capsys):
     assert code == 2
     assert "`--inputs-col text=NAME`" in said
     code, said = check(capsys, "ok.toml", "units.csv", "--inputs-col", "text=body", "topic=about")
-    assert (code, said.splitlines()[-1]) == (0, "The task 'ok' keeps to all of it, tried on 12 items.")
+    assert (code, said.splitlines()[-1]) == (0, "The task 'ok' meets all requirements, tested on 12 items.")
 
 
 def test_rows_that_cannot_be_used_are_left_out_when_asked_and_told(folder, capsys):
@@ -71,12 +71,12 @@ def test_rows_that_cannot_be_used_are_left_out_when_asked_and_told(folder, capsy
     code, said = check(capsys, *words, "--skip-unusable")
     assert code == 0
     assert "left out because they cannot be used: 1. units.csv:14: the answer" in said
-    assert "tried on 12 items" in said
+    assert "tested on 12 items" in said
 
 
 def test_the_columns_of_a_built_in_task_can_be_named(folder, capsys):
     code, said = check(capsys, "math", "units.csv", "--prompt-col", "body", "--context-col", "about")
-    assert (code, "tried on 12 items" in said) == (0, True)
+    assert (code, "tested on 12 items" in said) == (0, True)
 
 
 def test_every_column_flag_of_fit_is_taken(capsys):
@@ -88,10 +88,10 @@ def test_every_column_flag_of_fit_is_taken(capsys):
     assert flags("task", "check") == flags("fit") >= {"--inputs-col", "--prompt-col", "--context-col"}
 
 
-def test_one_thing_to_mend_is_counted_as_one(folder, capsys):
+def test_one_thing_to_correct_is_counted_as_one(folder, capsys):
     code, said = check(capsys, "units.py:Rew")
     assert code == 1
-    assert said.splitlines()[-1] == "1 thing to mend."
+    assert said.splitlines()[-1] == "1 thing to correct."
 
 
 def test_a_warning_names_its_task_once(folder, monkeypatch):

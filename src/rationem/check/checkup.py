@@ -72,7 +72,7 @@ class _Asked:
 def examine(config: FitConfig, *, probe: bool = False) -> Checkup:
     """Examine a configuration's data as a fit would read it; writes nothing.
 
-    Unusable rows are counted instead of being errors, and a missing scale is suggested from the values.
+    Unusable rows are counted and raise no error; a missing scale is suggested from the values.
 
     Args:
         config: the settings.
@@ -165,7 +165,7 @@ def _splits(material: reading.Material) -> tuple[Splits, list[Finding]]:
     try:
         return arrange(material.config, material.task, material.loaded, material.test_loaded), []
     except DataError as problem:
-        found = [error("no_splits", plain(f"A fit cannot make its sets: {problem}"))]
+        found = [error("no_splits", plain(f"A fit cannot split the data: {problem}"))]
         return Splits(material.known, (), labelled(material.tested, material.task.scale)), found
 
 
@@ -260,35 +260,38 @@ def _suggested(material: reading.Material) -> list[Finding]:
     if material.scale_from != "suggested":
         return []
     scale = material.task.scale
-    order = "" if scale.ordered else " Put them in order, worst first with <, if they have one."
+    order = "" if scale.ordered else " If the levels have an order, write them worst first, with < between them."
     if material.orders > 1:
         columns = [material.inputs[field] for field in fields_of(material.orders)]
         means = zip(scale.levels, columns, strict=False)
-        order = f" Of the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}' for a, b in means)}."
+        order = f" For the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}' for a, b in means)}."
     flag = f"--scale {plain(typed(material.config.scale or ''))}"
     text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
-    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the scale that you mean.{order}")]
+    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the correct scale.{order}")]
 
 
 #: Where items have inputs of their own, "unrated" is said of answers.
-_NO_ANSWER = {"inputs": {"unrated": ("row has", "rows have", " no answer, and is left out.")}}
+_NO_ANSWER = {"inputs": {"unrated": ("row has", "rows have", " no answer and is left out.")}}
 
 
 def _left_out(material: reading.Material) -> list[Finding]:
     """Return notes on the readers' counts: items without a label, repeated ratings, marked texts."""
     each = material.config.raters == "each"
-    fate = "trained on, one row per rating, and left out of all else." if each else "left out."
-    why = "raters are split, and on this scale a tie has no label"
+    fate = "used for training, one row per rating, and left out of everything else." if each else "left out."
+    why = "raters are tied, and on this scale a tie has no label"
     told = {
         "no_majority": ("item has no label", "items have no label", f": {why}. Such items are {fate}"),
         "unrated": (
             "rating is",
             "ratings are",
-            " missing: an item is asked for the criteria that it is rated on.",
+            " missing: an item is used only for the criteria that it is rated on.",
         ),
         "missing_ratings": (
-            *("rating cell is empty beside filled ones", "rating cells are empty beside filled ones"),
-            ": such an item has fewer raters.",
+            *(
+                "rating cell is empty although others of the same item are filled",
+                ("rating cells are empty although others of the same item are filled"),
+            ),
+            ": these items have fewer ratings.",
         ),
         "repeated_ratings": (
             *("rating repeats", "ratings repeat"),
@@ -301,7 +304,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
         ),
         "conversations": (
             *("cell holds a list", "cells hold lists"),
-            ' of chat messages: the judge reads a paragraph "Role: content" for each message.',
+            ' of chat messages: the prompt contains a paragraph "Role: content" for each message.',
         ),
     }
     told |= _NO_ANSWER.get(material.task.items, {})
@@ -313,10 +316,15 @@ def _left_out(material: reading.Material) -> list[Finding]:
     found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
     if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
         which = ", ".join(map(plain, names))
-        text = f"Verdicts name systems, which change sides: whose each response is was read from {which}, row by row."
+        text = (
+            f"Verdicts name systems, and systems change sides between rows: {which} says for each row which "
+            "response is whose."
+        )
         found.append(note("verdicts_by_name", text))
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
     if marks:
         which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())
-        found.append(note("delimiter", f"By the header, cells are not separated by commas: {which}.", len(marks)))
+        found.append(
+            note("delimiter", f"Judging by the header, the cells are not separated by commas: {which}.", len(marks))
+        )
     return found

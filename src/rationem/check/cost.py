@@ -193,7 +193,7 @@ def _complaints(spent: float, peak: float, machine: Machine) -> list[Finding]:
     found = [warning("memory", _lacking(peak, machine))] if peak > machine.memory else []
     if spent > _DAY:
         text = (
-            f"A fit would take days on this machine, up to about {spent / _DAY:.0f}: take fewer rows (--limit), draws "
+            f"A fit would take up to about {spent / _DAY:.0f} days on this machine. Use fewer rows (--limit), drafts "
             "or iterations, a shorter --max-new-tokens, a smaller model, or a GPU."
         )
         found.append(warning("hours", text))
@@ -203,8 +203,8 @@ def _complaints(spent: float, peak: float, machine: Machine) -> list[Finding]:
 def _lacking(peak: float, machine: Machine) -> str:
     needed, there = f"{peak / 2**30:.0f} GB", f"{machine.memory / 2**30:.0f} GB"
     return (
-        f"A fit would need about {needed}, roughly; this {machine.device} has {there}. Lower --micro-batch-size and "
-        "--sampling-batch, train a LoRA adapter (--lora-rank 16), or take a smaller model."
+        f"A fit would need roughly {needed}; this {machine.device} has {there}. Lower --micro-batch-size and "
+        "--sampling-batch, train a LoRA adapter (--lora-rank 16), or use a smaller model."
     )
 
 

@@ -176,7 +176,7 @@ def look_up(name: str, conversation: Conversation | None = None) -> Known:
         return Known(shape, "counted from its configuration", _chat(name, place, conversation))
     if name in PUBLISHED:
         return Known(published(name), "from its published configuration")
-    return Known(None, f"{name!r} is not on this machine, and its size is not known here: name a checkpoint directory.")
+    return Known(None, f"{name!r} is not on this machine and its size is unknown: name a checkpoint directory.")
 
 
 def published(name: str) -> machine.ModelSizes:
@@ -242,19 +242,19 @@ def disk(tokens: cost.TokenCounts, sizes: cost.Sizes, model: machine.ModelSizes,
 def lines(found: Estimate) -> Iterator[str]:
     """Yield the lines that show an estimate and its assumptions."""
     tokens, known, config = found.tokens, found.known, found.config
-    yield f"Cost, at most (every plan used up, every completion cut at {found.sizes.cut} tokens):"
+    yield f"Cost at most (every plan exhausted, every completion {found.sizes.cut} tokens long):"
     yield (
-        f"  tokens: {tokens.read:,.0f} read (prompts, and drafts that are scored), {tokens.generated:,.0f} generated, "
+        f"  tokens: {tokens.read:,.0f} read (prompts and scored drafts), {tokens.generated:,.0f} generated, "
         f"{tokens.trained:,.0f} trained on"
     )
-    by = "by its own tokenizer" if known.chat else "a token taken for 4 characters"
-    yield f"  prompts: {found.sizes.forward:.0f} tokens on average, measured on some of them, {by}"
+    by = "counted by its tokenizer" if known.chat else "estimated as characters / 4"
+    yield f"  prompts: {found.sizes.forward:.0f} tokens on average, measured on a sample, {by}"
     if known.shape is None or found.hours is None or found.memory is None or found.disk is None:
         yield f"  GPU hours and disk are not known: {plain(known.told)}"
         return
     yield f"  model: {known.shape.parameters:,} parameters, {known.told}"
     yield f"  time: {_hours(found.hours)} of one {H100.name}"
-    lacking = "" if found.memory <= H100.memory else ": more than it has (docs/training.md)"
+    lacking = "" if found.memory <= H100.memory else ": too much (docs/training.md)"
     yield f"  memory: about {_size(found.memory)} of its {_size(H100.memory)}{lacking}"
     told = ", ".join(f"{name} {_size(size)}" for name, size in found.disk.items() if size)
     yield f"  disk: about {_size(sum(found.disk.values()))} ({told})"
@@ -270,9 +270,9 @@ def _assumed(config: FitConfig) -> str:
     peak = f"{(H100.fp32 if config.precision == 'fp32' else H100.flops) / 1e12:.0f} TFLOP/s"
     speed = f"{H100.bandwidth / 1e12} TB/s"
     return (
-        f"Assumed, and not measured on such a GPU: training and reading reach {of(PRODUCTS)} % of its peak ({peak}), a "
+        f"Assumed, not measured on such a GPU: training and reading reach {of(PRODUCTS)} % of its peak ({peak}), a "
         f"step of generation{waits} reads weights and cache at {of(BANDWIDTH)} % of {speed}; loading, saving and "
-        "starting are left out."
+        "starting are not included."
     )
 
 

@@ -79,16 +79,22 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
         return [
             error(
                 "one_label",
-                f"Every item carries the label {level!r}: there is nothing to tell apart.",
+                f"Every item has the label {level!r}: there is nothing to learn.",
                 most,
             )
         ]
     found = []
     if most >= _CONSTANT * len(examples):
-        text = f"{most / len(examples):.0%} of the items carry the label {level!r}: always saying it scores as much."
+        text = (
+            f"{most / len(examples):.0%} of the items have the label {level!r}: a judge that always gives it is "
+            "right as often."
+        )
         found.append(warning("near_constant_label", text, most))
     if unused := [level for level in scale.levels if not single[level]]:
-        text = f"Nobody gave {', '.join(map(repr, unused))}: a judge cannot learn when to say so. Is the scale right?"
+        text = (
+            f"No rating uses {', '.join(map(repr, unused))}, so a judge cannot learn when to give it. Is the "
+            "scale correct?"
+        )
         found.append(note("unused_levels", text, len(unused)))
     return found
 
@@ -96,9 +102,9 @@ def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
 def tiny(sizes: Mapping[str, int], unit: tuple[str, str] = ("row", "rows")) -> list[Finding]:
     """Find sets that are too small for their purpose; ``unit`` is the singular and plural of the counted thing."""
     why = {
-        "train": "there is little to learn from",
-        "validation": "the choice of the iteration is a matter of luck",
-        "test": "the error of an accuracy of one half is {:.0%}",
+        "train": "this is little to learn from",
+        "validation": "the choice of the iteration is largely chance",
+        "test": "an accuracy of one half has a standard error of {:.0%}",
     }
     return [
         warning(
@@ -117,7 +123,7 @@ def few_groups(groups: Mapping[str, int]) -> list[Finding]:
         warning(
             "few_groups",
             f"The {name} set has {counted(groups[name], 'group', 'groups')} (by default: different prompts): its "
-            "numbers hang on so few, and have no 95 % intervals.",
+            "numbers depend on very few and have no 95 % intervals.",
             groups[name],
         )
         for name in ("validation", "test")
@@ -131,8 +137,8 @@ def overlapping(count: int, test: int) -> list[Finding]:
         return []
     belong = "belongs" if count == 1 else "belong"
     text = (
-        f"{count} of {counted(test, 'test item', 'test items')} {belong} to a group (by default: the items with "
-        "the same prompt) that training items belong to as well: the test numbers flatter."
+        f"{count} of {counted(test, 'test item', 'test items')} {belong} to a group (by default: the items with the "
+        "same prompt) that also has training items: the test numbers are too optimistic."
     )
     return [warning("group_overlap", text, count)]
 

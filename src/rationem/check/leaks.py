@@ -22,34 +22,40 @@ def leaks(columns: Sequence[Evidence]) -> list[Finding]:
 def _of_input(column: Evidence) -> list[Finding]:
     name, found = f"The input {column.role} (column {plain(column.column)!r})", []
     if column.holds_label:
-        text = f"{name} gives the answer away: {_reason(column)}. A judge would read it; leave this column out."
+        text = f"{name} gives the answer away: {_reason(column)}. A judge would read it; do not use this column."
         found.append(error("label_leak", text))
     elif column.name_suggests and column.role not in _RATED:
-        text = f"{name} is by its name an {column.name_suggests}: a judge would read what it should find out."
-        found.append(error("label_leak", f"{text} Leave it out, or rename it if it is none."))
+        text = f"{name} is an {column.name_suggests} according to its name: a judge would read what it should find out."
+        found.append(error("label_leak", f"{text} Do not use the column, or rename it if the name misleads."))
     elif column.tends_to_name_label:
-        text = f"{name} names the answer more often than chance: {_named(column)}. Look whether it gives it away."
+        text = (
+            f"{name} names the answer more often than by chance: {_named(column)}. Check whether it gives the "
+            "answer away."
+        )
         found.append(warning("label_named", text))
     elif column.name_suggests:
-        text = f"{name} is by its name an {column.name_suggests}. Right if that is what people rated; else a leak."
+        text = (
+            f"{name} is an {column.name_suggests} according to its name. This is correct if people rated it; "
+            "otherwise it is a leak."
+        )
         found.append(warning("suspicious_input", text))
     if column.constant:
-        found.append(warning("constant_input", f"{name} is the same text in all {column.filled} rows looked at."))
+        found.append(warning("constant_input", f"{name} is the same text in all {column.filled} examined rows."))
     if column.looks_like_id:
-        found.append(warning("id_input", f"{name} looks like an id: every cell differs and none has a blank."))
+        found.append(warning("id_input", f"{name} looks like an id: all cells differ and none contains a space."))
     return found
 
 
 def _of_unused(column: Evidence) -> list[Finding]:
     name = f"The column {plain(column.column)!r} is not read"
     if column.holds_label:
-        return [note("unused_answer", f"{name}, and must not be: {_reason(column)}.")]
+        return [note("unused_answer", f"{name}, which is right: {_reason(column)}.")]
     if column.name_suggests:
-        return [note("unused_answer", f"{name}: by its name it holds an {column.name_suggests}.")]
+        return [note("unused_answer", f"{name}: according to its name it holds an {column.name_suggests}.")]
     if column.tends_to_name_label:
-        return [note("unused_answer", f"{name}: it names the answer more often than chance, {_named(column)}.")]
+        return [note("unused_answer", f"{name}: it names the answer more often than by chance, {_named(column)}.")]
     if column.constant:
-        return [note("constant_column", f"{name}; it is the same in all {column.filled} rows looked at.")]
+        return [note("constant_column", f"{name}; it is the same in all {column.filled} examined rows.")]
     if column.looks_like_id:
         return [note("id_column", f"{name}; it looks like an id (--id-col).")]
     return []
@@ -61,7 +67,7 @@ def _reason(column: Evidence) -> str:
     if column.says_label:
         return f"it names the answer, {_named(column)}"
     return (
-        f"equal cells carry equal answers in {column.purity:.0%} of the rows where cells repeat "
+        f"equal cells have equal answers in {column.purity:.0%} of the rows where cells repeat "
         f"({column.purity_by_chance:.0%} by chance)"
     )
 

@@ -100,7 +100,7 @@ def measure(device: str | None, threads: int | None) -> Machine:
     import torch
 
     if device == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("--device cuda: torch sees no GPU on this machine. Leave --device out to run on the CPU.")
+        raise ConfigError("--device cuda: torch finds no GPU on this machine. Omit --device to run on the CPU.")
     found = device or ("cuda" if torch.cuda.is_available() else "cpu")
     before, used = torch.get_num_threads(), threads or os.cpu_count() or 1
     torch.set_num_threads(used)

@@ -48,10 +48,10 @@ def constant(examples: Sequence[Example]) -> list[Finding]:
     """Find answers that hardly vary."""
     ((answer, most),) = Counter(x.answer for x in examples).most_common(1)
     if most == len(examples) > 1:
-        return [error("one_label", f"Every item has the answer {short(answer)}: there is nothing to tell apart.", most)]
+        return [error("one_label", f"Every item has the answer {short(answer)}: there is nothing to learn.", most)]
     if most >= _MANY * len(examples) and len(examples) > 1:
         share = f"{most / len(examples):.0%} of the items have the answer {short(answer)}"
-        return [warning("near_constant_label", f"{share}: always saying it scores as much.", most)]
+        return [warning("near_constant_label", f"{share}: a model that always gives it is right as often.", most)]
     return []
 
 

@@ -73,7 +73,10 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     if shown.shots:
         yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
     if model is None:
-        yield "The bare text of the prompts: without --model there is no chat template and no token to count."
+        yield (
+            "The text of the prompts before any chat template; with --model the template is applied and tokens "
+            "are counted."
+        )
     else:
         yield f"The prompts as {plain(model)} reads them: through its chat template, decoded from the token ids."
     for seen in shown.prompts:

@@ -39,7 +39,8 @@ def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *,
     everyone = (*train, *test)
     if not any(len(x.ratings) > 1 for x in everyone):
         text = (
-            "Every item has one rating: how well people agree, the ceiling for a judge, cannot be known from this data."
+            "Every item has one rating, so the agreement between people, the ceiling for a judge, cannot be "
+            "estimated from this data."
         )
         found.append(note("single_ratings", text, len(everyone)))
     return found

@@ -1,4 +1,4 @@
-"""A configuration -> what the check looks at: the examples, the columns beside them, and the rows that were no use."""
+"""A configuration -> what the check looks at: the examples, the columns beside them, and the unusable rows."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def read(config: FitConfig) -> Material:
             test set asks for something else than DATA.
     """
     if not config.data:
-        raise ConfigError(f"No data. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
+        raise ConfigError(f"No data given. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
     if embedded(config) is not None:
         return _world(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
@@ -98,8 +98,8 @@ def read(config: FitConfig) -> Material:
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     for names, one in ((config.data, loaded), (config.test, tested)):
         if one is not None and not labelled(one.examples, one.scale):
-            text = "the raters of every item are split, and on this scale a tie has no label."
-            raise DataError(f"{', '.join(names)}: {text} Is the scale right?")
+            text = "the raters of every item are tied, and on this scale a tie has no label."
+            raise DataError(f"{', '.join(names)}: {text} Is the scale correct?")
     alike(loaded, tested)
     loaded, tested = lettered_alike(loaded, tested)
     if loaded.candidates > 1:
@@ -205,8 +205,8 @@ def _compared(orders: int) -> str:
 #: What is asked of an item, in words, by ``Task.items``.
 _ASKS: dict[str, Callable[[int], str]] = {
     "responses": _compared,
-    "choices": lambda _: "one of several choices is right",
-    "inputs": lambda _: "one answer is right",
+    "choices": lambda _: "one of several choices is correct",
+    "inputs": lambda _: "one answer is correct",
 }
 
 
@@ -258,11 +258,11 @@ def _named(columns: data.Columns) -> dict[str, str]:
 def _columns_by(material: Material) -> str:
     loaded, config = material.loaded, material.config
     if loaded is None:
-        return "the embedded world's own"
+        return "those of the embedded world"
     if loaded.preset:
-        how = "named" if config.preset else "recognised by the keys of its rows"
+        how = "named" if config.preset else "recognised by its columns"
         return f"of the preset {loaded.preset}, {how}"
     if columns_of(config) is not None:
-        return "named by flags, the others by their own names"
+        return "named by flags, the others by default names"
     guessed = loaded.notes.get("guessed")
-    return f"guessed ({', '.join(guessed)}), the others by their own names" if guessed else "by their own names"
+    return f"guessed ({', '.join(guessed)}), the others by default names" if guessed else "by default names"

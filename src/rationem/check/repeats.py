@@ -59,10 +59,12 @@ def _contradictions(against: Sequence[Sequence[Example]], total: int, several: s
     items = sum(map(len, against))
     places = [" but ".join(_told(example) for example in _differing(several)) for several in against]
     advice = {
-        "raters": "If several people rated the same item, name the column that says who (--rater-col NAME): their "
-        "ratings become one item.",
-        "mistake": "Of two answers to one question one at least is wrong: mend or leave out such rows.",
-        "right": "Each is an answer of its own; a draw is compared with that of its item alone.",
+        "raters": (
+            "If several people rated the same item, name the column with the rater (--rater-col NAME): their "
+            "ratings become one item."
+        ),
+        "mistake": "One question has two answers, so at least one is wrong: correct or remove such rows.",
+        "right": "Each answer counts for its own item only.",
     }
     what = "labels" if several == "raters" else "answers"
     text = (

@@ -46,10 +46,14 @@ def shots(
     if len(over) <= MANY_LOST * len(lengths):
         return section, []
     about = "" if chat else "about "
-    known = "the model holds" if positions else "--max-prompt-tokens allows (with --model: than the model holds)"
+    known = (
+        "the model's context length"
+        if positions
+        else "--max-prompt-tokens allows (with --model: than its context length)"
+    )
     text = (
-        f"{len(over)} of {len(lengths)} test prompts with {len(solved)} solved examples in front have more than "
-        f"{about}{limit} tokens, more than {known}: the control counts them as unparsed. Show fewer (--shots)."
+        f"{len(over)} of {len(lengths)} test prompts with {len(solved)} solved examples have more than {about}{limit} "
+        f"tokens, more than {known}: the control counts them as unparsed. Show fewer (--shots)."
     )
     places = [f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over]
     return section, [warning("shots_too_long", text, len(over), list(dict.fromkeys(places)))]

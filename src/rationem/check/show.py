@@ -22,7 +22,7 @@ _KNOWN_BY = {
     "rubric": "from the rubric",
     "preset": "from the preset",
     "world": "of the embedded world",
-    "suggested": "SUGGESTED by the values found; nobody gave one",
+    "suggested": "SUGGESTED from the values; none was given",
 }
 
 
@@ -46,11 +46,11 @@ def verdict(checkup: Checkup) -> str:
     """Return the last line: the overall verdict."""
     counts = {severity: sum(f.severity is severity for f in checkup.findings) for severity in Severity}
     if counts[Severity.ERROR]:
-        said = "A fit refuses this data, or what it learns is worth nothing: mend the errors first."
+        said = "A fit would reject this data, or its result would be worthless. Correct the errors first."
     elif counts[Severity.WARNING]:
-        said = "A fit would run; read the warnings before you believe its numbers."
+        said = "A fit would run. Read the warnings before you rely on its numbers."
     else:
-        said = "Nothing was found that stands against a fit."
+        said = "No problem was found."
     told = ", ".join(f"{count} {severity}{'' if count == 1 else 's'}" for severity, count in counts.items())
     return f"{said} ({told})"
 
@@ -68,7 +68,7 @@ def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield "Answers", opened.shown(found["answers"])
     else:
         yield "Labels (pooled, then single ratings)", _histograms(found)
-        yield "Knowing the labels alone", _baselines(found["baselines"])
+        yield "Baselines without the inputs", _baselines(found["baselines"])
         yield "Raters", [line for name, part in found["raters"].items() for line in _raters(name, part)]
     yield "Sets, as a fit makes them", _sets(found["sets"], found["data"]["train_rows_by"])
     yield "Prompts", _prompts(found["prompts"])
@@ -127,7 +127,7 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
         ]
         lines += _table(rows)
         if missing := found["data"]["without_label"][name]:
-            lines.append(f"{counted(missing, 'item has', 'items have')} no label, for their raters are split")
+            lines.append(f"{counted(missing, 'item has', 'items have')} no label because their raters are tied")
     return lines
 
 
@@ -142,10 +142,10 @@ def _baselines(found: Mapping[str, Any]) -> list[str]:
         numbers = [_told(constant[key], levels.get(key)) for key in OF_CONSTANT]
         both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]
         rows.append((f"{name}: best single level", *numbers, *map(_number, both)))
-    rows.append(("every level alike", "", "", "", _number(found["uniform_log_likelihood"]), ""))
+    rows.append(("uniform", "", "", "", _number(found["uniform_log_likelihood"]), ""))
     return [
         *_table(rows),
-        "best single level: said of every item, chosen by these very labels, in brackets (each criterion has its own)",
+        "best single level: the level in brackets for every item, chosen on these same labels (one per criterion)",
         "log-lik.: nats per single rating, with the marginal of DATA's ratings",
     ]
 
@@ -196,7 +196,7 @@ def _prompts(found: Mapping[str, Any]) -> list[str]:
     lines = [about, *_table(rows)]
     if (shots := found["shots"]) is not None and shots["max"] is not None:
         lines.append(
-            f"test with {shots['shown']} solved examples in front: mean {shots['mean']:.0f}, longest {shots['max']}; "
+            f"test with {shots['shown']} solved examples: mean {shots['mean']:.0f}, longest {shots['max']}; "
             f"{shots['too_long']} over {shots['limit']}"
         )
     return lines

@@ -1,4 +1,4 @@
-"""The texts: how long the prompts are for the model, rows that cannot be used, and strings that look like control."""
+"""The texts: how long the prompts are for the model, rows that cannot be used, and control tokens in texts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from rationem.tasks.protocol import Task
 from rationem.tasks.scale import MARKER, Scale
 from rationem.types import Example, Prompt, Splits
 
-#: Without a tokenizer: what a token of English text is worth, by custom.
+#: Characters per token of English text, a common rule of thumb, used without a tokenizer.
 CHARACTERS_PER_TOKEN = 4
 _CONTROL = re.compile(
     r"<\|[^|<>\s]{1,40}\|>|</?s>|<(?:bos|eos|pad|unk|start_of_turn|end_of_turn)>|\[/?INST\]|<</?SYS>>|</?(?:think|tool_call)>"
@@ -54,9 +54,9 @@ def unusable(
     if not skipped:
         return section, []
     them = "it" if len(skipped) == 1 else "them"
-    fate = f"a fit refuses {them}: mend or remove {them}, or leave {them} out with --skip-unusable."
+    fate = f"a fit rejects {them}: correct or remove {them}, or leave {them} out with --skip-unusable."
     if left_out:
-        fate = f"a fit leaves {them} out, as --skip-unusable says."
+        fate = f"a fit leaves {them} out (--skip-unusable)."
     text = f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used; {fate}"
     text += f" {plain(tally(values, scale))}" if values else ""
     tell = warning if left_out else error
@@ -138,11 +138,11 @@ def control(
     if held:
         shown = ", ".join(short(string) for string, _ in found.most_common(SHOWN))
         text = f"{counted(len(held), 'item holds', 'items hold')} control tokens of chat templates ({shown})."
-        told = f"{text} They stay text: rationem encodes them as plain characters."
+        told = f"{text} rationem encodes them as plain text, never as control tokens."
         findings.append(note("control_strings", told, len(held), _places(held)))
     if marked:
-        text = f"{counted(len(marked), 'item holds', 'items hold')} {marker!r}, the answer's marker, in a text."
-        told = f"{text} Only completions are read for it; check that the text does not give the answer away."
+        text = f"{counted(len(marked), 'item holds', 'items hold')} {marker!r}, the verdict marker, in a text."
+        told = f"{text} Only completions are searched for it. Check that the text does not give the answer away."
         findings.append(warning("verdict_marker", told, len(marked), _places(marked)))
     return section, findings
 
@@ -181,11 +181,11 @@ def _too_long(
     if not over:
         return []
     about = "" if exact else "about "
-    fate = "shortened in the middle of the response, and marked (--elide)."
+    fate = "the middle of the response is removed and marked (--elide)."
     if not room.elide:
         fate = (
-            "left out of training, scored as unparsed. Raise --max-prompt-tokens if the model holds more, or shorten "
-            "the responses (--elide)."
+            "left out of training, scored as unparsed. Raise --max-prompt-tokens up to the model's context length, "
+            "or shorten the responses (--elide)."
         )
     have = "has" if len(over) == 1 else "have"
     text = f"{len(over)} of {counted(total, 'prompt', 'prompts')} {have} more than {about}{room.prompt} tokens: {fate}"

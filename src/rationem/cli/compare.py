@@ -28,20 +28,27 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
     parser.description = (
         "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
-        "with several seeds; write tables, figures and tests. Stopped anywhere, the same command goes on."
+        "with several seeds; write tables, figures and tests. If it is interrupted, the same command resumes it."
     )
     parser.add_argument("--output", type=Path, required=True, help="directory of the comparison")
     parser.add_argument(
         "--schemes",
         metavar="ARM,ARM",
-        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; of embedded data other ones: {STUDIES})",
+        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; for some embedded data {STUDIES})",
     )
-    parser.add_argument("--seeds", type=int, metavar="N", help=f"runs of every arm, from --seed on (default: {_SEEDS})")
-    parser.add_argument("--reference", metavar="ARM", help="what all others are compared with (default: the first arm)")
+    parser.add_argument(
+        "--seeds", type=int, metavar="N", help=(f"number of seeds per arm, counted from --seed (default: {_SEEDS})")
+    )
+    parser.add_argument(
+        "--reference", metavar="ARM", help=("the arm that all others are compared with (default: the first)")
+    )
     parser.add_argument(
         "--equal",
         choices=("iterations", "tokens"),
-        help="every arm has as many iterations, or about the tokens that the reference generates (default: iterations)",
+        help=(
+            "what is equal for all arms: the number of iterations, or about the tokens that the reference "
+            "generates (default: iterations)"
+        ),
     )
     parser.add_argument(
         "--control",
@@ -52,7 +59,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help="runs at work at once, on a CPU (default: 1; of embedded data one per core, with one thread each)",
+        help="runs at the same time, on a CPU (default: 1; for embedded data one per core, with one thread each)",
     )
     parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
     add_settings(parser, [name for name in FitConfig.model_fields if name not in settings_with(Mark.BY_ARM)])
@@ -135,7 +142,7 @@ def _show(design: Design, output: Path) -> int:
     try:
         check_machine(config)
     except ConfigError as error:
-        progress.out(f"On this machine it would not run: {error}")
+        progress.out(f"It would not run on this machine: {error}")
     for line in _costs(design, config, task, splits):
         progress.out(line)
     return 0
@@ -146,7 +153,7 @@ def _costs(design: Design, config: FitConfig, task: Task, splits: Splits) -> Ite
     from rationem.check.estimate import H100, estimate
     from rationem.sampling.schemes import parse_scheme
 
-    yield "Cost of all seeds, at most (rationem fit --dry-run says what is assumed; the base model is measured once):"
+    yield "Cost of all seeds, at most (rationem fit --dry-run lists the assumptions; the base model is measured once):"
     seeds, hours, disk = len(design.seeds), [0.0, 0.0], 0.0
     for arm in design.arms:
         scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)

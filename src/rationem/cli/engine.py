@@ -11,17 +11,18 @@ from rationem import progress
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``install`` and ``status``."""
-    parser.description = "vLLM for --engine vllm, in an environment of its own: install it, or see which one is used."
+    parser.description = "vLLM for --engine vllm, in a separate environment: install it, or show which one is used."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    text = "make the environment: minutes, 3.5 GB; where it is there already, say so"
+    text = "create the environment (minutes, 3.5 GB) unless it exists"
     install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
     install.add_argument(
         "--cuda",
         action=argparse.BooleanOptionalAction,
-        help="the build for NVIDIA GPUs, or that for CPUs (the default where there is no such GPU). "
-        "rationem's tests have not run on a GPU",
+        help="the build for NVIDIA GPUs, or that for CPUs (the default without such a GPU)",
     )
-    install.add_argument("--directory", type=Path, metavar="DIR", help="its place (default: vllm in rationem's cache)")
+    install.add_argument(
+        "--directory", type=Path, metavar="DIR", help=("its directory (default: vllm in rationem's cache)")
+    )
     text = "show the interpreter that would be used, and its vLLM; exit status 1 if there is none"
     status = actions.add_parser("status", help=text, description=text[0].upper() + text[1:] + ".")
     status.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter, or the directory of its environment")
@@ -38,7 +39,7 @@ def _install(directory: Path | None, cuda: bool | None) -> int:
 
     progress.show(progress.Rich())
     if cuda is None and shutil.which("nvidia-smi"):
-        raise ConfigError("This machine seems to have an NVIDIA GPU. Say which build: --cuda, or --no-cuda for CPUs.")
+        raise ConfigError("This machine seems to have an NVIDIA GPU. Choose the build: --cuda, or --no-cuda for CPUs.")
     place = directory or default_directory()
     progress.out(f"vLLM {install(place, cuda=bool(cuda))} is installed in {place}")
     if directory is not None:

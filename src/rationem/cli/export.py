@@ -12,8 +12,8 @@ from rationem import progress
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.description = (
-        "Write what an M-step trains on as a file for other trainers: the prompts without a hint, and the completions "
-        "that were kept. The file holds the texts of your data."
+        "Write the kept set of an M-step as a file for other trainers: the prompts without a hint, and the kept "
+        "completions. The file contains the texts of your data."
     )
     parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
     parser.add_argument(
@@ -31,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="K",
         help="its number, 'chosen' (by validation, the default) or 'last'",
     )
-    parser.add_argument("--force", action="store_true", help="replace FILE if it is there")
+    parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -41,12 +41,13 @@ def run(options: argparse.Namespace) -> int:
     done = export(options.run, options.to, options.output, iteration=options.iteration, force=options.force)
     named = f" ({options.iteration})" if isinstance(options.iteration, str) else ""
     progress.out(
-        f"{done.path}: {done.samples} samples of {done.examples} examples, what iteration {done.iteration}{named} kept"
+        f"{done.path}: {done.samples} samples of {done.examples} examples, the kept set of iteration "
+        f"{done.iteration}{named}"
     )
     if done.unlike and options.to != "parquet":
         progress.out(
-            f"{done.unlike} of them are other tokens to whoever applies the chat template than were drawn "
-            "(docs/sharing.md); --to parquet has the tokens themselves."
+            f"For {done.unlike} of them the chat template gives other tokens than those sampled (docs/sharing.md); "
+            "--to parquet contains the sampled tokens."
         )
     return 0
 

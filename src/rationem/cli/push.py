@@ -11,18 +11,22 @@ from rationem import progress
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.description = (
-        "Upload the chosen model of a finished run, with tokenizer, judge's card and a model card that is written from "
-        "the run. The wording of the prompt and the names of criteria and columns go along; no example does."
+        "Upload the chosen model of a finished run, with tokenizer, judge card and a model card made from the run. "
+        "The wording of the prompt and the names of criteria and columns are included; no example is."
     )
     parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
-    parser.add_argument("name", nargs="?", metavar="OWNER/NAME", help="the repository; it is made if it is not there")
-    parser.add_argument("--private", action="store_true", help="make it private, and upload to no public one")
+    parser.add_argument(
+        "name", nargs="?", metavar="OWNER/NAME", help=("the repository; it is created if it does not exist")
+    )
+    parser.add_argument(
+        "--private", action="store_true", help=("create a private repository, and never upload to a public one")
+    )
     parser.add_argument("--merged", action="store_true", help="merge an adapter into its base: whole weights")
     parser.add_argument(
-        "--base-model", metavar="OWNER/NAME", help="where others find an adapter's base that is a directory here"
+        "--base-model", metavar="OWNER/NAME", help="hub id of an adapter's base model, if that is a local directory"
     )
     parser.add_argument("--revision", metavar="BRANCH", help="upload to this branch (default: the main one)")
-    parser.add_argument("--directory", type=Path, metavar="DIR", help="write into DIR instead, and send nothing")
+    parser.add_argument("--directory", type=Path, metavar="DIR", help="write into DIR and upload nothing")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -39,6 +43,8 @@ def run(options: argparse.Namespace) -> int:
         progress.out(write(options.run, options.directory, name=options.name, **asked))
         return 0
     if options.name is None:
-        raise ConfigError("Where to? Give OWNER/NAME on the hub, or --directory DIR to look at what would be uploaded.")
+        raise ConfigError(
+            "No destination. Give OWNER/NAME on the hub, or --directory DIR to see what would be uploaded."
+        )
     progress.out(push(options.run, options.name, private=options.private, revision=options.revision, **asked))
     return 0

@@ -14,16 +14,22 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     from rationem.config import FitConfig, TakenBy, flag_of, settings_with
 
     parser.description = (
-        "Judge the training trials of a finished or unfinished run again, select, and train once from the weights that "
-        "drew them: nothing is drawn for a training example. What is not given stays as in RUN. Stopped anywhere, the "
-        "same command goes on."
+        "Grade the training trials of a finished or unfinished run again, select, and train once from the weights "
+        "that drew them: no new drafts are made for training examples. Settings that are not given stay as in RUN. "
+        "If it is interrupted, the same command resumes it."
     )
     parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
     parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
-    parser.add_argument("--iteration", type=int, default=1, metavar="K", help="whose trials (default: %(default)s)")
+    parser.add_argument(
+        "--iteration",
+        type=int,
+        default=1,
+        metavar="K",
+        help=("the iteration whose trials are used (default: %(default)s)"),
+    )
     changeable = settings_with(TakenBy.REFIT)
     add_flags(parser, changeable, defaults=False)
-    text = "the model that RUN began with, named again: where RUN was not made by you here"
+    text = "the model that RUN began with; needed if you did not make RUN on this machine"
     parser.add_argument("--model", help=text)
     for name in FitConfig.model_fields:
         if name not in (*changeable, "model"):

@@ -19,7 +19,7 @@ def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> Non
     from rationem.config import FitConfig
 
     parser.add_argument("data", nargs="*", help=FitConfig.model_fields["data"].description)
-    parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags win")
+    parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags override it")
     add_flags(parser, names)
 
 

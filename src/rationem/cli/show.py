@@ -9,15 +9,15 @@ from pathlib import Path
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags."""
     parser.description = (
-        "Show what a run has learned so far: its iterations, the headline numbers, a few trials. With --example, all "
-        "that became of one example. Nothing is written; the run may be at work."
+        "Show the state of a run: its iterations, the main numbers, a few trials. With --example, everything about "
+        "one example. Nothing is written; the run may be in progress."
     )
     parser.add_argument("run", type=Path, help="the run directory that rationem fit or refit wrote")
-    parser.add_argument("--example", metavar="ID", help="the id of an example, as ledger and report have it")
+    parser.add_argument("--example", metavar="ID", help="the id of an example, as in the ledger and the report")
     parser.add_argument(
-        "--iteration", type=int, metavar="K", help="this iteration only (without --example: its trials)"
+        "--iteration", type=int, metavar="K", help="only this iteration (without --example: its trials)"
     )
-    parser.add_argument("--all", action="store_true", help="show texts in full instead of their beginnings")
+    parser.add_argument("--all", action="store_true", help="show whole texts")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -28,8 +28,8 @@ def run(options: argparse.Namespace) -> int:
 
     if (options.run / NAME).is_file():
         raise RunError(
-            f"{options.run} holds a comparison, of several runs: rationem report {options.run} shows it. Show one of "
-            "its runs: a directory ARM/seed-S in it."
+            f"{options.run} is a comparison of several runs: rationem report {options.run} shows it. To show one run, "
+            "name its directory ARM/seed-S."
         )
     console = terminal()
     if options.example is None:

@@ -59,21 +59,21 @@ hint = "The correct answer is {{{{ answer }}}}. Explain why."
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Add ``new`` and ``check``."""
-    parser.description = "A task of your own: a Python class of twenty lines, or a TOML file."
+    parser.description = "Your own task: a Python class of twenty lines, or a TOML file."
     from rationem.cli.settings import add_flags
     from rationem.config import TakenBy, settings_with
 
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    text = "write a task that works as it stands, to be changed"
+    text = "write a working task for you to change"
     new = actions.add_parser("new", help=text, description=text[0].upper() + text[1:] + ".")
     new.add_argument("file", type=Path, help="my_task.py or my_task.toml; must not exist")
     text = (
-        "find what a task does not keep to: the answer in the forward prompt, a parser that fails, a reward outside "
-        "[0, 1], a format that does not read itself; exit status 1 if there is any"
+        "find violations of a task's requirements: the answer in the forward prompt, a parser that fails, a reward "
+        "outside [0, 1], a format that the parser does not read back; exit status 1 if there are any"
     )
     check = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
-    check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a task of rationem's own")
-    check.add_argument("data", nargs="*", help="files whose rows it is tried on")
+    check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a built-in task")
+    check.add_argument("data", nargs="*", help="files whose rows it is tested on")
     add_flags(check, settings_with(TakenBy.TASK_CHECK))
 
 
@@ -88,15 +88,17 @@ def _new(file: Path) -> int:
 
     wanted = {".py": _PYTHON, ".toml": _TOML}.get(file.suffix)
     if wanted is None or not file.stem.isidentifier():
-        raise ConfigError(f"{file}: name the file my_task.py or my_task.toml, with letters, digits and underscores.")
+        raise ConfigError(
+            f"{file}: the file name must be like my_task.py or my_task.toml, of letters, digits and underscores."
+        )
     cls = "".join(part.capitalize() for part in file.stem.split("_"))
     if file.exists():
-        raise ConfigError(f"{file} is there already. Choose another name; nothing was written.")
+        raise ConfigError(f"{file} already exists. Choose another name; nothing was written.")
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"{file}: there is no directory {file.parent}.")
     write_text(file, wanted.format(file=file, cls=cls, name=file.stem))
     named = f"{file}:{cls}" if file.suffix == ".py" else file
-    progress.out(f"{file} is written. It works as it stands: rationem task check {named}")
+    progress.out(f"{file} is written. It works already; check it with: rationem task check {named}")
     return 0
 
 
@@ -121,5 +123,7 @@ def _check(options: argparse.Namespace) -> int:
         progress.out(f"- {sentence}")
     tried = f"{len(examples)} items" if examples else "made-up items"
     mend = "1 thing" if len(found) == 1 else f"{len(found)} things"
-    progress.out(f"{mend} to mend." if found else f"The task {task.name!r} keeps to all of it, tried on {tried}.")
+    progress.out(
+        f"{mend} to correct." if found else (f"The task {task.name!r} meets all requirements, tested on {tried}.")
+    )
     return int(bool(found))

@@ -43,9 +43,9 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
             "# Reasoning learned from answers alone",
             f"{results['examples']['train']} questions with their ratings, no rationale; {iterations} iterations of "
             f"{design.config.steps} steps for every scheme; {results['examples']['test']} test questions, scored at "
-            "the end. In brackets 95 % intervals over questions: they are of this one run, and another seed is another "
-            "run. Log-likelihood is in nats, nearer 0 is better. The score on validation chooses the iteration; all "
-            "other numbers are of the test set.",
+            "the end. In brackets 95 % intervals over questions: they describe this one run; another seed gives "
+            "another run. Log-likelihood is in nats, higher (nearer 0) is better. The score on validation chooses "
+            "the iteration; all other numbers are from the test set.",
             headline(results),
             table(chosen.head, chosen.rows),
             table(cost.head, cost.rows),
@@ -68,7 +68,7 @@ def _rationales(run: Path, best: int) -> str:
             before, after = (typical_draw(db, k, "test", x.id) for k in (0, best))
             if before and after and before[1] != x.answer == after[1]:
                 shown.append(_pair(x.fields, x.answer, before[0], after[0]))
-        return "\n\n".join(shown[:_SHOWN]) or "No test question went from wrong to right."
+        return "\n\n".join(shown[:_SHOWN]) or "No test question changed from wrong to right."
     finally:
         db.close()
 

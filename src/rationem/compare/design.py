@@ -48,8 +48,8 @@ class Arm:
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name) or self.name in _ROWS:
             raise ConfigError(
-                f"--schemes: {self.name!r} cannot be an arm's name. Use up to 60 letters, digits and blanks; nothing "
-                "that a table, a formula or a page could take for its own."
+                f"--schemes: {self.name!r} cannot be an arm's name. Use up to 60 letters, digits and spaces, and no "
+                "characters with a meaning in tables, LaTeX or HTML."
             )
 
     @property
@@ -95,18 +95,18 @@ class Design:
             raise ConfigError(f"Seeds are whole numbers; found {self.seeds!r}.")
         if self.reference not in names:
             raise ConfigError(
-                f"--reference {self.reference!r} is none of the arms.{closest(self.reference, names)} They are "
+                f"--reference {self.reference!r} is not an arm.{closest(self.reference, names)} The arms: "
                 f"{', '.join(map(repr, names))}."
             )
         if self.equal == "tokens" and not self[self.reference].generates:
             raise ConfigError(
-                f"--equal tokens gives every arm the tokens of the reference, and {self.reference!r} generates none. "
-                "Name another --reference."
+                f"--equal tokens gives every arm as many tokens as the reference, but {self.reference!r} generates "
+                "none. Name another --reference."
             )
         if self.equal == "tokens" and self.config.schedule != "constant":
             raise ConfigError(
-                f"--equal tokens: how many iterations an arm has is not known beforehand, as --schedule "
-                f"{self.config.schedule} needs. Leave one of them out."
+                "--equal tokens: the number of iterations of an arm is not known in advance, but --schedule "
+                f"{self.config.schedule} needs it. Omit one of them."
             )
 
     def __getitem__(self, name: str) -> Arm:
@@ -144,7 +144,7 @@ def parse_arms(text: str, *, control: bool = True) -> tuple[Arm, ...]:
     """
     arms = [_arm(one.strip()) for one in text.split(",") if one.strip()]
     if not arms:
-        raise ConfigError(f"--schemes {text!r} names none. For example: --schemes rs:4,star,pps")
+        raise ConfigError(f"--schemes {text!r} names no scheme. For example: --schemes rs:4,star,pps")
     if control and not any(arm.control for arm in arms):
         arms.append(_arm(DIRECT.name))
     for n, arm in enumerate(arms):
@@ -152,7 +152,7 @@ def parse_arms(text: str, *, control: bool = True) -> tuple[Arm, ...]:
         if same or arm.directory in _TAKEN:
             other = repr(same[0]) if same else {"base": "the base model", "logs": "the logs"}[arm.directory]
             raise ConfigError(
-                f"--schemes {text!r}: {arm.name!r} and {other} would share a directory. Give it a name of its own: "
+                f"--schemes {text!r}: {arm.name!r} and {other} would share a directory. Give the arm another name: "
                 f"NAME={arm.scheme}"
             )
     return tuple(arms)
@@ -185,7 +185,7 @@ def write_design(design: Design, output: Path) -> None:
     if (output / NAME).is_file():
         _check_continues(design, read_design(output), output)
     elif output.is_dir() and any(path.name != f"{NAME}.partial" for path in output.iterdir()):
-        raise RunError(f"{output} holds other files and no comparison. Give a new or empty directory as --output.")
+        raise RunError(f"{output} holds other files and no comparison. Name a new or empty directory with --output.")
     with writing(output):
         output.mkdir(parents=True, exist_ok=True)
     content = {
@@ -224,7 +224,7 @@ def read_design(output: Path) -> Design:
     try:
         found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         if found["version"] != VERSION:
-            raise RunError(f"{path} has version {found['version']}; this rationem reads {VERSION}.")
+            raise RunError(f"{path} has version {found['version']}; this rationem reads version {VERSION}.")
         return Design(
             read_config(None, found["config"]),
             tuple(Arm(**arm) for arm in found["arms"]),
@@ -233,7 +233,7 @@ def read_design(output: Path) -> Design:
             found["equal"],
         )
     except FileNotFoundError as error:
-        raise RunError(f"No comparison in {output}: there is no {NAME}. Start one with rationem compare.") from error
+        raise RunError(f"{output} holds no comparison: {NAME} is missing. Start one with rationem compare.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path} does not describe a comparison: {error}.") from error
 
@@ -246,8 +246,8 @@ def shared_settings(config: Mapping[str, Any]) -> dict[str, Any]:
 def _check_continues(design: Design, found: Design, output: Path) -> None:
     def differ(what: str, here: object, asked: object) -> RunError:
         return RunError(
-            f"{output} holds a comparison with {what} {here}; asked is {asked}. Give another --output, or its own: "
-            f"rationem compare --output {output}"
+            f"{output} holds a comparison with {what} {here}, but the command gives {asked}. Give another --output, "
+            f"or resume that comparison: rationem compare --output {output}"
         )
 
     recorded, wanted = (shared_settings(one.config.model_dump(mode="json")) for one in (found, design))

@@ -63,7 +63,9 @@ def _lines(lines: Mapping[str, Sequence[_Point]], x: str, y: str, seeds: int) ->
                 axes.fill_between(xs, low, high, color=colour(n), alpha=0.14, linewidth=0)
 
     told = "; ".join(f"{name}: {', '.join(number(point[1], 2) for point in line)}" for name, line in shown.items())
-    spread = " Means over seeds, of the iterations that all have; shaded: lowest to highest." if seeds > 1 else ""
+    spread = (
+        " Means over seeds, for the iterations that all seeds have; shaded: lowest to highest." if seeds > 1 else ""
+    )
     return Figure(*drawn(paint, x, y, entries=len(shown)), f"{y} against {x}. {told}.{spread}")
 
 
@@ -103,7 +105,7 @@ def _reliability(results: _Results) -> Figure | None:
         return None
 
     def paint(axes: Any) -> None:
-        axes.plot([0, 1], [0, 1], color="#5c636d", linewidth=1, linestyle=(0, (4, 3)), label="as sure as right")
+        axes.plot([0, 1], [0, 1], color="#5c636d", linewidth=1, linestyle=(0, (4, 3)), label="perfect calibration")
         for n, (name, line) in enumerate(shown.items()):
             axes.plot(*zip(*line, strict=True), label=name, **style(n))
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03))
@@ -115,5 +117,5 @@ def _reliability(results: _Results) -> Figure | None:
     sure, right = called(results).sure, called(results).met
     return Figure(
         *drawn(paint, sure, right, entries=len(shown) + 1),
-        f"How sure the {called(results).who}s are ({sure}) and how often they are right ({right}), on test. {told}.",
+        f"Confidence of the {called(results).who}s ({sure}) and how often they are right ({right}), on test. {told}.",
     )

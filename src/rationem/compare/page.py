@@ -25,8 +25,8 @@ _METHOD = (
     "the number of arms (Holm)."
 )
 _ONE_SEED = (
-    "One seed: in brackets 95 % intervals over groups of items, drawn again 2,000 times. They are of these runs, and "
-    "say nothing of other runs of the same schemes; nothing is tested."
+    "One seed: in brackets 95 % bootstrap intervals over groups of items (2,000 resamples). They describe these runs "
+    "and say nothing about other runs of the same schemes; nothing is tested."
 )
 _TWO_SEEDS = (
     "Numbers are means over two seeds. Two seeds do not show how much runs differ, so there are no intervals and "
@@ -78,7 +78,8 @@ def headline(results: Mapping[str, Any]) -> str:
     if key == VALIDATION:
         return (
             f"There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
-            f"{number(best['chosen'][key]['value'])}: the highest of several by the draws that chose, so too high."
+            f"{number(best['chosen'][key]['value'])}: chosen as the highest of several by the same drafts, so biased "
+            "upwards."
         )
     reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
     found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}"
@@ -89,10 +90,10 @@ def headline(results: Mapping[str, Any]) -> str:
     apart = best["chosen"][key]["difference"]
     clear = "a clear difference" if apart.get("p_holm", 1.0) < 0.05 else "no clear difference"
     if len(results["seeds"]) == 1:
-        clear = "of these two runs, with one seed; of the schemes it says little"
+        clear = "between these two runs, with one seed; it says little about the schemes"
     elif "p_holm" not in apart:
-        clear = "which cannot be told from chance with so few seeds or groups of items"
-    p = f", p = {number(apart['p_holm'])} by Holm" if "p_holm" in apart else ""
+        clear = "not distinguishable from chance with so few seeds or groups of items"
+    p = f", p = {number(apart['p_holm'])} (Holm)" if "p_holm" in apart else ""
     ends = "" if apart["low"] is None else f" [{number(apart['low'])}, {number(apart['high'])}]"
     return f"{found}; that is {apart['value']:+.3f}{ends} from the reference, {reference['name']}: {clear}{p}{before}."
 
@@ -122,12 +123,12 @@ def _what(results: Mapping[str, Any]) -> str:
     config, sizes = results["config"], results["examples"]
     data = ", ".join(Path(name).name for name in config["data"])
     waiting = results["seeds_unfinished"]
-    left = f" Seeds {', '.join(map(str, waiting))} are not finished with every arm and left out." if waiting else ""
+    left = f" Seeds {', '.join(map(str, waiting))} are not finished with every arm and are left out." if waiting else ""
     counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
     return (
         f"Data: {data} ({counts}), the same split for all runs. Model: {Path(config['model']).name}. Seeds: "
         f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: {results['reference']}. An "
-        f"arm that is called control trains on the answer alone.{left}"
+        f"arm called control trains on the answer alone.{left}"
     )
 
 

@@ -56,7 +56,7 @@ def summarize(output: Path) -> dict[str, Any]:
     seeds = [seed for seed in design.seeds if all((arm.name, seed) in runs for arm in design.arms)]
     if not seeds:
         raise RunError(
-            f"In {output} no seed is finished with every arm yet. Go on with it: rationem compare --output {output}"
+            f"In {output} no seed has finished every arm yet. Resume the comparison: rationem compare --output {output}"
         )
     _check_runs(design, output, seeds)
     db = read_only(design.run(output, design.arms[0], seeds[0]))

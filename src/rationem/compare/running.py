@@ -57,7 +57,7 @@ def check_design(design: Design) -> None:
         check_sampling(scheme, config.sampling)
         check_engine(config, scheme)
     if design.config.teacher and not any(_asks_teacher(arm) for arm in design.arms):
-        raise ConfigError("--teacher is named, and no arm asks it. Write one: --schemes ...,rationalize@teacher.")
+        raise ConfigError("--teacher is given, but no arm uses it. Add one, such as --schemes ...,rationalize@teacher.")
 
 
 def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
@@ -116,7 +116,7 @@ def _check_workers(config: FitConfig, workers: int) -> None:
             f"--workers {workers}: with --engine {config.engine} one server serves all runs, one after another."
         )
     if _on_gpu(config):
-        raise ConfigError(f"--workers {workers}: they would share one GPU. Leave it out, or add --device cpu.")
+        raise ConfigError(f"--workers {workers}: the workers would share one GPU. Omit it, or add --device cpu.")
 
 
 def _finish_here(design: Design, output: Path, job: ArmJob) -> bool:
@@ -149,8 +149,9 @@ def check_alike(one: Mapping[str, Any], other: Mapping[str, Any], where: Path) -
     different += sorted(name for name in {*here, *there} - moved if here.get(name) != there.get(name))
     if different:
         raise RunError(
-            f"{where} was made with another {', '.join(different)} than other runs of this comparison: they cannot be "
-            "compared. Was a file or the model changed in between? Put it back, or begin anew with another --output."
+            f"{where} was made with another {', '.join(different)} than other runs of this comparison, so they cannot "
+            "be compared. Was a file or the model changed in between? Restore it, or start again with another "
+            "--output."
         )
 
 

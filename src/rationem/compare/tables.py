@@ -30,12 +30,12 @@ COSTS = {
 }
 #: The effects of the hint, by name in ``results``.
 HINTS = {
-    "said_answer_hinted": "right, shown it",
-    "said_answer_forward": "right, not shown it",
-    "copied_hinted": "answer's words copied, shown it",
-    "copied_forward": "copied, not shown it",
-    "faithful_hinted": "faithful, shown it",
-    "faithful_forward": "faithful, not shown it",
+    "said_answer_hinted": "right, hinted",
+    "said_answer_forward": "right, unhinted",
+    "copied_hinted": "answer's words copied, hinted",
+    "copied_forward": "copied, unhinted",
+    "faithful_hinted": "faithful, hinted",
+    "faithful_forward": "faithful, unhinted",
     "wrong_justified": "wrong hints justified",
 }
 _LATEX = {
@@ -68,32 +68,34 @@ def tables(results: _Results) -> list[Table]:
     held, against = _held(results), f"Differences from {results['reference']}"
     found = [
         Table(
-            "Test set, chosen weights", f"Of the iteration that validation chose. {held}", *_scores(results, "chosen")
+            "Test set, chosen weights", f"For the iteration that validation chose. {held}", *_scores(results, "chosen")
         ),
         Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
-        Table("Test set, last weights", f"Of the last iteration. {held}", *_scores(results, "last")),
+        Table("Test set, last weights", f"For the last iteration. {held}", *_scores(results, "last")),
         Table(f"{against}, last weights", "", *_apart(results, "last")),
         *_validation(results),
         *_hinted(results),
         Table(
-            "What it took",
-            "What was drawn for training, and what that took, until the last iteration; seconds of the last process.",
+            "Cost",
+            "The cost of training up to the last iteration: drafts, tokens, steps; seconds are those of the last "
+            "process.",
             *_costs(results),
         ),
     ]
     found = [one for one in found if len(one.head) > 1]  # without a test set nothing is scored on it
     if beside := _beside(results):
         note = (
-            "Each rating against what an item's other raters say, for judges and people alike; chosen weights. "
+            "Each rating against the item's other ratings, for judges and people alike; chosen weights. "
             "The differences are paired: the same resamples for both."
         )
         found.append(Table("Beside people", note, *beside))
     if exact := _exact(results):
         items = max(one["items"] for one in _enumerated(results))
         note = (
-            f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration; and behind "
-            "the semicolon how much of an item's posterior is at most missing, on beginnings too improbable to be "
-            "followed (--enumerate-above). Enumerated EM draws from what is found, and so is EM up to what is missing."
+            f"Certified bounds of the mean of log p(y* | x) over {items} test items, nats, by enumeration. After the "
+            "semicolon: the largest share of an item's posterior that is missing, on prefixes that were too "
+            "improbable to follow (--enumerate-above). Enumerated EM draws from the found part, so it equals EM up "
+            "to the missing share."
         )
         found.append(Table("Evidence by enumeration", note, *exact))
     return found
@@ -105,12 +107,12 @@ def _held(results: _Results) -> str:
     runs = f"Means of {seeds} seeds.{_no_intervals(results)}" if seeds > 1 else f"One seed.{_no_intervals(results)}"
     if results["equal"] == "tokens":
         return (
-            f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms "
-            f"that generate none have {iterations} (What it took). {runs}"
+            f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms that generate "
+            f"none have {iterations} (Cost). {runs}"
         )
     steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
     if len(steps) > 1:
-        return f"At most {iterations}; iterations or steps differ between the arms (What it took). {runs}"
+        return f"At most {iterations}; iterations or steps differ between the arms (Cost). {runs}"
     return f"Held equal: {iterations} of as many gradient steps. {runs}"
 
 
@@ -195,11 +197,11 @@ def _validation(results: _Results) -> list[Table]:
         apart = _cell((last or {}).get("difference"), 3, signed=True) if arm in _others(results) else ""
         rows.append((_named(arm), _cell(last, 3), apart, _cell(arm["chosen"].get(VALIDATION), 3)))
     note = (
-        "Smoothed log-probability of the right answers over all draws, forward and hinted; nats per item; no "
-        "bound, and not on test. Of the chosen iteration it is the highest of all iterations by the very draws "
-        "that chose, or near it, and so too high: it has no interval and is not tested."
+        "Smoothed log-probability of the correct answers over all drafts, unhinted and hinted; nats per item; not a "
+        "bound, and not on test. The iteration was chosen because this score was the highest, or nearly, so the "
+        "value is biased upwards: it has no interval and is not tested."
     )
-    head = ("arm", "last weights", f"difference from {results['reference']}", "chosen weights, too high")
+    head = ("arm", "last weights", f"difference from {results['reference']}", "chosen weights, biased upwards")
     return [Table("Score (validation)", note, head, tuple(rows))]
 
 
@@ -210,8 +212,8 @@ def _hinted(results: _Results) -> list[Table]:
     if not shown:
         return []
     rows = tuple((name, *(number((one or {}).get(key), 3) for key in shown)) for name, one in named.items())
-    note = "Rationales on validation, of draws that were shown the answer and of others; last weights."
-    return [Table("What showing the answer does", note, ("arm", *(HINTS[name] for name in shown)), rows)]
+    note = "Rationales on validation, of hinted and unhinted drafts; last weights."
+    return [Table("The effect of hints", note, ("arm", *(HINTS[name] for name in shown)), rows)]
 
 
 def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:

@@ -50,7 +50,7 @@ class FitConfig(
     @model_validator(mode="after")
     def _consistent(self) -> FitConfig:
         if self.steps is not None and self.epochs is not None:
-            raise ValueError("steps and epochs exclude each other: give one.")
+            raise ValueError("steps and epochs exclude each other: give only one.")
         if self.batch_size % min(self.micro_batch_size, self.batch_size):
             raise ValueError("batch_size must be a multiple of micro_batch_size.")
         if self.validation_share + self.test_share >= 1:
@@ -58,7 +58,7 @@ class FitConfig(
         for name, value in self:
             for text in value if isinstance(value, tuple) else (value,):
                 if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
-                    raise ValueError(f"{name} = {text!r} holds half a character (a surrogate); it cannot be written.")
+                    raise ValueError(f"{name} = {text!r} contains a lone surrogate character and cannot be written.")
         return self
 
     @property

@@ -16,7 +16,7 @@ class Reach(StrEnum):
     MODEL = "a model that is fetched from the hub"
     DATA = "a data set that is fetched from the hub"
     FILE = "a file that is read"
-    NOTHING = "words that name nothing outside"
+    NOTHING = "text that names nothing outside"
 
 
 class TakenBy(Enum):

@@ -36,7 +36,7 @@ class DataSettings(SettingsGroup):
         (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"
     )
     test: Annotated[tuple[str, ...], Reach.DATA, Mark.OWN_DATA] = Field(
-        (), description="the test set, named as DATA; without it a part of DATA is held out"
+        (), description="the test set, named like DATA; without it a part of DATA is held out"
     )
     preset: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
         None, description="name of a published data set whose columns are known"
@@ -58,17 +58,15 @@ class DataSettings(SettingsGroup):
         None, description="multiple choice, open answers: column of the correct answer"
     )
     subject_col: Annotated[Column, TaskKind.CHOICE] = Field(
-        None, description="multiple choice: column of what the report has rows for"
+        None, description="multiple choice: column of the subject, by which the report groups items"
     )
     shuffle_choices: bool = Field(
-        True, description="multiple choice: draw the order of each item's choices (by the seed of the split)"
+        True, description="multiple choice: shuffle the choices of each item (by the seed of the split)"
     )
     inputs_col: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.OPEN] = Field(
-        (), description="open answers: columns of a task's further inputs, as INPUT=COLUMN, where names differ"
+        (), description="open answers: columns of further inputs, as INPUT=COLUMN, if names differ"
     )
-    weight_col: Column = Field(
-        None, description="column of what a training row counts beside the others, a positive number"
-    )
+    weight_col: Column = Field(None, description="column of the weights of training rows, positive numbers")
     reference_col: Annotated[Column, TaskKind.JUDGE] = Field(
         None, description="column of a reference answer, shown to the judge"
     )
@@ -76,7 +74,7 @@ class DataSettings(SettingsGroup):
     id_col: Column = Field(None, description="column of a unique id")
     group_col: Column = Field(None, description="column whose groups never fall into two splits")
     rater_col: Annotated[Column, TaskKind.JUDGE] = Field(
-        None, description="column of the rater's name, where every rating has a row of its own"
+        None, description="column of the rater's name, if each rating has its own row"
     )
     raters: Annotated[Literal["each", "mean", "median", "majority"], Mark.CARD] = Field(
         "each", description="training label of several ratings: one row each, or one label (test labels: mean)"
@@ -87,9 +85,11 @@ class DataSettings(SettingsGroup):
     limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
     world_size: int = Field(400, ge=10, description="with 'world': training examples")
     skip_unusable: Annotated[bool, TakenBy.TASK_CHECK] = Field(
-        False, description="leave rows out that cannot be used, counted and listed"
+        False, description="leave out rows that cannot be used; they are counted and listed"
     )
-    elide: bool = Field(False, description="shorten over-long responses, marked and counted, instead of leaving out")
+    elide: bool = Field(
+        False, description=("shorten over-long responses, marked and counted, instead of leaving them out")
+    )
 
 
 class TaskSettings(SettingsGroup):
@@ -101,12 +101,14 @@ class TaskSettings(SettingsGroup):
         None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id"
     )
     adapter_base: Annotated[str | None, Reach.MODEL, TakenBy.REFIT, Identity.NOT] = Field(
-        None, description="where the base model of a LoRA adapter is (with --model ADAPTER), if it was moved"
+        None, description="directory of the base model of a LoRA adapter (with --model ADAPTER), if it was moved"
     )
     task: Annotated[str | None, Reach.TASK, TakenBy.PROMPT, Identity.RESOLVED] = Field(
         None,
-        description="judge (rate or compare responses), choice, math, summarize, or your own: my_task.toml, "
-        "my_task.py:MyTask (default: what the data is)",
+        description=(
+            "judge (rate or compare responses), choice, math, summarize, or your own: my_task.toml, "
+            "my_task.py:MyTask (default: according to the data)"
+        ),
     )
     criterion: Annotated[str, Reach.NOTHING, TakenBy.PROMPT, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
         "", description="what to rate: names of rating columns or of a preset's criteria, or 'all'"
@@ -118,7 +120,7 @@ class TaskSettings(SettingsGroup):
         "", description="a system text before every prompt (docs/chat-models.md); none by default"
     )
     thinking: Annotated[Literal["auto", "on", "off"], TakenBy.PROMPT, Mark.CARD] = Field(
-        "auto", description="switch the chat template's thinking, where it has a switch; auto leaves it alone"
+        "auto", description="turn the chat template's thinking on or off, if it has a switch; auto uses its default"
     )
     rubric: Annotated[str | None, Reach.FILE, TakenBy.PROMPT, TaskKind.JUDGE, TaskKind.CHOICE, Mark.OWN_DATA] = Field(
         None, description="a .toml or .md file with criteria and what the levels mean"
@@ -131,14 +133,19 @@ class TaskSettings(SettingsGroup):
     )
     reward: Annotated[str | None, Reach.NOTHING, TakenBy.PROMPT, TakenBy.REFIT, Identity.RESOLVED, Mark.CARD] = Field(
         None,
-        description="exact, on levels within:TOLERANCE or ordinal (1 - |difference| / range), of open answers rouge-l "
-        "(default: the task's own; exact but for summarize)",
+        description=(
+            "exact; for levels also within:TOLERANCE or ordinal (1 - |difference| / range); for open answers "
+            "also rouge-l (default: the task's, exact except for summarize)"
+        ),
     )
     threshold: Annotated[float | None, TakenBy.REFIT, Mark.CARD] = Field(
-        None, gt=0, le=1, description="a draw is accepted if its reward reaches this (default: 1; for rouge-l 0.3)"
+        None,
+        gt=0,
+        le=1,
+        description=("a draft is accepted if its reward is at least this (default: 1; for rouge-l 0.3)"),
     )
     reward_as: Annotated[Literal["weight", "filter"], TakenBy.REFIT, Mark.CARD] = Field(
-        "weight", description="what the reward of an accepted draw is: its weight, or only a filter"
+        "weight", description="use of the reward: as the weight of an accepted draft, or only as a filter"
     )
 
 
@@ -149,38 +156,46 @@ class SchemeSettings(SettingsGroup):
 
     scheme: Annotated[str, Reach.NOTHING, Mark.BY_ARM, Mark.CARD] = Field(
         "star",
-        description="rs:M, star, pps, the controls direct and unfiltered, or a plan: 'forward*4+rationalize@base'",
+        description=(
+            "rs:M, star, pps, the controls direct and unfiltered, or a plan such as 'forward*4+rationalize@base'"
+        ),
     )
     selector: Annotated[str, Reach.NOTHING, TakenBy.REFIT, Mark.BY_ARM, Mark.CARD] = Field(
         "first",
-        description="which accepted trials are kept: first, all, or aiming at the posterior: weighted, resample, "
-        "pool, chain",
+        description=(
+            "which accepted trials are kept: first, all, or corrected towards the posterior: weighted, resample, "
+            "pool, chain"
+        ),
     )
     leak_filter: Annotated[Literal["off", "flag", "drop"], TakenBy.REFIT, Mark.CARD] = Field(
-        "flag", description="hinted rationales that speak of the hint: flag counts them, drop does not accept them"
+        "flag", description="hinted rationales that mention the hint: flag counts them, drop rejects them"
     )
     leak_phrases: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.REFIT] = Field(
         (),
-        description="phrases sought in a hinted rationale, before its verdict: whole words, any case (default: a short "
-        "English list, which yours replaces)",
+        description=(
+            "phrases that count as mentioning the hint: whole words, any case, before the verdict (replaces the "
+            "default, a short English list)"
+        ),
     )
     max_copied: Annotated[float, TakenBy.REFIT] = Field(
         1.0,
         gt=0,
         le=1,
-        description="hinted draws that copy a longer run of the correct answer (of four words or more), as a share of "
-        "its words, are not accepted; 1 accepts them",
+        description=(
+            "reject hinted drafts that copy a longer run of words from the correct answer than this share of its "
+            "words (runs of four words or more); 1 accepts all"
+        ),
     )
     iterations: Annotated[int, Mark.BY_RUN, Mark.CARD, InRefit(1)] = Field(
         5, ge=1, description="EM iterations K, at most"
     )
     patience: Annotated[int | None, InRefit(None)] = Field(
-        None, ge=1, description="stop after so many iterations without a better validation score"
+        None, ge=1, description="stop after this many iterations without a better validation score"
     )
     token_budget: Annotated[int | None, Mark.BY_ARM, InRefit(None)] = Field(
         None,
         ge=1,
-        description="end after the iteration with which the E-steps have come nearest to so many generated tokens",
+        description="end after the iteration at which the tokens generated by the E-steps are nearest to this number",
     )
     go_on: Annotated[bool, TakenBy.REFIT, Identity.NOT, Mark.BY_ARM] = Field(
         False, description="train also on an E-step that kept next to nothing, instead of stopping with exit code 3"
@@ -199,18 +214,25 @@ class SamplingSettings(SettingsGroup):
     group: ClassVar[str] = "sampling"
 
     temperature: Annotated[float, Mark.CARD] = Field(
-        1.0, ge=0, description="of the E-step's draws (evaluation is at 1); 0 is greedy"
+        1.0, ge=0, description="sampling temperature of the E-step (evaluation uses 1); 0 is greedy"
     )
-    top_p: Annotated[float, Mark.CARD] = Field(1.0, gt=0, le=1, description="nucleus mass; 1 is off")
+    top_p: Annotated[float, Mark.CARD] = Field(
+        1.0, gt=0, le=1, description=("probability mass of nucleus sampling; 1 is off")
+    )
     top_k: Annotated[int, Mark.CARD] = Field(0, ge=0, description="top-k; 0 is off")
     max_new_tokens: Annotated[int | None, Mark.CARD] = Field(
-        None, ge=1, description="length cut of a completion, in tokens (default 256; tiny-judge 48)"
+        None, ge=1, description="longest completion in tokens (default 256; tiny-judge 48)"
     )
     max_prompt_tokens: Annotated[int | None, Mark.CARD] = Field(
-        None, ge=1, description="longer prompts are left out and counted (default 1024, or what the model holds)"
+        None,
+        ge=1,
+        description=(
+            "longest prompt in tokens; longer ones are left out and counted (default 1024, at most the model's "
+            "context length)"
+        ),
     )
     sampling_batch: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, TakenBy.REFIT] = Field(
-        None, description="completions generated together; 'auto' measures (default: 64, on a GPU auto)"
+        None, description="completions generated together; 'auto' chooses by measurement (default: 64, on a GPU auto)"
     )
 
 
@@ -223,10 +245,14 @@ class EvaluationSettings(SettingsGroup):
         8, ge=1, description="sampled rationales per evaluated example"
     )
     evidence_draws: Annotated[int, TakenBy.REFIT, Mark.CARD] = Field(
-        4, ge=0, description="hinted rationales per validation example, beside --draws forward ones, for the evidence"
+        4,
+        ge=0,
+        description=(
+            "hinted rationales per validation example, in addition to --draws unhinted ones, for the evidence"
+        ),
     )
     wrong_hints: Annotated[int, TakenBy.REFIT] = Field(
-        64, ge=0, description="validation examples that are shown a wrong hint, as a control"
+        64, ge=0, description="validation examples that get a wrong hint, as a control"
     )
     start_examples: Annotated[int, Identity.NOT, InRefit(0)] = Field(
         32, ge=0, description="training examples that are probed before the first E-step: can drafts be read?"
@@ -237,21 +263,26 @@ class EvaluationSettings(SettingsGroup):
     exact_items: Annotated[int, TakenBy.REFIT] = Field(
         0,
         ge=0,
-        description="test items whose rationales are enumerated, to bound log p(y*|x) and what of the posterior is "
-        "missing (small models; --scheme exact has 32 in any case)",
+        description=(
+            "test items whose rationales are enumerated, to bound log p(y*|x) and the missing share of the "
+            "posterior (small models; --scheme exact always has 32)"
+        ),
     )
     enumerate_above: float = Field(
-        1e-3, gt=0, lt=1, description="where rationales are enumerated: less probable prefixes are not followed"
+        1e-3, gt=0, lt=1, description="enumeration of rationales: less probable prefixes are not followed"
     )
     shots: Annotated[int, TakenBy.PROMPT, Mark.CARD, InRefit(0)] = Field(
         0,
         ge=0,
         le=64,
-        description="also test the base model with so many training examples in the prompt, as a control",
+        description="also test the base model with this many solved training examples in the prompt, as a control",
     )
     choose_by: Annotated[Literal["evidence", "log_likelihood"], TakenBy.REFIT, Mark.CARD] = Field(
         "evidence",
-        description="the validation score that chooses the iteration: of forward and hinted draws, or predictive",
+        description=(
+            "the validation score that chooses the iteration: evidence of unhinted and hinted drafts, or "
+            "predictive log-likelihood"
+        ),
     )
 
 
@@ -270,18 +301,18 @@ class TrainingSettings(SettingsGroup):
     batch_size: Annotated[int, Mark.CARD] = Field(32, ge=1, description="examples per optimizer step")
     micro_batch_size: int = Field(32, ge=1, description="examples per forward pass; the rest is accumulated")
     learning_rate: Annotated[float | None, Mark.CARD] = Field(
-        None, gt=0, description="peak (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)"
+        None, gt=0, description="peak learning rate (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)"
     )
     weight_decay: Annotated[float, Mark.CARD] = Field(0.0, ge=0, description="AdamW's weight decay")
     schedule: Annotated[Literal["constant", "linear", "cosine"], Mark.CARD] = Field(
-        "constant", description="learning rate over the run"
+        "constant", description="schedule of the learning rate over the run"
     )
     warmup_steps: Annotated[int, Mark.CARD] = Field(0, ge=0, description="linear warm-up at the beginning of the run")
     max_grad_norm: Annotated[float, Mark.CARD] = Field(
         0.0, ge=0, description="clip a step's gradient to this norm; 0 is off"
     )
     optimizer: Annotated[Literal["keep", "reset"], Mark.CARD] = Field(
-        "keep", description="Adam's moments between iterations"
+        "keep", description="keep or reset Adam's moments between iterations"
     )
     lora_rank: Annotated[int | None, Mark.CARD, Mark.ADAPTER] = Field(
         None, ge=1, description="train a LoRA adapter of this rank instead of all weights"
@@ -296,23 +327,27 @@ class TrainingSettings(SettingsGroup):
         None, description="names of the layers that get an adapter, such as q_proj v_proj (default: all linear ones)"
     )
     precision: Annotated[Literal["auto", "fp32", "bf16"], Mark.CARD] = Field(
-        "auto", description="of the M-step's products; weights are kept in fp32 (auto: bf16 on a GPU, fp32 on a CPU)"
+        "auto",
+        description=(
+            "precision of matrix products in training; weights stay in fp32 (auto: bf16 on a GPU, fp32 on a CPU)"
+        ),
     )
     gradient_checkpointing: Annotated[bool, Identity.NOT] = Field(
-        False, description="compute activations again in the backward pass: less memory, about a third more time"
+        False, description="recompute activations in the backward pass: less memory, about a third more time"
     )
     processes: Annotated[int | None, Identity.NOT] = Field(
-        None, ge=1, description="train in so many processes of their own, one per GPU (default: in this one)"
+        None, ge=1, description="train in this many separate processes, one per GPU (default: in this process)"
     )
     parallel: Annotated[Literal["ddp", "fsdp"], Identity.NOT] = Field(
-        "ddp", description="several processes hold all the weights each (ddp), or share them (fsdp: FSDP2)"
+        "ddp", description="with several processes: each holds all weights (ddp), or they are divided (fsdp: FSDP2)"
     )
     keep_checkpoints: Annotated[Literal["all", "best-and-last"], Identity.NOT] = Field(
-        "all", description="of the iterations: all, or only the best one so far and the last (refit needs the others)"
+        "all",
+        description=("the checkpoints to keep: all, or only the best so far and the last (refit needs the others)"),
     )
     report_to: Annotated[
         tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], Reach.ADDRESS, Identity.NOT
-    ] = Field((), description="also log the M-steps' losses there; nothing is sent anywhere otherwise")
+    ] = Field((), description="also log training losses to these services; otherwise nothing is sent anywhere")
     log_every: Annotated[int, Identity.NOT] = Field(
         10, ge=1, description="with --report-to: optimizer steps between two logged losses"
     )
@@ -326,17 +361,17 @@ class EngineSettings(SettingsGroup):
 
     engine: EngineName = Field(DEFAULT, description=HELP)
     concurrency: Annotated[int, Identity.NOT] = Field(
-        256, ge=1, le=4096, description="requests under way together, with vllm and a teacher"
+        256, ge=1, le=4096, description="requests at the same time, with vllm and a teacher"
     )
     handover: Annotated[Literal["auto", "reload", "restart"], Identity.NOT] = Field(
         "auto",
-        description="vllm: new weights are reloaded in place or by a fresh server (auto: CPU reload, GPU restart)",
+        description="vllm: load new weights in place or start a new server (auto: reload on a CPU, restart on a GPU)",
     )
     vllm_python: Annotated[str | None, Reach.PROGRAM, Identity.NOT] = Field(
         None, description="python, or environment, that has vLLM (default: what 'rationem engine install' made)"
     )
     vllm_args: Annotated[tuple[str, ...], Reach.PROGRAM, Identity.NOT, Mark.ONE_TEXT] = Field(
-        (), description="further flags of vLLM's server, in one string: --vllm-args='--flag value'"
+        (), description="additional flags for vLLM's server, in one string: --vllm-args='--flag value'"
     )
 
 
@@ -350,7 +385,7 @@ class TeacherSettings(SettingsGroup):
         description="URLs of a chat server for the plan's @teacher: 'rationalize@teacher'; key: RATIONEM_TEACHER_KEY",
     )
     teacher_model: Annotated[str | None, Reach.NOTHING, Mark.BY_RUN] = Field(
-        None, description="the teacher's name there (default: the only one it serves)"
+        None, description="the teacher model's name on that server (default: the only model it serves)"
     )
 
 
@@ -360,7 +395,5 @@ class MachineSettings(SettingsGroup):
     group: ClassVar[str] = "machine"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
 
-    device: Literal["cpu", "cuda"] | None = Field(
-        None, description="where to run (default: the GPU where there is one)"
-    )
+    device: Literal["cpu", "cuda"] | None = Field(None, description="where to run (default: the GPU if there is one)")
     threads: int | None = Field(None, ge=1, description="CPU threads (default: all cores); resume with the same number")

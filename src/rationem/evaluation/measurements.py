@@ -135,7 +135,9 @@ class Measurements:
             return
         shown = choose_shots(self.data.train, asked.shots, self.context.seed, test)
         if not shown:
-            progress.say("Warning: every training example is in the test set too; no control with examples.")
+            progress.say(
+                "Warning: every training example is also in the test set, so the control with examples is omitted."
+            )
             return
         context = replace(self.context, task=Shots(self.context.task, shown), max_prompt_tokens=asked.tokens)
         self._evaluate(0, base, SHOTS, test, context, Purpose.CONTROL)

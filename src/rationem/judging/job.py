@@ -115,7 +115,7 @@ def check(output: Path, *, overwrite: bool) -> None:
         RunError: it already exists, is a directory, or its directory does not exist.
     """
     if output.is_dir():
-        raise RunError(f"{output} is a directory; -o names a file.")
+        raise RunError(f"{output} is a directory; -o must name a file.")
     if not output.parent.is_dir():
         raise RunError(f"{output}: there is no directory {output.parent}.")
     if output.exists() and not overwrite:
@@ -158,11 +158,11 @@ def _state(output: Path, fingerprint: Mapping[str, Any], head: bytes, *, overwri
     if overwrite:
         return None
     if size < state["bytes"]:
-        raise RunError(f"{unfinished} does not match {note(output)}. Begin again with --overwrite.")
+        raise RunError(f"{unfinished} does not match {note(output)}. Start again with --overwrite.")
     raise RunError(
-        f"{output} was begun by another job, which finished {state['rows']} rows. Different now: "
-        f"{differences(state['fingerprint'], fingerprint)}. Resume that one, give another name, or begin again "
-        "with --overwrite."
+        f"{output} was started by another job, which finished {state['rows']} rows. Different now: "
+        f"{differences(state['fingerprint'], fingerprint)}. Resume that job, give another name, or start again with "
+        "--overwrite."
     )
 
 
@@ -176,7 +176,7 @@ def _read(output: Path) -> dict[str, Any] | None:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
         problem = repr(error)
-    raise RunError(f"{note(output)} is not a valid job file ({problem}). Remove it to begin again.")
+    raise RunError(f"{note(output)} is not a valid job file ({problem}). Remove it to start again.")
 
 
 def _check_foreign(unfinished: Path, size: int, head: bytes, *, overwrite: bool) -> None:

@@ -191,7 +191,7 @@ class Judge:
             ConfigError: ``draws`` is below 1, or several greedy ones are requested.
         """
         if fast and draws not in (None, 1):
-            raise ConfigError(f"{draws} draws, and fast: a greedy rationale is the same each time. Leave one out.")
+            raise ConfigError(f"{draws} draws, and fast: a greedy rationale is the same each time. Omit one of them.")
         fitted = self.calibration
         count = 1 if fast else draws if draws is not None else fitted.draws if fitted else DRAWS
         if count < 1:
@@ -243,9 +243,9 @@ class Judge:
 
     def _say_uncalibrated(self, count: int) -> None:
         if self.calibration is not None:
-            reason = f"it was fitted with {self.calibration.draws} draws per item, and this asks for {count}"
+            reason = f"it was fitted with {self.calibration.draws} drafts per item, but {count} are requested"
         else:
-            reason = "the run had no validation set" if self.card.calibration is None else "left out as asked"
+            reason = "the run had no validation set" if self.card.calibration is None else "turned off"
         if not self._warned:
             progress.say(f"The probabilities are not calibrated: {reason}.")
         self._warned = True
@@ -262,9 +262,9 @@ class Judge:
         ]
         if differs:
             raise RunError(
-                f"{self.directory}: the calibration belongs to another judge: the {' and the '.join(differs)} changed "
-                "since it was fitted, so it is not valid for this one. Judge with the model/ that the run wrote, or "
-                "without calibration: --no-calibration, in Python calibrate=False."
+                f"{self.directory}: the {' and the '.join(differs)} changed since the calibration was fitted, so it "
+                "is not valid for this judge. Use the model/ that the run wrote, or no calibration: "
+                "--no-calibration, in Python calibrate=False."
             )
 
 
@@ -293,7 +293,7 @@ def _open(judge: Judge, opened: ExitStack) -> Engine:
         import torch
 
         if judge.device == "cuda" and not torch.cuda.is_available():
-            raise ConfigError("The device cuda: torch sees no GPU on this machine. Leave it out to run on the CPU.")
+            raise ConfigError("The device cuda: torch finds no GPU on this machine. Omit it to run on the CPU.")
         if judge.threads is not None:
             torch.set_num_threads(judge.threads)
     identity.check_base(Path(judge.checkpoint), judge.card.base)
@@ -311,9 +311,9 @@ def _model_directory(run: Path) -> Path:
         if (directory / cards.NAME).is_file():
             return directory
     if (run / "ledger.sqlite").is_file():
-        raise RunError(
-            f"{run} is not finished: there is no judge in it yet. rationem fit --output {run} goes on with it."
-        )
+        raise RunError(f"{run} is not finished: there is no judge in it yet. Continue it: rationem fit --output {run}")
     if not run.exists():
         raise RunError(f"{run}: there is no such directory. Name the run directory that rationem fit wrote.")
-    raise RunError(f"{run} holds no run and no judge (no {cards.NAME}). Name the directory that rationem fit wrote.")
+    raise RunError(
+        f"{run} holds no run and no judge (there is no {cards.NAME}). Name the directory that rationem fit wrote."
+    )

@@ -45,7 +45,7 @@ def _checked(items: Iterable[Mapping[str, Any]], call: str) -> Iterator[Mapping[
 def _check_whole(items: object, call: str) -> None:
     kind = type(items).__name__
     if isinstance(items, Mapping):
-        raise ConfigError(f"rate() takes a list of items; this is one item by itself ({kind}). Call {call}.")
+        raise ConfigError(f"rate() takes a list of items; this is a single item ({kind}). Call {call}.")
     for method, said in (("to_dicts", "to_dicts()"), ("to_pylist", "to_pylist()"), ("to_dict", 'to_dict("records")')):
         if hasattr(items, "columns") and hasattr(items, method):
             raise ConfigError(
@@ -61,7 +61,7 @@ def _check_whole(items: object, call: str) -> None:
 def _check_item(number: int, item: object, call: str) -> None:
     if not isinstance(item, Mapping):
         raise ConfigError(
-            f"Item {number} is no mapping of names to texts but of type {type(item).__name__}. Call {call}."
+            f"Item {number} is not a mapping of names to texts, but of type {type(item).__name__}. Call {call}."
         )
 
 
@@ -197,7 +197,7 @@ def _like(available: Sequence[str], wanted: Collection[str | None], never: Colle
 def _only(names: Sequence[str], field: str) -> str:
     if len(names) > 1:
         told = " and ".join(repr(name) for name in names)
-        raise DataError(f"Both {told} could be the {field.replace('_', ' ')}. Leave one out, or rename it.")
+        raise DataError(f"Both {told} could be the {field.replace('_', ' ')}. Remove or rename one of them.")
     return names[0]
 
 

@@ -47,10 +47,10 @@ def chosen(task: Task, names: Sequence[str] | None) -> tuple[str, ...]:
         return tuple(known)
     for name in names:
         if name not in known:
-            has = f"It rates {known}." if any(known) else "It rates one thing, which has no name."
+            has = f"Its criteria: {known}." if any(known) else "It has a single criterion without a name."
             raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} {has}")
     if len(set(names)) < len(names):
-        raise ConfigError(f"A criterion is named twice: {list(names)}.")
+        raise ConfigError(f"A criterion is given twice: {list(names)}.")
     return tuple(names)
 
 
@@ -83,8 +83,8 @@ def read(item: Mapping[str, str], task: Task) -> dict[str, str]:
     for name in needed:
         if name not in item:
             raise DataError(
-                f"An item has no {name!r}.{closest(name, item)} The judge reads {list(needed)} and, where there is "
-                f"one, {optional}; found {list(item)}."
+                f"An item has no {name!r}.{closest(name, item)} The judge needs {list(needed)} and can use "
+                f"{optional}; found {list(item)}."
             )
     needed = task.needed(item)
     given = {name: item[name] for name in (*needed, *optional) if name in item}
@@ -97,13 +97,13 @@ def _check(name: str, text: object, needed: Sequence[str]) -> None:
     if text is None and name not in needed:
         return
     if not isinstance(text, str):
-        raise ValueError(f"the {name} is no text but {type(text).__name__}")
+        raise ValueError(f"the {name} is not a text but of type {type(text).__name__}")
     if name in needed and not text.strip():
         raise ValueError(f"the {name} is empty")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise ValueError(f"the {name} holds half a character (a surrogate) at {error.start}") from error
+        raise ValueError(f"the {name} contains a lone surrogate character at {error.start}") from error
 
 
 def _case(fields: Fields, criterion: str, card: Card, task: Task, engine: Engine) -> Case:
@@ -116,7 +116,7 @@ def _case(fields: Fields, criterion: str, card: Card, task: Task, engine: Engine
     if longest <= card.max_prompt_tokens:
         offered = task.kind.mask(example.fields)
         return Case(criterion, tuple(prompts), elided=example.elided, offered=offered, fields=example.fields)
-    problem = f"the prompt has {longest} tokens, the judge reads {card.max_prompt_tokens}"
+    problem = f"the prompt has {longest} tokens; the judge reads at most {card.max_prompt_tokens}"
     return Case(criterion, (), problem, too_long=True)
 
 

@@ -68,7 +68,7 @@ def look(path: Path) -> Source:
         names.update(dict.fromkeys(row.cells))
         paths.update(dict.fromkeys(data.column_names(row.cells)))
     if not rows:
-        raise DataError(f"{path}: there is no row to rate.")
+        raise DataError(f"{path}: no rows to rate.")
     _check_header(path)
     return Source(path, _sha256(path), rows, tuple(names), tuple(paths))
 
@@ -97,7 +97,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
         if name not in source.paths:
             raise DataError(
                 f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "
-                f"are {list(source.paths)}. Name the one that holds the {role}: {data.flag_of(role)}."
+                f"are {list(source.paths)}. Name the column of the {role}: {data.flag_of(role)}."
             )
     return ItemReader(columns, None)
 
@@ -128,7 +128,7 @@ def _own(source: Source, trained: data.Columns, given: Mapping[str, str], task: 
     if unknown:
         known = [*task.inputs, *task.optional]
         raise ConfigError(
-            f"The task {task.name!r} has no input {unknown[0]!r}.{closest(unknown[0], known)} It has {known}."
+            f"The task {task.name!r} has no input {unknown[0]!r}.{closest(unknown[0], known)} Its inputs: {known}."
         )
     found = {**_matched(source, trained, given, task), **given}
     names = naming.trained(trained, task)
@@ -158,7 +158,9 @@ def _matched(source: Source, columns: data.Columns, given: Mapping[str, str], ta
     try:
         found = naming.match(source.paths, wanted, naming.hidden(columns), taken)
     except DataError as error:
-        raise DataError(f"{source.path}: {error} Or name the right one, for instance --prompt-col NAME.") from error
+        raise DataError(
+            f"{source.path}: {error} Or name the correct column, for instance --prompt-col NAME."
+        ) from error
     other = {field: name for field, name in found.items() if names[field] not in (name, None)}
     if other:
         told = (
@@ -208,7 +210,7 @@ def check_inputs(read: ItemReader, names: Collection[str], task: Task) -> None:
         raise ConfigError(f"This judge {wanted}; the response is read from {columns}. Name it: --response-col.")
 
 
-_DOES = {"inputs": "reads inputs of its own", "choices": "answers multiple choice", "responses": "rates responses"}
+_DOES = {"inputs": "reads its own inputs", "choices": "answers multiple choice", "responses": "rates responses"}
 
 
 def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
@@ -232,7 +234,7 @@ def _check_header(path: Path) -> None:
 def _rows(path: Path) -> Iterator[data.Row]:
     """Yield the rows of a file, not of a folder or hub name; an unreadable row is an error."""
     if path.is_dir():
-        raise DataError(f"{path} is a directory. Name the one file to rate.")
+        raise DataError(f"{path} is a directory. Name one file to rate.")
     for row in scan_file(path):
         if isinstance(row, DataError):
             raise row

@@ -144,7 +144,7 @@ def _rate_all(work: _Work, job: jobs.RatingJob) -> dict[str, Count]:
             job.append(written, len(rows), {name: count.as_dict() for name, count in counts.items()})
             advance(len(rows))
     if job.rows != work.source.rows:
-        raise DataError(f"{work.source.path} was changed while it was read. Rate it again with --overwrite.")
+        raise DataError(f"{work.source.path} changed while it was read. Rate it again with --overwrite.")
     return counts
 
 
@@ -166,5 +166,8 @@ def _prepared(
     check_inputs(read, found.paths, judge.task)
     table = layout(found.names, judge.task, names, fast=plan.fast)
     if any(name.startswith(CLASH) for columns in table.added for name, _ in columns[:1]):
-        progress.say(f"{source} has columns with the judge's names: the judge's begin with {CLASH!r} in {output}.")
+        progress.say(
+            f"{source} has columns with the same names as the judge's output: in {output} the judge's begin with "
+            f"{CLASH!r}."
+        )
     return _Work(judge, plan, names, found, read, table, form)

@@ -65,11 +65,11 @@ def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: b
     added = [f"{prefix}{kind}" for prefix in prefixes for kind in kinds]
     if len(set(added)) < len(added):
         raise ConfigError(
-            f"The criteria {list(criteria)} give two columns the same name. Rate them separately: --criterion."
+            f"The criteria {list(criteria)} would give two columns the same name. Rate them separately: --criterion."
         )
     front = CLASH if set(added) & set(given) else ""
     if clash := sorted({f"{front}{name}" for name in added} & set(given)):
-        raise ConfigError(f"The input has columns called {clash}, and so has the output. Rename them in the input.")
+        raise ConfigError(f"Input and output both have columns called {clash}. Rename them in the input.")
     return Layout(tuple(given), tuple(tuple((f"{front}{prefix}{kind}", kind) for kind in kinds) for prefix in prefixes))
 
 

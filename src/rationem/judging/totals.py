@@ -14,9 +14,9 @@ _STATUSES = {
     Status.RATED: "rated",
     Status.ANSWERED: "answered",
     Status.UNPARSED: "unparsed (no rationale names {what})",
-    Status.INCONSISTENT: "inconsistent (each order says something else)",
+    Status.INCONSISTENT: "inconsistent (the orders disagree)",
     Status.TOO_LONG: "too long for the judge",
-    Status.UNUSABLE: "unusable (the column problem says why)",
+    Status.UNUSABLE: "unusable (see the column problem)",
 }
 
 

@@ -175,8 +175,8 @@ def _mapped(levels: Sequence[str | None], scale: Scale, turn: int, count: int) -
 
 def _unparsed(case: Case, draws: Sequence[Drawn], asked: int) -> Rating:
     failed = asked - len(draws)
-    notes = [f"{case.elided} characters were left out to fit"] if case.elided else []
-    notes += [f"the engine failed {failed} of {asked} draws"] if failed else []
+    notes = [f"{case.elided} characters were removed to fit"] if case.elided else []
+    notes += [f"the engine failed on {failed} of {asked} drafts"] if failed else []
     return Rating(
         case.criterion,
         Status.UNPARSED,

@@ -77,7 +77,7 @@ def per_nat(costs: Sequence[Mapping[str, Any]], scores: Sequence[float | None]) 
     if lost:
         raise ValueError(f"Scores must be of iterations 0 to {max(lost)}, None where not measured; got {len(scores)}.")
     if not all(math.isfinite(score) for score in scores if score is not None):
-        raise ValueError(f"A score is finite, or None where it was not measured; found {list(scores)}.")
+        raise ValueError(f"Scores must be finite, or None where not measured; found {list(scores)}.")
     return [_price(one, scores) for one in costs]
 
 
@@ -101,7 +101,7 @@ def acceptance_by_label(db: sqlite3.Connection, iteration: int, levels: Sequence
     answers = read_answers(db, "train")
     unknown = sorted(set(answers.values()) - set(levels))
     if unknown:
-        raise ValueError(f"Training answers that are none of the levels {list(levels)}: {unknown}. Give all levels.")
+        raise ValueError(f"Training answers that are not among the levels {list(levels)}: {unknown}. Give all levels.")
     first, draws = first_attempts(db, iteration), served_draws(db, iteration)
     kept = kept_ids(db, iteration, iteration)
     return [
@@ -132,7 +132,7 @@ def acceptance_by_difficulty(db: sqlite3.Connection, iteration: int, difficulty:
     known = {name: difficulty[name] for name in train if name in difficulty}
     wrong = {name: value for name, value in known.items() if not 0 <= value <= 1}
     if wrong:
-        raise ValueError(f"A difficulty is p_hat in [0, 1]; found {wrong}. Leave out what was not measured.")
+        raise ValueError(f"A difficulty is p_hat in [0, 1]; found {wrong}. Omit what was not measured.")
     if not known:
         return {"bins": [], "unmeasured": len(train)}
     edges = quantile_edges(list(known.values()), _QUARTILES)
@@ -146,8 +146,8 @@ def _check(db: sqlite3.Connection, iteration: int) -> None:
     finished = set(finished_iterations(db, "e_step"))
     if iteration < 1 or not finished.issuperset(range(1, iteration + 1)):
         raise ValueError(
-            f"Costs of iteration {iteration} need the E-steps of iterations 1 to {iteration}; finished are those of "
-            f"{sorted(finished)}. Ask for one of these, from 1, or let the run go on."
+            f"Costs of iteration {iteration} need the E-steps of iterations 1 to {iteration}; finished: "
+            f"{sorted(finished)}. Ask for one of these, from 1, or continue the run."
         )
 
 

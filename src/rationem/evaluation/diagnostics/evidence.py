@@ -98,7 +98,7 @@ def evidence_record(
         ValueError: no drafts are requested, or more than an item has.
     """
     if forward + hinted == 0:
-        raise ValueError("Evidence needs draws; both kinds are 0.")
+        raise ValueError("Evidence needs drafts; the number of both kinds is 0.")
     estimated = _estimates(db, iteration, examples, kind, forward, hinted)
     items, found, sizes = [x for x, _ in estimated], [one for _, one in estimated], _powers(hinted)
     mixtures = [one.mixture for one in found]
@@ -233,8 +233,9 @@ def _read(
     for example_id, trials in drawn.items():
         if len(trials) != draws:
             raise ValueError(
-                f"Iteration {iteration} holds {len(trials)} {purpose} draws of {example_id!r}; {draws} are asked for. "
-                "Likelihoods compare at one number of draws: ask for the number that was drawn."
+                f"Iteration {iteration} has {len(trials)} {purpose} drafts of {example_id!r}, not the {draws} "
+                "requested. Likelihoods are comparable only at equal numbers of drafts: request the number that was "
+                "drawn."
             )
     return {
         example_id: _align(trials, of[example_id], kind, scored.get(example_id, {}), likelihoods)

@@ -101,7 +101,7 @@ def wrong_hint(example: Example, kind: Kind, seed: int, examples: Sequence[Examp
     others = kind.others(example, examples)
     if not others:
         only = list(kind.scale.levels)
-        raise ConfigError(f"A wrong hint needs a second level; only {only} is on offer. Leave the control out.")
+        raise ConfigError(f"A wrong hint needs a second level, but the only one is {only}. Omit the control.")
     return others[seed_for(seed, "wrong hint", example.id) % len(others)]
 
 
