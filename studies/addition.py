@@ -34,7 +34,10 @@ def run(arm: str, seed: int, directory: Path) -> None:
     import torch
 
     from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme
-    from rationem.engines.opening import EngineConfig, open_transformers
+    from rationem.engines.local import open_transformers
+    from rationem.engines.opening import EngineConfig
+    from rationem.engines.pool import EnginePool
+    from rationem.sampling.trials import SamplingContext
     from rationem.types import Sampling
     from rationem.world.addition import TASK, examples, tiny_adder
 
@@ -45,16 +48,13 @@ def run(arm: str, seed: int, directory: Path) -> None:
     ledger.start({"arm": arm, "plan": ARMS[arm], "seed": seed, "notes": {}, "config": {}}, {"train": train})
     problem = Problem(
         data=Splits(train, (), ()),
-        task=TASK,
         scheme=parse_scheme(ARMS[arm], "first"),
         base=base,
-        open_engine=partial(open_transformers, EngineConfig(TASK.marker, device="cpu", batch_size=256)),
+        engines=EnginePool(partial(open_transformers, EngineConfig(TASK.marker, device="cpu", batch_size=256))),
         m_step=SupervisedMStep(
             Training(steps=STEPS, batch_size=BATCH, micro_batch_size=BATCH, learning_rate=RATE), "cpu"
         ),
-        ledger=ledger,
-        seed=seed,
-        sampling=Sampling(max_new_tokens=NEW_TOKENS),
+        context=SamplingContext(TASK, ledger, seed, Sampling(max_new_tokens=NEW_TOKENS)),
     )
     fit(problem, ITERATIONS)
     held = held_out(train)

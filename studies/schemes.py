@@ -40,11 +40,6 @@ ARMS = {
     "PPS, frozen base": ("rationalize@base", "first"),
     "PPS, 2 draws, weighted": ("rationalize*2", "weighted"),
     "PPS, frozen base, 2 draws, resampled": ("rationalize@base*2", "resample"),
-    "PPS, frozen base, chain": ("rationalize@base", "chain"),
-    "PPS, frozen base, pool": ("rationalize@base", "pool"),
-    "RS(2), pool": ("rs:2", "pool"),
-    "STaR, frozen base, pool": ("forward+rationalize@base", "pool"),
-    "two tries, then frozen base, pool": ("forward*2+rationalize@base", "pool"),
     "enumerated EM": ("exact", "first"),
 }
 
@@ -79,7 +74,10 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
     import torch
 
     from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme, world
-    from rationem.engines.opening import EngineConfig, open_transformers
+    from rationem.engines.local import open_transformers
+    from rationem.engines.opening import EngineConfig
+    from rationem.engines.pool import EnginePool
+    from rationem.sampling.trials import SamplingContext
     from rationem.tasks.scale import MARKER
     from rationem.types import Sampling
 
@@ -96,17 +94,15 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
     ledger.start(manifest, {"train": train})
     problem = Problem(
         data=Splits(train, (), ()),
-        task=world.TASK,
         scheme=scheme,
         base=base,
-        open_engine=partial(open_transformers, EngineConfig(MARKER, device="cpu", batch_size=256)),
+        engines=EnginePool(partial(open_transformers, EngineConfig(MARKER, device="cpu", batch_size=256))),
         m_step=SupervisedMStep(
             Training(steps=STEPS, batch_size=BATCH, micro_batch_size=BATCH, learning_rate=cell.rate), "cpu"
         ),
-        ledger=ledger,
-        seed=cell.human,
-        sampling=Sampling(max_new_tokens=NEW_TOKENS),
-        enumerate_above=THRESHOLD,
+        context=SamplingContext(
+            world.TASK, ledger, cell.human, Sampling(max_new_tokens=NEW_TOKENS), enumerate_above=THRESHOLD
+        ),
     )
     fit(problem, ITERATIONS)
     points = [{"iteration": 0, **measured(base, base, held_out, directory.parent / "base.json")}]

@@ -27,11 +27,11 @@ def design(arms="rs:1,pps", reference="RS(1)", seeds=(0, 1), equal="iterations",
 
 
 def test_arms_are_named_schemes_with_selectors():
-    arms = parse_arms("rs:4, star ,pps,rationalize@base*2/resample,mine=forward*2+rationalize/pool,exact")
+    arms = parse_arms("rs:4, star ,pps,rationalize@base*2/resample,mine=forward*2+rationalize*2/weighted,exact")
     assert [arm.name for arm in arms] == [
         *("RS(4)", "STaR", "PPS", "rationalize@base*2 resample", "mine", "enumerated EM", "answer alone"),
     ]
-    assert [arm.selector for arm in arms] == ["first", "first", "first", "resample", "pool", "first", "first"]
+    assert [arm.selector for arm in arms] == ["first", "first", "first", "resample", "weighted", "first", "first"]
     assert [arm.directory for arm in arms] == [
         *("rs-4", "star", "pps", "rationalize-base-2-resample", "mine", "enumerated-em", "answer-alone"),
     ]

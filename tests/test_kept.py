@@ -10,7 +10,7 @@ from rationem.sampling.training_set import kept_samples, kept_trials
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", [STAR, parse_scheme("rationalize*2", "chain")], ids=["star", "chain"])
+@pytest.mark.parametrize("scheme", [STAR, parse_scheme("rationalize*2", "resample")], ids=["star", "resample"])
 def test_what_is_read_from_outside_is_what_the_m_step_was_handed_also_while_the_run_is_at_work(tmp_path, scheme):
     handed, read = [], []
     step = toy.closed_form_m_step(0.1)

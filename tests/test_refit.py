@@ -30,7 +30,7 @@ def said(monkeypatch):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """STaR, and a chain over two hinted draws, two iterations each, of a model that writes verdicts."""
+    """STaR, and two hinted draws of which one is resampled, two iterations each, of a model that writes verdicts."""
     import checkpoints
 
     folder = tmp_path_factory.mktemp("refit")
@@ -46,7 +46,7 @@ def runs(tmp_path_factory):
         "difficulty_examples": 4, "sampling_batch": 16, "threads": 1, "validation_share": 0.2, "test_share": 0.2,
     }  # fmt: skip
     start(FitConfig(**settings, scheme="star"), folder / "star")
-    start(FitConfig(**settings, scheme="rationalize*2", selector="chain"), folder / "chain")
+    start(FitConfig(**settings, scheme="rationalize*2", selector="resample"), folder / "resample")
     (folder / "ratings.csv").unlink()  # a refit reads no data
     return folder
 
@@ -78,7 +78,7 @@ DRAWN = (
 
 
 @slow
-@pytest.mark.parametrize("scheme", ["star", "chain"])
+@pytest.mark.parametrize("scheme", ["star", "resample"])
 def test_with_nothing_changed_it_ends_with_the_same_weights_bit_for_bit(runs, tmp_path, scheme):
     old, new = runs / scheme, tmp_path / "new"
     before = contents(old)
@@ -98,7 +98,7 @@ def test_no_training_example_is_drawn_for(runs, tmp_path, monkeypatch):
     from rationem.ledger import read_examples, read_manifest
     from rationem.tasks.judge import JudgeTask
 
-    old, new = runs / "star", tmp_path / "new"
+    old, new = runs / "resample", tmp_path / "new"
     with closing(sqlite3.connect(old / "ledger.sqlite")) as db:
         task = JudgeTask.from_description(read_manifest(db)["task"])
         train = read_examples(db, "train")
@@ -175,8 +175,8 @@ def test_the_leak_filter_drops_hinted_rationales_alone(runs, tmp_path):
 
 
 @slow
-def test_a_later_iteration_starts_from_the_weights_that_drew_it_and_remembers_those_before(runs, tmp_path):
-    old, new = runs / "chain", tmp_path / "new"
+def test_a_later_iteration_starts_from_the_weights_that_drew_it(runs, tmp_path):
+    old, new = runs / "resample", tmp_path / "new"
     refit(old, new, {}, iteration=2)
     assert rows(new, DRAWN, 1) == rows(old, DRAWN, 2)
     # The same tokens, read again by the same weights: what iteration 2 of the old run asked.
@@ -185,22 +185,9 @@ def test_a_later_iteration_starts_from_the_weights_that_drew_it_and_remembers_th
         "WHERE iteration=? AND purpose='train' ORDER BY 1, 2, 3, 4"
     )
     assert rows(new, asked, 1, 1) == rows(old, asked, 0, 2) != []
-    assert {drawn for (drawn,) in rows(new, "SELECT DISTINCT drawn FROM kept WHERE iteration=1")} == {0, 1}
+    assert rows(new, "SELECT DISTINCT drawn FROM kept WHERE iteration=1") == [(1,)]
     assert "iteration-001" in (new / "config.toml").read_text()
     assert json.loads((new / "metrics.json").read_text())["last_iteration"] == 1
-
-
-@slow
-def test_a_pool_is_handed_every_accepted_trial_so_far_judged_again(runs, tmp_path):
-    old, new = runs / "star", tmp_path / "new"
-    refit(old, new, {"selector": "pool", "reward": "within:1"}, iteration=2)
-    near = rows(
-        old,
-        "SELECT example_id, attempt FROM trials JOIN examples ON id=example_id WHERE iteration=1 AND purpose='train' "
-        "AND predicted IS NOT NULL AND finish='stop' AND ABS(CAST(predicted AS INT) - CAST(answer AS INT)) <= 1",
-    )
-    earlier = rows(new, "SELECT example_id, attempt FROM trials WHERE iteration=0 AND purpose='train'")
-    assert sorted(earlier) == sorted(near) != []
 
 
 def result(run):
@@ -216,7 +203,7 @@ def result(run):
 @pytest.mark.parametrize("name", ["append", "add_likelihoods", "finish"])
 @pytest.mark.parametrize("after", [True, False])
 def test_stopped_anywhere_and_given_again_it_ends_the_same(runs, tmp_path, monkeypatch, said, name, after):
-    refit(runs / "chain", tmp_path / "whole", {}, iteration=2)
+    refit(runs / "resample", tmp_path / "whole", {}, iteration=2)
     new, original = tmp_path / "new", getattr(Ledger, name)
     for moment in range(1, 4):
         calls = 0
@@ -233,16 +220,16 @@ def test_stopped_anywhere_and_given_again_it_ends_the_same(runs, tmp_path, monke
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, name, dying)
             with pytest.raises(KeyboardInterrupt):
-                refit(runs / "chain", new, {}, iteration=2)
-    refit(runs / "chain", new, {}, iteration=2)
+                refit(runs / "resample", new, {}, iteration=2)
+    refit(runs / "resample", new, {}, iteration=2)
     assert result(new) == result(tmp_path / "whole")
     said.clear()
-    refit(runs / "chain", new, {}, iteration=2)
+    refit(runs / "resample", new, {}, iteration=2)
     assert [line for line in said if "is finished; nothing to do" in line]
     with pytest.raises(RationemError, match=r"threshold: 1\.0 in the run, 0.5 asked"):
-        refit(runs / "chain", new, {"threshold": 0.5}, iteration=2)
+        refit(runs / "resample", new, {"threshold": 0.5}, iteration=2)
     with pytest.raises(RationemError, match="trials_sha256"):
-        refit(runs / "chain", new, {}, iteration=1)
+        refit(runs / "resample", new, {}, iteration=1)
 
 
 @slow
@@ -280,10 +267,11 @@ BAD = {
     "another version": ("star", ("UPDATE manifest SET value='2' WHERE key='schema_version'",), {}, 1, ["version 2"]),
     "no fit's run": ("star", ("DELETE FROM manifest WHERE key='config'",), {}, 1, ["not written by rationem fit"]),
     "edited examples": ("star", ("UPDATE examples SET answer='1'",), {}, 1, ["data_sha256"]),
-    "no q": ("star", ("UPDATE trials SET token_logps='[]'",), {"selector": "weighted"}, 1, ["token_logps"]),
-    "top-p": ("star", (WARPED,), {"selector": "resample"}, 1, ["never drawn", "top-p 0.9"]),
+    "no q": ("resample", ("UPDATE trials SET token_logps='[]'",), {"selector": "weighted"}, 1, ["token_logps"]),
+    "top-p": ("resample", (WARPED,), {"selector": "resample"}, 1, ["never drawn", "top-p 0.9"]),
     "a scheme": ("star", (), {"scheme": "pps", "temperature": "2"}, 1, ["--scheme, --temperature", "draws nothing"]),
     "an unknown selector": ("star", (), {"selector": "weigthed"}, 1, ["Did you mean 'weighted'"]),
+    "one draw to weigh": ("star", (), {"selector": "weighted"}, 1, ["forward+rationalize*2"]),
     "a bad reward": ("star", (), {"reward": "within"}, 1, ["within"]),
     "steps and epochs": ("star", (), {"steps": 3, "epochs": 3}, 1, ["exclude each other"]),
     "another base model": (
@@ -309,6 +297,29 @@ def test_what_cannot_be_says_why_and_writes_nothing(runs, tmp_path, case):
         refit(old, tmp_path / "new", changes, iteration=iteration)
     assert [part for part in said if part not in str(error.value)] == []
     assert not (tmp_path / "new").exists()
+
+
+@slow
+def test_a_run_with_a_withdrawn_selector_is_reported_and_neither_resumed_nor_refitted_with_it(runs, tmp_path, capsys):
+    as_pool = "UPDATE manifest SET value = json_set(value, '$.selector', 'pool') WHERE key='config'"
+    old, new = edited(runs, tmp_path, "star", as_pool), tmp_path / "new"
+    settings = old / "config.toml"
+    settings.write_text(settings.read_text().replace('selector = "first"', 'selector = "pool"'))
+    assert 'selector = "pool"' in settings.read_text()
+    before = json.loads((old / "metrics.json").read_text())
+    assert main(["report", str(old)]) == 0
+    after = json.loads((old / "metrics.json").read_text())
+    assert after.pop("config") == {**before.pop("config"), "selector": "pool"}
+    assert after == before
+    assert "selector pool" in (old / "report.md").read_text()
+    assert main(["show", str(old)]) == 0
+    capsys.readouterr()
+    for command in (["refit", str(old), "--output", str(new)], ["fit", "--output", str(old)]):
+        assert main(command) == 2
+        assert "--selector resample" in capsys.readouterr().err
+    assert not new.exists()
+    refit(old, new, {"selector": "first"})
+    assert rows(new, KEPT) == rows(runs / "star", KEPT)
 
 
 @slow

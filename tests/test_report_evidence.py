@@ -346,9 +346,16 @@ def test_only_of_the_embedded_world_is_it_known_what_is_true(notes, known, tmp_p
 
 def test_the_page_says_what_was_run_and_that_patience_ended_it(ran):
     _, _, summary = ran
-    config = {**summary["config"], "scheme": "star", "model": "m", "selector": "pool", "reward": "within:1", "seed": 7}
+    config = {
+        **summary["config"],
+        "scheme": "star",
+        "model": "m",
+        "selector": "resample",
+        "reward": "within:1",
+        "seed": 7,
+    }
     page = report.markdown({**summary, "config": config})
-    assert "Scheme star, selector pool, reward within:1" in page
+    assert "Scheme star, selector resample, reward within:1" in page
     assert "seed 7" in page
     assert "--patience" not in page
     early = {**config, "iterations": summary["last_iteration"] + 3, "patience": 2}

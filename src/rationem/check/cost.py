@@ -20,7 +20,6 @@ from rationem.check.machine import Machine, ModelSizes
 from rationem.config import FitConfig
 from rationem.engines.opening import BATCH
 from rationem.sampling.schemes import Scheme
-from rationem.sampling.selection import MEMORY
 
 #: Shares of the matrix product's speed, and the most tokens per second that sampling reaches.
 READING, SAMPLING, SAMPLING_GPU, FASTEST = 0.3, 0.1, 0.01, 10_000.0
@@ -77,8 +76,7 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
     if scheme.selector.needs_ratios:
-        again = {"nothing": 0, "kept": 2, "accepted": MEMORY}[scheme.selector.remembers]
-        e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * (len(drawn) + again))))
+        e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
     return e_step + TokenCounts(trained=seen * (sizes.forward + sizes.cut)) + validation_tokens(sizes, config)
 

@@ -163,8 +163,7 @@ class SchemeSettings(SettingsGroup):
     selector: Annotated[str, Reach.NOTHING, TakenBy.REFIT, Mark.BY_ARM, Mark.CARD] = Field(
         "first",
         description=(
-            "which accepted trials are kept: first, all, or corrected towards the posterior: weighted, resample, "
-            "pool, chain"
+            "which accepted trials are kept: first, all, or corrected towards the posterior: weighted, resample"
         ),
     )
     leak_filter: Annotated[Literal["off", "flag", "drop"], TakenBy.REFIT, Mark.CARD] = Field(

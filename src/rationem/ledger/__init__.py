@@ -36,7 +36,6 @@ from rationem.ledger.opening import (
 from rationem.ledger.phases import is_reached, read_record
 from rationem.ledger.reading import (
     LikelihoodKey,
-    read_accepted_before,
     read_examples,
     read_kept,
     read_level_logps,
@@ -182,10 +181,6 @@ class Ledger:
     def trials(self, iteration: int, purpose: Purpose) -> Iterator[Trial]:
         """Iterate over the trials of one iteration, ordered by example, attempt and retry."""
         return read_trials(self._db, iteration, purpose)
-
-    def accepted_before(self, iteration: int) -> Iterator[Trial]:
-        """Iterate over the accepted training trials of earlier iterations, by example, iteration and attempt."""
-        return read_accepted_before(self._db, iteration)
 
     def level_logps(
         self, iteration: int, purpose: Purpose, *, whole: bool = False

@@ -30,12 +30,6 @@ def recorded_iterations(db: sqlite3.Connection) -> list[int]:
     return [k for (k,) in db.execute("SELECT DISTINCT iteration FROM iterations ORDER BY iteration")]
 
 
-def drawn_iterations(db: sqlite3.Connection, purpose: Purpose) -> list[int]:
-    """Return the iterations that have trials of a purpose, in order."""
-    rows = db.execute("SELECT DISTINCT iteration FROM trials WHERE purpose=? ORDER BY iteration", (purpose,))
-    return [k for (k,) in rows]
-
-
 def is_drawn(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> bool:
     """Return whether an iteration has any trial of a purpose."""
     asked = "SELECT 1 FROM trials WHERE iteration=? AND purpose=? LIMIT 1"

@@ -52,15 +52,6 @@ def read_kept(db: sqlite3.Connection, iteration: int) -> list[Kept]:
     return [Kept(*row) for row in rows]
 
 
-def read_accepted_before(db: sqlite3.Connection, iteration: int) -> Iterator[Trial]:
-    """Yield the accepted training trials of earlier iterations, ordered by example, iteration and attempt."""
-    for row in db.execute(
-        "SELECT * FROM trials WHERE iteration<? AND purpose=? AND outcome=? ORDER BY example_id, iteration, attempt",
-        (iteration, Purpose.TRAIN, Outcome.ACCEPTED),
-    ):
-        yield read_trial(row)
-
-
 def read_outcomes(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> dict[tuple[str, int], list[Outcome]]:
     """Return (example id, attempt) -> outcomes by retry, for one iteration."""
     rows = db.execute(

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
-from rationem.evaluation.diagnostics import cost, evidence_record, hint_record
+from rationem.evaluation.diagnostics import cost, evidence_record, hint_record, weights_record
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.ledger.listing import EvaluationDraw, evaluation_draws
 from rationem.ledger.reading import read_level_logps, read_trials
@@ -145,14 +145,15 @@ def difficulty(run: Run) -> dict[str, float] | None:
 
 
 def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`.diagnostics.cost`.
+    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`.diagnostics.cost`, and ``weights``.
 
     Args:
         hardness: from :func:`difficulty`.
     """
     if any(run.record(one, "e_step") is None for one in range(1, k + 1)):
-        return {"cost": None, "by_label": None, "by_difficulty": None}
+        return {"weights": None, "cost": None, "by_label": None, "by_difficulty": None}
     return {
+        "weights": weights_record(run.db, k, run.config),
         "cost": cost.cost(run.db, k),
         "by_label": by_label(run, k),
         "by_difficulty": None if hardness is None else cost.acceptance_by_difficulty(run.db, k, hardness),

@@ -295,6 +295,36 @@ def calibration(summary: Mapping[str, Any]) -> Part | None:
     return Part("calibration", "Calibration", (*([edge] if edge else []), told), (("", (head, rows)),))
 
 
+def weights(summary: Mapping[str, Any]) -> Part | None:
+    """Return how unequal the weights of accepted draws were, by iteration; None if the selector does not weigh."""
+    steps = [(entry["iteration"], (entry.get("e_step") or {}).get("weights")) for entry in summary["iterations"]]
+    found = [(k, one) for k, one in steps if one]
+    if not found:
+        return None
+    rows = [
+        [str(k), *(number(one[key]) for key in ("examples", "unweighed")), *(number(one[key], 2) for key in _WEIGHTS)]
+        for k, one in found
+    ]
+    told = (
+        "The selector weighs the accepted draws of a training example against each other, by how probable each is "
+        "without the hint over how probable it was when drawn; the weights of an example sum to 1. What is kept tends "
+        "to the posterior as the number of draws grows. An effective sample size near 1 means that one draw had all "
+        "the weight. A draw that is alone weighs 1 whatever it is. Not weighed: an unhinted draw of the model itself "
+        "was accepted and kept."
+    )
+    head = ("iteration", "examples weighed", "not weighed", *_WEIGHTS.values())
+    return Part("weights", "Weights of the draws for training", (told,), (("", (head, rows)),))
+
+
+_WEIGHTS = {
+    "accepted": "accepted draws",
+    "alone": "one draw alone",
+    "ess": "effective sample size",
+    "largest": "largest weight",
+    "dominated": "largest above .9",
+}
+
+
 def raters(summary: Mapping[str, Any]) -> list[str]:
     """Return Krippendorff's alpha of the sets whose items have several ratings; nothing if there are none."""
     known = {split: value for split, value in summary["raters"]["alpha"].items() if value is not None}

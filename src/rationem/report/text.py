@@ -38,6 +38,7 @@ def markdown(summary: Mapping[str, Any]) -> str:
                 parts += _details(summary, split)
     parts += part.markdown(sections.calibration(summary))
     parts += part.markdown(outcomes(summary))
+    parts += part.markdown(sections.weights(summary))
     parts += inside(summary)
     return "\n\n".join(parts) + "\n"
 

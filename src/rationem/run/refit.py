@@ -34,8 +34,8 @@ from rationem.engines import models
 from rationem.errors import ConfigError, RunError
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.once import once
-from rationem.ledger.phases import drawn_iterations, finished_iterations, read_records
-from rationem.ledger.reading import read_kept, read_trials
+from rationem.ledger.phases import finished_iterations, read_records
+from rationem.ledger.reading import read_trials
 from rationem.ledger.totals import ids_in_state
 from rationem.run import identity, trust
 from rationem.run.launch import agree, carry_out, manifest
@@ -50,7 +50,7 @@ from rationem.sampling.trials import grade
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
-from rationem.types import Kept, Outcome, Purpose, Splits, State, Trial
+from rationem.types import Outcome, Purpose, Splits, State, Trial
 
 #: The settings that may differ from the old run's: they affect neither the data nor the drafts.
 CHANGEABLE = settings_with(TakenBy.REFIT)
@@ -60,7 +60,6 @@ _OUTSIDE = (*settings_with(Reach.MODEL), *(name for name in CHANGEABLE if reach_
 #: The content of a manifest that ``rationem fit`` wrote.
 _NEEDED = {"config", "base", "task", "notes", "data_sha256", "prompt_token_ids"}
 _REPEAT = "rationem refit RUN --output NEW; RUN and its iteration are in the ledger's manifest (refit)"
-_REMEMBERED = "remembered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,6 @@ class Origin:
         config: the run's settings.
         base: theta_0, what ``models.load`` takes.
         theta: theta_{K-1}, which drew the trials.
-        kept: the kept set of iteration K - 1.
         too_long: training examples that iteration K did not draw for.
     """
 
@@ -83,7 +81,6 @@ class Origin:
     splits: Splits
     base: str
     theta: str
-    kept: tuple[Kept, ...]
     too_long: frozenset[str]
 
 
@@ -117,7 +114,6 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
     check_levels(config, scheme, task)
     trials = judged_again(origin, config, scheme, task)
     _check_weighable(trials, scheme, config)
-    _check_chain(origin, scheme)
     check_engine(config, scheme)
     positions = models.positions(origin.theta, origin.theta)
     weights = models.check(origin.theta, origin.theta)
@@ -183,7 +179,6 @@ def read_origin(directory: Path, iteration: int, asked: Mapping[str, Any] | None
             Splits(train, validation, test, recorded["notes"]),
             base,
             _theta(db, directory, iteration, base),
-            tuple(read_kept(db, iteration - 1)),
             frozenset(ids_in_state(db, iteration, State.TOO_LONG)),
         )
     finally:
@@ -257,29 +252,22 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
 
 
 def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: Task) -> list[Trial]:
-    """Return the trials with their new outcome and reward, renumbered: iteration K becomes 1, K - 1 becomes 0.
-
-    For selectors that remember, also the trials before K that are now accepted.
-    """
+    """Return the trials of iteration K with their new outcome and reward, as those of iteration 1."""
     known = {x.id: x for x in origin.splits.train}
     again = []
-    for trial in _drawn(origin, earlier=scheme.selector.remembers != "nothing"):
+    for trial in _drawn(origin):
         shown = config.leaks if scheme.proposal(trial.proposal).hinted else HintLeakage("off")
         x = known[trial.example_id]
         parsed, outcome, reward = grade(trial.draft, x, task, config.threshold or 1.0, shown)
-        if outcome is Outcome.ACCEPTED or trial.iteration == origin.iteration:
-            number = _renumbered(trial.iteration, origin)
-            again.append(replace(trial, iteration=number, parsed=parsed, outcome=outcome, reward=reward))
+        again.append(replace(trial, iteration=1, parsed=parsed, outcome=outcome, reward=reward))
     return again
 
 
-def _drawn(origin: Origin, *, earlier: bool) -> Iterator[Trial]:
-    """Yield the training trials of iteration K of the old run, after those of earlier iterations if requested."""
+def _drawn(origin: Origin) -> Iterator[Trial]:
+    """Yield the training trials of iteration K of the old run."""
     db = read_only(origin.directory)
     try:
-        known = drawn_iterations(db, Purpose.TRAIN)
-        for k in [k for k in known if k == origin.iteration or (earlier and k < origin.iteration)]:
-            yield from read_trials(db, k, Purpose.TRAIN)
+        yield from read_trials(db, origin.iteration, Purpose.TRAIN)
     finally:
         db.close()
 
@@ -289,20 +277,13 @@ def _write(origin: Origin, trials: Sequence[Trial], problem: Problem) -> None:
     ledger, scheme, train = problem.ledger, problem.scheme, problem.data.train
     if ledger.record(1, "e_step") is not None:
         return
-    first = next((trial for trial in trials if trial.iteration == 1), None)
+    first = next(iter(trials), None)
     if first and not ledger.has_trial(1, first.purpose, first.example_id, first.attempt, first.retry):
         ledger.append(trials)
-    if scheme.selector.remembers == "kept" and ledger.record(0, _REMEMBERED) is None:
-        states = [replace(one, drawn=_renumbered(one.drawn, origin)) for one in origin.kept]
-        ledger.finish(0, _REMEMBERED, seconds=0.0, kept=states)
     queue = [x for x in train if x.id not in origin.too_long]
     q = engine_for(scheme, origin.theta, origin.base, problem.engines)
     with closing(problem.engines):
         once(ledger, 1, "e_step", lambda: settle(1, queue, train, scheme, problem.context, q))
-
-
-def _renumbered(iteration: int, origin: Origin) -> int:
-    return iteration - origin.iteration + 1
 
 
 def _fingerprint(trials: Sequence[Trial]) -> str:
@@ -364,8 +345,7 @@ def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig)
     if not scheme.selector.needs_ratios:
         return
     accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]
-    first = (trial for trial in accepted if trial.iteration == 1)
-    settled = {trial.example_id for trial in first if scheme.proposal(trial.proposal).is_exact(config.sampling)}
+    settled = {trial.example_id for trial in accepted if scheme.proposal(trial.proposal).is_exact(config.sampling)}
     silent = [
         trial
         for trial in accepted
@@ -376,14 +356,4 @@ def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig)
             f"The selector {scheme.selector.name!r} weights drafts by pi / q, and for {len(silent)} accepted trials "
             f"the ledger does not have q (token_logps), the first of them of example {silent[0].example_id!r}. Use "
             "--selector first or all."
-        )
-
-
-def _check_chain(origin: Origin, scheme: Scheme) -> None:
-    """Reject a chain whose proposal is the base model of a run that no longer exists."""
-    if "refit" in origin.manifest and scheme.uses_base and scheme.selector.remembers == "kept":
-        raise ConfigError(
-            f"{origin.directory} is itself a refit: its ledger does not say which base model its plan {scheme.name!r} "
-            "refers to, and a chain needs that model to score its state. Refit the run that drew the trials, or use "
-            "another selector."
         )

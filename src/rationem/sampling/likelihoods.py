@@ -1,6 +1,6 @@
 """Score drawn completions under a prompt, and write log pi(completion | prompt) to the ledger.
 
-Weights, chains and evidence compare the likelihood of the *same tokens* under two prompts or two models. The stored ids
+Weights and evidence compare the likelihood of the *same tokens* under two prompts or two models. The stored ids
 are scored; text is never encoded again. The order of work depends on the trials alone, and a batch is one transaction.
 A killed run therefore repeats the same batches and skips those that are written.
 """

@@ -18,11 +18,12 @@ prompt; a hint never reaches it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Literal
 
 from rationem.errors import ConfigError, closest
-from rationem.sampling.selectors import SELECTORS, First, Selector, Unfiltered
+from rationem.sampling.selectors import First, Selector, Unfiltered, selector_named
 from rationem.types import Sampling
 
 
@@ -139,18 +140,14 @@ def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") 
         reward_as: "weight" multiplies a kept sample by its reward, "filter" does not.
 
     Raises:
-        ConfigError: the name is unknown, a term is malformed, or the plan is longer than 4,096.
+        ConfigError: a name is unknown or withdrawn, a term is malformed, or the plan is longer than 4,096.
 
     >>> parse_scheme("forward*2+rationalize@base").plan
     (Proposal(prompt='forward', model='current'), Proposal(prompt='forward', model='current'), \
 Proposal(prompt='rationalize', model='base'))
     """
-    if selector not in SELECTORS:
-        raise ConfigError(
-            f"Unknown selector {selector!r}.{closest(selector, SELECTORS)} Known: {', '.join(SELECTORS)}."
-        )
+    chosen = selector_named(selector, weighs=reward_as == "weight")
     name = text.strip().lower()
-    chosen: Selector = replace(SELECTORS[selector], weighs=reward_as == "weight")  # type: ignore[type-var]
     if name == UNFILTERED.name:
         if selector != "first":
             raise ConfigError(f"The scheme 'unfiltered' keeps one draw per example; leave --selector {selector} out.")
@@ -177,8 +174,8 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
     """Reject sampling settings that importance weights cannot correct.
 
     Raises:
-        ConfigError: the selector weighs, but the sampling is greedy or truncated, or part of the plan is not drawn; or
-            the proposals of a chain are not one distribution.
+        ConfigError: the selector weighs, but the sampling is greedy or truncated, part of the plan is not drawn, or
+            fewer than two draws would be weighed.
     """
     selector = scheme.selector
     for one in scheme.plan:
@@ -207,23 +204,23 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
             f"The selector {selector.name!r} weighs draws by pi / q, which the answer alone and an enumerated posterior"
             " have not. Use the selector first or all."
         )
-    if selector.remembers == "kept":
-        _check_chain(scheme, sampling)
+    _check_enough(scheme, sampling)
 
 
-def _check_chain(scheme: Scheme, sampling: Sampling) -> None:
-    """Reject a chain that would not be a Metropolis chain: its state is weighed by one hinted proposal."""
-    if not sampling.exact:
-        raise ConfigError(
-            f"A chain's state is weighed by what would be drawn at temperature 1; found {sampling.temperature}. Use "
-            "--temperature 1, or the selector resample or pool."
-        )
-    corrected = sorted({str(one) for one in scheme.plan if not one.is_exact(sampling)})
-    if len(corrected) > 1 or any(one.startswith("forward") for one in corrected):
-        raise ConfigError(
-            f"A chain weighs its state by one hinted proposal; the plan {scheme.name!r} has {', '.join(corrected)} "
-            "beside forward draws of the current model. Use one of them, or the selector resample or pool."
-        )
+def _check_enough(scheme: Scheme, sampling: Sampling) -> None:
+    """Reject a plan in which a weighing selector has only one draw: its weight is 1, whatever it is."""
+    weighed = [one for one in scheme.plan if not one.is_exact(sampling)] or list(scheme.plan)
+    if len(weighed) > 1:
+        return
+    place = scheme.plan.index(weighed[0])
+    plan = [*scheme.plan[:place], weighed[0], *scheme.plan[place:]]
+    terms = [(str(one), len(list(group))) for one, group in groupby(plan)]
+    wanted = "+".join(term if count == 1 else f"{term}*{count}" for term, count in terms)
+    raise ConfigError(
+        f"The selector {scheme.selector.name!r} weighs the draws of {weighed[0]} against each other, and the plan "
+        f"{scheme.name!r} makes one per example, whose weight is 1 whatever it is. What is kept tends to the posterior "
+        f'as the number of draws grows. Ask for at least two: --scheme "{wanted}"; or use the selector first.'
+    )
 
 
 def _count(digits: str, text: str) -> int:

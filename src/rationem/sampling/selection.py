@@ -9,7 +9,6 @@ from typing import Protocol
 
 from rationem import progress
 from rationem.errors import RunError
-from rationem.ledger import Ledger
 from rationem.ledger.once import Concluded
 from rationem.sampling.likelihoods import log_drawn, score
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
@@ -18,9 +17,6 @@ from rationem.sampling.trials import SamplingContext
 from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Trial
-
-#: The maximum number of accepted trials of earlier iterations, the latest, that a selector receives per example.
-MEMORY = 16
 
 _Likelihoods = dict[tuple[str, int, int, str], Likelihood]
 
@@ -67,21 +63,15 @@ def rescore(
 ) -> None:
     """Write what a weighing selector needs: log pi(z, y_hat | x; theta_{k-1}) of every accepted trial it may keep.
 
-    An example with an accepted exact draw needs none. The state of a chain is also scored under the plan's hinted
-    proposal, because its current density is needed for its weight.
+    An example with an accepted exact draw needs none.
     """
     examples = {x.id: x for x in train}
     accepted = [trial for trial in run.ledger.trials(k, Purpose.TRAIN) if trial.outcome is Outcome.ACCEPTED]
     settled = {trial.example_id for trial in accepted if _settles(trial, k, scheme, run)}
     fresh = [t for t in accepted if t.example_id not in settled and not _is_exact(t, k, scheme, run)]
-    earlier = _remembered(k, scheme, run.ledger)
-    remembered = [trial for example_id, trials in earlier.items() if example_id not in settled for trial in trials]
-    label = f"iteration {k}, E-step, likelihoods"
-    if fresh or remembered:
-        score([*remembered, *fresh], examples, FORWARD, engine_for(FORWARD), run, iteration=k, label=label)
-    hinted = _hinted(scheme)
-    if scheme.selector.remembers == "kept" and hinted and remembered:
-        score(remembered, examples, hinted, engine_for(hinted), run, iteration=k, label=label)
+    if fresh:
+        label = f"iteration {k}, E-step, likelihoods"
+        score(fresh, examples, FORWARD, engine_for(FORWARD), run, iteration=k, label=label)
 
 
 def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme, run: SamplingContext) -> Concluded:
@@ -147,42 +137,21 @@ def _tried(k: int, scheme: Scheme, run: SamplingContext) -> Iterator[tuple[list[
     """Yield the trials of every drawn example, and the input of its selector."""
     weighing = scheme.selector.needs_ratios
     likelihoods = run.ledger.likelihoods(k, Purpose.TRAIN) if weighing else {}
-    remembered = _remembered(k, scheme, run.ledger)
     for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
         trials = list(group)
         accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED] if weighing else []
         exact = [trial for trial in accepted if _settles(trial, k, scheme, run)]
-        earlier = [] if exact else remembered.get(example_id, [])
-        candidates, old = (
-            [_candidate(trial, k, scheme, run, likelihoods) for trial in several]
-            for several in (exact or accepted, earlier)
-        )
-        yield trials, Tried(trials, candidates, old, seed_for(run.seed, k, example_id, "select"))
+        candidates = [_candidate(trial, k, scheme, run, likelihoods) for trial in exact or accepted]
+        yield trials, Tried(trials, candidates, seed_for(run.seed, k, example_id, "select"))
 
 
 def _candidate(trial: Trial, k: int, scheme: Scheme, run: SamplingContext, likelihoods: _Likelihoods) -> Candidate:
-    """Return a trial with log pi - log q: q as it was drawn, or, for a chain's state, as it would be drawn now."""
+    """Return a trial with log pi - log q, q as it was drawn."""
     if _is_exact(trial, k, scheme, run):
         return Candidate(trial, 0.0, exact=_settles(trial, k, scheme, run))
     key = (trial.example_id, trial.iteration, trial.attempt)
     joint = likelihoods[*key, str(FORWARD)].completion
-    hinted = _hinted(scheme)
-    is_state = scheme.selector.remembers == "kept" and trial.iteration != k
-    proposed = likelihoods[*key, str(hinted)].completion if is_state and hinted else log_drawn(trial)
-    return Candidate(trial, joint - proposed)
-
-
-def _remembered(k: int, scheme: Scheme, ledger: Ledger) -> dict[str, list[Trial]]:
-    """Return example id -> the trials of earlier iterations that its selector receives, oldest first."""
-    if scheme.selector.remembers == "nothing":
-        return {}
-    kept = {(one.example_id, one.drawn, one.attempt) for one in ledger.kept(k - 1)}
-    found: dict[str, list[Trial]] = {}
-    for trial in ledger.accepted_before(k):
-        is_kept = (trial.example_id, trial.iteration, trial.attempt) in kept
-        if is_kept or scheme.selector.remembers == "accepted":
-            found.setdefault(trial.example_id, []).append(trial)
-    return {example_id: trials[-MEMORY:] for example_id, trials in found.items()}
+    return Candidate(trial, joint - log_drawn(trial))
 
 
 def _settles(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
@@ -192,11 +161,6 @@ def _settles(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool
 
 def _is_exact(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
     return trial.iteration == k and scheme.proposal(trial.proposal).is_exact(run.sampling)
-
-
-def _hinted(scheme: Scheme) -> Proposal | None:
-    """Return the proposal whose density weighs a chain's state: the plan's last hinted one."""
-    return next((proposal for proposal in reversed(scheme.plan) if proposal.hinted), None)
 
 
 def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:

@@ -5,14 +5,15 @@
 ``all``       every accepted trial, each with an equal share of the weight
 ``weighted``  every accepted trial, w_m proportional to pi(z_m, y* | x) / q(z_m, y* | x, hint)
 ``resample``  one accepted trial, drawn with those probabilities (sampling importance resampling)
-``pool``      the same, out of the latest 16 accepted trials of all iterations, scored again by the current weights
-``chain``     independence Metropolis: the state is last iteration's trial, each new draw a proposal
 ============  ==================================================================================================
 
-The last four target the posterior pi(z | x, y*; theta_{k-1}) for every proposal. An accepted unhinted draft of the
-current model *is* a draw from the posterior: they stop there and keep it.
+The last two tend to the posterior pi(z | x, y*; theta_{k-1}) as the number of draws grows, for every proposal. An
+accepted unhinted draft of the current model *is* a draw from the posterior: they stop there and keep it.
 
-Sources: Rubin 1987 (resampling); Cappe et al. 2004 (a population of earlier draws); Hastings 1970 (the chain).
+No selector weighs trials of earlier iterations: theta_{k-1} was trained on them, so memorised trials gain weight over
+new ones (decision 040).
+
+Source: Rubin 1987 (resampling).
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
-from typing import Literal, Protocol
+from typing import Protocol
 
+from rationem.errors import ConfigError, closest
 from rationem.types import Kept, Outcome, Trial
 
 
@@ -49,13 +51,11 @@ class Tried:
     Args:
         trials: this iteration's, in order of attempt.
         candidates: the accepted trials among them, in order, for selectors that weigh.
-        remembered: accepted trials of earlier iterations, oldest first, for selectors that remember.
         seed: of the selector's own draws.
     """
 
     trials: Sequence[Trial]
     candidates: Sequence[Candidate] = ()
-    remembered: Sequence[Candidate] = ()
     seed: int = 0
 
 
@@ -63,7 +63,7 @@ class Selector(Protocol):
     """Maps the trials of an example to the weighted samples that are kept.
 
     ``weighs`` says whether the reward of an accepted trial enters its weight; ``needs_ratios`` whether candidates must
-    be scored under the forward prompt; ``remembers`` which earlier trials the selector receives, the latest ones.
+    be scored under the forward prompt.
     """
 
     @property
@@ -79,11 +79,6 @@ class Selector(Protocol):
     @property
     def needs_ratios(self) -> bool:
         """Whether it weighs by importance ratios."""
-        ...
-
-    @property
-    def remembers(self) -> Literal["nothing", "kept", "accepted"]:
-        """Which trials of earlier iterations it receives."""
         ...
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
@@ -102,7 +97,6 @@ class First:
     weighs: bool = True
     name: str = "first"
     needs_ratios: bool = False
-    remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
         """Return whether one trial was accepted."""
@@ -128,7 +122,6 @@ class All:
     cap: int | None = None
     name: str = "all"
     needs_ratios: bool = False
-    remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
         """Return whether the cap is reached."""
@@ -148,7 +141,6 @@ class Unfiltered:
     weighs: bool = False
     name: str = "unfiltered"
     needs_ratios: bool = False
-    remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
         """Return whether one trial named a level."""
@@ -166,13 +158,14 @@ class Weighted:
 
         w_m = r_m rho_m / sum_j r_j rho_j,    rho_m = pi(z_m, y_hat_m | x; theta_{k-1}) / q(z_m, y_hat_m | x, hint)
 
-    The weights of an example sum to 1. With graded rewards r the target is r pi, renormalised.
+    The weights of an example sum to 1. With graded rewards r the target is r pi, renormalised. What is kept tends to
+    the target as the number of draws grows; of one draw it is that draw, so a plan needs two
+    (``metrics.evidence.resampled`` is its distribution).
     """
 
     weighs: bool = True
     name: str = "weighted"
     needs_ratios: bool = True
-    remembers: Literal["nothing"] = "nothing"
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
         """Return whether there is an exact draw."""
@@ -183,22 +176,16 @@ class Weighted:
         exact = _exact(tried.candidates)
         if exact or not tried.candidates:
             return [_kept(trial, _reward(trial, self.weighs)) for trial in exact]
-        weights = _posterior_weights(tried.candidates, self.weighs)
+        weights = posterior_weights(tried.candidates, self.weighs)
         return [_kept(one.trial, weight) for one, weight in zip(tried.candidates, weights, strict=True) if weight > 0]
 
 
 @dataclass(frozen=True, slots=True)
 class Resample:
-    """Keep one accepted trial, drawn with its posterior weight as probability: one training text per example.
-
-    Args:
-        remembers: "accepted" draws from the accepted trials of all iterations (``pool``). q of an old trial is the
-            probability it was drawn with; pi is scored again. Every iteration adds candidates without extra drafts.
-    """
+    """Keep one accepted trial, drawn with its posterior weight as probability: one training text per example."""
 
     weighs: bool = True
     name: str = "resample"
-    remembers: Literal["nothing", "accepted"] = "nothing"
     needs_ratios: bool = True
 
     def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
@@ -208,42 +195,22 @@ class Resample:
     def select(self, tried: Tried) -> list[Kept]:
         """Return one trial; the exact draw, if there is one."""
         exact = _exact(tried.candidates)
-        pool = [*tried.remembered, *tried.candidates]
-        if exact or not pool:
+        if exact or not tried.candidates:
             return [_kept(trial, _reward(trial, self.weighs)) for trial in exact]
-        cumulative = list(accumulate(_posterior_weights(pool, self.weighs)))
-        chosen = bisect_right(cumulative, _uniforms(tried.seed, 1)[0] * cumulative[-1])
-        return [_kept(pool[min(chosen, len(pool) - 1)].trial, 1.0)]
+        cumulative = list(accumulate(posterior_weights(tried.candidates, self.weighs)))
+        chosen = bisect_right(cumulative, _uniform(tried.seed) * cumulative[-1])
+        return [_kept(tried.candidates[min(chosen, len(cumulative) - 1)].trial, 1.0)]
 
 
-@dataclass(frozen=True, slots=True)
-class Chain:
-    """Keep the state of one independence Metropolis chain per example; the state is stored in the kept set.
+def posterior_weights(candidates: Sequence[Candidate], weighs: bool = True) -> list[float]:
+    """Return the weights w_m of an example's candidates, which sum to 1.
 
-        accept a new draw with probability min(1, rho_new / rho_state),    rho = pi(z, y* | x; theta) / q(z, y*)
-
-    State and proposal are scored by the current weights in every iteration. An exact draw is always accepted.
+    Args:
+        weighs: whether a graded reward multiplies the ratio.
     """
+    from rationem.metrics.evidence import self_normalised
 
-    weighs: bool = True
-    name: str = "chain"
-    needs_ratios: bool = True
-    remembers: Literal["kept"] = "kept"
-
-    def satisfied(self, tried: Sequence[tuple[bool, Outcome]]) -> bool:
-        """Return whether there is an exact draw."""
-        return _has_exact(tried)
-
-    def select(self, tried: Tried) -> list[Kept]:
-        """Return the state after this iteration's proposals, if there is one."""
-        state = tried.remembered[-1] if tried.remembered else None
-        for one, uniform in zip(tried.candidates, _uniforms(tried.seed, len(tried.candidates)), strict=True):
-            if state is None or one.exact or uniform < math.exp(min(0.0, self._target(one) - self._target(state))):
-                state = one
-        return [_kept(state.trial, 1.0)] if state else []
-
-    def _target(self, one: Candidate) -> float:
-        return _log_weights([one], self.weighs)[0]
+    return [float(weight) for weight in self_normalised(_log_weights(candidates, weighs))]
 
 
 #: The selectors that users can name.
@@ -252,9 +219,30 @@ SELECTORS: dict[str, Selector] = {
     "all": All(),
     "weighted": Weighted(),
     "resample": Resample(),
-    "pool": Resample(name="pool", remembers="accepted"),
-    "chain": Chain(),
 }
+
+_WITHDRAWN = ("pool", "chain")
+
+
+def selector_named(name: str, *, weighs: bool = True) -> Selector:
+    """Return the selector that a user names.
+
+    Args:
+        weighs: whether a graded reward enters the weights.
+
+    Raises:
+        ConfigError: it is unknown or was withdrawn.
+    """
+    if name in _WITHDRAWN:
+        raise ConfigError(
+            f"The selector {name!r} was withdrawn: it weighed draws of earlier iterations by a model that was trained "
+            "on them, which favours the draws that the model has memorised. Instead draw twice per example with "
+            '--scheme "rationalize@base*2" --selector resample. Runs made with it can still be read and reported.'
+        )
+    if name not in SELECTORS:
+        raise ConfigError(f"Unknown selector {name!r}.{closest(name, SELECTORS)} Known: {', '.join(SELECTORS)}.")
+    chosen: Selector = replace(SELECTORS[name], weighs=weighs)  # type: ignore[type-var]
+    return chosen
 
 
 def _kept(trial: Trial, weight: float) -> Kept:
@@ -277,13 +265,7 @@ def _log_weights(candidates: Sequence[Candidate], weighs: bool) -> list[float]:
     return [one.log_ratio + math.log(_reward(one.trial, weighs)) for one in candidates]
 
 
-def _posterior_weights(candidates: Sequence[Candidate], weighs: bool) -> list[float]:
-    from rationem.metrics.evidence import self_normalised
-
-    return [float(weight) for weight in self_normalised(_log_weights(candidates, weighs))]
-
-
-def _uniforms(seed: int, count: int) -> list[float]:
+def _uniform(seed: int) -> float:
     from rationem.seeds import uniforms
 
-    return [float(uniform) for uniform in uniforms(seed, count)]
+    return float(uniforms(seed, 1)[0])

@@ -3,6 +3,7 @@
 ``levels``      raw and predictive evidence from forward draws, the Markov bound
 ``importance``  hinted draws: IWAE, mixtures of proposals, effective sample size, weights, the gap to the ELBO
 ``exact``       where the rationales can be enumerated: certified bounds, the posterior, its sampler, divergences
+``resampling``  there too: what a selector that weighs keeps of m draws
 """
 
 from rationem.metrics.evidence.exact import (
@@ -40,6 +41,7 @@ from rationem.metrics.evidence.levels import (
     stack,
     too_long,
 )
+from rationem.metrics.evidence.resampling import resampled
 
 __all__ = [
     "Divergence",
@@ -66,6 +68,7 @@ __all__ = [
     "predict_open",
     "predictive",
     "raw",
+    "resampled",
     "restricted",
     "self_normalised",
     "stack",

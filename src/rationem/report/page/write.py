@@ -10,6 +10,7 @@ from typing import Any
 
 from rationem.errors import RunError
 from rationem.ledger import write_text
+from rationem.report import sections
 from rationem.report.page import parts
 from rationem.report.page.nouns import Section, Told
 from rationem.report.page.rationales import rationales
@@ -95,7 +96,9 @@ def _run(told: Told, anchor: str) -> dict[str, Any]:
     summary = told.summary
     above: list[Part] = [parts.data(summary), parts.numbers(summary)]
     of_kind = [part(told) for part in _PARTS[kind_of(summary).page]]
-    below = [*of_kind, parts.reliability(summary), parts.outcomes(summary), parts.cost(summary)]
+    weights = sections.weights(summary)
+    below = [*of_kind, parts.reliability(summary), parts.outcomes(summary), *([weights] if weights else [])]
+    below.append(parts.cost(summary))
     return {
         "name": told.name,
         "anchor": anchor,
