@@ -12,7 +12,7 @@ import checkpoints
 from rationem.engines import models
 from rationem.engines.transformers import TransformersEngine
 from rationem.tasks.scale import MARKER
-from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling
+from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
 pytestmark = pytest.mark.slow
 PROMPTS = [
@@ -144,3 +144,49 @@ def test_a_cut_completion_is_truncated_even_if_a_verdict_could_be_read(loaded, m
     length = len(engine._chat.encode_plain(f"{MARKER} 1"))
     (draft,) = engine.sample(requests(1, max_new_tokens=length))
     assert draft.finish is Finish.LENGTH
+
+
+SHARED = [
+    Prompt("Rate the response on the scale of kindness. " * 8 + rest)
+    for rest in ("x", "kind tone", "3 + 4", "tone " * 9)
+]
+
+
+def _read_tokens(engine, monkeypatch, ask):
+    """Return a result and the number of tokens that the model read for it, padding included."""
+    forward, count = engine._way._forward, []
+    inner = type(forward).__call__
+
+    def counted(self, ids, **more):
+        count.append(ids.numel())
+        return inner(self, ids, **more)
+
+    with monkeypatch.context() as changed:
+        changed.setattr(type(forward), "__call__", counted)
+        return ask(), sum(count)
+
+
+def test_a_shared_beginning_is_read_once_and_changes_no_draft(engine, monkeypatch):
+    wanted = [engine.sample([request])[0] for request in requests(24, prompts=SHARED)]
+    drafts, _ = _read_tokens(engine, monkeypatch, lambda: engine.sample(requests(24, prompts=SHARED)))
+    assert [draft.token_ids for draft in drafts] == [draft.token_ids for draft in wanted]
+    assert np.concatenate([draft.token_logps for draft in drafts]) == pytest.approx(
+        np.concatenate([draft.token_logps for draft in wanted]), abs=2e-5
+    )
+    lengths = [engine.prompt_tokens(prompt) for prompt in SHARED]
+    one = requests(len(SHARED), prompts=SHARED, max_new_tokens=1)
+    _, read = _read_tokens(engine, monkeypatch, lambda: engine.sample(one))
+    assert read < max(lengths) + sum(length - min(lengths) + 24 for length in lengths)
+    assert read < 0.6 * sum(lengths)
+
+
+def test_a_shared_beginning_changes_no_score(engine):
+    drafts = engine.sample(requests(4, prompts=SHARED))
+    queries = [TokenQuery(prompt, draft) for prompt, draft in zip(SHARED, drafts, strict=True)]
+    together, alone = engine.score_tokens(queries), [engine.score_tokens([query])[0] for query in queries]
+    assert np.concatenate(together) == pytest.approx(np.concatenate(alone), abs=2e-5)
+    text = f"kind\n{MARKER}"
+    held = Draft(text, engine.encode_completion(text)[:-1], Finish.STOP, 0)
+    asked = [LevelQuery(prompt, held, len(text), (" 1", " 2")) for prompt in SHARED]
+    said = np.array(engine.score_levels(asked))
+    assert said == pytest.approx(np.array([engine.score_levels([one])[0] for one in asked]), abs=2e-5)

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 import torch
 
-from rationem.engines.cache import Read, assembled, can_join, rows_of, with_room
+from rationem.engines.cache import Read, assembled, can_join, is_plain, rows_of, with_room
 from rationem.engines.forward import Forward, log_probs, positions
 from rationem.engines.steps import Again, Carried, Steps
 
@@ -29,6 +29,9 @@ PADDED, GAPLESS, EVEN, AGAIN = "padded", "gapless", "even", "again"
 
 #: Padding tokens that cost about as much as one more forward pass: the limit for reading prompts together.
 _PADDING = {"cpu": 256, "cuda": 8192}
+
+#: The shortest common beginning of several prompts that is read once for all of them, in tokens.
+_SHARED = 32
 
 #: Tokens between two copies of a growing cache.
 _ROOM = 64
@@ -82,10 +85,15 @@ class Padded:
     def prefill(self, prompts: Sequence[Ids], room: int = 0) -> Read:
         """Read all tokens of every prompt except the last, each distinct prompt once; one row per given prompt.
 
-        Only prompts of similar length are padded and read together, because padding costs as much as text.
+        Only prompts of similar length are padded and read together, because padding costs as much as text. A long
+        beginning that all of them share (a system text, demonstrations) is read once.
         """
         distinct = sorted(dict.fromkeys(prompts), key=len)
         pieces = list(self._pieces(distinct))
+        if count := self._shared(distinct):
+            begun = self._first_read([distinct[0][: count + 1]])
+            if is_plain(begun):
+                return self._continued(begun, count, pieces, prompts, room)
         read = [self._first_read(pieces[0])]
         place = {prompt: n for n, prompt in enumerate(distinct)}
         rows = torch.tensor([place[prompt] for prompt in prompts], device=self._forward.device)
@@ -94,8 +102,31 @@ class Padded:
         whole = read[0] if len(pieces) == 1 else self._first_read(distinct)
         return with_room(rows_of(whole, rows), room) if room else rows_of(whole, rows)
 
+    def _shared(self, distinct: Sequence[Ids]) -> int:
+        """Return the number of first tokens to read once; 0 if sharing them would not pay, or gaps are not allowed."""
+        count = min(beginning(distinct), min(map(len, distinct)) - 2)  # something is left to read for every prompt
+        pays = count >= _SHARED and count * (len(distinct) - 1) > self._padding
+        return count if self._gaps and pays else 0
+
+    def _continued(
+        self, begun: Read, count: int, pieces: Sequence[Sequence[Ids]], prompts: Sequence[Ids], room: int
+    ) -> Read:
+        """Return what all prompts have read, each piece from a copy of the state behind its first ``count`` tokens."""
+        read = []
+        for piece in pieces:
+            ids, mask = self._forward.left_padded([prompt[count:-1] for prompt in piece])
+            copies = rows_of(begun, torch.zeros(len(piece), dtype=torch.long, device=ids.device))
+            read.append(self._read_on(copies, ids, mask)[0])
+        place = {prompt: n for n, prompt in enumerate(prompt for piece in pieces for prompt in piece)}
+        rows = torch.tensor([place[prompt] for prompt in prompts], device=self._forward.device)
+        return assembled(read, rows, room)
+
+    @property
+    def _padding(self) -> int:
+        return _PADDING.get(self._forward.device.type, _PADDING["cuda"])
+
     def _pieces(self, distinct: Sequence[Ids]) -> Iterator[Sequence[Ids]]:
-        return alike(distinct, _PADDING.get(self._forward.device.type, _PADDING["cuda"]))
+        return alike(distinct, self._padding)
 
     def _first_read(self, prompts: Sequence[Ids]) -> Read:
         ids, mask = self._forward.left_padded(prompts)
@@ -257,6 +288,18 @@ def by_steps(
                 steps.keep(repeated)
             logits = steps.step(tokens)
     return [tuple(row) for row in total.view(len(rows), levels).tolist()]
+
+
+def beginning(prompts: Sequence[Ids]) -> int:
+    """Return the number of first tokens that all prompts share; 0 for a single prompt.
+
+    >>> beginning([(1, 2, 3), (1, 2, 4, 5), (1, 2)])
+    2
+    """
+    if len(prompts) < 2:
+        return 0
+    least, most = min(prompts), max(prompts)  # all others lie between these two
+    return next((n for n, (a, b) in enumerate(zip(least, most, strict=False)) if a != b), min(len(least), len(most)))
 
 
 def alike(prompts: Sequence[Ids], padding: int) -> Iterator[Sequence[Ids]]:
