@@ -38,6 +38,10 @@ class WordEngine:
     def score_tokens(self, queries):
         return [() for _ in queries]  # says nothing: schemes that weigh by pi / q then need another engine
 
+    def completions(self, query):
+        z = query.draft.token_ids[0]
+        return [(z, 10 + n, 99) for n in range(len(query.continuations))]
+
     def tokens_within(self, draft, characters):
         return int(characters > draft.text.index("\n"))
 

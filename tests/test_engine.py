@@ -104,6 +104,20 @@ def test_level_probabilities_equal_a_brute_force_forward(engine, loaded):
             assert found == pytest.approx(expected, abs=1e-4)
 
 
+def test_a_rationale_with_another_level_behind_it_has_the_tokens_that_were_scored(engine):
+    """`marginal:M` trains on them: their log-probabilities behind the marker sum to the level's score."""
+    drafts = [Draft(t, engine.encode_completion(t), Finish.STOP, 0) for t in (f"kind\n{MARKER} 10", f"{MARKER} 1")]
+    levels = (" 1", " 10", " Excellent")
+    for draft in drafts:
+        query = LevelQuery(PROMPTS[0], draft, draft.text.index(MARKER) + len(MARKER), levels)
+        (scores,) = engine.score_levels([query])
+        for level, ids, score in zip(levels, engine.completions(query), scores, strict=True):
+            (logps,) = engine.score_tokens([TokenQuery(PROMPTS[0], Draft("", ids, Finish.STOP, 0))])
+            behind = len(ids) - len(engine.encode_completion(level, draft.text[: query.upto]))
+            assert sum(logps[behind:]) == pytest.approx(score, abs=1e-4)
+            assert engine._chat.read(ids[:-1]) == f"{draft.text[: query.upto]}{level}"
+
+
 def test_levels_that_share_a_prefix_cannot_sum_to_more_than_one(engine):
     draft = Draft(f"{MARKER} 1", engine.encode_completion(f"{MARKER} 1"), Finish.STOP, 0)
     query = LevelQuery(PROMPTS[0], draft, len(MARKER), tuple(f" {n}" for n in range(11)))

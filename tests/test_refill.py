@@ -142,6 +142,19 @@ def test_what_the_engine_failed_is_drawn_again_up_to_the_limit(run, theta):
     assert all(Outcome.ENGINE_FAILED not in one for key, one in outcomes.items() if key[0].startswith("second"))
 
 
+def test_refill_draws_and_scores_the_whole_plan_of_marginal_as_rounds_do(tmp_path, theta):
+    scheme, tables = parse_scheme("marginal:3"), []
+    for name, engine in (("rounds", toy.open_engine(theta)), ("refill", Streaming(toy.open_engine(theta)))):
+        context = run_of(tmp_path / name)
+        attempt(toy.examples(10), scheme, lambda _, engine=engine: engine, context, iteration=1)
+        db = context.ledger.db
+        tables.append([sorted(map(repr, db.execute(f"SELECT * FROM {table}"))) for table in ("trials", "scores")])
+        engine.close()
+        context.ledger.close()
+    assert tables[0] == tables[1]
+    assert list(map(len, tables[0])) == [60, 60]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 17, 100, 333])
 def test_a_lost_engine_stops_the_run_and_the_next_goes_on_where_it_was(tmp_path, theta, after):

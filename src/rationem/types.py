@@ -52,6 +52,7 @@ class Purpose(StrEnum):
     EVIDENCE = "evidence"
     PROBE = "probe"
     START = "start"
+    ANSWERED = "answered"  # nothing is drawn: y* behind the rationale of a training trial
 
 
 class Finish(StrEnum):
@@ -328,6 +329,9 @@ class Engine(Protocol):
 
     def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
         """Return log pi(token | prompt, previous tokens) of every stored token, per query."""
+
+    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
+        """Return the draft's ids up to the marker with each continuation behind: the tokens of ``score_levels``."""
 
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first ``characters`` characters of its text."""

@@ -28,7 +28,7 @@ from rationem.ledger.files import refuse_links
 from rationem.ledger.phases import read_record, read_records
 from rationem.run import identity
 from rationem.run.launch import carry_out, measure_base, resolve
-from rationem.run.preflight import check_engine
+from rationem.run.preflight import check_engine, check_summed
 from rationem.run.prepare import embedded, split_seed
 from rationem.run.problem import Resolved, engine_choice
 from rationem.sampling.schemes import check_sampling, parse_scheme
@@ -56,6 +56,7 @@ def check_design(design: Design) -> None:
         scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
         check_sampling(scheme, config.sampling)
         check_engine(config, scheme)
+        check_summed(config, scheme)
     if design.config.teacher and not any(_asks_teacher(arm) for arm in design.arms):
         raise ConfigError("--teacher is given, but no arm uses it. Add one, such as --schemes ...,rationalize@teacher.")
 

@@ -156,9 +156,8 @@ class SchemeSettings(SettingsGroup):
 
     scheme: Annotated[str, Reach.NOTHING, Mark.BY_ARM, Mark.CARD] = Field(
         "star",
-        description=(
-            "rs:M, star, pps, the controls direct and unfiltered, or a plan such as 'forward*4+rationalize@base'"
-        ),
+        description="rs:M, marginal:M, star, pps, the controls direct and unfiltered, or a plan such as "
+        "'forward*4+rationalize@base'",
     )
     selector: Annotated[str, Reach.NOTHING, TakenBy.REFIT, Mark.BY_ARM, Mark.CARD] = Field(
         "first",

@@ -74,6 +74,11 @@ class CompletionReader:
         at = len(self.chat.read(ids[:count]))
         return ids[:count], self._tails(_last_line(text[:at]), text[at:], continuations)
 
+    def completions(self, query: LevelQuery) -> tuple[_Ids, ...]:
+        """Return the ids of the draft up to its marker with each continuation behind it."""
+        ids, tails = self.rationale_and_tails(query)
+        return tuple((*ids, *tail) for tail in tails)
+
     def tails(self, text: str, continuations: tuple[str, ...]) -> tuple[_Ids, ...]:
         """Return the tokens of every continuation of a text, which must end at a token boundary."""
         return self._tails(_last_line(text), "", continuations)

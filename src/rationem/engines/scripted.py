@@ -58,6 +58,11 @@ class ScriptedEngine:
             return [() for _ in queries]
         return [tuple(self._tokens(query)) for query in queries]
 
+    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
+        """Return the ids of the draft up to the marker with each continuation behind it."""
+        text = query.draft.text[: query.upto]
+        return tuple(self.encode_completion(f"{text}{continuation}") for continuation in query.continuations)
+
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return the number of characters: each is a token."""
         return min(characters, len(draft.text))

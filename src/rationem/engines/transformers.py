@@ -125,6 +125,10 @@ class TransformersEngine:
     def _token_scores(self, rows: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> list[tuple[float, ...]]:
         return self._way.tokens(rows, self.batch_size, self._logits_at_once)
 
+    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
+        """Return the draft's ids up to the marker with each continuation behind: the tokens of ``score_levels``."""
+        return self._reader.completions(query)
+
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
         return self._reader.tokens_within(draft, characters)

@@ -10,6 +10,7 @@ from typing import Any
 
 from rationem import metrics
 from rationem.evaluation.diagnostics.bounds import bounds_record
+from rationem.evaluation.diagnostics.summed import unlikely_share
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_manifest, read_only, read_predictions
 from rationem.ledger.phases import is_reached, read_seconds, recorded_iterations
@@ -17,6 +18,7 @@ from rationem.ledger.totals import first_attempts_accepted, kept_counts, outcome
 from rationem.report import evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
+from rationem.sampling.schemes import names_marginal
 from rationem.tasks.own import is_program
 from rationem.types import Example
 
@@ -77,7 +79,7 @@ def _iterations(run: Run) -> list[dict[str, Any]]:
 def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(run.db, k)}
     if k > 0:
-        entry["e_step"] = {**_e_step(run.db, k), **evidence.paid(run, k, hardness)}
+        entry["e_step"] = {**_e_step(run.db, k), **_summed(run, k), **evidence.paid(run, k, hardness)}
         entry["m_step"] = run.record(k, "m_step")
     entry["handover"] = run.record(k, "handover")
     entry |= evidence.measured(run, k)
@@ -161,6 +163,13 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
         "kept_share": examples / total if total else None,
         "first_attempt_accepted": first_attempts_accepted(db, k),
     }
+
+
+def _summed(run: Run, k: int) -> dict[str, Any]:
+    """Return what only schemes have that sum the answer out."""
+    if not names_marginal(str(run.config.get("scheme", ""))):
+        return {}
+    return {"unlikely_share": unlikely_share(run.db, k, run.kind)}
 
 
 def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:

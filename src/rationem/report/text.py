@@ -255,8 +255,20 @@ def _accounted(summary: Mapping[str, Any]) -> str:
     told = f" Of a leaked one the {said} was accepted, and the draw speaks of the hint or copies it." if leaked else ""
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
-        f"the selector may keep one of several accepted.{told} Seconds are of the whole iteration, evaluation included."
+        f"the selector may keep one of several accepted.{told}{_unlikely(steps, said)} Seconds are of the whole "
+        "iteration, evaluation included."
         f"{_trained(summary)}"
+    )
+
+
+def _unlikely(steps: Sequence[Mapping[str, Any]], said: str) -> str:
+    """Return how often no drawn rationale supports the answer that is trained on; empty where answers are drawn."""
+    shares = [f"{one['unlikely_share']:.2f}" for one in steps if one.get("unlikely_share") is not None]
+    if not shares:
+        return ""
+    return (
+        f" The drawn {said} is summed out: every rationale weighs by the probability of the right one. Share of "
+        f"training examples that no rationale makes likely (below .5), by iteration: {', '.join(shares)}."
     )
 
 

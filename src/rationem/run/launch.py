@@ -43,6 +43,7 @@ from rationem.run.preflight import (
     check_machine,
     check_own,
     check_reading,
+    check_summed,
     check_targets,
 )
 from rationem.run.prepare import prepare, understood
@@ -216,6 +217,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
     check_sampling(scheme, config.sampling)
     check_engine(config, scheme)
+    check_summed(config, scheme)
     confirm(directory, partial(settled, config))
     task, splits = prepare(config)
     config = with_reward(config, task)

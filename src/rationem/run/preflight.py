@@ -107,6 +107,19 @@ def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
         )
 
 
+def check_summed(config: FitConfig, scheme: Scheme) -> None:
+    """Check that no reward is to decide where none does: the scheme marginal:M trains on y* alone.
+
+    Raises:
+        ConfigError: a threshold below 1 is asked for.
+    """
+    if scheme.sums_out and (config.threshold or 1) < 1:
+        raise ConfigError(
+            f"--threshold {config.threshold:g} accepts drawn answers that are nearly right; the scheme {scheme.name!r} "
+            "sums the drawn answer out and trains on the correct one. Leave it out, or use another scheme."
+        )
+
+
 def check_own(task: Task, examples: Sequence[Example]) -> None:
     """Try a user's class on some training items; report which requirements it breaks.
 

@@ -342,6 +342,11 @@ def _theta(db: sqlite3.Connection, directory: Path, iteration: int, base: str) -
 
 def _check_weighable(trials: Sequence[Trial], scheme: Scheme, config: FitConfig) -> None:
     """Reject a weighting selector if the ledger lacks the likelihoods of the accepted drafts."""
+    if scheme.sums_out:
+        raise ConfigError(
+            f"The scheme {scheme.name!r} weighs rationales by p(y*|x,z), which refit does not score. Run it with "
+            "rationem fit, or refit a run of another scheme."
+        )
     if not scheme.selector.needs_ratios:
         return
     accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED]

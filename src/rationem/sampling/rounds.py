@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from rationem import progress
 from rationem.sampling.batches import cut, in_rounds, ordered, score_levels
 from rationem.sampling.posterior import draw_posterior
-from rationem.sampling.schemes import Proposal, Scheme
+from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
@@ -44,6 +44,7 @@ def attempt(
             iteration=iteration,
             purpose=Purpose.TRAIN,
             label=f"iteration {iteration}, E-step, attempt {number + 1} of {len(scheme.plan)} ({proposal})",
+            levels_under=FORWARD if scheme.sums_out else None,
         )
 
 

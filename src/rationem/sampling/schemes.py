@@ -9,6 +9,7 @@ PPS                   ``(RATIONALIZE,)``              the answer is always in th
 direct (control)      ``(ANSWER,)``                   no rationale: the M-step sees the answer alone
 unfiltered (control)  ``(FORWARD,)``                  whatever names a level is kept, right or wrong
 exact                 ``(POSTERIOR,)``                the posterior, by enumeration: enumerated EM, tiny models only
+marginal, budget M    ``(FORWARD,) * M``, all drawn   each rationale weighs p(y* | x, z): the answer is summed out
 ====================  ==============================  ========================================================
 
 The selector decides which drafts are kept (``selectors.py``). Whatever the proposal, the M-step scores the *forward*
@@ -23,6 +24,7 @@ from itertools import groupby
 from typing import Literal
 
 from rationem.errors import ConfigError, closest
+from rationem.sampling.marginal import MARGINALS, SummedOut
 from rationem.sampling.selectors import First, Selector, Unfiltered, selector_named
 from rationem.types import Sampling
 
@@ -91,6 +93,11 @@ class Scheme:
         """Whether a proposal draws from an enumerated posterior, which lacks the prefixes that were not followed."""
         return any(proposal.prompt == "posterior" for proposal in self.plan)
 
+    @property
+    def sums_out(self) -> bool:
+        """Whether rationales weigh by p(y* | x, z), scored behind the marker, whatever answer was drawn."""
+        return isinstance(self.selector, SummedOut)
+
     def proposal(self, name: str) -> Proposal:
         """Return the proposal of the plan with this name, as recorded in trials.
 
@@ -118,7 +125,7 @@ DIRECT = Scheme("direct", (ANSWER,))
 UNFILTERED = Scheme("unfiltered", (FORWARD,), Unfiltered())
 EXACT = Scheme("exact", (POSTERIOR,))
 
-#: The named schemes; ``parse_scheme`` also reads ``rs:M`` and plans written out.
+#: The named schemes; ``parse_scheme`` also reads ``rs:M``, ``marginal:M`` and plans written out.
 SCHEMES: dict[str, Scheme] = {
     "star": STAR,
     "pps": PPS,
@@ -128,7 +135,13 @@ SCHEMES: dict[str, Scheme] = {
 }
 
 _TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base|teacher))?(?:\*(\d+))?")
+_MARGINAL = re.compile(r"marginal:(\d+)")
 _MAX_PLAN = 4096
+
+
+def names_marginal(scheme: str) -> bool:
+    """Return whether a setting names a scheme that sums the answer out."""
+    return _MARGINAL.fullmatch(scheme.strip().lower()) is not None
 
 
 def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") -> Scheme:
@@ -136,7 +149,8 @@ def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") 
 
     Args:
         text: the scheme.
-        selector: a name of :data:`rationem.sampling.selectors.SELECTORS`.
+        selector: a name of :data:`rationem.sampling.selectors.SELECTORS`; ``marginal:M`` takes those of
+            :data:`rationem.sampling.marginal.MARGINALS`.
         reward_as: "weight" multiplies a kept sample by its reward, "filter" does not.
 
     Raises:
@@ -155,6 +169,8 @@ Proposal(prompt='rationalize', model='base'))
     budget = re.fullmatch(r"rs:(\d+)", name)
     if budget:
         return Scheme(name, (FORWARD,) * _count(budget[1], text), chosen)
+    if summed := _MARGINAL.fullmatch(name):
+        return _marginal(name, _count(summed[1], text), selector)
     if name in SCHEMES:
         return Scheme(name, SCHEMES[name].plan, chosen)
     plan: list[Proposal] = []
@@ -162,8 +178,9 @@ Proposal(prompt='rationalize', model='base'))
         match = _TERM.fullmatch(term.strip())
         if not match:
             raise ConfigError(
-                f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), star, "
-                "pps, exact, direct, unfiltered, or a plan such as forward*4+rationalize or forward+rationalize@base."
+                f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), "
+                "marginal:M, star, pps, exact, direct, unfiltered, or a plan such as forward*4+rationalize or "
+                "forward+rationalize@base."
             )
         _count(str(len(plan) + _count(match[3] or "1", text)), text)
         plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]
@@ -178,6 +195,11 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
             fewer than two draws would be weighed.
     """
     selector = scheme.selector
+    if scheme.sums_out and not sampling.exact:
+        raise ConfigError(
+            f"The scheme {scheme.name!r} weighs rationales that are drawn at temperature 1 without top-p and top-k; "
+            f"found temperature {sampling.temperature}, top-p {sampling.top_p}, top-k {sampling.top_k}. Leave them out."
+        )
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):
             raise ConfigError(f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher.")
@@ -221,6 +243,12 @@ def _check_enough(scheme: Scheme, sampling: Sampling) -> None:
         f"{scheme.name!r} makes one per example, whose weight is 1 whatever it is. What is kept tends to the posterior "
         f'as the number of draws grows. Ask for at least two: --scheme "{wanted}"; or use the selector first.'
     )
+
+
+def _marginal(name: str, budget: int, selector: str) -> Scheme:
+    if budget < 2:
+        raise ConfigError(f"The scheme {name!r} weighs several rationales of an example: give a budget of 2 or more.")
+    return Scheme(name, (FORWARD,) * budget, MARGINALS[selector])
 
 
 def _count(digits: str, text: str) -> int:

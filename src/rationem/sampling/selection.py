@@ -10,6 +10,7 @@ from typing import Protocol
 from rationem import progress
 from rationem.errors import RunError
 from rationem.ledger.once import Concluded
+from rationem.sampling.answered import write_answered
 from rationem.sampling.likelihoods import log_drawn, score
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.selectors import Candidate, Tried
@@ -17,6 +18,9 @@ from rationem.sampling.trials import SamplingContext
 from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Trial
+
+#: The purposes of trials that are trained on; where an attempt has both, it is the last that is.
+TRAINED_ON = (Purpose.TRAIN, Purpose.ANSWERED)
 
 _Likelihoods = dict[tuple[str, int, int, str], Likelihood]
 
@@ -53,6 +57,8 @@ def settle(
     if scheme.selector.needs_ratios:
         rescore(k, queue, scheme, run, engine_for)
     end = conclude(k, {x.id for x in queue}, train, scheme, run)
+    if scheme.sums_out:
+        write_answered(k, end.kept, train, run, engine_for(FORWARD))
     trials = ", ".join(f"{count} {outcome}" for outcome, count in end.record["outcomes"].items())
     progress.say(f"iteration {k}: kept {len(end.kept)} samples of {len(train)} examples; trials: {trials}")
     return end
@@ -84,7 +90,7 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
     states: dict[str, State] = {}
     outcomes: Counter[str] = Counter()
     tokens: Counter[str] = Counter()
-    for trials, tried in _tried(k, scheme, run):
+    for trials, tried in _tried(k, train, scheme, run):
         for trial in trials:
             outcomes[trial.outcome] += 1
             if scheme.generates(trial.proposal):
@@ -119,7 +125,8 @@ def training_samples(
     drawn = {
         (iteration, trial.example_id, trial.attempt): trial.draft.token_ids
         for iteration in {one.drawn for one in kept}
-        for trial in ledger.trials(iteration, Purpose.TRAIN)
+        for purpose in TRAINED_ON
+        for trial in ledger.trials(iteration, purpose)
         if trial.outcome is not Outcome.ENGINE_FAILED
     }
     return [
@@ -133,8 +140,13 @@ def training_samples(
     ]
 
 
-def _tried(k: int, scheme: Scheme, run: SamplingContext) -> Iterator[tuple[list[Trial], Tried]]:
+def _tried(
+    k: int, train: Sequence[Example], scheme: Scheme, run: SamplingContext
+) -> Iterator[tuple[list[Trial], Tried]]:
     """Yield the trials of every drawn example, and the input of its selector."""
+    if scheme.sums_out:
+        yield from _scored(k, train, run)
+        return
     weighing = scheme.selector.needs_ratios
     likelihoods = run.ledger.likelihoods(k, Purpose.TRAIN) if weighing else {}
     for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
@@ -142,6 +154,21 @@ def _tried(k: int, scheme: Scheme, run: SamplingContext) -> Iterator[tuple[list[
         accepted = [trial for trial in trials if trial.outcome is Outcome.ACCEPTED] if weighing else []
         exact = [trial for trial in accepted if _settles(trial, k, scheme, run)]
         candidates = [_candidate(trial, k, scheme, run, likelihoods) for trial in exact or accepted]
+        yield trials, Tried(trials, candidates, seed_for(run.seed, k, example_id, "select"))
+
+
+def _scored(k: int, train: Sequence[Example], run: SamplingContext) -> Iterator[tuple[list[Trial], Tried]]:
+    """Yield the same with the log p(y* | x, z_m) of every draft that reached a marker as its log ratio.
+
+    As in the evidence, a draft whose rationale does not end at a token boundary counts 0: see ``LevelScores``.
+    """
+    answers = {x.id: x.answer for x in train}
+    scored = run.ledger.level_logps(k, Purpose.TRAIN, whole=True)
+    for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
+        trials, logps = list(group), scored.get(example_id, {})
+        place = run.task.kind.place(answers[example_id])
+        served = [t for t in trials if t.outcome is not Outcome.ENGINE_FAILED and t.attempt in logps]
+        candidates = [Candidate(trial, logps[trial.attempt][place]) for trial in served]
         yield trials, Tried(trials, candidates, seed_for(run.seed, k, example_id, "select"))
 
 

@@ -16,7 +16,7 @@ from rationem.errors import ConfigError, RunError
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.phases import finished_iterations
 from rationem.ledger.reading import read_kept, read_trials
-from rationem.sampling.selection import training_samples
+from rationem.sampling.selection import TRAINED_ON, training_samples
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 from rationem.tasks.protocol import Task
@@ -67,7 +67,8 @@ def kept_trials(directory: Path, iteration: int) -> list[Chosen]:
         drawn = {
             key: trial
             for k in {one.drawn for one in kept}
-            for trial in read_trials(db, k, Purpose.TRAIN)
+            for purpose in TRAINED_ON
+            for trial in read_trials(db, k, purpose)
             if (key := (k, trial.example_id, trial.attempt)) in wanted and trial.outcome is not Outcome.ENGINE_FAILED
         }
         return [

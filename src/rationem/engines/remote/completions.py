@@ -104,6 +104,10 @@ class CompletionsEngine:
         """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
         return self._chat.encode_completion(text, behind)
 
+    def completions(self, query: LevelQuery) -> tuple[_Ids, ...]:
+        """Return the draft's ids up to the marker with each continuation behind: the tokens of ``score_levels``."""
+        return self._reader.completions(query)
+
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
         return self._reader.tokens_within(draft, characters)

@@ -62,6 +62,10 @@ class ChatEngine:
         """Return the student's ids of a completion, or of its end; see ``types.Engine``."""
         return self._chat.encode_completion(text, behind)
 
+    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
+        """Return the student's ids of the draft up to the marker with each continuation behind it."""
+        return self._reader.completions(query)
+
     def tokens_within(self, draft: Draft, characters: int) -> int:
         """Return how many of the draft's tokens end within the first so many characters of its text."""
         return self._reader.tokens_within(draft, characters)

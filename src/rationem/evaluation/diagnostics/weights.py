@@ -15,7 +15,7 @@ import numpy as np
 
 from rationem.ledger.reading import read_likelihoods, read_trials
 from rationem.sampling.likelihoods import log_drawn
-from rationem.sampling.schemes import FORWARD
+from rationem.sampling.schemes import FORWARD, names_marginal
 from rationem.sampling.selectors import SELECTORS, Candidate, posterior_weights
 from rationem.types import Outcome, Purpose
 
@@ -40,7 +40,7 @@ def weights_record(db: sqlite3.Connection, iteration: int, config: Mapping[str, 
         config: the run's settings.
     """
     selector = SELECTORS.get(config.get("selector") or "")
-    if selector is None or not selector.needs_ratios:
+    if selector is None or not selector.needs_ratios or names_marginal(config.get("scheme") or ""):
         return None
     weighs = config.get("reward_as") != "filter"
     graded = weighs and (config.get("threshold") or 1.0) < 1

@@ -138,6 +138,7 @@ def _heading(life: Life, k: int, purpose: Purpose) -> str:
         Purpose.EVIDENCE: f"Drawn with the {life.called.label} shown, for the evidence",
         Purpose.START: "Drawn before the first iteration: can drafts be read?",
         Purpose.PROBE: "Drawn from the question alone, for its difficulty",
+        Purpose.ANSWERED: f"Trained on: the {life.called.label} behind a rationale drawn above",
     }[purpose]
 
 
