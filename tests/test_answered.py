@@ -145,9 +145,9 @@ def test_columns_are_found_by_their_usual_names_and_told(tmp_path):
 @pytest.mark.parametrize(
     ("keys", "said"),
     [
-        (("problem", "prompt", "answer"), "the prompt: 'problem', 'prompt'. Name the one that is: `--prompt-col NAME`"),
-        (("question", "Problem", "answer"), "the prompt: 'question', 'Problem'. Name the one"),
-        (("question", "answer", "solution"), "the answer: 'answer', 'solution'. Name the one that is: `--answer-col"),
+        (("problem", "prompt", "answer"), "the prompt: 'problem', 'prompt'. Name the correct one: `--prompt-col NAME`"),
+        (("question", "Problem", "answer"), "the prompt: 'question', 'Problem'. Name the correct one"),
+        (("question", "answer", "solution"), "the answer: 'answer', 'solution'. Name the correct one: `--answer-col"),
     ],
 )
 def test_where_several_columns_could_be_meant_the_user_is_asked(tmp_path, keys, said):
@@ -246,7 +246,7 @@ def test_settings_of_another_task_are_refused_by_name(setting, said):
 def test_settings_of_another_task_are_refused_where_the_preset_tells_the_task():
     with pytest.raises(ConfigError, match="--scale applies to judging"):
         prepare(FitConfig(data=(str(GSM8K),), scale="1-5"))
-    with pytest.raises(ConfigError, match="whose task is math, and the task is summarize"):
+    with pytest.raises(ConfigError, match="whose task is math, but the task is summarize"):
         prepare(FitConfig(data=(str(GSM8K),), task="summarize"))
     with pytest.raises(ConfigError, match="--preset summarize-write"):
         prepare(FitConfig(data=(str(COMPARISONS),), task="summarize"))
@@ -357,13 +357,13 @@ def test_how_confidence_was_read_is_told_and_what_holds_none_is_refused(tmp_path
     settings = {"preset": "summarize-comparisons", "weight_col": "confidence", "validation_share": 0, "test_share": 0}
     _, splits = prepare(FitConfig(data=(str(COMPARISONS),), **settings))
     said = splits.notes["weights"]
-    assert said.startswith("Rows count by 'confidence' (")
-    assert "rows without a number count as the others do on average" in said
+    assert said.startswith("Rows are weighted by 'confidence' (")
+    assert "rows without a number have the mean weight of the others" in said
     assert main(["check", str(COMPARISONS), "--preset", "summarize-comparisons", "--weight-col", "confidence"]) in (
         0,
         1,
     )
-    assert "Rows count by 'confidence'" in " ".join(capsys.readouterr().out.split())
+    assert "Rows are weighted by 'confidence'" in " ".join(capsys.readouterr().out.split())
     path = tmp_path / "unsure.jsonl"
     rows = [json.loads(line) for line in COMPARISONS.read_text().splitlines()]
     path.write_text("".join(json.dumps({**row, "extra": {"confidence": "sure"}}) + "\n" for row in rows))
@@ -385,7 +385,7 @@ def test_a_wrong_choice_is_no_missing_one(tmp_path, capsys):
     assert load([path], preset="summarize-write").notes["unrated"] == 1
     main(["check", str(path), "--preset", "summarize-write"])
     said = " ".join(capsys.readouterr().out.split())
-    assert "1 row has no answer, and is left out." in said
+    assert "1 row has no answer and is left out." in said
     assert "rated on" not in said
 
 

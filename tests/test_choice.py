@@ -183,16 +183,16 @@ def test_a_row_with_fewer_choices_leaves_its_last_columns_empty(tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"choices": ["p"]}, "1 choices in the column 'choices'; an item has 2 to 26"),
+        ({"choices": ["p"]}, "1 choices in the column 'choices'; an item must have 2 to 26"),
         ({"choices": ["p", " ", "r"]}, "'choices', choice 2 is empty"),
-        ({"choices": ["p", ["q"]]}, "no list of choices"),
+        ({"choices": ["p", ["q"]]}, "not a list of choices"),
         ({"choices": "[p, q"}, "begins like JSON but is not valid"),
-        ({"choices": "p or q"}, "no list of choices but str"),
+        ({"choices": "p or q"}, "holds a str, not a list of choices"),
         ({"choices": {"text": ["p", "q"], "label": ["A"]}}, "2 texts and 1 labels"),
         ({"choices": {"text": ["p", "q"], "label": ["A", "A"]}}, "the same label"),
-        ({"choices": {"text": ["p", "q"], "label": ["A", "B"]}, "answer": "C"}, "'C' is none of the choices"),
-        ({"answer": None}, "the row has no answer. Name the right one of its choices"),
-        ({"answer": "Z"}, r"'Z' is none of the choices \['1', '2'\]"),
+        ({"choices": {"text": ["p", "q"], "label": ["A", "B"]}, "answer": "C"}, "'C' is not among the choices"),
+        ({"answer": None}, "the row has no answer. Name the correct choice"),
+        ({"answer": "Z"}, r"'Z' is not among the choices \['1', '2'\]"),
     ],
 )
 def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, row, said):
@@ -201,7 +201,7 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, ro
     with pytest.raises(DataError, match=said) as raised:
         load([path], items="choices")
     assert f"{path}:7" in str(raised.value)
-    assert "--skip-unusable" in str(raised.value) or "no list" in said or "JSON" in said
+    assert "--skip-unusable" in str(raised.value) or "not a list" in said or "JSON" in said
     assert "the rating" not in str(raised.value)
     skipped = []
     assert len(load([path], items="choices", skipped=skipped).examples) == 6
@@ -210,7 +210,7 @@ def test_a_row_that_cannot_be_used_is_named_or_left_out_and_counted(tmp_path, ro
 
 def test_no_message_names_a_column_that_the_file_has_not(tmp_path):
     rows = [{**arc(n), "answerKey": "Z"} for n in range(2)]
-    with pytest.raises(DataError, match="the answer 'Z' is none of the choices") as raised:
+    with pytest.raises(DataError, match="the answer 'Z' is not among the choices") as raised:
         load([rows_of(tmp_path / "a.jsonl", rows)])
     assert "'answer'" not in str(raised.value)
     with pytest.raises(DataError, match=r"m.jsonl:1: the row has no answer.*--skip-unusable"):
@@ -225,7 +225,7 @@ def test_an_answer_cannot_be_an_input_too():
 def test_flags_of_the_other_task_are_refused_and_a_contradiction_is_named(tmp_path):
     path = str(rows_of(tmp_path / "a.jsonl", [arc(n) for n in range(20)]))
     for more, said in [
-        ({"task": "judge"}, "published set arc, whose task is choice, and the task is judge"),
+        ({"task": "judge"}, "published set arc, whose task is choice, but the task is judge"),
         ({"task": "choice", "rating_col": "answerKey"}, "--rating-col applies to judging"),
         ({"answer_col": "answerKey"}, "--answer-col applies to multiple choice"),
         ({"data": ("world",), "task": "choice"}, "its task is judge"),
@@ -237,9 +237,9 @@ def test_flags_of_the_other_task_are_refused_and_a_contradiction_is_named(tmp_pa
             prepare(FitConfig(**{"data": (path,), **more}))
     rated = table(tmp_path / "r.csv", ("prompt", "response", "rating"), [(f"q{n}", "r", n % 5) for n in range(20)])
     feedback = str(Path(__file__).parent / "fixtures" / "feedbackqa_like.json")
-    with pytest.raises(ConfigError, match="feedbackqa, whose task is judge, and the task is choice"):
+    with pytest.raises(ConfigError, match="feedbackqa, whose task is judge, but the task is choice"):
         prepare(FitConfig(data=(path,), test=(feedback,)))
-    with pytest.raises(ConfigError, match="arc, whose task is choice, and the task is judge"):
+    with pytest.raises(ConfigError, match="arc, whose task is choice, but the task is judge"):
         prepare(FitConfig(data=(feedback,), test=(path,)))
     with pytest.raises(DataError, match="--choices-col"):
         prepare(FitConfig(data=(rated,), task="choice"))

@@ -134,7 +134,7 @@ def test_a_letter_that_the_item_has_not_is_no_answer_also_when_fast(tmp_path):
         (list("pqrst"), "it has 5 choices, and the run had 4 at most"),
         (["p", ""], "1 choices"),
         (["", "q"], "choice 1 is empty"),
-        ("p or q", "no list of choices"),
+        ("p or q", "not a list of choices"),
     ],
 )
 def test_an_item_that_cannot_be_asked_says_why(tmp_path, options, said):

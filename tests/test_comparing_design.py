@@ -130,7 +130,7 @@ def test_a_dry_run_shows_the_runs_and_writes_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--schemes", "rs:2,weigh=direct/weighted"], "selector 'weighted' weighs"),
+        (["--schemes", "rs:2,weigh=direct/weighted"], "selector 'weighted' weights"),
         (["--seeds", "0"], "--seeds 0"),
         (["--schemes", "rationalize@teacher"], "Name its server"),
         (["--teacher", "http://127.0.0.1:1"], "no arm uses it"),

@@ -124,10 +124,10 @@ def test_missing_files_directories_and_files_named_twice(tmp_path):
     assert "no such file" in message(tmp_path / "nowhere" / "rating.csv")
     (tmp_path / "hollow").mkdir()
     assert "is a directory without a readable data set" in message(tmp_path / "hollow")
-    assert "named twice" in message([path, tmp_path / "." / "ratings.csv"])
+    assert "given twice" in message([path, tmp_path / "." / "ratings.csv"])
     assert "No file is named" in message([])
     empty = write(tmp_path / "empty.csv", "prompt,response,rating\n")
-    assert "empty.csv: there is no row" in message([path, empty])
+    assert "empty.csv: no rows" in message([path, empty])
 
 
 def test_no_other_column_reaches_an_example_or_a_prompt(tmp_path):

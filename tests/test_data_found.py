@@ -112,8 +112,8 @@ def rated(ratings):
 def test_all_values_that_are_no_levels_are_listed_with_their_number_and_what_to_do(tmp_path):
     told = refusal(write(tmp_path / "r.csv", rated(["4", "N/A", "4/5", "N/A", "2", "six"])))
     assert "r.csv:3: in column 'rating', 'N/A' is not a level" in told
-    assert "No level is: 'N/A' (2), '4/5' (1), 'six' (1)." in told
-    assert "Leave out rows that nobody rated; write '4/5' as '4'; correct mistyped values" in told
+    assert "Not a level: 'N/A' (2), '4/5' (1), 'six' (1)." in told
+    assert "Leave out rows without a rating; write '4/5' as '4'; correct mistyped values" in told
 
 
 def test_a_check_lists_them_too(tmp_path, capsys):
@@ -121,7 +121,7 @@ def test_a_check_lists_them_too(tmp_path, capsys):
     code, found = check(capsys, file, "--scale", "1-5")
     assert code == 1
     assert found["rows"]["values"] == {"N/A": 2, "4/5": 1}
-    assert "No level is: 'N/A' (2), '4/5' (1)." in finding(found, "unusable_rows")["message"]
+    assert "Not a level: 'N/A' (2), '4/5' (1)." in finding(found, "unusable_rows")["message"]
 
 
 @pytest.mark.parametrize(
@@ -131,7 +131,7 @@ def test_a_check_lists_them_too(tmp_path, capsys):
         ("4,5", "1-5 by 0.5", "Write '4,5' as '4.5'."),
         ("4/10", "1-5", "Correct mistyped values"),  # four of ten is not four of five
         ("4,5", "1-5", "Correct mistyped values"),
-        ("?", "1-5", "Leave out rows that nobody rated."),
+        ("?", "1-5", "Leave out rows without a rating."),
         ("x" * 5000, "1-5", "Correct mistyped values"),
     ],
 )

@@ -144,7 +144,7 @@ def test_a_ragged_row_and_what_breaks_a_csv_off_are_listed(tmp_path):
 
 def test_a_file_of_which_every_row_is_skipped_is_an_error_with_its_own_first_reason(tmp_path):
     skipped = [DataError("of another file")]
-    with pytest.raises(DataError, match=r"r\.jsonl: no row can be used. The first reason: .*:1: in column"):
+    with pytest.raises(DataError, match=r"r\.jsonl: no row can be used. The first error: .*:1: in column"):
         of(tmp_path, [BASE | {"rating": 9}, BASE | {"rating": 7}], skipped=skipped)
     assert len(skipped) == 3
 

@@ -156,7 +156,7 @@ def test_six_of_ten_numbers_make_a_scale_of_numbers_and_fewer_names():
 
 def test_how_to_write_another_notation_is_said():
     assert notations(["4/5", "3 / 5"]).startswith("Write '4/5' as '4'")
-    assert "different ends (10, 5)" in notations(["4/5", "3/10"])
+    assert "different maxima (10, 5)" in notations(["4/5", "3/10"])
     assert "Write '2,5' as '2.5'" in notations(["2,5"])
     assert notations(["yes/no", "1", "N/A", "a, b"]) == ""
 
@@ -170,12 +170,12 @@ def test_ratings_that_are_no_numbers_are_counted_as_unusable_with_advice(tmp_pat
     assert found["scale"]["levels"] == list("12345")
     assert found["rows"]["values"] == {"N/A": 2, "-": 1, "4/5": 1, "2,0": 1}
     told = finding(found, "unusable_rows")["message"]
-    assert "Leave out rows that nobody rated; write '4/5' as '4'" in told
+    assert "Leave out rows without a rating; write '4/5' as '4'" in told
     assert "'2,0' as '2'" in told
     code, found = check(capsys, tmp_path / "r.csv", "--skip-unusable")
     assert (code, finding(found, "unusable_rows")["severity"]) == (0, "warning")
     assert "a fit leaves them out" in finding(found, "unusable_rows")["message"]
-    with pytest.raises(NoScale, match=r"Write '4/5' as '4', for 5 is the most anyway.*`--scale 1-5`"):
+    with pytest.raises(NoScale, match=r"Write '4/5' as '4', because 5 is the maximum anyway.*`--scale 1-5`"):
         load([tmp_path / "r.csv"])
 
 
@@ -183,7 +183,7 @@ def test_ratings_all_of_which_are_n_of_m_suggest_nothing_but_how_to_write_them(t
     table = [{**row, "rating": f"{row['rating']}/5"} for row in rows(100)]
     code, found = check(capsys, write(tmp_path / "r.csv", table))
     assert (code, codes(found)) == (1, {"no_scale"})
-    assert "for 5 is the most anyway" in finding(found, "no_scale")["message"]
+    assert "because 5 is the maximum anyway" in finding(found, "no_scale")["message"]
 
 
 def test_a_rating_column_of_texts_is_an_error_that_shows_the_form(tmp_path, capsys):

@@ -46,11 +46,11 @@ REFUSED = {
     "nobody asks it": (TEACHER, "no proposal of the scheme uses it"),
     "no weights": (
         ["--scheme", "rationalize@teacher", "--teacher", "http://h", "--selector", "resample"],
-        "likely its",
+        "probabilities of its tokens",
     ),
     "no posterior": (
         ["--scheme", "posterior@teacher", "--teacher", "http://h"],
-        "cannot be asked for posterior@teacher",
+        "cannot provide posterior@teacher",
     ),
     "no such environment": (["--engine", "vllm", "--vllm-python", "/nowhere/python"], "/nowhere/python"),
     "a flag of ours": (["--engine", "vllm", "--vllm-args=--port 8000"], "--port"),

@@ -51,7 +51,7 @@ def test_no_posterior_without_a_leaf():
     with pytest.raises(ValueError, match="lower threshold"):
         evidence.posterior_leaves(Enumeration((), 1.0, 0.0), 0)
     impossible = Enumeration((Leaf((1,), "z", -1.0, (-math.inf,)),), 0.5, 0.1)
-    with pytest.raises(ValueError, match="none of 1 enumerated"):
+    with pytest.raises(ValueError, match="all 1 enumerated"):
         evidence.posterior_leaves(impossible, 0)
 
 

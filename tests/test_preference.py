@@ -264,13 +264,13 @@ def test_places_suggest_a_scale_and_degrees_none(values, columns, scale):
 
 def test_what_is_suggested_is_said_with_what_it_means(tmp_path, capsys):
     graded = write(tmp_path / "g.csv", degrees())
-    with pytest.raises(NoScale, match="if 3 says most for the first response and -3 for the second: --scale") as e:
+    with pytest.raises(NoScale, match="if 3 most favours the first response and -3 the second: --scale") as e:
         load([graded], columns=Columns("prompt", "left,right", "r1"))
     assert e.value.suggestion is None
     with pytest.raises(NoScale, match=r"The first 3 levels mean .* in the order 'x', 'y', 'z'"):
         load([write(tmp_path / "k.csv", compared())], columns=Columns("prompt", "x,y,z", "better"))
     one_to_seven = [{**row, "r1": row["r1"] + 4} for row in degrees()]
-    with pytest.raises(NoScale, match=r'If 1 says most for the first response.*--scale "1 to 7"'):
+    with pytest.raises(NoScale, match=r'If 1 most favours the first response.*--scale "1 to 7"'):
         load([write(tmp_path / "s.csv", one_to_seven)], columns=Columns("prompt", "left,right", "r1"))
     columns = ("--response-col", "left,right", "--rating-col", "r1")
     assert main(["check", graded, *columns, "--json"]) == 1

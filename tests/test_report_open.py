@@ -198,7 +198,7 @@ def test_best_of_is_unbiased():
     rewards = [0.1, 0.9, 0.4, 0.4, 0.0, 1.0]
     for draws in range(1, 7):
         assert metrics.best_of(rewards, draws) == pytest.approx(mean(max(c) for c in combinations(rewards, draws)))
-    with pytest.raises(ValueError, match="equally many draws"):
+    with pytest.raises(ValueError, match="the same number of draws"):
         metrics.by_open_draws([metrics.Said(("a",), "a"), metrics.Said(("a", "b"), "a")], exact, exact=True)
 
 

@@ -174,7 +174,7 @@ def test_an_enumerated_posterior_has_no_q_to_be_weighed_by(scheme):
 @pytest.mark.parametrize("sampling", [Sampling(temperature=0.5), Sampling(top_p=0.9), Sampling(top_k=3)])
 def test_what_does_nothing_to_an_enumeration_is_refused(sampling):
     check_sampling(parse_scheme("exact"), Sampling())
-    with pytest.raises(ConfigError, match="do nothing to it"):
+    with pytest.raises(ConfigError, match="have no effect"):
         check_sampling(parse_scheme("exact"), sampling)
 
 
@@ -188,7 +188,7 @@ def test_a_temperature_enters_q_as_it_was_drawn_and_ends_exactness():
 
 def test_an_engine_that_does_not_say_its_probabilities_cannot_weigh(tmp_path):
     problem = toy.problem(tmp_path, parse_scheme("pps", "resample"), copies=4)
-    with pytest.raises(RunError, match="how likely"):
+    with pytest.raises(RunError, match="token"):
         fit(problem, 1)
 
 

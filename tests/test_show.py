@@ -346,7 +346,7 @@ def test_a_run_shows_its_sentence_iterations_headline_trials_and_what_to_do_next
     assert f"rationem judge {run} new.csv -o rated.csv" in out
     assert f"rationem show {run} --example a " in out
     _, out, _ = show(capsys, run, "--iteration", "1")
-    for said in ("accepted: a, rationalize", "wrong: a, forward", "unparseable: b, forward, says nothing on offer"):
+    for said in ("accepted: a, rationalize", "wrong: a, forward", "unparseable: b, forward, says none of the levels"):
         assert said in out, said
 
 

@@ -238,9 +238,9 @@ def test_unequal_numbers_of_draws_cannot_be_compared():
     short = Draws((1,), (None,), 1, MARGINAL)
     for items in ([], [HAND, short]):
         for function in (vote_accuracy, averaged_accuracy, metrics.mean_pass_at_k):
-            with pytest.raises(ValueError, match="equally many draws"):
+            with pytest.raises(ValueError, match="the same number of draws"):
                 function(items, 1)
-        with pytest.raises(ValueError, match="equally many draws"):
+        with pytest.raises(ValueError, match="the same number of draws"):
             by_draws(items)
     for count in (0, 5):
         with pytest.raises(ValueError, match="number from 1 to 4"):

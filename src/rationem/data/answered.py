@@ -31,7 +31,7 @@ OPEN_NAMES: Mapping[str, Mapping[str, tuple[str, ...]]] = {
     },
 }
 _ADVICE = (
-    "Leave --id-col out to number the rows, or use the id's column as the group (`--group-col NAME`) instead of the id."
+    "Omit --id-col to number the rows, or use the id's column as the group (`--group-col NAME`) instead of the id."
 )
 
 
@@ -75,7 +75,7 @@ def _only(role: str, names: Collection[str], usual: Sequence[str]) -> str:
     fitting = [name if name in names else folded[name.casefold()] for name in there]
     if len(fitting) > 1:
         raise DataError(
-            f"Several columns could be the {role}: {', '.join(map(repr, fitting))}. Name the one that is: "
+            f"Several columns could be the {role}: {', '.join(map(repr, fitting))}. Name the correct one: "
             f"`{flag_of(role)}`."
         )
     return fitting[0] if fitting else usual[0]

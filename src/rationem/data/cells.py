@@ -130,8 +130,7 @@ def read_ratings(
         given.append(level)
     if not given and required and columns.choices is not None:
         raise DataError(
-            f"{row.source}: the row has no answer. Name the right one of its choices, or leave such rows out "
-            "(--skip-unusable)."
+            f"{row.source}: the row has no answer. Name the correct choice, or leave such rows out (--skip-unusable)."
         )
     if not given and required:
         raise DataError(

@@ -70,7 +70,7 @@ def choose(
         return reading
     known = reading.preset.weights if reading.preset else {weight: weight}
     if weight not in known:
-        has = f"Its weights are called {list(known)}." if known else "It has none: leave --weight-col out."
+        has = f"Its weights: {list(known)}." if known else "It has none: omit --weight-col."
         name = reading.preset and reading.preset.name
         raise ConfigError(f"There is no weight {weight!r} in the published set {name}. {has}")
     return replace(reading, columns=replace(reading.columns, weight=weight))
@@ -125,8 +125,8 @@ def _check_task(preset: Preset, items: str | None, task: InputsTask | None) -> N
     others = [other.name for other in PRESETS.values() if other.named_only and (other.task or "judge") == asked]
     more = f" --preset {' or '.join(others)} reads published rows for {asked}." if others else ""
     raise ConfigError(
-        f"These are rows of the published set {preset.name}, whose task is {is_task}, and the task is {asked} (by "
-        f"--task, or because DATA is). Leave --task out, or name the columns to read them otherwise.{more}"
+        f"These are rows of the published set {preset.name}, whose task is {is_task}, but the task is {asked} (from "
+        f"--task, or that of DATA). Omit --task, or name the columns to read them differently.{more}"
     )
 
 
@@ -137,7 +137,11 @@ def _of_preset(preset: Preset, asked: Sequence[Asked]) -> ReadingPlan:
     chosen = []
     for name, column in map(_pair, asked):
         if column not in by_column:
-            known = f"It has {list(by_column)}." if by_column else "It has one without a name: leave --criterion out."
+            known = (
+                f"Its criteria: {list(by_column)}."
+                if by_column
+                else ("Its only criterion has no name: omit --criterion.")
+            )
             raise ConfigError(f"{preset.name} has no criterion {column!r}.{closest(column, by_column)} {known}")
         chosen.append(replace(by_column[column], name=name, column=column))
     columns = replace(preset.columns, criteria=tuple((criterion.name, criterion.column) for criterion in chosen))

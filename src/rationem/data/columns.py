@@ -81,7 +81,7 @@ class Columns:
     def __post_init__(self) -> None:
         names = [name for name, _ in self.criteria]
         if len(set(names)) != len(names):
-            raise ConfigError(f"A criterion is named twice: {names}.")
+            raise ConfigError(f"A criterion is given twice: {names}.")
         asked = self.response if self.choices is None else self.choices
         inputs = {self.prompt, asked, *_split(asked), self.reference, self.context}
         if self.inputs:
@@ -176,7 +176,7 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
         return
     told = " ".join(_lacking(row, role, name) for role, name in lacking)
     flags = dict.fromkeys(flag_of(role) for role, _ in lacking)
-    which = f"the one that holds the {lacking[0][0]}" if len(lacking) == 1 else "those that hold them"
+    which = f"the column of the {lacking[0][0]}" if len(lacking) == 1 else "their columns"
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and {("response", "response"), ("rating", "rating")} & set(lacking)
     other = " If this is multiple choice, use `--task choice`." if asked else ""

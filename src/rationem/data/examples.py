@@ -21,7 +21,7 @@ from rationem.types import Example, Fields
 Report = Callable[[DataError], None]
 
 _SEVERAL_RATERS = (
-    "Where each row is one rater's view of the same item, name the column of the rater (`--rater-col NAME`), or name "
+    "If each row is one rater's rating of the same item, name the column of the rater (`--rater-col NAME`), or name "
     "the id's column as the group (`--group-col NAME`) instead of the id."
 )
 
@@ -175,7 +175,7 @@ def unify(examples: Sequence[Example], report: Report) -> tuple[Example, ...]:
         if candidates(example.fields) == candidates(examples[0].fields):
             kept.append(example)
         else:
-            report(DataError(f"{example.source}: single responses and pairs in one set. Read them separately."))
+            report(DataError(f"{example.source}: the set mixes single responses and pairs. Read them separately."))
     return tuple(kept)
 
 

@@ -70,7 +70,10 @@ def parse_name(name: str) -> HubName:
     """Return the parts of a hub name, with the known revision that has the data, if any."""
     match = _NAME.fullmatch(name)
     if match is None:
-        raise DataError(f"{name!r} is not a hub data set's name. Write owner/name, and then @revision :config #split.")
+        raise DataError(
+            f"{name!r} is not the name of a hub data set. Write owner/name, optionally followed by @revision :config "
+            "#split."
+        )
     return HubName(match["id"], match["revision"] or REVISIONS.get(match["id"]), match["config"], match["split"])
 
 
@@ -84,7 +87,7 @@ def scan_hub(name: str) -> Iterator[Row | DataError]:
 
     asked = parse_name(name)
     if asked.revision == PARQUET and asked.config is None:
-        raise DataError(f"{name}: which of its configs? In {PARQUET} each is a folder; name one: {asked.id}:NAME")
+        raise DataError(f"{name} has several configs, each a folder in {PARQUET}. Name one: {asked.id}:NAME")
     # In the parquet revision a config is a folder; elsewhere the data set's card defines it.
     folder, config = (asked.config, None) if asked.revision == PARQUET else (None, asked.config)
     split, bracket, part = (asked.split or "").partition("[")  # datasets reads "train[:100]"
@@ -124,7 +127,7 @@ def _saved(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
         split = _choose_split(name, list(saved), split)
         return _table_rows(saved[split], f"{path}#{split}")
     if split is not None:
-        raise DataError(f"{path} is one table without splits; leave #{split} out.")
+        raise DataError(f"{path} is one table without splits; omit #{split}.")
     return _table_rows(saved, str(path))
 
 
@@ -171,7 +174,7 @@ def _choose_split(name: str, known: Sequence[str], asked: str | None) -> str:
     if asked is None:
         if len(known) == 1 or "train" in known:
             return str(known[0]) if len(known) == 1 else "train"
-        raise DataError(f"{name}: which of the splits {list(known)}? There is no 'train'. Name one: {base}#{known[0]}")
+        raise DataError(f"{name} has the splits {list(known)} and no 'train'. Name one: {base}#{known[0]}")
     if asked not in known:
         raise DataError(f"{base}: there is no split {asked!r}.{closest(asked, known)} The splits are {list(known)}.")
     return asked

@@ -55,8 +55,8 @@ def read_choices(row: Row, columns: Columns) -> Choices:
     where = f"the column{'s' * (len(names) > 1)} {', '.join(map(repr, names))}"
     if not 2 <= len(pairs) <= _MANY:
         raise DataError(
-            f"{row.source}: {len(pairs)} choices in {where}; an item has 2 to {_MANY}. Give each item so "
-            f"many, {LEAVE_OUT}."
+            f"{row.source}: {len(pairs)} choices in {where}; an item must have 2 to {_MANY}. Correct the row, "
+            f"{LEAVE_OUT}."
         )
     texts = tuple(text_of(text, row.source, f"{names[0]!r}, choice {n}") for n, (_, text) in enumerate(pairs, 1))
     labels = tuple(label for label, _ in pairs)
@@ -89,7 +89,7 @@ def _one(row: Row, name: str) -> tuple[list[tuple[str, object]], str]:
     if isinstance(cell, list) and not any(isinstance(one, Mapping | list) for one in cell):
         return [(str(n), text) for n, text in enumerate(cell, 1)], "places"
     raise DataError(
-        f"{row.source}: column {name!r} holds no list of choices but {type(cell).__name__}. Give a list of texts, "
+        f"{row.source}: column {name!r} holds a {type(cell).__name__}, not a list of choices. Give a list of texts, "
         'an object {"text": [...], "label": [...]}, or a column for each choice: --choices-col "a,b,c,d".'
     )
 
@@ -161,8 +161,8 @@ def _answered(row: Row, column: str, choices: Choices, places: _Place) -> Row:
     at = _labelled(answer, choices) if choices.kind == "labels" else places(answer, choices)
     if at is None:
         raise DataError(
-            f"{row.source}: the answer {answer!r} is none of the choices {list(choices.labels)}. Correct "
-            "the row, or leave such rows out (--skip-unusable)."
+            f"{row.source}: the answer {answer!r} is not among the choices {list(choices.labels)}. Correct the row, "
+            "or leave such rows out (--skip-unusable)."
         )
     return replace(row, cells={**row.cells, column: LETTERS[at]})
 

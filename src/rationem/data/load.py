@@ -182,7 +182,7 @@ def load_feedbackqa(*paths: str | Path) -> LoadedData:
 def _nothing(paths: Sequence[str | Path], counts: Counter[str], skipped: Sequence[DataError]) -> DataError:
     names = ", ".join(map(str, paths))
     if skipped:
-        return DataError(f"{names}: no row can be used. The first reason: {skipped[0]}")
+        return DataError(f"{names}: no row can be used. The first error: {skipped[0]}")
     return DataError(f"{names}: no row has a label; counted {dict(counts)}.")
 
 
@@ -194,7 +194,7 @@ def _read(paths: Sequence[str | Path], report: Report) -> list[tuple[str, list[R
     tables = [(label, _usable(path, report)) for label, path in zip(labels(paths), paths, strict=True)]
     empty = [str(path) for path, (_, table) in zip(paths, tables, strict=True) if not table]
     if empty or not tables:
-        raise DataError(f"{', '.join(empty) or 'No file is named'}: there is no row to use.")
+        raise DataError(f"{', '.join(empty) or 'No file is named'}: no rows to use.")
     return tables
 
 
@@ -244,15 +244,15 @@ def _weighed(rows: list[tuple[str, Row]], name: str, preset: Preset) -> tuple[li
     found = preset.weigh([row.cells[name] for _, row in rows])
     if found.unknown == len(rows):
         raise DataError(
-            f"Not one of {len(rows)} rows has a number as {name!r} ({preset.weights[name]}.{name}), which --weight-col "
-            "asks for. Leave it out: all rows count alike."
+            f"Not one of {len(rows)} rows has a number as {name!r} ({preset.weights[name]}.{name}), which "
+            "--weight-col names. Omit it to give all rows the same weight."
         )
     weighed = [
         (default_id, replace(row, cells={**row.cells, name: weight}))
         for (default_id, row), weight in zip(rows, found.weights, strict=True)
     ]
-    without = f" {found.unknown} rows without a number count as the others do on average." if found.unknown else ""
-    return weighed, f"Rows count by {name!r} ({found.reading}).{without}"
+    without = f" {found.unknown} rows without a number have the mean weight of the others." if found.unknown else ""
+    return weighed, f"Rows are weighted by {name!r} ({found.reading}).{without}"
 
 
 def _texts(row: Row, columns: Columns) -> list[object]:

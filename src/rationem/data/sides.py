@@ -99,10 +99,10 @@ def _check(
         return
     where, count = rows[wrong[0]][1].source, f"{len(wrong)} of {len(verdicts)} rows"
     raise DataError(
-        f"{where}: {what}, and by the columns {list(names)} these change sides: in {count} a level would "
-        "mean the other response. The first level always means the first response: use levels for places, "
-        'such as --scale "A | B | tie". Verdicts that are names are then read by those columns, row by row; if '
-        "they are places, remove those columns from the file."
+        f"{where}: {what}, and according to the columns {list(names)} the systems change sides: in {count} a level "
+        "would mean the other response. The first level always means the first response: use levels for places, "
+        'such as --scale "A | B | tie". Verdicts that are names are then read by those columns, row by row. If they '
+        "are places, remove those columns from the file."
     )
 
 

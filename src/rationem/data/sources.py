@@ -47,7 +47,7 @@ def labels(names: Sequence[str | Path]) -> list[str]:
     places = [_place(str(name)) for name in names]
     for position, place in enumerate(places):
         if place in places[:position]:
-            raise DataError(f"{names[position]} is named twice. Name every data file once.")
+            raise DataError(f"{names[position]} is given twice. Name every data file once.")
 
     def label(place: tuple[str, ...], depth: int) -> str:
         last = Path(place[-1])

@@ -114,8 +114,8 @@ def _as_degrees(numbers: Sequence[int]) -> list[tuple[str, str]]:
         return []
     falling = " < ".join(map(str, range(high, low - 1, -1)))
     return [
-        (f"{low} says most for the first response and {high} for the second", f"{low} to {high}"),
-        (f"{high} says most for the first response and {low} for the second", falling),
+        (f"{low} most favours the first response and {high} the second", f"{low} to {high}"),
+        (f"{high} most favours the first response and {low} the second", falling),
     ]
 
 

@@ -25,7 +25,7 @@ def text_of(value: object, source: str, column: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise DataError(f"{source}: column {column} holds half a character (a surrogate) at {error.start}.") from error
+        raise DataError(f"{source}: column {column} contains a lone surrogate character at {error.start}.") from error
     return text
 
 

@@ -36,20 +36,20 @@ def notations(values: Iterable[str]) -> str:
     """Return sentences on ratings in another notation, with the right one; "" if there are none.
 
     >>> notations(["4/5", "3/5", "2,5"])
-    "Write '4/5' as '4', for 5 is the most anyway. Write '2,5' as '2.5': a point parts decimals. "
+    "Write '4/5' as '4', because 5 is the maximum anyway. Write '2,5' as '2.5': decimals need a point. "
     """
     texts = list(values)
     of = [(value, match) for value in texts if (match := _fraction(value)) is not None]
     commas = [(value, match) for value in texts if (match := _COMMA.fullmatch(value)) is not None]
     said = ""
     if of and len({match[2] for _, match in of}) == 1:
-        said += f"Write {_short(of[0][0])} as {of[0][1][1]!r}, for {of[0][1][2]} is the most anyway. "
+        said += f"Write {_short(of[0][0])} as {of[0][1][1]!r}, because {of[0][1][2]} is the maximum anyway. "
     elif of:
         most = ", ".join(sorted({match[2] for _, match in of})[:_SHOWN])
-        said += f"Ratings such as {_short(of[0][0])} have different ends ({most}): bring them to one scale. "
+        said += f"Ratings such as {_short(of[0][0])} have different maxima ({most}): convert them to one scale. "
     if commas:
         value, match = commas[0]
-        said += f"Write {_short(value)} as '{match[1]}.{match[2]}': a point parts decimals. "
+        said += f"Write {_short(value)} as '{match[1]}.{match[2]}': decimals need a point. "
     return said
 
 
@@ -57,18 +57,18 @@ def tally(found: Counter[str], scale: Scale) -> str:
     """Return sentences that count the values that are not levels, most frequent first, with advice.
 
     >>> tally(Counter({"4": 9, "N/A": 2, "4/5": 1}), Scale.parse("1-5"))
-    "No level is: 'N/A' (2), '4/5' (1). Leave out rows that nobody rated; write '4/5' as '4'."
+    "Not a level: 'N/A' (2), '4/5' (1). Leave out rows without a rating; write '4/5' as '4'."
     """
     wrong = Counter({value: count for value, count in found.items() if scale.level(value) is None})
     shown = [f"{_short(value)} ({count})" for value, count in wrong.most_common(_SHOWN)]
     more = f", and {len(wrong) - _SHOWN} other values" if len(wrong) > _SHOWN else ""
-    return f"No level is: {', '.join(shown)}{more}. {_advice([value for value, _ in wrong.most_common()], scale)}"
+    return f"Not a level: {', '.join(shown)}{more}. {_advice([value for value, _ in wrong.most_common()], scale)}"
 
 
 def _advice(values: list[str], scale: Scale) -> str:
     nobody = [value for value in values if value.casefold() in _NOBODY]
     meant = {value: level for value in values if (level := _meant(value, scale)) is not None}
-    parts = ["leave out rows that nobody rated"] if nobody else []
+    parts = ["leave out rows without a rating"] if nobody else []
     kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
     parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
     if len(nobody) + len(meant) < len(values):

@@ -336,8 +336,8 @@ def _other_run(directory: Path, different: Iterable[str], wanted: Mapping[str, A
     if "refit" in found and "refit" not in wanted:
         origin = found["refit"]
         return (
-            f"{directory} was made by rationem refit (of {origin['run']}, iteration {origin['iteration']}). "
-            f"Give that command again to go on; rationem report {directory} shows it."
+            f"{directory} was made by rationem refit (of {origin['run']}, iteration {origin['iteration']}). Give that "
+            f"command again to resume; rationem report {directory} shows it."
         )
     lines = [f"{directory} holds a run with other settings. Give another --output, or the settings of that run:"]
     for key in different:

@@ -29,12 +29,12 @@ def damage(directory: Path) -> RunError | None:
     shown = "; ".join(found[:4]) + (f"; {len(found) - 4} more" if len(found) > 4 else "")
     model = directory / "model"
     saved = (
-        f"{model} holds the chosen weights and is not touched by this: rationem judge {model} FILE asks them."
+        f"{model} holds the chosen weights and is not affected: use them with rationem judge {model} FILE."
         if (model / "rationem.json").is_file()
         else f"Weights of finished iterations are in {directory / 'checkpoints'}."
     )
     return RunError(
-        f"{path} is damaged, or was edited: {shown}. Numbers cannot be computed from it. Put a copy of it back, or run "
+        f"{path} is damaged, or was edited: {shown}. Numbers cannot be computed from it. Restore a copy of it, or run "
         f"again with another --output. {saved}"
     )
 

@@ -29,8 +29,8 @@ def refuse_links(root: Path, *paths: Path) -> None:
                 break
             if place.is_symlink():
                 raise RunError(
-                    f"{place} is a link to {os.readlink(place)}. The files of a run are no links: nothing is written "
-                    "through one, and nothing is handed on. Put the file or directory itself there, or remove the link."
+                    f"{place} is a link to {os.readlink(place)}. Links in a run directory are never followed, neither "
+                    "to write nor to export. Replace the link by the file or directory itself, or remove it."
                 )
 
 

@@ -52,7 +52,7 @@ def train_once(ledger: Ledger, iteration: int, before: str, train: Callable[[Pat
 
     def work() -> Concluded:
         if train is None:
-            progress.say(f"iteration {iteration}: no trial was accepted; the model stays as it is.")
+            progress.say(f"iteration {iteration}: no trial was accepted; the model is unchanged.")
             return Concluded({"trained": False, "dropped": []})
         with ledger.publish(target) as output:
             record = train(output)

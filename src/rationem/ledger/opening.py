@@ -40,7 +40,7 @@ def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
     """Return the ledger of a recorded run, in a readable version, and its path."""
     path = directory / LEDGER
     if not path.is_file():
-        raise RunError(f"No run in {directory}: there is no ledger.sqlite. Start one with rationem fit --output.")
+        raise RunError(f"{directory} holds no run: there is no ledger.sqlite. Start one with rationem fit --output.")
     _check_places(directory)
     with _told(path):
         db = opened(path)

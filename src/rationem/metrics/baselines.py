@@ -116,7 +116,7 @@ def best_constant(scored: Sequence[Example], scale: Scale, among: Sequence[Examp
         ValueError: there is nothing to score.
     """
     if not scored:
-        raise ValueError("A constant needs labels to be scored on.")
+        raise ValueError("A constant needs at least one label to be scored.")
     everything = scored if among is None else among
     named = rated_parts(everything)
     found: dict[str, float] = {}

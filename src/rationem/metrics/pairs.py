@@ -127,7 +127,7 @@ def merged(
         if example.turn:
             copies.setdefault(given_id(example), []).append((example.turn, by_id[example.id]))
     if not given or len(copies) > len(given):
-        raise ValueError("Every pair must be there in its given order.")
+        raise ValueError("Every pair must be present in its given order.")
     found = [_mean(by_id[x.id], copies[x.id], scale, candidates(x.fields)) for x in given]
     return found, given
 
@@ -169,7 +169,10 @@ def _orders(examples: Sequence[Example]) -> tuple[list[list[int]], int]:
     lacking = sorted(name for name, turns in places.items() if set(turns) != set(range(count)))
     if lacking or not places or count < 2:
         orders = "both orders" if count <= 2 else f"all {count} orders"
-        raise ValueError(f"Every pair must be there in {orders}; {len(places)} found, of these not: {lacking[:3]}.")
+        raise ValueError(
+            f"Every pair must be present in {orders}; {len(places)} were found, of which these are incomplete: "
+            f"{lacking[:3]}."
+        )
     return [[turns[turn] for turn in range(count)] for turns in places.values()], count
 
 

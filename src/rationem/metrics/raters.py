@@ -110,8 +110,8 @@ def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scal
     how = "do not agree beyond chance" if found < 0 else "show little agreement"
     return [
         f"The raters {how}{where}: Krippendorff's alpha is {found:.2f} (1 is agreement, 0 is chance). A judge can "
-        "hardly learn what people do not share. Describe the levels more clearly, train the raters or take more of "
-        "them per item, and judge the model by the human ceiling."
+        "hardly learn what people disagree on. Describe the levels more clearly, train the raters or use more of "
+        "them per item, and compare the model with the human ceiling."
     ]
 
 

@@ -104,7 +104,7 @@ ROWS = (
     ),
     MetricRow("side", SHARE, "pairs", {"compare": "right side"}),
     MetricRow("winner", SHARE, "pairs", {"compare": "winner, ties apart"}),
-    MetricRow("consistency", SHARE, "pairs", {"compare": "same in every order"}),
+    MetricRow("consistency", SHARE, "pairs", {"compare": "consistent in every order"}),
     MetricRow(
         "mae", SIZE, "order", dict.fromkeys(("ordered", "people", "compare"), "MAE"), resampled=True, tested=True
     ),
@@ -155,7 +155,7 @@ ROWS = (
         "expected_pearson_unrounded", AGREEMENT, "order", {"full": "expected rating: Pearson against unrounded means"}
     ),
     MetricRow("grouped_pearson", AGREEMENT, "order", {"full": "expected rating: Pearson within groups"}),
-    MetricRow("grouped_pearson_groups", SIZE, "order", {"full": "groups with such a correlation"}),
+    MetricRow("grouped_pearson_groups", SIZE, "order", {"full": "groups in that mean"}),
     MetricRow("length_bias", AGREEMENT, "order", {"full": "length bias (length of response, signed error)"}),
     MetricRow(
         "squared_calibration_error",

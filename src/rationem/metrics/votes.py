@@ -143,7 +143,7 @@ def pass_at_k(draws: int, right: int, k: int) -> float:
     if not 0 <= right <= draws:
         raise ValueError(f"Of {draws} draws, 0 to {draws} can be right; found {right}.")
     if not 1 <= k <= draws:
-        raise ValueError(f"pass@{k} needs k from 1 to the number of draws, {draws}: draw more, or ask for a smaller k.")
+        raise ValueError(f"pass@{k} needs k from 1 to the number of draws, {draws}: draw more, or request a smaller k.")
     every = math.comb(draws, k)
     return (every - math.comb(draws - right, k)) / every
 
@@ -215,11 +215,11 @@ def equal_draws(counts: Sequence[int], draws: int) -> int:
     found = sorted(set(counts))
     if len(found) != 1:
         raise ValueError(
-            f"Numbers against the number of draws need items, all with equally many draws; found {len(counts)} items "
-            f"with {found} draws. Draw a fixed number for each, and give those that were never drawn for as unparsed."
+            f"All items must have the same number of draws, and there must be at least one item; found {len(counts)} "
+            f"items with {found} draws. Draw a fixed number for each, and pass items without draws as unparsed."
         )
     if not 1 <= draws <= found[0]:
-        raise ValueError(f"{draws} of {found[0]} draws were asked for: give a number from 1 to {found[0]}.")
+        raise ValueError(f"{draws} of {found[0]} draws requested: give a number from 1 to {found[0]}.")
     return found[0]
 
 

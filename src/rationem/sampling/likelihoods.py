@@ -71,9 +71,9 @@ def log_drawn(trial: Trial) -> float:
     """
     if len(trial.draft.token_logps) != len(trial.draft.token_ids):
         raise RunError(
-            "The engine does not say how likely the tokens are that it draws, so nothing can be weighted: a "
-            "teacher and a server without token ids do not. Use --engine transformers or vllm, or the selector first "
-            "or all."
+            "The engine does not return the probabilities of the tokens that it draws, so nothing can be weighted. A "
+            "teacher and a server without token ids never do. Use --engine transformers or vllm, or the selector "
+            "first or all."
         )
     return sum(trial.draft.token_logps)
 
@@ -105,7 +105,7 @@ def _token_logps(
 
 def _row(trial: Trial, logps: Sequence[float], under: Proposal, engine: Engine, iteration: int) -> Likelihood:
     if len(logps) != len(trial.draft.token_ids):
-        raise RunError("The engine does not say how likely given tokens are; weights and evidence need it.")
+        raise RunError("The engine cannot score given tokens, which weights and evidence need.")
     end = trial.parsed.marker_end
     rationale = None if end is None else sum(logps[: engine.tokens_within(trial.draft, end)])
     return Likelihood(

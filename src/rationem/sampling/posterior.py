@@ -41,8 +41,8 @@ def enumerator(engine: Engine, asked: str) -> Enumerator:
     """
     if not isinstance(engine, Enumerator):
         raise ConfigError(
-            f"{asked} enumerates what a model could say, which {type(engine).__name__} cannot. Use the transformers "
-            "engine, or do without."
+            f"{asked} enumerates rationales, which {type(engine).__name__} cannot do. Use the transformers engine, or "
+            "omit it."
         )
     return engine
 
@@ -73,8 +73,8 @@ def draw_posterior(
     unexplored = sum(enumeration.unexplored for enumeration in found) / len(found)
     if unexplored > _MUCH:
         progress.say(
-            f"Warning: {100 * unexplored:.0f} % of the rationales' probability lies on prefixes less probable than "
-            f"{threshold:g}, which are not followed: these draws are far from the posterior. Lower --enumerate-above."
+            f"Warning: {100 * unexplored:.0f} % of the rationales' probability is on prefixes less probable than "
+            f"{threshold:g}, which are not followed: these drafts are far from the posterior. Lower --enumerate-above."
         )
     return [
         _draft(enumeration, task.levels.index(x.answer), uniforms(seed, 1)[0], prompt, engine, task)

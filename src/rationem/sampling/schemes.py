@@ -164,7 +164,7 @@ Proposal(prompt='rationalize', model='base'))
     name = text.strip().lower()
     if name == UNFILTERED.name:
         if selector != "first":
-            raise ConfigError(f"The scheme 'unfiltered' keeps one draw per example; leave --selector {selector} out.")
+            raise ConfigError(f"The scheme 'unfiltered' keeps one draft per example; omit --selector {selector}.")
         return UNFILTERED
     budget = re.fullmatch(r"rs:(\d+)", name)
     if budget:
@@ -202,29 +202,28 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
         )
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):
-            raise ConfigError(f"A teacher cannot be asked for {one}: use forward@teacher or rationalize@teacher.")
+            raise ConfigError(f"A teacher cannot provide {one}: use forward@teacher or rationalize@teacher.")
     if selector.needs_ratios and scheme.uses_teacher:
         raise ConfigError(
-            f"The selector {selector.name!r} weighs draws by pi / q, and a teacher does not say how likely its words "
-            "were. Use the selector first or all."
+            f"The selector {selector.name!r} weights drafts by pi / q, but a teacher does not return the "
+            "probabilities of its tokens. Use the selector first or all."
         )
     if all(one.prompt == "posterior" for one in scheme.plan) and not sampling.exact:
         raise ConfigError(
-            f"The scheme {scheme.name!r} enumerates: --temperature, --top-p and --top-k do nothing to it. Leave them "
-            "out."
+            f"The scheme {scheme.name!r} enumerates: --temperature, --top-p and --top-k have no effect. Omit them."
         )
     if not selector.needs_ratios:
         return
     if not sampling.covers:
         raise ConfigError(
-            f"The selector {selector.name!r} weighs draws by pi / q, but at temperature {sampling.temperature}, "
+            f"The selector {selector.name!r} weights drafts by pi / q, but at temperature {sampling.temperature}, "
             f"top-p {sampling.top_p} and top-k {sampling.top_k} some completions are never drawn. Use a temperature "
             "above 0, --top-p 1 and --top-k 0, or the selector first or all."
         )
     if any(one.prompt in ("answer", "posterior") for one in scheme.plan):
         raise ConfigError(
-            f"The selector {selector.name!r} weighs draws by pi / q, which the answer alone and an enumerated posterior"
-            " have not. Use the selector first or all."
+            f"The selector {selector.name!r} weights drafts by pi / q, which is undefined for the answer alone and "
+            "for an enumerated posterior. Use the selector first or all."
         )
     _check_enough(scheme, sampling)
 

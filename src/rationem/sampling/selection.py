@@ -103,8 +103,8 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
         states.setdefault(x.id, State.OWED if x.id in queued else State.TOO_LONG)
     if outcomes and set(outcomes) == {Outcome.ENGINE_FAILED}:
         raise RunError(
-            f"The engine failed on every request of iteration {k}; nothing was learned. Mend the engine and "
-            "start again with another output directory."
+            f"The engine failed on every request of iteration {k}; nothing was learned. Repair the engine and start "
+            "again with another output directory."
         )
     record = {
         "outcomes": dict(sorted(outcomes.items())),

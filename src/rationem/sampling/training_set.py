@@ -86,7 +86,7 @@ def last_e_step(directory: Path) -> int:
     with closing(read_only(directory)) as db:
         done = finished_iterations(db, "e_step")
     if not done:
-        raise RunError(f"{directory} has no finished E-step yet. Let it go on: rationem fit --output {directory}")
+        raise RunError(f"{directory} has no finished E-step yet. Continue it: rationem fit --output {directory}")
     return done[-1]
 
 

@@ -154,5 +154,5 @@ def _reason(log: Path) -> str:
     if found:
         return f"{found[0][:400]}."
     if "exitcode  : -9" in text or "SIGKILL" in text:
-        return "one was killed, usually because memory ran out: lower --micro-batch-size or --processes."
+        return "a process was killed, usually because memory ran out: lower --micro-batch-size or --processes."
     return "their log gives no reason."

@@ -125,7 +125,7 @@ def check(found: int, share: float, processes: int, parallel: str) -> None:
     # Sharding is by whole rows: a process can hold one row more of each weight than its share.
     if parallel == "fsdp" and processes > 1 and share > 1 / processes + (1 - 1 / processes) / 2:
         raise RunError(
-            f"{processes} processes were to share the weights (fsdp); one of them held {share:.0%}. The "
+            f"{processes} processes should divide the weights (fsdp), but one of them held {share:.0%}. The "
             "checkpoint is not used."
         )
 

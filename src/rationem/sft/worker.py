@@ -64,8 +64,8 @@ def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
     samples = kept_samples(Path(job.directory), job.iteration)
     if fingerprint(samples) != job.kept:
         raise RunError(
-            f"The ledger in {job.directory} was changed during the run: its samples of iteration {job.iteration} are "
-            "not those that the run sent for training."
+            f"The ledger in {job.directory} changed during the run: its samples of iteration {job.iteration} differ "
+            "from those that the run sent for training."
         )
     m_step = SupervisedMStep(Training.from_json(job.training), job.device)
     try:

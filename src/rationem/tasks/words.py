@@ -15,26 +15,27 @@ class Words:
         right: y*, in a sentence.
         label: y*, over a column.
         none: what there is where nothing could be read.
-        wrong: what a draw says that was not accepted.
-        constant: what always saying the same is called; of levels the best for the scored items.
-        shown: how a hinted draw was drawn.
+        wrong: what a draft states that was not accepted.
+        constant: the name of the baseline that always gives the same answer; of levels, the best one for the scored
+            items.
+        shown: how a hinted draft was drawn.
         row: y*, of one item.
         model: what was trained, before it has a name.
         verdict: what it gives, with its article; ``verdicts`` of several.
         rate: what it does with an item; ``rated`` and ``asked`` when that is done.
-        says: what a hinted draw does that says y*.
+        says: what a hinted draft does that states y*.
         at_lengths: the same at the lengths that the base model writes.
-        nothing: what a draw says that says nothing.
-        unparsed: what follows from many such draws.
-        prior: what one more draw that knows nothing would say.
-        score: the name of the number that says how good a run is; ``met`` is it on an axis.
+        nothing: what a draft states whose answer cannot be read.
+        unparsed: the consequence of many such drafts.
+        prior: the distribution of one more draft without information.
+        score: the name of the leading metric; ``met`` is its name on an axis.
         sure: what the confidence of a prediction is; ``sureness`` says so in a sentence.
         agreed: how the prediction was chosen among DRAWS draws.
         earns: what it does, its number behind it; REWARD is the reward's name; ``once`` of a single draw.
-        found: how it decides with several draws, and ``told`` what Python returns of that.
-        errs: what it learned that is no truth.
-        held: what has to be kept to ask it again.
-        tag: what the hub files it under.
+        found: how it decides with several drafts; ``told``: what Python returns of that.
+        errs: what it learned that need not be true.
+        held: what has to be kept to prompt it again.
+        tag: its category on the hub.
     """
 
     who: str
@@ -55,8 +56,8 @@ class Words:
     asked: str = "judged"
     says: str = ""
     at_lengths: str = ""
-    nothing: str = "nothing on offer"
-    unparsed: str = ": its log-likelihood is mostly the training marginal's."
+    nothing: str = "none of the levels"
+    unparsed: str = ": its log-likelihood mostly reflects the training marginal."
     prior: str = "the training marginal"
     score: str = "accuracy"
     met: str = "share that is right"
@@ -68,12 +69,12 @@ class Words:
     found: str = "averages over several rationales and calibrates"
     told: str = "rating.rating, rating.probabilities"
     errs: str = (
-        "It rates as the people of its data did, their errors and tastes included. On other kinds of items, other "
-        "languages and other scales nothing is known."
+        "It rates as the people in its data did, with their errors and tastes. How well it works on other kinds of "
+        "items, other languages or other scales is unknown."
     )
     held: str = (
-        "how the judge must be asked: the wording, the levels, the marginals and the calibration, which holds for "
-        "these weights and this wording alone."
+        "how the judge must be prompted: the wording, the levels, the marginals and the calibration, which is valid "
+        "only for these weights and this wording."
     )
 
     def __post_init__(self) -> None:
@@ -135,21 +136,21 @@ OPEN = Words(
     rate="answer",
     rated="answered",
     asked="answered",
-    nothing="nothing that could be read",
+    nothing="nothing readable",
     unparsed=".",
     prior="any text, byte by byte at random,",
     sure="agreement of the draws",
-    sureness="How sure the model is of an item's answer is how far its draws agree with it.",
+    sureness="The model's confidence in an item's answer is the agreement of its drafts with it.",
     agreed="that most of its {draws} draws say",
     earns="is right",
     once="is right",
     found="gives the answer that several draws agree with most",
     told="rating.rating, rating.agreement",
     errs=(
-        "It was trained towards the answers of its data, their errors included. On other kinds of items and other "
-        "languages nothing is known."
+        "It was trained towards the answers in its data, with their errors. How well it works on other kinds of "
+        "items or other languages is unknown."
     ),
-    held="how the model must be asked: the wording, what an answer is, and what it is worth.",
+    held="how the model must be prompted: the wording, the form of an answer, and its reward.",
 )
 GRADED = replace(
     OPEN,

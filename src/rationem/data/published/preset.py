@@ -33,7 +33,7 @@ class Weighed:
 
 
 def _as_they_are(cells: Sequence[object]) -> Weighed:
-    return Weighed([float(str(cell)) for cell in cells], "as it stands", 0)
+    return Weighed([float(str(cell)) for cell in cells], "as given", 0)
 
 
 #: The layout of items -> the name of the task that asks for them.

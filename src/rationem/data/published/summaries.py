@@ -120,9 +120,9 @@ def strengths(cells: Sequence[object]) -> Weighed:
     weighed = [None if c is None else max(c, 1.0) if middle is None else abs(c - middle) + 1 for _, c in pairs]
     usual = fmean([one for one in weighed if one is not None]) if known else 1.0
     reading = {
-        None: "how sure, as it stands",
+        None: "confidence, as given",
         0.0: "from -4 to 4, the sign is the choice: |c| + 1",
-        5.0: "from 1 to 9, 5 is sure of neither: |c - 5| + 1",
+        5.0: "from 1 to 9, 5 prefers neither: |c - 5| + 1",
     }[middle]
     return Weighed([usual if one is None else one for one in weighed], reading, weighed.count(None))
 

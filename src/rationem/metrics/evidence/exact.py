@@ -119,7 +119,7 @@ def posterior_leaves(enumeration: Enumeration, answer_index: int) -> tuple[Float
     log_joint = _log_joint(enumeration, answer_index)
     if not np.isfinite(log_joint).any():
         raise ValueError(
-            f"No posterior: none of {len(log_joint)} enumerated rationales can be followed by the answer, and "
+            f"No posterior: the answer has probability 0 after all {len(log_joint)} enumerated rationales, and "
             f"{enumeration.unexplored:.3g} of the probability is unexplored. Enumerate with a lower threshold."
         )
     weights: Floats = np.exp(log_joint - log_joint.max())

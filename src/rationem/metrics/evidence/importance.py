@@ -48,7 +48,7 @@ def log_weights(log_joint_K: ArrayLike, log_q_K: ArrayLike) -> Floats:
     log_joint, log_q = _vectors(log_joint_K, log_q_K)
     whole = ~np.isneginf(log_joint)
     if np.isneginf(log_q[whole]).any():
-        raise ValueError("A draw that q gives probability 0 cannot be a draw from q; look at which sampler drew it.")
+        raise ValueError("A draw to which q gives probability 0 cannot be from q; check which sampler drew it.")
     log_w: Floats = np.full(log_joint.shape, -math.inf)
     log_w[whole] = log_joint[whole] - log_q[whole]
     return log_w
@@ -132,7 +132,7 @@ def mixture(
     if forward_draws:
         log_mix = np.logaddexp(log_mix, log_forward + math.log(forward_draws / draws))
     if np.isneginf(log_mix).any():
-        raise ValueError("A whole draw has probability 0 under every sampler that may have drawn it.")
+        raise ValueError("A complete draw has probability 0 under every sampler in the mixture.")
     return _log_sum(log_forward + log_answer - log_mix) - math.log(draws)
 
 
