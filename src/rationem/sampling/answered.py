@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rationem.sampling.schemes import FORWARD
-from rationem.sampling.trials import SamplingContext, grade, level_query
+from rationem.sampling.trials import SamplingContext, grade, trial_query
 from rationem.types import Draft, Engine, Example, Finish, Kept, Purpose, Trial
 
 
@@ -29,7 +29,7 @@ def write_answered(
 
 def _answered(trial: Trial, example: Example, run: SamplingContext, engine: Engine) -> Trial | None:
     """Return the trial with y* in the place of its verdict; None for an attempt that the engine failed."""
-    query = level_query(trial, example, FORWARD, run.task)
+    query = trial_query(trial, example, FORWARD, run.task)
     if query is None:
         return None
     place = run.task.kind.place(example.answer)
