@@ -51,15 +51,17 @@ class Set:
 
 
 SAF = ("saf/data/training/english/*.xml",), ("saf/data/unseen_*/english/*.xml",)
+#: The line that the embedded model was trained to write.
+RATING = (("verdict_marker", "Final rating:"),)
 SETS = (
     Set("SAF English, three classes", *SAF),
     Set("SAF English, score in steps", *SAF, (("preset", "saf-score"),)),
     Set("PandaLM", ("pandalm/testset-v1.json",)),
     Set("LLMBar", ("llmbar/*.json",)),
     Set("GSM8K", ("gsm8k/train.jsonl",), ("gsm8k/test.jsonl",)),
-    Set("ARC-Easy", ("arc_obqa/ARC-Easy_train.json",), ("arc_obqa/ARC-Easy_test.json",)),
-    Set("ARC-Challenge", ("arc_obqa/ARC-Challenge_train.json",), ("arc_obqa/ARC-Challenge_test.json",)),
-    Set("OpenBookQA", ("arc_obqa/openbookqa_train.json",), ("arc_obqa/openbookqa_test.json",)),
+    Set("ARC-Easy", ("arc_obqa/ARC-Easy_train.json",), ("arc_obqa/ARC-Easy_test.json",), RATING),
+    Set("ARC-Challenge", ("arc_obqa/ARC-Challenge_train.json",), ("arc_obqa/ARC-Challenge_test.json",), RATING),
+    Set("OpenBookQA", ("arc_obqa/openbookqa_train.json",), ("arc_obqa/openbookqa_test.json",), RATING),
 )
 
 

@@ -39,7 +39,7 @@ def asked(path, engine, columns=COLUMNS, **more):
 
 
 def says(letter, levels=(0.1, 0.2, 0.3, 0.4)):
-    return Recorder(lambda _: f"why\nFinal rating: {letter}", lambda _: [math.log(p) for p in levels])
+    return Recorder(lambda _: f"why\nAnswer: {letter}", lambda _: [math.log(p) for p in levels])
 
 
 # No mass for what is not on offer -----------------------------------------------------------------------------------
@@ -62,7 +62,7 @@ def test_a_missing_letter_is_never_right_nor_counted_as_said():
     from rationem.sampling.trials import grade
     from rationem.types import Draft, Finish, Outcome
 
-    draft = Draft("why\nFinal rating: D", (1,), Finish.STOP, 3)
+    draft = Draft("why\nAnswer: D", (1,), Finish.STOP, 3)
     parsed, outcome, reward = grade(draft, item(), TASK, 1.0)
     assert (parsed.answer, parsed.problem, outcome, reward) == (None, "unoffered_level", Outcome.UNPARSEABLE, 0.0)
     assert grade(draft, item(("p", "q", "r", "s"), "D"), TASK, 1.0)[1] is Outcome.ACCEPTED
@@ -184,7 +184,8 @@ def test_a_calibration_is_bound_to_the_wording_of_multiple_choice_too(tmp_path):
 # End to end ---------------------------------------------------------------------------------------------------------
 
 SMALL = (
-    "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
+    "--model", "tiny-judge", "--verdict-marker", "Final rating:",  # what it was trained to write
+    "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
     "--wrong-hints", "6", "--difficulty-examples", "4", "--shots", "2", "--validation-share", "0.2",
     "--test-share", "0.2", "--threads", "1", "--device", "cpu",
 )  # fmt: skip

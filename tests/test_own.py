@@ -316,7 +316,7 @@ def test_what_task_new_writes_passes_task_check(tmp_path, monkeypatch, capsys):
         assert main(["task", "check", spec]) == 0
         assert main(["task", "new", file]) == 2  # never overwritten
     assert main(["task", "new", "my-task.py"]) == 2
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 def test_task_check_ends_with_status_1_where_something_is_to_be_mended(tmp_path, capsys):

@@ -131,6 +131,10 @@ class TaskSettings(SettingsGroup):
     hint_template: Annotated[str | None, Reach.FILE, TakenBy.PROMPT] = Field(
         None, description="a file that replaces the hint's wording"
     )
+    verdict_marker: Annotated[str | None, Reach.NOTHING, TakenBy.PROMPT, Mark.OWN_DATA] = Field(
+        None,
+        description="opens the last line of a completion (default 'Final rating:', of answers 'Answer:')",
+    )
     reward: Annotated[str | None, Reach.NOTHING, TakenBy.PROMPT, TakenBy.REFIT, Identity.RESOLVED, Mark.CARD] = Field(
         None,
         description=(

@@ -213,6 +213,7 @@ def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None)
         rule=config.reward or "exact",
         template=read_template(Path(config.template)) if config.template else None,
         hint=read_template(Path(config.hint_template)) if config.hint_template else None,
+        marker=config.verdict_marker or "",
     )
 
 
@@ -309,7 +310,9 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     criteria = (Criterion(instruction=config.instruction),)
     if config.rubric:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)
-    task = JudgeTask(world.SCALE, criteria, template, hint, config.reward or "exact")
+    task = JudgeTask(
+        world.SCALE, criteria, template, hint, config.reward or "exact", marker=config.verdict_marker or ""
+    )
     return task, Splits(train[: config.limit], validation, test, {WORLD: True})
 
 

@@ -58,6 +58,8 @@ def worded(config: FitConfig, task: InputsTask) -> InputsTask:
 def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:
     if config.template:
         yield "template", read_template(Path(config.template))
+    if config.verdict_marker:
+        yield "marker", config.verdict_marker
     if config.hint_template:
         yield "hint", read_template(Path(config.hint_template))
     if config.instruction:

@@ -19,8 +19,8 @@ from rationem.errors import ConfigError
 from rationem.tasks import answer_types
 from rationem.tasks.base import TaskBase
 from rationem.tasks.kinds import OpenKind
-from rationem.tasks.parse import bare, parse_line
-from rationem.tasks.scale import OPEN, Scale
+from rationem.tasks.parse import bare, check_marker, parse_line
+from rationem.tasks.scale import ANSWER, OPEN, Scale
 from rationem.tasks.template import Template, packaged
 from rationem.types import Fields, Parsed, Prompt
 
@@ -55,7 +55,7 @@ class AnswerTask(TaskBase):
     rule: str = "exact"
     inputs: tuple[str, ...] = ("prompt",)
     optional: tuple[str, ...] = ("context",)
-    marker: str = "Answer:"
+    marker: str = ANSWER
     instruction: str = ""
 
     def __post_init__(self) -> None:
@@ -66,8 +66,7 @@ class AnswerTask(TaskBase):
         clash = sorted({*self.inputs, *self.optional} & {"answer", *_VARIABLES})
         if clash:
             raise ConfigError(f"The task {self.name!r}: {clash[0]!r} is the name of a variable and can be no input.")
-        if "\n" in self.marker or not self.marker.strip():
-            raise ConfigError(f"The marker opens a line: some text without a line break; found {self.marker!r}.")
+        check_marker(self.marker)
         known = (*self.inputs, *self.optional, *_VARIABLES)
         self.template.check(known, self.inputs)
         self.hint.check((*known, "answer"), ("answer",))

@@ -19,9 +19,10 @@ from rationem.errors import ConfigError, closest
 from rationem.tasks import choices, pairs
 from rationem.tasks.base import TaskBase
 from rationem.tasks.kinds import ChoiceKind, Kind
+from rationem.tasks.parse import check_marker
 from rationem.tasks.rewards import parse_reward
 from rationem.tasks.rubric import Criterion
-from rationem.tasks.scale import MARKER, Scale
+from rationem.tasks.scale import ANSWER, MARKER, Scale
 from rationem.tasks.template import Template, packaged
 from rationem.types import Example, Fields, Parsed, Prompt
 
@@ -62,6 +63,7 @@ class JudgeTask(TaskBase):
         pair: whether responses are compared.
         name: "judge", or "choice" for multiple choice.
         candidates: the number of responses compared, if any.
+        marker: opens the verdict line; by default "Answer:" for multiple choice, else "Final rating:".
 
     Raises:
         ConfigError: a template, a criterion or the rule does not fit.
@@ -75,8 +77,12 @@ class JudgeTask(TaskBase):
     pair: bool = False
     name: str = "judge"
     candidates: int = 2
+    marker: str = ""
 
     def __post_init__(self) -> None:
+        if not self.marker:
+            object.__setattr__(self, "marker", ANSWER if self.choice else MARKER)
+        check_marker(self.marker)
         if self.name not in NAMES or (self.choice and (self.pair or self.scale.ordered)):
             raise ConfigError(f"No task {self.name!r} on the scale {self.scale.sentence()!r}, pair: {self.pair}.")
         if self.choice and (len(self.criteria) != 1 or self.criteria[0].name or self.criteria[0].meanings):
@@ -90,10 +96,10 @@ class JudgeTask(TaskBase):
         known = (*told, *self._beside, *_VARIABLES, *(_OF_PAIR if self.orders == 2 else ()))
         self.template.check(known, (*told, "scale"))
         self.hint.check((*known, "answer"), ("answer",))
-        probe = self.template.render(dict.fromkeys(known, "") | {"marker": MARKER})
-        if MARKER not in probe:
+        probe = self.template.render(dict.fromkeys(known, "") | {"marker": self.marker})
+        if self.marker not in probe:
             raise ConfigError(
-                f"{self.template.source or 'The template'} never says {MARKER!r}, so no model would end with it. "
+                f"{self.template.source or 'The template'} never says {self.marker!r}, so no model would end with it. "
                 "Ask for a last line such as: {{ marker }} LEVEL"
             )
         for criterion in self.criteria:
@@ -181,11 +187,6 @@ class JudgeTask(TaskBase):
         """Return the name of the criterion to rate an item for; None if it names none."""
         return str(named) if (named := item.get("criterion")) else None
 
-    @property
-    def marker(self) -> str:
-        """The text that opens the verdict line."""
-        return MARKER
-
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""
         return Prompt(self.template.render(self._variables(fields)), "forward")
@@ -198,7 +199,7 @@ class JudgeTask(TaskBase):
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and rating."""
-        return self.scale.read(text)
+        return self.scale.read(text, self.marker)
 
     def reward(self, predicted: str, answer: str) -> float:
         """Return r(y_hat, y*) by the task's rule."""
@@ -221,6 +222,7 @@ class JudgeTask(TaskBase):
             "hint_sha256": self.hint.sha256,
             "reward": self.rule,
             **({"candidates": self.candidates} if self.orders > 2 else {}),
+            **({"marker": self.marker} if self.marker != MARKER else {}),
         }
 
     @classmethod
@@ -240,6 +242,7 @@ class JudgeTask(TaskBase):
                 description["pair"],
                 description["name"],
                 description.get("candidates", 2),
+                description.get("marker", MARKER),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"This is no description of a judge: {error}.") from error
@@ -257,7 +260,7 @@ class JudgeTask(TaskBase):
             "scale": " | ".join(self._own(fields)) if self.choice else scale.sentence(),
             "instruction": criterion.instruction,
             "meanings": scale.described(),
-            "marker": MARKER,
+            "marker": self.marker,
         }
 
     def _compared(self, fields: Fields) -> dict[str, str]:
@@ -298,12 +301,14 @@ def asking(
     rule: str = "exact",
     template: Template | None = None,
     hint: Template | None = None,
+    marker: str = "",
 ) -> JudgeTask:
     """Return the task for items of a layout (``Task.items``), by default in the packaged words.
 
     Args:
         items: "responses" or "choices".
         candidates: the number of compared responses; 1 if one is rated.
+        marker: opens the verdict line; "" for the task's own.
 
     Raises:
         ConfigError: see :class:`JudgeTask`.
@@ -319,6 +324,7 @@ def asking(
         candidates > 1,
         name,
         max(candidates, 2),
+        marker,
     )
 
 

@@ -50,7 +50,7 @@ from rationem.tasks.base import TaskBase
 from rationem.tasks.kinds import Kind, own_kind
 from rationem.tasks.own_toml import read_toml_task
 from rationem.tasks.parse import bare, parse_line
-from rationem.tasks.scale import OPEN, Scale
+from rationem.tasks.scale import ANSWER, OPEN, Scale
 from rationem.tasks.template import packaged
 from rationem.types import Fields, Parsed, Prompt
 
@@ -163,7 +163,7 @@ class OwnTask(TaskBase):
             "name": getattr(self.given, "name", self.own),
             "inputs": _names(self.given, "inputs", self.own),
             "optional": _names(self.given, "optional", self.own),
-            "marker": getattr(self.given, "marker", "Answer:"),
+            "marker": getattr(self.given, "marker", ANSWER),
             "scale": _scale(self.given, self.own),
         }.items():
             object.__setattr__(self, key, value)
@@ -233,6 +233,7 @@ class OwnTask(TaskBase):
         more = {key: value for key, value in changed.items() if (key, value) != ("rule", self.kind.rule)}
         if more:
             flags = {"template": "template", "hint": "hint-template", "instruction": "instruction", "rule": "reward"}
+            flags["marker"] = "verdict-marker"
             raise ConfigError(
                 f"--{flags[next(iter(more))]}: the task {self.name!r} is a class of your own, which words its prompts "
                 "and rewards itself. Change it there."

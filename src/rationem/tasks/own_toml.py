@@ -6,6 +6,7 @@ from pathlib import Path
 
 from rationem.errors import ConfigError, closest
 from rationem.tasks.answer import AnswerTask
+from rationem.tasks.scale import ANSWER
 from rationem.tasks.template import Template, packaged, read_template, read_toml
 
 _KEYS = ("name", "inputs", "optional", "prompt", "template", "hint", "answer", "reward", "marker", "instruction")
@@ -42,7 +43,7 @@ def read_toml_task(path: Path) -> AnswerTask:
             content.get("reward", "exact"),
             tuple(lists["inputs"]) or ("prompt",),
             tuple(lists["optional"]),
-            content.get("marker", "Answer:"),
+            content.get("marker", ANSWER),
             content.get("instruction", ""),
         )
     except ConfigError as error:

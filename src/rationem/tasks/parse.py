@@ -27,6 +27,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from rationem.errors import ConfigError
 from rationem.types import Parsed
 
 NO_MARKER = "no_marker"
@@ -45,6 +46,16 @@ class VerdictLine(NamedTuple):
     begin: int
     marker_end: int
     end: int
+
+
+def check_marker(marker: str) -> None:
+    """Refuse a text that cannot open a line.
+
+    Raises:
+        ConfigError: it is blank or has a line break.
+    """
+    if not marker.strip() or len(marker.splitlines()) > 1:
+        raise ConfigError(f"The marker opens a line: some text without a line break; found {marker!r}.")
 
 
 def marker_pattern(marker: str) -> re.Pattern[str]:

@@ -20,6 +20,8 @@ from rationem.types import Parsed
 
 #: Opens the verdict line: one rare marker for every rating task.
 MARKER = "Final rating:"
+#: Opens the line of an answer: a letter of multiple choice, or an open answer.
+ANSWER = "Answer:"
 
 #: The ways in which several raters' levels become one label.
 POOLS = ("mean", "median", "majority")
@@ -169,9 +171,9 @@ class Scale:
         """Return what may follow the marker, one text per level; scored together with the end-of-turn token."""
         return tuple(f" {level}" for level in self.levels)
 
-    def read(self, text: str) -> Parsed:
+    def read(self, text: str, marker: str = MARKER) -> Parsed:
         """Split a completion into rationale and level; see :func:`rationem.tasks.parse.parse_verdict`."""
-        return parse_verdict(text, MARKER, self.levels)
+        return parse_verdict(text, marker, self.levels)
 
     def rank(self, level: str) -> int:
         """Return the position of a level, 0 for the worst."""
