@@ -105,6 +105,9 @@ def test_numbers_are_those_of_the_runs(done):
                 assert arm[weights][name]["value"] == pytest.approx(mean), name
             evidence = sum(entry["evidence"]["score"] for entry in entries) / 3
             assert arm[weights]["validation_score"]["value"] == pytest.approx(evidence)
+        for name in ("log_likelihood", "squared_calibration_error"):
+            after = sum(summary["calibration"]["test"]["after"][name] for summary in summaries) / 3
+            assert arm["chosen"][f"calibrated_{name}"]["value"] == pytest.approx(after), name
         tokens = sum(
             entry["e_step"]["generated_tokens"] for summary in summaries for entry in summary["iterations"][1:]
         )

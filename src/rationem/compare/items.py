@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import metrics
-from rationem.evaluation.diagnostics import evidence_scores
+from rationem.evaluation.choice import item_evidence
 from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import FINISHED, is_begun, read_only, read_predictions
@@ -19,7 +19,7 @@ from rationem.ledger.reading import read_trials
 from rationem.ledger.totals import accepted_shares, kept_shares, mean_completion_tokens, training_draws
 from rationem.report.evidence import by_label
 from rationem.report.run import Run, read_run
-from rationem.types import Example, Outcome, Prediction, Purpose
+from rationem.types import Outcome, Prediction, Purpose
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class At:
 
     Args:
         predictions: on the test set.
+        temperature: fitted on validation; None without one.
         evidence: validation example -> score of its evidence, nats; empty if not measured.
         length: test example -> mean tokens of its completions.
         faithful: test example -> share of its rationales that are true of it, among those that can be checked.
@@ -37,6 +38,7 @@ class At:
     """
 
     predictions: Sequence[Prediction]
+    temperature: float | None
     evidence: Mapping[str, float]
     length: Mapping[str, float]
     faithful: Mapping[str, float]
@@ -109,7 +111,7 @@ def read_reading(directory: Path) -> RunItems | None:
         return RunItems(
             chosen,
             last,
-            {k: _at(run, k) for k in sorted({0, chosen, last})},
+            {k: _at(run, k, chosen, last) for k in sorted({0, chosen, last})},
             accepted_shares(db, last),
             kept_shares(db, last),
             _by_label(run, last),
@@ -120,9 +122,10 @@ def read_reading(directory: Path) -> RunItems | None:
         db.close()
 
 
-def _at(run: Run, k: int) -> At:
+def _at(run: Run, k: int, chosen: int, last: int) -> At:
     return At(
         read_predictions(run.db, k, "test"),
+        _temperature(run, k, chosen, last),
         _evidence(run, k),
         mean_completion_tokens(run.db, k, "test"),
         _faithful(run, k),
@@ -132,25 +135,18 @@ def _at(run: Run, k: int) -> At:
     )
 
 
+def _temperature(run: Run, k: int, chosen: int, last: int) -> float | None:
+    """Return the temperature of iteration k, fitted on validation; of the chosen one as the run fits it."""
+    validation, validated = run.sets["validation"], run.validated(chosen, last)
+    if not run.kind.calibrates or k not in validated.predictions:
+        return None
+    fitted_on = validated.crossfitted() if k == chosen else None
+    fit = metrics.calibrate(validated.predictions[k], validation, run.scale, fitted_on)
+    return None if fit is None else fit.temperature
+
+
 def _evidence(run: Run, k: int) -> dict[str, float]:
-    asked = run.record(k, "evidence")
-    if asked is None:
-        return {}
-    validation = run.sets["validation"]
-    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(validation))
-
-    def marginal_of(example: Example) -> Sequence[float]:
-        return marginals[metrics.criterion(example)]
-
-    return evidence_scores(
-        run.db,
-        k,
-        validation,
-        run.kind,
-        marginal_of,
-        forward=asked["forward_draws"],
-        hinted=asked["hinted_draws"],
-    )
+    return item_evidence(run.db, k, run.sets["validation"], run.sets["train"], run.kind)
 
 
 def _faithful(run: Run, k: int) -> dict[str, float]:

@@ -15,6 +15,7 @@ from rationem.compare.running import check_alike
 from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Crossed
+from rationem.report.blocks import as_given
 from rationem.report.run import Run, read_run
 from rationem.types import Example, Prediction
 
@@ -161,6 +162,7 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
     found: _Numbers = {}
     if run.sets["test"]:
         found |= _of_predictions([one.predictions for one in at], run)
+        found |= _calibrated(at, run)
         found["length"] = _mean([one.length for one in at], groups["test"])
         found["faithful"] = _mean([one.faithful for one in at], groups["test"])
         found |= _of_pairs([one.predictions for one in at], run, groups["test"])
@@ -178,6 +180,23 @@ def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbe
     test = run.sets["test"]
     scored = [metrics.resampled(one, test, run.scale, seed=0, resamples=RESAMPLES) for one in several]
     return {name: metrics.crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
+
+
+def _calibrated(several: Sequence[At], run: Run) -> _Numbers:
+    """Return log-likelihood and calibration error on test with each run's own temperature; of comparisons over all
+    orders together, as a judge applies it.
+    """
+    if any(one.temperature is None for one in several):
+        return {}
+    each = []
+    for one in several:
+        given, examples = metrics.merged(one.predictions, run.sets["test"], run.scale)
+        said = metrics.recalibrated(given, one.temperature or 1.0)
+        each.append(metrics.resampled(said, examples, run.scale, seed=0, resamples=RESAMPLES))
+    return {
+        f"calibrated_{name}": metrics.crossed([one.get(name) for one in each])
+        for name in ("log_likelihood", "squared_calibration_error")
+    }
 
 
 def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
@@ -253,10 +272,11 @@ def _baselines(run: Run) -> dict[str, Any]:
     test, train = run.sets["test"], run.sets["train"]
     if not test:
         return {}
-    ceiling = metrics.human_ceiling(test, run.scale)
+    ceiling, attainable = metrics.human_ceiling(test, run.scale), metrics.attainable(as_given(test))
     return {
         **metrics.without_reading(train, test, run.scale, run.reward),
         "human_ceiling": asdict(ceiling) if ceiling else None,
+        "attainable": asdict(attainable) if attainable else None,
     }
 
 

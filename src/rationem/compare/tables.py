@@ -146,6 +146,10 @@ def _scores(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tup
     shown = _shown(results, SCORES, weights)
     said = {called(results).constant: "constant", "training marginal": "training_marginal"}
     known = {title: found for title, name in said.items() if (found := results["baselines"].get(name))}
+    if attainable := results["baselines"].get("attainable"):
+        known["attainable, given how raters differ"] = {
+            **dict.fromkeys(("log_likelihood", "calibrated_log_likelihood"), attainable["log_likelihood"])
+        }
     rows = [(title, *(number(one.get(name), SCORES[name][1]) for name in shown)) for title, one in known.items()]
     above = {"base model": results["base"]}
     if results["shots"]:

@@ -8,6 +8,7 @@ is ever NaN: an undefined one is None.
 
 from __future__ import annotations
 
+from rationem.metrics.attainable import Attainable, attainable
 from rationem.metrics.baselines import (
     PSEUDO_COUNT,
     Constant,
@@ -40,6 +41,7 @@ from rationem.metrics.calibration import (
     recalibrated,
     tempered,
 )
+from rationem.metrics.choice import chosen_without, crossfitted, folds
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
@@ -71,6 +73,7 @@ __all__ = [
     "METRICS",
     "PSEUDO_COUNT",
     "Agreement",
+    "Attainable",
     "Averaged",
     "Bin",
     "Constant",
@@ -91,6 +94,7 @@ __all__ = [
     "alpha",
     "alphas",
     "asked",
+    "attainable",
     "averaged_accuracy",
     "belief",
     "beside_humans",
@@ -100,14 +104,17 @@ __all__ = [
     "by_draws",
     "by_open_draws",
     "calibrate",
+    "chosen_without",
     "constant",
     "criterion",
     "crossed",
+    "crossfitted",
     "difference",
     "each_pair",
     "entropy",
     "fit_alpha",
     "fit_temperature",
+    "folds",
     "holm",
     "human_ceiling",
     "human_log_likelihood",

@@ -73,18 +73,20 @@ def calibration(
     fitted: tuple[Sequence[Prediction], Sequence[Example]],
     applied: tuple[Sequence[Prediction], Sequence[Example]],
     kind: Kind,
+    fitted_on: Sequence[Prediction],
 ) -> dict[str, Any] | None:
     """Return the temperature fitted on validation, and its effect on validation and on test; None without any.
 
     Args:
-        fitted: predictions and examples of validation, not empty.
+        fitted: predictions of the chosen iteration and examples of validation, not empty.
+        fitted_on: the predictions that T is fitted on, see :func:`rationem.metrics.calibrate`.
         applied: predictions and examples of the test set, or empty ones.
         kind: the kind of the task.
     """
     if not kind.calibrates:
         return None
     scale = kind.scale
-    fit = metrics.calibrate(*fitted, scale)
+    fit = metrics.calibrate(*fitted, scale, fitted_on)
     if fit is None:
         return None
     found: dict[str, Any] = {

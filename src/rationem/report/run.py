@@ -9,6 +9,7 @@ from typing import Any
 
 from rationem import world
 from rationem.errors import ConfigError
+from rationem.evaluation.choice import Validated
 from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.ledger import read_examples, read_manifest
 from rationem.ledger.phases import read_record
@@ -49,6 +50,12 @@ class Run:
     def seed(self) -> int:
         """The run's seed."""
         return int(self.config.get("seed", 0))
+
+    def validated(self, best: int, last: int) -> Validated:
+        """Return what validation measured of iterations 0 to ``last``, of which ``best`` is chosen."""
+        by = self.config.get("choose_by") or ("evidence" if self.record(0, "evidence") else "log_likelihood")
+        validation, train = self.sets["validation"], self.sets["train"]
+        return Validated(self.db, validation, train, self.kind, by, best, last, self.seed)
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
         """Return the record of a finished phase, or None if it is not finished."""

@@ -73,7 +73,21 @@ def explained(summary: Mapping[str, Any], split: str) -> str:
             f"No intervals: the {split} set has {groups} groups of items, and fewer than {metrics.FEWEST_GROUPS} do "
             "not show how much items differ."
         )
-    return " ".join([*[brackets] * (split == "test"), *_EXPLAINED[kind_of(summary).page](summary)])
+    told = [*_EXPLAINED[kind_of(summary).page](summary), *_attainable(summary["baselines"][split])]
+    return " ".join([*[brackets] * (split == "test"), *told])
+
+
+def _attainable(baselines: Mapping[str, Any]) -> list[str]:
+    """Return what the ceiling of the log-likelihood is and is not; nothing without items of several raters."""
+    found = baselines.get("attainable")
+    if not found:
+        return []
+    return [
+        f"Attainable: no probabilities score these ratings higher than each item's own shares do ({found['items']} "
+        f"items with {found['raters']:.3g} ratings on average). For new ratings that is too high, because few raters "
+        f"look more certain than they are: corrected by Miller's term it is {number(found['corrected'])}, and with two "
+        "or three raters the truth is lower still."
+    ]
 
 
 def _explained_levels(summary: Mapping[str, Any]) -> list[str]:
@@ -146,6 +160,8 @@ def _beside(
     yield _row(f"{constant}, for each number", baselines["constant"], keys)
     for name, scores in models:
         yield _row(name, scores, keys)
+    if attainable := baselines.get("attainable"):
+        yield _row("attainable, given how raters differ", {"log_likelihood": attainable["log_likelihood"]}, keys)
     if baselines["human_ceiling"]:
         human = {**baselines["human_ceiling"], "log_likelihood": baselines["human_log_likelihood"]}
         yield _row("one human against the others", human, keys)

@@ -62,7 +62,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "iterations": iterations,
             "per_nat": evidence.per_nat(iterations),
             "shots": _shots(run, manifest["config"]),
-            "calibration": _calibration(run, best),
+            "calibration": _calibration(run, best, last),
             "baselines": {split: _baselines(run, split) for split in _SCORED if sets[split]},
             "raters": _raters(run, manifest["config"]),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
@@ -124,12 +124,15 @@ def _shots(run: Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"examples": config.get("shots"), "test": found} if found else None
 
 
-def _calibration(run: Run, best: int) -> dict[str, Any] | None:
+def _calibration(run: Run, best: int, last: int) -> dict[str, Any] | None:
     fitted, applied = (read_predictions(run.db, best, split) for split in _SCORED)
     if not fitted:
         return None
-    sets = run.sets
-    return calibration((fitted, sets["validation"]), (applied, sets["test"]), run.kind)
+    sets, validated = run.sets, run.validated(best, last)
+    found = calibration(
+        (fitted, sets["validation"]), (applied, sets["test"]), run.kind, fitted_on=validated.crossfitted()
+    )
+    return found and {**found, "chosen_without": list(validated.chosen_without.values())}
 
 
 def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,11 +199,12 @@ def _compared_with(run: Run, scored: Sequence[Example], among: Sequence[Example]
     train, validation, scale = run.sets["train"], run.sets["validation"], run.scale
     marginals = metrics.marginals(train, scale, metrics.parts((*scored, *validation)))
     alpha = metrics.fit_alpha(validation, scale, marginals)
-    ceiling = metrics.human_ceiling(scored, scale)
+    ceiling, attainable = metrics.human_ceiling(scored, scale), metrics.attainable(as_given(scored))
     return {
         "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
         **metrics.without_reading(train, scored, scale, run.reward, among),
         "human_ceiling": asdict(ceiling) if ceiling else None,
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,
         "human_smoothing": alpha,
+        "attainable": asdict(attainable) if attainable else None,
     }

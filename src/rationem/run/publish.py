@@ -12,6 +12,7 @@ from rationem import metrics
 from rationem.config import FitConfig
 from rationem.engines import models, storage
 from rationem.engines.chat import Conversation
+from rationem.evaluation.choice import Validated
 from rationem.evaluation.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
@@ -57,11 +58,14 @@ def judge_card(
 
 
 def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted, ledger: Ledger) -> Calibration | None:
-    """Return the temperature fitted on validation; None if it cannot be fitted, or for open answers."""
+    """Return the temperature, cross-fitted on validation; None if it cannot be fitted, or for open answers."""
     if not (splits.validation and task.kind.calibrates):
         return None
-    predictions = ledger.predictions(fitted.best, "validation")
-    fit = metrics.calibrate(predictions, splits.validation, task.scale)
+    validated = Validated(
+        ledger.db, splits.validation, splits.train, task.kind, config.choose_by, fitted.best, fitted.last, config.seed
+    )
+    predictions = validated.predictions[fitted.best]
+    fit = metrics.calibrate(predictions, splits.validation, task.scale, validated.crossfitted())
     if fit is None:
         return None
     described = prompt_sha256(task.describe())
