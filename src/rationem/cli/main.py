@@ -156,18 +156,20 @@ def _module(name: str, options: argparse.Namespace) -> int:
 
 
 def _fit(options: argparse.Namespace) -> None:
-    from rationem import report
     from rationem.cli.settings import read_settings
+
+    progress.show(progress.Rich())
+    recorded = Path(options.output) / "config.toml"
+    config = read_settings(options, None if options.data or not recorded.is_file() else recorded)
+    progress.say(f"reading {', '.join(config.data) or 'the data'}")  # what follows takes seconds to load
+
+    from rationem import report
     from rationem.config import to_toml
     from rationem.errors import ConfigError
     from rationem.run.launch import check, start
     from rationem.run.preflight import check_machine, check_model
     from rationem.run.prepare import understood
 
-    progress.show(progress.Rich())
-
-    recorded = Path(options.output) / "config.toml"
-    config = read_settings(options, None if options.data or not recorded.is_file() else recorded)
     if options.dry_run:
         from rationem.check import estimate
 
