@@ -106,7 +106,7 @@ def test_bad_rows_are_named_with_file_and_row_and_nothing_is_written(folder, cap
     code, out, err = run(changed(data=["bad.csv"]), capsys)
     assert code == 2
     assert out == ""
-    assert err.startswith("rationem: ")
+    assert err.startswith("reading bad.csv\nrationem: ")
     assert "Traceback" not in err
     for part in said:
         assert part in err
@@ -158,7 +158,7 @@ BAD_COMMANDS = {
     "unknown flag": ([*GOOD, "--learning-rat", "x"], ["--learning-rat"]),
     "no output": (changed(output=None), ["--output"]),
     "unknown schedule": (changed(schedule="cosin"), ["cosin", "cosine"]),
-    "report without a run": (["report", "gone"], ["No run in gone"]),
+    "report without a run": (["report", "gone"], ["gone holds no run"]),
     "test set of the world": (changed(data=["world"], test="good.csv"), ["'world'", "--test"]),
     "world beside a file": (changed(data=["world", "good.csv"]), ["world"]),
 }
