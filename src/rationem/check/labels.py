@@ -1,4 +1,4 @@
-"""The labels: how often each level, what knowing them alone scores, and the sets that a fit would make of them."""
+"""The labels: how often each level occurs, the baselines without inputs, and the sets that a fit would make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evidence on columns -> findings: an input that gives the answer away, and what lies unused beside it."""
+"""Evidence on columns -> findings: inputs that give the answer away, and unused columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from rationem.check.findings import Finding, error, note, warning
 from rationem.report.plain import plain
 from rationem.tasks.pairs import MOST, fields_of
 
-#: What is rated may well be called "comment"; what stands beside it has no business to be.
+#: A rated column may be called "comment"; an unused column of that name is suspicious.
 _RATED = ("prompt", "response", *fields_of(MOST))
 
 

@@ -83,9 +83,9 @@ def intervals(
 ) -> dict[str, Interval | None]:
     """Return name -> percentile interval of the headline numbers, named as in :class:`rationem.metrics.Metrics`.
 
-    Where there are several criteria, correlations and kappas are means over criteria in every resample, as they are
-    in the sample. None: fewer than ten groups, or the number does not
-    exist, in the sample or in a tenth of the resamples (those that lack it are left out of the percentiles).
+    With several criteria, correlations and kappas are means over criteria in every resample, as in the sample. None:
+    fewer than ten groups, or the number does not exist, in the sample or in a tenth of the resamples (those that lack
+    it are left out of the percentiles).
 
     Args:
         predictions: one per example.
@@ -106,9 +106,9 @@ def intervals(
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """A number and what it is in each of the resamples, shape (R,); what does not exist is not finite there.
+    """A number and its value in each resample, shape (R,); undefined values are not finite.
 
-    ``groups`` is how many were resampled; None where the number has no items.
+    ``groups`` is the number of resampled groups; None if the number has no items.
     """
 
     value: float
@@ -255,7 +255,7 @@ def _statistics(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Float
 
 
 def _of_levels(counts_RG: Floats, sums: _Sums, scale: Scale) -> dict[str, Floats]:
-    """Return what the table of verdict by target gives."""
+    """Return the numbers computed from the table of verdict by target."""
     return of_tables(counts_RG, sums.table, sums.by_criterion, scale)
 
 

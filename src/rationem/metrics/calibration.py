@@ -1,4 +1,4 @@
-"""Temperature: one number, fitted on validation, that makes the averaged level probabilities as sure as they are right.
+"""Temperature: one number, fitted on validation, that calibrates the averaged level probabilities.
 
 p_T(k) = p(k)^(1/T) / sum_j p(j)^(1/T);   T > 1 softens, T < 1 sharpens, the order of the levels stays.
 
@@ -25,7 +25,7 @@ from rationem.metrics.scores import group_numbers, matched
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
-#: The temperatures that are looked at.
+#: The range of temperatures that is searched.
 LOWEST, HIGHEST = 0.05, 20.0
 
 #: The standard deviation of the normal prior on log T.
@@ -118,8 +118,8 @@ def calibrate(
 ) -> FittedTemperature | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
 
-    The orders of a comparison are averaged first, as a judge does before it applies the temperature. Items that were
-    too long to be asked are left out: a judge gives them no probabilities. None where no other is left.
+    The orders of a comparison are averaged first, as a judge does before it applies the temperature. Items that are too
+    long are left out, because a judge gives them no probabilities. None if no other is left.
 
     Args:
         predictions: one per example.

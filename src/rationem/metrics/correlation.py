@@ -1,4 +1,4 @@
-"""Correlations that say when they do not exist: a constant, or fewer than two pairs, has none (None, never NaN)."""
+"""Correlations that are None, never NaN, where they are undefined: for a constant, or fewer than two pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ROUNDING = 1e-9
 
 
 def varies(numbers: ArrayLike) -> bool:
-    """Say whether there are two numbers that differ by more than rounding."""
+    """Return whether two of the numbers differ by more than rounding."""
     array = np.asarray(numbers, dtype=np.float64)
     return array.size > 1 and float(np.ptp(array)) > _ROUNDING * float(np.abs(array).max())
 

@@ -1,4 +1,4 @@
-"""Predictions beside their examples, item by item: what metrics are means of."""
+"""Predictions with their examples, item by item: the scores of which metrics are means."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def answers(examples: Sequence[Example], scale: Scale) -> Floats:
 
 
 def confidences(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[Floats, Floats]:
-    """Return how sure the verdicts are and whether they are right, both of shape (N,).
+    """Return the confidence of the verdicts and whether they are right, both of shape (N,).
 
     An item without a verdict has the confidence of its most probable level, and is wrong.
     """
@@ -102,12 +102,12 @@ def earned(predictions: Sequence[Prediction]) -> Floats:
 
 
 def is_right(prediction: Prediction, example: Example) -> bool:
-    """Say whether a verdict is y*; of an open answer, whether it earns the whole reward."""
+    """Return whether a verdict is y*; for an open answer, whether it earns the full reward."""
     return prediction.predicted == example.answer if prediction.reward is None else prediction.reward == 1
 
 
 def log_likelihoods(predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale) -> Floats:
-    """Return per item the mean over its ratings of log p~, nats, shape (N,); -inf where one is impossible."""
+    """Return per item the mean over its ratings of log p~, nats, shape (N,); -inf if one is impossible."""
     pairs = zip(predictions, examples, strict=True)
     return np.array([_log_likelihood(prediction, example, scale) for prediction, example in pairs])
 

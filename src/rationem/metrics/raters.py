@@ -1,9 +1,8 @@
 """Agreement between people: the ceiling, the model on the same targets, and whether there is anything to learn.
-
-The target of a left-out rater is the pooled label of the others (:meth:`.Scale.pool` by the mean); if they are split
+ The target of a left-out rater is the pooled label of the others (:meth:`.Scale.pool` by the mean); if they are tied
 and a tie has no label, there is no target and the pair is counted separately. The mean of k raters varies less than
-that of k - 1, so a model scored on the one and a human on the other could not be compared: both are scored on the same
-targets, by the same function.
+that of k - 1, so scores against the two cannot be compared: model and human are scored on the same targets, by the same
+function.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def human_ceiling(examples: Sequence[Example], scale: Scale) -> Agreement | None
     """Return how well one human agrees with the others, over all (item, rater) pairs; see :class:`Agreement` for
     criteria.
 
-    ``count`` is the number of pairs, ``untargeted`` of those left out because the others are split. None if no item has
+    ``count`` is the number of pairs, ``untargeted`` of those left out because the others are tied. None if no item has
     two raters, or no pair has a target.
     """
     pairs = left_out(examples, scale)
@@ -70,7 +69,8 @@ def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
 
 
 def alphas(examples: Sequence[Example], scale: Scale) -> dict[str, float | None]:
-    """Return criterion -> Krippendorff's alpha of its own ratings: those of another do not say what chance gives."""
+    """Return criterion -> Krippendorff's alpha of its own ratings, because chance agreement differs between
+    criteria."""
     return {name: _alpha(part, scale) for name, part in parts(examples).items()}
 
 
@@ -93,10 +93,10 @@ def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Sca
     Of several criteria, the one with the least agreement decides and is named.
 
     Args:
-        train: training items as people rated them (:func:`regrouped` where there is one row per rating).
+        train: training items as rated (:func:`regrouped` if there is one row per rating).
         test: the items that are scored.
         scale: the levels.
-        each: whether training is on single ratings already, so that this is no advice.
+        each: whether training already uses single ratings, so that this need not be advised.
     """
     return [*_disagreement(train, test, scale), *_shift(train, test, scale, each)]
 

@@ -1,4 +1,4 @@
-"""Rows of single ratings -> the items that people rated: the way back from one training row per rating."""
+"""Merge training rows of single ratings back into the items that people rated."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from rationem.types import Example
 
 
 def regrouped(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
-    """Return one example per item where ``rationem.data.expand_raters`` made one per rating; others stay as they are.
+    """Return one example per item, undoing ``rationem.data.expand_raters``; other examples are unchanged.
 
-    The rows of an item's single ratings (``rater``) are one item, at the place of the first. Its label is their mean as
-    :meth:`.Scale.pool` has it, the first rating where a tie has none.
+    The rows of an item's single ratings (``rater``) become one item, at the position of the first row. Its label is
+    their mean by :meth:`.Scale.pool`, or the first rating if a tie has no label.
 
     >>> rows = [Example("a", {"prompt": "p"}, level, "g", rater=k) for k, level in ((1, "2"), (2, "4"))]
     >>> [(x.id, x.answer, x.ratings) for x in regrouped(rows, Scale.parse("1-5"))]

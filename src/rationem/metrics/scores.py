@@ -1,4 +1,4 @@
-"""Predictions and examples -> numbers: the verdicts, the probabilities, and where they lean."""
+"""Predictions and examples -> numbers: of the verdicts, of the probabilities, and their biases."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from rationem.types import Example, Prediction
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """The numbers of one set of predictions; unparsed items count at their worst unless the name says not.
+    """The numbers of one set of predictions; unparsed items get their worst score unless the name ends in ``parsed``.
 
     Of open answers there are ``count``, ``unparsed``, accuracies (the share that earns the whole reward), ``ece`` (how
     much the draws agree is the confidence, the reward what it is compared with), raw evidence, rewards and counts; all
     else is None.
 
     ``count`` to ``recall`` compare the predicted level with y*, as :class:`rationem.metrics.Agreement` says. The
-    *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, for p~ is
-    then the training marginal. None: the number does not exist.
+    *expected* rating is the mean of p~ in the values of the scale; an item without a verdict has one too, because p~ is
+    then the training marginal. None: the number is undefined.
 
-    Where there are several criteria (an example's field "criterion"), what compares items with each other (every
-    correlation and kappa, ``length_bias`` too) is the mean over criteria of the criterion's own number, those without
-    one left out; ``grouped_pearson`` is within a group and criterion. Everything else is over all items.
+    With several criteria, numbers that compare items with each other (every correlation and kappa, ``length_bias`` too)
+    are means over criteria of each criterion's number, without the undefined ones; ``grouped_pearson`` is within a
+    group and criterion. Everything else is over all items.
 
-    Standard errors take the groups as independent, not the items, for the two orders of a pair, or the criteria of one
-    response, are not: sqrt(sum_g (sum_{i in g} (x_i - mean))^2) / count. None for fewer than two groups.
+    Standard errors assume independent groups, not items, because the two orders of a pair, or the criteria of one
+    response, are not independent: sqrt(sum_g (sum_{i in g} (x_i - mean))^2) / count. None for fewer than two groups.
 
     Args:
-        count: items, every one of them scored.
+        count: items, all of them scored.
         unparsed: items without a verdict: ``unparsed_items`` and ``too_long``.
         accuracy: share with the predicted level equal to y*.
-        accuracy_se: its standard error; where every item is a group, sqrt(a (1 - a) / count).
+        accuracy_se: its standard error; if every item is a group, sqrt(a (1 - a) / count).
         accuracy_parsed: accuracy over the items that have a predicted level.
         within_one: share with the predicted level at most one rank from y*.
         mae: mean absolute error of the verdict.
@@ -54,45 +54,44 @@ class Metrics:
         pearson: of verdict and y*, over the items that have a verdict.
         spearman: the same, of ranks.
         kendall: the same, tau-b.
-        pearson_unrounded: of verdict and unrounded mean of the ratings; None where no item has several.
+        pearson_unrounded: of verdict and unrounded mean of the ratings; None if no item has several.
         kappa: Cohen's.
         quadratic_kappa: Cohen's, quadratically weighted.
         macro_f1: mean F1 of the levels.
-        recall: level -> share of its items that were found.
+        recall: level -> share of its items that got this verdict.
         expected_mae: mean absolute error of the expected rating.
         expected_rmse: its root mean squared error.
         expected_pearson: its correlation with y*.
-        expected_mae_unrounded: mean absolute difference of the expected rating and the unrounded mean of the
-            item's ratings; this and the next two are None where no item has several ratings.
+        expected_mae_unrounded: mean absolute difference of the expected rating and the unrounded mean of the item's
+            ratings; this and the next two are None if no item has several ratings.
         expected_rmse_unrounded: root mean squared difference of the same.
         expected_pearson_unrounded: correlation of the same.
         grouped_pearson: mean over groups of the correlation of expected rating and y* within the group (and criterion).
-        grouped_pearson_groups: groups that have one (two items or more, both vary).
-        length_bias: correlation of the response's length in characters with expected rating minus y*; None where an
+        grouped_pearson_groups: groups in that mean (two items or more, both vary).
+        length_bias: correlation of the response's length in characters with expected rating minus y*; None if an
             example has no single response.
         ece: expected calibration error of the predicted level's probability; an item without a verdict has the
             confidence of its most probable level and is wrong.
         squared_calibration_error: the same without its upward bias, squared; may be negative, see
             :mod:`.calibration_error`.
         reliability: the bins behind both.
-        reliability_best: bins over the probability of the scale's best level, against how often y* is it; empty
-            without an order.
+        reliability_best: bins over the probability of the scale's best level, against the share of items for which it
+            is y*; empty without an order.
         brier: mean of sum_k (p_k - 1[k = y*])^2.
         rps: mean ranked probability score.
-        log_likelihood: mean over items of log p~(y* | x), nats; for an item with several ratings the mean
-            over its ratings. -inf where a rating has probability 0.
-        log_likelihood_se: its standard error, times sqrt(G / (G - 1)) for G groups; where every item is a group,
-            the sample's standard deviation by sqrt(count). None too where it is infinite.
+        log_likelihood: mean over items of log p~(y* | x), nats; for an item with several ratings the mean over its
+            ratings. -inf if a rating has probability 0.
+        log_likelihood_se: its standard error, times sqrt(G / (G - 1)) for G groups; if every item is a group, the
+            sample's standard deviation / sqrt(count). Also None if the mean is infinite.
         raw_mean: mean over items of p_hat(y* | x).
         raw_zero: items with p_hat(y* | x) = 0, too long ones included.
-        log_evidence: mean of log p_hat(y* | x) over the other items; None where there is none. Read with
-            raw_zero.
-        unparsed_draws: share of the draws that named no level on offer; None where nothing was drawn.
-        unparsed_items: items of which not one draw named a level on offer, too long ones apart.
-        too_long: items whose prompt did not fit; scored as unparsed.
-        reward: of open answers, the mean of r(predicted, y*); an item without a verdict counts 0.
-        draw_reward: of open answers, the mean of r over all single draws.
-        further: the other means over items that :mod:`rationem.metrics.table` has.
+        log_evidence: mean of log p_hat(y* | x) over the other items; None without any. Read it with raw_zero.
+        unparsed_draws: share of the drafts that state no offered level; None if nothing was drawn.
+        unparsed_items: items without a draft that states an offered level, not counting those that are too long.
+        too_long: items whose prompt is too long; scored as unparsed.
+        reward: for open answers, the mean of r(predicted, y*); an item without a verdict counts 0.
+        draw_reward: for open answers, the mean of r over all single drafts.
+        further: the other means over items of :mod:`rationem.metrics.table`.
     """
 
     count: int
@@ -160,14 +159,13 @@ def score(predictions: Iterable[Prediction], examples: Sequence[Example], scale:
     """Return the metrics of exactly one prediction per example, matched by id.
 
     Raises:
-        ValueError: no example, or predictions that are not one per example: an item must not be lost on the
-        way.
+        ValueError: no example, or predictions that are not one per example: no item may be lost.
     """
     return _SCORES[scale.measured](Items(matched(predictions, examples), examples, scale))
 
 
 def _levels(items: Items) -> Metrics:
-    """Return what there is of answers that are levels."""
+    """Return the defined metrics of answers that are levels."""
     ordered, examples, scale = items.predictions, items.examples, items.scale
     unrounded = unrounded_means(examples, scale) if any(len(example.ratings) > 1 for example in examples) else None
     met = agreement(
@@ -191,7 +189,7 @@ def _levels(items: Items) -> Metrics:
 
 
 def _metrics(found: Mapping[str, Any], scores: Mapping[str, Floats]) -> Metrics:
-    """Return the metrics that were found and the means over items; all else is None."""
+    """Return the given metrics and the means over items; everything else is None."""
     there = {**{name: float(one.mean()) for name, one in scores.items()}, **found}
     own = {one.name for one in fields(Metrics)} - {"further"}
     further = {row.name: there.get(row.name) for row in ROWS if row.per_item is not None and row.name not in own}
@@ -199,7 +197,7 @@ def _metrics(found: Mapping[str, Any], scores: Mapping[str, Floats]) -> Metrics:
 
 
 def _open(items: Items) -> Metrics:
-    """Return what there is of answers without levels."""
+    """Return the defined metrics of open answers."""
     predictions, examples, scores = items.predictions, items.examples, means(items)
     sure, right = confidences(predictions, examples)
     parsed = np.array([prediction.predicted is not None for prediction in predictions])
@@ -220,7 +218,7 @@ def _open(items: Items) -> Metrics:
     return _metrics(there, scores)
 
 
-#: The metrics by what they are made of, ``Scale.measured``.
+#: The metrics by ``Scale.measured``.
 _SCORES = {"levels": _levels, "texts": _open}
 
 
@@ -298,7 +296,7 @@ def _believed(items: Items, likelihoods: Floats) -> dict[str, Any]:
 
 
 def _standard_error(values: Floats, examples: Sequence[Example], *, sample: bool = False) -> float | None:
-    """Return the standard error of a mean over items whose groups are independent, as :class:`Metrics` has it."""
+    """Return the standard error of a mean over items with independent groups; see :class:`Metrics`."""
     groups = places([example.group for example in examples])
     if len(groups) < 2 or not np.isfinite(values).all():
         return None

@@ -1,4 +1,4 @@
-"""The likelihood of a human: a rating given what the item's other raters said, smoothed by the training marginal."""
+"""The likelihood of a human rating given the item's other ratings, smoothed by the training marginal."""
 
 from __future__ import annotations
 
@@ -33,9 +33,10 @@ def human_log_likelihood(
 
 
 def fit_alpha(examples: Sequence[Example], scale: Scale, marginals: Mapping[str, Sequence[float]]) -> float | None:
-    """Return the alpha in [1e-3, 1e3] (a grid with steps of 2 %) that suits the training items best.
+    """Return the alpha in [1e-3, 1e3] (a grid with steps of 2 %) that maximises :func:`human_log_likelihood` on the
+    training items.
 
-    None where no item has two raters.
+    None if no item has two raters.
     """
     table = _others(examples, scale, marginals)
     if table is None:

@@ -1,4 +1,4 @@
-"""The metrics, one row each: what a number is, where it exists, and what pages call it.
+"""The metrics, one row each: the definition of a number, when it is defined, and its titles on pages.
 
 A new metric that is a mean over items is a row here: scoring computes it, the bootstrap gives it an interval, and
 reports and comparisons show it. A metric of the table of verdicts by targets (a kappa, a correlation) is a row too, but
@@ -17,9 +17,9 @@ from rationem.metrics.correlation import Floats
 from rationem.metrics.per_item import Items
 from rationem.tasks.scale import Scale
 
-#: Where a number is shown: the report's headline of an ordered scale, of levels without an order, of open answers that
-#: are right or wrong, and of ones that can be nearly right; its table of all other numbers; the sentence on people; a
-#: comparison's columns (and what differs there with graded rewards) and its curves.
+#: Where a number is shown: the report's headline for an ordered scale, for levels without an order, for open answers
+#: with an exact and with a graded reward; its table of all other numbers; the sentence on people; a comparison's
+#: columns (and the different ones with graded rewards) and its curves.
 Page = Literal["ordered", "nominal", "answers", "rewards", "full", "people", "compare", "compare rewards", "curve"]
 #: What a metric needs to exist.
 Needs = Literal["nothing", "levels", "order", "open answers", "pairs"]
@@ -34,13 +34,13 @@ class MetricRow:
 
     Args:
         name: its key in ``metrics.json``.
-        bounds: what it can be at least and at most.
-        needs: where it exists.
-        shown: page -> what it is called there; where a page is missing, it is not shown.
-        per_item: of a mean over items, the scores of the items, shape (N,).
+        bounds: its smallest and largest possible value.
+        needs: when it is defined.
+        shown: page -> its title there; it is not shown on other pages.
+        per_item: for a mean over items, the scores of the items, shape (N,).
         resampled: whether it has an interval.
         tested: whether a comparison tests its difference from the reference.
-        percent: whether prose says it in percent.
+        percent: whether sentences give it in percent.
         digits: decimals in tables.
     """
 
@@ -55,7 +55,7 @@ class MetricRow:
     digits: int = 3
 
     def exists(self, scale: Scale) -> bool:
-        """Say whether predictions on this scale have it; whether there are pairs, the scale does not say."""
+        """Return whether it is defined on this scale; the scale does not say whether there are pairs."""
         return self.needs in scale.offers
 
 

@@ -1,8 +1,7 @@
 """Agreement from counts: many tables (target by verdict) at once, for the bootstrap.
-
-:func:`rationem.metrics.agreement` says what each number means and computes it by scikit-learn and scipy, which take one
-sample at a time; here are the same numbers for R resamples, and the tests hold the two together. What does not exist
-is NaN, for it is one place of an array; no NaN leaves the bootstrap.
+ :func:`rationem.metrics.agreement` defines each number and computes it by scikit-learn and scipy, which take one sample
+at a time; here are the same numbers for R resamples, and tests compare the two. Undefined numbers are NaN here, because
+they are elements of an array; no NaN leaves the bootstrap.
 """
 
 from __future__ import annotations
@@ -21,7 +20,8 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     """Return name -> number per table, shape (R,).
 
     Args:
-        table_RLC: pairs with target l and verdict c, the last c being no verdict; shape (R, L, L + 1).
+        table_RLC: number of pairs with target l and verdict c, where the last c is a missing verdict; shape (R, L, L +
+            1).
         scale: the levels. Without an order there are only accuracy, kappa and macro-F1.
     """
     levels = len(scale.levels)
@@ -37,7 +37,7 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
 
 
 def comparisons(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
-    """Return the numbers of :func:`statistics` that compare items with each other; of an empty table none exists."""
+    """Return the numbers of :func:`statistics` that compare items with each other; NaN for an empty table."""
     levels = len(scale.levels)
     parsed_RLL, total_R = table_RLC[:, :, :levels], table_RLC.sum(axis=(1, 2))
     met_R = np.diagonal(parsed_RLL, axis1=1, axis2=2).sum(axis=1)
@@ -47,13 +47,13 @@ def comparisons(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
 
 
 def mean_over_existing(values_RL: Floats) -> Floats:
-    """Return the mean of the finite numbers of each row, shape (R,); NaN where a row has none."""
+    """Return the mean of the finite numbers of each row, shape (R,); NaN if a row has none."""
     exists = np.isfinite(values_RL)
     return ratio(np.where(exists, values_RL, 0).sum(axis=1), exists.sum(axis=1))
 
 
 def ratio(numerator: ArrayLike, denominator: ArrayLike) -> Floats:
-    """Return numerator / denominator, NaN where the denominator is 0 or less."""
+    """Return numerator / denominator; NaN if the denominator is 0 or less."""
     over, under = np.broadcast_arrays(np.asarray(numerator, np.float64), np.asarray(denominator, np.float64))
     quotient: Floats = np.divide(over, under, out=np.full(over.shape, np.nan), where=under > 0)
     return quotient
@@ -94,7 +94,7 @@ def _sum(table: Floats, weights: Floats) -> Floats:
 
 
 def _correlation(table_RLL: Floats, true_RL: Floats, said_RL: Floats) -> Floats:
-    """Return Pearson's correlation of the numbers that stand for targets and verdicts, per table."""
+    """Return Pearson's correlation of the values of targets and verdicts, per table."""
     count_R = table_RLL.sum(axis=(1, 2))
     first_RL, second_RL = table_RLL.sum(axis=2), table_RLL.sum(axis=1)
     one = true_RL - ratio((first_RL * true_RL).sum(axis=1), count_R)[:, None]
@@ -119,8 +119,8 @@ def _midranks(count_RL: Floats) -> Floats:
 def _kendall(table_RLL: Floats, true_RL: Floats, said_RL: Floats) -> Floats:
     """Return tau-b: (concordant - discordant) / sqrt((pairs - ties of one) (pairs - ties of the other))."""
     count_R = table_RLL.sum(axis=(1, 2))
-    better = np.zeros_like(table_RLL)  # how many pairs lie at a higher target and a higher verdict than (l, m)
-    worse = np.zeros_like(table_RLL)  # and at a higher target and a lower verdict
+    better = np.zeros_like(table_RLL)  # number of pairs with a higher target and a higher verdict than (l, m)
+    worse = np.zeros_like(table_RLL)  # and with a higher target and a lower verdict
     from_above = table_RLL[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     better[:, :-1, :-1] = from_above[:, :, ::-1].cumsum(axis=2)[:, :, ::-1][:, :, 1:]
     worse[:, :-1, 1:] = from_above.cumsum(axis=2)[:, :, :-1]
@@ -129,7 +129,8 @@ def _kendall(table_RLL: Floats, true_RL: Floats, said_RL: Floats) -> Floats:
 
 
 def _kappa(met_R: Floats, chance_R: Floats, total_R: Floats) -> Floats:
-    """Return 1 - (1 - share met) / (1 - share met by chance); ``chance_R`` is that share times the squared total."""
+    """Return 1 - (1 - observed agreement) / (1 - agreement by chance); ``chance_R`` is that share times the squared
+    total."""
     return 1 - ratio((total_R - met_R) * total_R, total_R**2 - chance_R)
 
 

@@ -1,4 +1,4 @@
-r"""What more draws at test time are worth: majority vote, averaged p(y | x, z) and pass@k against their number.
+r"""The value of more drafts at test time: majority vote, averaged p(y | x, z) and pass@k by number of drafts.
 
 Every item has the same number n of draws z_1..z_n ~ pi(. | x), fixed in advance. A number for N < n draws is its mean
 over subsets of N of the n, which is unbiased for N draws:
@@ -7,9 +7,8 @@ over subsets of N of the n, which is unbiased for N draws:
                     counts 1 / m, as if broken at random, so that no number depends on the levels' order
     averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`.evidence.predict`
     pass@k          1 - C(n - c, k) / C(n, k): at least one of k draws is right, c of n being right
-
-Where nobody votes there is no verdict, which is wrong. The subsets are all of them where there are at most ``EXACT``,
-else ``SAMPLED`` seeded ones; they are the same for every item.
+ Without any vote there is no verdict, which counts as wrong. All subsets are used if there are at most ``EXACT``,
+otherwise ``SAMPLED`` seeded ones; they are the same for every item.
 
 Sources: pass@k is Chen et al., "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1; the
 vote is Wang et al., "Self-Consistency Improves Chain of Thought Reasoning in Language Models", arXiv 2203.11171.
@@ -29,7 +28,7 @@ from rationem.metrics.correlation import Floats
 from rationem.metrics.evidence.levels import predictive, stack
 from rationem.seeds import generator
 
-#: Up to so many subsets of the draws are all taken; of more, so many are drawn.
+#: All subsets are used up to the first number; of more, the second number is drawn.
 EXACT = 500
 SAMPLED = 200
 
@@ -38,18 +37,18 @@ SAMPLED = 200
 class Draws:
     """The n draws of one item.
 
-    An item that was never drawn for, its prompt being too long, is n draws without verdict and without scores.
+    An item without drafts, because its prompt is too long, has n drafts without verdict and without scores.
 
     Args:
-        verdicts: the rank of the level that each draw says, or None where it says none on offer; length n.
-        level_logps: log pi(level, end of turn | x, z_m) of every level, nats, or None where a draw could not be
-            scored; length n, each of length L.
+        verdicts: the rank of the level that each draft states, None if it states no offered level; length n.
+        level_logps: log pi(level, end of turn | x, z_m) of every level, nats, or None if a draft could not be scored;
+            length n, each of length L.
         answer: the rank of y*.
-        marginal: the training marginal over the levels, length L; what an unparsed draw contributes to the average.
-        ratings: the ranks of the single ratings behind y*, which the log-likelihood is averaged over; empty: y* alone.
+        marginal: the training marginal over the levels, length L, which an unparsed draft contributes to the average.
+        ratings: the ranks of the single ratings over which the log-likelihood is averaged; empty: y* alone.
 
     Raises:
-        ValueError: no draw, lengths that differ, or a rank that is none.
+        ValueError: no draft, lengths that differ, or an invalid rank.
     """
 
     verdicts: tuple[int | None, ...]
@@ -72,17 +71,17 @@ class Draws:
 
     @property
     def right(self) -> int:
-        """The number c of draws that say y*."""
+        """The number c of drafts that state y*."""
         return self.verdicts.count(self.answer)
 
 
 @dataclass(frozen=True, slots=True)
 class Averaged:
-    """What the averaged predictive distribution of N draws scores.
+    """The scores of the predictive distribution averaged over N drafts.
 
     Args:
         accuracy: share of items, and of subsets, whose most probable level is y*.
-        log_likelihood: mean of log p~ over items, nats per rating; None where one rating has probability 0.
+        log_likelihood: mean of log p~ over items, nats per rating; None if a rating has probability 0.
     """
 
     accuracy: float
@@ -91,7 +90,8 @@ class Averaged:
 
 @dataclass(frozen=True, slots=True)
 class _Item:
-    """One item's draws as arrays: votes and predictive parts, both (n, L), and which draws say a scored level, (n,)."""
+    """One item's draws as arrays: votes and predictive parts, both (n, L), and which drafts state a scored level,
+    (n,)."""
 
     votes_ML: Floats
     parts_ML: Floats
@@ -118,19 +118,19 @@ def vote_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> float
 def averaged_accuracy(items: Sequence[Draws], draws: int, *, seed: int = 0) -> Averaged:
     """Return the expected accuracy and log-likelihood of p~ averaged over ``draws`` of each item's draws.
 
-    The log-likelihood is in expectation the higher the more draws are averaged (Jensen). Arguments and errors are
-    those of :func:`vote_accuracy`; also a ValueError for scores that are not log-probabilities, or a marginal that is
-    not a distribution.
+    The expected log-likelihood increases with the number of averaged drafts (Jensen). Arguments and errors are those of
+    :func:`vote_accuracy`; also a ValueError for scores that are not log-probabilities, or a marginal that is not a
+    distribution.
     """
     chosen_SM = subsets(_checked(items, draws), draws, seed)
     return _average([_arrays(item) for item in items], chosen_SM)
 
 
 def pass_at_k(draws: int, right: int, k: int) -> float:
-    """Return 1 - C(n - c, k) / C(n, k), an unbiased estimate of the chance that one of k draws is right.
+    """Return 1 - C(n - c, k) / C(n, k), an unbiased estimate of the probability that at least one of k drafts is right.
 
     Args:
-        draws: n, at least k; fixed in advance, for draws that stop at a success are not exchangeable.
+        draws: n, at least k; fixed in advance, because drafts that stop at a success are not exchangeable.
         right: c, the draws that are right, 0 to n.
         k: 1 to n.
 
@@ -149,7 +149,7 @@ def pass_at_k(draws: int, right: int, k: int) -> float:
 
 
 def mean_pass_at_k(items: Sequence[Draws], k: int) -> float:
-    """Return the mean of :func:`pass_at_k` over items; a draw is right where it says y*.
+    """Return the mean of :func:`pass_at_k` over items; a draft is right if it states y*.
 
     Raises:
         ValueError: no item, numbers of draws that differ, or k out of range.
@@ -207,10 +207,10 @@ def equal_draws(counts: Sequence[int], draws: int) -> int:
 
     Args:
         counts: draws of each item.
-        draws: how many of them are asked for.
+        draws: how many of them are requested.
 
     Raises:
-        ValueError: no item, numbers that differ, or more asked for than there are.
+        ValueError: no item, numbers that differ, or more requested than there are.
     """
     found = sorted(set(counts))
     if len(found) != 1:
@@ -254,7 +254,7 @@ def _vote(items: Sequence[_Item], chosen_SM: Floats) -> float:
 
 
 def _won(votes_SL: Floats, answer: int) -> float:
-    """Return the mean over subsets of how far the answer wins: 1 alone, 1 / m where m levels tie, else 0."""
+    """Return the mean over subsets of the answer's win: 1 alone, 1 / m if m levels tie, else 0."""
     is_first_SL = (votes_SL == votes_SL.max(axis=1, keepdims=True)) & (votes_SL > 0)
     return float((is_first_SL[:, answer] / np.maximum(is_first_SL.sum(axis=1), 1)).mean())
 

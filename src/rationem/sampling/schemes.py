@@ -197,8 +197,8 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
     selector = scheme.selector
     if scheme.sums_out and not sampling.exact:
         raise ConfigError(
-            f"The scheme {scheme.name!r} weighs rationales that are drawn at temperature 1 without top-p and top-k; "
-            f"found temperature {sampling.temperature}, top-p {sampling.top_p}, top-k {sampling.top_k}. Leave them out."
+            f"The scheme {scheme.name!r} weights rationales drawn at temperature 1 without top-p and top-k; found "
+            f"temperature {sampling.temperature}, top-p {sampling.top_p}, top-k {sampling.top_k}. Omit them."
         )
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):
@@ -238,15 +238,15 @@ def _check_enough(scheme: Scheme, sampling: Sampling) -> None:
     terms = [(str(one), len(list(group))) for one, group in groupby(plan)]
     wanted = "+".join(term if count == 1 else f"{term}*{count}" for term, count in terms)
     raise ConfigError(
-        f"The selector {scheme.selector.name!r} weighs the draws of {weighed[0]} against each other, and the plan "
-        f"{scheme.name!r} makes one per example, whose weight is 1 whatever it is. What is kept tends to the posterior "
-        f'as the number of draws grows. Ask for at least two: --scheme "{wanted}"; or use the selector first.'
+        f"The selector {scheme.selector.name!r} weights the drafts of {weighed[0]} relative to each other, but the "
+        f"plan {scheme.name!r} makes only one per example, whose weight is always 1. The kept samples approach the "
+        f'posterior as the number of drafts grows. Use at least two: --scheme "{wanted}"; or use the selector first.'
     )
 
 
 def _marginal(name: str, budget: int, selector: str) -> Scheme:
     if budget < 2:
-        raise ConfigError(f"The scheme {name!r} weighs several rationales of an example: give a budget of 2 or more.")
+        raise ConfigError(f"The scheme {name!r} weights several rationales of an example: give a budget of 2 or more.")
     return Scheme(name, (FORWARD,) * budget, MARGINALS[selector])
 
 

@@ -118,7 +118,7 @@ def predict(
     marginal_L: ArrayLike,
     levels: Sequence[str],
 ) -> Prediction:
-    """Return what M sampled rationales say of one example: p~, p_hat and the most probable level.
+    """Return the prediction of M sampled rationales for one example: p~, p_hat and the most probable level.
 
     A draft is *scored* if it reached the verdict marker (then z is complete and enters p_hat, whatever follows), and
     *parsed* if it states an offered level (only then it enters p~; any other contributes the marginal). A scored draft
@@ -171,7 +171,7 @@ def predict_open(
     logps_M: Sequence[float | None],
     reward: Callable[[str, str], float],
 ) -> Prediction:
-    """Return what M sampled rationales say of one example with an open answer: their :func:`consensus`.
+    """Return the prediction of M sampled rationales for one example with an open answer: their :func:`consensus`.
 
     Args:
         answer: y*.
