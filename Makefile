@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 INSTALLED := $(VENV)/.installed
 PIP_ARGS ?=
-# Tests and the programs that they start are compiled once: six seconds of every collection otherwise.
+# Compile tests and the programs that they start once; otherwise every collection takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test check test-all rebuild weights soak engine browser tokenizers study setup clean
@@ -18,7 +18,7 @@ demo: $(RUNTIME)
 
 setup: $(INSTALLED)
 
-# What runs the package, and no more: the demo does not wait for linters and browsers.
+# Only what the package needs to run: the demo does not wait for linters and browsers.
 $(RUNTIME): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet $(PIP_ARGS) --constraint constraints.txt torch
@@ -48,17 +48,18 @@ rebuild: $(INSTALLED)
 weights: $(INSTALLED)
 	$(BIN)/python -m rationem.world.ship
 
-# vLLM in an environment of its own (its CPU build, 3.5 GB), for `--engine vllm` and the tests of it.
+# vLLM in a separate environment (its CPU build, 3.5 GB), for `--engine vllm` and its tests.
 engine: $(INSTALLED)
 	$(BIN)/rationem engine install
 
-# Debian's chromium, for the tests of report.html in a real browser; without it they skip, saying so (CI=true: they fail).
+# Debian's chromium, for the tests of report.html in a real browser. Without it they are skipped with
+# a message (CI=true: they fail).
 browser:
 	@command -v chromium >/dev/null || { root=$$(test "$$(id -u)" = 0 || echo sudo); \
 	  $$root apt-get update -qq && $$root apt-get install -qq -y chromium >/dev/null; } || \
 	  echo "There is no chromium here and apt-get cannot install it: the tests of report.html in a browser cannot run."
 
-# Real tokenizers of model families, as data (110 MB), for the tests of them: docs/model-families.md.
+# Real tokenizers of model families, as data (110 MB), for their tests: docs/model-families.md.
 tokenizers: $(INSTALLED)
 	$(BIN)/python tests/fetch_tokenizers.py || echo "Some tokenizers are missing: their tests skip (CI=true: they fail)."
 
@@ -66,8 +67,8 @@ tokenizers: $(INSTALLED)
 test-all: engine browser tokenizers
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not rebuild"
 
-# Harm at random: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; SEED=n, PARTS=kills,disk,inputs
-# and CASE=n do again what it names.
+# Random failures: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; repeat a case with SEED=n,
+# PARTS=kills,disk,inputs and CASE=n.
 soak: $(INSTALLED)
 	PYTHONPATH=tests $(BIN)/python -m soak
 
