@@ -11,7 +11,7 @@ import pytest
 from rationem import Ledger, world
 from rationem.cli.main import main
 from rationem.compare import page
-from rationem.compare.tables import tables
+from rationem.compare.tables import table_of, tables
 from rationem.data import write_csv
 
 pytestmark = pytest.mark.slow
@@ -196,7 +196,7 @@ def test_the_csv_has_every_number_and_the_tables_every_arm(done):
     for arm in results["arms"]:
         line = told[arm["name"], "chosen", "accuracy"]
         assert float(line["value"]) == arm["chosen"]["accuracy"]["value"]
-    for one in tables(results):
+    for one in map(table_of, tables(results)):
         assert all(len(row) == len(one.head) for row in one.rows)
     tex = (output / "table.tex").read_text()
     assert tex.count(r"\begin{tabular}") == tex.count(r"\end{tabular}") == len(tables(results))

@@ -16,8 +16,8 @@ from rationem.config import FitConfig
 from rationem.data import Columns, NoScale, load
 from rationem.data.suggest_pair import suggest_pair
 from rationem.errors import ConfigError, DataError
-from rationem.report import sections
-from rationem.report.part import markdown
+from rationem.report.sections.scores import pairs
+from rationem.report.text import section
 from rationem.run.prepare import alike, prepare
 from rationem.tasks.pairs import every_order, given_id, side, swap_level, turned, turned_level
 from rationem.tasks.scale import POOLS
@@ -358,8 +358,8 @@ def test_a_report_tells_the_side_only_of_degrees_and_the_orders_by_their_number(
         found = metrics.score_pairs([guess(x.id, x.answer, flat) for x in examples], examples, scale).as_dict()
         test = {"pairs": found}
         summary = {"scale": {"ordered": scale.ordered}, "iterations": [{"iteration": 0, "test": test}]}
-        one = sections.pairs({**summary, "shots": None, "best_iteration": 0, "config": {}, "refit": None}, "test")
-        return "\n".join(markdown(one))
+        more = {"shots": None, "best_iteration": 0, "config": {}, "refit": None, "baselines": {"test": {}}}
+        return "\n".join(section(pairs({**summary, **more})))
 
     graded, three_of = told(SEVEN, pair("p", "-2")), told(BEST, three("p", "B"))
     assert "## Both orders of 1 pairs" in graded

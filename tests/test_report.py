@@ -12,7 +12,7 @@ import pytest
 from rationem import metrics, report
 from rationem.data import expand_raters
 from rationem.ledger import Ledger
-from rationem.report.sections import explained, scored
+from rationem.report.sections.scores import explained, scored
 from rationem.report.tables import number, table, within
 from rationem.tasks.pairs import every_order, swap_level
 from rationem.tasks.scale import Scale
@@ -250,14 +250,14 @@ def test_without_a_test_set_validation_has_all_numbers(tmp_path):
     page = (tmp_path / "run" / "report.md").read_text()
     assert "## All numbers on validation" in page
     assert "In brackets" not in page
-    assert "Iteration **1** of 2 has the best log-likelihood (validation)." in page
+    assert "Iteration 1 of 2 has the best log-likelihood (validation)." in page
 
 
 @pytest.mark.slow
 def test_without_validation_the_last_iteration_is_taken_and_the_report_says_why(tmp_path):
     write(tmp_path / "run", FIVE, {**sets(FIVE), "validation": ()})
     page = (tmp_path / "run" / "report.md").read_text()
-    assert "Iteration **2** of 2 is taken as the best, for it is the last: there is no validation set" in page
+    assert "Iteration 2 of 2 is taken as the best, for it is the last: there is no validation set" in page
 
 
 @pytest.mark.slow
@@ -272,7 +272,7 @@ def test_warnings_of_raters_stand_on_top(tmp_path):
     summary = write(tmp_path / "run", FIVE, noise)
     assert "do not agree beyond chance" in summary["raters"]["warnings"][0]
     text = (tmp_path / "run" / "report.md").read_text()
-    assert text.index("**The raters") < text.index("## Test")
+    assert text.index("**Warning:** The raters") < text.index("## Headline numbers")
 
 
 @pytest.mark.slow
@@ -291,7 +291,7 @@ def test_one_training_row_per_rating_is_not_taken_for_one_rating_per_item(tmp_pa
 def test_the_paragraph_on_the_data_stands_above_the_tables(tmp_path):
     write(tmp_path / "run", FIVE, sets(FIVE), notes={"rows": 130, "skipped": 3})
     page = (tmp_path / "run" / "report.md").read_text()
-    assert page.index("Data: 130 rows. 3 rows could not be used") < page.index("## Test")
+    assert page.index("Data: 130 rows. 3 rows could not be used") < page.index("## Headline numbers")
 
 
 def test_the_notes_under_the_table_say_once_in_what_its_columns_are(run):

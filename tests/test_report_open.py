@@ -15,10 +15,11 @@ import opened
 from paged import HOSTILE
 from rationem import metrics, report
 from rationem.ledger import Ledger, read_examples
-from rationem.report import sections, text
 from rationem.report.page import write_page
 from rationem.report.page.nouns import Told
 from rationem.report.page.rationales import rationales
+from rationem.report.sections.learned import sentence
+from rationem.report.sections.scores import headline
 from rationem.tasks.answer_types import rouge_l
 from rationem.types import Purpose
 
@@ -154,7 +155,7 @@ def test_nothing_of_levels_is_on_a_page(ran):
 def test_the_first_sentence_says_what_counts_with_its_interval(ran):
     _, rule, summary, _ = ran
     first, last = (summary["iterations"][k]["test"] for k in (0, 2))
-    said = text.sentence(summary)
+    said = sentence(summary)
     if rule == "exact":
         shares = [f"{100 * one:.1f} %" for one in (last["accuracy"], first["accuracy"], last["draw_reward"])]
         assert said.startswith(
@@ -173,7 +174,8 @@ def test_the_first_sentence_says_what_counts_with_its_interval(ran):
 
 def test_the_headline_begins_with_what_counts(ran):
     _, rule, summary, _ = ran
-    head, rows = sections.headline_cells(summary, "test")
+    table = headline(summary, "test")
+    head, rows = table.head, table.rows
     assert head[1] == ("accuracy" if rule == "exact" else "mean reward")
     assert [row[0] for row in rows] == ["most frequent training answer", "base model", "iteration 2 (best)"]
     assert all(len(row) == len(head) for row in rows)
@@ -266,7 +268,7 @@ def test_a_reward_that_is_a_program_nobody_named_leaves_out_what_needs_it(ran):
     assert again["iterations"][2]["test"]["reward"] == summary["iterations"][2]["test"]["reward"]
     assert again["iterations"][2]["test"]["by_draws"] is None
     assert again["baselines"]["test"]["constant"]["reward"] is None
-    assert "always saying" not in text.sentence(again)
+    assert "always saying" not in sentence(again)
 
 
 def test_the_notes_name_the_inputs_and_the_answer():

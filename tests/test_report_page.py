@@ -17,10 +17,14 @@ import paged
 from rationem import report
 from rationem.errors import RunError
 from rationem.ledger import read_only
-from rationem.report.page import Figure, Section, figures, marks, parts, write_page
+from rationem.report import figures
+from rationem.report.escape import clean
+from rationem.report.page import marks, write_page
 from rationem.report.page.prompts import wording
-from rationem.report.page.safe import clean, script_json
+from rationem.report.page.safe import script_json
 from rationem.report.page.sample import candidates, choose
+from rationem.report.page.write import _anchor
+from rationem.report.part import Figure, Part, Table
 from rationem.sampling import hint_leakage
 from rationem.types import Purpose
 
@@ -135,7 +139,7 @@ def test_hostile_texts_are_escaped_wherever_a_run_may_hold_them(tmp_path):
         note=list(paged.HOSTILE),
         notes={"rows": 5, "columns": {"prompt": paged.HOSTILE[2], "response": "a`b`<script>", "rating": "r"}},
     )
-    section = Section(paged.HOSTILE[1], "\n\n".join(paged.HOSTILE), ([paged.HOSTILE[0]], [[paged.HOSTILE[2]]]))
+    section = Part("odd", paged.HOSTILE[1], (*paged.HOSTILE, Table([paged.HOSTILE[0]], [[paged.HOSTILE[2]]])))
     found = page(hostile, tmp_path, sections=[section], title=paged.HOSTILE[3])
     assert {tag for tag, _, _ in found.elements} <= {tag for tag, _, _ in calm.elements} | {"code"}
     assert len(found.all("script")) == 2
@@ -307,11 +311,11 @@ def test_figures_can_be_read_in_words_and_in_tables(run, plain):
 def test_the_same_numbers_give_the_same_figure_and_a_name_is_only_text():
     lines = [figures.Line("a $\\frac{$ <b>\x00 \u4e2d", ((0, 0.25), (1, None), (2, 0.5)))]
     first, again = (figures.curves("Accuracy", "share", lines, ("most frequent", 0.3)) for _ in range(2))
-    assert first == again
+    assert (first.numbers, first.label, first.figure) == (again.numbers, again.label, again.figure)
     assert first.figure.light != first.figure.dark
     assert "&lt;b&gt;" in first.figure.light
     assert ElementTree.fromstring(first.figure.light) is not None
-    assert first.numbers[1] == [["0", "0.250"], ["2", "0.500"], ["most frequent", "0.300"]]
+    assert first.numbers.rows == [["0", "0.250"], ["2", "0.500"], ["most frequent", "0.300"]]
     assert figures.curves("Accuracy", "share", [figures.Line("none", ((0, None),))]) is None
     assert figures.reliability("R", [{"count": 0}]) is None
     assert figures.stacks("S", "tries", {1: {}}, {"a": "A"}) is None
@@ -387,12 +391,12 @@ def test_several_runs_stand_side_by_side(tmp_path):
         "<svg xmlns='http://www.w3.org/2000/svg' id='d'/>",
         "Tokens against accuracy",
     )
-    section = Section("Paired differences", "One.\n\nTwo.", (["pair", "gain"], [["a - b", "0.1"]]), (drawn,))
+    section = Part("paired", "Paired differences", ("One.", "Two.", Table(["pair", "gain"], [["a - b", "0.1"]]), drawn))
     found = page(runs, tmp_path, title="Two schemes", sections=[section])
     assert [run["name"] for run in found.data["runs"]] == list(runs)
     assert found.text("h1") == "Two schemes"
     assert "Tokens against accuracy" in {e[1]["alt"] for e in found.all("img")}
-    assert cells(found, "section-1") == [["pair", "gain"], ["a - b", "0.1"]]
+    assert cells(found, "paired") == [["pair", "gain"], ["a - b", "0.1"]]
     ids = [has["id"] for _, has, _ in found.elements if "id" in has]
     assert len(ids) == len(set(ids))
     for _, has, _ in found.all("a"):
@@ -403,7 +407,7 @@ def test_several_runs_stand_side_by_side(tmp_path):
         assert row[0] == name
         assert row[3].startswith(f"{accuracy:.3f} [")
     assert {row[0] for row in found.data["trials"]} == {0, 1}
-    assert parts.anchor("RS(4), seed 0") == "rs-4-seed-0"
+    assert _anchor("RS(4), seed 0") == "rs-4-seed-0"
 
 
 @pytest.mark.slow

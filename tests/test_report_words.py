@@ -3,9 +3,9 @@
 import pytest
 
 from rationem import Scale, report
-from rationem.report import sections, text
-from rationem.report.part import markdown
 from rationem.report.reading import reading
+from rationem.report.sections import confidence, learned
+from rationem.report.text import section
 
 
 def read(notes, **config):
@@ -114,7 +114,7 @@ def few(items):
     ],
 )
 def test_a_judge_that_should_not_be_used_yet_is_called_so_on_top(summary, said):
-    warnings = text.warnings(summary)
+    warnings = learned.warnings(summary)
     assert len(warnings) == len(said)
     assert all(part in warning for part, warning in zip(said, warnings, strict=True))
     assert report.doubts(summary) == warnings
@@ -126,7 +126,7 @@ def test_a_run_that_is_not_finished_raises_no_doubts_yet():
 
 def test_a_temperature_at_the_edge_is_explained_where_it_stands():
     for temperature, said in ((20.0, "carry next to nothing"), (0.05, "are near certain"), (1.3, None)):
-        page = "\n".join(markdown(sections.calibration(finished(1, calibration=tempered(temperature, -1.0)))))
+        page = "\n".join(section(confidence.calibration(finished(1, calibration=tempered(temperature, -1.0)))))
         assert ("no temperature in 0.05..20" in page) == (said is not None)
         assert said is None or said in page
 
@@ -135,7 +135,7 @@ def test_the_first_sentence_gives_no_interval_that_means_nothing():
     for groups, ends, given in ((30, [0.41, 0.77], True), (29, [0.41, 0.77], False), (30, [0.6, 0.6], False)):
         summary = finished(1, groups=groups)
         summary["iterations"][1]["test"]["intervals"] = {"accuracy": ends}
-        assert ("interval" in text.sentence(summary)) == given
+        assert ("interval" in learned.sentence(summary)) == given
 
 
 def test_the_first_sentence_gives_interval_baselines_and_people():
@@ -143,7 +143,7 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
     summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
-    assert text.sentence(summary) == (
+    assert learned.sentence(summary) == (
         "On 30 test items the judge names the people's level in 60.0 % (95 % interval 41.0 % to 77.0 %) of all cases; "
         "before training in 20.0 %; always saying one level, the best for these items, in 30.0 %. Against what an "
         "item's other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in "
@@ -153,6 +153,6 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
 
 
 def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():
-    said = text.sentence(finished(0))
+    said = learned.sentence(finished(0))
     assert said.startswith("On 30 test items the judge, the untrained base model, names the people's level in 20.0 %")
     assert "before training" not in said

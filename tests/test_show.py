@@ -319,7 +319,7 @@ def test_iterations_and_runs_that_are_not_there_are_named(run, capsys, tmp_path)
 @pytest.mark.slow
 def test_a_run_shows_its_sentence_iterations_headline_trials_and_what_to_do_next(run, capsys):
     from rationem import report
-    from rationem.report.text import sentence
+    from rationem.report.sections.learned import sentence
 
     (run / "model").mkdir(exist_ok=True)
     summary = report.summarize(run)

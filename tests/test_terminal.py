@@ -18,7 +18,7 @@ from rationem.cli import main as cli
 from rationem.config import FitConfig, to_toml
 from rationem.engines.remote.client import Client
 from rationem.errors import RunError
-from rationem.report.escape import escaped, readable
+from rationem.report.escape import readable
 
 #: Clears the screen, names the window, colour and clipboard in C1, turns text round, forges a line, hides letters.
 OBEYED = "a\x1b[2J\x1b]0;owned\x07\x9b31m\x9d52;c;aGk=\x9c\u202egnp\u202c\rrationem: done \u200b\U000e0041\x00\x7f"
@@ -206,8 +206,3 @@ def test_no_name_in_a_run_is_markup_in_its_report(tmp_path, capsys):
     assert harmless(page)
     assert harmless(said.out)
     assert "hacked" in said.out
-
-
-def test_names_that_are_keys_are_escaped_where_they_are_the_users():
-    found = escaped({"recall": {"<b>": 1.0}, "scale": {"levels": ["<b>"]}, "notes": {"a": "*"}}, how=readable)
-    assert found == {"recall": {"&lt;b&gt;": 1.0}, "scale": {"levels": ["&lt;b&gt;"]}, "notes": {"a": "\\*"}}

@@ -189,7 +189,7 @@ def _fit(options: argparse.Namespace) -> None:
             progress.out(line)
         return
     directory = start(config, options.output)
-    progress.out(report.markdown(report.summarize(directory)))
+    report.show(report.of_run(report.summarize(directory)))
     progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
 
 
@@ -216,7 +216,7 @@ def _report(options: argparse.Namespace) -> None:
             page.write(run, found) if compared else report.write(run, found)
         except ReadOnly as error:  # a read-only medium: the requested output is the report
             progress.say(f"Warning: {error} The report is only printed here.")
-        progress.out(page.markdown(found) if compared else report.markdown(found))
+        report.show(page.of_comparison(found) if compared else report.of_run(found))
 
 
 def _world(options: argparse.Namespace) -> None:

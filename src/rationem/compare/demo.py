@@ -10,12 +10,12 @@ from rationem import report
 from rationem.compare import Design, compare, default_workers, parse_arms, write
 from rationem.compare.embedded import PAPER, embedded
 from rationem.compare.page import headline
-from rationem.compare.tables import tables
+from rationem.compare.tables import table_of, tables
 from rationem.config import configured
 from rationem.engines import models
 from rationem.ledger import read_examples, read_only, write_text
 from rationem.ledger.one_example import typical_draw
-from rationem.report.tables import table
+from rationem.report.text import blocks
 from rationem.run.prepare import WORLD
 
 #: The arm whose rationales are shown.
@@ -47,8 +47,8 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
             "another run. Log-likelihood is in nats, higher (nearer 0) is better. The score on validation chooses "
             "the iteration; all other numbers are from the test set.",
             headline(results),
-            table(chosen.head, chosen.rows),
-            table(cost.head, cost.rows),
+            *blocks(table_of(chosen)),
+            *blocks(table_of(cost)),
             "![validation accuracy against generated tokens](accuracy-by-tokens.svg)",
             f"## Before and after ({_SPEAKS}, chosen iteration)",
             _rationales(run, report.summarize(run)["best_iteration"]),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rationem.compare.kinds import called, leading
 from rationem.metrics import titles
-from rationem.report.page import Figure
-from rationem.report.page.figures import colour, drawn, style
+from rationem.report.figures import colour, drawn, style
+from rationem.report.part import Figure
 from rationem.report.tables import number
 
 #: Plotted numbers of every iteration on validation -> label of the axis.
@@ -28,7 +29,7 @@ def figures(results: _Results) -> dict[str, Figure]:
         found[f"{key}-by-tokens"] = _curves(results, key, axis, by_tokens=True)
     found["acceptance-by-label"] = _by_label(results)
     found["reliability"] = _reliability(results)
-    return {name: figure for name, figure in found.items() if figure is not None}
+    return {name: replace(figure, file=f"{name}.svg") for name, figure in found.items() if figure is not None}
 
 
 def _curves(results: _Results, key: str, axis: str, *, by_tokens: bool) -> Figure | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,12 @@ from rationem.compare.design import read_design
 from rationem.compare.figures import figures
 from rationem.compare.kinds import leading
 from rationem.compare.results import VALIDATION, summarize
-from rationem.compare.tables import SCORES, Table, latex, long_csv, tables
+from rationem.compare.tables import SCORES, latex, long_csv, tables
 from rationem.ledger import write_text
-from rationem.report.escape import readable
-from rationem.report.page import Figure, Section, write_page
-from rationem.report.tables import number, table
+from rationem.report.page import write_page
+from rationem.report.part import Figure, Part, Report
+from rationem.report.tables import number
+from rationem.report.text import markdown
 
 _METHOD = (
     "Numbers are means over seeds; in brackets 95 % intervals over seeds and groups of items (two-way variance "
@@ -54,18 +55,27 @@ def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]
     write_text(output / "table.tex", latex(several))
     for name, figure in drawn.items():
         write_text(output / f"{name}.svg", figure.light)
-    write_text(output / "report.md", markdown(results))
+    report = _report(results, several, drawn)
+    write_text(output / "report.md", markdown(report))
     design = read_design(output)
     runs = {
         f"{arm.name}, seed {seed}": design.run(output, arm, seed) for arm in design.arms for seed in results["seeds"]
     }
-    write_page(runs, output / "report.html", title=title(results), sections=list(_sections(results, several, drawn)))
+    write_page(runs, output / "report.html", title=report.title, sections=report.parts)
     return results
 
 
-def title(results: Mapping[str, Any]) -> str:
-    """Return the title of the comparison."""
-    return f"{len(results['arms'])} schemes compared"
+def of_comparison(results: Mapping[str, Any]) -> Report:
+    """Return the report of a comparison."""
+    return _report(results, tables(results), figures(results))
+
+
+def _report(results: Mapping[str, Any], several: Sequence[Part], drawn: Mapping[str, Figure]) -> Report:
+    """Return the finding, the first table, the figures, and the other tables."""
+    found = Part("found", "What was found", (headline(results), _what(results), _method(results)))
+    pictures = Part("figures", "Figures", tuple(drawn.values()))
+    first, *others = several
+    return Report(f"{len(results['arms'])} schemes compared", (found, first, *([pictures] if drawn else []), *others))
 
 
 def headline(results: Mapping[str, Any]) -> str:
@@ -108,17 +118,6 @@ def _told(one: Mapping[str, Any]) -> str:
     return f"{number(one['value'])}{ends}"
 
 
-def markdown(results: Mapping[str, Any]) -> str:
-    """Return the comparison as a Markdown page; names of arms, data and models are escaped."""
-    parts = [f"# {title(results)}", *map(readable, (headline(results), _what(results), _method(results)))]
-    for one in tables(results):
-        rows = [[readable(cell) for cell in row] for row in (one.head, *one.rows)]
-        parts += [f"## {readable(one.title)}", *([readable(one.note)] if one.note else []), table(rows[0], rows[1:])]
-    parts.append("## Figures")
-    parts += [f"![{readable(figure.label)}]({name}.svg)" for name, figure in figures(results).items()]
-    return "\n\n".join(parts) + "\n"
-
-
 def _what(results: Mapping[str, Any]) -> str:
     config, sizes = results["config"], results["examples"]
     data = ", ".join(Path(name).name for name in config["data"])
@@ -130,11 +129,3 @@ def _what(results: Mapping[str, Any]) -> str:
         f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: {results['reference']}. An "
         f"arm called control trains on the answer alone.{left}"
     )
-
-
-def _sections(results: Mapping[str, Any], several: list[Table], drawn: Mapping[str, Figure]) -> Iterator[Section]:
-    first, *others = several
-    yield Section("What was found", "\n\n".join((headline(results), _what(results), _method(results))))
-    yield Section(first.title, first.note, (first.head, first.rows), tuple(drawn.values()))
-    for one in others:
-        yield Section(one.title, one.note, (one.head, one.rows))

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from rationem.compare.kinds import called, kind_of, leading
 from rationem.compare.results import TESTED, VALIDATION
 from rationem.metrics import FEWEST_GROUPS, METRICS, titles
+from rationem.report.part import Part, Table
 from rationem.report.tables import number, within
 
 #: Number -> (title, digits): quality, drafts and cost.
@@ -53,42 +54,32 @@ _LATEX = {
 _Results = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table with a title and, if needed, a sentence about its content; cells are plain text."""
-
-    title: str
-    note: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-def tables(results: _Results) -> list[Table]:
-    """Return all tables of a comparison."""
+def tables(results: _Results) -> list[Part]:
+    """Return all tables of a comparison, each a section."""
     held, against = _held(results), f"Differences from {results['reference']}"
     found = [
-        Table(
-            "Test set, chosen weights", f"For the iteration that validation chose. {held}", *_scores(results, "chosen")
+        _part(
+            "Test set, chosen weights", f"For the iteration that validation chose. {held}", _scores(results, "chosen")
         ),
-        Table(f"{against}, chosen weights", "", *_apart(results, "chosen")),
-        Table("Test set, last weights", f"For the last iteration. {held}", *_scores(results, "last")),
-        Table(f"{against}, last weights", "", *_apart(results, "last")),
+        _part(f"{against}, chosen weights", "", _apart(results, "chosen")),
+        _part("Test set, last weights", f"For the last iteration. {held}", _scores(results, "last")),
+        _part(f"{against}, last weights", "", _apart(results, "last")),
         *_validation(results),
         *_hinted(results),
-        Table(
+        _part(
             "Cost",
             "The cost of training up to the last iteration: drafts, tokens, steps; seconds are those of the last "
             "process.",
-            *_costs(results),
+            _costs(results),
         ),
     ]
-    found = [one for one in found if len(one.head) > 1]  # without a test set nothing is scored on it
+    found = [one for one in found if len(table_of(one).head) > 1]  # without a test set nothing is scored on it
     if beside := _beside(results):
         note = (
             "Each rating against the item's other ratings, for judges and people alike; chosen weights. "
             "The differences are paired: the same resamples for both."
         )
-        found.append(Table("Beside people", note, *beside))
+        found.append(_part("Beside people", note, beside))
     if exact := _exact(results):
         items = max(one["items"] for one in _enumerated(results))
         note = (
@@ -97,8 +88,17 @@ def tables(results: _Results) -> list[Table]:
             "improbable to follow (--enumerate-above). Enumerated EM draws from the found part, so it equals EM up "
             "to the missing share."
         )
-        found.append(Table("Evidence by enumeration", note, *exact))
-    return found
+        found.append(_part("Evidence by enumeration", note, exact))
+    return [replace(one, name=f"table-{n}") for n, one in enumerate(found, 1)]
+
+
+def _part(title: str, note: str, cells: tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]) -> Part:
+    return Part("", title, (*([note] if note else []), Table(*cells)))
+
+
+def table_of(part: Part) -> Table:
+    """Return the table of one of the sections of :func:`tables`."""
+    return next(block for block in part.blocks if isinstance(block, Table))
 
 
 def _held(results: _Results) -> str:
@@ -190,7 +190,7 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
     return ("arm", *head), tuple(rows)
 
 
-def _validation(results: _Results) -> list[Table]:
+def _validation(results: _Results) -> list[Part]:
     """Return the score on validation; nothing if it was not measured."""
     base = results["base"].get(VALIDATION)
     if not base:
@@ -206,10 +206,10 @@ def _validation(results: _Results) -> list[Table]:
         "value is biased upwards: it has no interval and is not tested."
     )
     head = ("arm", "last weights", f"difference from {results['reference']}", "chosen weights, biased upwards")
-    return [Table("Score (validation)", note, head, tuple(rows))]
+    return [_part("Score (validation)", note, (head, tuple(rows)))]
 
 
-def _hinted(results: _Results) -> list[Table]:
+def _hinted(results: _Results) -> list[Part]:
     """Return the effects of the hint; nothing without hinted drafts."""
     named = {"base model": results["base"]["hints"], **{_named(arm): arm["hints"]["last"] for arm in results["arms"]}}
     shown = [name for name in HINTS if any(one and one[name] is not None for one in named.values())]
@@ -217,7 +217,8 @@ def _hinted(results: _Results) -> list[Table]:
         return []
     rows = tuple((name, *(number((one or {}).get(key), 3) for key in shown)) for name, one in named.items())
     note = "Rationales on validation, of hinted and unhinted drafts; last weights."
-    return [Table("The effect of hints", note, ("arm", *(HINTS[name] for name in shown)), rows)]
+    head = ("arm", *(HINTS[name] for name in shown))
+    return [_part("The effect of hints", note, (head, rows))]
 
 
 def _beside(results: _Results) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]] | None:
@@ -287,12 +288,14 @@ def _cell(one: Mapping[str, Any] | None, digits: int, *, signed: bool = False) -
     return within(float(one["value"]), ends, digits)
 
 
-def latex(several: Sequence[Table]) -> str:
+def latex(several: Sequence[Part]) -> str:
     r"""Return the tables in LaTeX; they need ``\usepackage{booktabs}``."""
     return "\n".join(_latex(one) for one in several)
 
 
-def _latex(one: Table) -> str:
+def _latex(part: Part) -> str:
+    one, told = table_of(part), [block for block in part.blocks if isinstance(block, str)]
+
     def row(cells: Sequence[str]) -> str:
         return " & ".join(_escaped(cell) for cell in cells) + r" \\"
 
@@ -300,7 +303,7 @@ def _latex(one: Table) -> str:
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{_escaped(f'{one.title}. {one.note}'.strip())}}}",
+            rf"\caption{{{_escaped(' '.join([f'{part.title}.', *told]))}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             r"\toprule",
             row(one.head),

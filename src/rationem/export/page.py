@@ -15,10 +15,11 @@ from rationem.engines.chat import Chat, shows_a_date
 from rationem.engines.models import EMBEDDED
 from rationem.export.origin import StartingModel
 from rationem.report import doubts, sections
-from rationem.report.escape import escaped, fenced, literal
-from rationem.report.part import markdown
+from rationem.report.escape import fenced, literal, readable
 from rationem.report.reading import reading
+from rationem.report.sections.scores import numbers, raters
 from rationem.report.tables import table
+from rationem.report.text import blocks, section
 from rationem.report.words import kind_of, words
 from rationem.run.card import Card
 from rationem.tasks import from_description
@@ -249,7 +250,8 @@ def _data(facts: Facts, task: Task) -> Iterator[str]:
         yield "Source: the embedded world of rationem, made-up items with made-up ratings."
     elif facts.sources:
         yield f"Source: {', '.join(map(literal, facts.sources))}."
-    yield from reading(summary)
+    for one in reading(summary):
+        yield from blocks(one)
     rows = [[split, str(count), str(summary["groups"][split])] for split, count in summary["examples"].items()]
     yield table(("set", "examples", "groups"), rows)
     told = ["Sets that were cut from one file share no group (such as a prompt)."]
@@ -257,7 +259,8 @@ def _data(facts: Facts, task: Task) -> Iterator[str]:
         fitted = ", and fitted the calibration" if summary["calibration"] else ""
         told.append(f"Validation chose the iteration{fitted}.")
     yield " ".join(told)
-    yield from sections.raters(escaped(summary))
+    for one in raters(summary):
+        yield from blocks(one)
     yield from _SAYS[task.kind.estimator](facts, task)
 
 
@@ -303,8 +306,8 @@ def _training(facts: Facts) -> Iterator[str]:
 
 
 def _scores(facts: Facts) -> Iterator[str]:
-    summary = escaped(facts.summary)
-    split = "test" if facts.summary["examples"]["test"] else "validation"
+    summary = facts.summary
+    split = "test" if summary["examples"]["test"] else "validation"
     yield "## Scores"
     if split not in summary["baselines"]:
         yield "There was no validation and no test set: nothing says how well this model does."
@@ -313,10 +316,10 @@ def _scores(facts: Facts) -> Iterator[str]:
         yield "**There was no test set. These are on the validation set, which chose the iteration: they flatter.**"
     else:
         yield "On the test set, which was scored once, at the end."
-    yield sections.headline(summary, split)
-    yield sections.explained(summary, split)
-    for one in (sections.pairs(summary, split), sections.criteria(summary, split), sections.calibration(summary)):
-        yield from markdown(one, level=3)
+    for block in numbers(summary, (split,)).blocks:
+        yield from blocks(block)
+    for part in sections.on_card(summary):
+        yield from section(part, below=1)
     if not facts.summary["calibration"]:
         yield from _UNCALIBRATED[kind_of(facts.summary).page]
 
@@ -334,7 +337,7 @@ def _limits(facts: Facts) -> Iterator[str]:
     called = words(summary)
     shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     found = [
-        *doubts(summary),
+        *map(readable, doubts(summary)),
         *map(literal, summary["raters"]["warnings"]),
         *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
         *([f"The embedded model cannot read: its {called.verdicts} say nothing."] if _is_toy(facts) else []),

@@ -52,7 +52,7 @@ from rationem.metrics.open_answers import Said, best_of, by_open_draws
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
-from rationem.metrics.scores import Metrics, score
+from rationem.metrics.scores import Metrics, confusion, score
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 from rationem.metrics.table import METRICS, MetricRow, Page, titles
 from rationem.metrics.votes import (
@@ -105,6 +105,7 @@ __all__ = [
     "by_open_draws",
     "calibrate",
     "chosen_without",
+    "confusion",
     "constant",
     "criterion",
     "crossed",

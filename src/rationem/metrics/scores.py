@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -238,6 +238,29 @@ def matched(predictions: Iterable[Prediction], examples: Sequence[Example]) -> l
 def group_numbers(examples: Sequence[Example]) -> NDArray[np.int64]:
     """Return the number of each example's group, from 0, in the order of the groups' names, shape (N,)."""
     return np.unique([example.group for example in examples], return_inverse=True)[1]
+
+
+def confusion(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> list[list[int]] | None:
+    """Return the number of items by label (rows) and verdict (columns, the last is none); None without levels."""
+    return _CONFUSIONS[scale.measured](Items(matched(predictions, examples), examples, scale))
+
+
+def _level_confusion(items: Items) -> list[list[int]]:
+    counts = np.zeros((len(items.scale.levels), len(items.scale.levels) + 1), dtype=np.int64)
+    said = ranks([prediction.predicted for prediction in items.predictions], items.scale)
+    np.add.at(counts, (ranks([example.answer for example in items.examples], items.scale), said), 1)
+    found: list[list[int]] = counts.tolist()
+    return found
+
+
+def _no_confusion(_: Items) -> None:
+    return None
+
+
+_CONFUSIONS: dict[str, Callable[[Items], list[list[int]] | None]] = {
+    "levels": _level_confusion,
+    "texts": _no_confusion,
+}
 
 
 def unrounded_means(examples: Sequence[Example], scale: Scale) -> list[float] | None:

@@ -5,18 +5,22 @@ rows.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from rationem.ledger import read_manifest, read_only, write_text
+from rationem.progress import out
+from rationem.report import text
 from rationem.report.page import write_page
+from rationem.report.part import Report
+from rationem.report.sections import of_run
 from rationem.report.summary import summarize
-from rationem.report.text import markdown
 from rationem.report.trust import doubts
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 
-__all__ = ["check_named", "doubts", "markdown", "summarize", "write"]
+__all__ = ["check_named", "doubts", "markdown", "of_run", "show", "summarize", "write"]
 
 
 def check_named(directory: Path) -> None:
@@ -47,3 +51,19 @@ def write(directory: Path, summary: dict[str, Any] | None = None) -> dict[str, A
     name = directory.name
     write_page({name: directory}, directory / "report.html", summaries={name: summary})
     return summary
+
+
+def markdown(summary: Mapping[str, Any]) -> str:
+    """Return the report of one run as a Markdown page."""
+    return text.markdown(of_run(summary))
+
+
+def show(report: Report) -> None:
+    """Print a report: laid out for a terminal, or as the Markdown page where there is none."""
+    from rationem.report.terminal import console
+
+    screen = console.terminal()
+    if screen.is_terminal:
+        console.show(report, screen)
+    else:
+        out(text.markdown(report))

@@ -13,10 +13,11 @@ from rationem.types import Example, Prediction
 
 
 def block(predictions: Sequence[Prediction], examples: Sequence[Example], kind: Kind) -> dict[str, Any]:
-    """Return the metrics, the agreement with the human targets, and for pairs the scores over both orders."""
+    """Return the metrics, the agreement with the human targets, the confusion matrix, and for pairs both orders."""
     both = kind.orders > 1 and any(example.turn for example in examples)
     return {
         **_scores(predictions, examples, kind.scale),
+        "confusion": metrics.confusion(predictions, examples, kind.scale),
         "pairs": metrics.score_pairs(predictions, examples, kind.scale).as_dict() if both else None,
     }
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
 
 from rationem.progress import plain
 
 _MARKS = re.compile(r"[^\w\s,\-/%+.;?:]|_|(?<=www)\.|:(?=\S)", re.IGNORECASE)
+#: An interval of numbers in brackets is no link: nothing stands behind it that could make it one.
+_INTERVAL = r"\[[-+–−∞\d., ]+\](?![\[(:])"
 #: Characters that begin markup inside a line; an underscore inside a word does not.
-_MARKUP = re.compile(r"[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)|(?<=www)\.|(?<=[A-Za-z]):(?=//)")
+_MARKUP = re.compile(_INTERVAL + r"|[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)|(?<=www)\.|(?<=[A-Za-z]):(?=//)")
 _FENCES = re.compile("`+")
-#: Key -> the depth below it at which keys are the user's names.
-_NAMED = {"by_criterion": 1, "alpha_by_criterion": 2, "recall": 1}
+#: Characters that an HTML file must not contain: control characters, halves of surrogate pairs, noncharacters.
+_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def literal(text: object) -> str:
@@ -31,15 +31,26 @@ def readable(text: object) -> str:
     Characters that a terminal would interpret are written as escapes. A bar is an entity because it separates table
     cells.
 
-    >>> readable("a|b <i>*x*</i> max_new")
-    'a&#124;b &lt;i&gt;\\*x\\*&lt;/i&gt; max_new'
+    >>> readable("a|b <i>*x*</i> max_new [0.1, 0.2]")
+    'a&#124;b &lt;i&gt;\\*x\\*&lt;/i&gt; max_new [0.1, 0.2]'
     """
     return _MARKUP.sub(_readable, plain(" ".join(str(text).split())))
 
 
 def _readable(mark: re.Match[str]) -> str:
+    if len(mark[0]) > 1:
+        return mark[0]
     entities = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "|": "&#124;", ".": "&#46;", ":": "&#58;"}
     return entities.get(mark[0], f"\\{mark[0]}")
+
+
+def clean(text: str) -> str:
+    r"""Return a text with the replacement character for everything that HTML, SVG and UTF-8 cannot represent.
+
+    >>> clean("a\x00b\ud800\n")
+    'a\ufffdb\ufffd\n'
+    """
+    return _UNSHOWN.sub("\ufffd", text)
 
 
 def fenced(text: str, language: str = "text") -> str:
@@ -47,21 +58,3 @@ def fenced(text: str, language: str = "text") -> str:
     longest = max((len(run) for run in _FENCES.findall(text)), default=0)
     fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{text}\n{fence}"
-
-
-def escaped(value: Any, names: int = 0, how: Callable[[object], str] = literal) -> Any:
-    """Return a summary with all its texts escaped, and those keys that are the user's names.
-
-    Args:
-        value: the summary, or a part of it.
-        names: the depth below this value at which its keys are such names; 0 means none.
-        how: the function that escapes a text.
-    """
-    if isinstance(value, Mapping):
-        return {
-            how(key) if names == 1 else key: escaped(each, _NAMED.get(key, max(names - 1, 0)), how)
-            for key, each in value.items()
-        }
-    if isinstance(value, list | tuple):
-        return [escaped(each, 0, how) for each in value]
-    return how(value) if isinstance(value, str) else value

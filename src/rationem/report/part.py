@@ -1,17 +1,73 @@
-"""A section of a report before it is rendered: its function provides the content, the pages the form.
+"""A section of a report before it is rendered: its function provides the content, a medium the form.
 
-The template of ``report.html`` renders it as HTML, :func:`markdown` as Markdown, ``terminal.console.section`` as text.
+``text.section`` renders it as Markdown, the macro ``part`` of ``page/page.html`` as HTML, ``terminal.console.section``
+on a terminal. All texts are plain: each renderer escapes them. Text between backticks is code.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from rationem.report.tables import table
 
-#: Head, and rows as long as the head.
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A paragraph that stands out from the others, or stays in the background.
+
+    Args:
+        tone: "headline", "quiet" or "warning".
+    """
+
+    text: str
+    tone: Literal["headline", "quiet", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table.
+
+    Args:
+        head: titles of the columns.
+        rows: each as long as the head; the first cell names the row.
+        caption: above it, if any.
+        bold: the row that stands out on a terminal.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    caption: str = ""
+    bold: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The few numbers that matter most: name, number and remark of each."""
+
+    tiles: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Matrix:
+    """Counts of human level by predicted level.
+
+    Args:
+        corner: what the rows are.
+        over: what the columns are.
+        columns: names of the columns.
+        rows: name of a row, and its cells: the text, and its shade from 0 to 6.
+    """
+
+    corner: str
+    over: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+
+    @property
+    def table(self) -> Table:
+        """The same as a table, without shades."""
+        rows = [[name, *(text for text, _ in cells)] for name, cells in self.rows]
+        return Table((f"{self.corner} / {self.over}", *self.columns), rows)
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,60 +78,88 @@ class Figure:
         light: SVG text for a light background.
         dark: the same for a dark background.
         label: a description in words and numbers, for people who cannot see the figure.
+        file: the name of the light one where it is a file beside the page.
     """
 
     light: str
     dark: str
     label: str
+    file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """A figure with its title and the numbers that it was drawn from."""
-
-    title: str
-    figure: Figure
-    numbers: Table
-
-
-@dataclass(frozen=True, slots=True)
-class Matrix:
-    """Counts of human level by predicted level.
+    """A figure with its title and the numbers that it is drawn from.
 
     Args:
-        corner: what rows and columns are.
-        columns: names of the columns.
-        rows: name of a row, and its cells: the text, and its shade from 0 to 6.
+        title: above it.
+        numbers: shown where there are no pictures.
+        label: as :class:`Figure` has it.
+        draw: returns the SVG for a light and for a dark background.
+        repeats: whether a table of the same section has the numbers already.
     """
 
-    corner: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    title: str
+    numbers: Table
+    label: str
+    draw: Callable[[], tuple[str, str]]
+    repeats: bool = False
+
+    @property
+    def figure(self) -> Figure:
+        """The picture; drawn at each call."""
+        return Figure(*self.draw(), self.label)
+
+
+#: A string is a paragraph.
+Block = str | Text | Table | Tiles | Matrix | Figure | Plot
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One section of a report, which each page renders: texts first, then the rest.
+    """One section of a report, which every medium renders in full.
 
     Args:
         name: the anchor on the page; lower-case letters.
-        tables: caption, which may be empty, and table.
+        title: its heading.
+        blocks: in order.
+        level: of its heading; 3 if it belongs to the section before it.
+        folded: whether a page shows it only when asked: a long table that few need.
     """
 
     name: str
     title: str
-    texts: tuple[str, ...] = ()
-    tables: tuple[tuple[str, Table], ...] = ()
-    matrix: Matrix | None = None
-    plots: tuple[Plot, ...] = field(default=())
+    blocks: tuple[Block, ...] = ()
+    level: int = 2
+    folded: bool = False
 
 
-def markdown(one: Part | None, level: int = 2) -> list[str]:
-    """Return a section's blocks as Markdown: title, texts and tables; nothing without a section.
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A row of a table of sections.
 
     Args:
-        level: of its heading.
+        make: summary of a run -> the section, or None where the run has nothing for it.
+        on_card: whether the model card shows it too.
+        below: sections of level 3 under it; it is left out where they all are.
     """
-    if one is None:
-        return []
-    return [f"{'#' * level} {one.title}", *one.texts, *(table(*cells) for _, cells in one.tables)]
+
+    make: Callable[[Mapping[str, Any]], Part | None]
+    on_card: bool = False
+    below: tuple[Section, ...] = ()
+
+    def parts(self, summary: Mapping[str, Any]) -> tuple[Part, ...]:
+        """Return the section and those below it, as far as the run has them."""
+        made = self.make(summary)
+        under = tuple(part for one in self.below for part in one.parts(summary))
+        if made is None or (self.below and not under):
+            return under
+        return (made, *under)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A whole report: of a run, or of a comparison."""
+
+    title: str
+    parts: tuple[Part, ...]

@@ -42,9 +42,27 @@ def compared(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
     return split, by_iteration.get(0, {}).get(split), by_iteration.get(summary["best_iteration"], {}).get(split)
 
 
+def shown(summary: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return the split to show, with the scores before training and of the best iteration, or None.
+
+    It is the split that measures the judge; for a run without a test so far, the validation set.
+    """
+    split, before, after = compared(summary)
+    if after or split == "validation":
+        return split, before, after
+    entries = {entry["iteration"]: entry.get("validation") for entry in summary["iterations"]}
+    return "validation", entries.get(0), entries.get(summary["best_iteration"])
+
+
 def start_name(summary: Mapping[str, Any]) -> str:
     """Return the name of iteration 0: the base model, or the weights that a refit starts from."""
     return "start of the refit" if summary["refit"] else "base model"
+
+
+def iteration_name(summary: Mapping[str, Any], k: int) -> str:
+    """Return the name of an iteration in a table; the chosen one is marked."""
+    mark = " (best)" if k == summary["best_iteration"] else ""
+    return (start_name(summary) if k == 0 else f"iteration {k}") + mark
 
 
 def edge(temperature: float) -> str | None:

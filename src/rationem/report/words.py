@@ -8,6 +8,7 @@ from typing import Any
 from rationem.tasks import kinds
 from rationem.tasks.kinds import Kind
 from rationem.tasks.words import Words
+from rationem.types import Outcome
 
 
 def kind_of(summary: Mapping[str, Any]) -> Kind:
@@ -33,3 +34,15 @@ def words(summary: Mapping[str, Any]) -> Words:
 def leading(summary: Mapping[str, Any]) -> str:
     """Return the number that measures how good a run is: a key of a block of scores."""
     return kind_of(summary).leading
+
+
+def outcome_names(called: Words) -> dict[str, str]:
+    """Return outcome -> its name on the page."""
+    return {
+        Outcome.ACCEPTED: "accepted",
+        Outcome.WRONG: called.wrong,
+        Outcome.UNPARSEABLE: called.none,
+        Outcome.TRUNCATED: "cut at the limit",
+        Outcome.LEAKED: "tells of the hint",
+        Outcome.ENGINE_FAILED: "failed by the engine",
+    }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from rationem.report.page.nouns import Section
 from rationem.report.page.write import write_page
-from rationem.report.part import Figure
 
-__all__ = ["Figure", "Section", "write_page"]
+__all__ = ["write_page"]

@@ -1,4 +1,4 @@
-"""The content of a page: runs, and the sections of a comparison."""
+"""A run on a page."""
 
 from __future__ import annotations
 
@@ -6,25 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from rationem.report.part import Figure, Table
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A block of a comparison's page after the headline.
-
-    Args:
-        title: its heading.
-        text: paragraphs, separated by blank lines; plain text.
-        table: shown below the text, if any.
-        figures: shown below the table.
-    """
-
-    title: str
-    text: str
-    table: Table | None = None
-    figures: tuple[Figure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from rationem.report.page.nouns import Told
 from rationem.report.page.prompts import Wording, wording
 from rationem.report.page.sample import Candidates, SampledTrials, candidates, choose
 from rationem.report.trust import start_name
-from rationem.report.words import words
+from rationem.report.words import outcome_names, words
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks.kinds import Kind, described
 from rationem.tasks.scale import Scale
@@ -30,18 +30,6 @@ _AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
 _ORDER = (Purpose.TRAIN, Purpose.EVAL, Purpose.CONTROL)
 
 _WHO = {"base": "by the base model", "teacher": "by the teacher"}
-
-
-def outcome_names(called: Words) -> dict[str, str]:
-    """Return outcome -> its name on the page."""
-    return {
-        Outcome.ACCEPTED: "accepted",
-        Outcome.WRONG: called.wrong,
-        Outcome.UNPARSEABLE: called.none,
-        Outcome.TRUNCATED: "cut at the limit",
-        Outcome.LEAKED: "tells of the hint",
-        Outcome.ENGINE_FAILED: "failed by the engine",
-    }
 
 
 @dataclass(slots=True)

@@ -12,11 +12,11 @@ import json
 import re
 from typing import Any
 
+from rationem.report.escape import clean
+
 #: Characters that could end a script element, open a comment, or end a line of JavaScript.
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _SURROGATE = re.compile("[\ud800-\udfff]")
-#: Characters that an HTML file must not contain: control characters, halves of surrogate pairs, noncharacters.
-_UNSHOWN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 
 
 def script_json(value: Any) -> str:
@@ -29,15 +29,6 @@ def script_json(value: Any) -> str:
     for character, escape in _UNSAFE.items():
         text = text.replace(character, escape)
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
-
-
-def clean(text: str) -> str:
-    r"""Return a text with the replacement character for everything that HTML, SVG and UTF-8 cannot represent.
-
-    >>> clean("a\x00b\ud800\n")
-    'a\ufffdb\ufffd\n'
-    """
-    return _UNSHOWN.sub("\ufffd", text)
 
 
 def policy(style: str, script: str) -> str:

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import resources
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from rationem.errors import RunError
 from rationem.ledger import write_text
-from rationem.report import sections
-from rationem.report.page import parts
-from rationem.report.page.nouns import Section, Told
+from rationem.report import sections as of_run
+from rationem.report.escape import clean
+from rationem.report.page.nouns import Told
 from rationem.report.page.rationales import rationales
-from rationem.report.page.safe import clean, data_url, policy, script_json
-from rationem.report.part import Part
+from rationem.report.page.safe import data_url, policy, script_json
+from rationem.report.page.several import every, together
+from rationem.report.part import Block, Part
 from rationem.report.summary import summarize
-from rationem.report.text import warnings
-from rationem.report.words import kind_of
 
 _MODES = ("light", "dark")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
@@ -29,7 +29,7 @@ def write_page(
     target: Path,
     *,
     title: str = "",
-    sections: Sequence[Section] = (),
+    sections: Sequence[Part] = (),
     summaries: Mapping[str, Mapping[str, Any]] | None = None,
     **limits: int,
 ) -> None:
@@ -39,7 +39,7 @@ def write_page(
         runs: name -> run directory. The page uses the names if there are several runs.
         target: the file.
         title: of the page; by default the scheme and the model of the only run, or "Comparison".
-        sections: the sections of a comparison after its headline.
+        sections: the sections of a comparison, before the runs.
         summaries: name -> result of ``rationem.report.summarize``, if already known.
         limits: ``most_trials`` and ``most_text``: the maximum numbers of trials and characters in the browser of
             rationales.
@@ -54,7 +54,7 @@ def write_page(
     write_text(target, render(told, title=title, sections=sections, **limits))
 
 
-def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Section] = (), **limits: int) -> str:
+def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Part] = (), **limits: int) -> str:
     """Return the page; the arguments are those of :func:`write_page`."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
@@ -63,53 +63,39 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Section]
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda figure: {name: data_url(getattr(figure, name)) for name in _MODES}
     environment.filters |= {"code": _code, "cell": _cell}
+    environment.filters["together"] = _together
     block, total = rationales(runs, **limits)
+    several = len(runs) > 1
     shown = environment.from_string(template).render(
         policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
         data=Markup(script_json(block)),
-        title=title or _title(runs),
-        runs=[_run(told, f"-{n}-{parts.anchor(told.name)}" if len(runs) > 1 else "") for n, told in enumerate(runs, 1)],
-        arms=parts.arms(runs) if len(runs) > 1 else None,
-        curves=parts.curves(runs),
-        sections=sections,
+        title=title or ("Comparison" if several else of_run.title(runs[0].summary)),
+        parts=_several(runs, sections) if several else [*sections, *of_run.parts(runs[0].summary)],
+        runs=[_run(told, n) for n, told in enumerate(runs, 1)] if several else [],
         shown=len(block["trials"]),
         total=total,
     )
     return clean(shown)
 
 
-#: Parts that only some pages have, by ``Kind.page``.
-_PARTS = {"levels": (parts.confusion,), "answers": (), "rewards": ()}
+def _several(runs: Sequence[Told], sections: Sequence[Part]) -> list[Part]:
+    """Return the parts of a page of several runs: a comparison has curves of its own."""
+    if sections:
+        return [*sections, every(runs, "Every run")]
+    return [every(runs, "What was learned"), together(runs)]
 
 
-def _title(runs: Sequence[Told]) -> str:
-    if len(runs) > 1:
-        return "Comparison"
-    config = runs[0].summary["config"]
-    return f"{config['scheme']} on {config['model']}"
+def _run(told: Told, n: int) -> dict[str, Any]:
+    """Return one of several runs; ``anchor`` distinguishes its anchors from those of others."""
+    return {"name": told.name, "anchor": f"-{n}-{_anchor(told.name)}", "parts": of_run.parts(told.summary)}
 
 
-def _run(told: Told, anchor: str) -> dict[str, Any]:
-    """Return the template's data of one run; ``anchor`` distinguishes its anchors from those of others."""
-    summary = told.summary
-    above: list[Part] = [parts.data(summary), parts.numbers(summary)]
-    of_kind = [part(told) for part in _PARTS[kind_of(summary).page]]
-    weights = sections.weights(summary)
-    below = [*of_kind, parts.reliability(summary), parts.outcomes(summary), *([weights] if weights else [])]
-    below.append(parts.cost(summary))
-    return {
-        "name": told.name,
-        "anchor": anchor,
-        "finished": summary["finished"],
-        "learned": parts.learned(summary),
-        "tiles": parts.tiles(summary),
-        "warnings": warnings(summary),
-        "above": above,
-        "below": below,
-        "settings": parts.settings(summary),
-    }
+def _together(part: Part) -> Iterator[tuple[str, list[Block]]]:
+    """Yield the blocks of a part in order, neighbours of one kind together: figures stand side by side."""
+    for kind, blocks in groupby(part.blocks, key=lambda block: type(block).__name__):
+        yield kind, list(blocks)
 
 
 def _code(text: str) -> Any:
@@ -134,3 +120,12 @@ def _cell(text: str) -> Any:
 
 def _file(name: str) -> str:
     return (resources.files("rationem.report.page") / name).read_text(encoding="utf-8")
+
+
+def _anchor(name: str) -> str:
+    """Return a name as the end of an anchor.
+
+    >>> _anchor("STaR, seed 0")
+    'star-seed-0'
+    """
+    return re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import TextIO
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, TextIO
 
 from rich import box
 from rich.cells import cell_len
@@ -12,7 +13,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rationem.report.part import Part
+from rationem.report.part import Figure, Matrix, Part, Plot, Report, Tiles
+from rationem.report.part import Table as Cells
+from rationem.report.part import Text as Toned
 from rationem.report.plain import plain, tolerate
 
 #: Columns where there is no terminal: a table is not folded, and texts are not wrapped at all.
@@ -128,13 +131,65 @@ def _parts(widths: Sequence[int], width: int) -> list[list[int]]:
     return parts
 
 
-def section(console: Console, one: Part) -> None:
-    """Print a section: title, texts and tables."""
-    title(console, one.title)
-    for text in one.texts:
-        block(console, text, indent=0)
-    for _, cells in one.tables:
-        table(console, *cells)
+def show(report: Report, console: Console) -> None:
+    """Print a report."""
+    line(console, (report.title, "bold"))
+    for part in report.parts:
+        section(console, part)
+
+
+def section(console: Console, part: Part) -> None:
+    """Print a section: its heading, then its blocks."""
+    title(console, part.title)
+    for place, one in enumerate(part.blocks):
+        if place and isinstance(one, Cells | Matrix | Plot):
+            console.print()
+        _PRINTERS[type(one)](console, one)
+
+
+def _paragraph(console: Console, text: str) -> None:
+    block(console, " ".join(text.split()), indent=0)
+
+
+def _toned(console: Console, text: Toned) -> None:
+    warns = text.tone == "warning"
+    block(console, f"{'Warning: ' * warns}{text.text}", indent=0, style="yellow" if warns else "")
+
+
+def _cells(console: Console, one: Cells) -> None:
+    if one.caption:
+        line(console, one.caption)
+    table(console, one.head, one.rows, bold=one.bold)
+
+
+def _tiles(console: Console, one: Tiles) -> None:
+    for name, value, remark in one.tiles:
+        line(console, f"{name}: ", (value, "bold"), f" ({remark})" if remark else "", indent=2)
+
+
+def _matrix(console: Console, one: Matrix) -> None:
+    _cells(console, one.table)
+
+
+def _plot(console: Console, one: Plot) -> None:
+    if not one.repeats:
+        _cells(console, replace(one.numbers, caption=one.title))
+
+
+def _figure(console: Console, one: Figure) -> None:
+    if one.file:
+        line(console, f"Figure: {one.file}")
+
+
+_PRINTERS: dict[type, Callable[[Console, Any], None]] = {
+    str: _paragraph,
+    Toned: _toned,
+    Cells: _cells,
+    Tiles: _tiles,
+    Matrix: _matrix,
+    Plot: _plot,
+    Figure: _figure,
+}
 
 
 def title(console: Console, text: str) -> None:

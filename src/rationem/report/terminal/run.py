@@ -12,7 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
-from rationem import metrics, report
+from rationem import report
 from rationem.errors import RunError
 from rationem.ledger import read_only
 from rationem.ledger.one_example import find_example, first_trial
@@ -20,13 +20,12 @@ from rationem.ledger.phases import begin_snapshot, is_drawn, known_iterations, r
 from rationem.ledger.totals import split_counts, tried_counts
 from rationem.report.part import Part
 from rationem.report.plain import plain
-from rationem.report.sections import headline_cells
-from rationem.report.tables import number
-from rationem.report.terminal.console import SHORT, block, line, section, shortened, table, title
+from rationem.report.sections.course import iterations
+from rationem.report.sections.learned import sentence, warnings
+from rationem.report.sections.scores import headline
+from rationem.report.terminal.console import SHORT, block, line, section, shortened, title
 from rationem.report.terminal.life import no_iteration
-from rationem.report.text import sentence, warnings
-from rationem.report.trust import start_name
-from rationem.report.words import kind_of, leading, words
+from rationem.report.words import words
 from rationem.types import Outcome, Purpose, Trial
 
 #: Where an answer is shortened, in characters.
@@ -73,17 +72,21 @@ def show_run(directory: Path, console: Console, *, iteration: int | None = None,
             block(console, text, indent=0)
     for text in warnings(summary):
         block(console, text, indent=0, style="yellow")
-    _iterations(summary, console)
-    for split in ("test", "validation"):
-        if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
-            drawn = split == "test" and summary["groups"][split] >= metrics.FEWEST_GROUPS
-            named = f"{split.capitalize()}{', with 95 % intervals' if drawn else ''}"
-            section(console, Part(split, named, tables=(("", headline_cells(summary, split)),)))
-            break
+    for part in (iterations(summary), _headline(summary)):
+        if part is not None:
+            section(console, part)
     _trials(glimpse, summary, console, whole)
     title(console, "Next")
     for text in _next(directory, summary, glimpse):
         line(console, text, indent=2)
+
+
+def _headline(summary: Mapping[str, Any]) -> Part | None:
+    """Return the headline numbers of the test set, or of validation before it is scored."""
+    for split in ("test", "validation"):
+        if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
+            return Part("numbers", "Headline numbers", (headline(summary, split),))
+    return None
 
 
 def look(directory: Path, *, finished: bool, iteration: int | None = None) -> Glimpse:
@@ -121,44 +124,6 @@ def _under_way(db: sqlite3.Connection, known: tuple[int, ...]) -> str:
     drawn, trials = tried_counts(db, k)
     tried = f"{trials:,} trials of {drawn:,} of {train:,} training examples" if k > 0 else "the base model is measured"
     return f"Iteration {k} so far: {tried}; finished phases: {', '.join(done) or 'none'}."
-
-
-def _iterations(summary: Mapping[str, Any], console: Console) -> None:
-    """Print one row per iteration; the chosen one is marked."""
-    entries = summary["iterations"]
-    if not entries:
-        return
-    steps = [entry["e_step"] for entry in entries if "e_step" in entry]
-    outcomes = [one for one in Outcome if any(step["outcomes"].get(one) for step in steps)]
-    head = ["iteration", "kept", *outcomes, "score", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
-    rows = [_row(entry, outcomes, summary) for entry in entries]
-    best = [place for place, entry in enumerate(entries) if entry["iteration"] == summary["best_iteration"]]
-    title(console, "Iterations (scores on validation)")
-    table(console, head, rows, bold=best[0] if best else None)
-
-
-def _columns(summary: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """Return title and key of what is shown of every iteration's scores."""
-    return (words(summary).score, leading(summary)), _SECOND[kind_of(summary).page]
-
-
-_DRAW = ("one draw", "draw_reward")
-_SECOND = {"levels": ("log-likelihood", "log_likelihood"), "answers": _DRAW, "rewards": _DRAW}
-
-
-def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: Mapping[str, Any]) -> list[str]:
-    k, step, scores = entry["iteration"], entry.get("e_step"), entry.get("validation") or {}
-    name = f"{k} {start_name(summary)}" if k == 0 else str(k)
-    chosen = k == summary["best_iteration"] and summary["finished"]
-    return [
-        f"{name} (chosen)" if chosen else name,
-        str(step["states"].get("kept", 0)) if step else "",
-        *(str(step["outcomes"].get(one, 0)) if step else "" for one in outcomes),
-        number((entry.get("evidence") or {}).get("score")),
-        *(number(scores.get(key)) for _, key in _columns(summary)),
-        f"{step['generated_tokens']:,}" if step else "",
-        number(float(sum(entry["seconds"].values())), 1),
-    ]
 
 
 def _trials(glimpse: Glimpse, summary: Mapping[str, Any], console: Console, whole: bool) -> None:

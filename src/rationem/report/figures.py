@@ -1,4 +1,4 @@
-"""The page's figures, each one panel small enough for a phone, for a light and for a dark background."""
+"""The figures of the pages, each one panel small enough for a phone, for a light and for a dark background."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
-from rationem.report.page.safe import clean
-from rationem.report.part import Figure, Plot
+from rationem.report.escape import clean
+from rationem.report.part import Plot, Table
 from rationem.report.tables import number
 
 _INK, _GRID, _PAPER = "#1f2430", "#d3d8df", "#fefefe"
@@ -58,7 +59,9 @@ class Line:
         return tuple((x, y) for x, y in self.points if y is not None)
 
 
-def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float] | None = None) -> Plot | None:
+def curves(
+    title: str, unit: str, lines: Sequence[Line], level: tuple[str, float] | None = None, *, repeats: bool = False
+) -> Plot | None:
     """Return lines over the iterations; None if no line has a point.
 
     Args:
@@ -66,6 +69,7 @@ def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float
         unit: of the vertical axis.
         lines: in the order of the legend.
         level: name and height of a horizontal reference line.
+        repeats: as :class:`.part.Plot` has it.
     """
     shown = [line for line in lines if line.known]
     if not shown:
@@ -82,7 +86,7 @@ def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float
             axes.axhline(level[1], color=_INK, linewidth=1, linestyle=(0, (4, 3)), label=clean(level[0]))
         axes.xaxis.get_major_locator().set_params(integer=True)
 
-    figure = drawn(paint, "iteration", unit, entries=len(shown) + (level is not None))
+    draw = partial(drawn, paint, "iteration", unit, entries=len(shown) + (level is not None))
     told = [f"{line.name}: {_listed(line)}" for line in shown]
     told += [f"{level[0]}: {number(level[1])}"] if level else []
     xs = sorted({x for line in shown for x, _ in line.known})
@@ -90,7 +94,7 @@ def curves(title: str, unit: str, lines: Sequence[Line], level: tuple[str, float
     rows = [[number(int(x)), *(number(value.get(x)) for value in values)] for x in xs]
     rows += [[level[0], *(number(level[1]) for _ in shown)]] if level else []
     label = f"{title} by iteration. {'. '.join(told)}."
-    return Plot(title, Figure(*figure, label), (["iteration", *(line.name for line in shown)], rows))
+    return Plot(title, Table(["iteration", *(line.name for line in shown)], rows), label, draw, repeats)
 
 
 def reliability(
@@ -123,7 +127,7 @@ def reliability(
         axes.scatter(x, y, s=sizes, color=_COLOURS[0], label="a bin; larger: more items", zorder=3)
         axes.set(xlim=(0, 1.03), ylim=(-0.03, 1.03))
 
-    figure = drawn(paint, sure, right, entries=2)
+    draw = partial(drawn, paint, sure, right, entries=2)
     told = [
         f"{one['count']} items with a mean of {number(one['confidence'], 2)}: {number(one['accuracy'], 2)} {right}"
         for one in filled
@@ -134,7 +138,7 @@ def reliability(
     ]
     head = [sure, "items", "mean", right]
     label = f"{title}: {sure}. {'; '.join(told)}. A {who} as sure as it is right lies on the diagonal."
-    return Plot(title, Figure(*figure, label), (head, rows))
+    return Plot(title, Table(head, rows), label, draw)
 
 
 def stacks(title: str, unit: str, counts: Mapping[int, Mapping[str, int]], names: Mapping[str, str]) -> Plot | None:
@@ -164,14 +168,14 @@ def stacks(title: str, unit: str, counts: Mapping[int, Mapping[str, int]], names
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.set(xlim=(min(xs) - 0.7, max(xs) + 0.7))
 
-    figure = drawn(paint, "iteration", unit, entries=len(shown), grid="y")
+    draw = partial(drawn, paint, "iteration", unit, entries=len(shown), grid="y")
     told = [
         f"Iteration {k}: {', '.join(f'{counts[k][key]} {name}' for key, name in shown.items() if counts[k].get(key))}"
         for k in xs
     ]
     rows = [[str(k), *(str(counts[k].get(key, 0)) for key in shown), str(sum(counts[k].values()))] for k in xs]
     label = f"{title}: number of {unit} by iteration. {'. '.join(told)}."
-    return Plot(title, Figure(*figure, label), (["iteration", *shown.values(), "all"], rows))
+    return Plot(title, Table(["iteration", *shown.values(), "all"], rows), label, draw, repeats=True)
 
 
 def _listed(line: Line) -> str:

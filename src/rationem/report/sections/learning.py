@@ -1,5 +1,5 @@
-"""The parts of a report about the course of learning: evidence, effects of the hint, cost, and the value of more
-drafts.
+"""The sections of a report about what was learned and why: evidence, effects of the hint, which examples were lost,
+and the value of more drafts.
 """
 
 from __future__ import annotations
@@ -7,8 +7,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from rationem.report.tables import number, table
-from rationem.report.trust import start_name
+from rationem.report.part import Part, Section, Table
+from rationem.report.sections.cost import paid
+from rationem.report.tables import number
+from rationem.report.trust import iteration_name
 from rationem.report.words import kind_of, words
 
 #: Title, kind of drafts, key.
@@ -35,76 +37,51 @@ _POSTERIOR = ("ess_share", "divergence", "divergence_covered")
 _Entry = Mapping[str, Any]
 
 
-def inside(summary: Mapping[str, Any]) -> list[str]:
-    """Return everything about the course of learning; nothing if none of it was measured."""
-    parts = [
-        *_evidence(summary),
-        *_exact(summary),
-        *_hints(summary),
-        *_cost(summary),
-        *_by_label(summary),
-        *_by_difficulty(summary),
-        *_by_draws(summary),
-        *_handovers(summary),
-        *_encoded(summary),
-    ]
-    if not parts:
-        return []
-    return [
-        "## How the learning went: evidence, hints and cost",
+def learning(summary: Mapping[str, Any]) -> Part:
+    """Return the heading above the sections on the course of learning."""
+    told = (
         f"Nothing below is needed to use the {words(summary).who}; it is for those who want to know why it learned "
-        "what it learned.",
-        *parts,
-    ]
+        "what it learned."
+    )
+    return Part("learning", "How the learning went: evidence and hints", (told,))
 
 
-def _name(summary: Mapping[str, Any], k: int) -> str:
-    mark = " (best)" if k == summary["best_iteration"] else ""
-    return (start_name(summary) if k == 0 else f"iteration {k}") + mark
-
-
-def _evidence(summary: Mapping[str, Any]) -> list[str]:
+def evidence(summary: Mapping[str, Any]) -> Part | None:
+    """Return the evidence on validation; None where it was not measured."""
     measured = [(entry["iteration"], entry["evidence"]) for entry in summary["iterations"] if entry["evidence"]]
     if not measured:
-        return []
+        return None
     hinted = measured[0][1]["hinted_draws"] > 0
     head = ["", "raw", *(["importance-weighted (IWAE)", "all draws together"] if hinted else [])]
     head += ["score", "standard error", "truth at least (95 % sure)"]
     head += ["effective share of hinted draws", "distance from the posterior, at least", "covered"] if hinted else []
-    rows = [[_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
-    said = _evidence_said(measured[0][1], summary)
-    return ["### Evidence on validation", " ".join(said), table(head, rows)]
+    rows = [[iteration_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
+    said = " ".join(_evidence_said(measured[0][1], summary))
+    return Part("evidence", "Evidence on validation", (said, Table(head, rows)), level=3)
 
 
-def _exact(summary: Mapping[str, Any]) -> list[str]:
-    found = exact_cells(summary)
-    return ["### Evidence by enumeration, on test", exact_said(summary), table(*found)] if found else []
-
-
-def exact_said(summary: Mapping[str, Any]) -> str:
-    """Return the explanation of the table of evidence by enumeration."""
+def exact(summary: Mapping[str, Any]) -> Part | None:
+    """Return the certified bounds of the evidence; None if nothing was enumerated."""
+    found = [(entry["iteration"], entry["exact"]) for entry in summary["iterations"] if entry.get("exact")]
+    if not found:
+        return None
     called = words(summary)
-    return (
+    head = ["", "at least", "at most", "items", "of them without a lower bound", "posterior missing, at most"]
+    rows = [
+        [
+            *(iteration_name(summary, k), number(one["lower"]), number(one["upper"]), str(one["items"])),
+            *(str(one["without_lower"]), number(one["missing"])),
+        ]
+        for k, one in found
+    ]
+    said = (
         "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
         f"mean log p of {called.right}, in nats, lies between these bounds with certainty. Where no rationale led to "
         f"an item's {called.said} the mean has no lower bound; then that of the other items is given. "
         "Missing: at most this share of an item's posterior is on beginnings that were not followed; what is drawn by "
         "enumeration (--scheme exact) lacks it."
     )
-
-
-def exact_cells(summary: Mapping[str, Any]) -> tuple[list[str], list[list[str]]] | None:
-    """Return head and rows of the certified bounds; None if nothing was enumerated."""
-    found = [(entry["iteration"], entry["exact"]) for entry in summary["iterations"] if entry.get("exact")]
-    head = ["", "at least", "at most", "items", "of them without a lower bound", "posterior missing, at most"]
-    rows = [
-        [
-            *(_name(summary, k), number(one["lower"]), number(one["upper"]), str(one["items"])),
-            *(str(one["without_lower"]), number(one["missing"])),
-        ]
-        for k, one in found
-    ]
-    return (head, rows) if rows else None
+    return Part("exact", "Evidence by enumeration, on test", (said, Table(head, rows)), level=3)
 
 
 def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
@@ -160,10 +137,11 @@ def _or_zeros(value: float | None, zeros: int) -> str:
     return f"– ({zeros} item{'s' * (zeros != 1)} at 0)" if value is None and zeros else number(value)
 
 
-def _hints(summary: Mapping[str, Any]) -> list[str]:
+def hints(summary: Mapping[str, Any]) -> Part | None:
+    """Return the effects of the hint on validation; None where they were not measured."""
     found = [entry for entry in summary["iterations"] if entry["hints"]]
     if not found:
-        return []
+        return None
     looked_for = summary["config"].get("leak_filter") != "off"
     called = words(summary)
     rows = [
@@ -182,7 +160,8 @@ def _hints(summary: Mapping[str, Any]) -> list[str]:
         f"What becomes of the rationales where the model is shown {_a(called.said)}. One that reasons justifies a "
         f"wrong {called.said} rarely, one that explains whatever it is told nearly always."
     )
-    return [f"### What showing the {called.said} does, on validation", said, table(["", *(_of(summary, found))], rows)]
+    title = f"What showing the {called.said} does, on validation"
+    return Part("hints", title, (said, Table(["", *(_of(summary, found))], rows)), level=3)
 
 
 def _a(noun: str) -> str:
@@ -190,58 +169,14 @@ def _a(noun: str) -> str:
 
 
 def _of(summary: Mapping[str, Any], entries: Sequence[_Entry]) -> list[str]:
-    return [_name(summary, entry["iteration"]) for entry in entries]
+    return [iteration_name(summary, entry["iteration"]) for entry in entries]
 
 
-def _paid(summary: Mapping[str, Any]) -> list[_Entry]:
-    """Return the iterations with a finished E-step."""
-    return [entry for entry in summary["iterations"] if entry["iteration"] > 0 and entry["e_step"]["cost"]]
-
-
-def _cost(summary: Mapping[str, Any]) -> list[str]:
-    found = _paid(summary)
-    if not found:
-        return []
-    prices = {one["iteration"]: one for one in summary["per_nat"]}
-    weighted = any(entry["e_step"]["cost"]["scored_tokens"] for entry in found)
-    rows = [
-        [
-            str(entry["iteration"]),
-            *_cost_cells(entry["e_step"]["cost"], weighted=weighted),
-            *_price_cells(prices[entry["iteration"]]),
-        ]
-        for entry in found
-    ]
-    head = ["iteration", "prompt tokens", "generated tokens", *(["tokens scored for weights"] if weighted else [])]
-    head += ["seconds of drawing", "examples kept", "prompt tokens per kept", "generated per kept", "nats gained"]
-    head += ["generated tokens per nat gained", "seconds per nat gained"]
-    said = (
-        "What the draws for training cost, and what that bought: a kept example is one to train on; nats gained are "
-        f"those of the score (validation) over the {start_name(summary)}'s, and their price counts all iterations up "
-        "to this one."
-    )
-    return ["### Cost", said, table(head, rows)]
-
-
-def _cost_cells(spent: _Entry, *, weighted: bool) -> Iterator[str]:
-    for key in ("prompt_tokens", "generated_tokens", *(["scored_tokens"] if weighted else [])):
-        yield number(spent[key])
-    yield number(spent["seconds"], 1)
-    yield number(spent["kept_examples"])
-    for key in ("prompt_tokens", "generated_tokens"):
-        yield number(spent["per_kept"][key], 1)
-
-
-def _price_cells(price: _Entry) -> Iterator[str]:
-    yield number(price["gained"])
-    yield price["reason"] or number(price["generated_tokens"], 0)
-    yield number(price["seconds"], 1)
-
-
-def _by_label(summary: Mapping[str, Any]) -> list[str]:
+def by_label(summary: Mapping[str, Any]) -> Part | None:
+    """Return which answers' examples are lost; None without levels or E-steps."""
     found = [entry for entry in _first_and_last(summary) if entry["e_step"]["by_label"]]
     if not found:
-        return []
+        return None
     called = words(summary)
     each = [entry["e_step"]["by_label"] for entry in found]
     rows = [
@@ -259,13 +194,14 @@ def _by_label(summary: Mapping[str, Any]) -> list[str]:
         f"Which {called.said}s are lost: of the training examples with each, the share whose first draw was accepted, "
         "and kept."
     )
-    return ["### Acceptance by label", said, table(head, rows)]
+    return Part("by-label", "Acceptance by label", (said, Table(head, rows)), level=3)
 
 
-def _by_difficulty(summary: Mapping[str, Any]) -> list[str]:
+def by_difficulty(summary: Mapping[str, Any]) -> Part | None:
+    """Return whether hard examples are learned from; None where difficulty was not measured."""
     found = [entry for entry in _first_and_last(summary) if entry["e_step"]["by_difficulty"]]
     if not found or not found[0]["e_step"]["by_difficulty"]["bins"]:
-        return []
+        return None
     each = [entry["e_step"]["by_difficulty"]["bins"] for entry in found]
     rows = [
         [
@@ -285,27 +221,29 @@ def _by_difficulty(summary: Mapping[str, Any]) -> list[str]:
         f"finds {called.right}.{rest}"
     )
     head = [f"p({called.right}), base model", "training examples", *of, "never kept so far"]
-    return ["### Acceptance by difficulty", said, table(head, rows)]
+    return Part("by-difficulty", "Acceptance by difficulty", (said, Table(head, rows)), level=3)
 
 
 def _first_and_last(summary: Mapping[str, Any]) -> list[_Entry]:
-    found = _paid(summary)
+    found = paid(summary)
     return found[:1] + found[1:][-1:]
 
 
-def _by_draws(summary: Mapping[str, Any]) -> list[str]:
+def by_draws(summary: Mapping[str, Any]) -> Part | None:
+    """Return the value of more drafts per test item; None where the test set was not drawn for."""
     wanted = {0, summary["best_iteration"]}
     found = [
-        (_name(summary, entry["iteration"]), row)
+        (iteration_name(summary, entry["iteration"]), row)
         for entry in summary["iterations"]
         if entry["iteration"] in wanted and entry.get("test")
         for row in entry["test"]["by_draws"] or ()
     ]
     if not found:
-        return []
+        return None
     columns, said = _more_draws(summary)
     rows = [[name, *(number(row[key]) for _, key in columns)] for name, row in found]
-    return ["### More rationales at test time", said, table(["", *(title for title, _ in columns)], rows)]
+    head = ["", *(title for title, _ in columns)]
+    return Part("by-draws", "More rationales at test time", (said, Table(head, rows)), level=3)
 
 
 def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], str]:
@@ -335,37 +273,5 @@ _MORE_DRAWS: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {
     ),
 }
 
-
-def _handovers(summary: Mapping[str, Any]) -> list[str]:
-    found = [entry for entry in summary["iterations"] if entry["handover"]]
-    if not found:
-        return []
-    rows = [
-        [
-            _name(summary, entry["iteration"]),
-            entry["handover"]["how"],
-            number(entry["seconds"]["handover"], 1),
-            number(entry["seconds"]["handover"] / sum(entry["seconds"].values())),
-            *(f"{entry['handover'][key]:.2g}" for key in ("largest", "mean")),
-            *(number(entry["handover"][key]) for key in ("moved", "share")),
-        ]
-        for entry in found
-    ]
-    said = (
-        "What it took to hand each iteration's weights to the engine, and the proof that they arrived: the engine's "
-        "log-probabilities of fixed texts beside those that transformers computes from the checkpoint, nats per token; "
-        "how far training has moved them, and the share of that step which the engine shows (1: the new weights)."
-    )
-    head = ["", "how", "seconds", "share of the iteration's", "largest difference", "mean", "moved by training"]
-    return ["### Hand-over of weights", said, table([*head, "share of the step"], rows)]
-
-
-def _encoded(summary: Mapping[str, Any]) -> list[str]:
-    counts = [(entry["e_step"]["encoded"], entry["e_step"]["drawn"]) for entry in summary["iterations"][1:]]
-    encoded, drawn = (sum(part) for part in zip(*counts, strict=True)) if counts else (0, 0)
-    if not encoded:
-        return []
-    return [
-        f"Of {drawn} draws for training, {encoded} came as text without token ids (of a teacher, or a server that "
-        "sends none). They were encoded once with the model's tokenizer; nothing was weighted by them."
-    ]
+_BELOW = (evidence, exact, hints, by_label, by_difficulty, by_draws)
+SECTIONS = (Section(learning, below=tuple(map(Section, _BELOW))),)

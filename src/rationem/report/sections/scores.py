@@ -1,6 +1,4 @@
-"""The parts of a report that show scores: a headline with intervals, all other scores below it, and the human
-scores.
-"""
+"""The sections of a report that show scores: the headline with intervals, all other scores, the human scores."""
 
 from __future__ import annotations
 
@@ -8,9 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem import metrics
-from rationem.report.part import Part
-from rationem.report.tables import number, table, within
-from rationem.report.trust import FEW_GROUPS, not_found, start_name
+from rationem.report.part import Part, Section, Table
+from rationem.report.tables import number, within
+from rationem.report.trust import FEW_GROUPS, iteration_name
 from rationem.report.words import kind_of, words
 
 #: Headlines without levels, by ``Kind.page``; their numbers are not repeated below.
@@ -36,8 +34,7 @@ def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
     for entry in summary["iterations"]:
         k = entry["iteration"]
         if split in entry:
-            mark = " (best)" if k == summary["best_iteration"] else ""
-            found.append(((start_name(summary) if k == 0 else f"iteration {k}") + mark, entry[split]))
+            found.append((iteration_name(summary, k), entry[split]))
         if k == 0 and split == "test" and summary["shots"]:
             found.append(
                 (f"base model, {summary['shots']['examples']} examples in the prompt", summary["shots"]["test"])
@@ -45,16 +42,39 @@ def scored(summary: Mapping[str, Any], split: str) -> list[Column]:
     return found
 
 
-def headline(summary: Mapping[str, Any], split: str) -> str:
-    """Return the table of the headline numbers: baselines, model and people, with 95 % intervals on test."""
-    return table(*headline_cells(summary, split))
+def numbers(summary: Mapping[str, Any], splits: Sequence[str] = ()) -> Part:
+    """Return the headline numbers: baselines, model and people, with 95 % intervals on test.
+
+    Args:
+        splits: the sets; by default test and validation. The first is explained.
+    """
+    there = [split for split in splits or ("test", "validation") if split in summary["baselines"]]
+    if not there:
+        return Part("numbers", "Headline numbers", ("There is no validation and no test set.",))
+    first, *others = (headline(summary, split) for split in there)
+    averaged = _AVERAGED[kind_of(summary).parts] if summary["criteria"] else ""
+    told = (explained(summary, there[0]), *([averaged] if averaged else []))
+    return Part("numbers", "Headline numbers", (first, *told, *others))
 
 
-def headline_cells(summary: Mapping[str, Any], split: str) -> tuple[list[str], list[list[str]]]:
-    """Return the head and the rows of that table, for renderings other than Markdown."""
+def headline(summary: Mapping[str, Any], split: str) -> Table:
+    """Return the headline numbers of one set as a table."""
     columns = _headlines(summary)
+    drawn = split == "test" and summary["groups"][split] >= metrics.FEWEST_GROUPS
     head = ["", *columns.values(), words(summary).none, "unparsed draws"]
-    return head, list(_headline_rows(summary, split, list(columns)))
+    caption = f"{split.capitalize()} set{', with 95 % intervals' if drawn else ''}"
+    return Table(head, list(_headline_rows(summary, split, list(columns))), caption)
+
+
+#: How numbers that compare items are averaged, by ``Kind.parts``.
+_AVERAGED = {
+    "": "",
+    "criterion": (
+        "Correlations and kappas are means over the criteria of each criterion's own number: pooled, they would reward "
+        "knowing which criterion is rated high. Everything else is over all items."
+    ),
+    "subject": ("Kappas are means over the subjects of each subject's own number. Everything else is over all items."),
+}
 
 
 def _headlines(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -183,8 +203,11 @@ def _best(summary: Mapping[str, Any], split: str) -> Mapping[str, Any] | None:
     return found[0] if found else None
 
 
-def full(summary: Mapping[str, Any], split: str) -> str:
+def full(summary: Mapping[str, Any]) -> Part | None:
     """Return every other number that exists, one row each: the model, one human, the best on the same targets."""
+    split = _detailed(summary)
+    if split is None:
+        return None
     columns = scored(summary, split)
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
@@ -203,43 +226,20 @@ def full(summary: Mapping[str, Any], split: str) -> str:
     ]
     for level in summary["scale"]["levels"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
-    return table(["", *(name for name, _ in columns)], rows)
+    if not rows:
+        return None
+    return Part("full", f"All numbers on {split}", (Table(["", *(name for name, _ in columns)], rows),), folded=True)
 
 
-def reliability(summary: Mapping[str, Any], split: str) -> list[str]:
-    """Return the confidence of the best iteration against its accuracy; nothing if it was not scored."""
-    best = _best(summary, split)
-    if not best:
-        return []
-    rows = [
-        [
-            f"{one['low']:.1f}–{one['high']:.1f}",
-            number(one["count"]),
-            number(one["confidence"]),
-            number(one["accuracy"]),
-        ]
-        for one in best["reliability"]
-        if one["count"]
-    ]
-    said, *head = _RELIABILITY[kind_of(summary).page]
-    return [said, table(head, rows)]
+def _detailed(summary: Mapping[str, Any]) -> str | None:
+    """Return the set whose numbers are shown in full: test, or validation without a test set."""
+    return next((split for split in ("test", "validation") if split in summary["baselines"]), None)
 
 
-_LEVELS = ("How sure the best iteration is, and how often it is right:", "probability of the predicted level")
-_RELIABILITY = {
-    "levels": (*_LEVELS, "items", "mean probability", "accuracy"),
-    **{
-        page: (
-            f"How far an item's draws agree with its answer, and what that earns ({earned}):",
-            *("agreement", "items", "mean agreement", earned),
-        )
-        for page, earned in (("answers", "accuracy"), ("rewards", "mean reward"))
-    },
-}
-
-
-def criteria(summary: Mapping[str, Any], split: str) -> Part | None:
+def criteria(summary: Mapping[str, Any]) -> Part | None:
     """Return baselines, models and people on each criterion; None with one criterion, or without a scored model."""
+    if (split := _detailed(summary)) is None:
+        return None
     models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
     if not models:
         return None
@@ -259,18 +259,20 @@ def criteria(summary: Mapping[str, Any], split: str) -> Part | None:
             list(columns),
         )
     ]
-    return Part("criteria", f"Each {part}", tables=(("", ([*head, "no verdict", "unparsed draws"], rows)),))
+    return Part("criteria", f"Each {part}", (Table([*head, "no verdict", "unparsed draws"], rows),))
 
 
-def pairs(summary: Mapping[str, Any], split: str) -> Part | None:
+def pairs(summary: Mapping[str, Any]) -> Part | None:
     """Return the scores over both orders of each pair; None if no pairs are compared."""
+    if (split := _detailed(summary)) is None:
+        return None
     blocks = [(name, scores["pairs"]) for name, scores in scored(summary, split) if scores["pairs"]]
     if not blocks:
         return None
     count, all_of = blocks[0][1]["pairs"], blocks[0][1]["candidates"]
     graded = summary["scale"]["ordered"]
-    shown = [(title, key) for title, key in _PAIRS if graded or key not in ("side", "side_consistency")]
-    rows = [[name, *(number(scores[key]) for _, key in shown)] for name, scores in blocks]
+    columns = [(title, key) for title, key in _PAIRS if graded or key not in ("side", "side_consistency")]
+    rows = [[name, *(number(scores[key]) for _, key in columns)] for name, scores in blocks]
     orders, first = ("both orders", "half") if all_of == 2 else (f"all {all_of} orders", f"one in {all_of}")
     side = (
         " The side of a verdict is which response it says is better, whatever the degree; a tie is a side of its own."
@@ -280,65 +282,8 @@ def pairs(summary: Mapping[str, Any], split: str) -> Part | None:
         f"first in {first} of the cases.{side if graded else ''} The winner is looked at where the label is no tie."
     )
     title = f"{orders.capitalize()} of {count} {'pairs' if all_of == 2 else 'comparisons'}"
-    head = ["", *(name.format(orders=orders) for name, _ in shown)]
-    return Part("pairs", title, (told,), (("", (head, rows)),))
-
-
-def calibration(summary: Mapping[str, Any]) -> Part | None:
-    """Return the temperature and its effect; None without a validation set."""
-    fit = summary["calibration"]
-    if not fit:
-        return None
-    rows = [
-        [
-            split,
-            *(
-                number(fit[split][when][key], metrics.METRICS[key].digits)
-                for key in ("log_likelihood", "squared_calibration_error")
-                for when in ("before", "after")
-            ),
-        ]
-        for split in ("validation", "test")
-        if fit[split]
-    ]
-    head = ("", "log-likelihood before", "after", "squared calibration error before", "after")
-    edge = not_found(fit["temperature"])
-    told = (
-        f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
-        f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
-        "page are without it."
-    )
-    return Part("calibration", "Calibration", (*([edge] if edge else []), told), (("", (head, rows)),))
-
-
-def weights(summary: Mapping[str, Any]) -> Part | None:
-    """Return how unequal the weights of accepted draws were, by iteration; None if the selector does not weigh."""
-    steps = [(entry["iteration"], (entry.get("e_step") or {}).get("weights")) for entry in summary["iterations"]]
-    found = [(k, one) for k, one in steps if one]
-    if not found:
-        return None
-    rows = [
-        [str(k), *(number(one[key]) for key in ("examples", "unweighed")), *(number(one[key], 2) for key in _WEIGHTS)]
-        for k, one in found
-    ]
-    told = (
-        "The selector weighs the accepted draws of a training example against each other, by how probable each is "
-        "without the hint over how probable it was when drawn; the weights of an example sum to 1. What is kept tends "
-        "to the posterior as the number of draws grows. An effective sample size near 1 means that one draw had all "
-        "the weight. A draw that is alone weighs 1 whatever it is. Not weighed: an unhinted draw of the model itself "
-        "was accepted and kept."
-    )
-    head = ("iteration", "examples weighed", "not weighed", *_WEIGHTS.values())
-    return Part("weights", "Weights of the draws for training", (told,), (("", (head, rows)),))
-
-
-_WEIGHTS = {
-    "accepted": "accepted draws",
-    "alone": "one draw alone",
-    "ess": "effective sample size",
-    "largest": "largest weight",
-    "dominated": "largest above .9",
-}
+    head = ["", *(name.format(orders=orders) for name, _ in columns)]
+    return Part("pairs", title, (told, Table(head, rows)))
 
 
 def raters(summary: Mapping[str, Any]) -> list[str]:
@@ -350,3 +295,6 @@ def raters(summary: Mapping[str, Any]) -> list[str]:
     shown = ", ".join(f"{number(value)} on {split}" for split, value in known.items())
     means = "; the mean over criteria" if len(summary["criteria"]) > 1 else ""
     return [f"The raters among themselves: Krippendorff's {kind} alpha {shown} (1 is agreement, 0 is chance{means})."]
+
+
+SECTIONS = (Section(numbers), Section(pairs, on_card=True), Section(criteria, on_card=True), Section(full))

@@ -1,0 +1,106 @@
+"""The sections of a report about single predictions: which levels are confused, how sure they are, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rationem.metrics import METRICS
+from rationem.report import figures
+from rationem.report.part import Matrix, Part, Section, Table
+from rationem.report.tables import number
+from rationem.report.trust import not_found, shown
+from rationem.report.words import kind_of, words
+
+#: Shades of the confusion matrix; the palest means no item.
+SHADES = 6
+
+
+#: Whether a run has a confusion matrix, by ``Kind.page``.
+_HAS_LEVELS = {"levels": True, "answers": False, "rewards": False}
+
+
+def confusion(summary: Mapping[str, Any]) -> Part | None:
+    """Return the matrix of human by predicted level, of the chosen iteration; None without levels."""
+    if not _HAS_LEVELS[kind_of(summary).page]:
+        return None
+    split, _, after = shown(summary)
+    title = f"Confusion matrix, {split}, iteration {summary['best_iteration']}"
+    if not after:
+        return Part("confusion", title, (_unscored(summary, split),))
+    counts, levels = after["confusion"], summary["scale"]["levels"]
+    wide = len(levels) + any(row[-1] for row in counts)
+    said = (
+        "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
+        "items and its share of the row. The stronger the shade, the larger the share."
+    )
+    rows = tuple((level, tuple(_cells(row[:wide]))) for level, row in zip(levels, counts, strict=True))
+    return Part(
+        "confusion", title, (said, Matrix("people gave", "judge predicts", (*levels, "no verdict")[:wide], rows))
+    )
+
+
+def _unscored(summary: Mapping[str, Any], split: str) -> str:
+    return f"The {split} set is not scored in iteration {summary['best_iteration']} yet."
+
+
+def _cells(counts: Sequence[int]) -> Iterator[tuple[str, int]]:
+    """Yield text and shade of a row's cells.
+
+    >>> list(_cells([1, 0, 3]))
+    [('1 (25 %)', 2), ('0', 0), ('3 (75 %)', 5)]
+    """
+    total = sum(counts)
+    for count in counts:
+        share = count / total if total else 0.0
+        yield (f"{count} ({100 * share:.0f} %)", min(SHADES, 1 + int(share * SHADES))) if count else ("0", 0)
+
+
+def reliability(summary: Mapping[str, Any]) -> Part:
+    """Return the confidence of the chosen iteration against its accuracy."""
+    split, _, after = shown(summary)
+    title = f"Reliability, {split}, iteration {summary['best_iteration']}"
+    called = words(summary)
+    plot = after and figures.reliability(
+        title, after["reliability"], sure=called.sure, right=called.met, who=called.who
+    )
+    if not after or plot is None:
+        return Part("reliability", title, (_unscored(summary, split),))
+    said = [
+        f"Squared calibration error {number(after['squared_calibration_error'], 4)}, without the share of chance "
+        "(10 bins; below 0 is possible)."
+    ]
+    said += [called.sureness] * bool(called.sureness)
+    if fit := summary["calibration"]:
+        said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
+    return Part("reliability", title, (" ".join(said), plot))
+
+
+def calibration(summary: Mapping[str, Any]) -> Part | None:
+    """Return the temperature and its effect; None without a validation set."""
+    fit = summary["calibration"]
+    if not fit:
+        return None
+    rows = [
+        [
+            split,
+            *(
+                number(fit[split][when][key], METRICS[key].digits)
+                for key in ("log_likelihood", "squared_calibration_error")
+                for when in ("before", "after")
+            ),
+        ]
+        for split in ("validation", "test")
+        if fit[split]
+    ]
+    head = ("", "log-likelihood before", "after", "squared calibration error before", "after")
+    edge = not_found(fit["temperature"])
+    told = (
+        f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
+        f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
+        "page are without it."
+    )
+    return Part("calibration", "Calibration", (*([edge] if edge else []), told, Table(head, rows)))
+
+
+SECTIONS = (Section(confusion), Section(reliability), Section(calibration, on_card=True))
