@@ -274,7 +274,7 @@ def test_a_narrow_terminal_breaks_no_number(run, monkeypatch):
     bare = SGR.sub("", file.getvalue())
     assert max(map(len, bare.splitlines())) <= 60
     for found in (wide.getvalue(), bare):
-        table = found[found.index("Iterations") : found.index("Trials of")]
+        table = found[found.index("Iteration by iteration") : found.index("Trials of")]
         numbers = Counter(re.findall(r"-?\d\.\d+", table))
         assert numbers["-0.357"] == 4
         assert numbers["-0.588"] == 1
