@@ -13,8 +13,9 @@ from rationem.compare import Arm, Design, parse_arms, results
 from rationem.compare.design import read_design, write_design
 from rationem.compare.items import is_begun
 from rationem.compare.running import check_alike
-from rationem.compare.tables import Table, latex
+from rationem.compare.tables import latex
 from rationem.errors import ConfigError, RunError
+from rationem.report.part import Part, Table
 from rationem.run.launch import manifest
 from rationem.run.problem import Resolved
 from rationem.tasks.kinds import Kind
@@ -245,7 +246,7 @@ def test_in_the_directory_of_a_comparison_what_is_not_said_is_as_it_is_there(tmp
 
 
 def test_latex_takes_every_text_as_text():
-    table = Table("50 % of {a}", "", ("a & b", "#1"), (("~^\\_$", "<x> | -∞ – 1"),))
+    table = Part("t", "50 % of {a}", (Table(("a & b", "#1"), (("~^\\_$", "<x> | -∞ – 1"),)),))
     text = latex([table])
     assert r"\caption{50 \% of \{a\}.}" in text
     assert r"a \& b & \#1 \\" in text

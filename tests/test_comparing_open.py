@@ -9,7 +9,7 @@ import pytest
 import opened
 from rationem.compare import page
 from rationem.compare.figures import figures
-from rationem.compare.tables import tables
+from rationem.compare.tables import table_of, tables
 from rationem.ledger import read_only, read_predictions
 
 pytestmark = pytest.mark.slow
@@ -66,15 +66,15 @@ def test_the_score_on_validation_stands_apart_and_untested(done):
         assert arm["chosen"]["validation_score"]["low"] is None
         assert "p" not in arm["last"]["validation_score"].get("difference", {})
     shown = {one.title: one for one in tables(results)}
-    assert not any("evidence" in " ".join(one.head) for title, one in shown.items() if "est set" in title)
-    assert "not on test" in shown["Score (validation)"].note
-    assert [row[0] for row in shown["Score (validation)"].rows] == ["base model", "RS(2)", "STaR"]
+    assert not any("evidence" in " ".join(table_of(one).head) for title, one in shown.items() if "est set" in title)
+    assert "not on test" in shown["Score (validation)"].blocks[0]
+    assert [row[0] for row in table_of(shown["Score (validation)"]).rows] == ["base model", "RS(2)", "STaR"]
     assert "## Score (validation)" in (output / "report.md").read_text()
 
 
 def test_what_counts_stands_in_front(done):
     _, rule, _, results = done
-    first, apart = tables(results)[:2]
+    first, apart = map(table_of, tables(results)[:2])
     shown = list(first.head[1:4])
     if rule == "exact":
         assert shown == ["accuracy", "reward of one draw", "squared calibration error"]
