@@ -112,7 +112,7 @@ def test_settings_of_other_data_are_refused():
     for changed in ({"rubric": "r.toml"}, {"test": ["t.csv"]}, {"instruction": "Be quick."}):
         with pytest.raises(ConfigError, match="'addition' has its own"):
             prepare(FitConfig(data=["addition"], **changed))
-    with pytest.raises(ConfigError, match="Leave out --task math"):
+    with pytest.raises(ConfigError, match="use --task addition"):
         prepare(FitConfig(data=["addition"], task="math"))
 
 

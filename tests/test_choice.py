@@ -228,7 +228,7 @@ def test_flags_of_the_other_task_are_refused_and_a_contradiction_is_named(tmp_pa
         ({"task": "judge"}, "published set arc, whose task is choice, but the task is judge"),
         ({"task": "choice", "rating_col": "answerKey"}, "--rating-col applies to judging"),
         ({"answer_col": "answerKey"}, "--answer-col applies to multiple choice"),
-        ({"data": ("world",), "task": "choice"}, "its task is judge"),
+        ({"data": ("world",), "task": "choice"}, "use --task judge"),
         ({"reward": "ordinal"}, "order"),
         ({"scale": "1-5"}, "letters"),
         ({"scale": "A | B"}, "4 choices, and the scale"),

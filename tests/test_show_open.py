@@ -142,7 +142,7 @@ def test_what_needs_levels_is_refused_with_a_way_out():
     from rationem import FitConfig
 
     config = FitConfig(data=("q.csv",), choose_by="log_likelihood")
-    with pytest.raises(ConfigError, match=r"open answers\. Omit it: the evidence"):
+    with pytest.raises(ConfigError, match=r"no levels\. Omit it: the evidence"):
         check_levels(config, STAR, opened.task())
 
 

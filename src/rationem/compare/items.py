@@ -125,7 +125,7 @@ def read_reading(directory: Path) -> RunItems | None:
 def _at(run: Run, k: int, chosen: int, last: int) -> At:
     return At(
         read_predictions(run.db, k, "test"),
-        _TEMPERATURE[run.kind.estimator](run, k, chosen, last),
+        _temperature(run, k, chosen, last),
         _evidence(run, k),
         mean_completion_tokens(run.db, k, "test"),
         _faithful(run, k),
@@ -136,17 +136,15 @@ def _at(run: Run, k: int, chosen: int, last: int) -> At:
 
 
 def _temperature(run: Run, k: int, chosen: int, last: int) -> float | None:
-    """Return the temperature of iteration k, fitted on validation; of the chosen one as the run fits it."""
+    """Return the temperature of iteration k, fitted on validation; of the chosen one as the run fits it; None if none
+    can be fitted.
+    """
     validation, validated = run.sets["validation"], run.validated(chosen, last)
     if k not in validated.predictions:
         return None
     fitted_on = validated.crossfitted() if k == chosen else None
     fit = metrics.calibrate(validated.predictions[k], validation, run.scale, fitted_on)
     return None if fit is None else fit.temperature
-
-
-#: The temperature of iteration k, by ``Kind.estimator``: an open answer has no probabilities.
-_TEMPERATURE = {"levels": _temperature, "consensus": lambda *_: None}
 
 
 def _evidence(run: Run, k: int) -> dict[str, float]:

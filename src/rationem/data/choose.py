@@ -13,6 +13,7 @@ from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
 from rationem.tasks import InputsTask
 from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks.base import SetReading
 from rationem.tasks.rubric import Criterion
 
 #: A criterion's name, or its name and its rating column.
@@ -86,8 +87,7 @@ def _reading(
 ) -> ReadingPlan:
     first = [table[0] for table in tables]
     published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
-    if published is not None and not (preset is None and _has_other_inputs(task, published)):
-        _check_task(published, items, task)
+    if published is not None and _as_published(published, items, task, is_asked=preset is not None):
         reading = _of_preset(published, asked)
         return replace(reading, task=task or OPEN_TASKS[published.task]()) if published.task else reading
     if task is not None:
@@ -111,22 +111,27 @@ _Guess = Callable[[Collection[str], Sequence[tuple[str, str]]], tuple[Columns, d
 _GUESS: dict[str, _Guess] = {"responses": guess, "choices": _choices}
 
 
-def _has_other_inputs(task: InputsTask | None, preset: Preset) -> bool:
-    """Say whether a task of the user's own reads other fields than the preset has: its columns have their names."""
-    return task is not None and task.name not in OPEN_TASKS and set(task.inputs) != set(dict(preset.columns.inputs))
+def _as_published(preset: Preset, items: str | None, task: InputsTask | None, *, is_asked: bool) -> bool:
+    """Return whether the rows of a published set are read as such, and not from columns with a task's names.
 
+    Args:
+        is_asked: whether the user names the set.
 
-def _check_task(preset: Preset, items: str | None, task: InputsTask | None) -> None:
-    asked = task.name if task else TASK_OF.get(items or "")
-    is_task = preset.for_task
-    fits = task is not None and bool(preset.task) and set(task.inputs) == set(dict(preset.columns.inputs))
-    if asked is None or asked == is_task or (fits and asked not in OPEN_TASKS):
-        return
-    others = [other.name for other in PRESETS.values() if other.named_only and (other.task or "judge") == asked]
+    Raises:
+        ConfigError: the set is for another task.
+    """
+    if task is not None:
+        asked, way = task.name, task.reads_set(preset.for_task, dict(preset.columns.inputs))
+    else:
+        asked = TASK_OF.get(items or "", preset.for_task)
+        way = SetReading.AS_PUBLISHED if asked == preset.for_task else SetReading.NOT
+    if way is SetReading.AS_PUBLISHED or (way is SetReading.BY_NAME and not is_asked):
+        return way is SetReading.AS_PUBLISHED
+    others = [other.name for other in PRESETS.values() if other.named_only and other.for_task == asked]
     more = f" --preset {' or '.join(others)} reads published rows for {asked}." if others else ""
     raise ConfigError(
-        f"These are rows of the published set {preset.name}, whose task is {is_task}, but the task is {asked} (from "
-        f"--task, or that of DATA). Omit --task, or name the columns to read them differently.{more}"
+        f"These are rows of the published set {preset.name}, whose task is {preset.for_task}, but the task is {asked} "
+        f"(from --task, or that of DATA). Omit --task, or name the columns to read them differently.{more}"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from rationem import progress
 from rationem.data import Columns
@@ -196,7 +196,7 @@ class Judge:
         count = 1 if fast else draws if draws is not None else fitted.draws if fitted else DRAWS
         if count < 1:
             raise ConfigError(f"{count} draws: give at least 1.")
-        scores = self.task.kind.calibrates and not fast
+        scores = _RATE[self.task.kind.estimator].scores and not fast
         applies = fitted is not None and count == fitted.draws and not fast
         if scores and not applies:
             self._say_uncalibrated(count)
@@ -221,7 +221,7 @@ class Judge:
         """
         asked = {prompt: case.fields for case in cases for prompt in case.prompts}
         drawn = ask(asked, plan, self.engine, self.task, tick)
-        decide = _DECIDE[self.task.kind.estimator]
+        decide = _RATE[self.task.kind.estimator].decide
         return [decide(self, case, [drawn[prompt] for prompt in case.prompts], plan) for case in cases]
 
     def open(self) -> Judge:
@@ -276,8 +276,15 @@ def _answer(judge: Judge, case: Case, orders: list[list[Drawn]], plan: Plan) -> 
     return answer(case, orders, plan, judge.task.reward)
 
 
-#: How the draws of an item become its rating, by ``Kind.estimator``.
-_DECIDE = {"levels": _verdict, "consensus": _answer}
+class _Way(NamedTuple):
+    """How the drafts of an item become its rating, and whether the levels are scored after each for that."""
+
+    decide: Callable[[Judge, Case, list[list[Drawn]], Plan], Rating]
+    scores: bool
+
+
+#: By ``Kind.estimator``.
+_RATE = {"levels": _Way(_verdict, scores=True), "consensus": _Way(_answer, scores=False)}
 
 
 def _as_given(item: Mapping[str, Any], _: Columns | None) -> Mapping[str, Any]:

@@ -11,7 +11,7 @@ fitted on 10 to 20 items of a calibrated judge costs .03 to .1 nats on new items
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -118,6 +118,8 @@ def calibrate(
 ) -> FittedTemperature | None:
     """Fit the temperature on all ratings of the examples, and look at the same items before and after.
 
+    None for texts: the agreement of drafts is no distribution.
+
     The orders of a comparison are averaged first, as a judge does before it applies the temperature. Items that are too
     long are left out, because a judge gives them no probabilities. None if no other is left.
 
@@ -131,7 +133,13 @@ def calibrate(
     Raises:
         ValueError: no example, or predictions that are not one per example.
     """
-    fitting, of = asked(predictions if fitted_on is None else fitted_on, examples, scale)
+    return _FIT[scale.measured](predictions, examples, scale, predictions if fitted_on is None else fitted_on)
+
+
+def _of_levels(
+    predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale, fitted_on: Iterable[Prediction]
+) -> FittedTemperature | None:
+    fitting, of = asked(fitted_on, examples, scale)
     ordered, examples = asked(predictions, examples, scale)
     if not ordered:
         return None
@@ -140,6 +148,17 @@ def calibrate(
     before, error_before = belief(ordered, examples, scale)
     after, error_after = belief(recalibrated(ordered, temperature), examples, scale)
     return FittedTemperature(temperature, len(examples), before, after, error_before, error_after)
+
+
+def _of_texts(*_: object) -> None:
+    """Return None: there is nothing to calibrate."""
+
+
+#: The fit by what metrics are made of, ``Scale.measured``.
+_FIT: Mapping[str, Callable[..., FittedTemperature | None]] = {
+    "levels": _of_levels,
+    "texts": _of_texts,
+}
 
 
 def asked(

@@ -17,6 +17,7 @@ from rationem.metrics.distributions import Bin, calibration_error, reliability
 from rationem.metrics.levels import agreement, ranks
 from rationem.metrics.per_item import Items, answers, confidences, single_ratings
 from rationem.metrics.table import ROWS, means
+from rationem.tasks.pairs import responses
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
@@ -297,9 +298,10 @@ def _distance(one: Floats, other: Floats, about: Sequence[str]) -> tuple[float, 
 
 
 def _length_bias(errors: Floats, examples: Sequence[Example], about: Sequence[str]) -> float | None:
-    if not all("response" in example.fields for example in examples):
+    of_each = [responses(example.fields) for example in examples]
+    if {len(texts) for texts in of_each} != {1}:
         return None
-    lengths = np.array([len(example.fields["response"]) for example in examples])
+    lengths = np.array([len(text) for (text,) in of_each])
     return within(about, lambda at: pearson(lengths[at], errors[at]))
 
 

@@ -84,8 +84,6 @@ def calibration(
         applied: predictions and examples of the test set, or empty ones.
         kind: the kind of the task.
     """
-    if not kind.calibrates:
-        return None
     scale = kind.scale
     fit = metrics.calibrate(*fitted, scale, fitted_on)
     if fit is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -89,21 +89,22 @@ def check_levels(config: FitConfig, scheme: Scheme, task: Task) -> None:
         ConfigError: rationales are to be enumerated, which needs the probability of every answer after each; or an
             iteration is to be chosen by the log-likelihood of levels.
     """
-    if task.kind.calibrates:
-        return
+    for asked, instead in _needing_levels(config, scheme):
+        task.kind.check_levels(task.name, asked, instead)
+
+
+def _needing_levels(config: FitConfig, scheme: Scheme) -> Iterator[tuple[str, str]]:
+    """Yield the settings that need levels, each with what to do without."""
     if config.choose_by == "log_likelihood":
-        raise ConfigError(
-            f"--choose-by log_likelihood is the log-likelihood of levels, and the task {task.name!r} has open "
-            "answers. Omit it: the evidence, which is the probability of the correct answer, then chooses the "
-            "iteration."
-        )
-    asked = "--exact-items" if config.exact_items else ""
+        instead = "Omit it: the evidence, which is the probability of the correct answer, then chooses the iteration."
+        yield "--choose-by log_likelihood is the log-likelihood of levels", instead
+    enumerating = ["--exact-items"] if config.exact_items else []
     if any(proposal.prompt == "posterior" for proposal in scheme.plan):
-        asked = f"The scheme {scheme.name!r}"
-    if asked:
-        raise ConfigError(
-            f"{asked} enumerates rationales and scores every level after each, but the task {task.name!r} has open "
-            "answers and no levels. Omit it; the evidence is then bounded by sampled drafts."
+        enumerating.append(f"The scheme {scheme.name!r}")
+    for what in enumerating:
+        yield (
+            f"{what} enumerates rationales and scores every level after each",
+            "Omit it; the evidence is then bounded by sampled drafts.",
         )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from rationem import data
 from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
-from rationem.errors import BrokenFile, ConfigError, DataError
+from rationem.errors import BrokenFile, ConfigError, DataError, closest
 from rationem.run import task_resolution
 from rationem.seeds import seed_for
 from rationem.tasks import named
@@ -31,15 +31,30 @@ _LISTED = 20
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedData:
-    """Data that the package contains: how its task and sets are made, and its default model.
+    """Data that the package contains: how its task and sets are made, its tasks by name, and its default model.
 
     Its name is a key of the splits' notes; :data:`rationem.world.FAITHFUL` has it if its rationales can be checked.
     ``threshold`` is the default reward from which a draft is accepted; None for the task's own.
     """
 
     prepare: Callable[[FitConfig], tuple[Task, Splits]]
+    tasks: tuple[str, ...]
     model: str
     threshold: float | None = None
+
+    def check_task(self, asked: str | None) -> None:
+        """Check that the data is for the task that the user names, if any.
+
+        Raises:
+            ConfigError: it is not.
+        """
+        if asked is not None and asked not in self.tasks:
+            (name,) = (name for name, row in EMBEDDED.items() if row is self)
+            has = " or ".join(f"--task {task}" for task in self.tasks)
+            raise ConfigError(
+                f"The embedded data {name!r} is not for the task {asked!r}.{closest(asked, self.tasks)} Omit --task, "
+                f"or use {has}."
+            )
 
 
 def embedded(config: FitConfig) -> EmbeddedData | None:
@@ -61,6 +76,7 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
     if not config.data:
         raise ConfigError(f"No data given. Name one or more files, or embedded data: {', '.join(EMBEDDED)}.")
     if (own := embedded(config)) is not None:
+        own.check_task(config.task)
         return own.prepare(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     skipped: list[DataError] | None = [] if config.skip_unusable else None
@@ -296,8 +312,6 @@ def _foreign(setting: str, items: str) -> str:
 def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
     from rationem import world
 
-    if config.task not in (None, "judge"):
-        raise ConfigError(f"'world' holds rated responses, so its task is judge. Omit --task {config.task}.")
     if config.test:
         raise ConfigError("'world' has its own test set; omit --test.")
     sizes = (config.world_size, _WORLD_VALIDATION, _WORLD_TEST)
@@ -330,11 +344,11 @@ def _summaries(config: FitConfig) -> tuple[Task, Splits]:
 
 #: Names that can be given in place of a data file.
 EMBEDDED = {
-    WORLD: EmbeddedData(_world, models.TINY_JUDGE),
-    "addition": EmbeddedData(_addition, models.TINY_ADDER),
+    WORLD: EmbeddedData(_world, ("judge",), models.TINY_JUDGE),
+    "addition": EmbeddedData(_addition, ("addition",), models.TINY_ADDER),
     # Only the complete summary is accepted: one that shares one fact of two is also kept for the wrong one
     # (docs/summaries-study.md).
-    "summaries": EmbeddedData(_summaries, models.TINY_SUMMARIZER, threshold=1.0),
+    "summaries": EmbeddedData(_summaries, ("summarize", "judge"), models.TINY_SUMMARIZER, threshold=1.0),
 }
 
 

@@ -59,7 +59,7 @@ def judge_card(
 
 def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted, ledger: Ledger) -> Calibration | None:
     """Return the temperature, cross-fitted on validation; None if it cannot be fitted, or for open answers."""
-    if not (splits.validation and task.kind.calibrates):
+    if not splits.validation:
         return None
     validated = Validated(
         ledger.db, splits.validation, splits.train, task.kind, config.choose_by, fitted.best, fitted.last, config.seed

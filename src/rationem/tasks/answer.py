@@ -11,13 +11,13 @@ the others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rationem.errors import ConfigError
 from rationem.tasks import answer_types
-from rationem.tasks.base import TaskBase
+from rationem.tasks.base import SetReading, TaskBase
 from rationem.tasks.kinds import OpenKind
 from rationem.tasks.parse import bare, check_marker, parse_line
 from rationem.tasks.scale import ANSWER, OPEN, Scale
@@ -104,6 +104,12 @@ class AnswerTask(TaskBase):
         """
         found = answer_types.final(cell) if self.form == "number" else cell
         return None if found is None else self._read_line(found)
+
+    def reads_set(self, for_task: str, inputs: Collection[str]) -> SetReading:
+        """Return how the rows of a published set are read: a built-in task reads the sets that are for it."""
+        if self.name not in OPEN_TASKS:
+            return TaskBase.reads_set(self, for_task, inputs)
+        return SetReading.AS_PUBLISHED if self.name == for_task else SetReading.NOT
 
     def prompt(self, fields: Fields) -> Prompt:
         """Return forward(x): the only prompt that the M-step ever scores."""

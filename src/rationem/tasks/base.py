@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from rationem.errors import ConfigError
@@ -10,6 +11,14 @@ from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template
 from rationem.types import Example, Fields
+
+
+class SetReading(Enum):
+    """How a task reads rows of a published set."""
+
+    AS_PUBLISHED = auto()
+    BY_NAME = auto()  # from columns that have the names of the inputs, unless the user names the set
+    NOT = auto()
 
 
 class TaskBase:
@@ -70,6 +79,15 @@ class TaskBase:
     def continuations(self) -> tuple[str, ...]:
         """What may follow the marker, one text per level."""
         return self.scale.continuations()
+
+    def reads_set(self, for_task: str, inputs: Collection[str]) -> SetReading:
+        """Return how the rows of a published set are read: its columns if it has these inputs.
+
+        Args:
+            for_task: the task that the set is for.
+            inputs: the inputs that it has columns for.
+        """
+        return SetReading.AS_PUBLISHED if set(self.inputs) == set(inputs) else SetReading.BY_NAME
 
     @property
     def asked(self) -> tuple[str, ...]:

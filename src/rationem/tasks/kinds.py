@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from rationem.errors import ConfigError
 from rationem.tasks import answer_types, choices, words
 from rationem.tasks.scale import OPEN, Scale
 from rationem.types import Example, Fields, Finish, Outcome, Trial
@@ -65,10 +66,14 @@ class Kind:
         """
         return "levels"
 
-    @property
-    def calibrates(self) -> bool:
-        """Whether a prediction is a distribution over levels, which a temperature can calibrate."""
-        return True
+    def check_levels(self, task: str, asked: str, instead: str) -> None:
+        """Check that a setting that needs levels can be met; they can.
+
+        Args:
+            task: the task's name.
+            asked: the setting and what it needs.
+            instead: what to do without levels.
+        """
 
     @property
     def scores(self) -> int:
@@ -195,10 +200,9 @@ class OpenKind(Kind):
         """By the answer that agrees most with the others."""
         return "consensus"
 
-    @property
-    def calibrates(self) -> bool:
-        """No: agreement is a single number."""
-        return False
+    def check_levels(self, task: str, asked: str, instead: str) -> None:
+        """Raise a ConfigError: there are no levels."""
+        raise ConfigError(f"{asked}, but the task {task!r} has open answers and no levels. {instead}")
 
     @property
     def scores(self) -> int:

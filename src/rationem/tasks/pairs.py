@@ -37,6 +37,15 @@ def candidates(fields: Fields) -> int:
     return max(1, sum(name in fields for name in fields_of(MOST)))
 
 
+def responses(fields: Fields) -> tuple[str, ...]:
+    """Return the texts of an item's responses in the shown order; none if it has none.
+
+    >>> responses({"prompt": "x", "response": "y"}), responses({"response_b": "z", "response_a": "y"})
+    (('y',), ('y', 'z'))
+    """
+    return tuple(fields[name] for name in ("response", *fields_of(MOST)) if name in fields)
+
+
 def turned_level(level: str, scale: Scale, turn: int = 1, count: int = 2) -> str:
     """Return the level that a level becomes when each of ``count`` responses moves on by ``turn`` places, the last to
     the front.

@@ -22,8 +22,6 @@ def sets(config: FitConfig) -> tuple[AnswerTask, Splits]:
     Raises:
         ConfigError: a setting does not apply to this world, or a template does not fit.
     """
-    if config.task not in (None, TASK.name):
-        raise ConfigError(f"'{NAME}' supports only its own task. Leave out --task {config.task}.")
     for name in settings_with(Mark.OWN_DATA):
         if getattr(config, name):
             raise ConfigError(f"'{NAME}' has its own task and its own sets; leave out {flag_of(name)}.")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from rationem.config import FitConfig, Mark, flag_of, settings_with
-from rationem.errors import ConfigError, closest
+from rationem.errors import ConfigError
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.judge import JudgeTask
 from rationem.tasks.pairs import every_order
@@ -30,11 +30,7 @@ def sets(config: FitConfig) -> tuple[AnswerTask | JudgeTask, Splits]:
     for name in settings_with(Mark.OWN_DATA):
         if getattr(config, name):
             raise ConfigError(f"'{NAME}' has its own sets and wording; leave out {flag_of(name)}.")
-    if (named := config.task or WRITE.name) not in TASKS:
-        raise ConfigError(
-            f"'{NAME}' has no task {named!r}.{closest(named, TASKS)} Write summaries with --task {WRITE.name}, or "
-            f"compare two with --task {PREFER.name}."
-        )
+    named = config.task or WRITE.name
     task = TASKS[named]
     if config.template:
         task = replace(task, template=read_template(Path(config.template)))

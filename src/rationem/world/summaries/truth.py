@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 
+from rationem.tasks.pairs import responses
 from rationem.types import Fields
-from rationem.world.summaries.posts import kept, read
+from rationem.world.summaries.posts import Post, kept, read
 from rationem.world.summaries.readers import owner
 
 _KINDS = "[a-z]+(?: [a-z]+)*"
@@ -31,18 +32,21 @@ def faithful(fields: Fields, rationale: str) -> bool | None:
     said = read(fields["prompt"])
     if said is None:
         return None
-    if "response_a" not in fields:
-        found = _WRITTEN.fullmatch(rationale.strip())
-        if found is None:
-            return None
-        return found["topic"] == said.topic and _same(f"{found['keep']} {found['drop']}".split(), said.facts)
-    found = _COMPARED.fullmatch(rationale.strip())
-    if found is None:
-        return None
-    one, other = (kept(fields[f"response_{name}"]) for name in "ab")
+    compared = responses(fields)
+    form, is_true = _CLAIMS[len(compared)]
+    found = form.fullmatch(rationale.strip())
+    return found and found["topic"] == said.topic and is_true(found, said, compared)
+
+
+def _summary_is_true(found: re.Match[str], said: Post, _: Sequence[str]) -> bool:
+    return _same(f"{found['keep']} {found['drop']}".split(), said.facts)
+
+
+def _comparison_is_true(found: re.Match[str], _: Post, compared: Sequence[str]) -> bool:
+    one, other = map(kept, compared)
     stated, keep = _pairs(found["stated"]), _pairs(found["keep"])
     owned = all(owner(kind, one, other) == said_of for kind, said_of in stated + keep)
-    return found["topic"] == said.topic and owned and _same([kind for kind, _ in stated], {*one, *other})
+    return owned and _same([kind for kind, _ in stated], {*one, *other})
 
 
 def _pairs(text: str) -> list[tuple[str, str]]:
@@ -52,3 +56,7 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 def _same(claimed: Sequence[str], true: Collection[str]) -> bool:
     return sorted(claimed) == sorted(true)
+
+
+#: The form of the claims and the check of them, by the number of summaries that an item compares.
+_CLAIMS = {0: (_WRITTEN, _summary_is_true), 2: (_COMPARED, _comparison_is_true)}
