@@ -26,7 +26,7 @@ from rationem.config import FitConfig
 from rationem.engines import conformance, models
 from rationem.engines.chat import Chat, Conversation
 from rationem.engines.opening import BATCH
-from rationem.engines.table import ENGINES
+from rationem.engines.table import ENGINES_OR_AUTO
 from rationem.errors import ModelError
 from rationem.report.plain import plain
 from rationem.run.defaults import with_defaults
@@ -208,7 +208,7 @@ def gpu_hours(
     together = drawn_together(weights, cached, config, gpu)
     steps = tokens.generated / together
     moved = steps * (weights + together * cached) / gpu.bandwidth
-    waiting = steps * model.layers if ENGINES[config.engine].in_process else 0.0
+    waiting = steps * model.layers if ENGINES_OR_AUTO[config.engine].in_process else 0.0
     worst, best = (
         reading / (gpu.flops * products) + training / (peak * products) + moved / share + waiting * delay
         for products, share, delay in zip(PRODUCTS, BANDWIDTH, DELAY, strict=True)
@@ -219,7 +219,7 @@ def gpu_hours(
 def drawn_together(weights: float, cached: float, config: FitConfig, gpu: Gpu = H100) -> int:
     """Return the number of completions sampled together: the requested number, if it fits beside the weights."""
     asked = config.sampling_batch if isinstance(config.sampling_batch, int) else BATCH
-    asked = asked if ENGINES[config.engine].in_process else config.concurrency
+    asked = asked if ENGINES_OR_AUTO[config.engine].in_process else config.concurrency
     return max(1, min(asked, int((0.9 * gpu.memory - weights) / cached)))
 
 
@@ -266,7 +266,7 @@ def _assumed(config: FitConfig) -> str:
         return " to ".join(f"{100 * share:.0f}" for share in shares)
 
     delay = " to ".join(f"{1000 * seconds:g}" for seconds in reversed(DELAY))
-    waits = f", which waits {delay} ms per layer for Python," if ENGINES[config.engine].in_process else ""
+    waits = f", which waits {delay} ms per layer for Python," if ENGINES_OR_AUTO[config.engine].in_process else ""
     peak = f"{(H100.fp32 if config.precision == 'fp32' else H100.flops) / 1e12:.0f} TFLOP/s"
     speed = f"{H100.bandwidth / 1e12} TB/s"
     return (

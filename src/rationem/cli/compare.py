@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rationem import progress
-from rationem.engines.table import ENGINES
+from rationem.engines.table import ENGINES_OR_AUTO
 
 if TYPE_CHECKING:
     from rationem.compare import Arm, Design
@@ -103,7 +103,7 @@ def _design(options: argparse.Namespace) -> Design:
     else:
         config = read_settings(options)
         own = config.data[0] if len(config.data) == 1 and config.data[0] in STUDIES else None
-        exact = own == WORLD and ENGINES[config.engine].enumerates
+        exact = own == WORLD and ENGINES_OR_AUTO[config.engine].enumerates
         config = embedded(config, exact=exact) if own else config
         arms = parse_arms(STUDIES[own] if own else _SCHEMES, control=options.control is not False)
         reference, equal, count = "", "iterations", _SEEDS

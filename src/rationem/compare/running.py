@@ -20,7 +20,7 @@ from rationem.compare.design import Arm, Design, shared_settings, write_design
 from rationem.compare.processes import ArmJob, run_all
 from rationem.config import FitConfig
 from rationem.engines.opening import opening
-from rationem.engines.table import ENGINES
+from rationem.engines.table import ENGINES_OR_AUTO
 from rationem.errors import ConfigError, RunError
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import is_finished, read_manifest, read_only
@@ -100,7 +100,7 @@ def compare(design: Design, output: Path, *, workers: int = 1) -> Path:
 
 def default_workers(config: FitConfig) -> int:
     """Return the default number of runs at once: the embedded model is too small for two threads."""
-    if embedded(config) is None or not ENGINES[config.engine].in_process or _on_gpu(config):
+    if embedded(config) is None or not ENGINES_OR_AUTO[config.engine].in_process or _on_gpu(config):
         return 1
     return max(1, (os.cpu_count() or 1) // (config.threads or 1))
 
@@ -112,7 +112,7 @@ def _on_gpu(config: FitConfig) -> bool:
 
 
 def _check_workers(config: FitConfig, workers: int) -> None:
-    if ENGINES[config.engine].serves_all_runs:
+    if ENGINES_OR_AUTO[config.engine].serves_all_runs:
         raise ConfigError(
             f"--workers {workers}: with --engine {config.engine} one server serves all runs, one after another."
         )

@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from rationem.config.metadata import Identity, InRefit, Mark, Reach, TakenBy, TaskKind
-from rationem.engines.table import DEFAULT, HELP, EngineName
+from rationem.engines.table import DEFAULT, FIT_HELP, FitEngineName
 
 #: A setting that names a column of the data.
 Column = Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK]
@@ -361,7 +361,7 @@ class EngineSettings(SettingsGroup):
     group: ClassVar[str] = "engine"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
 
-    engine: EngineName = Field(DEFAULT, description=HELP)
+    engine: FitEngineName = Field(DEFAULT, description=FIT_HELP)
     concurrency: Annotated[int, Identity.NOT] = Field(
         256, ge=1, le=4096, description="requests at the same time, with vllm and a teacher"
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rationem.engines.chat import Conversation
-from rationem.engines.table import DEFAULT, ENGINES, EngineName, EngineRow
+from rationem.engines.table import DEFAULT, ENGINES_OR_AUTO, EngineName, EngineRow
 from rationem.tasks.protocol import Task
 from rationem.types import Engine
 
@@ -59,7 +59,7 @@ class EngineConfig:
     @property
     def row(self) -> EngineRow:
         """The engine's row in the table."""
-        return ENGINES[self.engine]
+        return ENGINES_OR_AUTO[self.engine]
 
     @property
     def held(self) -> int:

@@ -112,15 +112,23 @@ _ROWS = (
     ),
 )
 ENGINES = {row.name: row for row in _ROWS}
+#: Asks for the faster of the engines that can train: a run measures and records which.
+AUTO = "auto"
+#: Until it is measured, the abilities of the default engine count.
+ENGINES_OR_AUTO = {**ENGINES, AUTO: _ROWS[0]}
 #: The default engine.
 DEFAULT = _ROWS[0].name
 #: The help text of ``--engine``.
 HELP = f"what generates: {'; '.join(f'{row.name}, {row.summary}' for row in _ROWS)}"
+#: The same for a run.
+FIT_HELP = f"{HELP}; auto measures transformers and vllm for some seconds"
 
 if TYPE_CHECKING:
     EngineName = str
+    FitEngineName = str
 else:
     EngineName = Literal[tuple(ENGINES)]
+    FitEngineName = Literal[tuple(ENGINES_OR_AUTO)]
 
 
 def refuse_foreign(engine: str, given: Collection[str]) -> None:
@@ -133,7 +141,7 @@ def refuse_foreign(engine: str, given: Collection[str]) -> None:
     Raises:
         ConfigError: names them and their engine.
     """
-    for row in _ROWS:
+    for row in _ROWS if engine != AUTO else ():
         theirs = [name for name in row.settings if name in given and row.name != engine]
         if theirs:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name in theirs)

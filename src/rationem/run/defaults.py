@@ -10,14 +10,15 @@ from typing import Any, Literal
 from rationem import progress
 from rationem.config import FitConfig, Identity, Mark, Reach, flag_of, read_config, settings_with
 from rationem.engines import adapters, models
-from rationem.engines.opening import BATCH, VERDICT_TOKENS
+from rationem.engines.opening import BATCH, VERDICT_TOKENS, EngineConfig, closings
 from rationem.engines.remote.opening import teacher_model
 from rationem.engines.suggested import suggestion
-from rationem.engines.table import ENGINES
+from rationem.engines.table import AUTO, DEFAULT, ENGINES, ENGINES_OR_AUTO
 from rationem.engines.vllm.install import find_python
 from rationem.errors import ConfigError
 from rationem.run.prepare import EMBEDDED, embedded
 from rationem.sampling import hint_leakage
+from rationem.sampling.schemes import Scheme
 from rationem.tasks.own import fingerprint
 from rationem.tasks.protocol import Task
 from rationem.types import Splits
@@ -25,8 +26,12 @@ from rationem.types import Splits
 #: Settings that do not distinguish runs: the manifest has their content, or they do not matter there.
 NO_IDENTITY = settings_with(Reach.DATA, Reach.FILE, Identity.NOT)
 _PROMPT_TOKENS = 1024
+#: Default length limit of a completion, in tokens.
+NEW_TOKENS = 256
 #: Training prompts used to measure a batch size.
 _PROMPTS = 512
+#: Tokens of an E-step below which no engine is measured: a server takes half a minute to start.
+_SMALL_WORK = 20_000
 
 
 def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
@@ -49,7 +54,7 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
     tiny = models.EMBEDDED.get(config.model or "")
     rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
     recorded = _recorded(directory)
-    new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else 256)
+    new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else NEW_TOKENS)
     return config.replace(
         learning_rate=config.learning_rate or rate,
         max_new_tokens=new_tokens,
@@ -104,7 +109,7 @@ def _prompt_limit(config: FitConfig, new_tokens: int, positions: int | None) -> 
     if positions is None:
         return config.max_prompt_tokens or _PROMPT_TOKENS
     # A server also counts the tokens scored after a completion.
-    behind = VERDICT_TOKENS if ENGINES[config.engine].scores_behind else 0
+    behind = VERDICT_TOKENS if ENGINES_OR_AUTO[config.engine].scores_behind else 0
     limit = config.max_prompt_tokens or max(1, min(_PROMPT_TOKENS, positions - new_tokens - behind))
     if limit + new_tokens + behind > positions:
         scored = f" and {behind} tokens of verdict lines" if behind else ""
@@ -127,9 +132,61 @@ def _sampling_batch(config: FitConfig, recorded: FitConfig | None) -> int | Lite
     return "auto" if config.sampling_batch == "auto" or _on_gpu(config) else BATCH
 
 
+def with_engine(
+    config: FitConfig, scheme: Scheme, task: Task, splits: Splits, checkpoint: str, directory: Path
+) -> FitConfig:
+    """Measure which engine is faster if requested; a resumed run keeps its own.
+
+    Nothing is measured where only one engine can do the work, or the work is too small for a server.
+
+    Raises:
+        RationemError: the default engine cannot open the model.
+    """
+    if config.engine != AUTO:
+        return config
+    recorded, new_tokens = _recorded(directory), config.max_new_tokens or NEW_TOKENS
+    if recorded is not None:
+        return config.replace(engine=recorded.engine)
+    if why := _only_default(config, scheme, len(splits.train) * new_tokens):
+        progress.say(f"Engine: {ENGINES[DEFAULT].title}, because {why}.")
+        return config.replace(engine=DEFAULT)
+    from rationem.engines import faster
+
+    prompts = [task.prompt(x.fields) for x in splits.train[:_PROMPTS:16]]
+    chat = models.chat(config.model or "", checkpoint, config.conversation)
+    choice = EngineConfig(
+        task.marker,
+        closings(task),
+        device=config.device,
+        concurrency=config.concurrency,
+        vllm_python=config.vllm_python,
+        vllm_args=config.vllm_args,
+        length=max(len(chat.encode(prompt)) for prompt in prompts) + new_tokens + VERDICT_TOKENS,
+        conversation=config.conversation,
+    )
+    found = faster.fastest(choice, checkpoint, prompts, new_tokens)
+    progress.say(faster.told(found))
+    return config.replace(engine=found.engine)
+
+
+def _only_default(config: FitConfig, scheme: Scheme, tokens: int) -> str:
+    """Return why only the default engine comes into question; empty if others do."""
+    if scheme.enumerates or config.exact_items:
+        return "rationales are enumerated"
+    if config.model in models.EMBEDDED and models.EMBEDDED[config.model].toy:
+        return "the model is too small for a server"
+    if tokens < _SMALL_WORK:
+        return f"an E-step of at most {tokens:,} tokens is not worth a server"
+    try:
+        find_python(config.vllm_python)
+    except ConfigError:
+        return "vLLM is not installed (rationem engine install)"
+    return ""
+
+
 def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: str) -> FitConfig:
     """Measure the batch size if requested; a resumed run keeps its measured value."""
-    if config.sampling_batch != "auto" or not ENGINES[config.engine].in_process:
+    if config.sampling_batch != "auto" or not ENGINES_OR_AUTO[config.engine].in_process:
         return config
     import torch
 
@@ -147,7 +204,7 @@ def with_batch_size(config: FitConfig, task: Task, splits: Splits, checkpoint: s
 def _on_gpu(config: FitConfig) -> bool:
     import torch
 
-    return ENGINES[config.engine].in_process and config.device != "cpu" and torch.cuda.is_available()
+    return ENGINES_OR_AUTO[config.engine].in_process and config.device != "cpu" and torch.cuda.is_available()
 
 
 def _recorded(directory: Path) -> FitConfig | None:

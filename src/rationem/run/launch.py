@@ -30,6 +30,7 @@ from rationem.run.defaults import (
     with_adapter,
     with_batch_size,
     with_defaults,
+    with_engine,
     with_model,
     with_recorded,
     with_servers,
@@ -89,6 +90,7 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     checkpoint = models.resolve(config.model or "", config.adapter_base)
     positions = models.positions(config.model or "", checkpoint)
     config = with_adapter(config, checkpoint)
+    config = with_engine(config, scheme, task, splits, checkpoint, directory)
     config = with_defaults(config, directory, positions)
     chat = models.chat(config.model or "", checkpoint, config.conversation)
     check_chat(config, scheme, chat)

@@ -14,7 +14,7 @@ from rationem.engines.chat import Chat
 from rationem.engines.local import open_transformers
 from rationem.engines.opening import EngineConfig
 from rationem.engines.remote.address import check_urls
-from rationem.engines.table import ENGINES, refuse_foreign
+from rationem.engines.table import ENGINES, ENGINES_OR_AUTO, refuse_foreign
 from rationem.errors import ConfigError, RunError
 from rationem.run.defaults import with_adapter
 from rationem.sampling.posterior import enumerator
@@ -55,7 +55,7 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
     Raises:
         ConfigError: says what is missing, and what to do.
     """
-    engine = ENGINES[config.engine]
+    engine = ENGINES_OR_AUTO[config.engine]
     given = {name for name, field in FitConfig.model_fields.items() if getattr(config, name) != field.default}
     if engine.untrainable:
         raise ConfigError(engine.untrainable)
