@@ -149,7 +149,7 @@ BROKEN = {
         "def prompt(self, fields):\n        self.count += 1\n        return f\"{self.count} {fields} Answer:\"",
         "another text when it is asked again",
     ),
-    "hints at nothing": ("def hint(self, fields, answer):\n        return 'Think!'", None, "does not say the answer"),
+    "hints at nothing": ("def hint(self, fields, answer):\n        return 'Think!'", None, "does not state the answer"),
 }  # fmt: skip
 
 

@@ -230,10 +230,10 @@ def disk(tokens: cost.TokenCounts, sizes: cost.Sizes, model: machine.ModelSizes,
     every M-step starts from the base model.
     """
     trained = config.lora_rank * model.adapter if config.lora_rank else model.parameters
-    anew = config.init == "base" or config.optimizer == "reset"
+    fresh = config.init == "base" or config.optimizer == "reset"
     return {
         "checkpoints": float(_FP32 * trained * config.iterations),
-        "optimizer moments": 0.0 if anew else float(_MOMENTS * trained * min(2, config.iterations)),
+        "optimizer moments": 0.0 if fresh else float(_MOMENTS * trained * min(2, config.iterations)),
         "model/": float(_FP32 * trained),
         "ledger": LEDGER_TOKEN * tokens.generated + LEDGER_TRIAL * tokens.generated / max(1, sizes.cut),
     }

@@ -122,8 +122,8 @@ def _check(options: argparse.Namespace) -> int:
     for sentence in found:
         progress.out(f"- {sentence}")
     tried = f"{len(examples)} items" if examples else "made-up items"
-    mend = "1 thing" if len(found) == 1 else f"{len(found)} things"
+    count = "1 thing" if len(found) == 1 else f"{len(found)} things"
     progress.out(
-        f"{mend} to correct." if found else (f"The task {task.name!r} meets all requirements, tested on {tried}.")
+        f"{count} to correct." if found else (f"The task {task.name!r} meets all requirements, tested on {tried}.")
     )
     return int(bool(found))

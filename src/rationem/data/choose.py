@@ -57,7 +57,7 @@ def choose(
 
     Args:
         items: "responses" or "choices"; None follows preset or columns.
-        task: with open answers; None where it is none, or the preset tells.
+        task: with open answers; None for other tasks, or if the preset determines it.
         weight: the column of the weights, or a preset's name for it.
 
     Raises:

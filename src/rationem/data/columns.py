@@ -107,7 +107,7 @@ class Columns:
         return "inputs" if self.inputs else "responses" if self.choices is None else "choices"
 
     def items_per_row(self, available: Collection[str]) -> int:
-        """Return how many responses are compared; 1 where one is rated, or there is none."""
+        """Return how many responses are compared; 1 if one is rated, or there is none."""
         return {"responses": len(self.responses(available))}.get(self.items, 1)
 
     def responses(self, available: Collection[str]) -> tuple[str, ...]:

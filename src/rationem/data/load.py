@@ -62,8 +62,8 @@ class LoadedData:
             ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
         criteria: the rated criteria; a single one may have no name.
         candidates: the number of compared responses; 1 if none are compared.
-        shared_scale: the scale that a further set of the same kind is read on; None where it has letters of its own.
-        task: what read the answers; None where a scale did.
+        shared_scale: the scale for reading a further set of the same kind; None if it has its own letters.
+        task: the task that read the answers; None if a scale did.
     """
 
     examples: tuple[Example, ...]
@@ -108,7 +108,7 @@ def load(
         skipped: if given, unusable rows are left out and their errors appended; the ids of other rows do not change.
         items: "responses" or "choices"; None where preset or columns tell. The scale of choices is of as many letters
             as the item with the most choices has, where none is given.
-        task: with open answers, which reads them; None where it is none, or the preset tells.
+        task: with open answers, which reads them; None for other tasks, or if the preset determines it.
         weight: the column of the rows' weights in training, or a preset's name for it.
 
     Returns:

@@ -66,12 +66,12 @@ def tally(found: Counter[str], scale: Scale) -> str:
 
 
 def _advice(values: list[str], scale: Scale) -> str:
-    nobody = [value for value in values if value.casefold() in _NOBODY]
+    unrated = [value for value in values if value.casefold() in _NOBODY]
     meant = {value: level for value in values if (level := _meant(value, scale)) is not None}
-    parts = ["leave out rows without a rating"] if nobody else []
+    parts = ["leave out rows without a rating"] if unrated else []
     kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
     parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
-    if len(nobody) + len(meant) < len(values):
+    if len(unrated) + len(meant) < len(values):
         parts.append("correct mistyped values, or give a scale with all levels (--scale)")
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."

@@ -1,4 +1,4 @@
-"""What validation measured of every iteration, item by item: to choose again without some of the items."""
+"""The validation results of every iteration, item by item, for choosing again without some of the items."""
 
 from __future__ import annotations
 

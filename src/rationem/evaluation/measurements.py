@@ -37,10 +37,10 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """Measurements of the sampler beside the evaluation; 0 leaves a measurement out.
+    """Measurements of the sampler in addition to the evaluation; 0 omits a measurement.
 
     Args:
-        hinted: hinted drafts per validation example, beside the unhinted ones, for the evidence.
+        hinted: hinted drafts per validation example, in addition to the unhinted ones, for the evidence.
         wrong: validation examples that get a probe once per iteration.
         probed: training examples whose difficulty for the base model is measured once.
         start: training examples that are probed before the first E-step.
@@ -63,7 +63,7 @@ class Control:
 
     Args:
         shots: the number of examples; 0 means no control.
-        tokens: the longest prompt; by default what the model can hold.
+        tokens: the longest prompt; by default the model's context length.
     """
 
     shots: int = 0
@@ -115,7 +115,7 @@ class Measurements:
             measure_bounds(some, self.engines.at(theta), self.context, iteration=k)
 
     def start(self, base: str) -> None:
-        """Write and print what a few drafts of the base model are like, before anything else is measured."""
+        """Write and print statistics of a few drafts of the base model, before anything else is measured."""
         if self.diagnostics.start:
             q = engine_for(self.scheme, base, base, self.engines)
             probe_start(self.data.train, self.scheme, q, self.context, examples=self.diagnostics.start)

@@ -142,7 +142,7 @@ def _conversation(run: Path, k: int) -> tuple[Chat, frozenset[int]]:
     found = next((place for place in places if (place / "tokenizer_config.json").is_file()), None)
     if found is None:
         raise ModelError(
-            f"{run} holds no checkpoint with a tokenizer, and without one its tokens cannot be read. Let it go on: "
+            f"{run} holds no checkpoint with a tokenizer, and without one its tokens cannot be read. Continue it: "
             f"rationem fit --output {run}"
         )
     chat = models.chat(str(found), str(found))

@@ -53,7 +53,5 @@ def model_of(run: Path) -> Path:
     if not (run / "ledger.sqlite").is_file():
         raise RunError(f"No run in {run}: there is no ledger.sqlite. Name the directory that rationem fit wrote.")
     if not (run / "model" / "rationem.json").is_file():
-        raise RunError(
-            f"{run} is not finished: there is no judge in it yet. rationem fit --output {run} goes on with it."
-        )
+        raise RunError(f"{run} is not finished: there is no judge in it yet. Continue it: rationem fit --output {run}")
     return run / "model"

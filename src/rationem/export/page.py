@@ -136,7 +136,7 @@ def _what(facts: Facts, task: Task) -> Iterator[str]:
         yield "**No iteration of its training was better than none: these are the weights that it began with.**"
     yield f"Base model: {_base(facts)}"
     yield (
-        "**License**: none is named here. Whoever publishes this model must choose one that the license of the base "
+        "**License**: none is named here. The publisher of this model must choose one that the license of the base "
         "model and the terms of the data allow, and write it into the first lines of this page (`license:`)."
     )
 
@@ -149,7 +149,10 @@ def _base(facts: Facts) -> str:
         return f"{name}, the small model that comes with rationem to try it out. It cannot read."
     origin = facts.summary["refit"]
     again = f" It holds the weights that drew iteration {origin['iteration']} of another run." if origin else ""
-    return f"{name}, a local directory of whoever trained this model; the hub does not have it by this name.{again}"
+    return (
+        f"{name}, a local directory on the machine where this model was trained; it is not on the hub by this "
+        f"name.{again}"
+    )
 
 
 def _use(facts: Facts, task: Task) -> Iterator[str]:
@@ -270,7 +273,7 @@ def _answers(facts: Facts, task: Task) -> Iterator[str]:
     pattern = literal(kind.removeprefix("pattern:"))
     read = {"number": "a number", "text": "a line of text"}.get(kind, f"what the pattern {pattern} reads")
     if task.program is not None:
-        read = f"what {literal(facts.card.task['own'])}, a class of whoever trained this model, reads"
+        read = f"what {literal(facts.card.task['own'])}, a class on the machine where this model was trained, reads"
     yield f"Answers: {read}. Reward: {literal(facts.card.task['reward'])}."
 
 

@@ -54,7 +54,7 @@ def stage(run: Path, target: Path, *, name: str | None, merged: bool = False, ba
     identity.check_base(source, card.base)
     is_adapter = (source / _ADAPTER).is_file()
     if merged and not is_adapter:
-        raise ConfigError(f"--merged: {source} holds whole weights and no adapter. Leave it out.")
+        raise ConfigError(f"--merged: {source} holds full weights, not an adapter. Omit it.")
     if base_model and (merged or not is_adapter):
         raise ConfigError("--base-model says where the base of an adapter is; nothing is uploaded as an adapter here.")
     found = models.weights_of(str(source)) if is_adapter else str(summary["config"]["model"])
@@ -104,8 +104,8 @@ def _reachable(base: StartingModel, source: Path, base_model: str | None) -> Sta
         return given
     if not base.on_hub:
         raise ConfigError(
-            f"{source} is an adapter, and its base model {base.name!r} is a directory of this machine, which nobody "
-            "else has. Give --merged for whole weights, or --base-model OWNER/NAME if the same weights are on the hub."
+            f"{source} is an adapter, and its base model {base.name!r} is a local directory that others do "
+            "not have. Give --merged for full weights, or --base-model OWNER/NAME if the same weights are on the hub."
         )
     return base
 

@@ -47,7 +47,8 @@ class Drawn:
 
     Args:
         rationale: z.
-        said: the level or open answer on its verdict line; None if it is not on offer or the completion was cut off.
+        said: the level or open answer on its verdict line; None if the item does not offer it or the completion was cut
+            off.
         level_logps: log pi(level | x, z) of every level, nats; None without a verdict, without scoring or without
             levels.
     """

@@ -30,7 +30,7 @@ class Count:
         expected: sum of the expected ratings.
         with_expected: items that have one.
         draws: sampled rationales.
-        unparsed: those without a level on offer.
+        unparsed: those that state no offered level.
         elided: items with truncated responses.
         compared: comparisons with a verdict in every order.
         consistent: those with the same verdict in every order.

@@ -26,7 +26,7 @@ _EVEN = 1e-9
 class Status(StrEnum):
     """The result of rating one item on one criterion; ``ANSWERED`` is for open answers.
 
-    ``UNPARSED``: no draft named a level on offer. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders of a
+    ``UNPARSED``: no draft states an offered level. ``INCONSISTENT``: the greedy verdicts (``fast``) on the orders of a
     comparison differ. ``UNUSABLE``: the item is empty or not a text, and was not rated.
     """
 
@@ -55,7 +55,7 @@ class Rating:
         rationale: z of the first draft with this rating (for a comparison in its given order); without one, of the
             draft after which the rating is most probable; "" if the given order has no verdict.
         draws: sampled rationales, for a comparison over all orders.
-        unparsed: those without a level on offer.
+        unparsed: those that state no offered level.
         consistent: whether all orders agree; None if one has no verdict, and without a comparison.
         agreement: for open answers, the drafts' agreement: their mean reward against the rating, 1 if all are equal.
         problem: a problem of the item, or a change made to it, in words.

@@ -2,8 +2,8 @@
 
 Version 7 has more columns (:data:`ADDED`). Version 6 has columns for what was appended to the users' ids before:
 version 5 kept one id per example: the user's, "test:" before it where the training file had the same, "/criterion"
-behind it, "#2" for the second rating and "~swapped" or "~turned2" for another order. Here, and nowhere else, these are
-taken apart. Ids that the user chose to look like that are told apart by the run's other examples and its settings; the
+behind it, "#2" for the second rating and "~swapped" or "~turned2" for another order. Only this module
+parses them. Ids of users that look the same are distinguished by the run's other examples and its settings; the
 rows of such an example get its new key.
 """
 

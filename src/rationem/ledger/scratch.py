@@ -60,7 +60,7 @@ def _locked(prefix: str, place: Path) -> tuple[Path, int]:
 
 
 def _remove_unowned(directory: Path) -> None:
-    """Remove the directory of a process of ours that has ended: nobody holds its lock."""
+    """Remove the directory of an ended process of ours: its lock is free."""
     try:
         found = directory.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():

@@ -1,11 +1,11 @@
 """The log-likelihood that the raters' disagreement leaves attainable.
 
-Whatever a judge says of an item, its mean log-probability of the item's m ratings is at most minus the entropy of their
-shares (Gibbs), so on these very ratings minus the mean entropy is a ceiling without exception. For a *new* rating the
-ceiling is -E H(rating | x), and the shares of few raters are too certain: the entropy of shares is too low on average
-(Jensen), by about (L - 1) / (2 m) nats for L levels that can occur. Miller's correction adds (levels seen - 1) / (2 m);
-it takes off most of the bias from about m = 5 on, and less with two or three raters: of a fair coin, two ratings have
-.347 nats on average and .472 corrected, of the true .693.
+Whatever probabilities a judge gives an item, its mean log-probability of the item's m ratings is at most minus the
+entropy of their shares (Gibbs), so on these very ratings minus the mean entropy is a ceiling without exception. For a
+*new* rating the ceiling is -E H(rating | x), and the shares of few raters are too certain: the entropy of shares is too
+low on average (Jensen), by about (L - 1) / (2 m) nats for L levels that can occur. Miller's correction adds (levels
+seen - 1) / (2 m); it takes off most of the bias from about m = 5 on, and less with two or three raters: of a fair coin,
+two ratings have .347 nats on average and .472 corrected, of the true .693.
 
 Source: Miller 1955, "Note on the bias of information estimates"; Paninski 2003, Neural Computation 15.
 """

@@ -178,7 +178,7 @@ def resamples_of(seed: int, groups: int, resamples: int, width: int) -> Iterator
 
 
 def percentiles(values: Floats, level: float = 0.95) -> Interval | None:
-    """Return the ends of the interval that holds the middle ``level`` of resamples; None where a tenth lack a value."""
+    """Return the ends of the interval that holds the middle ``level`` of resamples; None if a tenth lack a value."""
     known = values[np.isfinite(values)]
     if len(known) < (1 - _MISSING) * len(values):
         return None

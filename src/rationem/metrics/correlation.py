@@ -20,7 +20,7 @@ def varies(numbers: ArrayLike) -> bool:
 
 
 def pearson(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
-    """Return Pearson's correlation of two arrays of shape (N,); None where one of them does not vary."""
+    """Return Pearson's correlation of two arrays of shape (N,); None if one of them does not vary."""
     from scipy.stats import pearsonr
 
     one, other = np.asarray(one_N, dtype=np.float64), np.asarray(other_N, dtype=np.float64)
@@ -28,14 +28,14 @@ def pearson(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
 
 
 def spearman(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
-    """Return Spearman's rank correlation, Pearson's of the mid-ranks; None where one of them does not vary."""
+    """Return Spearman's rank correlation, Pearson's of the mid-ranks; None if one of them does not vary."""
     from scipy.stats import rankdata
 
     return pearson(rankdata(one_N), rankdata(other_N))
 
 
 def kendall(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
-    """Return Kendall's tau-b, which allows for ties; None where one of them does not vary."""
+    """Return Kendall's tau-b, which allows for ties; None if one of them does not vary."""
     from scipy.stats import kendalltau
 
     if not (varies(one_N) and varies(other_N)):

@@ -16,7 +16,7 @@ BINS = 10
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Items whose confidence lies in (low, high]; the first bin has 0 too. Means are None where it is empty.
+    """Items whose confidence lies in (low, high]; the first bin has 0 too. Means are None if it is empty.
 
     Args:
         low: exclusive.

@@ -32,7 +32,7 @@ class Items:
 
 
 def accuracy(items: Items) -> Floats:
-    """Return 1 where a verdict is right, else 0, shape (N,)."""
+    """Return 1 for a correct verdict, else 0, shape (N,)."""
     return np.array([float(is_right(p, x)) for p, x in zip(items.predictions, items.examples, strict=True)])
 
 

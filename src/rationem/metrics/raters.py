@@ -1,5 +1,6 @@
 """Agreement between people: the ceiling, the model on the same targets, and whether there is anything to learn.
- The target of a left-out rater is the pooled label of the others (:meth:`.Scale.pool` by the mean); if they are tied
+
+The target of a left-out rater is the pooled label of the others (:meth:`.Scale.pool` by the mean); if they are tied
 and a tie has no label, there is no target and the pair is counted separately. The mean of k raters varies less than
 that of k - 1, so scores against the two cannot be compared: model and human are scored on the same targets, by the same
 function.

@@ -1,5 +1,6 @@
 """Agreement from counts: many tables (target by verdict) at once, for the bootstrap.
- :func:`rationem.metrics.agreement` defines each number and computes it by scikit-learn and scipy, which take one sample
+
+:func:`rationem.metrics.agreement` defines each number and computes it by scikit-learn and scipy, which take one sample
 at a time; here are the same numbers for R resamples, and tests compare the two. Undefined numbers are NaN here, because
 they are elements of an array; no NaN leaves the bootstrap.
 """

@@ -7,7 +7,8 @@ over subsets of N of the n, which is unbiased for N draws:
                     counts 1 / m, as if broken at random, so that no number depends on the levels' order
     averaged        argmax_y 1/N sum_m pi(y | x, z_m) / sum_y' pi(y' | x, z_m), as :func:`.evidence.predict`
     pass@k          1 - C(n - c, k) / C(n, k): at least one of k draws is right, c of n being right
- Without any vote there is no verdict, which counts as wrong. All subsets are used if there are at most ``EXACT``,
+
+Without any vote there is no verdict, which counts as wrong. All subsets are used if there are at most ``EXACT``,
 otherwise ``SAMPLED`` seeded ones; they are the same for every item.
 
 Sources: pass@k is Chen et al., "Evaluating Large Language Models Trained on Code", arXiv 2107.03374, equation 1; the

@@ -1,5 +1,6 @@
 """The judge card: ``rationem.json`` beside the weights, everything needed to ask the judge as it was trained.
- A calibration is bound to the prompt wording, the weights and the number of drafts that it was fitted with. With any
+
+A calibration is bound to the prompt wording, the weights and the number of drafts that it was fitted with. With any
 other it is invalid and is rejected.
 """
 

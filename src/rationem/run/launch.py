@@ -192,7 +192,7 @@ def measure_base(
 
 @contextmanager
 def _recording(run: Resolved, directory: Path, recorded: Mapping[str, Any], settings: str | None) -> Iterator[Ledger]:
-    """Yield the ledger of a new run, or of the recorded one; whoever resumes a run vouches for it."""
+    """Yield the ledger of a new run, or of the recorded one; resuming a run vouches for it."""
     check_directory(directory)
     ledger = Ledger(directory)
     try:

@@ -116,8 +116,8 @@ def check_summed(config: FitConfig, scheme: Scheme) -> None:
     """
     if scheme.sums_out and (config.threshold or 1) < 1:
         raise ConfigError(
-            f"--threshold {config.threshold:g} accepts drawn answers that are nearly right; the scheme {scheme.name!r} "
-            "sums the drawn answer out and trains on the correct one. Leave it out, or use another scheme."
+            f"--threshold {config.threshold:g} accepts drawn answers that are nearly right; the scheme "
+            f"{scheme.name!r} sums the drawn answer out and trains on the correct one. Omit it, or use another scheme."
         )
 
 

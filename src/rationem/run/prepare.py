@@ -254,7 +254,7 @@ def criteria_of(config: FitConfig, rubric: Rubric | None) -> tuple[str | tuple[s
 
 
 def columns_of(config: FitConfig) -> data.Columns | None:
-    """Return the columns that the configuration names, or None where it names none.
+    """Return the columns that the configuration names, or None if it names none.
 
     Raises:
         ConfigError: columns of different tasks are named together.

@@ -1,5 +1,6 @@
-"""References of a run's settings to things outside the run, and who vouches for them: the command or the run's maker.
- A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is
+"""References of a run's settings to things outside the run, vouched for by the command or the run's maker.
+
+A run directory may come from somebody else, and its ``config.toml`` with it. Nothing that a run's settings name is
 executed, contacted or fetched unless the command names it again, or this user did when the run was made or last
 resumed. That is recorded outside the run, in the user's configuration directory (``RATIONEM_CONFIG``, else
 ``$XDG_CONFIG_HOME/rationem``, else ``~/.config/rationem``): under the run's id, which is the hash of its manifest, one
@@ -65,7 +66,7 @@ def outside(config: FitConfig) -> tuple[Outside, ...]:
 
 
 def check(config: FitConfig, named: Collection[str], run: Path) -> None:
-    """Refuse external references of a run's configuration that nobody vouches for.
+    """Reject external references of a run's configuration that are not vouched for.
 
     Args:
         config: the settings, read from the run, flags on top.
@@ -89,7 +90,7 @@ def check_by(
     where: Path,
     settings: Collection[str] | None = None,
 ) -> None:
-    """Refuse external references of a configuration that nobody vouches for.
+    """Reject external references of a configuration that are not vouched for.
 
     Args:
         config: the settings.

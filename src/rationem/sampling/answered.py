@@ -1,7 +1,7 @@
-"""The trials that ``marginal:M`` trains on: a drawn rationale with y* behind its marker.
+"""The trials that ``marginal:M`` trains on: a drawn rationale with y* after its marker.
 
 Nothing is drawn here: the rationale's tokens are those of the training trial, and the verdict's are the tokens whose
-probability weighed it. They are trials of their own purpose, so what was drawn is counted as it was drawn.
+probability weighed it. They have a separate purpose, so the drafts are counted as drawn.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-r"""The answer summed out: rationales weigh by p_m = pi(y* | x, z_m), scored exactly, instead of by a drawn answer.
+r"""The answer summed out: rationales are weighted by p_m = pi(y* | x, z_m), scored exactly, not by a drawn answer.
 
     rejection         w_m = p_m prod_{j<m} (1 - p_j)      E over the answers of what ``first`` keeps (Rao-Blackwell)
     self-normalised   w_m = p_m / sum_j p_j               the posterior pi(z | x, y*), with a bias of O(1/M)
 
-z_1..z_M are forward drafts at temperature 1, whatever answers they gave. A draft without a marker has p_m = 0. What is
-trained on is (z_m, y*): the rationale as drawn, and y* behind its marker.
+z_1..z_M are forward drafts at temperature 1, whatever answers they gave. A draft without a marker has p_m = 0. The
+training samples are (z_m, y*): the rationale as drawn, and y* after its marker.
 
 The mean of the rejection weights' gradient is that of rejection sampling with budget M, and its variance over the same
 rationales is no larger: sum_m w_m g_m is a conditional expectation. One row with weight S = sum_m w_m, chosen with

@@ -95,7 +95,7 @@ class Scheme:
 
     @property
     def sums_out(self) -> bool:
-        """Whether rationales weigh by p(y* | x, z), scored behind the marker, whatever answer was drawn."""
+        """Whether rationales are weighted by p(y* | x, z), scored after the marker, whatever answer was drawn."""
         return isinstance(self.selector, SummedOut)
 
     def proposal(self, name: str) -> Proposal:
@@ -192,7 +192,7 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
 
     Raises:
         ConfigError: the selector weighs, but the sampling is greedy or truncated, part of the plan is not drawn, or
-            fewer than two draws would be weighed.
+            fewer than two drafts would be weighted.
     """
     selector = scheme.selector
     if scheme.sums_out and not sampling.exact:

@@ -19,7 +19,7 @@ from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Example, Kept, Likelihood, Outcome, Purpose, Sample, State, Trial
 
-#: The purposes of trials that are trained on; where an attempt has both, it is the last that is.
+#: The purposes of trials that are trained on; if an attempt has both, the last one is used.
 TRAINED_ON = (Purpose.TRAIN, Purpose.ANSWERED)
 
 _Likelihoods = dict[tuple[str, int, int, str], Likelihood]

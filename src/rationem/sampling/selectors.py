@@ -34,7 +34,7 @@ class Candidate:
     """An accepted trial with its log importance ratio.
 
     Args:
-        log_ratio: log pi(z, y* | x; theta_{k-1}) - log q(z, y*), nats, with q as it was drawn.
+        log_ratio: log pi(z, y* | x; theta_{k-1}) - log q(z, y*), nats, with q as sampled.
         exact: whether it is an unhinted draft of the current model without truncation: q is then pi, and accepted
             drafts follow the posterior. False if graded rewards enter the weights.
     """

@@ -117,7 +117,7 @@ def read(draft: Draft, fields: Fields, task: Task) -> tuple[Parsed, Outcome | No
     """Return the parsed draft, and the outcome of one without a usable answer; None if it has one.
 
     Args:
-        fields: of the item, which determine the answers on offer.
+        fields: of the item, which determine the offered answers.
     """
     if draft.finish is Finish.FAILED:
         return Parsed("", None), Outcome.ENGINE_FAILED

@@ -1,4 +1,4 @@
-"""Draws for items whose answer nobody knows: read as in training and evaluation, never rewarded, kept in memory.
+"""Drafts for items without a known answer: parsed as in training and evaluation, never rewarded, kept in memory.
 
 A draft depends on (seed, text of the prompt, number of the draft): the same item gets the same drafts in any file and
 row, up to the last bits, which depend on the batch.
@@ -33,7 +33,7 @@ class UnlabelledDraft:
 
     @property
     def said(self) -> str | None:
-        """The answer; None if it is not on offer or the completion was cut off."""
+        """The answer; None if the item does not offer it or the completion was cut off."""
         return None if self.outcome else self.parsed.answer
 
 

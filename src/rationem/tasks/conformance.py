@@ -1,4 +1,4 @@
-"""The requirements on every task: ``rationem task check``, and ``check_task`` in anybody's tests.
+"""The requirements on every task: ``rationem task check``, and ``check_task`` for a user's own tests.
 
 no leak       forward(x) is the same whatever answer was asked about before, holds no answer that x does not hold, and
               no input is y* itself
@@ -102,9 +102,9 @@ def _prompts(task: Task, items: Sequence[Fields], answers: Sequence[str]) -> Ite
         for answer in answers[:_MANY]:
             hinted = task.hint_prompt(fields, answer).text
             if not hinted.startswith(before):
-                yield "hint_prompt() does not begin with prompt(): the hint stands behind the same question."
+                yield "hint_prompt() does not begin with prompt(): the hint must follow the same question."
             elif answer not in hinted[len(before) :]:
-                yield f"hint_prompt() does not say the answer {answer!r} behind the question."
+                yield f"hint_prompt() does not state the answer {answer!r} after the question."
             after = task.prompt(fields).text
             if after != before:
                 yield f"prompt() changes once hint_prompt() was shown an answer: {LEAKS}."

@@ -360,7 +360,7 @@ def comparing(scale: Scale, count: int) -> Scale:
         if tied:
             raise ConfigError(
                 f"{said}: it runs from the first response being much better to the second being much better, and "
-                f"{tied[0]!r} is not in the middle. Write as many levels before it as behind it."
+                f"{tied[0]!r} is not in the middle. Write as many levels before it as after it."
             )
         return scale if scale.two_sided else scale.for_pair()
     tied = [level for level in levels[:count] if level.casefold() in _TIES]

@@ -9,10 +9,10 @@ A Python file, ``--task my_task.py:Units``::
         def prompt(self, fields):                    # x -> text; ask for a last line that begins with the marker
             return f"{fields['question']}\nReason first, then end with one line: Answer: NUMBER UNIT"
 
-        def hint(self, fields, answer):              # what stands behind the prompt when y* is shown
+        def hint(self, fields, answer):              # the text after the prompt when y* is shown
             return f"The answer is {answer}. Explain why."
 
-        def read(self, line):                        # the line behind the marker -> canonical answer, or None
+        def read(self, line):                        # the text after the marker -> canonical answer, or None
             return " ".join(line.lower().split()) or None
 
         def reward(self, predicted, answer):         # r(y_hat, y*) in [0, 1]
@@ -130,7 +130,7 @@ def named_before(description: Mapping[str, Any]) -> OwnTask:
         if other.own == own:
             raise ConfigError(
                 f"{what}; the file that was named, {other.file}, has {other.sha256[:12]}...: another file is another "
-                "task. Name the file as it was when the run was made, or begin another run."
+                "task. Name the file in its original version, or start another run."
             )
     raise ConfigError(
         f"{what}, which is not run because a run directory mentions it. Name it: --own-task my_task.py:{own}"

@@ -31,7 +31,7 @@ class Words:
         score: the name of the leading metric; ``met`` is its name on an axis.
         sure: what the confidence of a prediction is; ``sureness`` says so in a sentence.
         agreed: how the prediction was chosen among DRAWS draws.
-        earns: what it does, its number behind it; REWARD is the reward's name; ``once`` of a single draw.
+        earns: what it does, followed by its number; REWARD is the reward's name; ``once`` of a single draw.
         found: how it decides with several drafts; ``told``: what Python returns of that.
         errs: what it learned that need not be true.
         held: what has to be kept to prompt it again.

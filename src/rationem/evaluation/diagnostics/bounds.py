@@ -69,7 +69,7 @@ def bounds_record(db: sqlite3.Connection, iteration: int) -> dict[str, Any] | No
 
     ``items``          test examples enumerated
     ``lower``          mean log of the lower bounds, over the examples that have one above 0; nats
-    ``without_lower``  examples of which no rationale led to y*: they are not in ``lower``
+    ``without_lower``  examples without a rationale that leads to y*; they are not in ``lower``
     ``upper``          mean log of the upper bounds, over all examples
     ``missing``        mean of 1 - lower / upper: at most this share of an example's posterior is on rationales that
                        were not followed

@@ -1,4 +1,4 @@
-"""Can the model be learned from at all? A few drafts before the first E-step, and a check after every E-step.
+"""Whether training can start: a few drafts before the first E-step, and a check after every E-step.
 
 A rationale without a readable verdict is never accepted. A model that writes few verdict lines therefore keeps next to
 nothing, and what follows measures the base model again. Both checks say so while there is still something to do.
@@ -76,7 +76,7 @@ def probe_start(
     *,
     examples: int = PROBED,
 ) -> None:
-    """Draw once per proposal for some training examples, print what came of it, and record it; done once in a run.
+    """Draw once per proposal for some training examples, print the outcomes, and record them; done once in a run.
 
     The sampling settings are those of the E-steps. The examples depend on the run's seed.
 
@@ -164,8 +164,8 @@ def refuse_cold_start(ledger: Ledger, iteration: int) -> None:
     raise ColdStart(
         f"Iteration {iteration} kept {kept} of {asked} examples; of {drafts} drafts {readable} could be read and "
         f"{outcomes.get(Outcome.TRUNCATED, 0)} were cut off. Training on so few teaches nothing about the task. The "
-        "drafts are kept. Begin again with another setting (--demos 4, --close, --max-new-tokens, a hinted scheme such "
-        "as pps, a larger model), or go on all the same: the same command with --go-on."
+        "drafts are kept. Begin again with another setting (--demos 4, --close, --max-new-tokens, a hinted scheme "
+        "such as pps, a larger model), or continue anyway: the same command with --go-on."
     )
 
 

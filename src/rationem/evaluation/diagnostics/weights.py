@@ -29,7 +29,7 @@ def weights_record(db: sqlite3.Connection, iteration: int, config: Mapping[str, 
     ``examples``   training examples whose accepted draws were weighed
     ``unweighed``  those that an accepted unhinted draw of the current model settled
     ``accepted``   mean number of accepted draws of a weighed example
-    ``alone``      share of the weighed examples with one accepted draw, which weighs 1 whatever it is
+    ``alone``      share of the weighed examples with one accepted draw, whose weight is always 1
     ``ess``        mean effective sample size, (sum w)^2 / sum w^2; 1 to the number of accepted draws
     ``largest``    mean of the largest weight; the weights of an example sum to 1
     ``dominated``  share of the weighed examples whose largest weight exceeds .9, those with one draw included
