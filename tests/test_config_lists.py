@@ -9,7 +9,8 @@ import rationem.config
 from rationem.cli.main import main
 from rationem.config import FitConfig, foreign_to, group_of, in_refit, marks_of, settings_with
 from rationem.config.metadata import Identity, Mark, Reach, TaskKind
-from rationem.config.sections import SettingsGroup, TrainingSettings
+from rationem.config.sections import TrainingSettings
+from rationem.config.task_sections import SettingsGroup
 
 SOURCE = Path(rationem.config.__file__).parents[1]
 #: Collections outside ``config`` that name two settings or more and nothing else. May only fall.

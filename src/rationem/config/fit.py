@@ -9,17 +9,15 @@ from pydantic import model_validator
 
 from rationem.config.metadata import InRefit, Reach, TaskKind
 from rationem.config.sections import (
-    DataSettings,
     EngineSettings,
     EvaluationSettings,
     MachineSettings,
     SamplingSettings,
     SchemeSettings,
-    SettingsGroup,
-    TaskSettings,
     TeacherSettings,
     TrainingSettings,
 )
+from rationem.config.task_sections import DataSettings, SettingsGroup, TaskSettings
 from rationem.engines.chat import Conversation
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.types import Sampling
