@@ -1,6 +1,7 @@
 """The settings of a run, by group; those of data and task are in ``task_sections``.
 
-Each setting is defined only there or here: type, limits, default, help and metadata. A section that is passed on as a whole is its own model, such as :class:`TrainingSettings`.
+Each setting is defined once: type, limits, default, help and metadata. A section that is passed on as a whole is its
+own model, such as :class:`TrainingSettings`.
 """
 
 from __future__ import annotations
