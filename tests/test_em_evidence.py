@@ -88,6 +88,22 @@ def test_evidence_of_the_run_is_that_of_the_table(tmp_path):
     assert record["hints"]["wrong_hints"] == 4
 
 
+@pytest.mark.slow
+def test_evidence_on_test_is_of_the_base_and_the_chosen_weights_and_that_of_the_table(tmp_path):
+    """Sixteen drafts per test item; no test item chose anything, and the last iteration is not measured."""
+    problem = toy.problem(tmp_path, PPS, copies=4, engine=toy.open_scoring_engine, draws=8, hinted=8)
+    fitted = fit(problem, 2)
+    db = problem.ledger.db
+    measured = {k for (k,) in db.execute("SELECT iteration FROM iterations WHERE phase='test_evidence'")}
+    assert measured == {0, fitted.best}
+    record, test = problem.ledger.record(0, "test_evidence"), problem.data.test
+    exact = toy.log_likelihood(toy.THETA, test) / len(test)
+    assert record["items"] == len(test)
+    assert record["score"] == pytest.approx(exact, abs=4 * record["standard_error"] + 0.05)
+    assert record["lower_bound_95"] <= exact
+    assert {x.id for x in test} & {t.example_id for t in problem.ledger.trials(0, Purpose.PROBE)} == set()
+
+
 def leaky(theta_path):
     """Every hinted rationale of the toy's "alpha" speaks of the hint."""
     engine = toy.open_scoring_engine(theta_path)

@@ -131,7 +131,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
             history.append(info)
         best = choose(state)
         for k in sorted({0, best, state.iteration}):
-            problem.measure.test(k, state.thetas[k])
+            problem.measure.test(k, state.thetas[k], evidence=k in {0, best})
         problem.measure.shots(problem.base)
     return Fitted(best, state.iteration, state.thetas[best], tuple(history))
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from rationem.em import Problem
 
 #: The measurements of iteration 0; see the phases in docs/run-directory.md.
-_BASE = ("validation", "evidence", "difficulty", "test", "exact", SHOTS)
+_BASE = ("validation", "evidence", "difficulty", "test", "test_evidence", "exact", SHOTS)
 #: The parts of a manifest that all runs of a comparison share, besides the shared settings.
 _SAME = ("data_sha256", "splits_sha256", "task", "prompt_token_ids")
 #: With equal tokens, the maximum number of iterations of an arm as a multiple of the requested number.

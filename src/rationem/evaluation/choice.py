@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from rationem import metrics
+from rationem.evaluation.diagnostics.draws import PHASE
 from rationem.evaluation.diagnostics.evidence import evidence_scores
 from rationem.ledger import read_predictions
 from rationem.ledger.phases import read_record
@@ -67,10 +68,15 @@ class Validated:
 
 
 def item_evidence(
-    db: sqlite3.Connection, iteration: int, examples: Sequence[Example], train: Sequence[Example], kind: Kind
+    db: sqlite3.Connection,
+    iteration: int,
+    examples: Sequence[Example],
+    train: Sequence[Example],
+    kind: Kind,
+    phase: str = PHASE,
 ) -> dict[str, float]:
-    """Return validation example id -> the score of its evidence, nats; empty if it was not measured."""
-    asked = read_record(db, iteration, "evidence")
+    """Return example id -> the score of its evidence, nats; empty if the phase was not measured."""
+    asked = read_record(db, iteration, phase)
     if asked is None:
         return {}
     marginals = metrics.marginals(train, kind.scale, metrics.parts(examples))

@@ -11,7 +11,7 @@ from rationem.engines.pool import EnginePool
 from rationem.evaluation.diagnostics.bounds import UNASKED, measure_bounds
 from rationem.evaluation.diagnostics.cold_start import probe_start
 from rationem.evaluation.diagnostics.difficulty import measure_difficulty
-from rationem.evaluation.diagnostics.draws import diagnose
+from rationem.evaluation.diagnostics.draws import ON_TEST, diagnose
 from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.evaluation.evaluate import SHOTS, evaluate, validation_score
 from rationem.ledger import Ledger
@@ -106,10 +106,28 @@ class Measurements:
             )
         return validation_score(self._ledger, k, self.evaluation.choose_by)
 
-    def test(self, k: int, theta: str) -> None:
-        """Write predictions on the test set, and certified bounds of log p(y* | x) for some of its examples."""
+    def test(self, k: int, theta: str, *, evidence: bool = False) -> None:
+        """Write predictions on the test set, and certified bounds of log p(y* | x) for some of its examples.
+
+        Args:
+            evidence: whether to measure the evidence too. No test item chose an iteration, so that it is no maximum.
+        """
         if self.data.test:
             self._evaluate(k, theta, "test", self.data.test)
+        if self.data.test and evidence and self._ledger.record(k, ON_TEST) is None:
+            diagnose(
+                self.data.test,
+                self.engines.at(theta),
+                self.context,
+                train=self.data.train,
+                iteration=k,
+                forward=self.evaluation.draws,
+                hinted=self.diagnostics.hinted,
+                wrong=0,
+                phrases=self.context.leaks.counted,
+                faithful=self.diagnostics.faithful,
+                phase=ON_TEST,
+            )
         some = self.data.test[: self.diagnostics.exact or (UNASKED if self.scheme.enumerates else 0)]
         if some and self._ledger.record(k, "exact") is None:
             measure_bounds(some, self.engines.at(theta), self.context, iteration=k)

@@ -41,7 +41,7 @@ from rationem.metrics.calibration import (
     recalibrated,
     tempered,
 )
-from rationem.metrics.choice import chosen_without, crossfitted, folds
+from rationem.metrics.choice import Rechosen, chosen_without, crossfitted, folds, rechosen
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
@@ -52,7 +52,7 @@ from rationem.metrics.open_answers import Said, best_of, by_open_draws
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
 from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
 from rationem.metrics.regroup import regrouped
-from rationem.metrics.scores import Metrics, confusion, score
+from rationem.metrics.scores import Metrics, confusion, score, standard_error
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
 from rationem.metrics.table import METRICS, MetricRow, Page, titles
 from rationem.metrics.votes import (
@@ -87,6 +87,7 @@ __all__ = [
     "Metrics",
     "Page",
     "PairScores",
+    "Rechosen",
     "Resampled",
     "Said",
     "accuracy_at_matched_length",
@@ -133,11 +134,13 @@ __all__ = [
     "quantile_edges",
     "rater_warnings",
     "recalibrated",
+    "rechosen",
     "regrouped",
     "resampled",
     "resampled_mean",
     "score",
     "score_pairs",
+    "standard_error",
     "tempered",
     "titles",
     "training_marginal",

@@ -8,8 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
 
 from rationem.metrics.baselines import best_iteration
+from rationem.metrics.bootstrap import Resampled, resamples_of
+from rationem.metrics.correlation import Floats
 from rationem.metrics.criteria import mean
 from rationem.seeds import seed_for
 from rationem.types import Example, Prediction
@@ -69,3 +74,65 @@ def crossfitted(
 def _mean(scores: Mapping[str, float], ids: Sequence[str]) -> float | None:
     found = mean([scores[name] for name in ids if name in scores])
     return found if found is not None and math.isfinite(found) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Rechosen:
+    """A choice among iterations, made again.
+
+    Args:
+        apart: the mean score of every item under the iteration that the other folds choose, with its values in
+            resamples of the groups, in each of which the choice is made again.
+        shares: iteration -> share of the resamples in which all groups together choose it.
+    """
+
+    apart: Resampled
+    shares: Mapping[int, float]
+
+
+def rechosen(
+    scores: Mapping[int, Mapping[str, float]],
+    examples: Sequence[Example],
+    fold_of: Mapping[str, int],
+    *,
+    seed: int,
+    resamples: int = 1000,
+) -> Rechosen | None:
+    """Return the score of the chosen iteration without the optimism of a maximum; None with one fold or no scores.
+
+    Target: the expected score, on new items, of the iteration that four fifths of the groups choose. Unbiased for it;
+    for the one that all groups choose it is a little too low, as more groups choose better. (The score of the chosen
+    iteration itself is the largest of several and too high.)
+
+    Args:
+        scores: iteration -> example id -> score; iterations that lack an item are not chosen.
+        examples: validation items.
+        fold_of: group -> fold.
+        seed: of the resamples.
+        resamples: their number.
+    """
+    ids = set.intersection(*(set(one) for one in scores.values() if one)) if any(scores.values()) else set()
+    known = [x for x in examples if x.id in ids]
+    ks = [k for k, one in sorted(scores.items()) if one and all(math.isfinite(one[x.id]) for x in known)]
+    if not ks or len({fold_of[x.group] for x in known}) < 2:
+        return None
+    names, group_N = np.unique([x.group for x in known], return_inverse=True)
+    sums_GK = np.zeros((len(names), len(ks)))
+    np.add.at(sums_GK, group_N, np.array([[scores[k][x.id] for k in ks] for x in known]))
+    items_G = np.bincount(group_N).astype(np.float64)
+    fold_G = np.array([fold_of[name] for name in names])
+
+    def apart(counts_RG: Floats) -> Floats:
+        total = np.zeros(len(counts_RG))
+        for fold in np.unique(fold_G):
+            held = counts_RG * (fold_G == fold)
+            best_R = ((counts_RG - held) @ sums_GK).argmax(axis=1)  # all iterations have the same items
+            total += np.take_along_axis(held @ sums_GK, best_R[:, None], axis=1)[:, 0]
+        quotient: Floats = total / (counts_RG @ items_G)
+        return quotient
+
+    counts_RG = np.concatenate(list(resamples_of(seed, len(names), resamples, len(ks))))
+    chosen_R = (counts_RG @ sums_GK).argmax(axis=1)
+    whole = float(apart(np.ones((1, len(names))))[0])
+    shares = {k: float((chosen_R == place).mean()) for place, k in enumerate(ks)}
+    return Rechosen(Resampled(whole, apart(counts_RG), len(names)), shares)

@@ -181,7 +181,7 @@ def _levels(items: Items) -> Metrics:
     scores = means(items)
     found = {
         **verdicts,
-        "accuracy_se": _standard_error(scores["accuracy"], examples),
+        "accuracy_se": standard_error(scores["accuracy"], examples),
         **_expected(items, unrounded),
         **_believed(items, scores["log_likelihood"]),
         **_evidence(ordered),
@@ -206,7 +206,7 @@ def _open(items: Items) -> Metrics:
     there = {
         "count": len(examples),
         "unparsed": int((~parsed).sum()),
-        "accuracy_se": _standard_error(right, examples),
+        "accuracy_se": standard_error(right, examples),
         "accuracy_parsed": float(right[parsed].mean()) if parsed.any() else None,
         "recall": {},
         "grouped_pearson_groups": 0,
@@ -316,11 +316,11 @@ def _believed(items: Items, likelihoods: Floats) -> dict[str, Any]:
         "squared_calibration_error": squared_calibration_error(sure, right, group_numbers(examples)),
         "reliability": bins,
         "reliability_best": best,
-        "log_likelihood_se": _standard_error(likelihoods, examples, sample=True),
+        "log_likelihood_se": standard_error(likelihoods, examples, sample=True),
     }
 
 
-def _standard_error(values: Floats, examples: Sequence[Example], *, sample: bool = False) -> float | None:
+def standard_error(values: Floats, examples: Sequence[Example], *, sample: bool = False) -> float | None:
     """Return the standard error of a mean over items with independent groups; see :class:`Metrics`."""
     groups = places([example.group for example in examples])
     if len(groups) < 2 or not np.isfinite(values).all():

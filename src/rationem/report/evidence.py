@@ -6,6 +6,7 @@ again. A missing or unfinished measurement is None.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from rationem import metrics
 from rationem.evaluation.diagnostics import cost, evidence_record, hint_record, weights_record
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
+from rationem.evaluation.diagnostics.draws import ON_TEST
 from rationem.ledger.listing import EvaluationDraw, evaluation_draws
 from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.metrics.evidence import restricted, stack
@@ -31,20 +33,44 @@ def measured(run: Run, k: int) -> dict[str, Any]:
     """
     asked = run.record(k, "evidence")
     return {
-        "evidence": _evidence(run, k, asked["forward_draws"], asked["hinted_draws"]) if asked else None,
+        "evidence": _evidence(run, k, "validation", asked) if asked else None,
         "hints": _hints(run, k) if asked else None,
         "matched_length": matched_length(run, k),
     }
 
 
-def _evidence(run: Run, k: int, forward: int, hinted: int) -> dict[str, Any]:
-    validation = run.sets["validation"]
-    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(validation))
+def bound_of_chosen(run: Run, best: int, iterations: int) -> float | None:
+    """Return Markov's bound of the validation evidence of an iteration chosen by the same draws, nats per item.
+
+    With delta / (K + 1) for each of the iterations 0 to K, all bounds hold together with probability >= 1 - delta, and
+    so does that of whichever is chosen: log(K + 1) / items lower than that of an iteration by itself.
+
+    Args:
+        run: the run.
+        best: the chosen iteration.
+        iterations: K, the most that there could have been.
+    """
+    asked = run.record(best, "evidence")
+    found = _evidence(run, best, "validation", asked) if asked else None
+    if found is None or found["lower_bound_95"] is None:
+        return None
+    return float(found["lower_bound_95"]) - math.log(iterations + 1) / int(found["items"])
+
+
+def on_test(run: Run, k: int) -> dict[str, Any] | None:
+    """Return the same evidence on the test set; None if it was not measured, as of the base and the chosen weights."""
+    asked = run.record(k, ON_TEST)
+    return _evidence(run, k, "test", asked) if asked else None
+
+
+def _evidence(run: Run, k: int, split: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+    examples, (forward, hinted) = run.sets[split], (asked["forward_draws"], asked["hinted_draws"])
+    marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(examples))
 
     def marginal_of(example: Example) -> Sequence[float]:
         return marginals[metrics.criterion(example)]
 
-    return evidence_record(run.db, k, validation, run.kind, marginal_of, forward=forward, hinted=hinted)
+    return evidence_record(run.db, k, examples, run.kind, marginal_of, forward=forward, hinted=hinted)
 
 
 def _hints(run: Run, k: int) -> dict[str, Any]:

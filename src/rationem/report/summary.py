@@ -57,6 +57,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "finished": is_reached(db, "fitted"),
             "best_iteration": best,
             "chosen_by": chosen_by,
+            "choice": _choice(run, best, last),
             "refit": manifest.get("refit"),
             "last_iteration": last,
             "iterations": iterations,
@@ -89,6 +90,7 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
             entry[split] = found
     if "test" in entry:
         entry["test"]["by_draws"] = evidence.by_draws(run, k)
+        entry["test"]["evidence"] = evidence.on_test(run, k)
     if exact := bounds_record(run.db, k):
         entry["exact"] = exact
     return entry
@@ -107,6 +109,21 @@ def _choose(run: Run, iterations: Sequence[Mapping[str, Any]], last: int) -> tup
     by = run.config.get("choose_by") or ("evidence" if has_evidence else "log_likelihood")
     best = metrics.best_iteration([measured[by].get(k) for k in range(last + 1)])
     return (last, "last iteration") if best is None else (best, _CHOSEN_BY[by])
+
+
+def _choice(run: Run, best: int, last: int) -> dict[str, Any] | None:
+    """Return the choice made again, and the bound of the chosen iteration; None if no score was measured."""
+    validated = run.validated(best, last)
+    again = metrics.rechosen(validated.scores, validated.examples, validated.fold_of, seed=run.seed)
+    if again is None:
+        return None
+    ends = metrics.interval(again.apart)
+    return {
+        "score": again.apart.value,
+        "interval": list(ends) if ends else None,
+        "shares": {str(k): share for k, share in again.shares.items()},
+        "lower_bound_95": evidence.bound_of_chosen(run, best, max(last, run.config.get("iterations") or 0)),
+    }
 
 
 def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:

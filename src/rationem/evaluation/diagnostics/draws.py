@@ -23,8 +23,8 @@ from rationem.sampling.trials import DrawRequest, SamplingContext, fits
 from rationem.seeds import seed_for
 from rationem.types import Engine, Example, Outcome, Purpose
 
-#: The name of this phase in the ledger's table ``iterations``.
-PHASE = "evidence"
+#: The names of the phases in the ledger's table ``iterations``: on validation items, and at the end on test items.
+PHASE, ON_TEST = "evidence", "test_evidence"
 
 
 def diagnose(
@@ -39,8 +39,9 @@ def diagnose(
     wrong: int,
     phrases: Sequence[str] = hint_leakage.PHRASES,
     faithful: Faithful | None = None,
+    phase: str = PHASE,
 ) -> None:
-    """Draw and score what the evidence of theta_k needs, unless it exists; ends the phase ``evidence``.
+    """Draw and score what the evidence of theta_k needs, unless it exists; ends the phase.
 
     Its record is :func:`evidence_record`, with :func:`hint_record` under the key ``hints``.
 
@@ -48,7 +49,7 @@ def diagnose(
     Examples whose forward or hinted prompt is too long are left out and counted.
 
     Args:
-        examples: validation items, whose unhinted drafts ``evaluate`` has written.
+        examples: validation or test items, whose unhinted drafts ``evaluate`` has written.
         engine: on theta_k.
         train: provides the marginal, of the item's criterion, that replaces the evidence of an item without any.
         iteration: k.
@@ -57,11 +58,12 @@ def diagnose(
         wrong: the number of items, chosen by seed, that get one probe.
         phrases: phrases that mention the hint.
         faithful: decides whether a rationale is true of the inputs, if that can be known.
+        phase: PHASE or ON_TEST.
 
     Raises:
         RunError: the engine does not report the likelihood of given tokens.
     """
-    if run.ledger.record(iteration, PHASE) is not None:
+    if run.ledger.record(iteration, phase) is not None:
         return
     started = time.perf_counter()
     run = run.as_it_is()
@@ -88,7 +90,7 @@ def diagnose(
 
     record = evidence_record(db, iteration, examples, kind, marginal_of, forward=forward, hinted=hinted)
     hints = hint_record(db, iteration, examples, kind, phrases, faithful, seed=run.seed)
-    run.ledger.finish(iteration, PHASE, seconds=time.perf_counter() - started, record={**record, "hints": hints})
+    run.ledger.finish(iteration, phase, seconds=time.perf_counter() - started, record={**record, "hints": hints})
 
 
 def _score(

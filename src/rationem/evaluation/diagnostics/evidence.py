@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rationem import metrics
 from rationem.ledger.reading import LikelihoodKey, read_level_logps, read_likelihoods, read_trials
 from rationem.metrics import evidence
 from rationem.metrics.evidence import Floats
@@ -79,7 +80,7 @@ def evidence_record(
     ``score``, ``standard_error``          mean log((N p_hat + mu(y*)) / (N + 1)), p_hat the mixture's, mu the training
                                            marginal (of an open answer :func:`.answer_types.unknown`): one more
                                            draw, which said nothing, so that no item is -inf. For comparing iterations;
-                                           the error is of the mean over items
+                                           the error is of the mean over items, whose groups are independent
     ``lower_bound_95``                     Markov: at most the mean log p(y* | x) with probability >= .95
     ``ess``, ``ess_share``                 mean effective sample size of the hinted draws; its share of K
     ``divergence``, ``divergence_covered`` mean lower bound of KL(q accepted || posterior) over the share of items where
@@ -118,7 +119,7 @@ def evidence_record(
         "mixture": _mean(mixtures),
         "zero": _zeros(mixtures),
         "score": _mean(scores),
-        "standard_error": _standard_error(scores),
+        "standard_error": metrics.standard_error(np.array(scores), items, sample=True),
         "lower_bound_95": _per_item_bound(mixtures),
         "ess": ess,
         "ess_share": None if ess is None else ess / hinted,
@@ -285,10 +286,6 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _zeros(logs: Sequence[float | None]) -> int:
     return sum(log is not None and math.isinf(log) for log in logs)
-
-
-def _standard_error(values: Sequence[float]) -> float | None:
-    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
 
 
 def _per_item_bound(logs: Sequence[float]) -> float | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rationem.report.choice import again
 from rationem.report.part import Part, Section, Table
 from rationem.report.sections.cost import paid
 from rationem.report.tables import number
@@ -55,9 +56,21 @@ def evidence(summary: Mapping[str, Any]) -> Part | None:
     head = ["", "raw", *(["importance-weighted (IWAE)", "all draws together"] if hinted else [])]
     head += ["score", "standard error", "truth at least (95 % sure)"]
     head += ["effective share of hinted draws", "distance from the posterior, at least", "covered"] if hinted else []
+    on_test = [
+        [iteration_name(summary, entry["iteration"]), *_evidence_cells(record, hinted=hinted)]
+        for entry in summary["iterations"]
+        if (record := (entry.get("test") or {}).get("evidence"))
+    ]
     rows = [[iteration_name(summary, k), *_evidence_cells(record, hinted=hinted)] for k, record in measured]
-    said = " ".join(_evidence_said(measured[0][1], summary))
-    return Part("evidence", "Evidence on validation", (said, Table(head, rows)), level=3)
+    said = " ".join([*_evidence_said(measured[0][1], summary), *again(summary)])
+    test = (_ON_TEST, Table(head, on_test)) if on_test else ()
+    return Part("evidence", "Evidence on validation", (said, Table(head, rows), *test), level=3)
+
+
+_ON_TEST = (
+    "The same on test, of the base model and of the chosen iteration. These items chose nothing: no number is a "
+    "maximum, and the bounds hold as they stand."
+)
 
 
 def exact(summary: Mapping[str, Any]) -> Part | None:
@@ -103,7 +116,7 @@ def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     yield f"Raw is from {drawn} per item, written as the {called.who} writes them{weighted}."
     yield (
         "On average these estimates are below the truth, and more draws bring them nearer; of one iteration, that is. "
-        "The best was picked by these very draws, and its numbers are too high for that, the 95 % too."
+        "The best was picked by these very draws, and its numbers in the table are too high for that, the 95 % too."
     )
     yield (
         f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says "
