@@ -7,8 +7,8 @@ from.
 import sys
 from pathlib import Path
 
+import rationem
 from rationem.engines import models
-from rationem.engines.transformers import TransformersEngine
 from rationem.seeds import seed_for
 from rationem.types import Finish, Request, Sampling
 from rationem.world import BASES, addition, faithful, summaries
@@ -23,7 +23,7 @@ DIGITS = (2, 3, 5)
 def drawn(path, task, examples, longest):
     """What a base model says of examples, forward and with the answer shown: kind -> [(example, parsed, it ended)]."""
     loaded = models.load(str(path), device="cpu")
-    engine = TransformersEngine(loaded, marker=task.marker, batch_size=len(examples))
+    engine = rationem.TransformersEngine(loaded, marker=task.marker, batch_size=len(examples))
     said = {}
     for kind in ("forward", "hinted"):
         prompts = [

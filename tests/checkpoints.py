@@ -4,9 +4,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
-import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from transformers import PreTrainedTokenizerFast
 
 TEXT = (
     "Rate the response on the scale. Reason first, then end with one line: Final rating: LEVEL\n"
@@ -99,6 +98,9 @@ def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
 
 def checkpoint(path: Path, style: str = "chatml", *, layers: int = 2, seed: int = 0, tied: bool = True) -> str:
     """Save a random Llama, or Qwen2 for that style; generation_config.json holds values that must not be obeyed."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+
     words = tokenizer(style)
     sizes = {
         "vocab_size": len(words), "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": layers,
@@ -148,6 +150,7 @@ def grader(
 
 def adapter(path: Path, base: str) -> str:
     """Save a LoRA adapter that moves its base: random numbers where a fresh one has zeros."""
+    import torch
     from peft import LoraConfig, get_peft_model
 
     from rationem.engines import models as loading

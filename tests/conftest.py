@@ -1,6 +1,7 @@
 """One thread for torch in every test: equal results on any machine, and no spinning beside other work."""
 
 import os
+import re
 import tempfile
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -10,3 +11,13 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # Who made a run is recorded here, and not in the settings of whoever runs the tests.
 _own = tempfile.TemporaryDirectory(prefix="rationem-tests-")
 os.environ["RATIONEM_CONFIG"] = _own.name
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Skip a module whose own marks leave out all of its tests: most of a collection is importing torch for them."""
+    left_out = config.option.markexpr
+    if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", left_out):
+        return None
+    marks = re.search(r"^pytestmark = (?:.+\n)+", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
+    found = set(re.findall(r"pytest\.mark\.(\w+)", marks[0])) if marks else set()
+    return True if found & set(re.findall(r"not (\w+)", left_out)) else None

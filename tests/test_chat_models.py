@@ -16,7 +16,6 @@ from rationem.engines.remote.completions import CompletionsEngine
 from rationem.errors import ConfigError
 from rationem.run.preflight import check_chat
 from rationem.sampling.schemes import parse_scheme
-from rationem.sft.rows import tokenize
 from rationem.sft.settings import Training
 from rationem.tasks.parse import NO_MARKER, find_verdict, marker_pattern, parse_verdict
 from rationem.tasks.scale import MARKER
@@ -243,8 +242,11 @@ def test_a_tag_in_an_open_answer_is_text_where_it_is_scored(style):
     assert all(tail[-1] == one.end_of_turn and not tags & set(tail) for tail in tails)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", checkpoints.THINKING)
 def test_what_is_trained_on_holds_the_block_although_the_template_strips_it(style):
+    from rationem.sft.rows import tokenize
+
     one = chat(style)
     ids = one.encode_completion(THOUGHT)
     (row,), _ = tokenize([Sample("a", Prompt("hello"), ids, 1.0)], one, frozenset(), 1000)

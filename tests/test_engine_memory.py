@@ -23,6 +23,8 @@ from rationem.errors import ModelError
 from rationem.tasks.scale import MARKER
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
+pytestmark = pytest.mark.slow
+
 PROMPTS = [Prompt("x " * n) for n in (1, 30, 7, 90, 12)]
 CPU_MESSAGE = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to"
 
@@ -130,7 +132,6 @@ def limited(loaded, monkeypatch, rows):
     return sizes
 
 
-@pytest.mark.slow
 def test_the_same_completions_and_scores_come_out_of_less_memory(loaded, monkeypatch, said):
     asked, levels = requests(11), (" 1", " 10", " Excellent")
     engine = TransformersEngine(loaded, marker=MARKER, batch_size=11)
@@ -155,7 +156,6 @@ def test_the_same_completions_and_scores_come_out_of_less_memory(loaded, monkeyp
     assert sum(size > 3 for size in sizes) == failed
 
 
-@pytest.mark.slow
 def test_a_model_that_does_not_fit_at_all_is_an_error(loaded, monkeypatch):
     limited(loaded, monkeypatch, 0)
     with pytest.raises(ModelError, match="even with one row"):
@@ -190,7 +190,6 @@ CHILD = """
 """
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="limits a process's memory as Linux does")
 def test_a_process_whose_memory_really_ends_draws_the_same(tmp_path):
     path = checkpoints.checkpoint(tmp_path / "model")
@@ -203,7 +202,6 @@ def test_a_process_whose_memory_really_ends_draws_the_same(tmp_path):
     assert "Out of memory while drawing completions" in done.stdout
 
 
-@pytest.mark.slow
 def test_a_model_with_a_sliding_window_draws_what_a_plain_forward_says(loaded):
     """Such layers keep a window only: they are neither put together from pieces nor closed up in place."""
     torch.manual_seed(0)
@@ -223,14 +221,12 @@ def test_a_model_with_a_sliding_window_draws_what_a_plain_forward_says(loaded):
         assert draft.token_logps == pytest.approx(expected.tolist(), abs=1e-4)
 
 
-@pytest.mark.slow
 def test_the_chosen_batch_size_is_the_smallest_near_the_best(loaded):
     found = best_batch_size(loaded, PROMPTS, new_tokens=8, candidates=(2, 4, 8, 16))
     assert found.batch_size == chosen(found.tokens_per_second)
     assert list(found.tokens_per_second) == [2, 4, 8, 16][: len(found.tokens_per_second)]
 
 
-@pytest.mark.slow
 def test_batches_grow_no_further_where_memory_ends_or_time_is_up(loaded, monkeypatch, said):
     hurried = best_batch_size(loaded, PROMPTS, new_tokens=8, candidates=(2, 4, 8), seconds=0.0)
     assert list(hurried.tokens_per_second) == [2]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import checkpoints
+import rationem
 from rationem.engines import models, probe
 from rationem.engines.chat import Chat
-from rationem.engines.transformers import TransformersEngine
 from rationem.engines.vllm import handover
 from rationem.errors import RunError
 from rationem.tasks.scale import MARKER
@@ -57,7 +57,7 @@ def checkpoint(request, tmp_path_factory):
 
 def said_of(path):
     loaded = models.load(path, device="cpu")
-    engine = TransformersEngine(loaded, marker=MARKER)
+    engine = rationem.TransformersEngine(loaded, marker=MARKER)
     return probe.answers(engine, probe.probes(Chat(loaded.tokenizer)))
 
 
@@ -107,6 +107,6 @@ def test_a_merged_adapter_is_the_adapter(tmp_path):
     before = said_of(
         path
     )  # how its rows are computed together is known now, and no way of the adapter that stands apart
-    wanted = probe.answers(TransformersEngine(apart, marker=MARKER), probe.probes(Chat(apart.tokenizer)))
+    wanted = probe.answers(rationem.TransformersEngine(apart, marker=MARKER), probe.probes(Chat(apart.tokenizer)))
     np.testing.assert_allclose(said_of(merged), wanted, atol=1e-4)
     assert np.abs(said_of(merged) - before).mean() > 0.1

@@ -6,13 +6,13 @@ from dataclasses import replace
 import pytest
 
 import checkpoints
+import rationem
 from rationem import progress
 from rationem.engines import models
 from rationem.engines.chat import Chat
 from rationem.engines.completion import CompletionReader
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import CompletionsEngine
-from rationem.engines.transformers import TransformersEngine
 from rationem.errors import ConfigError, RunError
 from rationem.tasks.scale import MARKER
 from rationem.types import Concurrent, Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
@@ -382,7 +382,7 @@ def questions(local):
 @pytest.mark.slow
 @pytest.mark.parametrize("can", [("token_ids", "logprob_token_ids"), ("token_ids", "prompt_logprobs")])
 def test_levels_are_the_transformers_engines(engine, loaded, can):
-    local = TransformersEngine(loaded, marker=MARKER)
+    local = rationem.TransformersEngine(loaded, marker=MARKER)
     made = engine(ModelAnswers(loaded, can=can), chat=Chat(loaded.tokenizer), stop_ids=loaded.stop_ids)
     queries = questions(local)
     for found, expected in zip(made.score_levels(queries), local.score_levels(queries), strict=True):
@@ -394,14 +394,14 @@ def test_levels_are_the_transformers_engines(engine, loaded, can):
 @pytest.mark.slow
 def test_the_way_back_is_taken_once_for_all(engine, loaded):
     made = engine(ModelAnswers(loaded, can=("prompt_logprobs",)), chat=Chat(loaded.tokenizer))
-    for query in questions(TransformersEngine(loaded, marker=MARKER)):
+    for query in questions(rationem.TransformersEngine(loaded, marker=MARKER)):
         made.score_levels([query])
     assert sum("logprob_token_ids" in body for _, body in made.server.asked) == 1
 
 
 @pytest.mark.slow
 def test_tokens_are_scored_like_the_transformers_engines_and_drawn_as_scored(engine, loaded):
-    local = TransformersEngine(loaded, marker=MARKER)
+    local = rationem.TransformersEngine(loaded, marker=MARKER)
     made = engine(ModelAnswers(loaded), chat=Chat(loaded.tokenizer), stop_ids=loaded.stop_ids)
     requests = [Request(Prompt("what is it " * (n % 3)), SAMPLING, seed=n) for n in range(12)]
     drafts = made.sample(requests)

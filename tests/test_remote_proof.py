@@ -13,6 +13,8 @@ from rationem.errors import RunError
 from rationem.tasks.scale import MARKER
 from stub_server import ModelAnswers, Reply, StubServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def loaded(tmp_path_factory):
@@ -65,13 +67,11 @@ def proven(loaded, answer):
     return was_closed, raised
 
 
-@pytest.mark.slow
 def test_the_checkpoint_itself_is_proven_in_silence(loaded, said):
     assert proven(loaded, shifted(loaded, 0.0)) == (False, None)
     assert said == []
 
 
-@pytest.mark.slow
 def test_what_may_be_half_precision_or_a_neighbour_is_said_to_be_either(loaded, said):
     assert proven(loaded, shifted(loaded, 0.05)) == (False, None)
     (line,) = said
@@ -79,7 +79,6 @@ def test_what_may_be_half_precision_or_a_neighbour_is_said_to_be_either(loaded, 
     assert all(words in line for words in ("judge-7", "up to 0.05 nats, 0.05 on average", "half precision", "base"))
 
 
-@pytest.mark.slow
 def test_other_weights_are_refused_and_let_go(loaded, said):
     closed, raised = proven(loaded, shifted(loaded, 0.3))
     assert closed

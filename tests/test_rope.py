@@ -17,7 +17,8 @@ from rationem.engines.local import open_transformers
 from rationem.engines.models import LoadedModel
 from rationem.engines.opening import EngineConfig
 from rationem.engines.transformers import TransformersEngine
-from rationem.sft import SupervisedMStep, Training
+from rationem.sft import Training
+from rationem.sft.m_step import SupervisedMStep
 from rationem.sft.objective import Objective
 from rationem.sft.rows import TrainingRow, collate
 from rationem.tasks.scale import MARKER

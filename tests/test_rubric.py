@@ -225,3 +225,11 @@ def test_the_examples_of_the_documentation_are_read_as_it_says(tmp_path):
         "Question: Why?\nStudent: Because.\n\nGrade it on 1 < 2 < 3 < 4 < 5. \n"
         "Think first. End with one line: Final rating: LEVEL"
     )
+
+
+def test_what_is_equal_but_written_otherwise_is_filled_in_as_it_is_written():
+    """A prompt that was filled in before is looked up; 1, 1.0 and True would be found in each other's place."""
+    template = Template("{{ q }} {{ marker }}")
+    for value in ("1", 1, 1.0, True, "True", "1"):
+        assert template.render({"q": value, "marker": "!"}) == f"{value} !"
+    assert template.render({"marker": "1", "q": "!"}) == "! 1"

@@ -14,7 +14,8 @@ import checkpoints
 from rationem.engines import models
 from rationem.engines.chat import Chat
 from rationem.errors import ModelError, RunError
-from rationem.sft import SupervisedMStep, Training, moments
+from rationem.sft import Training, moments
+from rationem.sft.m_step import SupervisedMStep
 from rationem.sft.objective import Objective
 from rationem.sft.order import micro_batches, training_order
 from rationem.sft.rows import close_turn, collate, tokenize

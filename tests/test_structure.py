@@ -240,6 +240,7 @@ LIGHT = {
     "import rationem; rationem.fit, rationem.Problem, rationem.Ledger, rationem.JudgeTask, rationem.FitConfig": HEAVY[
         :4
     ],
+    "import rationem; rationem.Training": HEAVY[:4],
     "import rationem.run.launch, rationem.compare.demo, rationem.report, rationem.world, rationem.data": HEAVY[:4],
 }
 

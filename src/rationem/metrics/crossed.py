@@ -23,9 +23,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from scipy.stats import t
 
 from rationem.metrics.bootstrap import FEWEST_GROUPS, Interval, Resampled, percentiles
 from rationem.metrics.correlation import Floats
@@ -90,20 +90,27 @@ class Crossed:
             return None if few or _is_constant(self.drawn_SR) else percentiles(self.drawn_SR[0], level)
         if (found := self.error()) is None:
             return None
-        half = float(t.ppf((1 + level) / 2, found[1])) * found[0]
+        half = float(_student().ppf((1 + level) / 2, found[1])) * found[0]
         return self.value - half, self.value + half
 
     def p_value(self) -> float | None:
         """Return the two-sided p-value of "the mean is 0"; None without a standard error."""
         if (found := self.error()) is None:
             return None
-        return float(2 * t.sf(abs(self.value) / found[0], found[1]))
+        return float(2 * _student().sf(abs(self.value) / found[0], found[1]))
 
     def detectable(self, power: float = 0.8, level: float = 0.95) -> float | None:
         """Return the mean that can be distinguished from 0 with this power; None without a standard error."""
         if (found := self.error()) is None:
             return None
-        return float(t.ppf((1 + level) / 2, found[1]) + t.ppf(power, found[1])) * found[0]
+        return float(_student().ppf((1 + level) / 2, found[1]) + _student().ppf(power, found[1])) * found[0]
+
+
+def _student() -> Any:
+    """Return Student's t; scipy's distributions take a second to import, which most commands need not pay."""
+    from scipy.stats import t
+
+    return t
 
 
 def crossed(runs: Sequence[Resampled | None]) -> Crossed | None:

@@ -142,8 +142,8 @@ def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
 
 
 def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
-    from rationem.sft import SupervisedMStep
     from rationem.sft.launcher import Apart
+    from rationem.sft.m_step import SupervisedMStep
 
     config = run.config
     if config.processes is None:

@@ -8,10 +8,9 @@ The prompt is always forward(x_i) and has no loss.
 
 ``settings`` holds the hyperparameters, ``rows`` the token ids, ``order`` the order of samples, ``objective`` the loss,
 ``trainer`` the optimizer steps, ``parallel`` DDP and FSDP2. ``m_step`` puts them together in this process; ``launcher``
-runs the same in child processes (``worker``).
+runs the same in child processes (``worker``). The settings load no torch.
 """
 
-from rationem.sft.m_step import SupervisedMStep
 from rationem.sft.settings import Lora, Training
 
-__all__ = ["Lora", "SupervisedMStep", "Training"]
+__all__ = ["Lora", "Training"]

@@ -153,7 +153,8 @@ def like(tensor: torch.Tensor, whole_one: torch.Tensor) -> torch.Tensor:
     from torch.distributed.tensor import distribute_tensor
 
     sharded: Any = tensor
-    return distribute_tensor(whole_one.to(sharded.device), sharded.device_mesh, sharded.placements)
+    result: torch.Tensor = distribute_tensor(whole_one.to(sharded.device), sharded.device_mesh, sharded.placements)
+    return result
 
 
 def _local(parameter: torch.Tensor) -> torch.Tensor:

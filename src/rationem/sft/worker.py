@@ -51,7 +51,8 @@ def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
     import torch
     from accelerate import PartialState
 
-    from rationem.sft import SupervisedMStep, Training
+    from rationem.sft import Training
+    from rationem.sft.m_step import SupervisedMStep
 
     torch.set_num_threads(job.threads)
     on_gpu = job.device != "cpu" and torch.cuda.is_available()

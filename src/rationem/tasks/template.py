@@ -44,10 +44,11 @@ class Template:
         from jinja2 import TemplateError
 
         try:
-            rendered: str = _compiled(self.text).render(variables)
+            # Only texts are looked up: 1, 1.0 and True are equal, and their texts are not.
+            texts = all(type(one) is str for one in variables.values())
+            return (_rendered if texts else _filled)(self.text, tuple(variables.items()))
         except (TemplateError, ArithmeticError, TypeError, ValueError, RecursionError) as error:
             raise ConfigError(f"{self.source or 'the template'}: cannot be filled in: {error}") from error
-        return rendered
 
     def check(self, known: Collection[str], required: Collection[str]) -> Template:
         """Return this template if it uses known variables only, and all that are required.
@@ -130,3 +131,12 @@ def _variables(text: str) -> frozenset[str]:
 @lru_cache(maxsize=64)
 def _compiled(text: str) -> Any:
     return _environment().from_string(text)
+
+
+def _filled(text: str, variables: tuple[tuple[str, str], ...]) -> str:
+    rendered: str = _compiled(text).render(dict(variables))
+    return rendered
+
+
+#: An iteration asks for the same prompt a dozen times: to sample, to grade, to score, to train.
+_rendered = lru_cache(maxsize=1024)(_filled)
