@@ -27,22 +27,6 @@ def pearson(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
     return float(pearsonr(one, other).statistic) if varies(one) and varies(other) else None
 
 
-def spearman(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
-    """Return Spearman's rank correlation, Pearson's of the mid-ranks; None if one of them does not vary."""
-    from scipy.stats import rankdata
-
-    return pearson(rankdata(one_N), rankdata(other_N))
-
-
-def kendall(one_N: ArrayLike, other_N: ArrayLike) -> float | None:
-    """Return Kendall's tau-b, which allows for ties; None if one of them does not vary."""
-    from scipy.stats import kendalltau
-
-    if not (varies(one_N) and varies(other_N)):
-        return None
-    return float(kendalltau(one_N, other_N, variant="b").statistic)
-
-
 def grouped_pearson(one_N: ArrayLike, other_N: ArrayLike, groups: Sequence[Hashable]) -> tuple[float | None, int]:
     """Return the mean over groups of the correlation within the group, and the number of groups that have one.
 

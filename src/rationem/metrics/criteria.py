@@ -15,9 +15,6 @@ from numpy.typing import NDArray
 from rationem.tasks.choices import SUBJECT
 from rationem.types import Example
 
-#: The numbers of an agreement that compare items with each other.
-COMPARING = ("pearson", "spearman", "kendall", "pearson_unrounded", "kappa", "quadratic_kappa")
-
 
 def criterion(example: Example) -> str:
     """Return the name of an example's criterion, or of its subject; "" without a name."""

@@ -17,6 +17,7 @@ from rationem.metrics.distributions import Bin, calibration_error, reliability
 from rationem.metrics.levels import agreement, ranks
 from rationem.metrics.per_item import Items, answers, confidences, single_ratings
 from rationem.metrics.table import ROWS, means
+from rationem.metrics.tables import verdict_table
 from rationem.tasks.pairs import responses
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
@@ -247,10 +248,9 @@ def confusion(predictions: Iterable[Prediction], examples: Sequence[Example], sc
 
 
 def _level_confusion(items: Items) -> list[list[int]]:
-    counts = np.zeros((len(items.scale.levels), len(items.scale.levels) + 1), dtype=np.int64)
     said = ranks([prediction.predicted for prediction in items.predictions], items.scale)
-    np.add.at(counts, (ranks([example.answer for example in items.examples], items.scale), said), 1)
-    found: list[list[int]] = counts.tolist()
+    true = ranks([example.answer for example in items.examples], items.scale)
+    found: list[list[int]] = verdict_table(said, true, items.scale)[0].astype(int).tolist()
     return found
 
 

@@ -2,7 +2,7 @@
 
 A new metric that is a mean over items is a row here: scoring computes it, the bootstrap gives it an interval, and
 reports and comparisons show it. A metric of the table of verdicts by targets (a kappa, a correlation) is a row too, but
-``per_item`` is None: :mod:`.levels` and, for all resamples at once, :mod:`.tables` compute it.
+``per_item`` is None: :mod:`.tables` computes it, of one run and of all resamples.
 """
 
 from __future__ import annotations

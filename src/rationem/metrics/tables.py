@@ -1,20 +1,33 @@
-"""Agreement from counts: many tables (target by verdict) at once, for the bootstrap.
+"""Agreement from counts of verdicts by target: the one place of each formula, for many tables at once.
 
-:func:`rationem.metrics.agreement` defines each number and computes it by scikit-learn and scipy, which take one sample
-at a time; here are the same numbers for R resamples, and tests compare the two. Undefined numbers are NaN here, because
-they are elements of an array; no NaN leaves the bootstrap.
+A run's own numbers are those of one table (:func:`rationem.metrics.agreement`, which defines each number); the
+bootstrap computes those of a table per resample. Undefined numbers are NaN here, because they are elements of an array;
+no NaN leaves the package.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from rationem.metrics.correlation import Floats
 from rationem.tasks.scale import Scale
 
 #: A variance below this share of the squared range is rounding.
 _ROUNDING = 1e-12
+
+
+def verdict_table(said_N: NDArray[np.int64], true_N: NDArray[np.int64], scale: Scale) -> Floats:
+    """Return the number of pairs by target and verdict, shape (1, L, L + 1).
+
+    Args:
+        said_N: ranks of the verdicts, a missing one being L, shape (N,).
+        true_N: ranks of the targets, shape (N,).
+        scale: the levels.
+    """
+    levels = len(scale.levels)
+    counts = np.bincount(true_N * (levels + 1) + said_N, minlength=levels * (levels + 1)).astype(np.float64)
+    return counts.reshape(1, levels, levels + 1)
 
 
 def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
@@ -31,10 +44,16 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     true_RL, said_RL = table_RLC.sum(axis=2), parsed_RLL.sum(axis=1)
     found = {
         "accuracy": hits_RL.sum(axis=1) / total_R,
+        "accuracy_parsed": ratio(hits_RL.sum(axis=1), parsed_RLL.sum(axis=(1, 2))),
         "macro_f1": mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL)),
     }
     distances = _distances(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else {}
     return found | distances | comparisons(table_RLC, scale)
+
+
+def recalls(table_RLC: Floats, scale: Scale) -> Floats:
+    """Return the share of each level's targets that were met, shape (R, L); NaN for a level that no target has."""
+    return ratio(np.diagonal(table_RLC[:, :, : len(scale.levels)], axis1=1, axis2=2), table_RLC.sum(axis=2))
 
 
 def comparisons(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
@@ -70,6 +89,7 @@ def _distances(table_RLC: Floats, parsed_RLL: Floats, total_R: Floats, scale: Sc
     return {
         "within_one": _sum(parsed_RLL, near_LL.astype(np.float64)) / total_R,
         "mae": _sum(table_RLC, apart_LC) / total_R,
+        "mae_parsed": ratio(_sum(parsed_RLL, np.abs(apart_LL)), parsed_RLL.sum(axis=(1, 2))),
         "rmse": np.sqrt(_sum(table_RLC, apart_LC**2) / total_R),
         "signed_error_parsed": ratio(_sum(parsed_RLL, apart_LL), parsed_RLL.sum(axis=(1, 2))),
     }
