@@ -27,7 +27,7 @@ def card(task=TASK, marginal=(0.5, 0.3, 0.2), **changes) -> Card:
     return replace(plain, **changes)
 
 
-def directory(path: Path, task=TASK, *, temperature=None, draws=4, **changes) -> Path:
+def directory(path: Path, task=TASK, *, temperature=None, draws=4, groups=0, thresholds=(), **changes) -> Path:
     """A finished run: model/ with weights that nobody reads and the card."""
     model = path / "model"
     model.mkdir(parents=True)
@@ -35,7 +35,8 @@ def directory(path: Path, task=TASK, *, temperature=None, draws=4, **changes) ->
     bound = None
     if temperature is not None:
         described = prompt_sha256(task.describe())
-        bound = Calibration(temperature, draws, 10, -1.0, -0.9, described, model_sha256(model))
+        weights = model_sha256(model)
+        bound = Calibration(temperature, draws, 10, -1.0, -0.9, described, weights, groups, tuple(thresholds))
     write_card(card(task, calibration=bound, **changes), model)
     return path
 

@@ -1,5 +1,6 @@
 """A judge asked in Python: every number by hand, every refusal with its reason."""
 
+import json
 import math
 
 import numpy as np
@@ -11,6 +12,7 @@ from judges import CRITERIA, PAIR, TASK, Cut, Recorder, card, directory, judge, 
 from rationem import JudgeTask, Scale, ScriptedEngine, progress
 from rationem.errors import ConfigError, DataError, RunError
 from rationem.judging.judge import Judge
+from rationem.judging.stream import rate_file
 from rationem.judging.verdicts import Status
 from rationem.run.card import write_card
 from rationem.types import Request, Sampling
@@ -382,3 +384,38 @@ def test_hostile_texts_and_words_give_a_rating_or_a_reason(tmp_path_factory, pro
     else:
         assert rating.rating is None
         assert rating.unparsed or rating.problem
+
+
+# Sets of levels ------------------------------------------------------------------------------------------------
+
+
+def test_a_set_holds_the_levels_that_are_probable_enough_and_reaches_the_file(tmp_path, table):
+    run = directory(tmp_path, temperature=1.0, groups=19, thresholds=[0.5] * 180 + [1.0] * 10)
+    judge = Judge.load(run, engine=table)
+    plain, wide, narrow = (judge.rate([ITEM], coverage=c)[0] for c in (None, 0.95, 0.9))
+    assert plain.levels is None
+    assert wide.levels == tuple(plain.probabilities)
+    probable = {level for level, p in plain.probabilities.items() if p >= 0.5} | {plain.rating}
+    assert set(narrow.levels) == probable
+    items, output = tmp_path / "items.jsonl", tmp_path / "rated.jsonl"
+    items.write_text(json.dumps(ITEM) + "\n")
+    rate_file(judge, items, output, coverage=0.9)
+    assert json.loads(output.read_text())["set"] == list(narrow.levels)
+
+
+@pytest.mark.parametrize(
+    ("coverage", "groups", "more", "told"),
+    [
+        (0.95, 12, {}, r"at least 19 groups .* had 12\. Ask for at most 0\.92"),
+        (0.5, 9, {}, r"at least 10 groups .* had 9\. To get sets"),
+        (1.0, 50, {}, "between 0 and 1"),
+        (0.9, 50, {"fast": True}, "calibrated probabilities"),
+        (0.9, 50, {"draws": 3}, "calibrated probabilities"),
+    ],
+)
+def test_sets_that_cannot_be_are_refused_with_what_it_takes(tmp_path, table, coverage, groups, more, told):
+    run = directory(tmp_path, temperature=1.0, groups=groups, thresholds=[0.5] * (200 * groups // (groups + 1)))
+    with pytest.raises(ConfigError, match=told):
+        Judge.load(run, engine=table).rate([ITEM], coverage=coverage, **more)
+    with pytest.raises(ConfigError, match="card has no thresholds"):
+        Judge.load(directory(tmp_path / "old", temperature=1.0), engine=table).rate([ITEM], coverage=0.9)

@@ -55,6 +55,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--preset", help="name of the published data set that the file comes from")
     parser.add_argument("--no-calibration", action="store_true", help="do not calibrate the probabilities")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT, or start again instead of resuming")
+    parser.add_argument(
+        "--coverage",
+        type=float,
+        metavar="C",
+        help="add the set of levels that holds one more person's rating with this probability, such as 0.9",
+    )
     parser.add_argument("--seed", type=int, help="seed of the drafts (default: the run's)")
     parser.add_argument("--batch-size", type=int, default=64, help="completions generated together (default: 64)")
     parser.add_argument(
@@ -107,6 +113,7 @@ def run(options: argparse.Namespace) -> int:
             draws=options.draws,
             fast=options.fast,
             seed=options.seed,
+            coverage=options.coverage,
             criteria=options.criterion,
             columns=given,
             preset=options.preset,

@@ -66,6 +66,12 @@ class Validated:
         """Return one prediction per example, of the iteration chosen without its fold."""
         return metrics.crossfitted(self.predictions, self.examples, self.fold_of, self.chosen_without, self.best)
 
+    def conformal(self) -> metrics.Thresholds | None:
+        """Return the thresholds of conformal sets, each fold scored without it; None with one fold."""
+        return metrics.conformal(
+            self.predictions, self.examples, self.kind.scale, self.fold_of, self.chosen_without, self.best
+        )
+
 
 def item_evidence(
     db: sqlite3.Connection,

@@ -26,6 +26,8 @@ class Plan:
         temperature: the calibration's temperature; None leaves the probabilities uncalibrated.
         max_new_tokens: the length limit of a completion.
         scores: whether the levels are scored after each rationale.
+        coverage: the probability with which an item's set of levels holds a new rating; None without sets.
+        threshold: of the conformal score, for that coverage.
     """
 
     draws: int
@@ -34,6 +36,8 @@ class Plan:
     temperature: float | None
     max_new_tokens: int
     scores: bool = True
+    coverage: float | None = None
+    threshold: float | None = None
 
     @property
     def sampling(self) -> Sampling:

@@ -12,6 +12,7 @@ _SETTINGS = {
     "draws": "the number of draws",
     "fast": "--fast",
     "seed": "the seed",
+    "coverage": "--coverage",
     "temperature": "the temperature of the calibration",
     "batch_size": "the batch size",
     "device": "the device",

@@ -15,7 +15,7 @@ from rationem.data import Columns
 from rationem.engines import conformance, models
 from rationem.engines.opening import EngineConfig, closings, longest_text, opening
 from rationem.errors import ConfigError, RunError
-from rationem.judging import names, questions
+from rationem.judging import coverages, names, questions
 from rationem.judging.asking import Drawn, Plan, ask
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
@@ -138,6 +138,7 @@ class Judge:
         draws: int | None = None,
         fast: bool = False,
         seed: int | None = None,
+        coverage: float | None = None,
     ) -> list[Rating]:
         """Rate items: fields "prompt", "response" ("response_a", "response_b", ...), "context" and "reference" if any.
 
@@ -153,6 +154,7 @@ class Judge:
             draws: rationales per item (default: the calibration's number, else 8).
             fast: one greedy rationale and its verdict, without probabilities.
             seed: the seed of the drafts (default: the run's); with the item's text it determines the rationales.
+            coverage: gives each rating a set of levels that holds one new person's rating with this probability.
 
         Returns:
             The ratings, in order. An empty or over-long item has one without a level and with a problem.
@@ -162,7 +164,7 @@ class Judge:
             ConfigError: the items are not mappings, a criterion is unknown, or ``draws`` is below 1.
             RunError: the engine failed all requests.
         """
-        plan = self.plan(draws=draws, fast=fast, seed=seed)
+        plan = self.plan(draws=draws, fast=fast, seed=seed, coverage=coverage)
         ratings: list[Rating] = []
         chunk: list[Case] = []
         size = self.chunk(plan)
@@ -184,11 +186,18 @@ class Judge:
             return questions.unusable(criteria, str(error))
         return questions.cases(item, criteria, self.card, self.task, self.engine)
 
-    def plan(self, *, draws: int | None = None, fast: bool = False, seed: int | None = None) -> Plan:
+    def plan(
+        self,
+        *,
+        draws: int | None = None,
+        fast: bool = False,
+        seed: int | None = None,
+        coverage: float | None = None,
+    ) -> Plan:
         """Return the plan with defaults filled in; an unsuitable calibration is omitted with a message.
 
         Raises:
-            ConfigError: ``draws`` is below 1, or several greedy ones are requested.
+            ConfigError: ``draws`` is below 1, several greedy ones are requested, or sets that cannot be given.
         """
         if fast and draws not in (None, 1):
             raise ConfigError(f"{draws} draws, and fast: a greedy rationale is the same each time. Omit one of them.")
@@ -207,6 +216,8 @@ class Judge:
             temperature=fitted.temperature if fitted is not None and applies else None,
             max_new_tokens=self.card.max_new_tokens,
             scores=scores,
+            coverage=coverage,
+            threshold=None if coverage is None else coverages.threshold_for(coverage, fitted if applies else None),
         )
 
     def chunk(self, plan: Plan) -> int:

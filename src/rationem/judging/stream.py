@@ -57,6 +57,7 @@ class _Work:
             "batch_size": self.judge.batch_size if self.judge.choice.row.in_process else None,
             "device": self.judge.device,
             "threads": self.judge.threads,
+            **({} if self.plan.coverage is None else {"coverage": self.plan.coverage}),
         }
 
     def rate(self, rows: Sequence[data.Row], counts: Mapping[str, Count], tick: Callable[[], None]) -> bytes:
@@ -85,6 +86,7 @@ def rate_file(
     draws: int | None = None,
     fast: bool = False,
     seed: int | None = None,
+    coverage: float | None = None,
     criteria: Sequence[str] | None = None,
     columns: Mapping[str, str] | None = None,
     preset: str | None = None,
@@ -102,6 +104,7 @@ def rate_file(
         draws: see :meth:`Judge.rate`, like the next two.
         fast: see there.
         seed: see there.
+        coverage: see there.
         criteria: the criteria to rate (default: all).
         columns: role -> column, for names that differ from training: "prompt", "response", "reference", "context".
         preset: the published set of the file.
@@ -114,7 +117,13 @@ def rate_file(
     """
     target = Path(output)
     work = _prepared(
-        judge, Path(source), target, judge.plan(draws=draws, fast=fast, seed=seed), criteria, columns, preset
+        judge,
+        Path(source),
+        target,
+        judge.plan(draws=draws, fast=fast, seed=seed, coverage=coverage),
+        criteria,
+        columns,
+        preset,
     )
     jobs.check(target, overwrite=overwrite or jobs.note(target).exists())
     fingerprint = work.fingerprint()
@@ -164,7 +173,7 @@ def _prepared(
     found = look(source)
     read = reading(found, judge.card, columns or {}, preset)
     check_inputs(read, found.paths, judge.task)
-    table = layout(found.names, judge.task, names, fast=plan.fast)
+    table = layout(found.names, judge.task, names, fast=plan.fast, sets=plan.coverage is not None)
     if any(name.startswith(CLASH) for columns in table.added for name, _ in columns[:1]):
         progress.say(
             f"{source} has columns with the same names as the judge's output: in {output} the judge's begin with "

@@ -54,13 +54,13 @@ class Layout:
         return frozenset(name for columns in self.added for name, kind in columns if kind in _WORDS)
 
 
-def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: bool) -> Layout:
+def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: bool, sets: bool = False) -> Layout:
     """Return the output's columns; with several criteria the added ones begin with ``<criterion>_``.
 
     Raises:
         ConfigError: an added column is in the input even with the prefix ``judge_``, or two have the same name.
     """
-    kinds = _columns(task, fast=fast)
+    kinds = _columns(task, fast=fast, sets=sets)
     prefixes = [f"{criterion}_" if len(criteria) > 1 else "" for criterion in criteria]
     added = [f"{prefix}{kind}" for prefix in prefixes for kind in kinds]
     if len(set(added)) < len(added):
@@ -73,11 +73,20 @@ def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: b
     return Layout(tuple(given), tuple(tuple((f"{front}{prefix}{kind}", kind) for kind in kinds) for prefix in prefixes))
 
 
-def _columns(task: Task, *, fast: bool) -> tuple[str, ...]:
+def _columns(task: Task, *, fast: bool, sets: bool) -> tuple[str, ...]:
     """Return the kinds of the columns that a rating adds."""
     consistent = ("consistent",) if task.orders > 1 else ()
     said = _SAID[task.kind.estimator](task, fast=fast)
-    return (*said, "rationale", "status", *consistent, "draws", "unparsed_draws", "problem")
+    return (
+        *said,
+        *(("set",) if sets else ()),
+        "rationale",
+        "status",
+        *consistent,
+        "draws",
+        "unparsed_draws",
+        "problem",
+    )
 
 
 def _consensus(_: Task, *, fast: bool) -> tuple[str, ...]:
@@ -100,6 +109,7 @@ def _values(rating: Rating, kinds: Sequence[str]) -> list[object]:
         "agreement": _rounded(rating.agreement),
         "expected_rating": _rounded(rating.expected),
         "entropy": _rounded(rating.entropy),
+        "set": None if rating.levels is None else list(rating.levels),
         "rationale": rating.rationale,
         "status": str(rating.status),
         "consistent": rating.consistent,

@@ -58,6 +58,7 @@ class Rating:
         unparsed: those that state no offered level.
         consistent: whether all orders agree; None if one has no verdict, and without a comparison.
         agreement: for open answers, the drafts' agreement: their mean reward against the rating, 1 if all are equal.
+        levels: the levels of the conformal set, in the scale's order; None without ``coverage``.
         problem: a problem of the item, or a change made to it, in words.
         elided: characters left out of the responses to make the prompt fit.
     """
@@ -73,6 +74,7 @@ class Rating:
     unparsed: int = 0
     consistent: bool | None = None
     agreement: float | None = None
+    levels: tuple[str, ...] | None = None
     problem: str = ""
     elided: int = 0
 
@@ -109,6 +111,7 @@ def verdict(
         nothing,
         status=Status.RATED,
         rating=rating,
+        levels=_set(probs_L, plan.threshold, scale, case.offered),
         expected=scale.expected(tuple(probabilities.values())),
         probabilities=probabilities,
         entropy=metrics.entropy(tuple(probabilities.values())),
@@ -116,6 +119,12 @@ def verdict(
         consistent=_consistent(tables, said),
         problem="; ".join(filter(None, (nothing.problem, note))),
     )
+
+
+def _set(
+    probs_L: Floats, threshold: float | None, scale: Scale, offered: Sequence[bool] | None
+) -> tuple[str, ...] | None:
+    return None if threshold is None else metrics.level_set(probs_L, threshold, scale.levels, offered)
 
 
 def answer(case: Case, orders: Sequence[Sequence[Drawn]], plan: Plan, reward: Callable[[str, str], float]) -> Rating:

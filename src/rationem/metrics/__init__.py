@@ -42,6 +42,7 @@ from rationem.metrics.calibration import (
     tempered,
 )
 from rationem.metrics.choice import Rechosen, chosen_without, crossfitted, folds, rechosen
+from rationem.metrics.conformal import Thresholds, conformal, level_set, needed, threshold
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
@@ -90,6 +91,7 @@ __all__ = [
     "Rechosen",
     "Resampled",
     "Said",
+    "Thresholds",
     "accuracy_at_matched_length",
     "agreement",
     "alpha",
@@ -106,6 +108,7 @@ __all__ = [
     "by_open_draws",
     "calibrate",
     "chosen_without",
+    "conformal",
     "confusion",
     "constant",
     "criterion",
@@ -122,12 +125,14 @@ __all__ = [
     "human_log_likelihood",
     "interval",
     "intervals",
+    "level_set",
     "marginal",
     "marginals",
     "mean_pass_at_k",
     "merged",
     "minus_human",
     "most_frequent_answer",
+    "needed",
     "parts",
     "pass_at_k",
     "percentiles",
@@ -142,6 +147,7 @@ __all__ = [
     "score_pairs",
     "standard_error",
     "tempered",
+    "threshold",
     "titles",
     "training_marginal",
     "uniform_log_likelihood",

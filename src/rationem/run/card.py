@@ -36,6 +36,8 @@ class Calibration:
         after: the same with it.
         prompt_sha256: of the wording, :func:`prompt_sha256`.
         model_sha256: of the model's files, :func:`model_sha256`.
+        groups: groups of validation items behind the thresholds; 0 without any.
+        thresholds: of conformal sets (``metrics.conformal``), at coverages 1 / 200, 2 / 200, ..., as far as there are.
     """
 
     temperature: float
@@ -45,6 +47,8 @@ class Calibration:
     after: float | None
     prompt_sha256: str
     model_sha256: str
+    groups: int = 0
+    thresholds: tuple[float, ...] = ()
 
 
 class Fingerprint(TypedDict):

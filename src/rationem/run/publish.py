@@ -69,7 +69,10 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
     if fit is None:
         return None
     described = prompt_sha256(task.describe())
-    return Calibration(fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "")
+    sets = validated.conformal() or metrics.Thresholds(0, ())
+    return Calibration(
+        fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "", sets.groups, sets.at
+    )
 
 
 def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conversation) -> None:
