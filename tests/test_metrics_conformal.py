@@ -6,6 +6,7 @@ import pytest
 from rated import FOUR, guess, item
 from rationem import metrics
 from rationem.metrics.conformal import RESOLUTION, quantiles, threshold
+from rationem.metrics.per_item import log_likelihoods
 
 
 def test_quantiles_by_hand():
@@ -62,7 +63,7 @@ def covered(rng, groups, coverage, new=150):
     """Whether ratings of new groups are in the sets of a judge chosen and fitted on validation: the share, the size."""
     items, predictions = simulated(rng, groups)
     logs = {
-        k: {p.example_id: metrics.score([p], [x], FOUR).log_likelihood for p, x in zip(said, items, strict=True)}
+        k: dict(zip([x.id for x in items], log_likelihoods(said, items, FOUR), strict=True))
         for k, said in predictions.items()
     }
     best = metrics.best_iteration([float(np.mean(list(one.values()))) for one in logs.values()])
@@ -83,10 +84,8 @@ def covered(rng, groups, coverage, new=150):
 
 @pytest.mark.slow
 def test_one_rating_of_a_new_group_is_in_its_set_as_often_as_it_says():
-    """40 validation sets of 25 groups, 150 new groups each; the standard error of the mean is about .01. Probabilities
-    are over-confident: sets of the levels that hold .9 of them would cover far less.
-    """
-    rng = np.random.default_rng(0)
-    shares, sizes = zip(*(covered(rng, 25, 0.9) for _ in range(40)), strict=True)
-    assert 0.88 <= np.mean(shares) <= 0.96
-    assert 1.2 < np.mean(sizes) < 3.9
+    """30 validation sets of 60 groups, 100 new groups each: measured .923 with a standard error of .007."""
+    rng = np.random.default_rng(60)
+    shares, sizes = zip(*(covered(rng, 60, 0.9, new=100) for _ in range(30)), strict=True)
+    assert 0.9 <= np.mean(shares) <= 0.95
+    assert np.mean(sizes) < 3.5
