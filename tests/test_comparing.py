@@ -239,3 +239,15 @@ def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items,
     assert control["last"]["iterations"]["value"] == 2
     page = (tmp_path / "c" / "report.md").read_text()
     assert "Held equal: generated tokens, about those of RS(4) in 2 iterations" in page
+
+
+def test_with_equal_passes_every_arm_trains_as_often_on_what_it_kept(items, tmp_path):
+    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "passes", "--exact-items", "0", "--iterations", "2")
+    rs4, rs1 = compare(items, tmp_path / "c", *more, "--no-control")["arms"]
+    passes, others = rs4["last"]["passes"]["value"], rs1["last"]["passes"]["value"]
+    assert others == pytest.approx(passes, rel=0.02)  # whole examples
+    assert rs1["last"]["steps"]["value"] < rs4["last"]["steps"]["value"]
+    page = (tmp_path / "c" / "report.md").read_text()
+    assert "passes over a kept example in each, those of RS(4)" in page
+    assert "passes over a kept example, per iteration" in page
+    compare(items, tmp_path / "c", *more, "--no-control")  # finished runs find their settings again

@@ -1,10 +1,12 @@
 """What is compared, and what a comparison that goes on may change."""
 
 import json
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 
+import toy
 from preferred import SEVEN
 from rated import TIE
 from rationem import Example, FitConfig, JudgeTask, Ledger, Scale, Splits, metrics, rejection_sampling
@@ -12,15 +14,18 @@ from rationem.cli.main import main
 from rationem.compare import Arm, Design, parse_arms, results
 from rationem.compare.design import read_design, write_design
 from rationem.compare.items import is_begun
-from rationem.compare.running import check_alike
+from rationem.compare.running import check_alike, passes_made
 from rationem.compare.tables import latex
 from rationem.errors import ConfigError, RunError
+from rationem.evaluation.diagnostics import cost
+from rationem.ledger import read_only
 from rationem.report.part import Part, Table
 from rationem.run.launch import manifest
 from rationem.run.problem import Resolved
+from rationem.sft.settings import Training
 from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order
-from rationem.types import Prediction
+from rationem.types import Kept, Prediction
 
 
 def design(arms="rs:1,pps", reference="RS(1)", seeds=(0, 1), equal="iterations", **config):
@@ -69,6 +74,8 @@ def test_designs_that_cannot_be_are_explained():
         design(reference="answer alone", equal="tokens")
     with pytest.raises(ConfigError, match="--schedule cosine"):
         design(equal="tokens", schedule="cosine")
+    with pytest.raises(ConfigError, match=r"--equal passes.*--schedule cosine"):
+        design(equal="passes", schedule="cosine")
 
 
 def test_a_design_is_read_as_it_was_written(tmp_path):
@@ -92,6 +99,8 @@ def test_a_comparison_goes_on_with_more_arms_and_seeds_and_never_with_less(tmp_p
             design(arms="rs:1,pps,star", seeds=(0, 1, 2), equal="tokens"),
             r"equal iterations, but .* tokens",
         ),
+        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), steps=9), "steps = None, but the command gives 9"),
+        (design(arms="rs:1,pps,star", seeds=(0, 1, 2), epochs=2), r"epochs = None, but the command gives 2\.0"),
     ):
         with pytest.raises(RunError, match=said):
             write_design(less, tmp_path)
@@ -305,3 +314,22 @@ def test_which_example_is_in_which_set_and_group_is_in_the_manifest():
     assert told("a", 3) == told("a", 3)
     assert told("a", 3)[0] == told("b", 3)[0] == told("a", 2)[0]
     assert len({told("a", 3)[1], told("b", 3)[1], told("a", 2)[1]}) == 3
+
+
+def test_passes_are_examples_trained_on_over_examples_kept(tmp_path):
+    """Iterations that keep 20 and 8 of 40 examples and take 4 steps of 10: 80 / 28 passes; old records say it less."""
+    kept = {1: 20, 2: 8}
+    ledger = Ledger(tmp_path)
+    ledger.start({"config": {"batch_size": 10}}, {"train": toy.examples(20)})
+    for k, count in kept.items():
+        names = [x.id for x in toy.examples(20)][:count]
+        ledger.finish(k, "e_step", seconds=0, kept=[Kept(name, n, 0.5, k) for name in names for n in (0, 1)])
+    ledger.finish(1, "m_step", seconds=0, record={"trained": True, "steps": 4, "examples": 20, "passes": 2.0})
+    ledger.finish(2, "m_step", seconds=0, record={"trained": True, "steps": 4, "dropped": []})
+    ledger.finish(3, "m_step", seconds=0, record={"trained": False, "dropped": []})
+    ledger.close()
+    with closing(read_only(tmp_path)) as db:
+        assert [cost.passes(db, k, {"batch_size": 10}) for k in (1, 2, 3)] == [2.0, 5.0, None]
+        assert cost.mean_passes(db, 3, {"batch_size": 10}) == pytest.approx(80 / 28)
+    assert passes_made(tmp_path) == pytest.approx(80 / 28)
+    assert Training(steps=None, epochs=80 / 28).draws(28) == 80

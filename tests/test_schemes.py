@@ -1,15 +1,19 @@
 """Schemes are data, read from text; selectors weigh; seeds are names."""
 
 import itertools
+from collections import Counter
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rationem import DIRECT, PPS, STAR, Outcome, Proposal, Scheme, parse_scheme, rejection_sampling
+import toy
+from rationem import DIRECT, PPS, STAR, EMState, Outcome, Proposal, Scheme, parse_scheme, rejection_sampling
+from rationem.em import e_step
 from rationem.errors import ConfigError
 from rationem.sampling.schemes import ANSWER, FORWARD, RATIONALIZE, SCHEMES
+from rationem.sampling.selection import training_samples
 from rationem.sampling.selectors import SELECTORS, All, First, Tried
 from rationem.seeds import generator, seed_for, uniforms
 from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
@@ -149,6 +153,21 @@ def test_all_stops_at_its_cap_and_weighs_by_reward():
     graded = trials([a, a, w, a], [0.9, 0.6, 0.4, 0.3])
     assert [one.weight for one in All().select(Tried(graded))] == pytest.approx([0.3, 0.2, 0.1])
     assert First().select(Tried(graded)) == [Kept("x", 0, 0.9, 1)]
+
+
+@pytest.mark.parametrize("name", SELECTORS)
+@pytest.mark.parametrize("plan", ["rationalize*3", "forward*2+rationalize*2"])
+def test_an_example_has_the_same_total_weight_however_many_of_its_draws_are_kept(tmp_path, plan, name):
+    """What a step is made of: an example's kept draws share its weight, so copies and weights do not outvote others."""
+    problem = toy.problem(tmp_path, parse_scheme(plan, name), copies=15, engine=toy.open_scoring_engine)
+    kept = e_step(1, EMState(0, problem.base), problem)
+    totals, counts = Counter(), Counter()
+    for one in training_samples(1, kept, problem.data.train, toy.TASK, problem.ledger):
+        totals[one.example_id] += one.weight
+        counts[one.example_id] += 1
+    assert totals == pytest.approx(dict.fromkeys(counts, 1.0))
+    assert len(totals) > 20
+    assert (max(counts.values()) > 1) == (name in ("all", "weighted"))
 
 
 @pytest.mark.slow

@@ -17,8 +17,8 @@ from rationem.errors import ModelError, RunError
 from rationem.sft import Training, moments
 from rationem.sft.m_step import SupervisedMStep
 from rationem.sft.objective import Objective
-from rationem.sft.order import micro_batches, training_order
-from rationem.sft.rows import close_turn, collate, tokenize
+from rationem.sft.order import accumulation, micro_batches, steps, training_order
+from rationem.sft.rows import by_example, close_turn, collate, tokenize
 from rationem.sft.trainer import WeightedTrainer, schedule
 from rationem.types import Prompt, Sample
 
@@ -95,6 +95,81 @@ def test_gradient_is_the_weighted_sum_over_examples_however_it_is_split(path, lo
     gradient, record = step(path, micro, tmp_path)
     assert torch.allclose(gradient, expected.float(), rtol=1e-3, atol=1e-4 * expected.abs().max())
     assert record["loss"] == pytest.approx(float(loss.detach()), rel=1e-4)
+
+
+def kept_together(loaded, counts, weights):
+    """The texts of ``samples`` and more, as the kept sets of a few examples."""
+    chat, found = Chat(loaded.tokenizer), []
+    for name, count in enumerate(counts):
+        for _ in range(count):
+            n = len(found)
+            text = "kind " * (n % 4) + f"\nFinal rating: {1 + n % 5}"
+            prompt = Prompt("what is 3 + 4 ? " * (1 + name % 3))
+            found.append(Sample(f"x{name}", prompt, chat.encode_completion(text), weights[n]))
+    return found
+
+
+@pytest.mark.parametrize("micro", [1, 2, 3])
+@pytest.mark.parametrize(("normalise", "divisor"), [("kept", 3), ("all", 3 * 12 / 6)])
+def test_the_loss_of_a_step_is_divided_by_its_examples_however_many_samples_they_have(
+    path, loaded, tmp_path, micro, normalise, divisor
+):
+    """Six examples with 1, 3, 1, 2, 4 and 1 kept samples, of 12 for training; two steps of three, each by hand."""
+    counts = (1, 3, 1, 2, 4, 1)
+    weights = [1.0, 0.2, 0.3, 0.5, 0.7, 0.5, 0.5, 0.25, 0.25, 0.25, 0.25, 1.0]
+    chosen = kept_together(loaded, counts, weights)
+    gradients = []
+
+    class Spy(torch.optim.SGD):
+        def step(self, closure=None):
+            gradients.append(torch.cat([p.grad.flatten() for g in self.param_groups for p in g["params"]]))
+            return super().step(closure)
+
+    training = Training(
+        steps=None, epochs=1, batch_size=3, micro_batch_size=micro, normalise=normalise, examples=12, max_grad_norm=0
+    )
+    m_step = SupervisedMStep(training, "cpu")
+    m_step._optimizer = lambda objective, start, output: Spy(objective.parameters(), lr=0.0)
+    record = m_step(path, chosen, iteration=1, seed=3, output=tmp_path)
+    assert (record["examples"], record["passes"], record["steps"]) == (6, 1.0, 2)
+    chat = Chat(loaded.tokenizer)
+    rows, _ = tokenize(chosen, chat, loaded.stop_ids, 1000)
+    longest = [max(len(rows[n].token_ids) for n in one) for one in by_example(rows)]
+    order = training_order(longest, 6, 3, 3)
+    for batch, gradient in zip((order[:3], order[3:]), gradients, strict=True):
+        loaded.model.zero_grad()
+        loss = -sum(s.weight * by_hand(loaded.model, chat, s) for s in chosen if int(s.example_id[1:]) in batch)
+        (loss / divisor).backward()
+        expected = torch.cat([p.grad.flatten() for p in loaded.model.parameters()])
+        assert torch.allclose(gradient, expected.float(), rtol=1e-3, atol=1e-4 * expected.abs().max())
+
+
+def test_copies_of_a_sample_with_shares_of_its_weight_train_as_the_sample_alone(path, loaded, tmp_path):
+    """What the selector `all` makes of m equal draws: m copies of weight 1/m."""
+    plain = samples(loaded, weights=(1.0,) * 4)
+    copied = [Sample(s.example_id, s.prompt, s.token_ids, 0.25) for s in plain for _ in range(4)]
+    found = []
+    for name, chosen in (("plain", plain), ("copied", copied)):
+        settings = Training(steps=3, batch_size=4, micro_batch_size=4, learning_rate=1e-3)
+        record = SupervisedMStep(settings, "cpu")(path, chosen, iteration=1, seed=0, output=tmp_path / name)
+        found.append((record["loss"], load_file(tmp_path / name / "model.safetensors")))
+    before = load_file(f"{path}/model.safetensors")
+    (loss, weights), (other, others) = found
+    assert other == pytest.approx(loss, rel=1e-5)
+    for name, value in weights.items():
+        moved = float((value - before[name]).abs().max())
+        assert float((others[name] - value).abs().max()) <= 1e-6 + 0.02 * moved, name
+
+
+def test_where_some_samples_of_an_example_are_too_long_the_others_carry_its_weight(loaded):
+    chat = Chat(loaded.tokenizer)
+    short, long = "kind\nFinal rating: 4", "kind " * 30 + "\nFinal rating: 4"
+    texts = [("a", short, 0.25), ("a", long, 0.75), ("b", long, 0.5), ("b", long, 0.5), ("c", short, 0.4)]
+    chosen = [Sample(name, Prompt("x"), chat.encode_completion(text), weight) for name, text, weight in texts]
+    limit = len(chat.encode(chosen[0].prompt)) + len(chosen[0].token_ids)
+    rows, dropped = tokenize(chosen, chat, loaded.stop_ids, limit)
+    assert [(row.example_id, row.weight) for row in rows] == [("a", 1.0), ("c", 0.4)]
+    assert dropped == ["b"]
 
 
 def test_the_end_of_turn_token_is_trained_and_the_prompt_is_not(loaded):
@@ -204,11 +279,39 @@ def steps_counted(checkpoint):
 @pytest.mark.parametrize(("processes", "micro"), [(1, 5), (2, 4), (3, 32), (8, 1)])
 def test_dealt_to_processes_nothing_is_repeated_or_left_out(count, processes, micro):
     order = training_order([(7 * n) % 50 + 10 for n in range(count)], 2 * count, 8, seed=1)
-    dealt = [micro_batches(order, 8, micro, process=p, processes=processes) for p in range(processes)]
+    planned = steps(order, 8, [(n,) for n in range(count)], [(7 * n) % 50 + 10 for n in range(count)])
+    dealt = [micro_batches(planned, micro, process=p, processes=processes) for p in range(processes)]
     assert len({len(passes) for passes in dealt}) == 1  # nobody waits for a pass that another does not make
+    assert [place for one in planned for place in one.places] == order  # one sample each: as the examples are ordered
     assert Counter(place for passes in dealt for one in passes for place in one.places) == Counter(order)
     assert all(len(one.places) <= micro for passes in dealt for one in passes)
     assert {one.total for passes in dealt for one in passes} <= {8, len(order) % 8}
+
+
+@pytest.mark.parametrize("examples", [1, 3, 5, 9, 21])
+@pytest.mark.parametrize(("processes", "micro"), [(1, 5), (2, 4), (3, 32), (8, 1)])
+def test_a_step_holds_whole_examples_with_all_their_samples(examples, processes, micro):
+    """1 to 6 samples each: steps of 4 examples need different numbers of passes; the Trainer counts on one number."""
+    counts = [1 + (5 * n) % 6 for n in range(examples)]
+    starts = [sum(counts[:n]) for n in range(examples)]
+    members = [list(range(start, start + count)) for start, count in zip(starts, counts, strict=True)]
+    lengths = [(7 * n) % 50 + 10 for n in range(sum(counts))]
+    order = training_order([max(lengths[n] for n in one) for one in members], 3 * examples, 4, seed=2)
+    planned = steps(order, 4, members, lengths)
+    for number, one in enumerate(planned):
+        chosen = order[4 * number : 4 * number + 4]
+        assert Counter(one.places) == Counter(place for example in chosen for place in members[example])
+        assert one.examples == len(chosen)
+        assert sorted((lengths[n] for n in one.places), reverse=True) == [lengths[n] for n in one.places]
+    dealt = [micro_batches(planned, micro, process=p, processes=processes) for p in range(processes)]
+    assert len({len(passes) for passes in dealt}) == 1
+    assert all(len(one.places) <= micro for passes in dealt for one in passes)
+    width = accumulation(planned, micro, processes)
+    for number, one in enumerate(planned):
+        passes = [single for mine in dealt for single in mine[number * width : (number + 1) * width]]
+        assert Counter(place for single in passes for place in single.places) == Counter(one.places)
+        assert {single.total for single in passes} == {one.examples}
+    assert (len(planned) - 1) * width < len(dealt[0]) <= len(planned) * width
 
 
 def test_a_foreign_optimizer_beside_the_base_model_is_not_obeyed(path, tmp_path):

@@ -80,7 +80,8 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
     if scheme.selector.needs_ratios:
         e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
-    return e_step + TokenCounts(trained=seen * (sizes.forward + sizes.cut)) + validation_tokens(sizes, config)
+    trained = seen * scheme.most_kept * (sizes.forward + sizes.cut)
+    return e_step + TokenCounts(trained=trained) + validation_tokens(sizes, config)
 
 
 def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:

@@ -44,10 +44,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--equal",
-        choices=("iterations", "tokens"),
+        choices=("iterations", "tokens", "passes"),
         help=(
-            "what is equal for all arms: the number of iterations, or about the tokens that the reference "
-            "generates (default: iterations)"
+            "what is equal for all arms: iterations and steps; or, as the reference has it, about the generated "
+            "tokens, or the passes over a kept example (default: iterations)"
         ),
     )
     parser.add_argument(

@@ -28,7 +28,7 @@ _ROWS = {"base model", "majority label"}
 _OWN = {*NO_IDENTITY, *settings_with(Mark.BY_ARM, Mark.BY_RUN)}
 _TITLES = {"star": "STaR", "pps": "PPS", "exact": "enumerated EM", "direct": "answer alone"}
 
-Equal = Literal["iterations", "tokens"]
+Equal = Literal["iterations", "tokens", "passes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,8 @@ class Design:
         arms: the compared arms, in the order of the tables.
         reference: the name of the arm that all others are compared with.
         seeds: the seeds; each arm has one run per seed.
-        equal: what all arms have the same amount of: iterations, or (about) the generated tokens of the reference.
+        equal: what all arms have the same amount of: iterations (and gradient steps), or what the reference has of it:
+            (about) generated tokens, or passes over a kept example.
     """
 
     config: FitConfig
@@ -103,9 +104,9 @@ class Design:
                 f"--equal tokens gives every arm as many tokens as the reference, but {self.reference!r} generates "
                 "none. Name another --reference."
             )
-        if self.equal == "tokens" and self.config.schedule != "constant":
+        if self.equal != "iterations" and self.config.schedule != "constant":
             raise ConfigError(
-                "--equal tokens: the number of iterations of an arm is not known in advance, but --schedule "
+                f"--equal {self.equal}: the number of steps of an arm is not known in advance, but --schedule "
                 f"{self.config.schedule} needs it. Omit one of them."
             )
 
@@ -254,8 +255,15 @@ def _check_continues(design: Design, found: Design, output: Path) -> None:
     for name, value in recorded.items():
         if value != wanted[name]:
             raise differ(f"{name} =", repr(value), repr(wanted[name]))
-    if design.config.iterations != found.config.iterations:
-        raise differ("iterations =", found.config.iterations, design.config.iterations)
+    old, new = found.config, design.config
+    lengths = (  # an arm's own can differ
+        ("iterations =", old.iterations, new.iterations),
+        ("steps =", old.steps, new.steps),
+        ("epochs =", old.epochs, new.epochs),
+    )
+    for what, one, other in lengths:
+        if other is not None and other != one:
+            raise differ(what, one, other)
     if design.reference != found.reference:
         raise differ("the reference", repr(found.reference), repr(design.reference))
     if design.equal != found.equal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 
 from rationem import metrics
 from rationem.evaluation.choice import item_evidence
+from rationem.evaluation.diagnostics import cost
 from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import FINISHED, is_begun, read_only, read_predictions
@@ -34,7 +34,8 @@ class At:
         faithful: test example -> share of its rationales that are true of it, among those that can be checked.
         hints: the effect of the hint on rationales (``diagnostics.hints``), None if not measured.
         exact: means of certified bounds (``diagnostics.bounds``), None if nothing was enumerated.
-        spent: iterations, gradient steps, prompt and generated tokens, and the seconds of E- and M-steps.
+        spent: iterations, gradient steps, passes over a kept example, prompt and generated tokens, and the seconds of
+            E- and M-steps.
     """
 
     predictions: Sequence[Prediction]
@@ -131,7 +132,7 @@ def _at(run: Run, k: int, chosen: int, last: int) -> At:
         _faithful(run, k),
         (run.record(k, "evidence") or {}).get("hints"),
         bounds_record(run.db, k),
-        _spent(run.db, k),
+        _spent(run, k),
     )
 
 
@@ -162,12 +163,14 @@ def _faithful(run: Run, k: int) -> dict[str, float]:
     return {name: sum(each) / len(each) for name, each in checked.items() if each}
 
 
-def _spent(db: sqlite3.Connection, k: int) -> dict[str, float]:
+def _spent(run: Run, k: int) -> dict[str, float | None]:
+    db = run.db
     drawn = training_draws(db, k, so_far=True)
     steps, seconds = sum_records(db, "steps", ("e_step", "m_step"), k)
     return {
         "iterations": k,
         "steps": steps,
+        "passes": cost.mean_passes(db, k, run.config),
         "prompt_tokens": drawn.prompt_tokens,
         "generated_tokens": drawn.generated_tokens,
         "seconds": seconds,

@@ -1,7 +1,7 @@
 """Several runs of a comparison at once, each in its own process that ends with this one.
 
-The inputs of a run exist before it starts: the base model's measurements of its seed, and with equal tokens the
-reference's run. A run that fails ends the others. Nothing is lost: the same command resumes all of them.
+The inputs of a run exist before it starts: the base model's measurements of its seed, and with equal tokens or passes
+the reference's run. A run that fails ends the others. Nothing is lost: the same command resumes all of them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def jobs(design: Design) -> Iterator[tuple[ArmJob, ArmJob | None]]:
         yield base, None
         yield reference, base
         for arm in design.in_order[1:]:
-            yield ArmJob(arm.name, seed), reference if design.equal == "tokens" else base
+            yield ArmJob(arm.name, seed), base if design.equal == "iterations" else reference
 
 
 def run_all(design: Design, output: Path, workers: int, finished: Callable[[ArmJob], bool]) -> None:

@@ -24,7 +24,7 @@ RESAMPLES = 2000
 #: The weights that are evaluated: those that validation chose, and the last ones.
 WEIGHTS = ("chosen", "last")
 #: Costs of a run. They have no items, so their intervals are over seeds alone.
-SPENT = ("iterations", "steps", "prompt_tokens", "generated_tokens", "seconds")
+SPENT = ("iterations", "steps", "passes", "prompt_tokens", "generated_tokens", "seconds")
 #: Numbers whose difference from the reference is tested; p-values are adjusted for the number of arms.
 TESTED = tuple(row.name for row in metrics.METRICS.values() if row.tested)
 #: The only number on validation: the score that can choose the iteration.
@@ -171,8 +171,13 @@ def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Num
         generates = arm.generates
         found["accepted"] = _mean([one.accepted if generates else {} for one in several], groups["train"])
         found["kept"] = _mean([one.kept for one in several], groups["train"])
-        found |= {name: metrics.crossed([metrics.constant(float(one.spent[name])) for one in at]) for name in SPENT}
+        found |= {name: _spent([one.spent[name] for one in at]) for name in SPENT}
     return found
+
+
+def _spent(values: Sequence[float | None]) -> Crossed | None:
+    known = [float(value) for value in values if value is not None]
+    return metrics.crossed([metrics.constant(value) for value in known]) if len(known) == len(values) else None
 
 
 def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbers:

@@ -22,6 +22,7 @@ from rationem.config import FitConfig
 from rationem.engines.opening import opening
 from rationem.engines.table import ENGINES_OR_AUTO
 from rationem.errors import ConfigError, RunError
+from rationem.evaluation.diagnostics.cost import mean_passes
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import is_finished, read_manifest, read_only
 from rationem.ledger.files import refuse_links
@@ -181,6 +182,9 @@ def run_arm(
     if design.equal == "tokens" and arm.name != design.reference and arm.generates:
         spent = generated_tokens(design.run(output, design[design.reference], seed))
         config = config.replace(token_budget=max(spent, 1), iterations=_MORE * design.config.iterations)
+    elif design.equal == "passes" and arm.name != design.reference:
+        passes = passes_made(design.run(output, design[design.reference], seed))
+        config = config.replace(steps=None, epochs=passes) if passes else config
     run, recorded = resolve(config, directory)
     take_over = partial(_adopt, design.base(output, seed))
     carry_out(run, directory, recorded, before=take_over, open_engine=open_engine)
@@ -201,6 +205,12 @@ def generated_tokens(run: Path) -> int:
     """Return the number of tokens that the E-steps of a run generated."""
     with closing(read_only(run)) as db:
         return sum(record.get("generated_tokens") or 0 for record in read_records(db, "e_step").values())
+
+
+def passes_made(run: Path) -> float | None:
+    """Return how often a run trained on an example that it had kept, on average over its iterations' kept examples."""
+    with closing(read_only(run)) as db:
+        return mean_passes(db, max(read_records(db, "m_step"), default=0), read_manifest(db)["config"])
 
 
 def _shared(design: Design, resolved: FitConfig) -> FitConfig:

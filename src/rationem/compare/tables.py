@@ -25,6 +25,7 @@ COSTS = {
     "length": ("completion, tokens", 1),
     "iterations": ("iterations", 1),
     "steps": ("steps", 0),
+    "passes": ("passes over a kept example, per iteration", 1),
     "generated_tokens": ("generated tokens", 0),
     "prompt_tokens": ("prompt tokens", 0),
     "seconds": ("seconds", 0),
@@ -110,10 +111,18 @@ def _held(results: _Results) -> str:
             f"Held equal: generated tokens, about those of {results['reference']} in {iterations}; arms that generate "
             f"none have {iterations} (Cost). {runs}"
         )
+    if results["equal"] == "passes":
+        return (
+            f"Held equal: {iterations}, and passes over a kept example in each, those of {results['reference']}; the "
+            f"number of steps follows from how many examples an arm kept (What it took). {runs}"
+        )
     steps = {(arm["last"]["iterations"]["value"], arm["last"]["steps"]["value"]) for arm in results["arms"]}
     if len(steps) > 1:
         return f"At most {iterations}; iterations or steps differ between the arms (Cost). {runs}"
-    return f"Held equal: {iterations} of as many gradient steps. {runs}"
+    return (
+        f"Held equal: {iterations} of as many gradient steps. How often a kept example is trained on is not: arms that "
+        f"keep fewer go over them more often (What it took). {runs}"
+    )
 
 
 def _no_intervals(results: _Results) -> str:

@@ -157,14 +157,17 @@ class TrainingSettings(SettingsGroup):
     group: ClassVar[str] = "training"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
 
-    steps: Annotated[int | None, Mark.CARD] = Field(
+    steps: Annotated[int | None, Mark.BY_RUN, Mark.CARD] = Field(
         None, ge=1, description="optimizer steps per iteration (default 40)"
     )
-    epochs: Annotated[int | None, Mark.CARD] = Field(
-        None, ge=1, description="passes over the kept set, instead of --steps"
+    epochs: Annotated[float | None, Mark.BY_RUN, Mark.CARD] = Field(
+        None, gt=0, allow_inf_nan=False, description="passes over the kept examples, instead of --steps"
+    )
+    normalise: Annotated[Literal["kept", "all"], Mark.CARD] = Field(
+        "kept", description="a step averages over kept examples, or over all, so that acceptance scales it"
     )
     batch_size: Annotated[int, Mark.CARD] = Field(32, ge=1, description="examples per optimizer step")
-    micro_batch_size: int = Field(32, ge=1, description="examples per forward pass; the rest is accumulated")
+    micro_batch_size: int = Field(32, ge=1, description="kept samples per forward pass; the rest is accumulated")
     learning_rate: Annotated[float | None, Mark.CARD] = Field(
         None, gt=0, description="peak learning rate (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)"
     )

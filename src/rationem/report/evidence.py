@@ -171,15 +171,18 @@ def difficulty(run: Run) -> dict[str, float] | None:
 
 
 def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
-    """Return ``cost``, ``by_label`` and ``by_difficulty`` of an E-step, see :mod:`.diagnostics.cost`, and ``weights``.
+    """Return ``cost``, ``by_label``, ``by_difficulty`` and ``weights`` of an E-step, and ``passes`` of its M-step.
+
+    See :mod:`.diagnostics.cost` and :func:`.diagnostics.weights_record`.
 
     Args:
         hardness: from :func:`difficulty`.
     """
     if any(run.record(one, "e_step") is None for one in range(1, k + 1)):
-        return {"weights": None, "cost": None, "by_label": None, "by_difficulty": None}
+        return {"weights": None, "passes": None, "cost": None, "by_label": None, "by_difficulty": None}
     return {
         "weights": weights_record(run.db, k, run.config),
+        "passes": cost.passes(run.db, k, run.config),
         "cost": cost.cost(run.db, k),
         "by_label": by_label(run, k),
         "by_difficulty": None if hardness is None else cost.acceptance_by_difficulty(run.db, k, hardness),

@@ -95,7 +95,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
     assert config.max_new_tokens is not None  # resolved, like the next one
     assert config.max_prompt_tokens is not None
     choice = engine_choice(run)
-    training = Training.configured(config, choice.length)
+    training = Training.configured(config, len(run.splits.train), choice.length)
     unchanged = identity.Unchanged(run.checkpoint, run.weights, models.digests)
     teacher = replace(choice, urls=config.teacher, model=config.teacher_model)
     with nullcontext(shared) if shared else opening(choice) as open_engine:

@@ -25,7 +25,7 @@ from typing import Literal
 
 from rationem.errors import ConfigError, closest
 from rationem.sampling.marginal import MARGINALS, SummedOut
-from rationem.sampling.selectors import First, Selector, Unfiltered, selector_named
+from rationem.sampling.selectors import First, Resample, Selector, Unfiltered, selector_named
 from rationem.types import Sampling
 
 
@@ -97,6 +97,11 @@ class Scheme:
     def sums_out(self) -> bool:
         """Whether rationales are weighted by p(y* | x, z), scored after the marker, whatever answer was drawn."""
         return isinstance(self.selector, SummedOut)
+
+    @property
+    def most_kept(self) -> int:
+        """The largest number of trials of one example that can be kept."""
+        return 1 if isinstance(self.selector, First | Resample | Unfiltered) else len(self.plan)
 
     def proposal(self, name: str) -> Proposal:
         """Return the proposal of the plan with this name, as recorded in trials.

@@ -93,7 +93,8 @@ class Apart:
             )  # fmt: skip
             (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
             log = output.with_suffix(".log")
-            steps = -(-self.training.draws(len(samples)) // self.training.batch_size)
+            kept = len({one.example_id for one in samples})
+            steps = -(-self.training.draws(kept) // self.training.batch_size)
             with progress.track(f"iteration {iteration}, M-step", steps) as advance:
                 code = self._run(place / "job.json", log, job.threads, advance)
             told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() else {}

@@ -19,8 +19,8 @@ from rationem.engines.tensor_check import not_finite
 from rationem.errors import RunError, writing
 from rationem.sft import moments, parallel
 from rationem.sft.objective import Objective
-from rationem.sft.order import MicroBatch, accumulation, micro_batches, training_order
-from rationem.sft.rows import TrainingRow, collate, tokenize
+from rationem.sft.order import MicroBatch, Step, accumulation, micro_batches, steps, training_order
+from rationem.sft.rows import TrainingRow, by_example, collate, tokenize
 from rationem.sft.settings import Lora, Training
 from rationem.sft.trainer import Advance, WeightedTrainer, half, trainer
 from rationem.types import Sample
@@ -43,7 +43,8 @@ class SupervisedMStep:
         """Train theta_{k-1} on the samples and write theta_k to ``output``.
 
         Returns:
-            ``dropped`` (ids of over-long samples), ``steps``, ``loss`` (mean over the steps), ``trained_tokens`` and
+            ``dropped`` (ids of over-long examples), ``steps``, ``examples`` (trained on) and ``passes`` (over each of
+            them, on average), ``loss`` (mean over the steps), ``trained_tokens`` and
             ``computed_tokens`` (without and with padding, prompts included), ``processes``, ``share`` (the largest
             share of the weights that any process holds), ``precision``, and ``seconds`` by part.
 
@@ -77,6 +78,7 @@ class SupervisedMStep:
         return {
             "dropped": dropped,
             "steps": run.state.global_step,
+            **_passes(self.training, rows),
             "loss": loss,
             **_tokens(self.training, rows, seed),
             "processes": parallel.team().processes,
@@ -105,21 +107,19 @@ class SupervisedMStep:
         wrapped = parallel.together(objective, settings.parallel, half(settings, device))
         optimizer = self._optimizer(objective, start, output)
         pad = stops.pad_id(loaded.tokenizer, Chat(loaded.tokenizer).end_of_turn)
-        order = _order(settings, rows, seed)
-        passes = micro_batches(
-            order, settings.batch_size, settings.micro_batch_size, process=team.process, processes=team.processes
-        )
+        planned, kept = _steps(settings, rows, seed), len(by_example(rows))
+        passes = micro_batches(planned, settings.micro_batch_size, process=team.process, processes=team.processes)
 
         def tensors(one: MicroBatch) -> dict[str, torch.Tensor]:
-            return collate([rows[place] for place in one.places], pad, one.total)
+            return collate([rows[place] for place in one.places], pad, settings.divisor(one.total, kept))
 
         # A list is a map-style data set; every item is already a batch.
         batches = torch.utils.data.DataLoader(cast(Any, passes), batch_size=None, collate_fn=cast(Any, tensors))
         with models.quiet():
             run = trainer(
                 objective, wrapped, batches, optimizer, settings,
-                accumulation=accumulation(settings.batch_size, settings.micro_batch_size, team.processes),
-                steps=-(-len(order) // settings.batch_size), iteration=iteration, seed=seed, output=output,
+                accumulation=accumulation(planned, settings.micro_batch_size, team.processes),
+                steps=len(planned), iteration=iteration, seed=seed, output=output,
             )  # fmt: skip
         return objective, optimizer, run
 
@@ -181,18 +181,27 @@ def _note(start: str, output: Path) -> None:
         storage.note(output, models.base_place(start))
 
 
-def _order(settings: Training, rows: Sequence[TrainingRow], seed: int) -> list[int]:
-    lengths = [len(row.token_ids) for row in rows]
-    return training_order(lengths, settings.draws(len(rows)), settings.batch_size, seed)
+def _steps(settings: Training, rows: Sequence[TrainingRow], seed: int) -> list[Step]:
+    lengths, members = [len(row.token_ids) for row in rows], by_example(rows)
+    longest = [max(lengths[place] for place in places) for places in members]
+    order = training_order(longest, settings.draws(len(members)), settings.batch_size, seed)
+    return steps(order, settings.batch_size, members, lengths)
+
+
+def _passes(settings: Training, rows: Sequence[TrainingRow]) -> dict[str, float]:
+    """Return the number of examples, and how often each is trained on, on average."""
+    examples = len(by_example(rows))
+    return {"examples": examples, "passes": settings.draws(examples) / examples}
 
 
 def _tokens(settings: Training, rows: Sequence[TrainingRow], seed: int) -> dict[str, int]:
     """Return the numbers of trained tokens and of computed tokens (with padding) over all processes."""
-    order, processes = _order(settings, rows, seed), parallel.team().processes
-    of = partial(micro_batches, order, settings.batch_size, settings.micro_batch_size, processes=processes)
+    planned, processes = _steps(settings, rows, seed), parallel.team().processes
+    of = partial(micro_batches, planned, settings.micro_batch_size, processes=processes)
     passes = [one.places for process in range(processes) for one in of(process=process)]
     computed = sum(len(p) * max(len(rows[place].token_ids) for place in p) for p in passes if p)
-    return {"trained_tokens": sum(len(rows[place].token_ids) for place in order), "computed_tokens": computed}
+    trained = sum(len(rows[place].token_ids) for one in planned for place in one.places)
+    return {"trained_tokens": trained, "computed_tokens": computed}
 
 
 def _fullest(share: float) -> float:

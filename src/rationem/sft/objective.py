@@ -1,6 +1,6 @@
 """The M-step's loss as a module, so that its wrapper (DDP, FSDP2) sees one forward pass.
 
-    loss = - (1 / N) sum_i w_i sum_t log pi(c_it | x_i, c_i<t; theta)
+    loss = - (1 / B) sum_{i in step} sum_m w_im sum_t log pi(c_imt | x_i, c_im<t; theta)
 
 Logits are computed for completion tokens only, in chunks whose gradient is taken immediately, so a vocabulary of
 150,000 does not dominate the memory of a step.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -13,11 +13,12 @@ from rationem.types import Sample
 
 @dataclass(frozen=True, slots=True)
 class TrainingRow:
-    """A tokenized sample: prompt and completion; the first ``prompt_length`` tokens have no loss."""
+    """A tokenized sample of an example: prompt and completion; the first ``prompt_length`` tokens have no loss."""
 
     token_ids: tuple[int, ...]
     prompt_length: int
     weight: float
+    example_id: str = ""
 
     @property
     def trained(self) -> int:
@@ -28,21 +29,39 @@ class TrainingRow:
 def tokenize(
     samples: Sequence[Sample], chat: Chat, stop_ids: frozenset[int], max_length: int
 ) -> tuple[list[TrainingRow], list[str]]:
-    """Return training rows, and the ids of the examples dropped as too long.
+    """Return training rows, and the ids of the examples dropped because all their samples are too long.
 
-    The completion's ids are the sampled ones, with one exception: it always ends with the template's end-of-turn token,
+    The rows of an example share its weight, the sum of its samples' weights, also where some of them are too long. The
+    completion's ids are the sampled ones, with one exception: it always ends with the template's end-of-turn token,
     even if generation stopped after the verdict line or ended with another stop token.
     """
     rows: list[TrainingRow] = []
-    dropped: list[str] = []
+    whole: dict[str, float] = {}
     for sample in samples:
+        whole[sample.example_id] = whole.get(sample.example_id, 0.0) + sample.weight
         prompt = tuple(chat.encode(sample.prompt))
         completion = close_turn(sample.token_ids, chat, stop_ids)
-        if len(prompt) + len(completion) > max_length:
-            dropped.append(sample.example_id)
-        else:
-            rows.append(TrainingRow(prompt + completion, len(prompt), sample.weight))
-    return rows, dropped
+        if len(prompt) + len(completion) <= max_length:
+            rows.append(TrainingRow(prompt + completion, len(prompt), sample.weight, sample.example_id))
+    if len(rows) < len(samples):
+        rows = _sharing(rows, whole)
+    return rows, sorted(whole.keys() - {row.example_id for row in rows}, key=list(whole).index)
+
+
+def by_example(rows: Sequence[TrainingRow]) -> list[list[int]]:
+    """Return the places of each example's rows, in the order of the examples' first rows."""
+    found: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        found.setdefault(row.example_id, []).append(place)
+    return list(found.values())
+
+
+def _sharing(rows: Sequence[TrainingRow], whole: Mapping[str, float]) -> list[TrainingRow]:
+    """Return the rows with weights that add up to the whole weight of each example."""
+    left: dict[str, float] = {}
+    for row in rows:
+        left[row.example_id] = left.get(row.example_id, 0.0) + row.weight
+    return [replace(row, weight=row.weight * (whole[row.example_id] / left[row.example_id])) for row in rows]
 
 
 def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -> tuple[int, ...]:
@@ -55,7 +74,7 @@ def close_turn(token_ids: Sequence[int], chat: Chat, stop_ids: frozenset[int]) -
     return (*ids, chat.end_of_turn)
 
 
-def collate(rows: Sequence[TrainingRow], pad: int, total: int) -> dict[str, torch.Tensor]:
+def collate(rows: Sequence[TrainingRow], pad: int, total: float) -> dict[str, torch.Tensor]:
     """Return a micro-batch, padded on the right.
 
     Causal attention never sees later tokens, so no mask is needed and attention can use its fastest kernel.
@@ -63,11 +82,12 @@ def collate(rows: Sequence[TrainingRow], pad: int, total: int) -> dict[str, torc
     Args:
         rows: B rows; an empty batch becomes one token without a loss, so that every process runs a pass.
         pad: any token.
-        total: N, the samples of the whole optimizer step, over all micro-batches and processes.
+        total: B, the examples of the whole optimizer step, over all micro-batches and processes; B N / n with
+            ``normalise="all"``, where n of N training examples are kept.
 
     Returns:
         ``input_ids`` (B, T), and flat arrays over the n tokens with a loss: ``places`` (n,), the index in B * T of the
-        token *before* each; ``targets`` (n,); ``weights`` (n,), the sample's weight divided by N.
+        token *before* each; ``targets`` (n,); ``weights`` (n,), the sample's weight divided by ``total``.
     """
     width = max((len(row.token_ids) for row in rows), default=1)
     ids = torch.full((max(len(rows), 1), width), pad)

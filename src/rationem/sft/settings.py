@@ -30,13 +30,14 @@ class Lora:
 class Training(TrainingSettings):
     """The hyperparameters of an M-step: a run's training settings, resolved, and what else it needs.
 
-    ``batch_size`` counts samples over all processes; only the last step of ``epochs`` can be smaller. The learning rate
-    is AdamW's. Weights and moments are fp32 at any ``precision``.
+    ``batch_size`` counts examples over all processes; only the last step of ``epochs`` can be smaller. The learning
+    rate is AdamW's. Weights and moments are fp32 at any ``precision``.
 
     Args:
         iterations: of the run, over which ``schedule`` goes.
         restarts: restart the schedule in every iteration, for M-steps that all start from the base model.
         max_length: samples with more tokens are dropped and counted, never truncated.
+        examples: N, the training examples of the run, kept or not, for ``normalise="all"``.
         longest: for models whose rotary embedding depends on length: the text length, in tokens, that all texts are
             read as; None uses each batch's own. See ``rationem.engines.rope``.
         conversation: additions to the chat template, saved with the weights; None keeps the model's own.
@@ -47,12 +48,13 @@ class Training(TrainingSettings):
     iterations: int = 1
     restarts: bool = False
     max_length: int = 2048
+    examples: int | None = None
     longest: int | None = None
     conversation: Conversation | None = None
 
     @classmethod
-    def configured(cls, config: FitConfig, longest: int | None = None) -> Training:
-        """Return how the M-steps of a run train; its settings are resolved."""
+    def configured(cls, config: FitConfig, examples: int, longest: int | None = None) -> Training:
+        """Return how the M-steps of a run train on some of ``examples``; its settings are resolved."""
         assert config.max_new_tokens is not None
         assert config.max_prompt_tokens is not None
         return cls(
@@ -60,6 +62,7 @@ class Training(TrainingSettings):
             iterations=config.iterations,
             restarts=config.init == "base",
             max_length=config.max_prompt_tokens + config.max_new_tokens,
+            examples=examples,
             longest=longest,
             conversation=config.conversation,
         )
@@ -72,11 +75,26 @@ class Training(TrainingSettings):
         alpha = 2 * self.lora_rank if self.lora_alpha is None else self.lora_alpha
         return Lora(self.lora_rank, alpha, self.lora_dropout or 0.0, self.lora_targets)
 
-    def draws(self, samples: int) -> int:
-        """Return how many samples an iteration trains on, repetitions counted."""
+    def draws(self, kept: int) -> int:
+        """Return how many of ``kept`` examples an iteration trains on, repetitions counted."""
         if self.steps is not None:
             return self.steps * self.batch_size
-        return (self.epochs or 1) * samples
+        return max(1, round((self.epochs or 1) * kept))
+
+    def divisor(self, examples: int, kept: int) -> float:
+        """Return what the loss of a step is divided by.
+
+        B with ``normalise="kept"``: a step averages over kept examples. B N / n with ``normalise="all"``, n of N
+        training examples being kept: in expectation the average over all of them, those not kept counting 0.
+
+        Args:
+            examples: B, of the step.
+            kept: n.
+        """
+        if self.normalise == "kept":
+            return examples
+        assert self.examples is not None
+        return examples * self.examples / kept
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON can hold them."""

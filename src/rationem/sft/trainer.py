@@ -20,7 +20,7 @@ from rationem.sft.settings import Training
 
 
 class WeightedTrainer(Trainer):
-    """Trainer whose loss is the objective's: already weighted and divided by the number of samples of the step.
+    """Trainer whose loss is the objective's: already weighted and divided by the number of examples of the step.
 
     Args:
         passes: the forward passes of this process, in order.
@@ -49,7 +49,7 @@ class WeightedTrainer(Trainer):
         return self._passes
 
     def get_batch_samples(self, epoch_iterator: Iterator[Any], num_batches: int, device: Any) -> tuple[list[Any], None]:
-        """Return the micro-batches of one optimizer step; each knows the step's number of samples."""
+        """Return the micro-batches of one optimizer step; each knows the step's number of examples."""
         return list(islice(epoch_iterator, num_batches)), None
 
     def compute_loss(self, model: Any, inputs: dict[str, torch.Tensor], *_: Any, **__: Any) -> torch.Tensor:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from rationem.ledger.phases import finished_iterations, read_seconds
+from rationem.ledger.phases import finished_iterations, read_record, read_seconds
 from rationem.ledger.reading import read_answers
 from rationem.ledger.totals import first_attempts, kept_counts, kept_ids, scored_tokens, served_draws, training_draws
 from rationem.metrics.matched import quantile_edges
@@ -57,6 +57,28 @@ def cost(db: sqlite3.Connection, iteration: int) -> dict[str, Any]:
         "per_kept": _per_kept(each[-1]),
         "cumulative": {**total, "per_kept": _per_kept(total)},
     }
+
+
+def passes(db: sqlite3.Connection, iteration: int, config: Mapping[str, Any]) -> float | None:
+    """Return how often the M-step of an iteration trained on an example that was kept; None if it did not train.
+
+    Args:
+        config: the run's settings, for M-steps whose record does not say it: steps x batch size / kept examples.
+    """
+    return mean_passes(db, iteration, config, first=iteration)
+
+
+def mean_passes(db: sqlite3.Connection, last: int, config: Mapping[str, Any], *, first: int = 1) -> float | None:
+    """Return the same over iterations: examples trained on, repetitions counted, over examples kept; None if none."""
+    trained = kept = 0.0
+    for k in range(first, last + 1):
+        record = read_record(db, k, "m_step") or {}
+        examples = record.get("examples", kept_counts(db, k)[1] - len(record.get("dropped", ())))
+        if not record.get("steps") or not examples:
+            continue
+        kept += examples
+        trained += record["passes"] * examples if "passes" in record else record["steps"] * config.get("batch_size", 1)
+    return trained / kept if kept else None
 
 
 def per_nat(costs: Sequence[Mapping[str, Any]], scores: Sequence[float | None]) -> list[dict[str, Any]]:

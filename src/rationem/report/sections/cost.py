@@ -26,7 +26,8 @@ def cost(summary: Mapping[str, Any]) -> Part:
 
 def _bought(summary: Mapping[str, Any]) -> str:
     return (
-        "What the draws for training cost, and what that bought: a kept example is one to train on; nats gained are "
+        "What the draws for training cost, and what that bought: a kept example is one to train on, and passes "
+        "are how often the M-step trained on each; nats gained are "
         f"those of the score (validation) over the {start_name(summary)}'s, and their price counts all iterations up "
         "to this one."
     )
@@ -38,11 +39,12 @@ def _drawn(summary: Mapping[str, Any]) -> Table:
     weighted = any(entry["e_step"]["cost"]["scored_tokens"] for entry in found)
     head = ["iteration", "prompt tokens", "generated tokens", *(["tokens scored for weights"] if weighted else [])]
     head += ["seconds of drawing", "examples kept", "prompt tokens per kept", "generated per kept", "seconds per kept"]
-    head += ["nats gained", "generated tokens per nat gained", "seconds per nat gained"]
+    head += ["passes per kept", "nats gained", "generated tokens per nat gained", "seconds per nat gained"]
     rows = [
         [
             str(entry["iteration"]),
             *_cost_cells(entry["e_step"]["cost"], weighted=weighted),
+            number(entry["e_step"]["passes"], 1),
             *_price_cells(prices[entry["iteration"]]),
         ]
         for entry in found

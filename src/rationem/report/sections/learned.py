@@ -30,7 +30,7 @@ def learned(summary: Mapping[str, Any]) -> Part:
 def asked(summary: Mapping[str, Any]) -> str:
     """Return what was run, so that two pages can be told apart."""
     config = summary["config"]
-    length = f"{config['epochs']} epochs" if config.get("epochs") else f"{config.get('steps')} steps"
+    length = f"{config['epochs']:g} epochs" if config.get("epochs") else f"{config.get('steps')} steps"
     told = [
         f"selector {config.get('selector')}",
         f"reward {config.get('reward')} (threshold {config.get('threshold')}, as {config.get('reward_as')})",
