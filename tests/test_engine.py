@@ -11,7 +11,9 @@ from scipy import stats
 import checkpoints
 from rationem.engines import models
 from rationem.engines.transformers import TransformersEngine
-from rationem.tasks.scale import MARKER
+from rationem.sampling.closing import closed, closing_of
+from rationem.tasks.judge import JudgeTask
+from rationem.tasks.scale import MARKER, Scale
 from rationem.types import Draft, Finish, LevelQuery, Prompt, Request, Sampling, TokenQuery
 
 pytestmark = pytest.mark.slow
@@ -116,6 +118,26 @@ def test_a_rationale_with_another_level_behind_it_has_the_tokens_that_were_score
             behind = len(ids) - len(engine.encode_completion(level, draft.text[: query.upto]))
             assert sum(logps[behind:]) == pytest.approx(score, abs=1e-4)
             assert engine._chat.read(ids[:-1]) == f"{draft.text[: query.upto]}{level}"
+
+
+@pytest.mark.parametrize("text", ["kind tone\nthe an", "the answer is right", ""])
+def test_a_draft_is_closed_with_the_tokens_of_the_whole_text(engine, text):
+    """The drawn tokens stay, the marker and the level are encoded behind them, and the level's score is theirs."""
+    task = JudgeTask(Scale(("1", "10", "Excellent")))
+    ids = engine.encode_completion(text)[:-1] or engine.encode_completion(text)
+    draft = Draft(text, ids, Finish.LENGTH, 0)
+    request = Request(PROMPTS[0], Sampling(), 3)
+    one = closing_of(draft, request, {}, engine, task)
+    (logps,) = engine.score_levels([one.query])
+    found = closed(one, logps, request, engine)
+    kept = engine.tokens_within(draft, len(text.split("\n")[0]))
+    assert found.token_ids[:kept] == draft.token_ids[:kept]
+    assert engine._chat.read(found.token_ids[:-1]) == found.text
+    assert found.text.startswith(f"{text.split(chr(10))[0]}\n{MARKER}".lstrip())
+    level = task.levels.index(task.parse(found.text).answer)
+    (tokens,) = engine.score_tokens([TokenQuery(PROMPTS[0], found)])
+    behind = len(engine.encode_completion(task.continuations[level], one.query.draft.text))
+    assert sum(tokens[-behind:]) == pytest.approx(logps[level], abs=1e-4)
 
 
 def test_levels_that_share_a_prefix_cannot_sum_to_more_than_one(engine):

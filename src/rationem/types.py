@@ -156,12 +156,11 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One completion as sampled: its token ids, and its text without the end of turn, but with a thinking block that
-    the prompt opened.
+    """One completion as sampled: token ids, and text without the end of turn, but with a thinking block that it opened.
 
     ``token_logps`` are log q of each token *as it was drawn*, in nats: after temperature, top-k and top-p. They are
     empty if the engine does not report them; such a draft cannot be weighted. ``encoded`` ids were encoded here from
-    the text instead of being drawn.
+    the text instead of being drawn. ``closed``: the tokens drawn if the verdict line was added afterwards; else 0.
     """
 
     text: str
@@ -170,6 +169,12 @@ class Draft:
     prompt_tokens: int
     token_logps: tuple[float, ...] = ()
     encoded: bool = False
+    closed: int = 0
+
+    @property
+    def generated(self) -> int:
+        """The number of tokens that the engine generated."""
+        return self.closed or len(self.token_ids)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +206,7 @@ class LevelScores:
         logps: log pi(level, end of turn | x, z) in the order of the task's levels.
         whole: whether z ends at a token boundary. If its last token reaches beyond the marker (":\n"), that token was
             cut to score the levels. The same z followed by a marker token is another draft, so this one is counted as 0
-            to avoid double counting.
+            to avoid double counting. False also of a closed draft, which is not a draw of the model.
     """
 
     logps: tuple[float, ...]
@@ -342,9 +347,7 @@ class Engine(Protocol):
 
 @runtime_checkable
 class HandedOver(Protocol):
-    """An external engine that receives its weights; ``handover`` describes the method, the time it took, and how it was
-    verified.
-    """
+    """An external engine that receives its weights; ``handover`` says how, in what time, and how it was verified."""
 
     handover: Mapping[str, Any]
 

@@ -75,6 +75,8 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
     prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
+    if config.close:  # at most: the levels of every draft
+        e_step += TokenCounts(read=float(sizes.train * len(drawn) * (sizes.forward + sizes.cut)))
     if scheme.sums_out:
         e_step += TokenCounts(read=float(sizes.train * len(drawn) * (sizes.forward + sizes.cut)))
     if scheme.selector.needs_ratios:

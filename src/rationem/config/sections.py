@@ -96,6 +96,11 @@ class SamplingSettings(SettingsGroup):
             "context length)"
         ),
     )
+    close: Annotated[bool, Mark.CARD] = Field(
+        False,
+        description="close an E-step's drafts without a verdict line: add the line, its level drawn from the model's "
+        "probabilities",
+    )
     sampling_batch: Annotated[Annotated[int, Field(ge=1)] | Literal["auto"] | None, TakenBy.REFIT] = Field(
         None, description="completions generated together; 'auto' chooses by measurement (default: 64, on a GPU auto)"
     )

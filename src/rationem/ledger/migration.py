@@ -25,7 +25,7 @@ from rationem.types import Example
 #: The oldest version that can be read.
 OLDEST = 5
 #: Columns that version 7 added to the trials, in their order, and their values in older rows.
-ADDED = {"demos": "TEXT NOT NULL DEFAULT '[]'"}
+ADDED = {"demos": "TEXT NOT NULL DEFAULT '[]'", "closed": "INTEGER NOT NULL DEFAULT 0"}
 #: Table -> the columns that it had.
 OLDER_COLUMNS = {
     "examples": ["id", "position", "split", "grp", "fields", "answer", "ratings", "source", "elided", "weight"],

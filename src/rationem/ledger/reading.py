@@ -81,6 +81,14 @@ def read_level_logps(
     return found
 
 
+def read_closed(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> set[tuple[str, int]]:
+    """Return (example id, attempt) of the trials of one iteration that got their verdict line afterwards."""
+    rows = db.execute(
+        "SELECT example_id, attempt FROM trials WHERE iteration=? AND purpose=? AND closed>0", (iteration, purpose)
+    )
+    return set(rows)
+
+
 def read_likelihoods(db: sqlite3.Connection, iteration: int, purpose: Purpose) -> dict[LikelihoodKey, Likelihood]:
     """Return (example id, drawn, attempt, under) -> likelihood, as computed in one iteration."""
     rows = db.execute("SELECT * FROM likelihoods WHERE iteration=? AND purpose=?", (iteration, purpose))

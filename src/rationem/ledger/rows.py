@@ -16,7 +16,7 @@ PREDICTION_COLUMNS = "example_id, predicted, probabilities, raw, draws, unparsed
 TRIAL_COLUMNS = (
     *("iteration", "purpose", "example_id", "attempt", "retry", "proposal", "seed", "prompt_tokens", "new_tokens"),
     *("token_ids", "text", "finish", "rationale", "predicted", "problem", "marker_end", "outcome", "reward"),
-    *("token_logps", "encoded", "demos"),
+    *("token_logps", "encoded", "demos", "closed"),
 )
 _DECIMALS = 6  # of a token's log-probability, in nats: finer than single precision computes it
 
@@ -33,6 +33,7 @@ CREATE TABLE IF NOT EXISTS trials (
   new_tokens INTEGER NOT NULL, token_ids TEXT NOT NULL, text TEXT NOT NULL, finish TEXT NOT NULL,
   rationale TEXT NOT NULL, predicted TEXT, problem TEXT, marker_end INTEGER, outcome TEXT NOT NULL,
   reward REAL NOT NULL, token_logps TEXT NOT NULL, encoded INTEGER NOT NULL, demos TEXT NOT NULL,
+  closed INTEGER NOT NULL,
   PRIMARY KEY (iteration, purpose, example_id, attempt, retry)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS scores (
   iteration INTEGER NOT NULL, purpose TEXT NOT NULL, example_id TEXT NOT NULL, attempt INTEGER NOT NULL,
@@ -90,7 +91,7 @@ def trial_row(trial: Trial) -> tuple[Any, ...]:
         trial.proposal,
         trial.seed,
         draft.prompt_tokens,
-        len(draft.token_ids),
+        draft.generated,
         json.dumps(draft.token_ids),
         draft.text,
         draft.finish,
@@ -103,13 +104,15 @@ def trial_row(trial: Trial) -> tuple[Any, ...]:
         json.dumps([round(logp, _DECIMALS) for logp in draft.token_logps]),
         int(draft.encoded),
         json.dumps(trial.demos),
+        draft.closed,
     )
 
 
 def read_trial(row: Sequence[Any]) -> Trial:
     """Return the trial of a row."""
     (iteration, purpose, example_id, attempt, retry, proposal, seed, prompt_tokens, _new, token_ids) = row[:10]
-    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps, encoded, demos = row[10:]
+    text, finish, rationale, predicted, problem, marker_end, outcome, reward, token_logps, *last = row[10:]
+    encoded, demos, closed = last
     return Trial(
         iteration,
         Purpose(purpose),
@@ -118,7 +121,7 @@ def read_trial(row: Sequence[Any]) -> Trial:
         retry,
         proposal,
         seed,
-        _draft(text, token_ids, finish, prompt_tokens, token_logps, encoded),
+        _draft(text, token_ids, finish, prompt_tokens, token_logps, encoded, closed),
         Parsed(rationale, predicted, problem, marker_end),
         Outcome(outcome),
         reward,
@@ -126,9 +129,11 @@ def read_trial(row: Sequence[Any]) -> Trial:
     )
 
 
-def _draft(text: str, token_ids: str, finish: str, prompt_tokens: int, token_logps: str, encoded: int) -> Draft:
+def _draft(
+    text: str, token_ids: str, finish: str, prompt_tokens: int, token_logps: str, encoded: int, closed: int
+) -> Draft:
     ids, logps = tuple(json.loads(token_ids)), tuple(json.loads(token_logps))
-    return Draft(text, ids, Finish(finish), prompt_tokens, logps, bool(encoded))
+    return Draft(text, ids, Finish(finish), prompt_tokens, logps, bool(encoded), closed)
 
 
 def prediction_row(iteration: int, split: str, prediction: Prediction) -> tuple[Any, ...]:

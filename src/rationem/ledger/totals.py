@@ -22,18 +22,21 @@ class DrawTotals:
         generated_tokens: tokens of their completions.
         prompt_tokens: tokens of their prompts.
         encoded: completions for which the engine returned text alone.
+        closed: completions that got their verdict line afterwards.
     """
 
     trials: int
     generated_tokens: int
     prompt_tokens: int
     encoded: int
+    closed: int
 
 
 def training_draws(db: sqlite3.Connection, iteration: int, *, so_far: bool = False) -> DrawTotals:
     """Return the amount that an iteration drew for training; with ``so_far``, including all before it."""
     row = db.execute(
-        "SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(encoded), 0) "
+        "SELECT COUNT(*), COALESCE(SUM(new_tokens), 0), COALESCE(SUM(prompt_tokens), 0), COALESCE(SUM(encoded), 0), "
+        "COALESCE(SUM(closed > 0), 0) "
         f"FROM trials WHERE iteration{'<=' if so_far else '='}? AND purpose=? AND {_GENERATED}",
         (iteration, Purpose.TRAIN),
     ).fetchone()

@@ -179,6 +179,7 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
         "generated_tokens": drawn.generated_tokens,
         "prompt_tokens": drawn.prompt_tokens,
         "encoded": drawn.encoded,
+        "closed": drawn.closed,
         "kept_samples": samples,
         "kept_share": examples / total if total else None,
         "first_attempt_accepted": first_attempts_accepted(db, k),

@@ -37,6 +37,7 @@ from rationem.run.defaults import (
 )
 from rationem.run.preflight import (
     check_chat,
+    check_closing,
     check_directory,
     check_engine,
     check_lengths,
@@ -224,6 +225,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     task, splits = prepare(config)
     config = with_reward(config, task)
     check_levels(config, scheme, task)
+    check_closing(config, scheme, task)
     check_own(task, splits.train)
     if config.patience and not splits.validation:
         raise ConfigError(

@@ -121,6 +121,29 @@ def check_summed(config: FitConfig, scheme: Scheme) -> None:
         )
 
 
+def check_closing(config: FitConfig, scheme: Scheme, task: Task) -> None:
+    """Check that drafts without a verdict line can be closed, and that nothing needs their likelihood.
+
+    Raises:
+        ConfigError: the selector weighs by pi / q, which a closed draft does not have; a proposal of the plan cannot
+            score the levels; or the answers are open and drawn.
+    """
+    if not config.close:
+        return
+    if scheme.selector.needs_ratios:
+        raise ConfigError(
+            f"--close adds verdict lines that the model did not draw, and --selector {scheme.selector.name} weighs "
+            "drafts by how likely they were drawn. Leave one of them out, or use --scheme marginal:M."
+        )
+    if scheme.uses_teacher:
+        raise ConfigError("--close scores the levels after a draft, which a teacher cannot do. Leave --close out.")
+    if not task.continuations and not scheme.sums_out:
+        raise ConfigError(
+            f"--close draws a level, and the task {task.name!r} has open answers. Use it with --scheme marginal:M, "
+            "which scores the correct answer after the line, or leave it out."
+        )
+
+
 def check_own(task: Task, examples: Sequence[Example]) -> None:
     """Try a user's class on some training items; report which requirements it breaks.
 

@@ -117,6 +117,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
                 max_prompt_tokens=config.max_prompt_tokens,
                 leaks=config.leaks,
                 enumerate_above=config.enumerate_above,
+                close=config.close,
             ),
             init=config.init,
             stopping=Stopping(config.patience, config.token_budget, cold=not config.go_on),

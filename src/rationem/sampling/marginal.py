@@ -19,6 +19,7 @@ Sources: Casella and Robert 1996 (Rao-Blackwellised rejection); Rubin 1987 (resa
 
 from __future__ import annotations
 
+import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -26,8 +27,20 @@ from itertools import accumulate
 from math import exp
 from typing import Literal
 
+from rationem.ledger.reading import read_closed, read_level_logps
 from rationem.sampling.selectors import Candidate, Tried
-from rationem.types import Kept, Outcome
+from rationem.types import Kept, Outcome, Purpose
+
+
+def weighable(db: sqlite3.Connection, iteration: int) -> dict[str, dict[int, tuple[float, ...]]]:
+    """Return example id -> attempt -> log pi(level | x, z) of an E-step's drafts: as in the evidence, and the closed
+    ones.
+    """
+    found = read_level_logps(db, iteration, Purpose.TRAIN, whole=True)
+    scored, closed = read_level_logps(db, iteration, Purpose.TRAIN), read_closed(db, iteration, Purpose.TRAIN)
+    for example_id, attempt in closed & {(x, m) for x, rows in scored.items() for m in rows}:
+        found.setdefault(example_id, {})[attempt] = scored[example_id][attempt]
+    return found
 
 
 def rejection_weights(probabilities_M: Sequence[float]) -> list[float]:

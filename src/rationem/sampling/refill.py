@@ -19,17 +19,19 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 from rationem import progress
+from rationem.sampling.closing import Closing, closed, closing_of
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
     answer_draft,
+    closes,
     level_scores,
     request_for,
     trial_of,
     trial_query,
 )
-from rationem.types import Concurrent, Engine, Example, LevelQuery, LevelScores, Outcome, Purpose, Request, Trial
+from rationem.types import Concurrent, Draft, Engine, Example, LevelQuery, LevelScores, Outcome, Purpose, Request, Trial
 
 #: (example id, attempt) -> outcomes by retry, as in the ledger.
 History = dict[tuple[str, int], list[Outcome]]
@@ -133,6 +135,7 @@ class _Live:
     seed: int
     engine: Concurrent
     future: Future[Any]
+    closing: Closing | None = None
     trial: Trial | None = None
     query: LevelQuery | None = None
     scores: LevelScores | None = None
@@ -237,11 +240,15 @@ class _Flow:
             live.scores = level_scores(live.query, result, live.engine)
             return True
         due = live.due
+        draft = self._draft(live, result)
+        if draft is None:
+            self._watch(live)
+            return False
         live.trial = trial_of(
             due.draw_request,
             due.proposal,
             live.seed,
-            result,
+            draft,
             self._run,
             iteration=self._iteration,
             purpose=self._purpose,
@@ -254,6 +261,23 @@ class _Flow:
         live.future = live.engine.submit_levels(live.query)
         self._watch(live)
         return False
+
+    def _draft(self, live: _Live, result: Any) -> Draft | None:
+        """Return the draft; None if its levels are being scored, to close it."""
+        due, task = live.due, self._run.task
+        request = request_for(due.draw_request, due.proposal, self._run, self._iteration, self._purpose)
+        if live.closing is not None:
+            return closed(live.closing, result, request, live.engine)
+        draft: Draft = result
+        if not closes(self._run, due.proposal, self._purpose):
+            return draft
+        live.closing = closing_of(draft, request, due.draw_request.example.fields, live.engine, task)
+        if live.closing is None:
+            return draft
+        if not task.continuations:
+            return closed(live.closing, (), request, live.engine)
+        live.future = live.engine.submit_levels(live.closing.query)
+        return None
 
 
 def _again(draw_request: DrawRequest, proposal: Proposal, history: History, retries: int) -> Due | None:

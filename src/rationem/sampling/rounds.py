@@ -10,12 +10,14 @@ from collections.abc import Callable, Sequence
 
 from rationem import progress
 from rationem.sampling.batches import cut, in_rounds, ordered, score_levels
+from rationem.sampling.closing import close_all
 from rationem.sampling.posterior import draw_posterior
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
     answer_draft,
+    closes,
     level_scores,
     prompt_for,
     request_for,
@@ -98,6 +100,8 @@ def _draw_batch(
 ) -> list[Trial]:
     requests = [request_for(draw_request, proposal, run, iteration, purpose) for draw_request in batch]
     drafts = _drafts(batch, requests, proposal, engine, run)
+    if closes(run, proposal, purpose):
+        drafts = close_all(drafts, requests, [one.example.fields for one in batch], engine, run.task)
     return [
         trial_of(draw_request, proposal, request.seed, draft, run, iteration=iteration, purpose=purpose, retry=retry)
         for draw_request, request, draft in zip(batch, requests, drafts, strict=True)

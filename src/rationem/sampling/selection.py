@@ -12,6 +12,7 @@ from rationem.errors import RunError
 from rationem.ledger.once import Concluded
 from rationem.sampling.answered import write_answered
 from rationem.sampling.likelihoods import log_drawn, score
+from rationem.sampling.marginal import weighable
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.selectors import Candidate, Tried
 from rationem.sampling.trials import SamplingContext
@@ -94,7 +95,7 @@ def conclude(k: int, queued: set[str], train: Sequence[Example], scheme: Scheme,
         for trial in trials:
             outcomes[trial.outcome] += 1
             if scheme.generates(trial.proposal):
-                tokens["generated"] += len(trial.draft.token_ids)
+                tokens["generated"] += trial.draft.generated
                 tokens["prompt"] += trial.draft.prompt_tokens
         chosen = scheme.selector.select(tried)
         kept += chosen
@@ -160,10 +161,11 @@ def _tried(
 def _scored(k: int, train: Sequence[Example], run: SamplingContext) -> Iterator[tuple[list[Trial], Tried]]:
     """Yield the same with the log p(y* | x, z_m) of every draft that reached a marker as its log ratio.
 
-    As in the evidence, a draft whose rationale does not end at a token boundary counts 0: see ``LevelScores``.
+    As in the evidence, a draft whose rationale does not end at a token boundary counts 0: see ``LevelScores``. A closed
+    draft counts: the answer is then summed out of the model that closes.
     """
     answers = {x.id: x.answer for x in train}
-    scored = run.ledger.level_logps(k, Purpose.TRAIN, whole=True)
+    scored = weighable(run.ledger.db, k)
     for example_id, group in groupby(run.ledger.trials(k, Purpose.TRAIN), key=lambda trial: trial.example_id):
         trials, logps = list(group), scored.get(example_id, {})
         place = run.task.kind.place(answers[example_id])
@@ -187,7 +189,8 @@ def _settles(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool
 
 
 def _is_exact(trial: Trial, k: int, scheme: Scheme, run: SamplingContext) -> bool:
-    return trial.iteration == k and scheme.proposal(trial.proposal).is_exact(run.sampling)
+    exact = scheme.proposal(trial.proposal).is_exact(run.sampling) and not trial.draft.closed
+    return trial.iteration == k and exact
 
 
 def _state(trials: Sequence[Trial], chosen: Sequence[Kept]) -> State:

@@ -43,6 +43,7 @@ class SamplingContext:
         max_prompt_tokens: longer prompts are never sent; their examples are counted as too long.
         enumerate_above: when a posterior is enumerated, prefixes less probable than this are not followed.
         leaks: the signs of hint leakage that make a hinted draft ``leaked`` instead of accepted.
+        close: whether an E-step's drafts without a verdict line are closed (``closing.py``).
     """
 
     task: Task
@@ -54,15 +55,17 @@ class SamplingContext:
     max_prompt_tokens: int = 1024
     leaks: HintLeakage = _NOTHING
     enumerate_above: float = 1e-3
+    close: bool = False
 
     def as_it_is(self) -> SamplingContext:
         """Return the same without anything that changes or filters drafts: to measure a model, not to train it."""
-        return replace(self, sampling=Sampling(max_new_tokens=self.sampling.max_new_tokens), leaks=_NOTHING)
+        sampling = Sampling(max_new_tokens=self.sampling.max_new_tokens)
+        return replace(self, sampling=sampling, leaks=_NOTHING, close=False)
 
     def exact(self, scheme: Scheme) -> list[bool]:
         """Return for each attempt of a plan whether its accepted drafts follow the posterior, weights included."""
         graded = self.threshold < 1 and scheme.selector.weighs
-        return [proposal.is_exact(self.sampling) and not graded for proposal in scheme.plan]
+        return [proposal.is_exact(self.sampling) and not graded and not self.close for proposal in scheme.plan]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,11 @@ def read(draft: Draft, fields: Fields, task: Task) -> tuple[Parsed, Outcome | No
     return parsed, Outcome.UNPARSEABLE if parsed.answer is None else None
 
 
+def closes(run: SamplingContext, proposal: Proposal, purpose: Purpose) -> bool:
+    """Return whether drafts without a verdict line are closed: only sampled ones, and only to train on."""
+    return run.close and purpose is Purpose.TRAIN and proposal.prompt in ("forward", "rationalize")
+
+
 def request_for(
     draw_request: DrawRequest, proposal: Proposal, run: SamplingContext, iteration: int, purpose: Purpose
 ) -> Request:
@@ -188,4 +196,4 @@ def level_query(prompt: Prompt, draft: Draft, parsed: Parsed, texts: tuple[str, 
 def level_scores(query: LevelQuery, logps: tuple[float, ...], engine: Engine) -> LevelScores:
     """Return the levels' log-probabilities, and whether the rationale ends at a token boundary."""
     ends_a_token = engine.tokens_within(query.draft, query.upto) > engine.tokens_within(query.draft, query.upto - 1)
-    return LevelScores(logps, whole=ends_a_token)
+    return LevelScores(logps, whole=ends_a_token and not query.draft.closed)

@@ -137,6 +137,16 @@ def parse_line(text: str, marker: str, read: Callable[[str], str | None], unread
     return Parsed(rationale, answer, None if answer is not None else unread, marker_end)
 
 
+def cut_line(text: str) -> str:
+    r"""Return a text that was cut off up to its last line break; all of it if nothing would be left.
+
+    >>> cut_line("it is kind\nthe to"), cut_line("it is ki")
+    ('it is kind', 'it is ki')
+    """
+    whole = text.rstrip("\n").rpartition("\n")[0] if not text.endswith("\n") else text
+    return whole if whole.strip() else text
+
+
 def bare(text: str) -> str:
     r"""Return a text without surrounding spaces and ornaments (``**``), as the answer's line is read.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import sqlite3
 
-from rationem.ledger.reading import read_answers, read_level_logps, read_outcomes
+from rationem.ledger.reading import read_answers, read_outcomes
+from rationem.sampling.marginal import weighable
 from rationem.tasks.kinds import Kind
 from rationem.types import Purpose
 
@@ -19,7 +20,7 @@ def unlikely_share(db: sqlite3.Connection, iteration: int, kind: Kind) -> float 
     A draft without a marker counts 0.
     """
     answers = read_answers(db, "train")
-    scored = read_level_logps(db, iteration, Purpose.TRAIN, whole=True)
+    scored = weighable(db, iteration)
     drawn = {example_id for example_id, _ in read_outcomes(db, iteration, Purpose.TRAIN)}
     largest = [
         max((math.exp(logps[kind.place(answers[one])]) for logps in scored.get(one, {}).values()), default=0.0)

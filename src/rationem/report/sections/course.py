@@ -139,9 +139,20 @@ def _accounted(summary: _Summary) -> str:
     told = f" Of a leaked one the {said} was accepted, and the draw speaks of the hint or copies it." if leaked else ""
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
-        f"the selector may keep one of several accepted.{told}{_unlikely(steps, said)} Seconds are of the whole "
-        "iteration, evaluation included."
+        f"the selector may keep one of several accepted.{told}{_closed(steps)}{_unlikely(steps, said)} Seconds are of "
+        "the whole iteration, evaluation included."
         f"{_trained(summary)}"
+    )
+
+
+def _closed(steps: Sequence[Mapping[str, Any]]) -> str:
+    """Return the share of tries that did not end with a verdict line of their own; empty if none was closed."""
+    if not any(one.get("closed") for one in steps):
+        return ""
+    shares = [f"{one['closed'] / one['drawn']:.2f}" if one["drawn"] else "-" for one in steps]
+    return (
+        f" Share of tries without a verdict line, closed with one (--close), by iteration: {', '.join(shares)}; "
+        "without it they would count as truncated or unparseable."
     )
 
 

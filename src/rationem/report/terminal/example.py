@@ -172,6 +172,8 @@ def _said(life: Life, chapter: Chapter, trial: Trial) -> Iterator[str]:
     if logps is not None and life.kind.offers(life.example.fields, life.example.answer):
         logp = logps[life.kind.place(life.example.answer)]
         yield f"p({life.called.label} | rationale) {math.exp(logp):.2f}"
+    if draft.closed:
+        yield f"closed after {counted(draft.closed, 'drawn token', 'drawn tokens')}: its level was drawn afterwards"
     if draft.encoded:
         yield "its text was encoded here"
 
