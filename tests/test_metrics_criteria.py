@@ -11,13 +11,15 @@ from rated import FOUR, TIE, guess, item, made_up
 from rationem import metrics
 from rationem.evaluation.evaluate import predict
 from rationem.metrics.bootstrap import _statistics, _sums
-from rationem.metrics.criteria import COMPARING
 from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Outcome
 
-ACROSS = {*COMPARING, "expected_pearson", "expected_pearson_unrounded", "length_bias"}
+ACROSS = {
+    *("pearson", "spearman", "kendall", "pearson_unrounded", "kappa", "quadratic_kappa"),
+    *("expected_pearson", "expected_pearson_unrounded", "length_bias"),
+}
 
 
 def about(name, examples):
