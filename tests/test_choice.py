@@ -3,6 +3,7 @@
 import csv
 import json
 from collections import Counter
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from rationem import FitConfig, JudgeTask, Scale
 from rationem.data import PRESETS, Columns, Row, flatten_row, load, read_choices, to_fields
 from rationem.errors import ConfigError, DataError
 from rationem.run.prepare import prepare
+from rationem.sampling.demonstrations import Relatives, demonstration
 from rationem.tasks import choices
 from rationem.tasks.kinds import ChoiceKind, Kind
-from rationem.tasks.shots import choose_shots
 from rationem.tasks.template import Template
 
 
@@ -446,9 +447,10 @@ def test_a_wrong_hint_is_one_of_the_items_own_letters():
 
 
 def test_a_question_is_not_shown_solved_because_its_choices_stand_in_another_order():
-    train = [item(name="a"), item(("p", "q", "r"), "A", "b")]
+    train = [replace(x, group=x.item) for x in (item(name="a"), item(("p", "q", "r"), "A", "b"))]
     asked = [choices.shuffled(item(name="other"), n) for n in range(5)]
-    assert [x.id for x in choose_shots(train, 2, 0, asked)] == ["b"]
+    held = Relatives.of(asked)
+    assert [x.id for x in train if not held.has(demonstration(x))] == ["b"]
 
 
 def test_an_over_long_item_is_shortened_in_its_question_and_never_in_a_choice():

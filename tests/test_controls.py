@@ -12,10 +12,10 @@ from rationem import Example, Outcome, Scheme, fit, parse_scheme, rejection_samp
 from rationem.errors import ConfigError
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_only, read_predictions
+from rationem.sampling.demonstrations import solved
 from rationem.sampling.schemes import FORWARD, UNFILTERED
 from rationem.sampling.selectors import All, First, Tried
-from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Trial
+from rationem.types import Draft, Finish, Kept, Parsed, Purpose, Splits, Trial
 
 
 def trial(attempt, outcome, reward=1.0):
@@ -71,48 +71,48 @@ def test_as_a_filter_only_what_passes_weighs_one(tmp_path):
     assert parse_scheme("rs:2").selector == First(weighs=True)
 
 
-def test_shots_stand_before_the_question_with_their_answers_and_without_the_one_asked():
-    shown = (
+def showing(train, count, seed=0, asked=(), validation=(), task=toy.TASK):
+    return solved(Splits(tuple(train), tuple(validation), tuple(asked)), count, seed, task)
+
+
+def test_shots_are_earlier_turns_with_their_answers_and_without_rationales():
+    train = (
         Example("a", {"prompt": "first", "response": "one"}, "3", "a"),
         Example("b", {"prompt": "second", "response": "two"}, "1", "b"),
     )
-    task, fields = Shots(toy.TASK, shown), {"prompt": "third", "response": "three"}
-    text = task.prompt(fields).text
-    asked = toy.TASK.prompt(fields).text
-    assert text.endswith(f"\n\n{asked}")
-    assert text.startswith(f"{toy.TASK.prompt(shown[0].fields).text}\nFinal rating: 3\n\nPrompt: second")
-    assert text.count("Final rating: 1\n\n") == 1
-    assert task.hint_prompt(fields, "2").text == text + "\nThe correct rating is 2. Explain why."
-    assert task.describe()["shots"] == ["a", "b"]
+    x = Example("c", {"prompt": "third", "response": "three"}, "2", "c")
+    question = toy.TASK.prompt(x.fields)
+    prompt = showing(train, 2, asked=[x]).before(question, x, toy.TASK, lambda _: True)
+    assert prompt.text == question.text
+    said = {one.name: (one.asked, one.said) for one in prompt.earlier}
+    assert said == {one.item: (toy.TASK.prompt(one.fields).text, f"Final rating: {one.answer}") for one in train}
 
 
 def test_shots_are_dealt_level_by_level_whatever_the_order_of_the_file():
     data = [
         Example(f"x{n}", {"prompt": str(n)}, "1" if n < 90 else "2" if n < 99 else "3", f"g{n}") for n in range(100)
     ]
-    shown = choose_shots(data, 6, seed=3)
-    assert {x.answer for x in shown[:3]} == {"1", "2", "3"}
-    assert choose_shots(data[::-1], 6, seed=3) == shown
-    assert choose_shots(data, 6, seed=4) != shown
-    assert len(choose_shots(data, 200, seed=3)) == 100
+    shown = showing(data, 6, seed=3).chosen
+    assert {one.answer for one in shown[:3]} == {"1", "2", "3"}
+    assert showing(data[::-1], 6, seed=3).chosen == shown
+    assert showing(data, 6, seed=4).chosen != shown
+    assert len(showing(data, 64, seed=3).chosen) == 64
+    assert len(showing(data, 200, seed=3).chosen) == 100
 
 
 def test_an_item_is_shown_once_whatever_it_was_rated():
-    data = [Example(f"x{n}", {}, str(k), f"g{n}", rater=k) for n in range(5) for k in (1, 2, 3)]
-    shown = choose_shots(data, 12, seed=0)
-    assert len({x.group for x in shown}) == len(shown) == 5
+    data = [Example(f"x{n}", {"prompt": str(n)}, str(k), f"g{n}", rater=k) for n in range(5) for k in (1, 2, 3)]
+    shown = showing(data, 12).chosen
+    assert len({one.group for one in shown}) == len(shown) == 5
 
 
-def test_no_item_that_is_asked_is_shown_whatever_it_was_rated_on():
-    def item(name, criterion, response="r"):
-        fields = {"prompt": name, "response": response, "criterion": criterion}
-        return Example(f"{name}/{criterion}/{response}", fields, "1", f"{name}{response}")
-
-    asked = [item("a", "tone"), item("b", "tone")]
-    train = [item("a", "tone"), item("a", "facts"), item("a", "tone", "another"), item("c", "tone")]
-    shown = choose_shots(train, 9, seed=0, asked=asked)
-    # Another answer to a question that is asked may be shown, as it may be trained on.
-    assert {x.id for x in shown} == {"a/tone/another", "c/tone/r"}
+def with_other_items(problem):
+    """The toy has two questions only: other responses make the held-out items others than those trained on."""
+    held_out = {
+        name: tuple(replace(x, fields={**x.fields, "response": "!"}) for x in getattr(problem.data, name))
+        for name in ("validation", "test")
+    }
+    return replace(problem, data=replace(problem.data, **held_out))
 
 
 def test_a_control_without_an_example_to_show_is_left_out(tmp_path):
@@ -130,7 +130,7 @@ def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tm
         sample = engine.sample
 
         def heard(requests):
-            prompts.extend(request.prompt.text for request in requests)
+            prompts.extend(request.prompt.whole for request in requests)
             return sample(requests)
 
         engine.sample = heard
@@ -139,9 +139,7 @@ def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tm
     runs = {}
     for name, more in {"plain": {}, "shots": {"shots": 2}}.items():
         problem = toy.problem(tmp_path / name, rejection_sampling(2), copies=4, engine=listening, **more)
-        # The toy has two questions only: other responses make the tested items others than those trained on.
-        others = tuple(replace(x, fields={**x.fields, "response": "!"}) for x in problem.data.test)
-        fit(replace(problem, data=replace(problem.data, test=others)), 1)
+        fit(with_other_items(problem), 1)
         problem.ledger.close()
         db = read_only(tmp_path / name / "run")
         runs[name] = [read_predictions(db, k, split) for k in (0, 1) for split in ("validation", "test")]
@@ -157,10 +155,6 @@ def test_the_control_with_shots_has_its_own_predictions_and_changes_no_others(tm
 def test_a_control_that_was_killed_goes_on_with_the_draws_that_it_had(tmp_path):
     """Killed between two batches of the control and started again: the predictions of a run never killed."""
 
-    def with_others(problem):
-        others = tuple(replace(x, fields={**x.fields, "response": "!"}) for x in problem.data.test)
-        return replace(problem, data=replace(problem.data, test=others))
-
     def dying(batches):
         left = [batches]
 
@@ -169,7 +163,7 @@ def test_a_control_that_was_killed_goes_on_with_the_draws_that_it_had(tmp_path):
             engine.batch_size, sample = 4, engine.sample
 
             def mortal(requests):
-                if requests[0].prompt.text.count("Prompt: ") > 1:  # a request of the control
+                if requests[0].prompt.earlier:  # a request of the control
                     left[0] -= 1
                     if left[0] < 0:
                         raise KeyboardInterrupt
@@ -183,7 +177,7 @@ def test_a_control_that_was_killed_goes_on_with_the_draws_that_it_had(tmp_path):
     found = {}
     for name, batches in (("whole", [99]), ("killed", [1, 2, 99])):
         for lives in batches:
-            problem = with_others(
+            problem = with_other_items(
                 toy.problem(tmp_path / name, rejection_sampling(2), copies=4, engine=dying(lives), shots=2)
             )
             if lives < 99:

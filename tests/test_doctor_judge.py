@@ -7,13 +7,13 @@ import pytest
 from checkpoints import checkpoint, tokenizer
 from doctored import check, codes, finding, rows, write
 from rationem import FitConfig
-from rationem.check import shots
 from rationem.check.reading import read
+from rationem.check.shots import all_before
 from rationem.cli.main import main
 from rationem.data.suggest import suggest
 from rationem.engines.chat import Chat
 from rationem.run.prepare import arrange
-from rationem.tasks.shots import Shots
+from rationem.sampling.demonstrations import solved
 
 SCALE = ("--scale", "1-5")
 CHOICE = ("--scale", "A | B | tie", "--rating-col", "r1,r2,r3")
@@ -132,10 +132,10 @@ def test_with_a_model_the_prompts_are_counted_as_they_are_fed_against_what_it_ho
     config = FitConfig(data=(file,), scale="1-5", shots=7)
     material = read(config)
     splits = arrange(config, material.task, material.loaded, None)
-    solved = shots.shown(splits, 7, config.seed)
-    assert not {x.group for x in solved} & {x.group for x in splits.test}
+    showing = solved(splits, 7, config.seed, material.task)
+    assert not {one.group for one in showing.chosen} & {x.group for x in splits.test}
     chat = Chat(tokenizer())
-    lengths = [len(chat.encode(Shots(material.task, solved).prompt(x.fields))) for x in splits.test]
+    lengths = [len(chat.encode(all_before(showing, x, material.task))) for x in splits.test]
     assert section["max"] == max(lengths) > 400
     assert section["too_long"] == sum(n > section["limit"] for n in lengths)
 

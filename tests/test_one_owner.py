@@ -10,7 +10,7 @@ from test_structure import FILES, SOURCE, tree
 SAY_THE_KIND = {"is_open", "is_choice", "is_graded", "is_own", "two_sided", "calibrates"}
 #: Who is asked for ``pair`` and ``choice``, which can be other things elsewhere.
 ASKED = {"task", "loaded", "like", "preset", "published", "data", "summary", "results"}
-CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open", "Shots"}
+CLASSES = {"JudgeTask", "AnswerTask", "OwnTask", "Open"}
 #: What names a task, and inputs and keys that only some tasks have.
 NAMES = {"task.kind", "task.name", "config.task", "self.task.name", "summary['task']"}
 KEYS = {"criterion", "response", "own", "response_a", "choice_a", "subject", "choice"}

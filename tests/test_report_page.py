@@ -26,7 +26,7 @@ from rationem.report.page.sample import candidates, choose
 from rationem.report.page.write import _anchor
 from rationem.report.part import Figure, Part, Table
 from rationem.sampling import hint_leakage
-from rationem.types import Purpose
+from rationem.types import Purpose, Splits
 
 VOID = {"meta", "img", "source"}
 
@@ -516,11 +516,12 @@ def test_prompts_are_shown_as_fed_where_the_run_holds_a_tokenizer(tmp_path, monk
 
 
 def test_the_control_is_shown_the_examples_that_it_was_asked_with(tmp_path):
-    from rationem.tasks.shots import Shots, choose_shots
+    from rationem.sampling.demonstrations import solved
 
     run = paged.write_run(tmp_path / "run", shots=2)
     train, test = paged.examples("train", 12), paged.examples("test", 10)
     manifest = {"task": paged.TASK.describe(), "config": {"shots": 2, "seed": 3}}
-    solved = wording(run, manifest, train, test).solved
-    shots = Shots(paged.TASK, choose_shots(train, 2, 3, test))
-    assert solved + paged.TASK.prompt(test[4].fields).text == shots.prompt(test[4].fields).text
+    sets, question = Splits(train, (), test), paged.TASK.prompt(test[4].fields)
+    prompt = solved(sets, 2, 3, paged.TASK).before(question, test[4], paged.TASK, lambda _: True)
+    assert len(prompt.earlier) == 2
+    assert wording(run, manifest, sets).solved + question.text == prompt.whole

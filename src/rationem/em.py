@@ -26,6 +26,7 @@ from rationem.evaluation.measurements import Control, Diagnostics, Evaluation, M
 from rationem.evaluation.stopping import Stopping
 from rationem.ledger import Ledger
 from rationem.ledger.once import Concluded, once, train_once
+from rationem.sampling.demonstrated import demonstrated
 from rationem.sampling.draw import attempt
 from rationem.sampling.engine_for import engine_for
 from rationem.sampling.schemes import FORWARD, Scheme
@@ -158,10 +159,11 @@ def e_step(k: int, state: EMState, problem: Problem) -> list[Kept]:
     The proposals of the plan are tried in order; an example leaves the queue when its selector is satisfied. At the end
     every example is in exactly one counted state.
     """
-    scheme, train, context = problem.scheme, problem.data.train, problem.context
+    train = problem.data.train
 
     def sample() -> Concluded:
-        q = engine_for(scheme, state.theta, problem.base, problem.engines)
+        q = engine_for(problem.scheme, state.theta, problem.base, problem.engines)
+        scheme, context = demonstrated(k, problem.data, problem.scheme, problem.context, q)
         queue = [x for x in train if fits(x, scheme.plan, q(FORWARD), context)]
         attempt(queue, scheme, q, context, iteration=k)
         return settle(k, queue, train, scheme, context, q)

@@ -124,6 +124,11 @@ class Prompt:
     kind: str = "forward"
     earlier: tuple[Exchange, ...] = ()
 
+    @property
+    def whole(self) -> str:
+        """All turns as one text, for models without a chat template and for people."""
+        return "".join(f"{one.asked}\n{one.said}\n\n" for one in self.earlier) + self.text
+
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
@@ -229,10 +234,7 @@ class Parsed:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One graded draft. It is written to the ledger before anything uses it.
-
-    ``demos`` are the names of the demonstrations that its prompt showed, in order.
-    """
+    """One graded draft, written to the ledger before anything uses it; ``demos`` names what its prompt showed first."""
 
     iteration: int
     purpose: Purpose

@@ -19,7 +19,7 @@ from rationem.report.plain import counted, plain
 from rationem.run.defaults import with_defaults
 from rationem.run.preflight import check_model
 from rationem.run.prepare import arrange, labelled
-from rationem.sampling.schemes import Scheme, parse_scheme
+from rationem.sampling.schemes import Scheme
 from rationem.tasks.pairs import fields_of
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Splits
@@ -81,7 +81,7 @@ def examine(config: FitConfig, *, probe: bool = False) -> Checkup:
     Raises:
         RationemError: there is no such file, column, setting or model.
     """
-    scheme = parse_scheme(config.scheme, config.selector)
+    scheme = config.planned
     asked = _asked(config)
     try:
         material = reading.read(asked.config)

@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from rationem.check import shots
 from rationem.config import FitConfig
 from rationem.engines import conformance, models
 from rationem.engines.chat import Chat
 from rationem.errors import ConfigError
 from rationem.report.plain import plain
+from rationem.run.demonstrations import showing
 from rationem.run.prepare import prepare
+from rationem.sampling.demonstrations import Showing, solved
 from rationem.seeds import seed_for
 from rationem.tasks.protocol import Task
-from rationem.tasks.shots import Shots
 from rationem.types import Example, Prompt
 
 
@@ -24,7 +24,8 @@ class Seen:
 
     Args:
         example: the example.
-        kind: "forward", "rationalize", or "control" (forward after solved examples).
+        kind: "forward", "rationalize", the same with "~demos" (after demonstrations), or "control" (forward after
+            solved examples).
         text: the rendered prompt, decoded from its ids; without a model the text before rendering.
         tokens: the number of ids; None without a model.
     """
@@ -40,15 +41,15 @@ class Shown:
     """The prompts, alternately forward and hinted, and the task that made them."""
 
     judge: Task
-    shots: tuple[Example, ...]
+    shots: Showing
     prompts: tuple[Seen, ...]
 
 
 def prompts(config: FitConfig, count: int) -> Shown:
     """Return the forward and the hinted prompt of ``count`` training examples, chosen by the seed.
 
-    With ``shots`` the control's prompt follows, which begins with solved examples; these are not among the shown
-    examples.
+    With ``demos`` both follow again after demonstrations, as in iteration 1. With ``shots`` the control's prompt
+    follows, after solved examples; these are not among the shown examples.
 
     Raises:
         RationemError: data, rubric, template or model cannot be used.
@@ -57,12 +58,12 @@ def prompts(config: FitConfig, count: int) -> Shown:
     if count < 1:
         raise ConfigError(f"--show {count}: give at least 1.")
     judge, splits = prepare(config)
-    solved = shots.shown(splits, config.shots, config.seed)
-    taken = {x.id for x in solved}
+    control, demos = solved(splits, config.shots, config.seed, judge), showing(config, judge, splits)
+    taken = {one.name for one in control.chosen}
     order = sorted(splits.train, key=lambda x: seed_for(config.seed, "show", x.id))
     chosen = [x for x in order if x.id not in taken][:count]
     chat = _chat(config, judge) if config.model else None
-    return Shown(judge, solved, tuple(_all(chosen, judge, solved, chat)))
+    return Shown(judge, control, tuple(_all(chosen, judge, control, demos, chat)))
 
 
 def describe(shown: Shown, model: str | None) -> Iterator[str]:
@@ -70,8 +71,8 @@ def describe(shown: Shown, model: str | None) -> Iterator[str]:
     task = shown.judge
     for name, template in task.wordings.items():
         yield f"{name}: {plain(template.source)}, sha256 {template.sha256[:12]}"
-    if shown.shots:
-        yield f"solved examples of the control: {', '.join(plain(x.id) for x in shown.shots)}"
+    if shown.shots.chosen:
+        yield f"solved examples of the control: {', '.join(plain(one.name) for one in shown.shots.chosen)}"
     if model is None:
         yield (
             "The text of the prompts before any chat template; with --model the template is applied and tokens "
@@ -92,19 +93,27 @@ def _chat(config: FitConfig, judge: Task) -> Chat:
     checkpoint = models.resolve(name, config.adapter_base)
     chat = models.chat(name, checkpoint, config.conversation)
     conformance.check_model(name, checkpoint, chat, judge)
+    if config.demos or config.shots:
+        conformance.check_turns(name, chat)
     return chat
 
 
-def _all(examples: Sequence[Example], judge: Task, solved: tuple[Example, ...], chat: Chat | None) -> Iterator[Seen]:
+def _all(
+    examples: Sequence[Example], judge: Task, control: Showing, demos: Showing, chat: Chat | None
+) -> Iterator[Seen]:
     for x in examples:
-        yield _seen(x, judge.prompt(x.fields), chat)
-        yield _seen(x, judge.hint_prompt(x.fields, x.answer), chat)
-        if solved:
-            yield replace(_seen(x, Shots(judge, solved).prompt(x.fields), chat), kind="control")
+        forward, hinted = judge.prompt(x.fields), judge.hint_prompt(x.fields, x.answer)
+        yield _seen(x, forward, chat)
+        yield _seen(x, hinted, chat)
+        for question in (forward, hinted) if demos.count else ():
+            shown = demos.before(question, x, judge, lambda _: True)
+            yield replace(_seen(x, shown, chat), kind=f"{question.kind}~demos")
+        if control.chosen:
+            yield replace(_seen(x, control.before(forward, x, judge, lambda _: True), chat), kind="control")
 
 
 def _seen(x: Example, prompt: Prompt, chat: Chat | None) -> Seen:
     if chat is None:
-        return Seen(x, prompt.kind, prompt.text, None)
+        return Seen(x, prompt.kind, prompt.whole, None)
     ids = chat.encode(prompt)
     return Seen(x, prompt.kind, chat.decode(ids), len(ids))

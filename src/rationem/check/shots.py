@@ -11,14 +11,14 @@ from rationem.check.texts import MANY_LOST, counter, summary
 from rationem.config import FitConfig
 from rationem.engines.chat import Chat
 from rationem.report.plain import plain
+from rationem.sampling.demonstrations import Showing, solved
 from rationem.tasks.protocol import Task
-from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Splits
+from rationem.types import Example, Fields, Prompt, Splits
 
 
-def shown(splits: Splits, count: int, seed: int) -> tuple[Example, ...]:
-    """Return the examples that the control shows: training items that are not in the test set."""
-    return choose_shots(splits.train, count, seed, splits.test)
+def all_before(showing: Showing, example: Example, task: Task) -> Prompt:
+    """Return an example's forward prompt after all demonstrations, whatever its length."""
+    return showing.before(task.prompt(example.fields), example, task, lambda _: True)
 
 
 def shots(
@@ -38,10 +38,11 @@ def shots(
     """
     if not config.shots:
         return None, []
-    solved = shown(splits, config.shots, config.seed)
+    showing = solved(splits, config.shots, config.seed, task)
+    shown = len(showing.chosen)
     limit = positions - (config.max_new_tokens or 0) if positions else config.max_prompt_tokens or 0
-    lengths = _lengths(splits.test if solved else (), task, solved, config, chat)
-    section = {"shown": len(solved), "limit": limit, **summary(lengths, lengths, limit)}
+    lengths = _lengths(splits.test if shown else (), task, showing, config, chat)
+    section = {"shown": shown, "limit": limit, **summary(lengths, lengths, limit)}
     over = [(x, n) for x, n in zip(splits.test, lengths, strict=False) if n > limit]
     if len(over) <= MANY_LOST * len(lengths):
         return section, []
@@ -52,26 +53,24 @@ def shots(
         else "--max-prompt-tokens allows (with --model: than its context length)"
     )
     text = (
-        f"{len(over)} of {len(lengths)} test prompts with {len(solved)} solved examples have more than {about}{limit} "
-        f"tokens, more than {known}: the control counts them as unparsed. Show fewer (--shots)."
+        f"{len(over)} of {len(lengths)} test prompts with {shown} solved examples in front have more than "
+        f"{about}{limit} tokens, more than {known}: the control shows them fewer (--shots)."
     )
     places = [f"{plain(x.source or x.id)}: {about}{n} tokens" for x, n in over]
     return section, [warning("shots_too_long", text, len(over), list(dict.fromkeys(places)))]
 
 
-def _lengths(
-    test: Sequence[Example], task: Task, solved: tuple[Example, ...], config: FitConfig, chat: Chat | None
-) -> list[int]:
+def _lengths(test: Sequence[Example], task: Task, showing: Showing, config: FitConfig, chat: Chat | None) -> list[int]:
     """Return the tokens of every prompt, minus those that truncation (``elide``) removes."""
-    count, control = counter(chat), Shots(task, solved)
+    count = counter(chat)
 
-    def surplus(x: Example) -> int:
-        over = count(task.prompt(x.fields)) - (config.max_prompt_tokens or 0) if config.elide else 0
+    def surplus(fields: Fields) -> int:
+        over = count(task.prompt(fields)) - (config.max_prompt_tokens or 0) if config.elide else 0
         return max(over, 0)
 
-    in_front, lengths = sum(map(surplus, solved)), []
+    in_front, lengths = sum(surplus(one.fields) for one in showing.chosen), []
     with progress.track("measuring the prompts with solved examples", len(test)) as advance:
         for x in test:
-            lengths.append(count(control.prompt(x.fields)) - in_front - surplus(x))
+            lengths.append(count(all_before(showing, x, task)) - in_front - surplus(x.fields))
             advance(1)
     return lengths

@@ -151,7 +151,7 @@ def counter(chat: Chat | None) -> Callable[[Prompt], int]:
     """Return a function that counts the tokens of a prompt, or estimates them without a tokenizer."""
 
     def estimate(prompt: Prompt) -> int:
-        return -(-len(prompt.text) // CHARACTERS_PER_TOKEN)
+        return -(-len(prompt.whole) // CHARACTERS_PER_TOKEN)
 
     return estimate if chat is None else lambda prompt: len(chat.encode(prompt))
 

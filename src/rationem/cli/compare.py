@@ -151,13 +151,12 @@ def _show(design: Design, output: Path) -> int:
 def _costs(design: Design, config: FitConfig, task: Task, splits: Splits) -> Iterator[str]:
     """Yield the costs of the arms, all seeds together, as if each run were alone and shared nothing."""
     from rationem.check.estimate import H100, estimate
-    from rationem.sampling.schemes import parse_scheme
 
     yield "Cost of all seeds, at most (rationem fit --dry-run lists the assumptions; the base model is measured once):"
     seeds, hours, disk = len(design.seeds), [0.0, 0.0], 0.0
     for arm in design.arms:
-        scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
-        found = estimate(config.replace(scheme=arm.scheme), scheme, task, splits)
+        of_arm = config.replace(scheme=arm.scheme, selector=arm.selector)
+        found = estimate(of_arm, of_arm.planned, task, splits)
         told = f"  {arm.name}: {seeds * found.tokens.generated:,.0f} tokens generated"
         if found.hours is not None and found.disk is not None:
             ends, size = [seeds * end for end in found.hours], seeds * sum(found.disk.values())

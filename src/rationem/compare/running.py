@@ -54,7 +54,7 @@ def check_design(design: Design) -> None:
     """
     for arm in design.arms:
         config = _settings(design, arm, design.seeds[0])
-        scheme = parse_scheme(arm.scheme, arm.selector, config.reward_as)
+        scheme = config.planned
         check_sampling(scheme, config.sampling)
         check_engine(config, scheme)
         check_summed(config, scheme)
@@ -230,9 +230,10 @@ def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
     config = design.config
     if config.teacher and not _asks_teacher(arm):
         config = config.replace(teacher=(), teacher_model=None)
-    return config.replace(
+    config = config.replace(
         scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config), go_on=True
     )
+    return config if config.planned.shows else config.replace(demos=None, demos_until=None)
 
 
 def _asks_teacher(arm: Arm) -> bool:

@@ -1,7 +1,7 @@
 """A run's settings: TOML keys and flags, checked before anything heavy loads.
 
 ``metadata``   what can be known of a setting beside its type, default and help
-``sections``   the settings, by group: the only place that defines a setting
+``sections``   the settings, by group, and those of ``demonstrations``: the only places that define a setting
 ``fit``        FitConfig, all of them; and which settings carry what metadata
 ``files``      from TOML and flags to a FitConfig, and back
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from rationem.config.demonstrations import DemonstrationSettings
 from rationem.config.metadata import InRefit, Reach, TaskKind
 from rationem.config.sections import (
     EngineSettings,
@@ -20,11 +21,12 @@ from rationem.config.sections import (
 from rationem.config.task_sections import DataSettings, SettingsGroup, TaskSettings
 from rationem.engines.chat import Conversation
 from rationem.sampling.hint_leakage import HintLeakage
+from rationem.sampling.schemes import Scheme, parse_scheme
 from rationem.types import Sampling
 
 #: In the order of the help.
 _SECTIONS: tuple[type[SettingsGroup], ...] = (
-    *(DataSettings, TaskSettings, SchemeSettings, SamplingSettings, EvaluationSettings),
+    *(DataSettings, TaskSettings, SchemeSettings, DemonstrationSettings, SamplingSettings, EvaluationSettings),
     *(TrainingSettings, EngineSettings, TeacherSettings, MachineSettings),
 )
 #: Settings of which a run has only one.
@@ -39,6 +41,7 @@ class FitConfig(
     TrainingSettings,
     EvaluationSettings,
     SamplingSettings,
+    DemonstrationSettings,
     SchemeSettings,
     TaskSettings,
     DataSettings,
@@ -70,6 +73,16 @@ class FitConfig(
         return HintLeakage(self.leak_filter, self.leak_phrases, self.max_copied)
 
     @property
+    def planned(self) -> Scheme:
+        """The scheme, with demonstrations where they are asked for.
+
+        Raises:
+            ConfigError: see :func:`.schemes.parse_scheme`.
+        """
+        scheme = parse_scheme(self.scheme, self.selector, self.reward_as)
+        return scheme.showing() if self.demos else scheme
+
+    @property
     def sampling(self) -> Sampling:
         """The sampling settings of the E-step; without a maximum length, the default one."""
         cut = {} if self.max_new_tokens is None else {"max_new_tokens": self.max_new_tokens}
@@ -95,7 +108,7 @@ def settings_with(*marks: Any) -> tuple[str, ...]:
     """Return the settings that carry one of these marks, in the order of the help.
 
     >>> settings_with(Reach.FILE)
-    ('rubric', 'template', 'hint_template')
+    ('rubric', 'template', 'hint_template', 'demos')
     """
     return tuple(name for name in FitConfig.model_fields if any(mark in marks for mark in marks_of(name)))
 

@@ -38,7 +38,7 @@ class ScriptedEngine:
 
     def prompt_tokens(self, prompt: Prompt) -> int:
         """Return the number of characters, demonstrations included: a scripted engine's token is a character."""
-        return len(prompt.text) + sum(len(one.asked) + len(one.said) for one in prompt.earlier)
+        return len(prompt.whole)
 
     def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
         """Return the code points of the text, with 0 as the end-of-turn token."""

@@ -13,7 +13,7 @@ from rationem import metrics
 from rationem.ledger import Ledger
 from rationem.metrics import evidence
 from rationem.sampling.draw import draw
-from rationem.sampling.schemes import FORWARD
+from rationem.sampling.schemes import FORWARD, Proposal
 from rationem.sampling.trials import DrawRequest, SamplingContext, fits
 from rationem.types import Engine, Example, Outcome, Prediction, Purpose
 
@@ -33,6 +33,7 @@ def evaluate(
     split: str,
     draws: int,
     purpose: Purpose = Purpose.EVAL,
+    proposal: Proposal = FORWARD,
 ) -> None:
     """Draw ``draws`` rationales per example, score the levels after each, and write predictions and metrics.
 
@@ -40,6 +41,7 @@ def evaluate(
         train: provides the marginal, of the item's criterion, that an unparsed draft contributes to the predictive
             distribution.
         iteration: of the engine's weights; with the split it names the predictions.
+        proposal: the forward prompt; only the control with solved examples shows something before it.
     """
     started = time.perf_counter()
     # Evidence needs unchanged draws z ~ pi(. | x), so sampling settings of the E-step do not apply to the evaluation.
@@ -47,13 +49,13 @@ def evaluate(
     fitting = [x for x in examples if fits(x, (FORWARD,), engine, run)]
     draw(
         [DrawRequest(x, m) for x in fitting for m in range(draws)],
-        FORWARD,
+        proposal,
         engine,
         run,
         iteration=iteration,
         purpose=purpose,
         label=f"iteration {iteration}, {split}",
-        levels_under=FORWARD,
+        levels_under=proposal,
     )
     scale, ids = run.task.scale, {x.id for x in fitting}
     marginals = metrics.marginals(train, scale, metrics.parts(examples))

@@ -15,10 +15,10 @@ from rationem.evaluation.diagnostics.draws import ON_TEST, diagnose
 from rationem.evaluation.diagnostics.hints import Faithful
 from rationem.evaluation.evaluate import SHOTS, evaluate, validation_score
 from rationem.ledger import Ledger
+from rationem.sampling.demonstrations import solved
 from rationem.sampling.engine_for import engine_for
-from rationem.sampling.schemes import Scheme
+from rationem.sampling.schemes import FORWARD, Proposal, Scheme
 from rationem.sampling.trials import SamplingContext
-from rationem.tasks.shots import Shots, choose_shots
 from rationem.types import Example, Purpose, Splits
 
 
@@ -151,18 +151,17 @@ class Measurements:
         asked, test = self.control, self.data.test
         if not asked.shots or not test or self._ledger.record(0, SHOTS) is not None:
             return
-        shown = choose_shots(self.data.train, asked.shots, self.context.seed, test)
-        if not shown:
-            progress.say(
-                "Warning: every training example is also in the test set, so the control with examples is omitted."
-            )
+        shown = solved(self.data, asked.shots, self.context.seed, self.context.task)
+        if not shown.chosen:
+            progress.say("Warning: every training example is related to a test item; no control with examples.")
             return
-        context = replace(self.context, task=Shots(self.context.task, shown), max_prompt_tokens=asked.tokens)
-        self._evaluate(0, base, SHOTS, test, context, Purpose.CONTROL)
-        if count := (self._ledger.record(0, SHOTS) or {}).get("too_long"):
+        context = replace(self.context, demos=shown, max_prompt_tokens=asked.tokens)
+        self._evaluate(0, base, SHOTS, test, context, Purpose.CONTROL, replace(FORWARD, demos=True))
+        fewer = sum(len(trial.demos) < len(shown.chosen) for trial in self._ledger.trials(0, Purpose.CONTROL))
+        if fewer:
             progress.say(
-                f"Warning: with {len(shown)} examples in the prompt, {count} of {len(test)} test prompts are "
-                f"longer than {asked.tokens} tokens; the control counts them as unparsed. Show fewer (--shots)."
+                f"Warning: {fewer} drafts of the control were shown fewer than {len(shown.chosen)} solved examples: "
+                f"with all of them the prompt is longer than {asked.tokens} tokens."
             )
 
     def _evaluate(
@@ -173,6 +172,7 @@ class Measurements:
         examples: Sequence[Example],
         context: SamplingContext | None = None,
         purpose: Purpose = Purpose.EVAL,
+        proposal: Proposal = FORWARD,
     ) -> None:
         if self._ledger.record(k, split) is None:
             evaluate(
@@ -184,4 +184,5 @@ class Measurements:
                 split=split,
                 draws=self.evaluation.draws,
                 purpose=purpose,
+                proposal=proposal,
             )

@@ -35,6 +35,7 @@ from rationem.run.defaults import (
     with_recorded,
     with_servers,
 )
+from rationem.run.demonstrations import described, showing
 from rationem.run.preflight import (
     check_chat,
     check_closing,
@@ -52,7 +53,7 @@ from rationem.run.prepare import prepare, understood
 from rationem.run.problem import Resolved, by_name, engine_choice, problem_of
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare
 from rationem.run.task_resolution import with_reward
-from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
+from rationem.sampling.schemes import Scheme, check_sampling
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Splits
 
@@ -98,6 +99,9 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     weights = models.check(config.model or "", checkpoint)
     check_targets(config, models.base_place(checkpoint))
     conformance.check_model(config.model or "", checkpoint, chat, task)
+    if scheme.shows or config.shots:
+        conformance.check_turns(config.model or "", chat)
+    demos = showing(config, task, splits)
     if config.elide:
         splits = elided(splits, task, chat, config.max_prompt_tokens or 0)
     check_lengths(config, scheme, task, splits, chat)
@@ -105,7 +109,7 @@ def resolve(config: FitConfig, directory: Path) -> tuple[Resolved, dict[str, Any
     # finished.
     config = with_recorded(config, directory) if begun else with_servers(config)
     config = with_batch_size(config, task, splits, checkpoint)
-    run = Resolved(config, scheme, task, splits, checkpoint, positions, weights)
+    run = Resolved(config, scheme, task, splits, checkpoint, positions, weights, demos)
     if not begun and config.model not in models.EMBEDDED:
         check_reading(engine_choice(run), scheme, checkpoint, models.base_place(checkpoint), exact=config.exact_items)
     recorded = manifest(run, chat)
@@ -217,7 +221,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     """
     check_directory(directory)
     config = with_model(config)
-    scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
+    scheme = config.planned
     check_sampling(scheme, config.sampling)
     check_engine(config, scheme)
     check_summed(config, scheme)
@@ -274,6 +278,7 @@ def manifest(run: Resolved, chat: Chat) -> dict[str, Any]:
         "weights": dict(run.weights),
         "prompt_token_ids": list(chat.encode(run.task.prompt(run.splits.train[0].fields))),
         "task": run.task.describe(),
+        "demonstrations": described(run.demos),
         "engine": {"name": run.config.engine, "honours_seeds": seeds},
         "data_sha256": data_sha256(sets),
         "splits_sha256": splits_sha256(sets),

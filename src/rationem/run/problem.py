@@ -17,6 +17,7 @@ from rationem.engines.remote.opening import open_teacher
 from rationem.ledger import Ledger
 from rationem.run import identity
 from rationem.run.publish import sparing
+from rationem.sampling.demonstrations import Showing
 from rationem.sampling.schemes import Scheme
 from rationem.sampling.trials import SamplingContext
 from rationem.tasks.protocol import Task
@@ -38,6 +39,7 @@ class Resolved:
         checkpoint: theta_0, what ``models.load`` takes.
         positions: the number of tokens that the model can hold; None if it does not say.
         weights: the fingerprints of the checkpoint, from ``models.check``.
+        demos: the demonstrations that the scheme shows.
     """
 
     config: FitConfig
@@ -47,6 +49,7 @@ class Resolved:
     checkpoint: str
     positions: int | None
     weights: Mapping[str, Any] = field(default_factory=dict)
+    demos: Showing = field(default_factory=Showing)
 
 
 def engine_choice(run: Resolved) -> EngineConfig:
@@ -118,6 +121,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
                 leaks=config.leaks,
                 enumerate_above=config.enumerate_above,
                 close=config.close,
+                demos=run.demos,
             ),
             init=config.init,
             stopping=Stopping(config.patience, config.token_budget, cold=not config.go_on),

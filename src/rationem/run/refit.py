@@ -44,7 +44,7 @@ from rationem.run.problem import Resolved
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.engine_for import engine_for
 from rationem.sampling.hint_leakage import HintLeakage
-from rationem.sampling.schemes import Scheme, check_sampling, parse_scheme
+from rationem.sampling.schemes import Scheme, check_sampling
 from rationem.sampling.selection import settle
 from rationem.sampling.trials import grade
 from rationem.tasks import from_description
@@ -107,7 +107,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
         raise RunError(f"{old} is only read: --output must name a directory outside it.")
     origin = read_origin(old, iteration, changes)
     config = changed(origin, changes)
-    scheme = parse_scheme(config.scheme, config.selector, config.reward_as)
+    scheme = config.planned
     check_sampling(scheme, config.sampling)
     task = _task(origin, changes)
     config = _REWARDED[task.kind.estimator](config, changes, task)

@@ -29,7 +29,7 @@ def write_answered(
 
 def _answered(trial: Trial, example: Example, run: SamplingContext, engine: Engine) -> Trial | None:
     """Return the trial with y* in the place of its verdict; None for an attempt that the engine failed."""
-    query = trial_query(trial, example, FORWARD, run.task)
+    query = trial_query(trial, example, FORWARD, engine, run)
     if query is None:
         return None
     place = run.task.kind.place(example.answer)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from rationem import progress
 from rationem.errors import RunError
 from rationem.sampling.schemes import Proposal
-from rationem.sampling.trials import SamplingContext, prompt_for
+from rationem.sampling.trials import SamplingContext, sampled_from
 from rationem.types import Engine, Example, Likelihood, TokenQuery, Trial
 
 
@@ -95,7 +95,7 @@ def _token_logps(
         for trial in batch
     ]
     asked = [
-        TokenQuery(prompt_for(under, examples[trial.example_id], run.task), replace(trial.draft, token_logps=()))
+        TokenQuery(sampled_from(under, examples[trial.example_id], engine, run), replace(trial.draft, token_logps=()))
         for trial, is_known in zip(batch, known, strict=True)
         if not is_known
     ]

@@ -132,7 +132,7 @@ class _Live:
 
     line: PendingDraws
     due: Due
-    seed: int
+    request: Request
     engine: Concurrent
     future: Future[Any]
     closing: Closing | None = None
@@ -188,10 +188,10 @@ class _Flow:
         return ended
 
     def _begin(self, line: PendingDraws, due: Due) -> None:
-        request = request_for(due.draw_request, due.proposal, self._run, self._iteration, self._purpose)
         engine = self._engines[str(due.proposal)]
+        request = request_for(due.draw_request, due.proposal, engine, self._run, self._iteration, self._purpose)
         future = self._submit(due, request, engine)
-        self._watch(_Live(line, due, request.seed, engine, future))
+        self._watch(_Live(line, due, request, engine, future))
 
     def _submit(self, due: Due, request: Request, engine: Concurrent) -> Future[Any]:
         if due.proposal.prompt != "answer":
@@ -247,7 +247,7 @@ class _Flow:
         live.trial = trial_of(
             due.draw_request,
             due.proposal,
-            live.seed,
+            live.request,
             draft,
             self._run,
             iteration=self._iteration,
@@ -255,7 +255,8 @@ class _Flow:
             retry=due.retry,
         )
         under = self._levels_under
-        live.query = trial_query(live.trial, due.draw_request.example, under, self._run.task) if under else None
+        if under is not None:
+            live.query = trial_query(live.trial, due.draw_request.example, under, live.engine, self._run)
         if live.query is None:
             return True
         live.future = live.engine.submit_levels(live.query)
@@ -264,8 +265,7 @@ class _Flow:
 
     def _draft(self, live: _Live, result: Any) -> Draft | None:
         """Return the draft; None if its levels are being scored, to close it."""
-        due, task = live.due, self._run.task
-        request = request_for(due.draw_request, due.proposal, self._run, self._iteration, self._purpose)
+        due, task, request = live.due, self._run.task, live.request
         if live.closing is not None:
             return closed(live.closing, result, request, live.engine)
         draft: Draft = result

@@ -19,8 +19,8 @@ from rationem.sampling.trials import (
     answer_draft,
     closes,
     level_scores,
-    prompt_for,
     request_for,
+    sampled_from,
     trial_of,
     trial_query,
 )
@@ -64,7 +64,7 @@ def draw(
     """See ``rationem.sampling.draw.draw``."""
     for retry, due in in_rounds(draw_requests, lambda: run.ledger.outcomes(iteration, purpose), run.retries):
         with progress.track(label, len(due)) as advance:
-            ranked = ordered(due, lambda one: prompt_for(proposal, one.example, run.task), engine)
+            ranked = ordered(due, lambda one: sampled_from(proposal, one.example, engine, run), engine)
             for batch in cut(ranked, engine.batch_size):
                 first = batch[0]
                 if not run.ledger.has_trial(iteration, purpose, first.example.id, first.attempt, retry):
@@ -98,12 +98,12 @@ def _draw_batch(
     purpose: Purpose,
     retry: int,
 ) -> list[Trial]:
-    requests = [request_for(draw_request, proposal, run, iteration, purpose) for draw_request in batch]
+    requests = [request_for(draw_request, proposal, engine, run, iteration, purpose) for draw_request in batch]
     drafts = _drafts(batch, requests, proposal, engine, run)
     if closes(run, proposal, purpose):
         drafts = close_all(drafts, requests, [one.example.fields for one in batch], engine, run.task)
     return [
-        trial_of(draw_request, proposal, request.seed, draft, run, iteration=iteration, purpose=purpose, retry=retry)
+        trial_of(draw_request, proposal, request, draft, run, iteration=iteration, purpose=purpose, retry=retry)
         for draw_request, request, draft in zip(batch, requests, drafts, strict=True)
     ]
 
@@ -132,6 +132,6 @@ def _score(
     queries = {
         draw_request.key: query
         for draw_request, trial in zip(batch, trials, strict=True)
-        if (query := trial_query(trial, draw_request.example, under, run.task)) is not None
+        if (query := trial_query(trial, draw_request.example, under, engine, run)) is not None
     }
     return {key: level_scores(queries[key], logps, engine) for key, logps in score_levels(queries, engine).items()}

@@ -19,7 +19,7 @@ prompt; a hint never reaches it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Literal
 
@@ -38,10 +38,12 @@ class Proposal:
             or "posterior" (pi(z | x, y*) itself, by enumerating the rationales of x).
         model: "current" is theta_{k-1}, "base" the frozen theta_0, "teacher" another model behind a chat server, whose
             likelihoods are unknown.
+        demos: whether demonstrations stand before the question (``demonstrations.py``).
     """
 
     prompt: Literal["forward", "rationalize", "answer", "posterior"] = "forward"
     model: Literal["current", "base", "teacher"] = "current"
+    demos: bool = False
 
     @property
     def hinted(self) -> bool:
@@ -49,11 +51,19 @@ class Proposal:
         return self.prompt == "rationalize"
 
     def is_exact(self, sampling: Sampling) -> bool:
-        """Return whether accepted drafts follow the posterior of the current model."""
-        return self.model == "current" and (self.prompt == "posterior" or (self.prompt == "forward" and sampling.exact))
+        """Return whether accepted drafts follow the posterior of the current model; with demonstrations never."""
+        if self.demos or self.model != "current":
+            return False
+        return self.prompt == "posterior" or (self.prompt == "forward" and sampling.exact)
+
+    @property
+    def samples(self) -> bool:
+        """Whether it generates tokens; an answer is given, a posterior is enumerated."""
+        return self.prompt in ("forward", "rationalize")
 
     def __str__(self) -> str:
-        return self.prompt if self.model == "current" else f"{self.prompt}@{self.model}"
+        of = "" if self.model == "current" else f"@{self.model}"
+        return f"{self.prompt}{'~demos' * self.demos}{of}"
 
 
 FORWARD = Proposal("forward")
@@ -103,20 +113,37 @@ class Scheme:
         """The largest number of trials of one example that can be kept."""
         return 1 if isinstance(self.selector, First | Resample | Unfiltered) else len(self.plan)
 
+    @property
+    def shows(self) -> bool:
+        """Whether a proposal shows demonstrations."""
+        return any(proposal.demos for proposal in self.plan)
+
+    def showing(self) -> Scheme:
+        """Return the scheme with demonstrations: where the plan names none, in all that its own models sample."""
+        if self.shows:
+            return self
+        able = [one.samples and one.model != "teacher" for one in self.plan]
+        shown = tuple(replace(one, demos=show) for one, show in zip(self.plan, able, strict=True))
+        return replace(self, plan=shown)
+
+    def bare(self) -> Scheme:
+        """Return the scheme without demonstrations."""
+        return replace(self, plan=tuple(replace(one, demos=False) for one in self.plan))
+
     def proposal(self, name: str) -> Proposal:
-        """Return the proposal of the plan with this name, as recorded in trials.
+        """Return the proposal of the plan with this name, as recorded in trials, with demonstrations or without.
 
         Raises:
             ConfigError: the plan has none.
         """
-        for proposal in self.plan:
+        for proposal in (*self.plan, *self.bare().plan, *self.showing().plan):
             if str(proposal) == name:
                 return proposal
         raise ConfigError(f"There are trials of the proposal {name!r}, which is not in the plan of {self.name!r}.")
 
     def generates(self, name: str) -> bool:
         """Return whether a proposal of the plan generates tokens; an answer is given, a posterior is enumerated."""
-        return self.proposal(name).prompt in ("forward", "rationalize")
+        return self.proposal(name).samples
 
 
 def rejection_sampling(budget: int) -> Scheme:
@@ -139,7 +166,7 @@ SCHEMES: dict[str, Scheme] = {
     "exact": EXACT,
 }
 
-_TERM = re.compile(r"(forward|rationalize|answer|posterior)(?:@(current|base|teacher))?(?:\*(\d+))?")
+_TERM = re.compile(r"(forward|rationalize|answer|posterior)(~demos)?(?:@(current|base|teacher))?(?:\*(\d+))?")
 _MARGINAL = re.compile(r"marginal:(\d+)")
 _MAX_PLAN = 4096
 
@@ -162,8 +189,8 @@ def parse_scheme(text: str, selector: str = "first", reward_as: str = "weight") 
         ConfigError: a name is unknown or withdrawn, a term is malformed, or the plan is longer than 4,096.
 
     >>> parse_scheme("forward*2+rationalize@base").plan
-    (Proposal(prompt='forward', model='current'), Proposal(prompt='forward', model='current'), \
-Proposal(prompt='rationalize', model='base'))
+    (Proposal(prompt='forward', model='current', demos=False), Proposal(prompt='forward', model='current', \
+demos=False), Proposal(prompt='rationalize', model='base', demos=False))
     """
     chosen = selector_named(selector, weighs=reward_as == "weight")
     name = text.strip().lower()
@@ -181,14 +208,15 @@ Proposal(prompt='rationalize', model='base'))
     plan: list[Proposal] = []
     for term in name.split("+"):
         match = _TERM.fullmatch(term.strip())
-        if not match:
+        if not match or (match[2] and match[1] in ("answer", "posterior")):
             raise ConfigError(
                 f"Unknown scheme {text!r}.{closest(name, SCHEMES)} Use rs:M (rejection sampling with budget M), "
                 "marginal:M, star, pps, exact, direct, unfiltered, or a plan such as forward*4+rationalize or "
-                "forward+rationalize@base."
+                "forward~demos+rationalize@base."
             )
-        _count(str(len(plan) + _count(match[3] or "1", text)), text)
-        plan += [Proposal(match[1], match[2] or "current")] * int(match[3] or "1")  # type: ignore[arg-type]
+        _count(str(len(plan) + _count(match[4] or "1", text)), text)
+        one = Proposal(match[1], match[3] or "current", bool(match[2]))  # type: ignore[arg-type]
+        plan += [one] * int(match[4] or "1")
     return Scheme(name, tuple(plan), chosen)
 
 
@@ -204,6 +232,11 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
         raise ConfigError(
             f"The scheme {scheme.name!r} weights rationales drawn at temperature 1 without top-p and top-k; found "
             f"temperature {sampling.temperature}, top-p {sampling.top_p}, top-k {sampling.top_k}. Omit them."
+        )
+    if scheme.sums_out and scheme.shows:
+        raise ConfigError(
+            f"The scheme {scheme.name!r} weights rationales drawn from the question alone, and demonstrations change "
+            "how they are drawn. Omit --demos, or use a plan such as 'forward~demos*4' with --selector resample."
         )
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):

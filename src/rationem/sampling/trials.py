@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from rationem.ledger import Ledger
+from rationem.sampling.demonstrations import Showing
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.sampling.schemes import Proposal, Scheme
 from rationem.seeds import seed_for
@@ -44,6 +45,7 @@ class SamplingContext:
         enumerate_above: when a posterior is enumerated, prefixes less probable than this are not followed.
         leaks: the signs of hint leakage that make a hinted draft ``leaked`` instead of accepted.
         close: whether an E-step's drafts without a verdict line are closed (``closing.py``).
+        demos: the demonstrations before the question, for proposals that show them.
     """
 
     task: Task
@@ -56,6 +58,7 @@ class SamplingContext:
     leaks: HintLeakage = _NOTHING
     enumerate_above: float = 1e-3
     close: bool = False
+    demos: Showing = field(default_factory=Showing)
 
     def as_it_is(self) -> SamplingContext:
         """Return the same without anything that changes or filters drafts: to measure a model, not to train it."""
@@ -82,14 +85,23 @@ class DrawRequest:
 
 
 def prompt_for(proposal: Proposal, example: Example, task: Task) -> Prompt:
-    """Return the prompt that a proposal samples from; only "rationalize" receives the answer."""
+    """Return a proposal's question, without demonstrations; only "rationalize" receives the answer."""
     if proposal.prompt == "rationalize":
         return task.hint_prompt(example.fields, example.answer)
     return task.prompt(example.fields)
 
 
+def sampled_from(proposal: Proposal, example: Example, engine: Engine, run: SamplingContext) -> Prompt:
+    """Return the prompt that a proposal samples from: its question, after as many demonstrations as fit."""
+    question = prompt_for(proposal, example, run.task)
+    if not proposal.demos:
+        return question
+    limit = run.max_prompt_tokens
+    return run.demos.before(question, example, run.task, lambda prompt: engine.prompt_tokens(prompt) <= limit)
+
+
 def fits(example: Example, proposals: Sequence[Proposal], engine: Engine, run: SamplingContext) -> bool:
-    """Return whether every prompt that these proposals could need is within the limit."""
+    """Return whether every question that these proposals could ask is within the limit, without demonstrations."""
     prompts = {prompt_for(proposal, example, run.task) for proposal in proposals}
     return all(engine.prompt_tokens(prompt) <= run.max_prompt_tokens for prompt in prompts)
 
@@ -138,17 +150,22 @@ def closes(run: SamplingContext, proposal: Proposal, purpose: Purpose) -> bool:
 
 
 def request_for(
-    draw_request: DrawRequest, proposal: Proposal, run: SamplingContext, iteration: int, purpose: Purpose
+    draw_request: DrawRequest,
+    proposal: Proposal,
+    engine: Engine,
+    run: SamplingContext,
+    iteration: int,
+    purpose: Purpose,
 ) -> Request:
     """Return the engine's request; the seed belongs to the draft and does not depend on the engine or the time."""
     seed = seed_for(run.seed, iteration, draw_request.example.id, draw_request.attempt, purpose)
-    return Request(prompt_for(proposal, draw_request.example, run.task), run.sampling, seed)
+    return Request(sampled_from(proposal, draw_request.example, engine, run), run.sampling, seed)
 
 
 def trial_of(
     draw_request: DrawRequest,
     proposal: Proposal,
-    seed: int,
+    request: Request,
     draft: Draft,
     run: SamplingContext,
     *,
@@ -156,7 +173,7 @@ def trial_of(
     purpose: Purpose,
     retry: int,
 ) -> Trial:
-    """Return the trial made from a draft."""
+    """Return the trial made from the draft that answers a request."""
     leaks = run.leaks if proposal.hinted else _NOTHING
     parsed, outcome, reward = grade(draft, draw_request.example, run.task, run.threshold, leaks)
     return Trial(
@@ -166,11 +183,12 @@ def trial_of(
         draw_request.attempt,
         retry,
         str(proposal),
-        seed,
+        request.seed,
         draft,
         parsed,
         outcome,
         reward,
+        tuple(one.name for one in request.prompt.earlier),
     )
 
 
@@ -180,12 +198,15 @@ def answer_draft(draw_request: DrawRequest, prompt: Prompt, engine: Engine, task
     return Draft(text, engine.encode_completion(text), Finish.STOP, engine.prompt_tokens(prompt))
 
 
-def trial_query(trial: Trial, example: Example, under: Proposal, task: Task) -> LevelQuery | None:
+def trial_query(
+    trial: Trial, example: Example, under: Proposal, engine: Engine, run: SamplingContext
+) -> LevelQuery | None:
     """Return the query that scores the levels after a trial's rationale; None without a verdict marker.
 
     An open answer has no levels: y* itself is scored after z.
     """
-    return level_query(prompt_for(under, example, task), trial.draft, trial.parsed, task.scored(example.answer))
+    prompt = sampled_from(under, example, engine, run)
+    return level_query(prompt, trial.draft, trial.parsed, run.task.scored(example.answer))
 
 
 def level_query(prompt: Prompt, draft: Draft, parsed: Parsed, texts: tuple[str, ...]) -> LevelQuery | None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rationem.errors import ConfigError
-from rationem.tasks import answer_types
+from rationem.tasks import answer_types, neutral
 from rationem.tasks.base import SetReading, TaskBase
+from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.kinds import OpenKind
 from rationem.tasks.parse import bare, check_marker, parse_line
 from rationem.tasks.scale import ANSWER, OPEN, Scale
@@ -120,6 +121,11 @@ class AnswerTask(TaskBase):
         variables = self._variables(fields)
         hint = self.hint.render({**variables, "answer": answer})
         return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
+
+    def demonstrations(self, fields: Fields) -> tuple[Demonstration, ...]:
+        """Return sums or summaries for the built-in tasks; none for a task of the user's."""
+        kind = {("math", "number"): "number", ("summarize", "text"): "summary"}.get((self.name, self.form))
+        return neutral.answered(kind) if kind and self.inputs == ("prompt",) else ()
 
     def reworded(self, changed: Mapping[str, Any]) -> AnswerTask:
         """Return the task with another ``template``, ``hint``, ``instruction`` or ``rule``."""

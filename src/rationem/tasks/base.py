@@ -7,6 +7,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from rationem.errors import ConfigError
+from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 from rationem.tasks.template import Template
@@ -114,6 +115,10 @@ class TaskBase:
     def shuffled(self, example: Example, seed: int) -> Example:
         """Return the item: nothing in it can change places."""
         return example
+
+    def demonstrations(self, fields: Fields) -> tuple[Demonstration, ...]:
+        """Return no demonstrations of the task's own."""
+        return ()
 
     @property
     def reads(self) -> str:

@@ -58,6 +58,13 @@ def fields_of(texts: Sequence[str], labels: Sequence[str]) -> dict[str, str]:
     return {**named, LABELS: json.dumps(list(labels), ensure_ascii=False)}
 
 
+def inputs_of(fields: Fields) -> tuple[tuple[str, str], ...]:
+    """Return the inputs of an item of any kind, without the criterion; choices without their order and labels."""
+    left_out = ("criterion", LABELS)
+    named = [("choice" if is_choice(name) else name, text) for name, text in fields.items() if name not in left_out]
+    return tuple(sorted(named))
+
+
 def letters(fields: Mapping[str, object]) -> tuple[str, ...]:
     """Return the letters of an item's own choices; none if it is not multiple choice."""
     return tuple(letter for letter in LETTERS if field_of(letter) in fields)

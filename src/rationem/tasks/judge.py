@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any
 
 from rationem.errors import ConfigError, closest
-from rationem.tasks import choices, pairs
+from rationem.tasks import choices, neutral, pairs
 from rationem.tasks.base import TaskBase
+from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.kinds import ChoiceKind, Kind
 from rationem.tasks.parse import check_marker
 from rationem.tasks.rewards import parse_reward
@@ -196,6 +197,12 @@ class JudgeTask(TaskBase):
         variables = self._variables(fields)
         hint = self.hint.render({**variables, "answer": answer})
         return Prompt(f"{self.template.render(variables)}\n{hint}", "rationalize")
+
+    def demonstrations(self, fields: Fields) -> tuple[Demonstration, ...]:
+        """Return the demonstrations for an item's kind: rated, compared, or multiple choice."""
+        if self.choice:
+            return neutral.chosen(self.scale, fields)
+        return neutral.compared(self.scale, fields, self.orders) if self.pair else neutral.rated(self.scale, fields)
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and rating."""

@@ -101,6 +101,10 @@ class Kind:
         """Return the wrong answers that an item could be shown instead of y*."""
         return [level for level in self.offered(example.fields) if level != example.answer]
 
+    def level_of(self, answer: str) -> str:
+        """Return what an answer counts as where answers are balanced: itself."""
+        return answer
+
     def hints(self, answer: str) -> tuple[str, ...]:
         """Return the answers for whose hints a shortened prompt leaves room."""
         return self.scale.levels
@@ -224,6 +228,10 @@ class OpenKind(Kind):
     def others(self, example: Example, examples: Iterable[Example]) -> list[str]:
         """Return the answers of the other items."""
         return [answer for answer in sorted({x.answer for x in examples}) if answer != example.answer]
+
+    def level_of(self, answer: str) -> str:
+        """Return "": texts are not balanced."""
+        return ""
 
     def hints(self, answer: str) -> tuple[str, ...]:
         """Return y*: the length of any other answer is unknown."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.kinds import Kind
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
@@ -93,6 +94,15 @@ class Task(Protocol):
 
     def shuffled(self, example: Example, seed: int) -> Example:
         """Return an item whose unordered parts, such as choices, have an order drawn from the seed."""
+        ...
+
+    def demonstrations(self, fields: Fields) -> tuple[Demonstration, ...]:
+        """Return the task's own demonstrations, laid out as an item with these fields; none if it has no form for
+        them.
+
+        They show the form of an answer. They are about nothing in any data, and depend on what is asked and on which
+        inputs the item has, not on its texts.
+        """
         ...
 
     @property

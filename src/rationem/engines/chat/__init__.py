@@ -144,8 +144,7 @@ class Chat:
 
     def bare(self, prompt: Prompt) -> str:
         """Return the text of a prompt for a model without a chat template: paragraphs of question and answer."""
-        earlier = [f"{asked}\n{said}\n\n" for asked, said in _told(prompt)]
-        return f"{self.folded(''.join(earlier) + prompt.text)}\n"
+        return f"{self.folded(prompt.whole)}\n"
 
     def _asked(self, texts: _Texts) -> str:
         turns = self.template.turns(texts.text, texts.system, texts.pairs)

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rationem.errors import ConfigError, ModelError
+from rationem.sampling.demonstrations import solved
 from rationem.tasks import from_description
 from rationem.tasks.protocol import Task
-from rationem.tasks.shots import Shots, choose_shots
-from rationem.types import Example, Prompt
+from rationem.types import Example, Prompt, Splits
 
 if TYPE_CHECKING:
     from rationem.engines.chat import Chat
@@ -77,29 +77,26 @@ class Wording:
         return Asked(forward.text, hinted.text.removeprefix(forward.text), seen)
 
 
-def wording(
-    directory: Path, manifest: Mapping[str, Any], train: tuple[Example, ...], test: tuple[Example, ...]
-) -> Wording:
+def wording(directory: Path, manifest: Mapping[str, Any], sets: Splits) -> Wording:
     """Return the wording of the prompts of the run in a directory.
 
     Args:
-        train: the training examples, which include the control's solved examples.
-        test: the items of the control.
+        sets: the examples of the run; the control shows training examples before test items.
     """
     try:
         task = from_description(manifest["task"])
     except ConfigError:
         return Wording(None, None, None, ("", ""), "")
     config = manifest["config"]
-    count = config.get("shots") or 0
-    shots = Shots(task, choose_shots(train, count, config.get("seed") or 0, test)) if count else None
-    asked = (*test, *train)
-    solved = ""
-    if shots and asked:
-        solved = shots.prompt(asked[0].fields).text.removesuffix(task.prompt(asked[0].fields).text)
+    count, asked = config.get("shots") or 0, (*sets.test, *sets.train)
+    before = ""
+    for x in sets.test[:1] if count else ():
+        question = task.prompt(x.fields)
+        shown = solved(sets, count, config.get("seed") or 0, task).before(question, x, task, lambda _: True)
+        before = shown.whole.removesuffix(question.text)
     chat = _chat(directory)
     tried = [task.prompt(x.fields) for x in asked[:: max(1, len(asked) // _TRIED)]]
-    return Wording(task, chat, _around(chat, tried) if chat else None, _common([one.text for one in tried]), solved)
+    return Wording(task, chat, _around(chat, tried) if chat else None, _common([one.text for one in tried]), before)
 
 
 def _chat(directory: Path) -> Chat | None:

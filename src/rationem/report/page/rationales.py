@@ -20,7 +20,7 @@ from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks.kinds import Kind, described
 from rationem.tasks.scale import Scale
 from rationem.tasks.words import Words
-from rationem.types import Example, Outcome, Purpose
+from rationem.types import Example, Outcome, Purpose, Splits
 
 #: The distance of a verdict from the label; the last is for trials without a verdict.
 GAPS = ("agrees", "off by one level", "off by more", "differs", "no verdict")
@@ -82,7 +82,7 @@ def _open(told: Told) -> _Opened:
         until_opened.callback(db.close)
         manifest, config = read_manifest(db), told.summary["config"]
         sets = {split: read_examples(db, split) for split in ("train", "validation", "test")}
-        put = wording(told.directory, manifest, sets["train"], sets["test"])
+        put = wording(told.directory, manifest, Splits(sets["train"], sets["validation"], sets["test"]))
         there = candidates(db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"])
         until_opened.pop_all()
     phrases = () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases", PHRASES))
