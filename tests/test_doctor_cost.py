@@ -1,11 +1,13 @@
 """What a fit costs: tokens by hand from the scheme, parameters and prompts counted exactly, memory by its parts."""
 
+from dataclasses import replace
+
 import pytest
 
 from checkpoints import checkpoint, tokenizer
 from doctored import check, codes, finding, rows, write
 from rationem import FitConfig, JudgeTask, Scale
-from rationem.check.cost import Sizes, TokenCounts, all_tokens, cost, hours, iteration_tokens, memory
+from rationem.check.cost import Sizes, TokenCounts, all_tokens, bill, cost, hours, iteration_tokens, memory
 from rationem.check.machine import Machine, ModelSizes, measure, shape
 from rationem.engines.chat import Chat
 from rationem.sampling.schemes import parse_scheme
@@ -38,11 +40,13 @@ def test_epochs_train_on_every_row_as_often():
     assert iteration_tokens(SIZES, parse_scheme("rs:1"), config).trained == 3 * 100 * (50 + 30)
 
 
-def test_a_run_is_its_iterations_the_base_models_validation_and_three_tests():
-    plain = {"evidence_draws": 0, "wrong_hints": 0, "difficulty_examples": 0}
+@pytest.mark.parametrize(("measure", "tests"), [("lean", 2), ("full", 3)])
+def test_a_run_is_its_iterations_the_base_models_validation_and_its_tests(measure, tests):
+    plain = {"evidence_draws": 0, "wrong_hints": 0, "difficulty_examples": 0, "measure": measure}
     config = FitConfig(iterations=4, steps=1, batch_size=1, micro_batch_size=1, draws=1, **plain)
     one = iteration_tokens(SIZES, parse_scheme("rs:1"), config)
-    evaluated = TokenCounts(read=10 * 130, generated=10 * 30) + TokenCounts(read=60 * 130, generated=60 * 30)
+    tested = 20 * tests
+    evaluated = TokenCounts(read=10 * 130, generated=10 * 30) + TokenCounts(read=tested * 130, generated=tested * 30)
     assert all_tokens(SIZES, parse_scheme("rs:1"), config) == one.times(4) + evaluated
     shown = all_tokens(SIZES, parse_scheme("rs:1"), config.model_copy(update={"shots": 2}))
     extra = 20 * 130 + 2 * 20 * 2 * 50
@@ -60,6 +64,21 @@ def test_evidence_draws_from_the_hint_and_reads_every_draw_under_both_prompts():
     assert after.read - before.read == hinted + forward + 4 * 60
     weighed = iteration_tokens(SIZES, parse_scheme("star", "resample"), plain)
     assert weighed.read - before.read == 100 * (50 + 2 * 30)
+
+
+def test_the_bill_says_what_serves_learning_measuring_and_testing():
+    """OpenBookQA by STaR, three iterations: measuring took 9.5 of 10.1 million generated tokens."""
+    sizes = Sizes(400, 496, 500, 120.0, 130.0, 300, 256)
+
+    def generated(items, **settings):
+        parts = bill(replace(sizes, validation=items), parse_scheme("star"), FitConfig(iterations=3, **settings))
+        return {name: part.generated / 1e6 for name, part in parts.items()}
+
+    lean, full = generated(64), generated(496, measure="full")
+    assert lean["learning"] == full["learning"] == pytest.approx(3 * 800 * 256 / 1e6)
+    assert full["measuring"] + full["testing"] == pytest.approx((4 * (496 * 12 + 64) + 1024 + 500 * 32) * 256 / 1e6)
+    assert lean["measuring"] == pytest.approx((4 * (64 * 5 + 32) + 64 * 4) * 256 / 1e6)
+    assert lean["testing"] == pytest.approx(2 * 500 * 5 * 256 / 1e6)
 
 
 def test_difficulty_is_measured_once_on_training_examples():

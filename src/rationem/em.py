@@ -131,7 +131,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
             state, info = em_step(state, problem)
             history.append(info)
         best = choose(state)
-        for k in sorted({0, best, state.iteration}):
+        for k in sorted({0, best, state.iteration if problem.evaluation.last else best}):
             problem.measure.test(k, state.thetas[k], evidence=k in {0, best})
         problem.measure.shots(problem.base)
     return Fitted(best, state.iteration, state.thetas[best], tuple(history))

@@ -371,8 +371,7 @@ class Concurrent(Engine, Protocol):
 
 
 class MStep(Protocol):
-    """Compute theta_k from (theta_{k-1}, kept set, seed): a pure function that writes a checkpoint and returns a
-    record.
+    """Compute theta_k from (theta_{k-1}, kept set, seed), as a pure function.
 
     Args:
         start: the checkpoint to train from: theta_{k-1}, or theta_0 with ``init="base"``.
@@ -382,14 +381,13 @@ class MStep(Protocol):
         output: an empty directory for theta_k.
 
     Returns:
-        At least ``{"dropped": [example ids too long to train on]}``.
+        A record with at least ``{"dropped": [example ids too long to train on]}``.
     """
 
     def __call__(
         self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
     ) -> dict[str, Any]:
         """Write theta_k to ``output`` and return the record."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,12 @@ class Sizes:
 
 
 def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
-    """Return the most tokens of one iteration: the whole plan, every completion of full length."""
+    """Return the most tokens of one iteration: the whole plan, every completion of full length, and measuring."""
+    return learning_tokens(sizes, scheme, config) + validation_tokens(sizes, config)
+
+
+def learning_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
+    """Return the most tokens of one E-step and one M-step."""
     prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
     drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
@@ -83,43 +88,58 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
         e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
     trained = seen * scheme.most_kept * (sizes.forward + sizes.cut)
-    return e_step + TokenCounts(trained=trained) + validation_tokens(sizes, config)
+    return e_step + TokenCounts(trained=trained)
 
 
 def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
-    """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints.
+    """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints."""
+    wrong = min(config.measuring.wrong_hints, sizes.validation)
+    probes = TokenCounts(read=wrong * sizes.hinted, generated=float(wrong * sizes.cut))
+    return evidence_tokens(sizes, sizes.validation, config) + probes
+
+
+def evidence_tokens(sizes: Sizes, count: int, config: FitConfig) -> TokenCounts:
+    """Return the tokens of evaluating ``count`` items, and of their evidence.
 
     Hinted drafts are read twice after the forward prompt (levels, then tokens), unhinted ones once after the hinted.
     """
-    evaluated = evaluation_tokens(sizes, sizes.validation, config)
-    wrong = min(config.wrong_hints, sizes.validation)
-    evaluated += TokenCounts(read=wrong * sizes.hinted, generated=float(wrong * sizes.cut))
-    if not config.evidence_draws:
+    evaluated = evaluation_tokens(sizes, count, config)
+    if not config.measuring.evidence_draws:
         return evaluated
-    hinted, forward = config.evidence_draws * sizes.cut, config.draws * sizes.cut
+    hinted, forward = config.measuring.evidence_draws * sizes.cut, config.measuring.draws * sizes.cut
     read = 2 * (sizes.forward + sizes.hinted) + 2 * hinted + forward
-    return evaluated + TokenCounts(read=sizes.validation * read, generated=float(sizes.validation * hinted))
+    return evaluated + TokenCounts(read=count * read, generated=float(count * hinted))
 
 
 def evaluation_tokens(sizes: Sizes, count: int, config: FitConfig) -> TokenCounts:
     """Return the tokens of evaluating ``count`` items: prompts read to sample and to score, drafts scored."""
-    drafts = count * config.draws * sizes.cut
+    drafts = count * config.measuring.draws * sizes.cut
     return TokenCounts(read=2 * count * sizes.forward + drafts, generated=float(drafts))
 
 
-def all_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
-    """Return the tokens of a run: K iterations, validation and difficulty of the base model, three tests.
+def bill(sizes: Sizes, scheme: Scheme, config: FitConfig) -> dict[str, TokenCounts]:
+    """Return the most tokens of a run by what they serve.
 
-    The tests are of the base model, the chosen and the last iteration.
+    ``learning``     E-steps and M-steps
+    ``measuring``    validation, evidence and wrong hints of every iteration and the base model, and the difficulty
+    ``testing``      the test set for the base model and the chosen iteration, with ``full`` also the last one, with its
+                     evidence; and the control with solved examples
     """
-    tested = evaluation_tokens(sizes, sizes.test, config).times(3)
-    shown = TokenCounts()
+    measuring = validation_tokens(sizes, config).times(config.iterations + 1)
+    measuring += evaluation_tokens(sizes, min(config.measuring.difficulty_examples, sizes.train), config)
+    testing = evidence_tokens(sizes, sizes.test, config).times(2)
+    if config.measuring.test_last:
+        testing += evaluation_tokens(sizes, sizes.test, config)
     if config.shots:
-        shown = evaluation_tokens(sizes, sizes.test, config)
-        shown += TokenCounts(read=2 * sizes.test * config.shots * sizes.forward)
-    base = validation_tokens(sizes, config)
-    base += evaluation_tokens(sizes, min(config.difficulty_examples, sizes.train), config)
-    return iteration_tokens(sizes, scheme, config).times(config.iterations) + base + tested + shown
+        testing += evaluation_tokens(sizes, sizes.test, config)
+        testing += TokenCounts(read=2 * sizes.test * config.shots * sizes.forward)
+    learning = learning_tokens(sizes, scheme, config).times(config.iterations)
+    return {"learning": learning, "measuring": measuring, "testing": testing}
+
+
+def all_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
+    """Return the tokens of a run, the sum of its :func:`bill`."""
+    return sum(bill(sizes, scheme, config).values(), TokenCounts())
 
 
 def hours(tokens: TokenCounts, model: ModelSizes, machine: Machine) -> float:
@@ -171,6 +191,7 @@ def cost(
         "completion_cut": sizes.cut,
         "per_iteration": iteration_tokens(sizes, scheme, config).as_dict(),
         "total": total.as_dict(),
+        "by_purpose": {name: tokens.as_dict() for name, tokens in bill(sizes, scheme, config).items()},
         "parameters": None,
         "device": None,
         "hours": None,
@@ -186,6 +207,9 @@ def cost(
         "threads": machine.threads,
         "matrix_product_flops": round(machine.flops),
         "hours": round(spent, 3),
+        "hours_by_purpose": {
+            name: round(hours(tokens, model, machine), 3) for name, tokens in bill(sizes, scheme, config).items()
+        },
         "memory_bytes": {name: round(value) for name, value in needed.items()},
         "machine_memory_bytes": machine.memory,
     }

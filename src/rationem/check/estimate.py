@@ -108,6 +108,7 @@ class Estimate:
     Args:
         sizes: the sizes from which tokens are counted.
         tokens: tokens of the whole run.
+        bill: the same by what they serve; see :func:`.cost.bill`.
         known: the model.
         hours: hours of one H100, (at best, at worst); None without the model's sizes, like the next two.
         memory: approximate peak memory of that GPU in bytes.
@@ -117,6 +118,7 @@ class Estimate:
     config: FitConfig
     sizes: cost.Sizes
     tokens: cost.TokenCounts
+    bill: Mapping[str, cost.TokenCounts]
     known: Known
     hours: tuple[float, float] | None
     memory: float | None
@@ -143,13 +145,14 @@ def estimate(config: FitConfig, scheme: Scheme, task: Task, splits: Splits) -> E
     open_settings = config.replace(vllm_python=None)
     config = with_defaults(open_settings, NO_RUN, known.shape.positions if known.shape else None)
     sizes = measured(splits, task, scheme, known.chat, config)
-    tokens = cost.all_tokens(sizes, scheme, config)
+    tokens, bill = cost.all_tokens(sizes, scheme, config), cost.bill(sizes, scheme, config)
     if known.shape is None:
-        return Estimate(config, sizes, tokens, known, None, None, None)
+        return Estimate(config, sizes, tokens, bill, known, None, None, None)
     return Estimate(
         config,
         sizes,
         tokens,
+        bill,
         known,
         gpu_hours(tokens, sizes, known.shape, config),
         cost.memory(sizes, known.shape, config, "cuda")["peak"],
@@ -247,6 +250,8 @@ def lines(found: Estimate) -> Iterator[str]:
         f"  tokens: {tokens.read:,.0f} read (prompts and scored drafts), {tokens.generated:,.0f} generated, "
         f"{tokens.trained:,.0f} trained on"
     )
+    parts = ", ".join(f"{name} {part.generated:,.0f}" for name, part in found.bill.items())
+    yield f"  generated for: {parts} (measuring: --measure {config.measure})"
     by = "counted by its tokenizer" if known.chat else "estimated as characters / 4"
     yield f"  prompts: {found.sizes.forward:.0f} tokens on average, measured on a sample, {by}"
     if known.shape is None or found.hours is None or found.memory is None or found.disk is None:

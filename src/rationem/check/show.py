@@ -204,8 +204,8 @@ def _prompts(found: Mapping[str, Any]) -> list[str]:
 
 def _cost(found: Mapping[str, Any]) -> list[str]:
     rows: list[tuple[str, ...]] = [("tokens", "read", "generated", "trained on")]
-    for name in ("per_iteration", "total"):
-        tokens = found[name]
+    parts = {"per_iteration": found["per_iteration"], **found["by_purpose"], "total": found["total"]}
+    for name, tokens in parts.items():
         rows.append((name.replace("_", " "), *(f"{tokens[key]:,}" for key in ("read", "generated", "trained"))))
     lines = [
         f"scheme {plain(found['scheme'])}, {counted(found['iterations'], 'iteration', 'iterations')}",
@@ -213,11 +213,12 @@ def _cost(found: Mapping[str, Any]) -> list[str]:
     ]
     if found["hours"] is None:
         return [*lines, "Name a --model for hours and memory on this machine."]
+    by_purpose = ", ".join(f"{name} {_time(one)}" for name, one in found["hours_by_purpose"].items())
     gigabytes = {name: value / 2**30 for name, value in found["memory_bytes"].items()}
     return [
         *lines,
         f"{found['parameters']:,} parameters; {found['trained_parameters']:,} are trained",
-        f"about {_time(found['hours'])} on this {found['device']}, an order of magnitude "
+        f"about {_time(found['hours'])} on this {found['device']} ({by_purpose}), an order of magnitude "
         f"({found['matrix_product_flops'] / 1e9:,.0f} GFLOP/s of matrix products)",
         f"about {gigabytes['peak']:.1f} GB of {found['machine_memory_bytes'] / 2**30:.0f} GB (training "
         f"{gigabytes['training']:.1f}, sampling {gigabytes['sampling']:.1f})",

@@ -45,7 +45,7 @@ class At:
     faithful: Mapping[str, float]
     hints: Mapping[str, Any] | None
     exact: Mapping[str, Any] | None
-    spent: Mapping[str, float]
+    spent: Mapping[str, float | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +202,7 @@ def _point(run: Run, k: int) -> Point:
     evidence = list(_evidence(run, k).values())
     return Point(
         k,
-        int(_spent(run.db, k)["generated_tokens"]),
+        training_draws(run.db, k, so_far=True).generated_tokens,
         {name: scores.get(name) for name in metrics.titles("curve")},
         sum(evidence) / len(evidence) if evidence else None,
     )

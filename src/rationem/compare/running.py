@@ -231,7 +231,7 @@ def _settings(design: Design, arm: Arm, seed: int) -> FitConfig:
     if config.teacher and not _asks_teacher(arm):
         config = config.replace(teacher=(), teacher_model=None)
     config = config.replace(
-        scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config), go_on=True
+        scheme=arm.scheme, selector=arm.selector, seed=seed, split_seed=split_seed(config), go_on=True, test_last=True
     )
     return config if config.planned.shows else config.replace(demos=None, demos_until=None)
 

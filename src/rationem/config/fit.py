@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import model_validator
 
 from rationem.config.demonstrations import DemonstrationSettings
+from rationem.config.measuring import MEASURES, Measuring
 from rationem.config.metadata import InRefit, Reach, TaskKind
 from rationem.config.sections import (
     EngineSettings,
@@ -87,6 +89,13 @@ class FitConfig(
         """The sampling settings of the E-step; without a maximum length, the default one."""
         cut = {} if self.max_new_tokens is None else {"max_new_tokens": self.max_new_tokens}
         return Sampling(self.temperature, self.top_p, self.top_k, **cut)
+
+    @property
+    def measuring(self) -> Measuring:
+        """The measurements, with the defaults of ``measure`` for what is not set."""
+        usual = MEASURES[self.measure]
+        set_here = {name: value for name in asdict(usual) if (value := getattr(self, name, None)) is not None}
+        return replace(usual, **set_here)
 
     def replace(self, **changes: Any) -> FitConfig:
         """Return the settings with some changed; unlike ``model_copy`` it refuses an unknown name."""

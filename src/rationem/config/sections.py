@@ -111,24 +111,35 @@ class EvaluationSettings(SettingsGroup):
 
     group: ClassVar[str] = "evaluation"
 
-    draws: Annotated[int, TakenBy.REFIT, Mark.CARD] = Field(
-        8, ge=1, description="sampled rationales per evaluated example"
+    measure: Annotated[Literal["lean", "full"], TakenBy.REFIT, Mark.CARD] = Field(
+        "lean",
+        description="lean: a quarter of an iteration's drafts, or 64 items; full: everything",
     )
-    evidence_draws: Annotated[int, TakenBy.REFIT, Mark.CARD] = Field(
-        4,
+    validation_items: Annotated[int | None, InRefit(None), Identity.RESOLVED] = Field(
+        None, ge=1, description="validation examples measured in every iteration (default: by --measure; full: all)"
+    )
+    draws: Annotated[int | None, TakenBy.REFIT, Mark.CARD] = Field(
+        None, ge=1, description="sampled rationales per evaluated example (default: lean 4, full 8)"
+    )
+    evidence_draws: Annotated[int | None, TakenBy.REFIT, Mark.CARD] = Field(
+        None,
         ge=0,
-        description=(
-            "hinted rationales per validation example, in addition to --draws unhinted ones, for the evidence"
-        ),
+        description="hinted rationales per validation example, in addition to --draws unhinted ones, for the evidence "
+        "(default: lean 1, full 4)",
     )
-    wrong_hints: Annotated[int, TakenBy.REFIT] = Field(
-        64, ge=0, description="validation examples that get a wrong hint, as a control"
+    wrong_hints: Annotated[int | None, TakenBy.REFIT] = Field(
+        None, ge=0, description="validation examples that get a wrong hint, as a control (default: lean 32, full 64)"
     )
     start_examples: Annotated[int, Identity.NOT, InRefit(0)] = Field(
         32, ge=0, description="training examples that are probed before the first E-step: can drafts be read?"
     )
-    difficulty_examples: Annotated[int, InRefit(0)] = Field(
-        128, ge=0, description="training examples whose difficulty for the base model is measured once"
+    difficulty_examples: Annotated[int | None, InRefit(0)] = Field(
+        None,
+        ge=0,
+        description="training examples whose difficulty for the base is measured once (default: lean 64, full 128)",
+    )
+    test_last: Annotated[bool | None, InRefit(None), Mark.BY_ARM] = Field(
+        None, description="test the last iteration beside the base model and the chosen one (default: with full)"
     )
     exact_items: Annotated[int, TakenBy.REFIT] = Field(
         0,

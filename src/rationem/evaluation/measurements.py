@@ -29,10 +29,12 @@ class Evaluation:
     Args:
         draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
         choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
+        last: test the last iteration beside the base model and the chosen one.
     """
 
     draws: int = 4
     choose_by: Literal["evidence", "log_likelihood"] = "evidence"
+    last: bool = True
 
 
 @dataclass(frozen=True, slots=True)

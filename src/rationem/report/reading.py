@@ -12,8 +12,14 @@ _OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
 #: The same for open answers; inputs have the names of their fields.
 _OF_OPEN = {"rating": "answer"}
 
+#: The note that says how many validation examples are not measured.
+LEFT_OUT = "validation_examples_not_measured"
 #: Note -> (wording for one, for several).
 _COUNTED = {
+    LEFT_OUT: (
+        "1 validation example is not measured (--measure).",
+        "{} validation examples are not measured (--measure lean): the others serve every iteration.",
+    ),
     "skipped": (
         "1 row could not be used and was left out.",
         "{} rows could not be used and were left out.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +61,7 @@ def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> 
         max_new_tokens=new_tokens,
         max_prompt_tokens=_prompt_limit(config, new_tokens, positions),
         leak_phrases=config.leak_phrases or hint_leakage.PHRASES,
+        **{name: value for name, value in asdict(config.measuring).items() if name in FitConfig.model_fields},
         steps=config.steps or (None if config.epochs else 40),
         threads=config.threads or (recorded and recorded.threads) or os.cpu_count() or 1,
         sampling_batch=_sampling_batch(config, recorded),

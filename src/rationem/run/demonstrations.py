@@ -37,7 +37,7 @@ _AS = {
 def showing(config: FitConfig, task: Task, splits: Splits) -> Showing:
     """Return the demonstrations that a configuration asks for; none if no proposal shows any.
 
-    Those of a file that are related to validation or test items are left out, and the user is told.
+    Those of a file that are related to validation or test items are left out, with a message.
 
     Raises:
         ConfigError: the number or the share makes no sense, or none of the file can be shown.

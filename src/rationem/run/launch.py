@@ -36,6 +36,7 @@ from rationem.run.defaults import (
     with_servers,
 )
 from rationem.run.demonstrations import described, showing
+from rationem.run.measured import measured
 from rationem.run.preflight import (
     check_chat,
     check_closing,
@@ -227,6 +228,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     check_summed(config, scheme)
     confirm(directory, partial(settled, config))
     task, splits = prepare(config)
+    splits = measured(splits, config)
     config = with_reward(config, task)
     check_levels(config, scheme, task)
     check_closing(config, scheme, task)

@@ -11,6 +11,7 @@ from rationem import data
 from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError, closest
+from rationem.report.reading import LEFT_OUT
 from rationem.run import task_resolution
 from rationem.seeds import seed_for
 from rationem.tasks import named
@@ -383,6 +384,11 @@ def understood(splits: Splits) -> list[str]:
         lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
     if weights := notes.get("weights"):
         lines.append(weights)
+    if left := notes.get(LEFT_OUT):
+        lines.append(
+            f"Measured in every iteration: {len(splits.validation)} of {len(splits.validation) + left} validation "
+            "examples (--measure full: all)."
+        )
     if skipped := notes.get("skipped"):
         lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
     return lines

@@ -93,7 +93,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
     from rationem.evaluation.stopping import Stopping
     from rationem.sft import Training
 
-    config, positions = run.config, run.positions
+    config, positions, measuring = run.config, run.positions, run.config.measuring
     torch.set_num_threads(config.threads or 1)
     assert config.max_new_tokens is not None  # resolved, like the next one
     assert config.max_prompt_tokens is not None
@@ -125,11 +125,11 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
             ),
             init=config.init,
             stopping=Stopping(config.patience, config.token_budget, cold=not config.go_on),
-            evaluation=Evaluation(config.draws, config.choose_by),
+            evaluation=Evaluation(measuring.draws, config.choose_by, last=measuring.test_last),
             diagnostics=Diagnostics(
-                config.evidence_draws,
-                config.wrong_hints,
-                config.difficulty_examples,
+                measuring.evidence_draws,
+                measuring.wrong_hints,
+                measuring.difficulty_examples,
                 config.start_examples,
                 config.exact_items,
                 world.faithful_of(run.splits.notes),

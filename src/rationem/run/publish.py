@@ -45,7 +45,7 @@ def judge_card(
         columns=splits.notes.get("columns"),
         preset=splits.notes.get("preset"),
         marginals=task.kind.priors(metrics.marginals(splits.train, task.scale, named)),
-        draws=config.draws,
+        draws=config.measuring.draws,
         max_prompt_tokens=config.max_prompt_tokens,
         max_new_tokens=config.max_new_tokens,
         elide=config.elide,
@@ -71,7 +71,7 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
     described = prompt_sha256(task.describe())
     sets = validated.conformal() or metrics.Thresholds(0, ())
     return Calibration(
-        fit.temperature, config.draws, fit.count, fit.before, fit.after, described, "", sets.groups, sets.at
+        fit.temperature, config.measuring.draws, fit.count, fit.before, fit.after, described, "", sets.groups, sets.at
     )
 
 

@@ -84,7 +84,7 @@ _COMPARED = (
 #: (question, what is right, why); the other choices are things of :data:`_THINGS`.
 _CHOSEN = (
     ("Which of these is an animal?", "a fox", "A fox is an animal. The other choices are things."),
-    ("Which of these can be eaten?", "bread", "Bread is food. Nobody eats the other choices."),
+    ("Which of these can be eaten?", "bread", "Bread is food. People do not eat the other choices."),
     ("Which of these grows in a garden?", "a rose", "A rose is a plant. The other choices do not grow."),
     ("Which of these falls from the sky?", "rain", "Rain falls from clouds. The other choices are things in a house."),
 )
@@ -129,7 +129,7 @@ _SUMMARIES = (
         "What matters is that there are new books to borrow. Where they stand can be left out.",
     ),
     (
-        "Last night's storm broke a window of the school. Nobody was hurt, and lessons begin at eight as always.",
+        "Last night's storm broke a window of the school. All were unhurt, and lessons begin at eight as always.",
         "A storm broke a school window; lessons go on as usual.",
         "What matters is the damage and that lessons go on. The hour can be left out.",
     ),

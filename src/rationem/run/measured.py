@@ -1,0 +1,58 @@
+"""The validation items that a run measures in every iteration: few enough that most of its drafts are for learning."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import groupby
+
+from rationem.config import FitConfig
+from rationem.report.reading import LEFT_OUT
+from rationem.seeds import seed_for
+from rationem.types import Example, Splits
+
+#: With ``--measure lean`` the drafts of an iteration that measure are at most this share of all its drafts ...
+SHARE = 0.25
+#: ... or belong to this many validation items, if that is more.
+FEWEST = 64
+
+
+def measured(splits: Splits, config: FitConfig) -> Splits:
+    """Return the sets with the validation items that are measured; the others are used for nothing.
+
+    Every iteration is measured on the same items with the same number of drafts. Items are chosen by the seed, each
+    with all its orders and criteria.
+
+    Args:
+        splits: the sets of the data.
+        config: the settings; ``validation_items`` decides, else ``measure``.
+    """
+    wanted = config.validation_items or _wanted(len(splits.train), config)
+    chosen = _chosen(splits.validation, len(splits.validation) if wanted is None else wanted, config.seed)
+    if left := len(splits.validation) - len(chosen):
+        return replace(splits, validation=chosen, notes={**splits.notes, LEFT_OUT: left})
+    return splits
+
+
+def _wanted(train: int, config: FitConfig) -> int | None:
+    """Return the number of examples that the budget allows; None for all.
+
+    An E-step makes one draft per training example or more, so the budget is kept whatever the scheme.
+    """
+    asked = config.measuring
+    if asked.everything:
+        return None
+    drafts = SHARE / (1 - SHARE) * train - asked.wrong_hints
+    return max(FEWEST, int(drafts / (asked.draws + asked.evidence_draws)))
+
+
+def _chosen(examples: tuple[Example, ...], count: int, seed: int) -> tuple[Example, ...]:
+    """Return whole items, in their order, until there are ``count`` examples."""
+    if count >= len(examples):
+        return examples
+    ranked = sorted(examples, key=lambda x: (seed_for(seed, "measured", x.item), x.item))
+    kept: set[str] = set()
+    for _, item in groupby(ranked, key=lambda x: x.item):
+        if len(kept) >= count:
+            break
+        kept |= {x.id for x in item}
+    return tuple(x for x in examples if x.id in kept)
