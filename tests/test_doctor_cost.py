@@ -198,3 +198,11 @@ def test_a_model_that_is_not_there_exits_2(tmp_path, capsys):
     file = write(tmp_path / "rated.csv", rows(60))
     assert main(["check", file, "--scale", "1-5", "--model", str(tmp_path)]) == 2
     assert "holds no model" in capsys.readouterr().err
+
+
+def test_demonstrations_are_read_before_each_question_up_to_the_limit_of_a_prompt():
+    plain = iteration_tokens(SIZES, parse_scheme("rs:1"), FitConfig(steps=1)).read
+    for limit, read in ((10_000, 5 * SIZES.forward), (120, 120), (10, SIZES.forward)):
+        config = FitConfig(steps=1, scheme="rs:1", demos="4", max_prompt_tokens=limit)
+        more = iteration_tokens(SIZES, config.planned, config).read - plain
+        assert more == pytest.approx(SIZES.train * (read - SIZES.forward))

@@ -11,6 +11,7 @@ The enumeration of the scheme exact is not included.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,7 @@ from rationem.check.findings import Finding, warning
 from rationem.check.machine import Machine, ModelSizes
 from rationem.config import FitConfig
 from rationem.engines.opening import BATCH
+from rationem.run.demonstrations import USUAL
 from rationem.sampling.schemes import Scheme
 
 #: Shares of the matrix product's speed, and the most tokens per second that sampling reaches.
@@ -78,7 +80,11 @@ def iteration_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCo
 def learning_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCounts:
     """Return the most tokens of one E-step and one M-step."""
     prompts = {"forward": sizes.forward, "rationalize": sizes.hinted}
-    drawn = [prompts[proposal.prompt] for proposal in scheme.plan if proposal.prompt in prompts]
+    drawn = [
+        _with_demonstrations(prompts[one.prompt], config) if one.demos else prompts[one.prompt]
+        for one in scheme.plan
+        if one.prompt in prompts
+    ]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
     if config.close:  # at most: the levels of every draft
         e_step += TokenCounts(read=float(sizes.train * len(drawn) * (sizes.forward + sizes.cut)))
@@ -89,6 +95,13 @@ def learning_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCou
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size
     trained = seen * scheme.most_kept * (sizes.forward + sizes.cut)
     return e_step + TokenCounts(trained=trained)
+
+
+def _with_demonstrations(question: float, config: FitConfig) -> float:
+    """Return the most tokens of a prompt with demonstrations, each about as long as the question."""
+    asked = config.demos or ""
+    count = int(asked) if asked.isdecimal() else USUAL
+    return max(question, min((count + 1) * question, config.max_prompt_tokens or math.inf))
 
 
 def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
