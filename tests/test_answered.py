@@ -433,7 +433,7 @@ def test_a_check_shows_the_answers_and_two_prompts_and_leaves_levels_out(capsys)
     out = capsys.readouterr().out
     assert "task math: open answers" in out
     assert "60 answers" in out
-    assert "The correct answer is" in out
+    assert "The correct answer is:" in out
     assert "EXPLANATION" not in out
     assert "Raters" not in out
     found = examine(FitConfig(data=(str(GSM8K),))).as_dict()

@@ -365,7 +365,7 @@ def test_the_prompt_lists_the_items_own_choices_with_instruction_and_levels_last
         "Which choice is right? Choose one of A | B | C. Reason first, then end with one line: Answer: LETTER"
     )
     hinted = task(5).hint_prompt(x.fields, "B").text
-    assert hinted == f"{text}\nThe correct answer is B. Explain why."
+    assert hinted == f"{text}\nThe correct answer is: B. Give the reason for it, then the line."
 
 
 @pytest.mark.slow

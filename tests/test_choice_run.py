@@ -272,7 +272,7 @@ def test_report_refit_prompt_show_and_judge_know_the_task(finished, tmp_path, ca
         assert row["rating"] in ("", *"ABCD"[: len(json.loads(row["choices"]))])
     assert main(["export", str(output), "--to", "messages", "--output", str(tmp_path / "kept.jsonl")]) == 0
     for line in Path(tmp_path / "kept.jsonl").read_text().splitlines():
-        assert "The correct answer is" not in line  # no hint reaches what is trained on
+        assert "The correct answer" not in line  # no hint reaches what is trained on
     assert main(["push", str(output), "me/letters", "--directory", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page" / "README.md").read_text()
     assert "a question with lettered choices and says which is right" in page

@@ -59,7 +59,8 @@ def test_the_forward_prompt_never_holds_the_hint_and_the_hinted_one_is_it_with_t
         assert forward[:1] + hinted[:1] == ("forward", "rationalize")
         assert forward[1:3] == hinted[1:3]
         assert "correct rating" not in forward[-1]
-        assert hinted[-1].strip() == f"{forward[-1].strip()}\nThe correct rating is {hinted[2]}. Explain why."
+        hint = f"The correct rating is: {hinted[2]}. Give the reason for it, then the line."
+        assert hinted[-1].strip() == f"{forward[-1].strip()}\n{hint}"
 
 
 def test_the_seed_chooses_the_examples(file, capsys):

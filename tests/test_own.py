@@ -63,7 +63,9 @@ def good(tmp_path):
 def test_a_class_of_few_lines_is_a_task(good):
     assert check_task(good) == []
     assert good.prompt({"question": "How far?", "answer": "5 km"}).text.startswith("How far?")
-    assert good.hint_prompt({"question": "How far?"}, "5 km").text.endswith("The correct answer is 5 km. Explain why.")
+    assert good.hint_prompt({"question": "How far?"}, "5 km").text.endswith(
+        "The correct answer is: 5 km. Give the reason for it, then the line."
+    )
     assert good.parse("far\nAnswer: 5  KM").answer == "5 km"
     assert (good.reward("4 km", "5 km"), good.reward("4 m", "5 km")) == (0.5, 0.0)
 

@@ -207,7 +207,8 @@ def test_no_prompt_tells_the_answer_nor_what_else_stands_in_the_row(tmp_path):
                 task.prompt(blank).text == task.prompt({**blank, **dict.fromkeys(task.inputs, "r"), "prompt": "p"}).text
             )
             assert (
-                task.hint_prompt(x.fields, x.answer).text == f"{text}\nThe correct rating is {x.answer}. Explain why."
+                task.hint_prompt(x.fields, x.answer).text
+                == f"{text}\nThe correct rating is: {x.answer}. Give the reason for it, then the line."
             )
 
 

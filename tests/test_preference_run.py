@@ -79,7 +79,7 @@ def test_what_reads_a_run_knows_how_many_are_compared(finished, tmp_path, capsys
         == 0
     )
     kept = (tmp_path / "kept.jsonl").read_text()
-    assert "The correct rating is" not in kept  # no hint reaches what is trained on
+    assert "The correct rating" not in kept  # no hint reaches what is trained on
     assert "SECRET" not in kept
     assert main(["push", str(output), "me/judge", "--directory", str(tmp_path / "page")]) == 0
     page = (tmp_path / "page" / "README.md").read_text()

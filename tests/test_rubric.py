@@ -107,7 +107,9 @@ def test_the_hint_stands_behind_the_very_same_prompt():
         ),
     ):
         forward, hinted = task.prompt(fields).text, task.hint_prompt(fields, task.levels[1]).text
-        assert hinted == f"{forward}\nThe correct rating is {task.levels[1]}. Explain why."
+        level = task.levels[1]
+        hint = f"The correct rating is: {level}. Give the reason for it, then the line."
+        assert hinted == f"{forward}\n{hint}"
 
 
 def test_a_pair_names_its_responses_by_the_levels():

@@ -9,7 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -40,11 +40,13 @@ class EmbeddedModel:
         finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
         new_tokens: the default length limit of its completions.
         toy: it cannot read, and what it says shows how the software works.
+        hints: kind of items -> the words of a hint that it was trained on, if these are not the package's.
     """
 
     finder: str
     new_tokens: int
     toy: bool = True
+    hints: Mapping[str, str] = field(default_factory=dict)
 
     def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
         """Return the directory; builds a model that is neither in the package nor in the cache."""
@@ -57,7 +59,14 @@ class EmbeddedModel:
 
 #: The embedded models.
 EMBEDDED = {
-    TINY_JUDGE: EmbeddedModel("rationem.world:tiny_judge", 48),
+    TINY_JUDGE: EmbeddedModel(
+        "rationem.world:tiny_judge",
+        48,
+        hints={
+            "responses": "The correct rating is {{ answer }}. Explain why.",
+            "choices": "The correct answer is {{ answer }}. Explain why.",
+        },
+    ),
     TINY_ADDER: EmbeddedModel("rationem.world.addition:tiny_adder", 88),
     TINY_SUMMARIZER: EmbeddedModel("rationem.world.summaries:tiny_summarizer", 48),
     "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 96, toy=False),

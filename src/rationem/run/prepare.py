@@ -229,7 +229,7 @@ def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None)
         candidates=loaded.candidates,
         rule=config.reward or "exact",
         template=read_template(Path(config.template)) if config.template else None,
-        hint=read_template(Path(config.hint_template)) if config.hint_template else None,
+        hint=task_resolution.hint_of(config, loaded.items),
         marker=config.verdict_marker or "",
     )
 
@@ -321,7 +321,7 @@ def _world(config: FitConfig) -> tuple[JudgeTask, Splits]:
         world.examples(size, seed=0, start=start) for size, start in zip(sizes, starts, strict=True)
     )
     template: Template = read_template(Path(config.template)) if config.template else packaged("judge")
-    hint = read_template(Path(config.hint_template)) if config.hint_template else packaged("hint")
+    hint = read_template(Path(config.hint_template)) if config.hint_template else world.TASK.hint
     criteria = (Criterion(instruction=config.instruction),)
     if config.rubric:
         criteria = (_worded(criteria[0], read_rubric(Path(config.rubric)), config.instruction),)

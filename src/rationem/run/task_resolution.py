@@ -8,13 +8,14 @@ from typing import Any
 
 from rationem import data, progress
 from rationem.config import FitConfig, TaskKind, foreign_to
+from rationem.engines import models
 from rationem.errors import ConfigError, closest
 from rationem.tasks import InputsTask, of_inputs
 from rationem.tasks.answer import OPEN_TASKS
 from rationem.tasks.judge import NAMES
 from rationem.tasks.own import whole
 from rationem.tasks.protocol import Task
-from rationem.tasks.template import read_template
+from rationem.tasks.template import Template, read_template
 
 #: The default threshold for ROUGE-L. Chosen by judgement, not measured: summaries of one post by two people seldom
 #: score higher, and a line that shares only common words seldom reaches it.
@@ -53,6 +54,14 @@ def worded(config: FitConfig, task: InputsTask) -> InputsTask:
     """
     check_settings(config, task)
     return task.reworded(dict(_changed(config)))
+
+
+def hint_of(config: FitConfig, items: str) -> Template | None:
+    """Return the given hint, or the words that an embedded model was trained on; None for the package's."""
+    if config.hint_template:
+        return read_template(Path(config.hint_template))
+    own = models.EMBEDDED[config.model].hints.get(items) if config.model in models.EMBEDDED else None
+    return Template(own, f"the words of {config.model}") if own else None
 
 
 def _changed(config: FitConfig) -> Iterator[tuple[str, Any]]:

@@ -23,7 +23,7 @@ from rationem.tasks.template import packaged
 from rationem.types import Fields
 from rationem.world.prose import prose
 from rationem.world.questions import Features, question, words
-from rationem.world.rubrics import RUBRICS, TASK, rating, rationale
+from rationem.world.rubrics import HINT, RUBRICS, TASK, rating, rationale
 
 HINTED = 0.65
 MISREAD = 0.02
@@ -120,12 +120,12 @@ def filler(rng: np.random.Generator, shortest: int, longest: int, graders: int) 
 
 def _pair(rng: np.random.Generator) -> JudgeTask:
     scale = Scale.parse(PAIRS[int(rng.integers(0, len(PAIRS), 2).min())])
-    return JudgeTask(scale, (_criterion(rng, scale),), packaged("pair"), pair=True)
+    return JudgeTask(scale, (_criterion(rng, scale),), packaged("pair"), HINT, pair=True)
 
 
 def _rater(rng: np.random.Generator) -> JudgeTask:
     scale = _scale(rng)
-    return JudgeTask(scale, (_criterion(rng, scale),))
+    return JudgeTask(scale, (_criterion(rng, scale),), hint=HINT)
 
 
 def _criterion(rng: np.random.Generator, scale: Scale) -> Criterion:

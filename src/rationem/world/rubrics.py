@@ -16,9 +16,11 @@ from itertools import product
 
 import numpy as np
 
+from rationem.engines.models import EMBEDDED, TINY_JUDGE
 from rationem.seeds import generator
 from rationem.tasks.judge import JudgeTask
 from rationem.tasks.scale import Scale
+from rationem.tasks.template import Template
 from rationem.types import Example
 from rationem.world.questions import CRITERIA, TOPICS, Features, Question, findings, question
 
@@ -30,7 +32,9 @@ RUBRICS: tuple[Rubric, ...] = tuple(
 )
 
 SCALE = Scale.parse(f"1-{1 + _TOTAL}")
-TASK = JudgeTask(SCALE)
+#: The words that the embedded model is trained on; the package's own may change.
+HINT = Template(EMBEDDED[TINY_JUDGE].hints["responses"], "the world's hint")
+TASK = JudgeTask(SCALE, hint=HINT)
 
 
 @dataclass(frozen=True, slots=True)
