@@ -77,7 +77,7 @@ def test_no_iteration_measures_the_base_model_alone(tmp_path):
     fitted = fit(problem, 0)
     assert (fitted.best, fitted.last, fitted.best_theta) == (0, 0, problem.base)
     phases = {phase for (phase,) in problem.ledger.db.execute("SELECT phase FROM iterations")}
-    assert phases == {"validation", "evidence", "test"}
+    assert phases == {"validation", "evidence", "test", "test_evidence"}
 
 
 TABLES = ("trials", "scores", "likelihoods", "predictions", "kept", "states")
@@ -97,7 +97,7 @@ def test_what_is_taken_over_is_what_would_have_been_measured(tmp_path):
     base.ledger.close()
     taker = toy.problem(tmp_path / "taker", PPS, copies=6, hinted=2, wrong=2, probed=3, engine=toy.open_scoring_engine)
     db = read_only(tmp_path / "base" / "run")
-    phases = ("validation", "evidence", "difficulty", "test")
+    phases = ("validation", "evidence", "difficulty", "test", "test_evidence")
     for _ in range(2):  # a run that goes on takes nothing twice
         taker.ledger.adopt(db, 0, phases)
     db.close()

@@ -180,7 +180,7 @@ def test_criteria_of_a_preset_are_chosen_by_name():
     assert (help_.name, help_.column) == ("help", "helpfulness")
     with pytest.raises(ConfigError, match="Did you mean 'helpfulness'"):
         loaded("helpsteer2", criteria=("helpfulnes",))
-    with pytest.raises(ConfigError, match="without a name"):
+    with pytest.raises(ConfigError, match=r"llmbar has no criterion 'style'\. Its only criterion has no name"):
         loaded("llmbar", criteria=("style",))
 
 

@@ -177,6 +177,7 @@ def test_training_text_is_the_forward_prompt_and_the_completion_for_every_propos
         problem.ledger.finish(1, "validation", seconds=0, record={"log_likelihood": 0.0})
         problem.ledger.finish(1, "evidence", seconds=0, record={"score": 0.0})
         problem.ledger.finish(1, "test", seconds=0)
+        problem.ledger.finish(1, "test_evidence", seconds=0)
     fit(problem, 1)
     fields = {x.id: x for x in problem.data.train}
     drawn = {(t.example_id, t.outcome): t for t in trials(problem)}

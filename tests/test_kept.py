@@ -41,7 +41,7 @@ def test_each_sample_comes_with_its_own_trial(tmp_path):
 
 
 def test_no_kept_set_is_read_where_there_is_none(tmp_path):
-    with pytest.raises(RunError, match="No run in"):
+    with pytest.raises(RunError, match=f"{tmp_path.name} holds no run: there is no ledger.sqlite"):
         kept_samples(tmp_path, 1)
     fit(toy.problem(tmp_path, STAR, copies=2), 1)
     with pytest.raises(RunError, match="no finished E-step of iteration 2; it has 1"):

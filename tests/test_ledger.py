@@ -203,7 +203,7 @@ def test_a_run_can_be_read_while_it_is_written(ledger):
 
 
 def test_no_run_to_read_is_an_error_that_says_so_and_makes_none(tmp_path):
-    with pytest.raises(RunError, match="No run in"):
+    with pytest.raises(RunError, match=f"{tmp_path.name} holds no run: there is no ledger.sqlite"):
         read_only(tmp_path)
     assert list(tmp_path.iterdir()) == []
 

@@ -349,7 +349,7 @@ def test_the_old_run_is_no_place_for_the_new_one(runs, tmp_path):
 
 def test_where_there_is_no_run_it_says_so(tmp_path, capsys):
     assert main(["refit", str(tmp_path / "none"), "--output", str(tmp_path / "new")]) == 2
-    assert "No run in" in capsys.readouterr().err
+    assert f"{tmp_path / 'none'} holds no run: there is no ledger.sqlite" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 

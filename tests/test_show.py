@@ -311,7 +311,7 @@ def test_iterations_and_runs_that_are_not_there_are_named(run, capsys, tmp_path)
     assert show(capsys, run, "--iteration", "7")[0] == 2
     code, _, err = show(capsys, tmp_path / "none")
     assert code == 2
-    assert "No run in" in err
+    assert f"{tmp_path / 'none'} holds no run: there is no ledger.sqlite" in err
     _, out, _ = show(capsys, run, "--example", "t", "--iteration", "2")
     assert "Nothing was drawn for it, kept or predicted there." in out
 

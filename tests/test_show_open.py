@@ -118,7 +118,7 @@ def test_a_hostile_marker_or_pattern_stays_text_on_a_card(run):
 
 def origin(db, run):
     train = read_examples(db, "train")
-    return Origin(run, 1, {"task": opened.task().describe()}, None, Splits(train, (), (), {}), "", "", (), frozenset())
+    return Origin(run, 1, {"task": opened.task().describe()}, None, Splits(train, (), (), {}), "", "", frozenset())
 
 
 @pytest.mark.parametrize(("rule", "threshold"), [("exact", 1.0), ("rouge-l", 0.3), ("rouge-l", 0.9)])

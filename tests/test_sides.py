@@ -99,7 +99,7 @@ def test_a_check_reads_by_name_and_says_so(tmp_path, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["scale"]["levels"] == ["response_a", "response_b", "tie"]
     told = next(one["message"] for one in found["findings"] if one["code"] == "verdicts_by_name")
-    assert "read from model_a, model_b, row by row" in told
+    assert "Each row says in model_a, model_b which response is whose" in told
     counted = [sides(rows(90)).count(one) for one in ("A", "B", "tie")]
     assert list(found["labels"]["data"]["pooled"].values()) == counted
     assert main(["check", file, *flags, "--scale", "alpha | beta | tie", "--json"]) != 0

@@ -317,8 +317,8 @@ def _left_out(material: reading.Material) -> list[Finding]:
     if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
         which = ", ".join(map(plain, names))
         text = (
-            f"Verdicts name systems, and systems change sides between rows: {which} says for each row which "
-            "response is whose."
+            "Verdicts name systems, and systems change sides between rows. Each row says in "
+            f"{which} which response is whose."
         )
         found.append(note("verdicts_by_name", text))
     marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
