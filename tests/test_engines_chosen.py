@@ -84,7 +84,7 @@ def teaches(path, body):
     assert path == "/v1/chat/completions"
     assert body["model"] == "large"
     (turn,) = body["messages"]
-    level = re.search(r"rating is (\d)\.", turn["content"])[1]
+    level = re.search(r"rating is: (\d)\.", turn["content"])[1]
     return {"choices": [{"message": {"content": f"the tone is right\nFinal rating: {level}"}, "finish_reason": "stop"}]}
 
 

@@ -89,7 +89,7 @@ def expected_gradient(tmp_path, scheme, cells, tables):
         name = next(part for part in request.prompt.text.split() if part in left)
         proposal = scheme.plan[len(drawn[name]) - len(left[name])]
         assert request.prompt.kind == proposal.prompt
-        assert (f"correct rating is {RIGHT}" in request.prompt.text) == (proposal.prompt == "rationalize")
+        assert (f"correct rating is: {RIGHT}" in request.prompt.text) == (proposal.prompt == "rationalize")
         return TASK.format(*left[name].pop(0))  # a draw too many finds an empty list and fails
 
     train = tuple(Example(name, {"prompt": name, "response": "."}, RIGHT, name) for name in left)

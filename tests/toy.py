@@ -86,7 +86,7 @@ def open_scoring_engine(theta_path: str, taste=(1.0, 1.0, 1.0, 1.0)) -> Scripted
         name = next(n for n in THETA if f"Prompt: {n}" in prompt.text)
         hint = None
         if prompt.kind == "rationalize":
-            hint = next(level for level in SCALE.levels if f"rating is {level}." in prompt.text)
+            hint = next(level for level in SCALE.levels if f"rating is: {level}." in prompt.text)
         return joint(theta, name, hint, taste)
 
     def say(request):
