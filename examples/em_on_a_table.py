@@ -41,7 +41,7 @@ def open_engine(theta: str) -> ScriptedEngine:
     def probabilities(prompt):
         joint = np.array(table[next(name for name in ANSWERS if f"Prompt: {name}" in prompt.text)])
         if prompt.kind == "rationalize":
-            joint = joint * [9.0 if f"rating is {level}." in prompt.text else 1.0 for level in TASK.levels]
+            joint = joint * [9.0 if f"rating is: {level}." in prompt.text else 1.0 for level in TASK.levels]
         return joint / joint.sum()
 
     def say(request):

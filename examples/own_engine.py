@@ -50,7 +50,7 @@ class WordEngine:
 
     def _joint(self, prompt):
         joint = self.tables[next(name for name in table.ANSWERS if f"Prompt: {name}" in prompt.text)]
-        tilt = [9.0 if f"rating is {level}." in prompt.text else 1.0 for level in table.TASK.levels]
+        tilt = [9.0 if f"rating is: {level}." in prompt.text else 1.0 for level in table.TASK.levels]
         return joint * (tilt if prompt.kind == "rationalize" else 1.0)
 
     def _row(self, query):

@@ -157,8 +157,12 @@ def request_for(
     iteration: int,
     purpose: Purpose,
 ) -> Request:
-    """Return the engine's request; the seed belongs to the draft and does not depend on the engine or the time."""
-    seed = seed_for(run.seed, iteration, draw_request.example.id, draw_request.attempt, purpose)
+    """Return the engine's request; the seed belongs to the draft and does not depend on the engine or the time.
+
+    Measurements use the same random numbers in every iteration: their noise cancels where iterations are compared.
+    """
+    learning = iteration if purpose is Purpose.TRAIN else 0
+    seed = seed_for(run.seed, learning, draw_request.example.id, draw_request.attempt, purpose)
     return Request(sampled_from(proposal, draw_request.example, engine, run), run.sampling, seed)
 
 
