@@ -52,7 +52,7 @@ def test_the_items_depend_on_the_seed_alone_and_come_in_all_their_orders():
 def test_the_report_says_how_many_items_are_not_measured():
     splits = measured(sets(100, 200), FitConfig())
     assert splits.notes[LEFT_OUT] == 136
-    (told,) = reading({"notes": splits.notes, "config": {}})
+    (told,) = (one.text for one in reading({"notes": splits.notes, "config": {}}))
     assert "136 validation examples are not measured" in told
 
 

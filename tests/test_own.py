@@ -430,19 +430,25 @@ def test_a_scale_that_cannot_be_used_is_told_in_one_sentence(tmp_path, line, sen
         read_task(f"{written(tmp_path, text)}:Tone")
 
 
-@pytest.mark.slow
-def test_a_class_with_levels_is_trained_judges_and_is_reported_as_levels_are(tmp_path, capsys):
+def stars(tmp_path):
+    """Return the task of a class with levels, its rows, and the settings of its smallest run."""
     own, rows = f"{written(tmp_path, RATED)}:Stars", tmp_path / "rows.csv"
     rows.write_text("text,stars\n" + "".join(f"text {n},{n % 5 + 1}\n" for n in range(40)))
-    run = str(tmp_path / "run")
     small = (
-        "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
-        "--wrong-hints", "3", "--difficulty-examples", "4", "--shots", "2", "--threads", "1", "--device", "cpu",
-        "--validation-share", "0.2", "--test-share", "0.2", "--scheme", "star",
+        "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--threads", "1",
+        "--device", "cpu", "--validation-share", "0.2", "--test-share", "0.2",
     )  # fmt: skip
-    assert main(["fit", str(rows), "--task", own, "--answer-col", "stars", *small, "--output", run]) == 0
+    return own, rows, ("--task", own, "--answer-col", "stars", *small)
+
+
+@pytest.mark.slow
+def test_a_class_with_levels_is_trained_judges_and_is_reported_as_levels_are(tmp_path, capsys):
+    own, rows, settings = stars(tmp_path)
+    run = str(tmp_path / "run")
+    measured = ("--evidence-draws", "1", "--wrong-hints", "3", "--difficulty-examples", "4", "--shots", "2")
+    assert main(["fit", str(rows), *settings, *measured, "--scheme", "star", "--output", run]) == 0
     summary = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    test = summary["iterations"][1]["test"]
+    test = summary["iterations"][summary["best_iteration"]]["test"]
     assert set(test["recall"]) == set("12345")
     assert test["log_likelihood"] < 0 < summary["calibration"]["temperature"]
     assert summary["baselines"]["test"]["training_marginal"]["rps"] > 0
@@ -456,6 +462,19 @@ def test_a_class_with_levels_is_trained_judges_and_is_reported_as_levels_are(tmp
     assert main(["report", run, "--own-task", own]) == 0
     assert (tmp_path / "run" / "report.md").read_text() == before
     assert "names the right level in" in before
+
+
+@pytest.mark.slow
+def test_a_class_with_levels_is_compared_as_levels_are(tmp_path):
+    _, rows, settings = stars(tmp_path)
+    output = tmp_path / "compared"
+    little = ("--evidence-draws", "0", "--wrong-hints", "0", "--difficulty-examples", "0", "--shots", "0")
+    asked = ("compare", str(rows), *settings, *little, "--schemes", "star", "--seeds", "1", "--output", str(output))
+    assert main(list(asked)) == 0
+    results = json.loads((output / "results.json").read_text())
+    assert results["scale"] == {"levels": list("12345"), "meanings": [], "ordered": True}
+    assert results["base"]["log_likelihood"]["value"] < 0 <= results["base"]["mae"]["value"]
+    assert "| arm | accuracy | within one | MAE | quadratic kappa |" in (output / "report.md").read_text()
 
 
 def test_a_file_that_ends_the_process_is_told_too(tmp_path):

@@ -14,7 +14,7 @@ from rationem.tasks.pairs import turned_level
 SMALL = (
     "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
     "--wrong-hints", "6", "--difficulty-examples", "4", "--shots", "2", "--validation-share", "0.2",
-    "--test-share", "0.2", "--threads", "1", "--device", "cpu",
+    "--test-share", "0.2", "--test-last", "--threads", "1", "--device", "cpu",
 )  # fmt: skip
 KINDS = {
     "degrees": (degrees(30), SEVEN, 2, ("--response-col", "left,right", "--rating-col", "r1,r2", "--scale", "-3 to 3")),

@@ -274,5 +274,5 @@ def test_a_reward_that_is_a_program_nobody_named_leaves_out_what_needs_it(ran):
 def test_the_notes_name_the_inputs_and_the_answer():
     columns = {"prompt": "prompt", "response": "response", "rating": "result", "inputs": [["prompt", "question"]],
                "optional": [], "weight": "w"}  # fmt: skip
-    (said,) = report.reading.reading({"notes": {"rows": 3, "columns": columns}, "config": {}})
+    (said,) = (one.text for one in report.reading.reading({"notes": {"rows": 3, "columns": columns}, "config": {}}))
     assert said == "Data: 3 rows. Columns: prompt from `question`, answer from `result`, weight from `w`."

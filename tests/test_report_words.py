@@ -9,7 +9,7 @@ from rationem.report.text import section
 
 
 def read(notes, **config):
-    return reading({"notes": notes, "config": config})
+    return [one.text for one in reading({"notes": notes, "config": config})]
 
 
 def test_how_the_data_was_read_is_said_in_words_and_only_what_is_not_zero():

@@ -337,7 +337,7 @@ def test_a_run_shows_its_sentence_iterations_headline_trials_and_what_to_do_next
     assert len(chosen) == 1
     step = next(row for row in rows if row[0] in ("1", "1 (chosen)") and len(row) == len(head))
     assert step[1:6] == ["1", "1", "2", "1", "1"]
-    assert re.search(r"^Test$", out, re.M)  # of fewer than ten groups there are no intervals
+    assert re.search(r"^Test set$", out, re.M)  # of fewer than ten groups there are no intervals
     for name in ("uniform", "training marginal", "best single level, for each number", "base model (best)"):
         assert any(row[0] == name for row in rows), name
     assert "Trials of iteration 2" in out

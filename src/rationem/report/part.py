@@ -1,7 +1,7 @@
 """A section of a report before it is rendered: its function provides the content, a medium the form.
 
 ``text.section`` renders it as Markdown, the macro ``part`` of ``page/page.html`` as HTML, ``terminal.console.section``
-on a terminal. All texts are plain: each renderer escapes them. Text between backticks is code.
+on a terminal. All texts are plain: each renderer escapes them.
 """
 
 from __future__ import annotations
@@ -21,6 +21,13 @@ class Text:
 
     text: str
     tone: Literal["headline", "quiet", "warning"]
+
+
+@dataclass(frozen=True, slots=True)
+class Coded:
+    """A paragraph whose text between backticks is code. Whoever makes it takes the backticks out of users' names."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,7 @@ class Plot:
 
 
 #: A string is a paragraph.
-Block = str | Text | Table | Tiles | Matrix | Figure | Plot
+Block = str | Text | Coded | Table | Tiles | Matrix | Figure | Plot
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from rationem.report.part import Coded
+
 _ROLES = ("prompt", "response", "rating", "reference", "context", "id", "group", "rater", "weight")
 #: For multiple choice: role -> its name.
 _OF_CHOICE = {"choices": "choices", "rating": "answer", "subject": "subject"}
@@ -51,14 +53,14 @@ _COUNTED_OPEN = {
 }
 
 
-def reading(summary: Mapping[str, Any]) -> list[str]:
+def reading(summary: Mapping[str, Any]) -> list[Coded]:
     """Return one short paragraph on how the data was read; nothing if the run has no notes on it.
 
     Args:
         summary: the result of :func:`rationem.report.summarize`.
     """
     sentences = list(_sentences(summary["notes"], summary["config"].get("raters") == "each"))
-    return [f"Data: {' '.join(sentences)}"] if sentences else []
+    return [Coded(f"Data: {' '.join(sentences)}")] if sentences else []
 
 
 def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
@@ -119,5 +121,5 @@ def _guessed(guessed: Mapping[str, str]) -> str:
 
 
 def _shown(name: str) -> str:
-    """Return a user's name as Markdown that shows it unchanged, in one line."""
+    """Return a user's name as code, in one line."""
     return "`" + " ".join(name.replace("`", "'").split() or [name]) + "`"

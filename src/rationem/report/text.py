@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from rationem.report.escape import readable
-from rationem.report.part import Block, Figure, Matrix, Part, Plot, Report, Table, Text, Tiles
+from rationem.report.part import Block, Coded, Figure, Matrix, Part, Plot, Report, Table, Text, Tiles
 from rationem.report.plain import plain
 from rationem.report.tables import table
 
@@ -36,23 +36,24 @@ def blocks(block: Block) -> Iterator[str]:
 
 
 def _paragraph(text: str) -> Iterator[str]:
-    yield _prose(text)
+    yield readable(text)
 
 
 def _toned(text: Text) -> Iterator[str]:
-    yield f"{'**Warning:** ' if text.tone == 'warning' else ''}{_prose(text.text)}"
+    yield f"{'**Warning:** ' if text.tone == 'warning' else ''}{readable(text.text)}"
 
 
-def _prose(text: str) -> str:
-    """Return a paragraph with its code as code; an odd backtick ends nothing.
+def _coded(paragraph: Coded) -> Iterator[str]:
+    """Yield a paragraph with its code as code; an odd backtick ends nothing.
 
-    >>> _prose("rating from `r_1` *"), _prose("a ` b")
-    ('rating from `r_1` \\\\*', 'a \\\\` b')
+    >>> [*_coded(Coded("rating from `r_1` *")), *_coded(Coded("a ` b"))]
+    ['rating from `r_1` \\\\*', 'a \\\\` b']
     """
-    pieces = " ".join(text.split()).split("`")
+    pieces = " ".join(paragraph.text.split()).split("`")
     if len(pieces) % 2 == 0:
-        return readable(text)
-    return "".join(f"`{plain(one)}`" if n % 2 else _between(one) for n, one in enumerate(pieces))
+        yield readable(paragraph.text)
+        return
+    yield "".join(f"`{plain(one)}`" if n % 2 else _between(one) for n, one in enumerate(pieces))
 
 
 def _between(text: str) -> str:
@@ -90,6 +91,7 @@ def _figure(one: Figure) -> Iterator[str]:
 _RENDERERS: dict[type, Callable[[Any], Iterator[str]]] = {
     str: _paragraph,
     Text: _toned,
+    Coded: _coded,
     Table: _table,
     Tiles: _tiles,
     Matrix: _matrix,

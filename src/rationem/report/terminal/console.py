@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from rationem.report.part import Figure, Matrix, Part, Plot, Report, Tiles
+from rationem.report.part import Coded, Figure, Matrix, Part, Plot, Report, Tiles
 from rationem.report.part import Table as Cells
 from rationem.report.part import Text as Toned
 from rationem.report.plain import plain, tolerate
@@ -151,6 +151,10 @@ def _paragraph(console: Console, text: str) -> None:
     block(console, " ".join(text.split()), indent=0)
 
 
+def _coded(console: Console, paragraph: Coded) -> None:
+    _paragraph(console, paragraph.text)
+
+
 def _toned(console: Console, text: Toned) -> None:
     warns = text.tone == "warning"
     block(console, f"{'Warning: ' * warns}{text.text}", indent=0, style="yellow" if warns else "")
@@ -184,6 +188,7 @@ def _figure(console: Console, one: Figure) -> None:
 _PRINTERS: dict[type, Callable[[Console, Any], None]] = {
     str: _paragraph,
     Toned: _toned,
+    Coded: _coded,
     Cells: _cells,
     Tiles: _tiles,
     Matrix: _matrix,
