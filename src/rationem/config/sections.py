@@ -185,7 +185,7 @@ class TrainingSettings(SettingsGroup):
     batch_size: Annotated[int, Mark.CARD] = Field(32, ge=1, description="examples per optimizer step")
     micro_batch_size: int = Field(32, ge=1, description="kept samples per forward pass; the rest is accumulated")
     learning_rate: Annotated[float | None, Mark.CARD] = Field(
-        None, gt=0, description="peak learning rate (default 1e-5 full, 1e-4 LoRA, 1e-3 tiny-judge)"
+        None, gt=0, description="peak learning rate (default 1e-5 full, 1e-4 LoRA and smollm2, 1e-3 tiny models)"
     )
     weight_decay: Annotated[float, Mark.CARD] = Field(0.0, ge=0, description="AdamW's weight decay")
     schedule: Annotated[Literal["constant", "linear", "cosine"], Mark.CARD] = Field(

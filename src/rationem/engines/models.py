@@ -39,12 +39,14 @@ class EmbeddedModel:
     Args:
         finder: "module:function"; called with ``seed``, ``rebuild`` and ``report`` it returns the directory.
         new_tokens: the default length limit of its completions.
+        learning_rate: the default peak.
         toy: it cannot read, and what it says shows how the software works.
         hints: kind of items -> the words of a hint that it was trained on, if these are not the package's.
     """
 
     finder: str
     new_tokens: int
+    learning_rate: float = 1e-3
     toy: bool = True
     hints: Mapping[str, str] = field(default_factory=dict)
 
@@ -69,7 +71,7 @@ EMBEDDED = {
     ),
     TINY_ADDER: EmbeddedModel("rationem.world.addition:tiny_adder", 88),
     TINY_SUMMARIZER: EmbeddedModel("rationem.world.summaries:tiny_summarizer", 48),
-    "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 96, toy=False),
+    "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 96, learning_rate=1e-4, toy=False),
 }
 
 

@@ -52,10 +52,10 @@ def settled(config: FitConfig, found: Mapping[str, Any]) -> dict[str, Any]:
 
 def with_defaults(config: FitConfig, directory: Path, positions: int | None) -> FitConfig:
     """Fill in the defaults that depend on the model, the machine, or the run that is resumed."""
-    tiny = models.EMBEDDED.get(config.model or "")
-    rate = 1e-3 if tiny else (1e-4 if config.lora_rank else 1e-5)
+    known = models.EMBEDDED.get(config.model or "")
+    rate = known.learning_rate if known else (1e-4 if config.lora_rank else 1e-5)
     recorded = _recorded(directory)
-    new_tokens = config.max_new_tokens or (tiny.new_tokens if tiny else NEW_TOKENS)
+    new_tokens = config.max_new_tokens or (known.new_tokens if known else NEW_TOKENS)
     return config.replace(
         learning_rate=config.learning_rate or rate,
         max_new_tokens=new_tokens,
