@@ -60,6 +60,18 @@ def test_a_probe_with_enough_verdicts_gives_no_advice(tmp_path, said):
     assert not [line for line in said if "Warning" in line]
 
 
+def test_only_prompts_that_the_plan_samples_from_must_be_readable(tmp_path, said):
+    """PPS samples behind the hint alone: what the bare question gives is shown and no reason for advice."""
+
+    def open_engine(theta):
+        inner = toy.open_engine(theta)
+        return ScriptedEngine(lambda r: inner._say(r) if r.prompt.kind == "rationalize" else "hm", inner._levels)
+
+    fit(toy.problem(tmp_path, PPS, engine=open_engine, start=8), 1)
+    assert said[0].startswith("before the first iteration: 8 forward drafts: 0 readable")
+    assert not [line for line in said if "Warning" in line]
+
+
 def test_a_resumed_run_does_not_probe_again(tmp_path):
     problem = toy.problem(tmp_path, PPS, start=8)
     fit(problem, 1)
@@ -114,7 +126,7 @@ def test_cut_drafts_call_for_a_longer_limit(tmp_path):
     problem = toy.problem(tmp_path, STAR, engine=engine_that_reads(0), start=8)
     fit(problem, 1)
     cut = [replace(trial, draft=replace(trial.draft, finish=Finish.LENGTH)) for trial in starts(problem)]
-    assert "raise --max-new-tokens" in told(shares(cut), cut, 48)[-1]
+    assert "raise --max-new-tokens" in told(shares(cut), cut, 48, {"forward"})[-1]
 
 
 @pytest.mark.slow

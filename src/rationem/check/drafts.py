@@ -9,7 +9,7 @@ from typing import Any
 from rationem.check.findings import Finding, warning
 from rationem.config import FitConfig
 from rationem.errors import ConfigError
-from rationem.evaluation.diagnostics.cold_start import advice, shares
+from rationem.evaluation.diagnostics.cold_start import advice, sampled, shares
 from rationem.ledger import Ledger
 from rationem.report.plain import plain
 from rationem.run.launch import resolve
@@ -39,6 +39,6 @@ def drafts(config: FitConfig) -> tuple[dict[str, Any], list[Finding]]:
             found = shares(list(ledger.trials(0, Purpose.START)))
         finally:
             ledger.close()
-    poor = [one for one in found if one.poor]
+    poor = [one for one in found if one.poor and one.proposal in sampled(run.scheme)]
     findings = [warning("unreadable_drafts", plain(advice(poor, run.config.max_new_tokens or 0)))] if poor else []
     return {one.proposal: one.counts for one in found}, findings

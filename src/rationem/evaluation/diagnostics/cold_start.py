@@ -7,7 +7,7 @@ nothing, and what follows measures the base model again. Both checks say so whil
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from rationem import progress
@@ -99,7 +99,7 @@ def probe_start(
         draw(requests, proposal, engine, run, iteration=0, purpose=Purpose.START, label=label)
     trials = list(run.ledger.trials(0, Purpose.START))
     found = shares(trials)
-    for line in told(found, trials, run.sampling.max_new_tokens):
+    for line in told(found, trials, run.sampling.max_new_tokens, sampled(scheme)):
         progress.say(line)
     record = {one.proposal: one.counts for one in found}
     run.ledger.finish(0, PHASE, seconds=time.perf_counter() - started, record=record)
@@ -123,10 +123,22 @@ def shares(trials: Sequence[Trial]) -> list[Shares]:
     ]
 
 
-def told(found: Sequence[Shares], trials: Sequence[Trial], max_new_tokens: int) -> list[str]:
-    """Return the lines of the probe: counts, and two drafts and advice where too few drafts are readable."""
+def sampled(scheme: Scheme) -> set[str]:
+    """Return the names of the proposals that an E-step samples from: only these must be readable."""
+    return {str(one) for one in scheme.plan if scheme.generates(str(one))}
+
+
+def told(found: Sequence[Shares], trials: Sequence[Trial], max_new_tokens: int, needed: Collection[str]) -> list[str]:
+    """Return the lines of the probe: counts, and two drafts and advice where too few drafts are readable.
+
+    Args:
+        found: the counts of all probed proposals.
+        trials: the probe's trials.
+        max_new_tokens: the length limit.
+        needed: the proposals that must be readable; see :func:`sampled`.
+    """
     lines = [f"before the first iteration: {one.told}" for one in found]
-    poor = [one for one in found if one.poor]
+    poor = [one for one in found if one.poor and one.proposal in needed]
     if poor:
         lines += [f"a draft ({trial.proposal}): {_short(trial.draft.text)}" for trial in _two(trials)]
         lines.append(f"Warning: {advice(poor, max_new_tokens)}")
