@@ -2,9 +2,9 @@
 
     python benchmarks/hints.py GRADES.csv [--model smollm2] [--first 0] [--rows 64]
 
-GRADES.csv has the columns question, reference, answer and grade (incorrect or correct). Four demonstrations stand before
-every question as earlier turns, each with its own hint. One draft a question, 60 tokens, temperature 1, seed 0. The
-results are in docs/decisions/047-hints-keep-the-format.md.
+GRADES.csv has the columns question, reference, answer and grade (incorrect or correct). Four demonstrations stand
+before every question as earlier turns, each with its own hint. One draft a question, 60 tokens, temperature 1, seed 0.
+The results are in docs/decisions/047-hints-keep-the-format.md.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from rationem import Example, JudgeTask, Outcome, Request, Sampling, Scale
+from rationem import Example, JudgeTask, Outcome, Sampling, Scale
 from rationem.engines import models
 from rationem.engines.local import open_transformers
 from rationem.engines.opening import EngineConfig
@@ -22,7 +22,7 @@ from rationem.sampling.trials import grade
 from rationem.seeds import seed_for
 from rationem.tasks.scale import MARKER
 from rationem.tasks.template import Template
-from rationem.types import Engine, Exchange, Prompt
+from rationem.types import Engine, Exchange, Prompt, Request
 
 LINE = "{{ marker }} {{ answer }}"
 WORDINGS = {
