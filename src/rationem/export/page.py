@@ -253,8 +253,8 @@ def _data(facts: Facts, task: Task) -> Iterator[str]:
         yield "Source: the embedded world of rationem, made-up items with made-up ratings."
     elif facts.sources:
         yield f"Source: {', '.join(map(literal, facts.sources))}."
-    for one in reading(summary):
-        yield from blocks(one)
+    for part in reading(summary):
+        yield from blocks(part)
     rows = [[split, str(count), str(summary["groups"][split])] for split, count in summary["examples"].items()]
     yield table(("set", "examples", "groups"), rows)
     told = ["Sets that were cut from one file share no group (such as a prompt)."]

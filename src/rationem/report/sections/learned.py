@@ -238,7 +238,7 @@ def _told(value: float, key: str) -> str:
 
 def data(summary: Mapping[str, Any]) -> Part:
     """Return how the data was read, and the agreement of the raters."""
-    told = [*reading(summary), *raters(summary)]
+    told: list[Block] = [*reading(summary), *raters(summary)]
     if summary["notes"].get("world"):
         told.insert(0, "The embedded judge world: questions and ratings made by the seed, no file was read.")
     return Part("data", "How the data was read", tuple(told) or ("The run has no notes on how its data was read.",))
