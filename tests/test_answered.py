@@ -466,7 +466,7 @@ def test_a_check_counts_what_cannot_be_used(tmp_path):
 SMALL = (
     "--model", "tiny-judge", "--iterations", "1", "--steps", "2", "--draws", "2", "--evidence-draws", "1",
     "--wrong-hints", "6", "--difficulty-examples", "4", "--shots", "2", "--validation-share", "0.2",
-    "--test-share", "0.2", "--threads", "1", "--device", "cpu",
+    "--test-share", "0.2", "--threads", "1", "--device", "cpu", "--go-on",  # the tiny judge knows ratings alone
 )  # fmt: skip
 
 

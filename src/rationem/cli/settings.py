@@ -46,7 +46,7 @@ def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> N
     text = (field.description or "").replace("%", "%%")
     if defaults and field.default not in (None, (), "", False):
         text += f" (default: {field.default})"
-    if field.annotation is bool:
+    if field.annotation in (bool, bool | None):
         group.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
     elif Mark.ONE_TEXT in marks_of(name):
         group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
