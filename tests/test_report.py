@@ -163,6 +163,8 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
         assert baselines["constant"]["accuracy"] == metrics.best_constant(only["test"], FIVE).accuracy
         assert summary["raters"]["alpha_by_criterion"]["test"][name] == metrics.alpha(only["test"], FIVE)
         assert parts[name]["beside_humans"]["count"] == 150
+        attainable = metrics.attainable(only["test"])
+        assert baselines["attainable"]["log_likelihood"] == pytest.approx(attainable.log_likelihood)
     text = (tmp_path / "run" / "report.md").read_text()
     rows = [line for line in text.split("## Each criterion")[1].split("##")[0].splitlines() if line.startswith("| tr")]
     alpha = number(metrics.alpha(other["test"], FIVE))
@@ -170,7 +172,7 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
         ["50", alpha, name]
         for name in (
             "training marginal", "best single level, for each number", "base model",
-            "iteration 1 (best)", "iteration 2", "one human against the others",
+            "iteration 1 (best)", "iteration 2", "attainable, given how raters differ", "one human against the others",
             "best iteration, on the humans' targets",
         )
     ]  # fmt: skip
