@@ -4,12 +4,12 @@ import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import toy
+from demonstrated import SEEN, shown_at, tempted, unlike, unreadable
 from rationem import Example, ScriptedEngine, Splits, fit, parse_scheme
 from rationem.config import FitConfig
 from rationem.errors import ConfigError, DataError
@@ -18,7 +18,6 @@ from rationem.sampling.demonstrated import PHASE, readable_share
 from rationem.sampling.demonstrations import Relatives, Showing, dealt, exchange
 from rationem.sampling.schemes import FORWARD, RATIONALIZE, Proposal
 from rationem.sampling.trials import sampled_from
-from rationem.seeds import generator
 from rationem.tasks.answer import OPEN_TASKS
 from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.judge import JudgeTask, asking
@@ -26,7 +25,6 @@ from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 from rationem.types import Outcome, Prompt, Purpose, Sampling
 
-SEEN = Showing(4, fills=True)
 TEN = JudgeTask(Scale.parse("1-10"))
 
 
@@ -245,96 +243,6 @@ def test_trials_are_found_by_name_with_demonstrations_or_without():
 # In a run -------------------------------------------------------------------------------------------------------------
 
 
-def tempted(theta_path):
-    """After demonstrations the toy likes "alpha" and not "delta", and says an answer only then."""
-    plain, shown = toy.open_scoring_engine(theta_path), toy.open_scoring_engine(theta_path)
-    table = toy.read(theta_path)
-
-    def joint(prompt):
-        name = next(n for n in toy.THETA if f"Prompt: {n}" in prompt.text)
-        found = toy.joint(table, name)
-        if prompt.earlier:
-            found = found * np.array([4.0, 1.0, 1.0, 0.5])[:, None]
-        return found / found.sum()
-
-    def say(request):
-        if request.prompt.kind != "forward":
-            return plain._say(request)
-        cell = generator(request.seed).choice(12, p=joint(request.prompt).ravel())
-        return toy.TASK.format(toy.RATIONALES[cell // 3], toy.SCALE.levels[cell % 3])
-
-    def tokens(query):
-        row = joint(query.prompt)[toy.RATIONALES.index(toy.TASK.parse(query.draft.text).rationale)]
-        parsed = toy.TASK.parse(query.draft.text)
-        logps = [0.0] * len(query.draft.token_ids)
-        logps[0], logps[-2] = np.log(row.sum()), np.log(row[toy.SCALE.rank(parsed.answer)] / row.sum())
-        return logps
-
-    return ScriptedEngine(say, shown._levels, tokens=tokens)
-
-
-def unlike(problem):
-    """The toy has two questions: other responses make its held-out items others than those trained on."""
-    parts = {
-        name: tuple(replace(x, fields={**x.fields, "response": name}) for x in getattr(problem.data, name))
-        for name in ("validation", "test")
-    }
-    return replace(problem, data=replace(problem.data, **parts))
-
-
-def shown_at(tmp_path, scheme, iterations=1, engine=tempted, copies=6, **more):
-    problem = unlike(toy.problem(tmp_path, parse_scheme(scheme), engine=engine, copies=copies, **more))
-    fit(problem, iterations)
-    return problem
-
-
-class Listening:
-    """An engine that remembers the prompts of everything it was asked."""
-
-    def __init__(self, opened):
-        self._opened, self.sampled, self.scored = opened, [], []
-
-    def __call__(self, theta):
-        engine = self._opened(theta)
-        sample, levels = engine.sample, engine.score_levels
-
-        def sampled(requests):
-            self.sampled += [request.prompt for request in requests]
-            return sample(requests)
-
-        def scored(queries):
-            self.scored += [query.prompt for query in queries]
-            return levels(queries)
-
-        engine.sample, engine.score_levels = sampled, scored
-        return engine
-
-
-def test_no_training_prompt_and_no_evaluation_prompt_holds_a_demonstration(tmp_path):
-    """Only the E-step's draws have earlier turns; what is trained on, evaluated and scored has none."""
-    trained, heard = [], Listening(tempted)
-
-    def m_step(start, samples, **more):
-        trained.extend(one.prompt for one in samples)
-        return toy.closed_form_m_step(0.1)(start, samples, **more)
-
-    problem = shown_at(
-        tmp_path, "forward~demos*2+rationalize~demos", 2, engine=heard, m_step=m_step, demos=replace(SEEN, count=2)
-    )
-    train = {toy.TASK.prompt(x.fields).text for x in problem.data.train}
-    assert trained
-    assert all(prompt.earlier == () and prompt.kind == "forward" for prompt in trained)
-    assert all(prompt.earlier == () for prompt in heard.scored)
-    with_turns = [prompt for prompt in heard.sampled if prompt.earlier]
-    assert with_turns
-    assert all(prompt.text.split("\nThe correct")[0] in train for prompt in with_turns)
-    for k in (1, 2):
-        drawn = list(problem.ledger.trials(k, Purpose.TRAIN))
-        assert all(len(trial.demos) == 2 and trial.proposal.count("~demos") == 1 for trial in drawn)
-        for purpose in (Purpose.EVAL, Purpose.EVIDENCE, Purpose.PROBE):
-            assert all(trial.demos == () for trial in problem.ledger.trials(k, purpose))
-
-
 def test_weights_are_of_q_as_it_was_sampled(tmp_path):
     """log pi without demonstrations minus log q with them, by hand from the toy's tables."""
     problem = toy.problem(
@@ -373,18 +281,6 @@ def test_later_iterations_show_the_models_own_accepted_drafts_by_their_probabili
     for trial in problem.ledger.trials(2, Purpose.TRAIN):
         assert trial.example_id not in trial.demos
         assert len(trial.demos) == 2
-
-
-def unreadable(theta_path):
-    """Nothing is readable without demonstrations before it was trained once; afterwards all is."""
-    engine = toy.open_scoring_engine(theta_path)
-    say = engine._say
-
-    def said(request):
-        trained = "iteration" in theta_path
-        return say(request) if request.prompt.earlier or trained else "hm"
-
-    return ScriptedEngine(said, engine._levels)
 
 
 def test_they_are_dropped_for_good_once_enough_drafts_are_readable_without_them(tmp_path):

@@ -43,6 +43,25 @@ def training_draws(db: sqlite3.Connection, iteration: int, *, so_far: bool = Fal
     return DrawTotals(*row)
 
 
+def demonstrated_draws(db: sqlite3.Connection, iteration: int) -> tuple[int, float | None]:
+    """Return the number of an iteration's drafts for training that saw demonstrations, and how many each saw (mean)."""
+    drafts, mean = db.execute(
+        "SELECT COUNT(*), AVG(json_array_length(demos)) FROM trials WHERE iteration=? AND purpose=? AND demos!='[]'",
+        (iteration, Purpose.TRAIN),
+    ).fetchone()
+    return drafts, mean
+
+
+def shown_demonstrations(db: sqlite3.Connection, iteration: int) -> dict[str, int]:
+    """Return demonstration -> number of an iteration's drafts for training that saw it, the most shown first."""
+    rows = db.execute(
+        "SELECT value, COUNT(*) FROM trials, json_each(trials.demos) WHERE iteration=? AND purpose=? "
+        "GROUP BY value ORDER BY COUNT(*) DESC, value",
+        (iteration, Purpose.TRAIN),
+    )
+    return dict(rows)
+
+
 def scored_tokens(db: sqlite3.Connection, iteration: int) -> int:
     """Return the number of completion tokens that an iteration's E-step scored under a prompt for their weights."""
     # At most one retry of an attempt was not failed by the engine, so no completion is counted twice.

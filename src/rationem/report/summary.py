@@ -15,7 +15,7 @@ from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_manifest, read_only, read_predictions
 from rationem.ledger.phases import is_reached, read_seconds, recorded_iterations
 from rationem.ledger.totals import first_attempts_accepted, kept_counts, outcome_counts, state_counts, training_draws
-from rationem.report import evidence
+from rationem.report import demonstrations, evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
 from rationem.report.run import Run, read_run
 from rationem.sampling.schemes import names_marginal
@@ -63,6 +63,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "iterations": iterations,
             "per_nat": evidence.per_nat(iterations),
             "shots": _shots(run, manifest["config"]),
+            "demonstrations": demonstrations.shown(run, manifest["task"]),
             "calibration": _calibration(run, best, last),
             "baselines": {split: _baselines(run, split) for split in _SCORED if sets[split]},
             "raters": _raters(run, manifest["config"]),

@@ -187,6 +187,8 @@ class Server:
         words += ["--served-model-name", MODEL, "--uds", str(self.socket), "--seed", "0"]
         words += ["--generation-config", "vllm", "--logprobs-mode", "processed_logprobs"]
         words += ["--max-num-seqs", str(launch.max_num_seqs), "--disable-uvicorn-access-log", "--disable-log-stats"]
+        # Common beginnings are read once: demonstrations, or a rationale before several levels.
+        words.append("--enable-prefix-caching")
         if launch.max_model_len is not None:
             words += ["--max-model-len", str(launch.max_model_len)]
         if launch.cpu:
@@ -196,7 +198,7 @@ class Server:
             words += ["--gpu-memory-utilization", str(launch.memory_share)]
         if self._small():
             words += ["--distributed-executor-backend", "uni"]
-        return [*words, *launch.extra]
+        return [*words, *launch.extra]  # of two flags that contradict each other, vLLM takes the later: the user's
 
     def _small(self) -> bool:
         """Whether the worker shares the engine's process, which starts in a third less time.

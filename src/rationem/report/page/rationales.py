@@ -165,19 +165,23 @@ def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
     >>> from rationem.tasks.words import JUDGE
     >>> _purpose("train", "rationalize@base", "test", JUDGE)
     'for training, shown the label, by the base model'
+    >>> _purpose("train", "forward~demos", "test", JUDGE)
+    'for training, from the question alone, after demonstrations'
     """
     if purpose == Purpose.CONTROL:
         return "test, solved examples in the prompt"
     if purpose == Purpose.EVAL:
         return split
-    how, _, who = proposal.partition("@")
+    asked, _, who = proposal.partition("@")
+    how, _, demos = asked.partition("~")
     hows = {
         "forward": "from the question alone",
         "rationalize": called.shown,
         "answer": f"the {called.label} as it is, nothing drawn",
         "posterior": "from the enumerated posterior",
     }
-    return ", ".join(["for training", hows.get(how, how), *([_WHO.get(who, who)] if who else [])])
+    beside = [*(["after demonstrations"] if demos else []), *([_WHO.get(who, who)] if who else [])]
+    return ", ".join(["for training", hows.get(how, how), *beside])
 
 
 def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale, _: float) -> int:

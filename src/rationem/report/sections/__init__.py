@@ -1,7 +1,8 @@
 """The sections of a run's report, in order: each a function of its summary, in a row of the table of its file.
 
 ``learned`` says what was learned and how the data was read; ``scores`` holds the tables of scores, ``confidence`` what
-predictions are like one by one, ``course`` the iterations, ``cost`` what they took, ``learning`` evidence and hints.
+predictions are like one by one, ``course`` the iterations, ``demonstrations`` what stood before questions, ``cost``
+what the iterations took, ``learning`` evidence and hints.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.report.part import Part, Report, Section
-from rationem.report.sections import confidence, cost, course, learned, learning, scores
+from rationem.report.sections import confidence, cost, course, demonstrations, learned, learning, scores
 
 SECTIONS: tuple[Section, ...] = (
     *learned.SECTIONS,
     *scores.SECTIONS,
     *course.SECTIONS,
+    *demonstrations.SECTIONS,
     *confidence.SECTIONS,
     *cost.SECTIONS,
     *learning.SECTIONS,

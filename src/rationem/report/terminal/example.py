@@ -168,6 +168,8 @@ def _said(life: Life, chapter: Chapter, trial: Trial) -> Iterator[str]:
         yield _TOLD.get(parsed.problem, parsed.problem)
     tokens = counted(len(draft.token_ids), "token", "tokens")
     yield f"{tokens} after a prompt of {draft.prompt_tokens}, finish {draft.finish}"
+    if trial.demos:
+        yield f"shown {counted(len(trial.demos), 'demonstration', 'demonstrations')}"
     logps = chapter.scored.get((trial.purpose, trial.attempt))
     if logps is not None and life.kind.offers(life.example.fields, life.example.answer):
         logp = logps[life.kind.place(life.example.answer)]
