@@ -18,8 +18,8 @@ from rationem.sampling.schemes import parse_scheme
 from rationem.sft import Training
 from rationem.tasks import choices, from_description, named
 from rationem.tasks.answer import OPEN_TASKS, AnswerTask
+from rationem.tasks.built_in import described, recorded
 from rationem.tasks.conformance import LEAKS, check_task
-from rationem.tasks.kinds import described, recorded
 from rationem.tasks.own import OwnTask, is_own, read_task
 from rationem.tasks.template import Template, packaged
 

@@ -11,8 +11,7 @@ from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import TASK_OF, Preset
 from rationem.data.readers import Row
 from rationem.errors import ConfigError, closest
-from rationem.tasks import InputsTask
-from rationem.tasks.answer import OPEN_TASKS
+from rationem.tasks import InputsTask, of_inputs
 from rationem.tasks.base import SetReading
 from rationem.tasks.rubric import Criterion
 
@@ -89,7 +88,7 @@ def _reading(
     published = named(preset) if preset is not None else (recognised(first) if columns is None else None)
     if published is not None and _as_published(published, items, task, is_asked=preset is not None):
         reading = _of_preset(published, asked)
-        return replace(reading, task=task or OPEN_TASKS[published.task]()) if published.task else reading
+        return replace(reading, task=task or of_inputs(published.task)) if published.task else reading
     if task is not None:
         names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
         columns, guessed = found(columns or unnamed(task), task, names)

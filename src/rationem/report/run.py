@@ -15,7 +15,8 @@ from rationem.ledger import read_examples, read_manifest
 from rationem.ledger.phases import read_record
 from rationem.metrics.open_answers import Reward
 from rationem.tasks import from_description
-from rationem.tasks.kinds import Kind, described
+from rationem.tasks.built_in import described
+from rationem.tasks.kinds import Kind
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 

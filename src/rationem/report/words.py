@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rationem.tasks import kinds
+from rationem.tasks.built_in import recorded
 from rationem.tasks.kinds import Kind
 from rationem.tasks.words import Words
 from rationem.types import Outcome
@@ -17,7 +17,7 @@ def kind_of(summary: Mapping[str, Any]) -> Kind:
     Args:
         summary: the result of :func:`rationem.report.summarize`.
     """
-    return kinds.recorded(
+    return recorded(
         summary["scale"],
         name=(summary.get("config") or {}).get("task"),
         orders=summary.get("candidates", 1),

@@ -11,8 +11,6 @@ from rationem.config import FitConfig, TaskKind, foreign_to
 from rationem.engines import models
 from rationem.errors import ConfigError, closest
 from rationem.tasks import InputsTask, of_inputs
-from rationem.tasks.answer import OPEN_TASKS
-from rationem.tasks.judge import NAMES
 from rationem.tasks.own import whole
 from rationem.tasks.protocol import Task
 from rationem.tasks.template import Template, read_template
@@ -28,22 +26,13 @@ def asked(config: FitConfig) -> InputsTask | None:
     Raises:
         ConfigError: there is no such task, or the user's file is not a task.
     """
-    name = config.task
-    if name is None or name in NAMES:
-        return None
-    if (found := of_inputs(name)) is not None:
-        return found
-    known = [*NAMES, *OPEN_TASKS]
-    raise ConfigError(
-        f"There is no task {name!r}.{closest(name, known)} Known: {', '.join(known)}; or your own: my_task.toml, "
-        "my_task.py:MyTask."
-    )
+    return None if config.task is None else of_inputs(config.task)
 
 
 def of_preset(preset: str | None) -> InputsTask | None:
     """Return the task with open answers of a published data set; None if it has none."""
     name = data.PRESETS[preset].task if preset in data.PRESETS else ""
-    return OPEN_TASKS[name]() if name else None
+    return of_inputs(name) if name else None
 
 
 def worded(config: FitConfig, task: InputsTask) -> InputsTask:

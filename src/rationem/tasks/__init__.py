@@ -12,18 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from rationem.errors import ConfigError, closest
-from rationem.tasks import choices
-from rationem.tasks.answer import OPEN_TASKS, AnswerTask
-from rationem.tasks.judge import NAMES, JudgeTask
-from rationem.tasks.own import OwnTask, is_own, is_program, is_python, named_before, read_task
-from rationem.tasks.protocol import Task
-from rationem.tasks.scale import Scale
-from rationem.tasks.template import packaged
+from rationem.tasks.answer import AnswerTask
+from rationem.tasks.built_in import BUILT_IN
+from rationem.tasks.own import is_own, is_program, is_python, named_before, read_task
+from rationem.tasks.protocol import InputsTask, Task
 
 __all__ = ["InputsTask", "from_description", "named", "of_inputs"]
-
-#: The tasks that read their own inputs.
-InputsTask = AnswerTask | OwnTask
 
 
 def named(name: str) -> Task:
@@ -32,30 +26,28 @@ def named(name: str) -> Task:
     Raises:
         ConfigError: there is no such task.
     """
-    if (found := of_inputs(name)) is not None:
-        return found
-    usual = {
-        "judge": lambda: JudgeTask(Scale.parse("1-5")),
-        "choice": lambda: JudgeTask(choices.scale_of(4), template=packaged("choice"), name="choice"),
-    }
-    if name in usual:
-        return usual[name]()
-    known = [*NAMES, *OPEN_TASKS]
-    raise ConfigError(
-        f"There is no task {name!r}.{closest(name, known)} Use one of {known}, or your own: my_task.py:MyTask, "
-        "my_task.toml (rationem task new writes one)."
-    )
+    return BUILT_IN[name].usual() if name in BUILT_IN else _own(name)
 
 
 def of_inputs(name: str) -> InputsTask | None:
-    """Return the task of this name if it reads its own inputs; otherwise None.
+    """Return the task of this name if it reads its own inputs; None if the data makes it.
 
     Raises:
-        ConfigError: a user's file cannot be read, or is not a task.
+        ConfigError: there is no such task, or a user's file cannot be read, or is not a task.
     """
+    if name not in BUILT_IN:
+        return _own(name)
+    made = BUILT_IN[name].from_inputs
+    return made() if made else None
+
+
+def _own(name: str) -> InputsTask:
     if is_own(name) or is_python(name):
         return read_task(name)
-    return OPEN_TASKS[name]() if name in OPEN_TASKS else None
+    raise ConfigError(
+        f"There is no task {name!r}.{closest(name, BUILT_IN)} Use one of {list(BUILT_IN)}, or your own: "
+        "my_task.py:MyTask, my_task.toml (rationem task new writes one)."
+    )
 
 
 def from_description(description: Mapping[str, Any]) -> Task:
@@ -67,7 +59,8 @@ def from_description(description: Mapping[str, Any]) -> Task:
     if is_program(description):
         return named_before(description)
     if "answer" in description:
-        return AnswerTask.from_description(description)
-    if description.get("name") in NAMES:
-        return JudgeTask.from_description(description)
-    raise ConfigError(f"There is no task {description.get('name')!r} that can be read back from its description.")
+        return AnswerTask.from_description(description)  # built in, or from a TOML file
+    name = description.get("name")
+    if not isinstance(name, str) or name not in BUILT_IN:
+        raise ConfigError(f"There is no task {name!r} that can be read back from its description.")
+    return BUILT_IN[name].read_back(description)

@@ -1,7 +1,7 @@
 """The kinds of task: what metrics and pages need to know of a run's task, without its wording.
 
-A task holds its kind. A stored run or card has only the task's description; :func:`described` returns the same kind
-from that, without running a user's program.
+A task holds its kind. A stored run or card has only the task's description;
+:func:`rationem.tasks.built_in.described` returns the same kind from that, without running a user's program.
 
 ``Kind``         one of the levels is right: a rating, or which of several responses is best
 ``ChoiceKind``   one of the item's own letters is right
@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rationem.errors import ConfigError
 from rationem.tasks import answer_types, choices, words
@@ -262,37 +261,6 @@ def longest(fields: Fields, names: Iterable[str]) -> str:
 def has_said(trial: Trial, answer: str) -> bool:
     """Return whether a draft is complete and states exactly this answer: cut off, "1" may be the start of "10"."""
     return trial.draft.finish is Finish.STOP and trial.parsed.answer == answer
-
-
-def described(task: Mapping[str, Any]) -> Kind:
-    """Return the kind of a task from its ``describe``, as stored in a ledger or a card."""
-    return recorded(
-        task["scale"],
-        name=task.get("name"),
-        orders=task.get("candidates", 2) if task.get("pair") else 1,
-        rule=task.get("reward"),
-        own="own" in task,
-    )
-
-
-def recorded(
-    scale: Mapping[str, Any], *, name: str | None, orders: int = 1, rule: str | None = "exact", own: bool = False
-) -> Kind:
-    """Return the kind of a task with this scale, in the form of ``Scale.describe``, and this name.
-
-    Args:
-        scale: the levels, or none.
-        name: the task's name.
-        orders: the number of shown orders.
-        rule: the reward's name.
-        own: whether it is a user's class.
-    """
-    found = Scale.from_description(scale)
-    if own:
-        return own_kind(found, rule)
-    if found == OPEN:
-        return OpenKind(rule=rule)
-    return (ChoiceKind if name == "choice" else Kind)(found, orders, rule)
 
 
 def own_kind(scale: Scale, rule: str | None) -> Kind:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Protocol, Self
 
+from rationem.tasks.base import SetReading
 from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.kinds import Kind
 from rationem.tasks.rubric import Criterion
@@ -150,4 +151,16 @@ class Task(Protocol):
 
     def describe(self) -> dict[str, Any]:
         """Return what identifies this task, for the ledger."""
+        ...
+
+
+class InputsTask(Task, Protocol):
+    """A task that reads its own inputs from columns of the user's file, whatever the data holds."""
+
+    def reworded(self, changed: Mapping[str, Any]) -> Self:
+        """Return the task with another ``template``, ``hint``, ``instruction``, ``rule`` or ``marker``."""
+        ...
+
+    def reads_set(self, for_task: str, inputs: Collection[str]) -> SetReading:
+        """Return how the rows of a published set are read; see :meth:`rationem.tasks.base.TaskBase.reads_set`."""
         ...

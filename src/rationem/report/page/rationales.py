@@ -17,7 +17,8 @@ from rationem.report.page.sample import Candidates, SampledTrials, candidates, c
 from rationem.report.trust import start_name
 from rationem.report.words import outcome_names, words
 from rationem.sampling.hint_leakage import PHRASES
-from rationem.tasks.kinds import Kind, described
+from rationem.tasks.built_in import described
+from rationem.tasks.kinds import Kind
 from rationem.tasks.scale import Scale
 from rationem.tasks.words import Words
 from rationem.types import Example, Outcome, Purpose, Splits

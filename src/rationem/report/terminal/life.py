@@ -29,7 +29,8 @@ from rationem.ledger.totals import split_counts
 from rationem.report.words import words
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks import from_description
-from rationem.tasks.kinds import Kind, described
+from rationem.tasks.built_in import described
+from rationem.tasks.kinds import Kind
 from rationem.tasks.protocol import Task
 from rationem.tasks.words import Words
 from rationem.types import Example, Kept, Prediction, Purpose, Trial
