@@ -14,18 +14,8 @@ pytestmark = pytest.mark.slow
 
 def fit(output, scheme, *more):
     options = ["--iterations", "2", "--steps", "40", "--world-size", "300", "--sampling-batch", "256", "--threads", "1"]
-    measured = [
-        "--measure",
-        "full",
-        "--draws",
-        "3",
-        "--evidence-draws",
-        "1",
-        "--wrong-hints",
-        "16",
-        "--difficulty-examples",
-        "16",
-    ]
+    drawn = ["--draws", "3", "--evidence-draws", "1", "--wrong-hints", "16", "--difficulty-examples", "16"]
+    measured = ["--measure", "full", *drawn]
     assert main(["fit", "world", "--scheme", scheme, "--output", str(output), *options, *measured, *more]) == 0
     return json.loads((output / "metrics.json").read_text())
 
