@@ -203,7 +203,7 @@ def test_a_run_goes_on_by_its_name_for_who_made_it_and_by_naming_again_for_other
     model = checkpoints.checkpoint(place / "model", layers=1)
     (place / "sums.csv").write_text("prompt,answer\n" + "".join(f"what is {n}?,{n}\n" for n in range(40)))
     sizes = "--iterations 1 --steps 1 --draws 1 --evidence-draws 1 --wrong-hints 1 --difficulty-examples 1 "
-    sizes += "--max-new-tokens 4 --threads 1"
+    sizes += "--max-new-tokens 4 --threads 1 --go-on"
     first = ["fit", "sums.csv", "--model", model, "--task", "evil.py:Mine", "--output", "run", *sizes.split()]
     assert cli.main(first) == 0
     (place / "was-run").unlink()
