@@ -279,7 +279,7 @@ def test_without_a_scale_the_values_suggest_one_and_all_is_done_with_it(sound, c
 @pytest.mark.slow
 def test_why_columns_were_chosen_is_said(tmp_path, capsys, sound):
     _, found = check(capsys, sound, *SCALE)
-    assert found["data"]["columns_by"] == "by their own names"
+    assert found["data"]["columns_by"] == "by default names"
     table = [{"question": r["prompt"], "answer": r["response"], "score": r["rating"], "who": "x"} for r in rows()]
     other = write(tmp_path / "other.csv", table)
     _, found = check(capsys, other, *SCALE)
