@@ -19,7 +19,7 @@ from rationem.tasks.template import Template
 OPEN = AnswerTask(
     "toy",
     Template("Prompt: {{ prompt }}\nEnd with {{ marker }} ANSWER"),
-    Template("The correct rating is {{ answer }}."),
+    Template("The correct rating is: {{ answer }}."),
     marker=toy.MARKER,
     optional=("response",),
 )
