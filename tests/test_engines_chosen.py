@@ -21,7 +21,7 @@ ROWS = [(f"what is {n} ?", f"{n} kind", 1 + n % 5) for n in range(30)]
 FIT = [
     "--scale", "1-5", "--iterations", "1", "--steps", "2", "--draws", "1", "--evidence-draws", "0",
     "--wrong-hints", "0", "--difficulty-examples", "0", "--max-new-tokens", "24", "--threads", "1",
-    "--micro-batch-size", "4", "--batch-size", "4",
+    "--micro-batch-size", "4", "--batch-size", "4", "--go-on",
 ]  # fmt: skip
 
 

@@ -358,6 +358,6 @@ def test_a_draw_made_again_after_a_failure_is_counted_once(measured, tmp_path):
 @pytest.mark.slow
 def test_an_engine_that_does_not_say_how_likely_tokens_are_is_refused(tmp_path):
     run = start(tmp_path / "run")
-    with pytest.raises(RunError, match="does not say"):
+    with pytest.raises(RunError, match="cannot score given tokens"):
         run_both(run, toy.open_engine(toy.write(THETA, tmp_path / "base")))
     run.ledger.close()

@@ -293,7 +293,7 @@ def test_what_is_no_finished_run_is_not_pushed(run, tmp_path):
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
     with pytest.raises(RunError, match="not finished"):
         write(tmp_path / "run", tmp_path / "out", merged=False)
-    with pytest.raises(ConfigError, match="no adapter"):
+    with pytest.raises(ConfigError, match="not an adapter"):
         write(run, tmp_path / "out", merged=True)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine").touch()
