@@ -111,7 +111,7 @@ def comparison(tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_opens_without_a_complaint_and_asks_for_nothing(look, small, scheme):
     seen = look(small, color_scheme=scheme)
-    assert seen.page.evaluate("[...document.images].every(i => i.complete && i.naturalWidth > 100)")
+    seen.page.wait_for_function("[...document.images].every(i => i.complete && i.naturalWidth > 100)")
     assert seen.page.locator("img").count() >= 5
     used = seen.page.evaluate("[...document.images].map(i => i.currentSrc)")
     dark = seen.page.evaluate("[...document.querySelectorAll('source')].map(s => s.srcset)")
