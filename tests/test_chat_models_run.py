@@ -201,6 +201,8 @@ def test_a_model_that_no_iteration_trained_judges_with_the_runs_system_text(tmp_
     """No draw reaches its verdict: iteration 0 is the best, and model/ is the base model with the run's system text."""
     checkpoints.grader(tmp_path / "model", steps=20)
     base = tmp_path / "model" / "grader"
-    run = shared.run(tmp_path, "run", iterations=1, system=SYSTEM, temperature=0.0, scheme="rs:1", max_new_tokens=1)
+    run = shared.run(
+        tmp_path, "run", iterations=1, system=SYSTEM, temperature=0.0, scheme="rs:1", max_new_tokens=1, go_on=True
+    )
     assert models.chat("m", str(base)).conversation == Conversation()
     assert models.chat("m", str(run / "model")).conversation == Conversation(SYSTEM)
