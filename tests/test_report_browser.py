@@ -12,6 +12,8 @@ import opened
 import paged
 from rationem.report.page import write_page
 
+#: Milliseconds: two busy cores may need a minute to start a page.
+TIMEOUT = 180_000
 pytestmark = pytest.mark.browser
 
 FLAGS = (
@@ -43,6 +45,7 @@ class Seen:
 
     def __init__(self, browser, path, **context):
         self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
+        self.context.set_default_timeout(TIMEOUT)
         self.page = self.context.new_page()
         self.requests, self.complaints = [], []
         self.page.on("request", lambda request: self.requests.append(request.url))
@@ -411,6 +414,7 @@ def test_nothing_moves_for_those_who_asked_for_less_motion(look, small):
 
 def test_without_scripts_the_numbers_are_there(look, small, browser):
     context = browser.new_context(java_script_enabled=False)
+    context.set_default_timeout(TIMEOUT)
     page = context.new_page()
     page.goto(small.as_uri())
     assert "The list needs JavaScript" in page.inner_text("#rationales")
