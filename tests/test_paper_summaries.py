@@ -81,6 +81,6 @@ def test_each_runs_from_end_to_end_on_a_small_model_of_the_same_architecture(pat
     assert found["examples"]["train"] == 24
     assert sum(found["iterations"][1]["e_step"]["states"].values()) == 24
     assert found["iterations"][1]["m_step"]["trained"]
-    assert found["iterations"][-1]["test"]["reward"] is not None
+    assert found["iterations"][found["best_iteration"]]["test"]["reward"] is not None
     assert (run / "model" / "rationem.json").is_file()
     assert b"SECRET" not in (run / "ledger.sqlite").read_bytes()

@@ -4,6 +4,7 @@ The value that counts is the model's own plain forward of one row, made as long 
 behind it, which no token before them sees.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -126,7 +127,7 @@ def test_a_sample_trains_alike_beside_a_long_one_and_alone(tmp_path):
     short = Sample("a", Prompt("x"), tuple(range(5, 15)), 1.0)
     long = Sample("b", Prompt("kind tone " * 20), tuple(range(5, 15)), 0.0)
     losses = []
-    for name, samples in (("alone", [short, short]), ("beside", [short, long])):
+    for name, samples in (("alone", [short, replace(short, example_id="c")]), ("beside", [short, long])):
         target = tmp_path / name
         target.mkdir()
         training = Training(steps=1, batch_size=2, micro_batch_size=2, learning_rate=1e-9, longest=192)

@@ -25,7 +25,7 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Coded:
-    """A paragraph whose text between backticks is code. Whoever makes it takes the backticks out of users' names."""
+    """A paragraph whose text between backticks is code. Code that makes it takes the backticks out of users' names."""
 
     text: str
 
