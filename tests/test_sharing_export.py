@@ -114,7 +114,7 @@ def test_the_command_says_which_iteration_and_writes_over_nothing(run, tmp_path,
     assert "--force" in capsys.readouterr().err
     assert target.read_bytes() == before
     assert main([*command, "1", "--force"]) == 0
-    assert "what iteration 1 kept" in capsys.readouterr().out
+    assert "the kept set of iteration 1" in capsys.readouterr().out
     assert target.read_bytes() != before
     assert [path.name for path in tmp_path.iterdir()] == ["kept.jsonl"]
 
