@@ -1,5 +1,6 @@
 """One thread for torch in every test: equal results on any machine, and no spinning beside other work."""
 
+import ast
 import os
 import re
 import tempfile
@@ -18,6 +19,15 @@ def pytest_ignore_collect(collection_path, config):
     left_out = config.option.markexpr
     if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", left_out):
         return None
-    marks = re.search(r"^pytestmark = (?:.+\n)+", collection_path.read_text(encoding="utf-8"), re.MULTILINE)
-    found = set(re.findall(r"pytest\.mark\.(\w+)", marks[0])) if marks else set()
-    return True if found & set(re.findall(r"not (\w+)", left_out)) else None
+    return True if _own_marks(collection_path) & set(re.findall(r"not (\w+)", left_out)) else None
+
+
+def _own_marks(path):
+    """The names of the marks in a module's own ``pytestmark``."""
+    text = path.read_text(encoding="utf-8")
+    found = [
+        ast.unparse(node.value)
+        for node in (ast.parse(text).body if "pytestmark" in text else ())
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark"
+    ]
+    return {name for marks in found for name in re.findall(r"pytest\.mark\.(\w+)", marks)}

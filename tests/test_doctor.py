@@ -319,7 +319,7 @@ def test_the_embedded_world_is_sound(capsys):
     assert code == 0
     assert codes(found) == {"single_ratings"}
     assert found["scale"]["from"] == "world"
-    assert [part["rows"] for part in found["sets"].values()] == [400, 128, 256]
+    assert [part["rows"] for part in found["sets"].values()] == [400, 64, 256]
 
 
 @pytest.mark.parametrize(("name", "task"), [("addition", "addition"), ("summaries", "summarize")])
@@ -328,7 +328,8 @@ def test_embedded_open_answers_are_looked_at_like_any_others(name, task, capsys)
     assert code == 0
     assert codes(found) == set()
     assert (found["data"]["task"], found["scale"], found["labels"]) == (task, None, None)
-    assert [part["rows"] for part in found["sets"].values()] == [400, 128, 256]
+    assert [part["rows"] for part in found["sets"].values()] == [400, 64, 256]
+    assert found["sets"]["validation"]["not_measured"] == 64  # --measure lean
     assert {one: part["read"] for one, part in found["answers"]["sets"].items()} == {"data": 528, "test": 256}
     assert found["answers"]["hinted"].startswith(found["answers"]["forward"])
 

@@ -35,7 +35,7 @@ def test_all_items_are_measured_where_there_are_few_or_where_all_are_asked_for()
     assert len(measured(many, FitConfig(measure="full", validation_items=7)).validation) == 7
 
 
-def test_the_items_depend_on_the_seed_alone_and_come_in_all_their_orders():
+def test_the_items_depend_on_the_splits_seed_alone_and_come_in_all_their_orders():
     whole = sets(100, 200, orders=2)
     first = measured(whole, FitConfig())
     assert (
@@ -43,6 +43,7 @@ def test_the_items_depend_on_the_seed_alone_and_come_in_all_their_orders():
         == (first.validation[::-1])
     )
     assert measured(whole, FitConfig(seed=1)).validation != first.validation
+    assert measured(whole, FitConfig(seed=1, split_seed=0)) == first  # the runs of a comparison share their items
     assert len(first.validation) == FEWEST
     items = [x.item for x in first.validation]
     assert all(items.count(item) == 2 for item in items)

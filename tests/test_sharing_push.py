@@ -288,7 +288,7 @@ def test_no_token_no_network_and_no_hub_are_said(run, monkeypatch, tmp_path):
 def test_what_is_no_finished_run_is_not_pushed(run, tmp_path):
     import shutil
 
-    with pytest.raises(RunError, match="No run in"):
+    with pytest.raises(RunError, match="holds no run"):
         write(tmp_path / "nowhere", tmp_path / "out", merged=False)
     shutil.copytree(run, tmp_path / "run", ignore=shutil.ignore_patterns("model"))
     with pytest.raises(RunError, match="not finished"):

@@ -182,6 +182,8 @@ def _sets(found: Mapping[str, Any], by: str) -> list[str]:
     each = "in both orders: a row for either" if orders == 2 else f"in {orders} orders: a row for each"
     more += [f"pairs, each {each}" if orders == 2 else f"comparisons, each {each}"] if pairs else []
     more += [f"train: {'pairs' if pairs else 'rows'} (one per rating); else one per item"] if by == "rating" else []
+    if left := found["validation"]["not_measured"]:
+        more.append(f"validation: {left} more rows are not measured (--measure full measures all)")
     return _table([row + ("",) * (width - len(row)) for row in rows]) + more
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from rationem.config import read_config
 from rationem.engines import models
 from rationem.errors import RunError
+from rationem.ledger.opening import LEDGER, no_run
 
 _HUB = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 
@@ -50,8 +51,8 @@ def model_of(run: Path) -> Path:
     Raises:
         RunError: there is no run, or it is not finished.
     """
-    if not (run / "ledger.sqlite").is_file():
-        raise RunError(f"No run in {run}: there is no ledger.sqlite. Name the directory that rationem fit wrote.")
+    if not (run / LEDGER).is_file():
+        raise no_run(run)
     if not (run / "model" / "rationem.json").is_file():
         raise RunError(f"{run} is not finished: there is no judge in it yet. Continue it: rationem fit --output {run}")
     return run / "model"

@@ -36,11 +36,16 @@ def read_only(directory: Path) -> sqlite3.Connection:
         return _migrated_copy(db) if is_older(db) else db
 
 
+def no_run(directory: Path) -> RunError:
+    """Return the error for a directory without a ledger."""
+    return RunError(f"{directory} holds no run: there is no {LEDGER}. Start one with rationem fit --output.")
+
+
 def _begun(directory: Path) -> tuple[sqlite3.Connection, Path]:
     """Return the ledger of a recorded run, in a readable version, and its path."""
     path = directory / LEDGER
     if not path.is_file():
-        raise RunError(f"{directory} holds no run: there is no ledger.sqlite. Start one with rationem fit --output.")
+        raise no_run(directory)
     _check_places(directory)
     with _told(path):
         db = opened(path)

@@ -7,7 +7,7 @@ import re
 from rationem.progress import plain
 
 _MARKS = re.compile(r"[^\w\s,\-/%+.;?:]|_|(?<=www)\.|:(?=\S)", re.IGNORECASE)
-#: An interval of numbers in brackets is no link: nothing stands behind it that could make it one.
+#: An interval of numbers in brackets is not a link unless an address or a second bracket follows.
 _INTERVAL = r"\[[-+–−∞\d., ]+\](?![\[(:])"
 #: Characters that begin markup inside a line; an underscore inside a word does not.
 _MARKUP = re.compile(_INTERVAL + r"|[\\`*\[\]<>&~|]|(?<!\w)_|_(?!\w)|(?<=www)\.|(?<=[A-Za-z]):(?=//)")

@@ -7,6 +7,7 @@ from itertools import groupby
 
 from rationem.config import FitConfig
 from rationem.report.reading import LEFT_OUT
+from rationem.run.prepare import split_seed
 from rationem.seeds import seed_for
 from rationem.types import Example, Splits
 
@@ -19,15 +20,15 @@ FEWEST = 64
 def measured(splits: Splits, config: FitConfig) -> Splits:
     """Return the sets with the validation items that are measured; the others are used for nothing.
 
-    Every iteration is measured on the same items with the same number of drafts. Items are chosen by the seed, each
-    with all its orders and criteria.
+    Every iteration is measured on the same items with the same number of drafts. Items are chosen by the
+    seed of the split, which the runs of a comparison share, each with all its orders and criteria.
 
     Args:
         splits: the sets of the data.
         config: the settings; ``validation_items`` decides, else ``measure``.
     """
     wanted = config.validation_items or _wanted(len(splits.train), config)
-    chosen = _chosen(splits.validation, len(splits.validation) if wanted is None else wanted, config.seed)
+    chosen = _chosen(splits.validation, len(splits.validation) if wanted is None else wanted, split_seed(config))
     if left := len(splits.validation) - len(chosen):
         return replace(splits, validation=chosen, notes={**splits.notes, LEFT_OUT: left})
     return splits

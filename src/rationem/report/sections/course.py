@@ -224,8 +224,8 @@ def weights(summary: _Summary) -> Part | None:
         "The selector weighs the accepted draws of a training example against each other, by how probable each is "
         "without the hint over how probable it was when drawn; the weights of an example sum to 1. What is kept tends "
         "to the posterior as the number of draws grows. An effective sample size near 1 means that one draw had all "
-        "the weight. A draw that is alone weighs 1 whatever it is. Not weighed: an unhinted draw of the model itself "
-        "was accepted and kept."
+        "the weight. A single draw always has weight 1. An example is not weighed if an unhinted draw of the model "
+        "itself was accepted and kept."
     )
     head = ("iteration", "examples weighed", "not weighed", *_WEIGHTS.values())
     return Part("weights", "Weights of the draws for training", (told, Table(head, rows)))
