@@ -10,7 +10,7 @@ import toy
 from rationem import PPS, STAR, ScriptedEngine, fit, progress, rejection_sampling
 from rationem.cli.main import main
 from rationem.errors import ColdStart
-from rationem.evaluation.diagnostics.cold_start import READABLE, shares, told
+from rationem.evaluation.diagnostics.cold_start import LEAST, shares, told
 from rationem.types import Finish, Outcome, Purpose
 
 
@@ -100,7 +100,7 @@ def test_few_verdicts_stop_a_run_only_where_few_examples_are_kept(tmp_path):
         fit(toy.problem(tmp_path / "few", scheme, engine=engine_that_reads(1), cold=True), 1)
     problem = toy.problem(tmp_path / "more", PPS, engine=engine_that_reads(4), cold=True)
     fit(problem, 1)
-    assert problem.ledger.record(1, "e_step")["outcomes"]["unparseable"] > (1 - READABLE) * 100
+    assert problem.ledger.record(1, "e_step")["outcomes"]["unparseable"] > (1 - LEAST) * 100
 
 
 def test_a_hard_task_is_no_cold_start(tmp_path):

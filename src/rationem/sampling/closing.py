@@ -90,7 +90,8 @@ def _drawn(logps: Sequence[float], request: Request) -> int:
         return list(logps).index(top)
     cumulative = list(accumulate(math.exp(logp - top) for logp in logps))
     uniform = float(uniforms(seed_for(request.seed, "close"), 1)[0]) * cumulative[-1]
-    return next(n for n, mass in enumerate(cumulative) if uniform < mass)
+    last = cumulative.index(cumulative[-1])  # the product may round up to the total
+    return next((n for n, mass in enumerate(cumulative) if uniform < mass), last)
 
 
 def _thinks(text: str) -> bool:

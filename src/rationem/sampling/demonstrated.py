@@ -18,7 +18,7 @@ from rationem.sampling.batches import score_levels
 from rationem.sampling.demonstrations import Relatives, dealt, demonstration
 from rationem.sampling.hint_leakage import find
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
-from rationem.sampling.trials import SamplingContext, trial_query
+from rationem.sampling.trials import READABLE, SamplingContext, trial_query
 from rationem.seeds import seed_for
 from rationem.tasks.demonstration import Demonstration
 from rationem.tasks.parse import THINK, THOUGHT
@@ -30,7 +30,6 @@ PHASE = "demonstrations"
 SCORED = 64
 #: Drafts chosen for each that is shown: an example is not shown its own relatives.
 _SPARE = 2
-_READABLE = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.LEAKED)
 
 
 def demonstrated(
@@ -67,7 +66,7 @@ def readable_share(ledger: Ledger, k: int, examples: Sequence[Example]) -> float
     """
     ids = {x.id for x in examples}
     of = ((example_id, several[-1]) for (example_id, _), several in ledger.outcomes(k, Purpose.EVAL).items())
-    said = [last in _READABLE for example_id, last in of if example_id in ids and last is not Outcome.ENGINE_FAILED]
+    said = [last in READABLE for example_id, last in of if example_id in ids and last is not Outcome.ENGINE_FAILED]
     return sum(said) / len(said) if said else None
 
 

@@ -31,6 +31,8 @@ from rationem.types import (
 
 #: Looks for nothing: for unhinted drafts, and for measurements of the sampler as it is.
 _NOTHING = HintLeakage("off")
+#: The outcomes of drafts whose verdict could be read, right or wrong.
+READABLE = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.LEAKED)
 
 
 @dataclass(frozen=True, slots=True)

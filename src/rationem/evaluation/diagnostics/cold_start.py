@@ -15,7 +15,7 @@ from rationem.errors import ColdStart
 from rationem.ledger import Ledger
 from rationem.sampling.draw import draw
 from rationem.sampling.schemes import FORWARD, Proposal, Scheme
-from rationem.sampling.trials import DrawRequest, SamplingContext, fits
+from rationem.sampling.trials import READABLE, DrawRequest, SamplingContext, fits
 from rationem.seeds import seed_for
 from rationem.types import Engine, Example, Finish, Outcome, Purpose, State, Trial
 
@@ -24,11 +24,9 @@ PHASE = "start"
 #: Training examples that are probed, one draft each for every proposal.
 PROBED = 32
 #: A share of readable drafts below this calls for another setting.
-READABLE = 0.3
-#: An E-step that keeps less than this share of its examples, and reads less than READABLE, has failed.
+LEAST = 0.3
+#: An E-step that keeps less than this share of its examples, and reads less than LEAST, has failed.
 KEPT = 0.1
-#: The outcomes of drafts whose verdict could be read.
-_READ = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.LEAKED)
 #: Shown drafts of the probe, and the characters shown of each.
 _SHOWN, _WIDTH = 2, 240
 
@@ -65,7 +63,7 @@ class Shares:
     @property
     def poor(self) -> bool:
         """Whether too few drafts are readable."""
-        return self.readable < READABLE * self.drafts
+        return self.readable < LEAST * self.drafts
 
 
 def probe_start(
@@ -115,7 +113,7 @@ def shares(trials: Sequence[Trial]) -> list[Shares]:
         Shares(
             name,
             len(drawn),
-            sum(trial.outcome in _READ for trial in drawn),
+            sum(trial.outcome in READABLE for trial in drawn),
             sum(trial.draft.finish is Finish.LENGTH for trial in drawn),
             sum(trial.outcome in (Outcome.ACCEPTED, Outcome.LEAKED) for trial in drawn),
         )
@@ -148,7 +146,7 @@ def told(found: Sequence[Shares], trials: Sequence[Trial], max_new_tokens: int, 
 def advice(poor: Sequence[Shares], max_new_tokens: int) -> str:
     """Return what to do about proposals whose drafts cannot be read."""
     drafts, cut = sum(one.drafts for one in poor), sum(one.cut for one in poor)
-    text = f"fewer than {READABLE:.0%} of the {' and '.join(one.proposal for one in poor)} drafts can be read. "
+    text = f"fewer than {LEAST:.0%} of the {' and '.join(one.proposal for one in poor)} drafts can be read. "
     if cut > drafts / 2:
         text += f"Most reach the length limit of {max_new_tokens} tokens: raise --max-new-tokens. "
     return text + (
@@ -163,15 +161,15 @@ def refuse_cold_start(ledger: Ledger, iteration: int) -> None:
     Examples whose prompts are too long do not count. What was drawn stays in the ledger.
 
     Raises:
-        ColdStart: the E-step kept nothing, or less than KEPT of its examples while less than READABLE could be read.
+        ColdStart: the E-step kept nothing, or less than KEPT of its examples while less than LEAST could be read.
     """
     outcomes = (ledger.record(iteration, "e_step") or {}).get("outcomes", {})
     states = ledger.state_counts(iteration)
     asked = sum(count for state, count in states.items() if state != State.TOO_LONG)
     kept = states.get(State.KEPT, 0) + states.get(State.DROPPED_AT_TRAINING, 0)
     drafts = sum(count for outcome, count in outcomes.items() if outcome != Outcome.ENGINE_FAILED)
-    readable = sum(outcomes.get(outcome, 0) for outcome in _READ)
-    if kept and (kept >= KEPT * asked or readable >= READABLE * drafts):
+    readable = sum(outcomes.get(outcome, 0) for outcome in READABLE)
+    if kept and (kept >= KEPT * asked or readable >= LEAST * drafts):
         return
     raise ColdStart(
         f"Iteration {iteration} kept {kept} of {asked} examples; of {drafts} drafts {readable} could be read and "
@@ -184,7 +182,7 @@ def refuse_cold_start(ledger: Ledger, iteration: int) -> None:
 def _two(trials: Sequence[Trial]) -> list[Trial]:
     """Return two drafts, of different proposals if there are several, unreadable ones first."""
     served = [trial for trial in trials if trial.outcome is not Outcome.ENGINE_FAILED]
-    ranked = sorted(served, key=lambda trial: (trial.outcome in _READ, trial.attempt))
+    ranked = sorted(served, key=lambda trial: (trial.outcome in READABLE, trial.attempt))
     first = ranked[:1]
     other = [trial for trial in ranked[1:] if trial.proposal != first[0].proposal] or ranked[1:]
     return [*first, *other[: _SHOWN - 1]]
