@@ -122,6 +122,14 @@ def test_a_twentieth_of_the_prompts_may_be_lost(tmp_path, capsys):
     assert ("shots_too_long" in codes(found)) == (lost > 1)  # one of twenty is a twentieth
 
 
+def test_no_solved_example_that_may_be_shown_is_a_warning(tmp_path, capsys):
+    train, test = rows(), [{**row, "response": f"another {n}"} for n, row in enumerate(rows())]
+    files = [write(tmp_path / "train.csv", train), "--test", write(tmp_path / "test.csv", test)]
+    _, found = check(capsys, *files, *SCALE, "--group-col", "prompt", "--shots", 2)
+    assert finding(found, "no_shots")["severity"] == "warning"
+    assert found["prompts"]["shots"]["shown"] == 0
+
+
 @pytest.mark.slow
 def test_with_a_model_the_prompts_are_counted_as_they_are_fed_against_what_it_holds(tmp_path, capsys):
     file, model = write(tmp_path / "r.csv", rows()), checkpoint(tmp_path / "model")

@@ -43,6 +43,12 @@ def shots(
     limit = positions - (config.max_new_tokens or 0) if positions else config.max_prompt_tokens or 0
     lengths = _lengths(splits.test if shown else (), task, showing, config, chat)
     section = {"shown": shown, "limit": limit, **summary(lengths, lengths, limit)}
+    if splits.test and not shown:
+        text = (
+            "every training example shares its item or group with a validation or test item, so the control has no "
+            "solved example to show and is left out (--shots)."
+        )
+        return section, [warning("no_shots", text, len(splits.train), [])]
     over = [(x, n) for x, n in zip(splits.test, lengths, strict=False) if n > limit]
     if len(over) <= MANY_LOST * len(lengths):
         return section, []
