@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import toy
-from rationem import EMState, fit, parse_scheme, rejection_sampling
+from demonstrated import SEEN
+from rationem import EMState, Prompt, ScriptedEngine, fit, parse_scheme, rejection_sampling
 from rationem.em import e_step
 from rationem.errors import ConfigError
 from rationem.evaluation.diagnostics.summed import unlikely_share
@@ -18,7 +19,9 @@ from rationem.sampling.marginal import MARGINALS, SummedOut, rejection_weights, 
 from rationem.sampling.schemes import check_sampling
 from rationem.sampling.selection import training_samples
 from rationem.sampling.selectors import SELECTORS, Candidate, First, Tried
-from rationem.types import Draft, Finish, Outcome, Parsed, Purpose, Sampling, Trial
+from rationem.seeds import generator
+from rationem.types import Draft, Exchange, Finish, Outcome, Parsed, Purpose, Sampling, Trial
+from streaming import Streaming
 
 #: pi(z | x) and p(y* | x, z) of four rationales, one of which never says y*; and logits of the answer's three levels.
 PRIOR = np.array([0.4, 0.3, 0.2, 0.1])
@@ -258,6 +261,62 @@ def test_exact_em_and_marginal_reach_the_same_likelihood_on_the_toy(tmp_path):
     start = toy.log_likelihood(toy.THETA, toy.examples(1))
     assert ends[0] > start + 1
     assert ends[1] == pytest.approx(ends[0], abs=0.1)
+
+
+# With demonstrations ------------------------------------------------------------------------------------------------
+
+#: After demonstrations the toy likes "alpha", and the answer "3" twice as much.
+_TASTE, _SAYS = np.array([4.0, 1.0, 1.0, 0.5]), np.array([1.0, 1.0, 2.0])
+
+
+def shown_joint(theta, prompt):
+    name = next(n for n in toy.THETA if f"Prompt: {n}" in prompt.text)
+    found = toy.joint(theta, name)
+    if prompt.earlier:
+        found = found * _TASTE[:, None] * _SAYS[None, :]
+    return found / found.sum()
+
+
+def shown_engine(theta_path):
+    theta = toy.read(theta_path)
+
+    def say(request):
+        cell = generator(request.seed).choice(12, p=shown_joint(theta, request.prompt).ravel())
+        return toy.TASK.format(toy.RATIONALES[cell // 3], toy.SCALE.levels[cell % 3])
+
+    def levels(query):
+        row = shown_joint(theta, query.prompt)[toy.RATIONALES.index(query.draft.text.split("\n")[0])]
+        return tuple(np.log(row / row.sum()))
+
+    return ScriptedEngine(say, levels)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("opened", [shown_engine, lambda theta: Streaming(shown_engine(theta))])
+def test_with_demonstrations_the_mean_weight_is_that_of_rejection_sampling_with_them(tmp_path, opened):
+    """E[sum_m w_m 1(z_m = z)] = (1 - (1 - q)^2) q(z | x, y*), all under the demonstrated prompt.
+
+    With p(y* | x, z) of the bare prompt it is 25 standard errors away in the first question.
+    """
+    scheme, copies = parse_scheme("marginal:2", "all").showing(), 400
+    problem = toy.problem(tmp_path, scheme, copies=copies, engine=opened, demos=SEEN)
+    kept = e_step(1, EMState(0, problem.base), problem)
+    drawn = {(t.example_id, t.attempt): t for t in problem.ledger.trials(1, Purpose.TRAIN)}
+    assert all(trial.demos for trial in drawn.values())
+    for name, answer in toy.ANSWERS.items():
+        table = shown_joint(toy.THETA, Prompt(f"Prompt: {name}", earlier=(Exchange("", ""),)))
+        column = table[:, toy.SCALE.rank(answer)]
+        p = column.sum()
+        found = np.zeros((copies, 4))
+        for one in kept:
+            if one.example_id.startswith(name):
+                place = toy.RATIONALES.index(drawn[one.example_id, one.attempt].parsed.rationale)
+                found[int(one.example_id.split("-")[1]), place] += one.weight
+        error = found.std(0, ddof=1) / math.sqrt(copies)
+        assert (np.abs(found.mean(0) - (1 - (1 - p) ** 2) * column / p) < 4 * error).all()
+    samples = training_samples(1, kept, problem.data.train, toy.TASK, problem.ledger)
+    assert not any(one.prompt.earlier for one in samples)
+    problem.engines.close()
 
 
 # What cannot be asked for -------------------------------------------------------------------------------------------

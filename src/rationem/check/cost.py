@@ -86,10 +86,11 @@ def learning_tokens(sizes: Sizes, scheme: Scheme, config: FitConfig) -> TokenCou
         if one.prompt in prompts
     ]
     e_step = TokenCounts(read=sizes.train * sum(drawn), generated=float(sizes.train * sizes.cut * len(drawn)))
+    scored = TokenCounts(read=float(sizes.train * sum(prompt + sizes.cut for prompt in drawn)))
     if config.close:  # at most: the levels of every draft
-        e_step += TokenCounts(read=float(sizes.train * len(drawn) * (sizes.forward + sizes.cut)))
+        e_step += scored
     if scheme.sums_out:
-        e_step += TokenCounts(read=float(sizes.train * len(drawn) * (sizes.forward + sizes.cut)))
+        e_step += scored
     if scheme.selector.needs_ratios:
         e_step += TokenCounts(read=float(sizes.train * (sizes.forward + sizes.cut * len(drawn))))
     seen = config.epochs * sizes.train if config.epochs else (config.steps or 40) * config.batch_size

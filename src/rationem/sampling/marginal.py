@@ -6,6 +6,10 @@ r"""The answer summed out: rationales are weighted by p_m = pi(y* | x, z_m), sco
 z_1..z_M are forward drafts at temperature 1, whatever answers they gave. A draft without a marker has p_m = 0. The
 training samples are (z_m, y*): the rationale as drawn, and y* after its marker.
 
+With demonstrations both z_m and p_m come from the prompt that shows them, q. Drawing an answer there lands on y* with
+probability q(y* | x, z_m), so all that is said here of rejection sampling holds of rejection sampling with the same
+demonstrations; what the self-normalised weights tend to is q(z | x, y*), not the posterior of pi.
+
 The mean of the rejection weights' gradient is that of rejection sampling with budget M, and its variance over the same
 rationales is no larger: sum_m w_m g_m is a conditional expectation. One row with weight S = sum_m w_m, chosen with
 probability w_m / S, has the same mean and lies between the two:
@@ -33,8 +37,8 @@ from rationem.types import Kept, Outcome, Purpose
 
 
 def weighable(db: sqlite3.Connection, iteration: int) -> dict[str, dict[int, tuple[float, ...]]]:
-    """Return example id -> attempt -> log pi(level | x, z) of an E-step's drafts: as in the evidence, and the closed
-    ones.
+    """Return example id -> attempt -> log p(level | x, z) of an E-step's drafts, under the prompt that each was drawn
+    from: as in the evidence, and the closed ones.
     """
     found = read_level_logps(db, iteration, Purpose.TRAIN, whole=True)
     scored, closed = read_level_logps(db, iteration, Purpose.TRAIN), read_closed(db, iteration, Purpose.TRAIN)

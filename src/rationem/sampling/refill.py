@@ -20,7 +20,7 @@ from typing import Any, Protocol
 
 from rationem import progress
 from rationem.sampling.closing import Closing, closed, closing_of
-from rationem.sampling.schemes import FORWARD, Proposal, Scheme
+from rationem.sampling.schemes import Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
@@ -105,7 +105,7 @@ def attempt(
     exact = tuple(run.exact(scheme))
     lines = (Planned(x, scheme, exact, run.retries) for x in queue)
     engines = {str(one): _concurrent(engine_for(one)) for one in dict.fromkeys(scheme.plan)}
-    flow = _Flow(run, iteration, Purpose.TRAIN, engines, FORWARD if scheme.sums_out else None)
+    flow = _Flow(run, iteration, Purpose.TRAIN, engines, scheme.plan[0] if scheme.sums_out else None)
     flow.run_all(lines, len(queue), f"iteration {iteration}, E-step ({scheme.name})")
 
 

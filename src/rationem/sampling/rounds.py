@@ -12,7 +12,7 @@ from rationem import progress
 from rationem.sampling.batches import cut, in_rounds, ordered, score_levels
 from rationem.sampling.closing import close_all
 from rationem.sampling.posterior import draw_posterior
-from rationem.sampling.schemes import FORWARD, Proposal, Scheme
+from rationem.sampling.schemes import Proposal, Scheme
 from rationem.sampling.trials import (
     DrawRequest,
     SamplingContext,
@@ -46,7 +46,7 @@ def attempt(
             iteration=iteration,
             purpose=Purpose.TRAIN,
             label=f"iteration {iteration}, E-step, attempt {number + 1} of {len(scheme.plan)} ({proposal})",
-            levels_under=FORWARD if scheme.sums_out else None,
+            levels_under=proposal if scheme.sums_out else None,
         )
 
 

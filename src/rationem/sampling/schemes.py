@@ -233,11 +233,6 @@ def check_sampling(scheme: Scheme, sampling: Sampling) -> None:
             f"The scheme {scheme.name!r} weights rationales drawn at temperature 1 without top-p and top-k; found "
             f"temperature {sampling.temperature}, top-p {sampling.top_p}, top-k {sampling.top_k}. Omit them."
         )
-    if scheme.sums_out and scheme.shows:
-        raise ConfigError(
-            f"The scheme {scheme.name!r} weights rationales drawn from the question alone, and demonstrations change "
-            "how they are drawn. Omit --demos, or use a plan such as 'forward~demos*4' with --selector resample."
-        )
     for one in scheme.plan:
         if one.model == "teacher" and one.prompt in ("answer", "posterior"):
             raise ConfigError(f"A teacher cannot provide {one}: use forward@teacher or rationalize@teacher.")
