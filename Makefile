@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
-	$(BIN)/rationem demo
+	$(BIN)/rationem demo schemes
 
 setup: $(INSTALLED)
 

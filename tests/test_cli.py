@@ -237,9 +237,8 @@ def test_a_suggested_scale_can_be_typed_as_it_is_shown(folder, capsys):
 @pytest.mark.parametrize("scale", ["-2..2", "-2-2", "-2 to 2", "-2..2 by 0.5", "-.5..2 by 0.5"])
 def test_a_scale_may_begin_below_zero(monkeypatch, command, scale):
     seen = []
-    for module in ("check", "prompt", "compare", "task"):
+    for module in ("fit", "check", "prompt", "compare", "task"):
         monkeypatch.setattr(f"rationem.cli.{module}.run", lambda options: seen.append(options) or 0)
-    monkeypatch.setattr(cli, "_fit", seen.append)
     more = ["--output", "run"] if command in ("fit", "compare") else []
     assert cli.main([*command.split(), "d.csv", "--scale", scale, "--id-col", "i", *more]) == 0
     assert (seen[0].scale, seen[0].id_col, seen[0].data) == (scale, "i", ["d.csv"])
@@ -345,7 +344,8 @@ def test_a_report_of_a_directory_without_a_recorded_run_is_a_clear_error(folder,
 
 
 @pytest.mark.parametrize(
-    "arguments", [["demo", "--iterations", "0"], ["demo", "--seed", "-1"], ["world", "--examples", "0"]]
+    "arguments",
+    [["demo", "schemes", "--iterations", "0"], ["demo", "schemes", "--seed", "-1"], ["world", "--examples", "0"]],
 )
 def test_other_commands_refuse_what_cannot_be(folder, capsys, monkeypatch, arguments):
     monkeypatch.setattr(models, "resolve", lambda name: name)
@@ -414,7 +414,7 @@ def test_flags_win_over_the_file(folder, monkeypatch, capsys):
 
 def test_every_setting_has_a_flag_a_help_and_a_description(monkeypatch, capsys):
     monkeypatch.setenv("COLUMNS", "1000")
-    code, out, _ = run(["fit", "--help"], capsys)
+    code, out, _ = run(["fit", "--help-all"], capsys)
     assert code == 0
     text = " ".join(out[out.index("positional arguments") :].split())
     for name, field in FitConfig.model_fields.items():
@@ -445,9 +445,12 @@ def test_a_reader_that_leaves_is_no_traceback(tmp_path):
 def test_every_command_explains_itself(capsys):
     code, out, _ = run(["--help"], capsys)
     assert code == 0
-    for command in ("fit", "demo", "report", "world"):
-        assert command in out
-        assert run([command, "--help"], capsys)[0] == 0
+    commands = re.findall(r"^    ([a-z]+)", out, re.M)
+    assert len(commands) >= 15
+    for command in commands:
+        code, out, _ = run([command, "--help"], capsys)
+        assert code == 0
+        assert f"  rationem {command}" in out[out.index("examples:") :]
 
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -622,3 +625,86 @@ def test_patience_needs_a_validation_set(folder, capsys):
     assert code == 2
     assert "--patience 2" in err
     assert not Path("run").exists()
+
+
+# What people type -----------------------------------------------------------------------------------------------------
+
+
+def test_the_short_help_has_the_common_flags_and_help_all_has_all(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    flags = {}
+    for asked in ("--help", "--help-all"):
+        code, out, err = run(["fit", asked], capsys)
+        assert (code, err) == (0, "")
+        assert max(map(len, out[: out.index("examples:")].splitlines())) <= 80
+        flags[asked] = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", out, re.M))
+    common = {f"--{name.replace('_', '-')}" for name in FitConfig.model_fields if Mark.COMMON in marks_of(name)}
+    assert common < flags["--help"] < flags["--help-all"]
+    assert len(flags["--help"]) <= 20
+    assert len(flags["--help-all"]) > len(FitConfig.model_fields)
+
+
+@pytest.mark.parametrize("command", ["fit", "check", "compare", "judge", "refit", "prompt"])
+def test_long_commands_have_a_short_help_that_says_how_many_flags_it_leaves_out(command, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "1000")
+    _, short, _ = run([command, "--help"], capsys)
+    _, whole, _ = run([command, "--help-all"], capsys)
+    count = int(re.search(rf"(\d+) more flags: rationem {command} --help-all", short)[1])
+    assert count == whole.count("\n  -") - short.count("\n  -")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["fit", "--learning-rat", "1"], "Did you mean --learning-rate?"),
+        (["fit", "--batch", "1"], "Did you mean --batch-size?"),
+        (["fit", "--max-n", "1"], "Did you mean --max-new-tokens?"),
+        (["fit", "--lora", "1"], "Did you mean --lora-rank, --lora-alpha, --lora-dropout or --lora-targets?"),
+        (["judge", "r", "f", "--lr", "1"], "there is no flag --lr"),
+        (["fti"], "Did you mean 'fit'?"),
+        (["model", "instal", "smollm2"], "Did you mean 'install'?"),
+        (["fit", "x.csv", "--schedule", "cosin"], "Did you mean 'cosine'?"),
+    ],
+)
+def test_a_misspelt_name_is_an_error_with_a_suggestion_and_never_completed(folder, capsys, typed, said):
+    code, out, err = run(typed, capsys)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "--help" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        (["--lr", "0.5"], {"learning_rate": 0.5}),
+        (["--lr=0.5"], {"learning_rate": 0.5}),
+        (["--learning_rate", "0.5"], {"learning_rate": 0.5}),
+        (["--num-train-epochs", "2"], {"epochs": 2.0}),
+        (["--num_train_epochs=2"], {"epochs": 2.0}),
+        (["--per_device_train_batch_size", "8"], {"micro_batch_size": 8}),
+        (["--no_elide", "--lora_r", "4"], {"lora_rank": 4}),
+        (["--vllm-args=--max_num_seqs 4"], {"vllm_args": ("--max_num_seqs", "4")}),
+    ],
+)
+@pytest.mark.parametrize("output", ["--output", "--output-dir", "--output_dir", "-o"])
+def test_flags_of_other_programs_mean_the_same_setting(folder, monkeypatch, capsys, typed, meant, output):
+    found = understood(["fit", "good.csv", *typed, output, "run"], monkeypatch, capsys)
+    assert found == FitConfig(data=("good.csv",), **meant)
+
+
+def test_a_known_alias_in_a_file_is_named(folder, capsys):
+    Path("c.toml").write_text("lr = 0.5\n")
+    code, _, err = run(["fit", "good.csv", "--config", "c.toml", "--output", "run"], capsys)
+    assert code == 2
+    assert "Did you mean 'learning_rate'?" in err
+
+
+def test_what_stands_behind_two_hyphens_is_no_flag(folder, monkeypatch, capsys):
+    found = understood(["fit", "--output", "run", "--", "--odd_name.csv"], monkeypatch, capsys)
+    assert found.data == ("--odd_name.csv",)
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    import rationem
+
+    assert run(["--version"], capsys)[:2] == (0, f"rationem {rationem.__version__}\n")

@@ -62,7 +62,7 @@ def test_every_setting_is_of_one_section():
 
 def test_fit_shows_flags_under_the_headings_of_their_groups_in_order(capsys):
     with pytest.raises(SystemExit):
-        main(["fit", "--help"])
+        main(["fit", "--help-all"])
     text = capsys.readouterr().out
     headings = list(dict.fromkeys(group_of(name) for name in FitConfig.model_fields))
     assert len(headings) == 9

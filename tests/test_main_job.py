@@ -96,7 +96,7 @@ def few(monkeypatch):
 def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsys, few):
     import xml.etree.ElementTree as ElementTree
 
-    assert main(["demo", "--iterations", "1", "--output", str(tmp_path / "demo")]) == 0
+    assert main(["demo", "schemes", "--iterations", "1", "--output", str(tmp_path / "demo")]) == 0
     page = (tmp_path / "demo" / "demo.md").read_text()
     assert page in capsys.readouterr().out
     for row in (

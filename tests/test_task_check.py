@@ -82,7 +82,7 @@ def test_the_columns_of_a_built_in_task_can_be_named(folder, capsys):
 def test_every_column_flag_of_fit_is_taken(capsys):
     def flags(*command):
         with pytest.raises(SystemExit):
-            main([*command, "--help"])
+            main([*command, "--help-all"])
         return set(re.findall(r"--[a-z-]+-col\b", capsys.readouterr().out))
 
     assert flags("task", "check") == flags("fit") >= {"--inputs-col", "--prompt-col", "--context-col"}

@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags: those of ``fit``, so that one command line serves both, and ``--json``."""
     from rationem.cli.settings import add_settings
     from rationem.config import FitConfig
@@ -17,6 +18,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--probe", action="store_true", help="also draw a few drafts from --model: how many can be read?"
     )
     add_settings(parser, FitConfig.model_fields)
+    parser.examples(
+        "rationem check ratings.csv --scale 1-5",
+        "rationem check ratings.csv --scale 1-5 --model smollm2 --probe",
+        "rationem check choices.parquet --task choice --json",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rationem import progress
+from rationem.cli.parser import Parser
 from rationem.engines.table import ENGINES_OR_AUTO
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ _SCHEMES = "rs:1,rs:4,star,pps"
 _SEEDS = 3
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags of the comparison, and those of ``fit`` that its runs share."""
     from rationem.cli.settings import add_settings
     from rationem.compare.embedded import STUDIES
@@ -30,7 +31,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
         "with several seeds; write tables, figures and tests. If it is interrupted, the same command resumes it."
     )
-    parser.add_argument("--output", type=Path, required=True, help="directory of the comparison")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="directory of the comparison")
     parser.add_argument(
         "--schemes",
         metavar="ARM,ARM",
@@ -63,6 +64,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--dry-run", action="store_true", help="check settings and data, show the runs, write nothing")
     add_settings(parser, [name for name in FitConfig.model_fields if name not in settings_with(Mark.BY_ARM)])
+    parser.examples(
+        "rationem compare ratings.csv --scale 1-5 --model smollm2 -o runs/schemes",
+        "rationem compare world --schemes star,pps --seeds 2 -o runs/world",
+        "rationem compare -o runs/schemes          (goes on with a comparison)",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -7,9 +7,10 @@ import shutil
 from pathlib import Path
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add ``install`` and ``status``."""
     parser.description = "vLLM for --engine vllm, in a separate environment: install it, or show which one is used."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
@@ -25,6 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     text = "show the interpreter that would be used, and its vLLM; exit status 1 if there is none"
     status = actions.add_parser("status", help=text, description=text[0].upper() + text[1:] + ".")
+    parser.examples("rationem engine install", "rationem engine install --cuda", "rationem engine status")
     status.add_argument("--vllm-python", metavar="PYTHON", help="an interpreter, or the directory of its environment")
 
 

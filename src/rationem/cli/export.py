@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Literal
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.description = (
         "Write the kept set of an M-step as a file for other trainers: the prompts without a hint, and the kept "
@@ -30,6 +31,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         default="chosen",
         metavar="K",
         help="its number, 'chosen' (by validation, the default) or 'last'",
+    )
+    parser.examples(
+        "rationem export runs/first --to trl -o kept.jsonl",
+        "rationem export runs/first --to parquet --iteration last -o kept.parquet",
     )
     parser.add_argument("--force", action="store_true", help="replace FILE if it exists")
 

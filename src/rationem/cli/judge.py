@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 from rationem import progress
+from rationem.cli.parser import Parser
 from rationem.engines.opening import EngineConfig
 from rationem.engines.remote.opening import KEY
 from rationem.engines.table import DEFAULT, ENGINES, HELP, refuse_foreign
@@ -21,9 +22,14 @@ _ROLES = {
     "reference": "a reference answer",
     "context": "a context",
 }
+#: Flags that the short help leaves out, by destination.
+_RARE = (
+    *("choices_col", "reference_col", "context_col", "inputs_col", "preset", "no_calibration", "adapter_base"),
+    *("url", "url_model", "concurrency", "vllm_python", "vllm_args", "threads"),
+)
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.description = (
         "Rate the rows of a file. All columns are kept; rating, expected_rating, p_LEVEL of each level, entropy, "
@@ -68,6 +74,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="directory of the base model of a LoRA adapter, if it was moved",
     )
+    parser.examples(
+        "rationem judge runs/first new.csv -o rated.csv",
+        "rationem judge runs/first new.csv -o rated.csv --draws 16 --coverage 0.9",
+        "rationem judge runs/first new.csv -o quick.csv --fast",
+    )
     engine = parser.add_argument_group("engine")
     engine.add_argument(
         "--engine",
@@ -84,6 +95,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     engine.add_argument("--vllm-args", type=shlex.split, default=[], metavar="FLAGS", help="--vllm-args='--flag value'")
     parser.add_argument("--device", choices=("cpu", "cuda"), help="default: the GPU if there is one")
     parser.add_argument("--threads", type=int, help="CPU threads (default: all cores); resume with the same number")
+    parser.hide(_RARE)
 
 
 def run(options: argparse.Namespace) -> int:

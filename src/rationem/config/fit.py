@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from rationem.config.demonstrations import DemonstrationSettings
 from rationem.config.measuring import MEASURES, Measuring
-from rationem.config.metadata import InRefit, Reach, TaskKind
+from rationem.config.metadata import Alias, InRefit, Reach, TaskKind
 from rationem.config.sections import (
     EngineSettings,
     EvaluationSettings,
@@ -134,6 +134,16 @@ def flag_of(setting: str) -> str:
     '--learning-rate'
     """
     return f"--{setting.replace('_', '-')}"
+
+
+def aliases() -> dict[str, str]:
+    """Return flags that people know from other programs -> our flag for the same setting.
+
+    >>> aliases()["--lr"]
+    '--learning-rate'
+    """
+    marks = ((name, mark) for name in FitConfig.model_fields for mark in marks_of(name))
+    return {mark.flag: flag_of(name) for name, mark in marks if isinstance(mark, Alias)}
 
 
 def reach_of(setting: str) -> Reach | None:

@@ -54,6 +54,7 @@ class Mark(Enum):
     ADAPTER = auto()  # belongs to a LoRA adapter
     OWN_DATA = auto()  # refused by embedded data with its own task
     ONE_TEXT = auto()  # values are given as one text, split as a shell would
+    COMMON = auto()  # in the short help of a command
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,3 +62,10 @@ class InRefit:
     """The value in every refit: one iteration, and no draft for a training example."""
 
     value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Another flag for the same setting, known from other programs."""
+
+    flag: str

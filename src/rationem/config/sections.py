@@ -11,7 +11,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
-from rationem.config.metadata import Identity, InRefit, Mark, Reach, TakenBy
+from rationem.config.metadata import Alias, Identity, InRefit, Mark, Reach, TakenBy
 from rationem.config.task_sections import SettingsGroup
 from rationem.engines.table import DEFAULT, FIT_HELP, FitEngineName
 
@@ -21,7 +21,7 @@ class SchemeSettings(SettingsGroup):
 
     group: ClassVar[str] = "scheme and iterations"
 
-    scheme: Annotated[str, Reach.NOTHING, Mark.BY_ARM, Mark.CARD] = Field(
+    scheme: Annotated[str, Reach.NOTHING, Mark.BY_ARM, Mark.CARD, Mark.COMMON] = Field(
         "star",
         description="rs:M, marginal:M, star, pps, the controls direct and unfiltered, or a plan such as "
         "'forward*4+rationalize@base'",
@@ -51,7 +51,7 @@ class SchemeSettings(SettingsGroup):
             "words (runs of four words or more); 1 accepts all"
         ),
     )
-    iterations: Annotated[int, Mark.BY_RUN, Mark.CARD, InRefit(1)] = Field(
+    iterations: Annotated[int, Mark.BY_RUN, Mark.CARD, Mark.COMMON, InRefit(1)] = Field(
         5, ge=1, description="EM iterations K, at most"
     )
     patience: Annotated[int | None, InRefit(None)] = Field(
@@ -68,7 +68,7 @@ class SchemeSettings(SettingsGroup):
     init: Annotated[Literal["previous", "base"], Mark.CARD, InRefit("previous")] = Field(
         "previous", description="where an M-step starts (paper: previous)"
     )
-    seed: Annotated[int, TakenBy.PROMPT, TakenBy.REFIT, Mark.BY_RUN, Mark.CARD] = Field(
+    seed: Annotated[int, TakenBy.PROMPT, TakenBy.REFIT, Mark.BY_RUN, Mark.CARD, Mark.COMMON] = Field(
         0, ge=0, description="the run's seed"
     )
 
@@ -173,22 +173,24 @@ class TrainingSettings(SettingsGroup):
     group: ClassVar[str] = "training"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
 
-    steps: Annotated[int | None, Mark.BY_RUN, Mark.CARD] = Field(
+    steps: Annotated[int | None, Mark.BY_RUN, Mark.CARD, Mark.COMMON] = Field(
         None, ge=1, description="optimizer steps per iteration (default 40)"
     )
-    epochs: Annotated[float | None, Mark.BY_RUN, Mark.CARD] = Field(
+    epochs: Annotated[float | None, Mark.BY_RUN, Mark.CARD, Alias("--num-train-epochs")] = Field(
         None, gt=0, allow_inf_nan=False, description="passes over the kept examples, instead of --steps"
     )
     normalise: Annotated[Literal["kept", "all"], Mark.CARD] = Field(
         "kept", description="a step averages over kept examples, or over all, so that acceptance scales it"
     )
     batch_size: Annotated[int, Mark.CARD] = Field(32, ge=1, description="examples per optimizer step")
-    micro_batch_size: int = Field(32, ge=1, description="kept samples per forward pass; the rest is accumulated")
-    learning_rate: Annotated[float | None, Mark.CARD] = Field(
+    micro_batch_size: Annotated[int, Alias("--per-device-train-batch-size")] = Field(
+        32, ge=1, description="kept samples per forward pass; the rest is accumulated"
+    )
+    learning_rate: Annotated[float | None, Mark.CARD, Mark.COMMON, Alias("--lr")] = Field(
         None, gt=0, description="peak learning rate (default 1e-5 full, 1e-4 LoRA and smollm2, 1e-3 tiny models)"
     )
     weight_decay: Annotated[float, Mark.CARD] = Field(0.0, ge=0, description="AdamW's weight decay")
-    schedule: Annotated[Literal["constant", "linear", "cosine"], Mark.CARD] = Field(
+    schedule: Annotated[Literal["constant", "linear", "cosine"], Mark.CARD, Alias("--lr-scheduler-type")] = Field(
         "constant", description="schedule of the learning rate over the run"
     )
     warmup_steps: Annotated[int, Mark.CARD] = Field(0, ge=0, description="linear warm-up at the beginning of the run")
@@ -198,7 +200,7 @@ class TrainingSettings(SettingsGroup):
     optimizer: Annotated[Literal["keep", "reset"], Mark.CARD] = Field(
         "keep", description="keep or reset Adam's moments between iterations"
     )
-    lora_rank: Annotated[int | None, Mark.CARD, Mark.ADAPTER] = Field(
+    lora_rank: Annotated[int | None, Mark.CARD, Mark.ADAPTER, Mark.COMMON, Alias("--lora-r")] = Field(
         None, ge=1, description="train a LoRA adapter of this rank instead of all weights"
     )
     lora_alpha: Annotated[float | None, Mark.ADAPTER] = Field(
@@ -243,7 +245,7 @@ class EngineSettings(SettingsGroup):
     group: ClassVar[str] = "engine"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.REFIT,)
 
-    engine: FitEngineName = Field(DEFAULT, description=FIT_HELP)
+    engine: Annotated[FitEngineName, Mark.COMMON] = Field(DEFAULT, description=FIT_HELP)
     concurrency: Annotated[int, Identity.NOT] = Field(
         256, ge=1, le=4096, description="requests at the same time, with vllm and a teacher"
     )

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rationem.config.metadata import Identity, Mark, Reach, TakenBy, TaskKind
+from rationem.config.metadata import Alias, Identity, Mark, Reach, TakenBy, TaskKind
 
 #: A setting that names a column of the data.
 Column = Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK]
@@ -31,20 +31,22 @@ class DataSettings(SettingsGroup):
     data: Annotated[tuple[str, ...], Reach.DATA] = Field(
         (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"
     )
-    test: Annotated[tuple[str, ...], Reach.DATA, Mark.OWN_DATA] = Field(
+    test: Annotated[tuple[str, ...], Reach.DATA, Mark.OWN_DATA, Mark.COMMON] = Field(
         (), description="the test set, named like DATA; without it a part of DATA is held out"
     )
     preset: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
         None, description="name of a published data set whose columns are known"
     )
-    scale: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE] = Field(
-        None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
+    scale: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE, Mark.COMMON] = (
+        Field(
+            None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
+        )
     )
-    prompt_col: Column = Field(None, description="column of the prompt (the question)")
-    response_col: Annotated[Column, TaskKind.JUDGE] = Field(
+    prompt_col: Annotated[Column, Mark.COMMON] = Field(None, description="column of the prompt (the question)")
+    response_col: Annotated[Column, TaskKind.JUDGE, Mark.COMMON] = Field(
         None, description="column of the response to rate, or of several to compare: 'a,b'"
     )
-    rating_col: Annotated[Column, TaskKind.JUDGE] = Field(
+    rating_col: Annotated[Column, TaskKind.JUDGE, Mark.COMMON] = Field(
         None, description="column of the rating, or several: 'r1,r2,r3'"
     )
     choices_col: Annotated[Column, TaskKind.CHOICE] = Field(
@@ -93,9 +95,9 @@ class TaskSettings(SettingsGroup):
 
     group: ClassVar[str] = "model and task"
 
-    model: Annotated[str | None, Reach.MODEL, TakenBy.PROMPT, Identity.RESOLVED] = Field(
-        None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id"
-    )
+    model: Annotated[
+        str | None, Reach.MODEL, TakenBy.PROMPT, Identity.RESOLVED, Mark.COMMON, Alias("--model-name-or-path")
+    ] = Field(None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id")
     adapter_base: Annotated[str | None, Reach.MODEL, TakenBy.REFIT, Identity.NOT] = Field(
         None, description="directory of the base model of a LoRA adapter (with --model ADAPTER), if it was moved"
     )

@@ -1,0 +1,77 @@
+"""rationem fit: train from answers alone, or resume a run; README."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rationem import progress
+from rationem.cli.parser import Parser
+
+if TYPE_CHECKING:
+    from rationem.config import FitConfig
+
+
+def arguments(parser: Parser) -> None:
+    """Add the flags: those of the run, and one for each setting."""
+    from rationem.cli.settings import add_settings
+    from rationem.config import FitConfig
+
+    parser.description = (
+        "Train a model on questions with their answers. If it is interrupted, the same command resumes it."
+    )
+    parser.add_argument("-o", "--output", required=True, metavar="RUN", help="the run directory")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check settings and data, estimate the cost, write nothing"
+    )
+    add_settings(parser, FitConfig.model_fields)
+    parser.examples(
+        "rationem fit ratings.csv --model smollm2 --scale 1-5 -o runs/first",
+        "rationem fit ratings.csv --model Qwen/Qwen2.5-1.5B-Instruct --scale 1-5 --dry-run -o runs/big",
+        "rationem fit -o runs/first            (goes on with a run that was interrupted)",
+    )
+
+
+def run(options: Namespace) -> int:
+    """Run the command; return its exit code."""
+    from rationem.cli.settings import read_settings
+
+    progress.show(progress.Rich())
+    recorded = Path(options.output) / "config.toml"
+    config = read_settings(options, None if options.data or not recorded.is_file() else recorded)
+    progress.say(f"reading {', '.join(config.data) or 'the data'}")  # what follows takes seconds to load
+    if options.dry_run:
+        _dry(config, options.output)
+        return 0
+
+    from rationem import report
+    from rationem.run.launch import start
+
+    directory = start(config, options.output)
+    report.show(report.of_run(report.summarize(directory)))
+    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+    return 0
+
+
+def _dry(config: FitConfig, output: str) -> None:
+    """Show what would run and its cost."""
+    from rationem.check import estimate
+    from rationem.config import to_toml
+    from rationem.errors import ConfigError
+    from rationem.run.launch import check
+    from rationem.run.preflight import check_machine, check_model
+    from rationem.run.prepare import understood
+
+    config, scheme, task, splits = check(config, Path(output).resolve())
+    config = check_model(config)
+    progress.out(to_toml(config))
+    for line in understood(splits):
+        progress.out(line)
+    progress.out(f"train {len(splits.train)}, validation {len(splits.validation)}, test {len(splits.test)} examples")
+    try:
+        check_machine(config)
+    except ConfigError as error:
+        progress.out(f"It would not run on this machine: {error}")
+    for line in estimate.lines(estimate.estimate(config, scheme, task, splits)):
+        progress.out(line)
