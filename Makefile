@@ -10,13 +10,23 @@ PIP_ARGS ?=
 # Compile tests and the programs that they start once; otherwise every collection takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
+.PHONY: demo demo-page reference pictures test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
 	$(BIN)/rationem demo schemes
 
 setup: $(INSTALLED)
+
+# What is generated in docs/: the demo's page, the reference of the command line, pictures of a report (chromium).
+demo-page: demo
+	$(BIN)/python tools/demo_page.py runs/demo
+
+reference: $(INSTALLED)
+	$(BIN)/python tools/reference.py
+
+pictures: demo browser
+	$(BIN)/python tools/pictures.py runs/demo/star/seed-0/report.html docs/report
 
 # Only what the package needs to run: the demo does not wait for linters and browsers.
 $(RUNTIME): pyproject.toml constraints.txt

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from page import COLOURS, table
 
+from rationem.report.figures import adaptive
+
 MARKER = "<!-- Everything below is written by studies/addition.py. -->"
 LINES = ("-", "--", "-.", ":", (0, (1, 1)))
 GOOD = 0.5
@@ -115,4 +117,4 @@ def draw(by_arm: dict[str, list[dict]]) -> str:
     held = io.StringIO()
     figure.savefig(held, format="svg", metadata={"Date": None})
     plt.close(figure)
-    return held.getvalue()
+    return adaptive(held.getvalue())

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from rationem.report.figures import adaptive
+
 COLOURS = (
     "#0072B2",
     "#D55E00",
@@ -247,4 +249,4 @@ def draw(by_arm: dict, cells: list[str]) -> str:
         figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
-        return text.getvalue()
+        return adaptive(text.getvalue())

@@ -1,6 +1,7 @@
 """The main job on the embedded default: the tiny judge learns from answers alone, through the command line."""
 
 import json
+import re
 import sqlite3
 
 import pytest
@@ -113,6 +114,11 @@ def test_the_demo_shows_every_arm_with_its_figure_and_rationales(tmp_path, capsy
     ):
         assert f"| {row} |" in page
     assert "1 iterations of 4 steps" in page
+    heads = [line for line in page.splitlines() if line.startswith("| arm |")]
+    assert len(heads) == 2
+    assert {f"- **{name.strip()}**: " for line in heads for name in line.split("|")[2:-1]} == set(
+        re.findall(r"^- \*\*.+?\*\*: ", page, re.MULTILINE)
+    )
     assert "## Before and after (STaR, chosen iteration)" in page
     assert ElementTree.parse(tmp_path / "demo" / "accuracy-by-tokens.svg").getroot().tag.endswith("svg")
     star = json.loads((tmp_path / "demo" / "star" / "seed-0" / "metrics.json").read_text())

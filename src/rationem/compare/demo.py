@@ -21,6 +21,27 @@ from rationem.run.prepare import WORLD
 #: The arm whose rationales are shown.
 _SPEAKS = "STaR"
 _SHOWN = 3
+#: What the columns of the tables mean.
+_COLUMNS = {
+    "accuracy": "share of test questions that get people's rating",
+    "within one": "share whose rating is at most one level away",
+    "MAE": "mean distance between the rating and people's, in levels",
+    "quadratic kappa": "Cohen's kappa with quadratic weights: agreement beyond chance, 1 is perfect",
+    "log-likelihood": "mean log-probability of people's rating, in nats",
+    "log-likelihood, calibrated": "the same after one temperature, fitted on validation",
+    "squared calibration error": "debiased squared distance of confidence from accuracy; 0 on average if calibrated",
+    "squared calibration error, calibrated": "the same after that temperature",
+    "faithful": "share of test rationales that are true of their question, which can be checked in this world",
+    "first attempts accepted": "share of training examples whose first draft was accepted, over all iterations",
+    "kept": "share of training examples with a kept rationale, over all iterations",
+    "completion, tokens": "mean length of a completion on the test set",
+    "iterations": "EM iterations",
+    "steps": "optimizer steps",
+    "passes over a kept example, per iteration": "how often training saw a kept example",
+    "generated tokens": "tokens drawn for training",
+    "prompt tokens": "tokens read for them",
+    "seconds": "of the whole run, beside the other runs",
+}
 
 
 def demo(output: Path, *, iterations: int, seed: int) -> str:
@@ -49,6 +70,7 @@ def demo(output: Path, *, iterations: int, seed: int) -> str:
             headline(results),
             *blocks(table_of(chosen)),
             *blocks(table_of(cost)),
+            "\n".join(f"- **{name}**: {meaning}." for name, meaning in _COLUMNS.items()),
             "![validation accuracy against generated tokens](accuracy-by-tokens.svg)",
             f"## Before and after ({_SPEAKS}, chosen iteration)",
             _rationales(run, report.summarize(run)["best_iteration"]),

@@ -14,6 +14,7 @@ from rationem.compare.kinds import leading
 from rationem.compare.results import VALIDATION, summarize
 from rationem.compare.tables import SCORES, latex, long_csv, tables
 from rationem.ledger import write_text
+from rationem.report.figures import adaptive
 from rationem.report.page import write_page
 from rationem.report.part import Figure, Part, Report
 from rationem.report.tables import number
@@ -54,7 +55,7 @@ def write(output: Path, results: dict[str, Any] | None = None) -> dict[str, Any]
     write_text(output / "results.csv", long_csv(results))
     write_text(output / "table.tex", latex(several))
     for name, figure in drawn.items():
-        write_text(output / f"{name}.svg", figure.light)
+        write_text(output / f"{name}.svg", adaptive(figure.light))
     report = _report(results, several, drawn)
     write_text(output / "report.md", markdown(report))
     design = read_design(output)

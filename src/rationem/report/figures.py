@@ -232,3 +232,19 @@ def drawn(
 
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
+
+
+def adaptive(svg: str) -> str:
+    """Return a figure for a light background with a style that recolours it where the reader's background is dark.
+
+    For a file that a page shows as an image; black and white of other programs' figures are recoloured too.
+    """
+    colours = {**_DARK, "#000000": _DARK[_INK], "#b0b0b0": _DARK[_GRID]}
+    rules = [
+        f'[style*="{kind}: {one}"]{{{kind}:{dark} !important}}'
+        for one, dark in colours.items()
+        for kind in ("fill", "stroke")
+        if f"{kind}: {one}" in svg
+    ]
+    dark = f'text{{fill:{_DARK[_INK]}}}[style*="fill: #ffffff"]{{fill:none !important}}{"".join(rules)}'
+    return svg.replace("<defs>", f"<style>@media (prefers-color-scheme: dark){{{dark}}}</style>\n <defs>", 1)

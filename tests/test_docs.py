@@ -1,0 +1,47 @@
+"""The pages: what is generated is current, figures can be read on a dark background, links lead somewhere."""
+
+import re
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
+sys.path.insert(0, str(ROOT / "tools"))
+import reference  # noqa: E402  (a script beside the package)
+
+
+def test_the_reference_of_the_command_line_is_current():
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page(), "run `make reference`"
+
+
+def test_every_setting_is_in_the_reference_under_its_flag():
+    from rationem.config import FitConfig, flag_of
+
+    page = reference.PAGE.read_text(encoding="utf-8")
+    assert all(f"| `{flag_of(name)}` |" in page for name in FitConfig.model_fields if name != "data")
+
+
+def test_figures_follow_the_readers_background():
+    figures = sorted(DOCS.rglob("*.svg"))
+    assert figures
+    for figure in figures:
+        text = figure.read_text(encoding="utf-8")
+        assert "prefers-color-scheme: dark" in text, figure
+        for ink in ("#000000", "#1f2430", "#ffffff"):
+            for kind in ("fill", "stroke"):
+                used = re.search(f'style="[^"]*{kind}: {ink}', text)
+                assert not used or f'[style*="{kind}: {ink}"]' in text, (figure, kind, ink)
+
+
+def test_links_between_pages_lead_to_a_file():
+    pages = [*DOCS.rglob("*.md"), *(ROOT / name for name in ("README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"))]
+    dead = [
+        (page.name, target)
+        for page in pages
+        for target in re.findall(
+            r"\]\(([^)#\s]+)", re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text(), flags=re.DOTALL)
+        )
+        if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists()
+    ]
+    assert not dead
