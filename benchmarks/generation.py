@@ -113,11 +113,11 @@ def random_prompts(count: int, vocabulary: int) -> list[Prompt]:
 class Raw:
     """transformers' ``generate`` with nothing but temperature 1."""
 
-    def __init__(self, loaded: LoadedModel, ids: list[tuple[int, ...]], batch: int, length: int) -> None:
-        self.model, self.ids, self.batch = loaded.model, ids, batch
+    def __init__(self, loaded: LoadedModel, ids: list[tuple[int, ...]], batch: int, length: int, stop: int = 0) -> None:
+        self.model, self.ids, self.batch, self.stop = loaded.model, ids, batch, stop
         self.settings = GenerationConfig(
             do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=length, use_cache=True,
-            eos_token_id=[0], pad_token_id=0,
+            eos_token_id=[stop], pad_token_id=stop,
         )  # fmt: skip
 
     def __call__(self) -> list[int]:
@@ -130,7 +130,7 @@ class Raw:
             mask = torch.tensor([[0] * (width - len(row)) + [1] * len(row) for row in rows], device=self.model.device)
             with torch.inference_mode():
                 found = self.model.generate(ids, attention_mask=mask, generation_config=self.settings)[:, width:]
-            lengths += [row.index(0) + 1 if 0 in row else len(row) for row in found.tolist()]
+            lengths += [row.index(self.stop) + 1 if self.stop in row else len(row) for row in found.tolist()]
         return lengths
 
 

@@ -28,7 +28,7 @@ from rationem.engines.vllm.install import find_python, is_cpu_build
 from rationem.engines.vllm.pool import Handover, Pool, PoolSettings
 from rationem.engines.vllm.server import Server
 from rationem.tasks.scale import MARKER
-from rationem.types import Concurrent, Prompt, Request, Sampling
+from rationem.types import Engine, Prompt, Request, Sampling
 
 #: Mean and greatest length of a completion, tokens; most of prompt and completion; tokens in one step of a server.
 MEAN, LENGTH, CONTEXT, STEP = 60, 128, 512, 2048
@@ -37,7 +37,19 @@ STOP = 0
 #: Completions in one timing on a CPU, by millions of parameters: some ten seconds.
 ROWS = {1: 512, 15: 96, 125: 16, 494: 8}
 GPU_ROWS = 2048
-CLOSINGS = closings(JudgeTask(world.SCALE))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What completions may be: most tokens of one, of it and its prompt together, and where it ends."""
+
+    length: int = LENGTH
+    context: int = CONTEXT
+    stop: int = STOP
+    closings: tuple[str, ...] = closings(JudgeTask(world.SCALE))
+
+
+USUAL = Limits()
 
 
 def write_checkpoint(path: Path, params: int, seed: int, *, half: bool) -> str:
@@ -84,7 +96,7 @@ def prompts(count: int, vocabulary: int, seed: int) -> list[Prompt]:
     return [Prompt(" ".join(f"w{n}" for n in row.tolist())) for row in rows]
 
 
-def launch() -> Launch:
+def launch(limits: Limits = USUAL) -> Launch:
     """Return how servers are started here.
 
     Raises:
@@ -94,12 +106,12 @@ def launch() -> Launch:
     flags = ("--max-num-batched-tokens", str(STEP))
     cpu = is_cpu_build(python)
     # Less than a run takes of a GPU, for the raw vLLM has its weights there at the same time.
-    return Launch(python, cpu, CONTEXT, CONCURRENCY, memory_share=0.4, extra=flags)
+    return Launch(python, cpu, limits.context, CONCURRENCY, memory_share=0.4, extra=flags)
 
 
-def pool(how: Handover) -> Pool:
+def pool(how: Handover, limits: Limits = USUAL) -> Pool:
     """Return a pool of servers as a run would have it."""
-    return Pool(launch(), PoolSettings(MARKER, CLOSINGS, CONCURRENCY), how)
+    return Pool(launch(limits), PoolSettings(MARKER, limits.closings, CONCURRENCY), how)
 
 
 @contextmanager
@@ -124,14 +136,15 @@ class Timing:
 
 
 class Served:
-    """Our engine over its server."""
+    """An engine of ours."""
 
-    def __init__(self, engine: Concurrent) -> None:
-        self.engine = engine
+    def __init__(self, engine: Engine, limits: Limits = USUAL) -> None:
+        self.engine, self.limits = engine, limits
 
     def __call__(self, asked: list[Prompt], seeds: list[int]) -> Timing:
         """Draw one completion per prompt."""
-        requests = [Request(p, Sampling(max_new_tokens=LENGTH), n) for p, n in zip(asked, seeds, strict=True)]
+        sampling = Sampling(max_new_tokens=self.limits.length)
+        requests = [Request(prompt, sampling, n) for prompt, n in zip(asked, seeds, strict=True)]
         started, own = time.perf_counter(), time.process_time()
         drafts = self.engine.sample(requests)
         taken, own = time.perf_counter() - started, time.process_time() - own
@@ -145,8 +158,8 @@ class Offline:
         told: a file for what vLLM prints.
     """
 
-    def __init__(self, checkpoint: str, told: Path) -> None:
-        how = launch()
+    def __init__(self, checkpoint: str, told: Path, limits: Limits = USUAL) -> None:
+        how, self.limits = launch(limits), limits
         with worker_apart(apart=False):
             made = Server(how, checkpoint)._environment()
         environment = {k: v for k, v in made.items() if k not in {"TMPDIR", "VLLM_RPC_BASE_PATH"}}
@@ -162,9 +175,9 @@ class Offline:
     def __call__(self, asked: list[Prompt], seeds: list[int], *, logprobs: bool = True) -> Timing:
         """Generate one completion per prompt; ``sampling`` is what our engine sends."""
         sampling = {
-            "max_tokens": LENGTH, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0, "ignore_eos": True,
-            "stop_token_ids": [STOP], "stop": list(CLOSINGS), "include_stop_str_in_output": True,
-            "skip_special_tokens": False, "logprobs": 0 if logprobs else None,
+            "max_tokens": self.limits.length, "temperature": 1.0, "top_p": 1.0, "top_k": 0, "min_p": 0.0,
+            "ignore_eos": True, "stop_token_ids": [self.limits.stop], "stop": list(self.limits.closings),
+            "include_stop_str_in_output": True, "skip_special_tokens": False, "logprobs": 0 if logprobs else None,
         }  # fmt: skip
         ids = [self.chat.encode(prompt) for prompt in asked]
         self._say({"prompts": ids, "sampling": sampling, "seeds": seeds})
@@ -186,7 +199,8 @@ class Offline:
 
     def _arguments(self, how: Launch, checkpoint: str) -> dict[str, Any]:
         shared = {
-            "model": checkpoint, "max_model_len": CONTEXT, "max_num_seqs": CONCURRENCY, "max_num_batched_tokens": STEP,
+            "model": checkpoint, "max_model_len": how.max_model_len, "max_num_seqs": CONCURRENCY,
+            "max_num_batched_tokens": STEP,
             "generation_config": "vllm", "logprobs_mode": "processed_logprobs", "seed": 0, "disable_log_stats": True,
         }  # fmt: skip
         if not how.cpu:
