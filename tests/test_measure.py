@@ -10,6 +10,7 @@ import toy
 from rationem import Ledger, ScriptedEngine, metrics
 from rationem.errors import ConfigError, RunError
 from rationem.evaluation.diagnostics import diagnose, evidence_record, hint_record, wrong_hint
+from rationem.evaluation.diagnostics.evidence import evidence_scores
 from rationem.evaluation.evaluate import evaluate
 from rationem.ledger import read_only
 from rationem.sampling.hint_leakage import PHRASES, HintLeakage
@@ -281,16 +282,71 @@ def test_a_killed_measurement_goes_on_to_the_same_end(measured, tmp_path):
 
 
 @pytest.mark.slow
-def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
+def test_an_item_whose_hinted_prompt_does_not_fit_is_estimated_from_its_unhinted_drafts(tmp_path):
     base = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
     longest = {x.id: base.prompt_tokens(TASK.hint_prompt(x.fields, x.answer)) for x in ITEMS}
     limit = longest["first-0"]  # "second" is one character longer
     run = start(tmp_path / "run", max_prompt_tokens=limit)
     run_both(run, base)
     record = evidence_of(run)
-    assert (record["items"], record["too_long"]) == (40, 40)
+    assert (record["items"], record["too_long"], record["hinted_items"]) == (80, 0, 40)
+    assert {t.example_id.split("-")[0] for t in run.ledger.trials(1, Purpose.EVIDENCE)} == {"first"}
+    assert record["score"] == pytest.approx(true_log_evidence(), abs=0.15)
+    run.ledger.close()
+
+
+def test_what_does_not_fit_is_left_out_and_counted(tmp_path):
+    base = toy.open_scoring_engine(toy.write(THETA, tmp_path / "base"))
+    limit = base.prompt_tokens(TASK.prompt(ITEMS[0].fields))  # "second" is one character longer
+    run = start(tmp_path / "run", max_prompt_tokens=limit)
+    run_both(run, base)
+    record = evidence_of(run)
+    assert (record["items"], record["too_long"], record["hinted_items"]) == (40, 40, 0)
     log_p = np.log(joint(THETA, "first")[:, SCALE.rank(ANSWERS["first"])].sum())
     assert record["score"] == pytest.approx(log_p, abs=0.15)
+    run.ledger.close()
+
+
+def some_hinted(directory, iterations=(1,), count=30):
+    """The evidence with hinted drafts on some items, of each iteration."""
+    run = start(directory)
+    engine = toy.open_scoring_engine(toy.write(THETA, directory / "base"))
+    for k in iterations:
+        evaluate(ITEMS, engine, run, train=TRAIN, iteration=k, split="validation", draws=FORWARD)
+        diagnose(
+            ITEMS, engine, run, train=TRAIN, iteration=k, hinted=HINTED, forward=FORWARD, wrong=0, hinted_items=count
+        )
+    return run
+
+
+def test_hinted_drafts_are_made_for_so_many_items_the_same_in_every_iteration(tmp_path):
+    run = some_hinted(tmp_path, (0, 1))
+    first, second = ({t.example_id for t in run.ledger.trials(k, Purpose.EVIDENCE)} for k in (0, 1))
+    assert first == second
+    assert len(first) == 30
+    assert {t.example_id for t in run.ledger.trials(1, Purpose.EVAL)} == {x.id for x in ITEMS}
+    under = {(key[0], key[3]) for key in run.ledger.likelihoods(1, Purpose.EVAL)}
+    assert under == {(one, name) for one in first for name in ("forward", "rationalize")}
+    run.ledger.close()
+
+
+def test_what_is_said_of_hinted_drafts_is_of_their_items_and_all_items_have_a_score(tmp_path, measured):
+    """Where all items have hinted drafts the others' numbers are known: the same seeds make the same drafts."""
+    run, whole = some_hinted(tmp_path), measured.ledger.db
+    record, hinted = evidence_of(run), {t.example_id for t in run.ledger.trials(1, Purpose.EVIDENCE)}
+    assert (record["items"], record["hinted_items"]) == (80, 30)
+    assert record["raw"] == evidence_of(measured)["raw"]
+    asked = {"forward": FORWARD, "hinted": HINTED}
+    of_these = [x for x in ITEMS if x.id in hinted]
+    alone = evidence_record(whole, 1, of_these, KIND, marginal_of, **asked)
+    for key in ("iwae", "iwae_by_k", "ess", "divergence", "divergence_covered"):
+        assert record[key] == alone[key]
+    mixed = evidence_scores(run.ledger.db, 1, ITEMS, KIND, marginal_of, **asked)
+    with_hints = evidence_scores(whole, 1, ITEMS, KIND, marginal_of, **asked)
+    without = evidence_scores(whole, 1, ITEMS, KIND, marginal_of, forward=FORWARD, hinted=0)
+    assert mixed == {x.id: (with_hints if x.id in hinted else without)[x.id] for x in ITEMS}
+    assert record["score"] == pytest.approx(np.mean(list(mixed.values())))
+    assert abs(record["score"] - true_log_evidence()) < 4 * record["standard_error"] + 0.03
     run.ledger.close()
 
 

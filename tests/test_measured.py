@@ -22,9 +22,14 @@ def sets(train, validation, orders=1):
 def test_measuring_takes_a_quarter_of_an_iterations_drafts_or_64_items(train):
     config = FitConfig()
     found, asked = len(measured(sets(train, 5_000), config).validation), config.measuring
-    drafts = found * (asked.draws + asked.evidence_draws) + asked.wrong_hints
+    drafts = found * asked.draws + min(found, asked.evidence_items) * asked.evidence_draws + asked.wrong_hints
     assert found == FEWEST or SHARE - 0.01 < drafts / (train + drafts) <= SHARE
     assert found >= FEWEST
+
+
+def test_hinted_drafts_on_few_items_leave_more_items_to_measure():
+    some, every = (len(measured(sets(4_000, 5_000), FitConfig(evidence_items=n)).validation) for n in (64, 5_000))
+    assert (some, every) == (309, 260)  # (1333 - 32 - 64) / 4 and (1333 - 32) / 5
 
 
 def test_all_items_are_measured_where_there_are_few_or_where_all_are_asked_for():

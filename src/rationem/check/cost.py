@@ -106,10 +106,13 @@ def _with_demonstrations(question: float, config: FitConfig) -> float:
 
 
 def validation_tokens(sizes: Sizes, config: FitConfig) -> TokenCounts:
-    """Return the tokens of evaluating the validation items, and of their evidence and its wrong hints."""
+    """Return the tokens of evaluating the validation items, of the evidence of some and of its wrong hints."""
     wrong = min(config.measuring.wrong_hints, sizes.validation)
+    some = config.measuring.evidence_items
+    hinted = sizes.validation if some is None else min(some, sizes.validation)
     probes = TokenCounts(read=wrong * sizes.hinted, generated=float(wrong * sizes.cut))
-    return evidence_tokens(sizes, sizes.validation, config) + probes
+    rest = evaluation_tokens(sizes, sizes.validation - hinted, config)
+    return evidence_tokens(sizes, hinted, config) + rest + probes
 
 
 def evidence_tokens(sizes: Sizes, count: int, config: FitConfig) -> TokenCounts:

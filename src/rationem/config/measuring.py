@@ -12,6 +12,7 @@ class Measuring:
     Args:
         draws: unhinted drafts per evaluated item; the same for validation, test and the judge.
         evidence_draws: hinted drafts per item beside them, for the evidence.
+        evidence_items: validation items that get hinted drafts, the same in every iteration; None for all.
         wrong_hints: validation items that get a wrong hint, in every iteration.
         difficulty_examples: training examples whose difficulty for the base model is measured once.
         test_last: whether the last iteration is tested beside the base model and the chosen one.
@@ -20,6 +21,7 @@ class Measuring:
 
     draws: int
     evidence_draws: int
+    evidence_items: int | None
     wrong_hints: int
     difficulty_examples: int
     test_last: bool
@@ -28,6 +30,6 @@ class Measuring:
 
 #: By ``--measure``.
 MEASURES = {
-    "lean": Measuring(4, 1, 32, 64, test_last=False, everything=False),
-    "full": Measuring(8, 4, 64, 128, test_last=True, everything=True),
+    "lean": Measuring(4, 1, 64, 32, 64, test_last=False, everything=False),
+    "full": Measuring(8, 4, None, 64, 128, test_last=True, everything=True),
 }

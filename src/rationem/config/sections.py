@@ -127,6 +127,9 @@ class EvaluationSettings(SettingsGroup):
         description="hinted rationales per validation example, in addition to --draws unhinted ones, for the evidence "
         "(default: lean 1, full 4)",
     )
+    evidence_items: Annotated[int | None, TakenBy.REFIT] = Field(
+        None, ge=1, description="validation examples that get --evidence-draws (default: lean 64, full all)"
+    )
     wrong_hints: Annotated[int | None, TakenBy.REFIT] = Field(
         None, ge=0, description="validation examples that get a wrong hint, as a control (default: lean 32, full 64)"
     )

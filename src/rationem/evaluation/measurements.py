@@ -43,6 +43,7 @@ class Diagnostics:
 
     Args:
         hinted: hinted drafts per validation example, in addition to the unhinted ones, for the evidence.
+        hinted_items: validation examples that get them, the same in every iteration; None for all.
         wrong: validation examples that get a probe once per iteration.
         probed: training examples whose difficulty for the base model is measured once.
         start: training examples that are probed before the first E-step.
@@ -52,6 +53,7 @@ class Diagnostics:
     """
 
     hinted: int = 0
+    hinted_items: int | None = None
     wrong: int = 0
     probed: int = 0
     start: int = 0
@@ -102,6 +104,7 @@ class Measurements:
                 iteration=k,
                 forward=self.evaluation.draws,
                 hinted=extra.hinted,
+                hinted_items=extra.hinted_items,
                 wrong=extra.wrong,
                 phrases=self.context.leaks.counted,
                 faithful=extra.faithful,

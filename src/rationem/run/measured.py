@@ -43,7 +43,10 @@ def _wanted(train: int, config: FitConfig) -> int | None:
     if asked.everything:
         return None
     drafts = SHARE / (1 - SHARE) * train - asked.wrong_hints
-    return max(FEWEST, int(drafts / (asked.draws + asked.evidence_draws)))
+    found = drafts / (asked.draws + asked.evidence_draws)
+    if asked.evidence_items is not None:  # hinted drafts on some: more where all would be more than those
+        found = max(found, (drafts - asked.evidence_items * asked.evidence_draws) / asked.draws)
+    return max(FEWEST, int(found))
 
 
 def _chosen(examples: tuple[Example, ...], count: int, seed: int) -> tuple[Example, ...]:

@@ -128,6 +128,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
             evaluation=Evaluation(measuring.draws, config.choose_by, last=measuring.test_last),
             diagnostics=Diagnostics(
                 measuring.evidence_draws,
+                measuring.evidence_items,
                 measuring.wrong_hints,
                 measuring.difficulty_examples,
                 config.start_examples,

@@ -37,6 +37,7 @@ def diagnose(
     hinted: int,
     forward: int,
     wrong: int,
+    hinted_items: int | None = None,
     phrases: Sequence[str] = hint_leakage.PHRASES,
     faithful: Faithful | None = None,
     phase: str = PHASE,
@@ -55,6 +56,8 @@ def diagnose(
         iteration: k.
         hinted: K, hinted drafts per item.
         forward: M, unhinted drafts per item that are scored too; at most as many as were drawn.
+        hinted_items: the number of items, chosen by seed, that get hinted drafts, and whose unhinted drafts are scored
+            after the hint; None for all.
         wrong: the number of items, chosen by seed, that get one probe.
         phrases: phrases that mention the hint.
         faithful: decides whether a rationale is true of the inputs, if that can be known.
@@ -68,8 +71,9 @@ def diagnose(
     started = time.perf_counter()
     run = run.as_it_is()
     fitting = [x for x in examples if fits(x, (FORWARD, RATIONALIZE), engine, run)]
+    some = _some(fitting, hinted_items, "hinted evidence, item", run)
     draw(
-        [DrawRequest(x, m) for x in fitting for m in range(hinted)],
+        [DrawRequest(x, m) for x in some for m in range(hinted)],
         RATIONALIZE,
         engine,
         run,
@@ -79,8 +83,8 @@ def diagnose(
         levels_under=FORWARD,
     )
     if hinted:
-        _score(fitting, hinted, Purpose.EVIDENCE, engine, run, iteration)
-        _score(fitting, forward, Purpose.EVAL, engine, run, iteration)
+        _score(some, hinted, Purpose.EVIDENCE, engine, run, iteration)
+        _score(some, forward, Purpose.EVAL, engine, run, iteration)
     _draw_wrong(fitting, wrong, engine, run, iteration, examples)
     kind, db = run.task.kind, run.ledger.db
     marginals = metrics.marginals(train, run.task.scale, metrics.parts(examples))
@@ -107,6 +111,13 @@ def _score(
         score(trials, by_id, under, engine, run, iteration=iteration, label=label)
 
 
+def _some(examples: Sequence[Example], count: int | None, what: str, run: SamplingContext) -> list[Example]:
+    """Return so many of the examples, the same ones in every iteration of a run."""
+    if count is None or count >= len(examples):
+        return list(examples)
+    return sorted(examples, key=lambda x: (seed_for(run.seed, what, x.id), x.id))[:count]
+
+
 def _draw_wrong(
     fitting: Sequence[Example],
     wrong: int,
@@ -116,7 +127,7 @@ def _draw_wrong(
     examples: Sequence[Example],
 ) -> None:
     """Draw once for each of the chosen items with a wrong level, or another item's answer, as the hint."""
-    chosen = sorted(fitting, key=lambda x: (seed_for(run.seed, "wrong hint, item", x.id), x.id))[:wrong]
+    chosen = _some(fitting, wrong, "wrong hint, item", run)
     kind = run.task.kind
     able = [x for x in chosen if kind.others(x, examples)]  # with open answers there may be only one
     misled = [replace(x, answer=wrong_hint(x, kind, run.seed, examples)) for x in able]

@@ -1,8 +1,9 @@
 r"""The probability of the correct answers under theta_k: one record per iteration, from the ledger's tables alone.
 
-Per item, M unhinted and K hinted drafts; p_hat by ``metrics.evidence``: raw from the unhinted drafts, IWAE_K from the
-hinted ones, the mixture from all N = M + K. The means are of log p_hat, in nats per item; each is a lower bound of the
-mean log p(y* | x) in expectation. A mean that one item makes -inf does not exist (None), and such items are counted.
+Per item, M unhinted drafts and on some items K hinted ones; p_hat by ``metrics.evidence``: raw from the unhinted
+drafts, IWAE_K from the hinted ones, the mixture from all N, which is M + K or M. The means are of log p_hat, in nats
+per item; each is a lower bound of the mean log p(y* | x) in expectation. A mean that one item makes -inf does not exist
+(None), and such items are counted.
 """
 
 from __future__ import annotations
@@ -49,12 +50,13 @@ class AlignedDraws:
 
 @dataclass(frozen=True, slots=True)
 class Estimates:
-    """The estimates of one item, nats: logarithms of p_hat, -inf if it is 0; None without drafts."""
+    """The estimates of one item, nats: logarithms of p_hat, -inf if it is 0; None without drafts. ``draws`` is N."""
 
     raw: float | None
     iwae: float | None
     by_k: tuple[float, ...]
     mixture: float
+    draws: int
     ess: float
     divergence: float | None
 
@@ -72,7 +74,8 @@ def evidence_record(
     """Return the evidence of theta_k on the items with drafts; None stands for a value that does not exist.
 
     ``items``, ``too_long``                items with draws; items left out, as a prompt did not fit
-    ``forward_draws``, ``hinted_draws``    M and K per item
+    ``forward_draws``, ``hinted_draws``    M per item; K per item that has hinted draws
+    ``hinted_items``                       items with hinted draws: IWAE, effective sample size, divergence are theirs
     ``raw``, ``raw_zero``                  mean log raw evidence; items where it is 0
     ``iwae``, ``iwae_zero``                mean IWAE_K; items where it is -inf
     ``iwae_by_k``                          k -> mean IWAE_k over subsets of the draws: its rise with k
@@ -103,19 +106,21 @@ def evidence_record(
     estimated = _estimates(db, iteration, examples, kind, forward, hinted)
     items, found, sizes = [x for x, _ in estimated], [one for _, one in estimated], _powers(hinted)
     mixtures = [one.mixture for one in found]
-    scores = _scores(estimated, kind, marginal_of, forward + hinted)
-    bounds = [one.divergence for one in found if one.divergence is not None]
-    ess = _mean([one.ess for one in found]) if hinted else None
+    scores = _scores(estimated, kind, marginal_of)
+    of_hinted = [one for one in found if one.iwae is not None]
+    bounds = [one.divergence for one in of_hinted if one.divergence is not None]
+    ess = _mean([one.ess for one in of_hinted])
     return {
         "items": len(items),
         "too_long": len(examples) - len(items),
         "forward_draws": forward,
         "hinted_draws": hinted,
+        "hinted_items": len(of_hinted),
         "raw": _mean([one.raw for one in found]),
         "raw_zero": _zeros([one.raw for one in found]),
-        "iwae": _mean([one.iwae for one in found]),
-        "iwae_zero": _zeros([one.iwae for one in found]),
-        "iwae_by_k": {str(k): _mean([one.by_k[n] for one in found]) for n, k in enumerate(sizes)},
+        "iwae": _mean([one.iwae for one in of_hinted]),
+        "iwae_zero": _zeros([one.iwae for one in of_hinted]),
+        "iwae_by_k": {str(k): _mean([one.by_k[n] for one in of_hinted]) for n, k in enumerate(sizes)},
         "mixture": _mean(mixtures),
         "zero": _zeros(mixtures),
         "score": _mean(scores),
@@ -124,7 +129,7 @@ def evidence_record(
         "ess": ess,
         "ess_share": None if ess is None else ess / hinted,
         "divergence": _mean(bounds),
-        "divergence_covered": len(bounds) / len(items) if items and hinted else None,
+        "divergence_covered": len(bounds) / len(of_hinted) if of_hinted else None,
     }
 
 
@@ -142,7 +147,7 @@ def evidence_scores(
     arguments.
     """
     estimated = _estimates(db, iteration, examples, kind, forward, hinted)
-    scores = _scores(estimated, kind, marginal_of, forward + hinted)
+    scores = _scores(estimated, kind, marginal_of)
     return {x.id: score for (x, _), score in zip(estimated, scores, strict=True)}
 
 
@@ -162,10 +167,10 @@ def estimate(forward: AlignedDraws | None, hinted: AlignedDraws | None, sizes: S
         0 if forward is None else len(forward.log_answer_M),
         0 if hinted is None else len(hinted.log_answer_M),
     )
-    draws = None if forward is None else len(forward.log_answer_M)
-    raw = None if forward is None else evidence.mixture(*_columns(forward), draws or 0, 0)
+    draws = sum(len(one.log_answer_M) for one in kinds)
+    raw = None if forward is None else evidence.mixture(*_columns(forward), len(forward.log_answer_M), 0)
     if hinted is None:
-        return Estimates(raw, None, (), mixture, 0.0, None)
+        return Estimates(raw, None, (), mixture, draws, 0.0, None)
     log_joint_K, log_q_K = hinted.log_joint_M, hinted.log_hinted_M
     iwae = evidence.iwae(log_joint_K, log_q_K)
     said = np.array(hinted.said).reshape(-1, 2)
@@ -174,6 +179,7 @@ def estimate(forward: AlignedDraws | None, hinted: AlignedDraws | None, sizes: S
         iwae,
         evidence.iwae_by_k(log_joint_K, log_q_K, sizes),
         mixture,
+        draws,
         evidence.effective_sample_size(evidence.log_weights(log_joint_K, log_q_K)),
         evidence.divergence_bound(iwae, said[:, 0], said[:, 1]),
     )
@@ -198,7 +204,7 @@ def _estimates(
 ) -> list[tuple[Example, Estimates]]:
     by_forward = _read(db, iteration, Purpose.EVAL, examples, kind, forward)
     by_hinted = _read(db, iteration, Purpose.EVIDENCE, examples, kind, hinted)
-    items = [x for x in examples if (not forward or x.id in by_forward) and (not hinted or x.id in by_hinted)]
+    items = [x for x in examples if x.id in (by_forward if forward else by_hinted)]
     return [(x, estimate(by_forward.get(x.id), by_hinted.get(x.id), _powers(hinted))) for x in items]
 
 
@@ -206,9 +212,8 @@ def _scores(
     estimated: Sequence[tuple[Example, Estimates]],
     kind: Kind,
     marginal_of: Callable[[Example], Sequence[float]],
-    draws: int,
 ) -> list[float]:
-    return [_score(one.mixture, kind.log_prior(x.answer, marginal_of(x)), draws) for x, one in estimated]
+    return [_score(one.mixture, kind.log_prior(x.answer, marginal_of(x)), one.draws) for x, one in estimated]
 
 
 def _columns(draws: AlignedDraws) -> tuple[Floats, Floats, Floats]:

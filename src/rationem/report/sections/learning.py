@@ -114,6 +114,11 @@ def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     )
     drawn = f"{forward} rationale{'s' * (forward != 1)}"
     yield f"Raw is from {drawn} per item, written as the {called.who} writes them{weighted}."
+    if hinted and record["hinted_items"] < record["items"]:
+        yield (
+            f"Of the {record['items']} items {record['hinted_items']} have drafts that were shown the {called.said}; "
+            "what is said of those drafts is of these items."
+        )
     yield (
         "On average these estimates are below the truth, and more draws bring them nearer; of one iteration, that is. "
         "The best was picked by these very draws, and its numbers in the table are too high for that, the 95 % too."
