@@ -71,7 +71,7 @@ EMBEDDED = {
     ),
     TINY_ADDER: EmbeddedModel("rationem.world.addition:tiny_adder", 88),
     TINY_SUMMARIZER: EmbeddedModel("rationem.world.summaries:tiny_summarizer", 48),
-    "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 96, learning_rate=1e-4, toy=False),
+    "smollm2": EmbeddedModel("rationem.engines.installed:smollm2", 60, learning_rate=1e-4, toy=False),
 }
 
 
