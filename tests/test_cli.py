@@ -704,6 +704,19 @@ def test_what_stands_behind_two_hyphens_is_no_flag(folder, monkeypatch, capsys):
     assert found.data == ("--odd_name.csv",)
 
 
+def test_a_quick_look_is_a_bundle_of_settings_and_other_flags_win(folder, monkeypatch, capsys):
+    from rationem.config.quick import QUICK
+
+    found = understood(["fit", "good.csv", "--quick", "--steps", "9", "--limit", "7", "-o", "run"], monkeypatch, capsys)
+    assert (found.quick, found.steps, found.epochs, found.limit) == (True, 9, None, 7)
+    rest = {name: value for name, value in QUICK.items() if name not in ("epochs", "limit")}
+    assert {name: getattr(found, name) for name in rest} == rest
+    assert FitConfig(quick=True) == FitConfig(quick=True, **QUICK) == read_config(None, {"quick": True})
+    assert FitConfig(quick=False) == FitConfig()
+    Path("c.toml").write_text(to_toml(found))
+    assert read_config(Path("c.toml"), {}) == found
+
+
 def test_the_version_is_that_of_the_package(capsys):
     import rationem
 

@@ -3,7 +3,7 @@
 import pytest
 
 from rationem import Example, FitConfig, Splits
-from rationem.report.reading import LEFT_OUT, reading
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST, reading
 from rationem.run.measured import FEWEST, SHARE, measured
 
 
@@ -53,6 +53,15 @@ def test_the_items_depend_on_the_splits_seed_alone_and_come_in_all_their_orders(
     items = [x.item for x in first.validation]
     assert all(items.count(item) == 2 for item in items)
     assert (first.train, first.test) == (whole.train, whole.test)
+
+
+def test_of_the_test_set_all_is_measured_or_as_many_items_as_asked_for():
+    whole = sets(100, 50)
+    assert measured(whole, FitConfig()).test == whole.test
+    few = measured(whole, FitConfig(test_items=5))
+    assert len(few.test) == 5
+    assert few.notes[LEFT_OUT_OF_TEST] == 15
+    assert measured(whole, FitConfig(test_items=5, seed=1, split_seed=0)) == few
 
 
 def test_the_report_says_how_many_items_are_not_measured():

@@ -16,7 +16,7 @@ from rationem.engines.chat import Chat
 from rationem.errors import DataError
 from rationem.metrics.scores import json_safe
 from rationem.report.plain import counted, plain
-from rationem.report.reading import LEFT_OUT
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
 from rationem.run.defaults import with_defaults
 from rationem.run.measured import measured
 from rationem.run.preflight import check_model
@@ -111,7 +111,8 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     sections, findings = sections | more, findings + found
     findings += _about_labels(material, splits, scale)
     sections["sets"] = labels.sets(splits, scale, orders=material.orders)
-    sections["sets"]["validation"]["not_measured"] = splits.notes.get(LEFT_OUT, 0)
+    for name, left in (("validation", LEFT_OUT), ("test", LEFT_OUT_OF_TEST)):
+        sections["sets"][name]["not_measured"] = splits.notes.get(left, 0)
     findings += labels.few_groups({name: part["groups"] for name, part in sections["sets"].items()})
     sections["group_overlap"] = splits.notes.get("test_examples_whose_group_is_trained_on", 0)
     findings += labels.overlapping(sections["group_overlap"], len(splits.test) // material.orders)

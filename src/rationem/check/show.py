@@ -184,6 +184,8 @@ def _sets(found: Mapping[str, Any], by: str) -> list[str]:
     more += [f"train: {'pairs' if pairs else 'rows'} (one per rating); else one per item"] if by == "rating" else []
     if left := found["validation"]["not_measured"]:
         more.append(f"validation: {left} more rows are not measured (--measure full measures all)")
+    if left := found["test"]["not_measured"]:
+        more.append(f"test: {left} more rows are not measured (--test-items)")
     return _table([row + ("",) * (width - len(row)) for row in rows]) + more
 
 

@@ -3,6 +3,7 @@
 ``metadata``   what can be known of a setting beside its type, default and help
 ``sections``   the settings, by group, and those of ``demonstrations``: the only places that define a setting
 ``fit``        FitConfig, all of them; and which settings carry what metadata
+``quick``      the settings of ``--quick``
 ``files``      from TOML and flags to a FitConfig, and back
 
 A new setting is one field of a section. That field determines its TOML key, its flag and help, which commands and tasks

@@ -11,6 +11,7 @@ from pydantic import model_validator
 from rationem.config.demonstrations import DemonstrationSettings
 from rationem.config.measuring import MEASURES, Measuring
 from rationem.config.metadata import Alias, InRefit, Reach, TaskKind
+from rationem.config.quick import QUICK
 from rationem.config.sections import (
     EngineSettings,
     EvaluationSettings,
@@ -49,6 +50,16 @@ class FitConfig(
     DataSettings,
 ):
     """Everything that decides the result of a run; written to ``config.toml`` in its directory."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _quickly(cls, given: Any) -> Any:
+        """Fill in the settings of a quick look that are not given."""
+        if not isinstance(given, dict) or given.get("quick") is not True:
+            return given
+        named = {name for name, value in given.items() if value is not None}
+        bundle = {name: value for name, value in QUICK.items() if name not in named | displaced(named)}
+        return {**given, **bundle}
 
     @model_validator(mode="after")
     def _consistent(self) -> FitConfig:

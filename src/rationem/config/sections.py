@@ -21,6 +21,10 @@ class SchemeSettings(SettingsGroup):
 
     group: ClassVar[str] = "scheme and iterations"
 
+    quick: Annotated[bool, Mark.COMMON, InRefit(False)] = Field(
+        False, description="a first look: 64 training rows, one iteration, little measuring; other flags still win"
+    )
+
     scheme: Annotated[str, Reach.NOTHING, Mark.BY_ARM, Mark.CARD, Mark.COMMON] = Field(
         "star",
         description="rs:M, marginal:M, star, pps, the controls direct and unfiltered, or a plan such as "
@@ -117,6 +121,9 @@ class EvaluationSettings(SettingsGroup):
     )
     validation_items: Annotated[int | None, InRefit(None), Identity.RESOLVED] = Field(
         None, ge=1, description="validation examples measured in every iteration (default: by --measure; full: all)"
+    )
+    test_items: Annotated[int | None, InRefit(None)] = Field(
+        None, ge=1, description="test examples measured, chosen by the seed (default: all)"
     )
     draws: Annotated[int | None, TakenBy.REFIT, Mark.CARD] = Field(
         None, ge=1, description="sampled rationales per evaluated example (default: lean 4, full 8)"

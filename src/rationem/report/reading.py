@@ -16,11 +16,16 @@ _OF_OPEN = {"rating": "answer"}
 
 #: The note that says how many validation examples are not measured.
 LEFT_OUT = "validation_examples_not_measured"
+LEFT_OUT_OF_TEST = "test_examples_not_measured"
 #: Note -> (wording for one, for several).
 _COUNTED = {
     LEFT_OUT: (
         "1 validation example is not measured (--measure).",
         "{} validation examples are not measured (--measure lean): the others serve every iteration.",
+    ),
+    LEFT_OUT_OF_TEST: (
+        "1 test example is not measured (--test-items).",
+        "{} test examples are not measured (--test-items).",
     ),
     "skipped": (
         "1 row could not be used and was left out.",

@@ -26,6 +26,7 @@ def doubts(summary: Mapping[str, Any]) -> list[str]:
     if not summary["finished"] or not before or not after:
         return []
     return [
+        *_quick(summary),
         *_few(summary, split, after),
         *_untrained(summary),
         *_unparsed(summary, after),
@@ -80,6 +81,14 @@ def not_found(temperature: float) -> str | None:
     """Return the sentence about a temperature at the edge of the searched range; None within it."""
     meaning = edge(temperature)
     return meaning and f"The calibration found no temperature in {LOWEST:g}..{HIGHEST:g}: the probabilities {meaning}."
+
+
+def _quick(summary: Mapping[str, Any]) -> Iterator[str]:
+    if summary["config"].get("quick"):
+        yield (
+            f"This is a quick look (--quick) with {summary['examples']['train']} training examples and little "
+            "measuring: run it without --quick, in another directory, before you rely on a number."
+        )
 
 
 def _few(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The validation items that a run measures in every iteration: few enough that most of its drafts are for learning."""
+"""The items that a run measures: so few for validation that most drafts of an iteration are for learning."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from itertools import groupby
 
 from rationem.config import FitConfig
-from rationem.report.reading import LEFT_OUT
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
 from rationem.run.prepare import split_seed
 from rationem.seeds import seed_for
 from rationem.types import Example, Splits
@@ -18,20 +18,24 @@ FEWEST = 64
 
 
 def measured(splits: Splits, config: FitConfig) -> Splits:
-    """Return the sets with the validation items that are measured; the others are used for nothing.
+    """Return the sets with the validation and test items that are measured; the others are used for nothing.
 
     Every iteration is measured on the same items with the same number of drafts. Items are chosen by the
     seed of the split, which the runs of a comparison share, each with all its orders and criteria.
 
     Args:
         splits: the sets of the data.
-        config: the settings; ``validation_items`` decides, else ``measure``.
+        config: the settings; ``validation_items`` decides, else ``measure``; of the test set ``test_items``.
     """
     wanted = config.validation_items or _wanted(len(splits.train), config)
-    chosen = _chosen(splits.validation, len(splits.validation) if wanted is None else wanted, split_seed(config))
-    if left := len(splits.validation) - len(chosen):
-        return replace(splits, validation=chosen, notes={**splits.notes, LEFT_OUT: left})
-    return splits
+    validation = _chosen(splits.validation, wanted, split_seed(config))
+    test = _chosen(splits.test, config.test_items, split_seed(config))
+    left = {
+        LEFT_OUT: len(splits.validation) - len(validation),
+        LEFT_OUT_OF_TEST: len(splits.test) - len(test),
+    }
+    notes = {name: count for name, count in left.items() if count}
+    return replace(splits, validation=validation, test=test, notes={**splits.notes, **notes}) if notes else splits
 
 
 def _wanted(train: int, config: FitConfig) -> int | None:
@@ -49,9 +53,9 @@ def _wanted(train: int, config: FitConfig) -> int | None:
     return max(FEWEST, int(found))
 
 
-def _chosen(examples: tuple[Example, ...], count: int, seed: int) -> tuple[Example, ...]:
-    """Return whole items, in their order, until there are ``count`` examples."""
-    if count >= len(examples):
+def _chosen(examples: tuple[Example, ...], count: int | None, seed: int) -> tuple[Example, ...]:
+    """Return whole items, in their order, until there are ``count`` examples; all of them for None."""
+    if count is None or count >= len(examples):
         return examples
     ranked = sorted(examples, key=lambda x: (seed_for(seed, "measured", x.item), x.item))
     kept: set[str] = set()

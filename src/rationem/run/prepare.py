@@ -11,7 +11,7 @@ from rationem import data
 from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError, closest
-from rationem.report.reading import LEFT_OUT
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
 from rationem.run import task_resolution
 from rationem.seeds import seed_for
 from rationem.tasks import named
@@ -389,6 +389,8 @@ def understood(splits: Splits) -> list[str]:
             f"Measured in every iteration: {len(splits.validation)} of {len(splits.validation) + left} validation "
             "examples (--measure full: all)."
         )
+    if left := notes.get(LEFT_OUT_OF_TEST):
+        lines.append(f"Measured at the end: {len(splits.test)} of {len(splits.test) + left} test examples.")
     if skipped := notes.get("skipped"):
         lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
     return lines
