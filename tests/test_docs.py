@@ -45,3 +45,9 @@ def test_links_between_pages_lead_to_a_file():
         if not re.match(r"[a-z]+:", target) and not (page.parent / target).exists()
     ]
     assert not dead
+
+
+def test_the_readme_is_read_in_minutes():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 120
+    assert len(" ".join(lines).split()) <= 900

@@ -8,10 +8,11 @@ from pathlib import Path
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 FIGURE = "accuracy-by-tokens.svg"
-NOTE = """<!-- Written by `make demo-page` from the output of `rationem demo`; not by hand. -->
+NOTE = """<!-- Written by `make demo-page` from the output of `rationem demo schemes`; not by hand. -->
 
-This page is the output of `rationem demo` (`make demo` from a clone): one seed of one tiny model on the embedded world.
-One seed proves little; `rationem compare` runs several, and the [studies](studies.md) say what they show."""
+This page is the output of `rationem demo schemes` (`make demo` from a clone): one seed of one tiny model on the
+embedded world. One seed proves little; `rationem compare` runs several,
+and the [studies](studies.md) say what they show."""
 
 
 def main(demo: Path) -> None:

@@ -91,7 +91,8 @@ def parsers() -> list[tuple[str, argparse.ArgumentParser]]:
 
 def setting_of(one: argparse.Action) -> str | None:
     """Return the setting that an argument gives; None if it is the command's own."""
-    return one.dest if one.dest == "data" or one.container.title in HEADINGS else None
+    data = one.dest == "data" and not one.option_strings and one.help is not argparse.SUPPRESS
+    return one.dest if data or one.container.title in HEADINGS else None
 
 
 def flags(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
@@ -107,6 +108,9 @@ def command(title: str, parser: argparse.ArgumentParser) -> Iterator[str]:
     yield f"### `rationem {title}`"
     yield from [cell(" ".join(parser.description.split()))] if parser.description else []
     yield from [table(["argument", "meaning"], rows)] if (rows := list(flags(parser))) else []
+    if parser.epilog and parser.epilog.startswith("examples:"):
+        lines = [f"$ {line.strip()}" for line in parser.epilog.splitlines()[1:]]
+        yield "\n".join(["```console", *lines, "```"])
 
 
 def page() -> str:
