@@ -67,7 +67,9 @@ def rated(rows: int, seed: int) -> list[tuple[str, ...]]:
     rng = random.Random(seed)
     found: list[tuple[str, ...]] = []
     for number, (question, answer, level) in enumerate(_answers(rng)):
-        for rater in rng.sample(RATERS, 1 if (number + 1) % _TWICE else 2):
+        people = list(RATERS)
+        rng.shuffle(people)
+        for rater in people[: 1 if (number + 1) % _TWICE else 2]:
             found.append((question, answer, str(_rating(rng, rater, level)), rater))
         if len(found) >= rows:
             return found[:rows]
@@ -77,7 +79,8 @@ def rated(rows: int, seed: int) -> list[tuple[str, ...]]:
 def _answers(rng: random.Random) -> Iterator[tuple[str, str, int]]:
     """Yield (question, answer, how good it is), two answers to every question."""
     asked = [(place, day, kind) for place in _PLACES for day in _DAYS for kind in range(len(_ASKED))]
-    for place, day, kind in rng.sample(asked, len(asked)):
+    rng.shuffle(asked)
+    for place, day, kind in asked:
         question, right, facts = _ASKED[kind]
         _, another, others = rng.choice(_ASKED[:kind] + _ASKED[kind + 1 :])
         fact = rng.choice(facts)
