@@ -110,18 +110,18 @@ def rated(ratings):
 
 
 def test_all_values_that_are_no_levels_are_listed_with_their_number_and_what_to_do(tmp_path):
-    told = refusal(write(tmp_path / "r.csv", rated(["4", "N/A", "4/5", "N/A", "2", "six"])))
+    told = refusal(write(tmp_path / "r.csv", rated(["4", "N/A", "4/10", "N/A", "2", "six"])))
     assert "r.csv:3: in column 'rating', 'N/A' is not a level" in told
-    assert "Not a level: 'N/A' (2), '4/5' (1), 'six' (1)." in told
-    assert "Leave out rows without a rating; write '4/5' as '4'; correct mistyped values" in told
+    assert "Not a level: 'N/A' (2), '4/10' (1), 'six' (1)." in told
+    assert "Leave out rows without a rating; correct mistyped values" in told
 
 
 def test_a_check_lists_them_too(tmp_path, capsys):
-    file = write(tmp_path / "r.csv", [*rows(100), *rated(["N/A", "4/5", "N/A"])])
+    file = write(tmp_path / "r.csv", [*rows(100), *rated(["N/A", "4/10", "N/A"])])
     code, found = check(capsys, file, "--scale", "1-5")
     assert code == 1
-    assert found["rows"]["values"] == {"N/A": 2, "4/5": 1}
-    assert "Not a level: 'N/A' (2), '4/5' (1)." in finding(found, "unusable_rows")["message"]
+    assert found["rows"]["values"] == {"N/A": 2, "4/10": 1}
+    assert "Not a level: 'N/A' (2), '4/10' (1)." in finding(found, "unusable_rows")["message"]
 
 
 @pytest.mark.parametrize(

@@ -168,10 +168,9 @@ def test_ratings_that_are_no_numbers_are_counted_as_unusable_with_advice(tmp_pat
     code, found = check(capsys, write(tmp_path / "r.csv", table))
     assert code == 1
     assert found["scale"]["levels"] == list("12345")
-    assert found["rows"]["values"] == {"N/A": 2, "-": 1, "4/5": 1, "2,0": 1}
-    told = finding(found, "unusable_rows")["message"]
-    assert "Leave out rows without a rating; write '4/5' as '4'" in told
-    assert "'2,0' as '2'" in told
+    assert found["rows"]["values"] == {"N/A": 2, "-": 1}
+    assert "Leave out rows without a rating" in finding(found, "unusable_rows")["message"]
+    assert found["data"]["notes"]["values"] == ["Ratings are read as: '2,0' = 2 (1), '4/5' = 4 (1)."]
     code, found = check(capsys, tmp_path / "r.csv", "--skip-unusable")
     assert (code, finding(found, "unusable_rows")["severity"]) == (0, "warning")
     assert "a fit leaves them out" in finding(found, "unusable_rows")["message"]
@@ -179,11 +178,11 @@ def test_ratings_that_are_no_numbers_are_counted_as_unusable_with_advice(tmp_pat
         load([tmp_path / "r.csv"])
 
 
-def test_ratings_all_of_which_are_n_of_m_suggest_nothing_but_how_to_write_them(tmp_path, capsys):
-    table = [{**row, "rating": f"{row['rating']}/5"} for row in rows(100)]
+def test_ratings_all_of_which_are_n_of_m_are_numbers_up_to_m(tmp_path, capsys):
+    table = [{**row, "rating": f"{int(row['rating']) % 4 + 1}/5"} for row in rows(100)]
     code, found = check(capsys, write(tmp_path / "r.csv", table))
-    assert (code, codes(found)) == (1, {"no_scale"})
-    assert "because 5 is the maximum anyway" in finding(found, "no_scale")["message"]
+    assert (code, found["scale"]["levels"]) == (0, list("12345"))
+    assert found["labels"]["data"]["pooled"]["5"] == 0
 
 
 def test_a_rating_column_of_texts_is_an_error_that_shows_the_form(tmp_path, capsys):

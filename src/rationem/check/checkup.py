@@ -10,6 +10,7 @@ from rationem import metrics
 from rationem.check import columns, cost, drafts, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
 from rationem.check.findings import Finding, error, exit_code, note, worst_first
 from rationem.config import FitConfig
+from rationem.data import LoadedData
 from rationem.data.suggest import typed
 from rationem.engines import conformance, models
 from rationem.engines.chat import Chat
@@ -319,6 +320,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
         note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
     ]
     found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
+    found += [note("rating_values", plain(line)) for line in _read_values(loaded)]
     if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
         which = ", ".join(map(plain, names))
         text = (
@@ -333,3 +335,8 @@ def _left_out(material: reading.Material) -> list[Finding]:
             note("delimiter", f"Judging by the header, the cells are not separated by commas: {which}.", len(marks))
         )
     return found
+
+
+def _read_values(loaded: Sequence[LoadedData]) -> list[str]:
+    """Return the sentences on how rating cells were read, each once."""
+    return list(dict.fromkeys(line for one in loaded for line in one.notes.get("values", ())))

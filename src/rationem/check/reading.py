@@ -161,7 +161,7 @@ def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) ->
     except data.NoScale as problem:
         if problem.suggestion is None:
             raise Unfit("no_scale", str(problem)) from problem
-        config = config.replace(scale=problem.suggestion)
+        config = config.replace(scale=problem.suggestion, **problem.settings)
     skipped.clear()
     return config, load(config, config.data, rubric, skipped=skipped), "suggested"
 

@@ -49,6 +49,18 @@ class DataSettings(SettingsGroup):
     rating_col: Annotated[Column, TaskKind.JUDGE, Mark.COMMON] = Field(
         None, description="column of the rating, or several: 'r1,r2,r3'"
     )
+    missing: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
+        None, description="rating cells that are no rating, such as '0,-1,X'; the row's other ratings count"
+    )
+    map: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, Identity.RESOLVED] = Field(
+        (), description="levels of rating cells, as CELL=LEVEL (usual notations such as 80%, 4/5 are recognised)"
+    )
+    round: Annotated[bool, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
+        False, description="ratings between two levels (means of raters) become the nearest level"
+    )
+    bins: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, Identity.RESOLVED] = Field(
+        None, description="make levels of numbers: so many bins of equal width ('5'), or their edges ('20,40,60,80')"
+    )
     choices_col: Annotated[Column, TaskKind.CHOICE] = Field(
         None, description="multiple choice: column of the choices, or one column each: 'a,b,c,d'"
     )

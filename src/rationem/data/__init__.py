@@ -13,13 +13,15 @@ from rationem.data.cells import to_fields
 from rationem.data.columns import CHOICE_NAMES, Columns, flag_of, guess
 from rationem.data.hub import is_hub_name
 from rationem.data.lettered import read_choices
-from rationem.data.load import LoadedData, NoScale, load, load_feedbackqa
+from rationem.data.load import LoadedData, load, load_feedbackqa
 from rationem.data.nested import column_names
+from rationem.data.no_scale import NoScale
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import READERS, Row
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split, unweighed, weighed
 from rationem.data.sources import iter_rows, read_rows
+from rationem.data.values import ReadValues, Values
 from rationem.data.writers import write_csv
 
 __all__ = [
@@ -30,7 +32,9 @@ __all__ = [
     "LoadedData",
     "NoScale",
     "Preset",
+    "ReadValues",
     "Row",
+    "Values",
     "column_names",
     "distinct_ids",
     "expand_raters",

@@ -3,44 +3,32 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rationem.data.answered import to_examples
-from rationem.data.cells import UnknownRating, rating_cells
+from rationem.data.cells import UnknownRating
 from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.lettered import lettered, read_choices
 from rationem.data.nested import opened
+from rationem.data.no_scale import compared, found_in, no_scale
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import Row, unusual_delimiters
 from rationem.data.sides import by_name
 from rationem.data.sources import labels, scan_rows
-from rationem.data.suggest import suggest, typed
-from rationem.data.suggest_pair import meant, suggest_pair, unclear
-from rationem.data.unusable import notations, tally
+from rationem.data.unusable import tally
+from rationem.data.values import ReadValues, Values, read_values
 from rationem.errors import BrokenFile, ConfigError, DataError
 from rationem.tasks import InputsTask
 from rationem.tasks.pairs import candidates
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import POOLS, Scale
 from rationem.types import Example
-
-_SHOWN = 12
-#: An example of a scale, for messages without a suggestion.
-_ANY = "Bad < Fair < Good"
-
-
-class NoScale(DataError):
-    """No scale is given or known; ``suggestion`` is the scale that the values suggest, as text, or None."""
-
-    def __init__(self, message: str, suggestion: str | None) -> None:
-        super().__init__(message)
-        self.suggestion = suggestion
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +47,13 @@ class LoadedData:
             ``verdicts_by_name`` (the columns with the system of each response, if verdicts name systems);
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
             read as paragraphs); ``unused_columns``, which were not read;
-            ``guessed`` (role -> column); ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
+            ``guessed`` (role -> column); ``values`` (sentences on how rating cells were read); ``delimiter`` (name of a
+            .csv file -> its delimiter, if that is not a comma).
         criteria: the rated criteria; a single one may have no name.
         candidates: the number of compared responses; 1 if none are compared.
         shared_scale: the scale for reading a further set of the same kind; None if it has its own letters.
         task: the task that read the answers; None if a scale did.
+        values: how rating cells were read.
     """
 
     examples: tuple[Example, ...]
@@ -75,6 +65,7 @@ class LoadedData:
     candidates: int = 1
     shared_scale: Scale | None = None
     task: InputsTask | None = None
+    values: ReadValues = field(default_factory=ReadValues)
 
     @property
     def items(self) -> str:
@@ -94,6 +85,7 @@ def load(
     items: str | None = None,
     task: InputsTask | None = None,
     weight: str | None = None,
+    values: Values | None = None,
 ) -> LoadedData:
     """Read the examples of all files.
 
@@ -110,6 +102,7 @@ def load(
             as the item with the most choices has, where none is given.
         task: with open answers, which reads them; None for other tasks, or if the preset determines it.
         weight: the column of the rows' weights in training, or a preset's name for it.
+        values: what the user says about rating cells.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number in ``Example.source``, and with as much of
@@ -142,7 +135,10 @@ def load(
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
-    if reading.preset is None and (responses := _compared(rows, reading.columns)):
+    asked = values or Values()
+    rows, values_read = _VALUED[reading.columns.items](rows, reading, scale, asked)
+    more = more | ({"values": list(values_read.told)} if values_read.told else {})
+    if reading.preset is None and (responses := compared(rows, reading.columns)):
         rows, names = by_name(rows, reading.columns, responses, scale)
         more = more | ({"verdicts_by_name": list(names)} if names else {})
         unused = [name for name in unused if name not in names]
@@ -150,13 +146,13 @@ def load(
         if skipped is None:
             for _, row in rows:
                 check_columns(row, reading.columns.needed(row.cells))
-        raise _no_scale(rows, reading.columns)
-    if scale.ordered and _compared(rows, reading.columns):
+        raise no_scale(rows, reading.columns, values_read.implied)
+    if scale.ordered and compared(rows, reading.columns):
         scale = _two_sided(scale)
     try:
-        rated = list(_rated(rows, reading, scale, report, counts))
+        rated = list(_rated(rows, reading, scale, report, counts, nullable=bool(asked.missing)))
     except UnknownRating as error:
-        raise DataError(f"{error} {tally(_found(rows, reading.columns), scale)}") from error
+        raise DataError(f"{error} {tally(found_in(rows, reading.columns), scale)}") from error
     if reading.columns.rater is not None:
         rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)
@@ -171,6 +167,7 @@ def load(
         reading.criteria,
         candidates(examples[0].fields),
         scale if reading.columns.choices is None else given,
+        values=values_read,
     )
 
 
@@ -269,9 +266,15 @@ def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[st
 
 
 def _rated(
-    rows: Iterable[tuple[str, Row]], reading: ReadingPlan, scale: Scale, report: Report, counts: Counter[str]
+    rows: Iterable[tuple[str, Row]],
+    reading: ReadingPlan,
+    scale: Scale,
+    report: Report,
+    counts: Counter[str],
+    *,
+    nullable: bool,
 ) -> Iterator[Rated]:
-    nullable = reading.preset is not None and reading.preset.nullable
+    nullable = nullable or (reading.preset is not None and reading.preset.nullable)
     for name, row in rows:
         try:
             yield from to_rated(row, reading.columns, scale, name, counts, nullable=nullable)
@@ -305,40 +308,25 @@ def _delimiters(tables: Sequence[tuple[str, list[Row]]]) -> dict[str, dict[str, 
     return {"delimiter": found} if found else {}
 
 
-def _found(rows: Sequence[tuple[str, Row]], columns: Columns) -> Counter[str]:
-    """Count the nonempty rating cells, as text, of rows that have the columns."""
-    found: Counter[str] = Counter()
-    for _, row in rows:
-        for criterion in columns.criterion_names:
-            if set(columns.ratings(row.cells, criterion)) <= set(row.cells):
-                cells = rating_cells(row, columns, criterion)
-                found.update(str(cell).strip() for cell in cells if cell is not None)
-    return found
+def _valued(
+    rows: list[tuple[str, Row]], reading: ReadingPlan, scale: Scale | None, asked: Values
+) -> tuple[list[tuple[str, Row]], ReadValues]:
+    """Return the rows with their rating cells in the notation of scales, and how they were read."""
+    own = reading.preset is None
+    single = own and compared(rows, reading.columns) is None
+    return read_values(rows, reading.columns, scale, asked, lists=own, notations=single)
 
 
-def _no_scale(rows: Sequence[tuple[str, Row]], columns: Columns) -> NoScale:
-    found = _found(rows, columns)
-    name = ", ".join(column for _, column in columns.criteria) or columns.rating
-    asked = f"{rows[0][1].source}: what are the levels of the rating? The column {name!r} holds"
-    shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
-    held = f"{asked} {len(found)} different values: {shown}."
-    responses = _compared(rows, columns)
-    if responses is None:
-        scale = suggest(found.elements())
-        form = typed(scale or _ANY)
-        told = f"Give all levels, from worst to best in your order, for example `--scale {form}`."
-        return NoScale(f"{held} {notations(found)}{told}", scale)
-    scale = suggest_pair(found, responses)
-    if scale is None:
-        return NoScale(f"{rows[0][1].source}: in column {name!r}: {unclear(found, responses)}", None)
-    return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
+def _as_they_are(rows: list[tuple[str, Row]], *_: object) -> tuple[list[tuple[str, Row]], ReadValues]:
+    """Return the rows unchanged: their answers are read elsewhere."""
+    return rows, ReadValues()
 
 
-def _compared(rows: Iterable[tuple[str, Row]], columns: Columns) -> tuple[str, ...] | None:
-    """Return the columns of the compared responses, from the first row that has them; None if there are none."""
-    if columns.choices is not None:
-        return None
-    return next((names for _, row in rows if len(names := columns.responses(row.cells)) > 1), None)
+#: How rating cells are read, by the layout of the items.
+_VALUED: dict[str, Callable[..., tuple[list[tuple[str, Row]], ReadValues]]] = {
+    "responses": _valued,
+    "choices": _as_they_are,
+}
 
 
 def _two_sided(scale: Scale) -> Scale:

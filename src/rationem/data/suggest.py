@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import pairwise
+from typing import Any
 
+from rationem.data.ladders import ladder
 from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
 from rationem.tasks.scale import Scale
@@ -17,32 +21,84 @@ _NUMBER = re.compile(r"(?=.{1,24}$)[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)")
 _BARE = re.compile(r"[\w.][\w.-]*")
 _MOST_NAMES, _MOST_NUMBERS = 12, 21
 _NUMERIC, _LONGEST = 0.6, 60
-#: Common rating words, worst first: names from one ladder are ordered by it.
-_LADDERS = (
-    ("no", "yes"),
-    ("false", "true"),
-    ("fail", "pass"),
-    ("incorrect", "partially correct", "mostly correct", "correct"),
-    ("wrong", "partly right", "right"),
-    ("low", "medium", "high"),
-    ("never", "rarely", "sometimes", "often", "always"),
-    ("strongly disagree", "disagree", "neutral", "neither agree nor disagree", "agree", "strongly agree"),
-    (
-        *(
-            "terrible",
-            "awful",
-            "very bad",
-            "very poor",
-            "bad",
-            "poor",
-            "could be improved",
-            "below average",
-            "mediocre",
-        ),
-        *("fair", "average", "neutral", "ok", "okay", "acceptable", "satisfactory", "above average", "good"),
-        *("great", "very good", "excellent", "outstanding", "perfect"),
-    ),
-)
+#: Most raters whose mean a number is recognised as; means of two and of four are also usual steps of scales.
+_MOST_RATERS, _STEPS = 10, (1, 2, 4)
+#: How many bins are proposed for numbers with too many values to be levels.
+_BINS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class ScaleProposal:
+    """A scale for some values.
+
+    Args:
+        scale: as ``--scale`` takes it.
+        settings: the further settings that it needs, such as ``{"round": True}``.
+        why: a sentence on these; "" without any.
+    """
+
+    scale: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
+
+
+def propose(values: Iterable[object], implied: str = "") -> ScaleProposal | None:
+    """Return a scale for the values of a column with the settings that it needs, or None if none fits.
+
+    Args:
+        values: the cells.
+        implied: a number that their notation names as the highest, such as "5" of "4/5".
+
+    >>> propose(["3.33", "3.67", "1", "5"]).settings, propose(["12.5", "99", *map(str, range(30))]).settings
+    ({'round': True}, {'bins': '5'})
+    """
+    values = [*values, *([implied] if implied else [])]
+    texts = [text for value in values if rated(text := str(value).strip())]
+    found = {text for text in texts if _NUMBER.fullmatch(text)}
+    if found and sum(map(bool, map(_NUMBER.fullmatch, texts))) >= _NUMERIC * len(texts):
+        numbers = sorted(map(Fraction, found))
+        low, high = math.floor(numbers[0]), math.ceil(numbers[-1])
+        raters = raters_of(found)
+        if raters is not None and raters not in _STEPS and 2 <= high - low < _MOST_NUMBERS:
+            return ScaleProposal(_range(Fraction(low), Fraction(high)), {"round": True}, _means(raters, found))
+        if (known := suggest(values)) is not None:
+            return ScaleProposal(known)
+        return ScaleProposal(f"1-{_BINS}", {"bins": str(_BINS)}, _binned(found)) if len(numbers) > _MOST_NAMES else None
+    known = suggest(values)
+    return ScaleProposal(known) if known is not None else None
+
+
+def raters_of(numbers: Collection[str]) -> int | None:
+    """Return the smallest k <= 10 for which all numbers are means of k integers, as rounded; 1 for integers.
+
+    >>> raters_of(["3.33", "3.67", "4"]), raters_of(["3.2", "4.6"]), raters_of(["3.14", "2.72", "1.41"])
+    (3, 5, None)
+    """
+    sharp = [text for text in numbers if Fraction(text).denominator > 1]
+    return next((count for count in range(1, _MOST_RATERS + 1) if all(_is_mean(text, count) for text in sharp)), None)
+
+
+def _is_mean(text: str, count: int) -> bool:
+    """Say whether a number that is no integer can be the mean of so many integers, rounded as it is written."""
+    digits = len(text.partition(".")[2])
+    total = Fraction(text) * count
+    return count > 1 and abs(total - round(total)) <= Fraction(count, 2 * 10**digits)
+
+
+def _means(raters: int, found: Collection[str]) -> str:
+    shown = ", ".join(sorted((text for text in found if Fraction(text).denominator > 1), key=Fraction)[:3])
+    steps = f", or a scale in steps of 1/{raters}"
+    return (
+        f"Numbers such as {shown} look like means of {raters} ratings{steps}. A judge says one level: --round makes "
+        "each the nearest level. The single ratings, if you have them, say more: one column for each rater."
+    )
+
+
+def _binned(found: Collection[str]) -> str:
+    return (
+        f"{len(found)} different numbers are too many for levels: --bins {_BINS} makes {_BINS} bins of equal width; "
+        "--bins 20,40,60,80 would name their edges."
+    )
 
 
 def suggest(values: Iterable[object]) -> str | None:
@@ -57,7 +113,7 @@ def suggest(values: Iterable[object]) -> str | None:
     """
     texts = [text for value in values if rated(text := str(value).strip())]
     numbers = [text for text in texts if _NUMBER.fullmatch(text)]
-    numeric = len(numbers) >= _NUMERIC * len(texts)
+    numeric = bool(numbers) and len(numbers) >= _NUMERIC * len(texts)
     if not texts or (not numeric and any(map(other_notation, texts))):
         return None
     scale = _numbers(set(numbers)) if numeric else _names(sorted(set(texts)))
@@ -91,8 +147,12 @@ def _numbers(found: set[str]) -> str | None:
     if (high - low) / step >= _MOST_NUMBERS:
         several = len(numbers) <= _MOST_NAMES
         return " < ".join(f"{float(number):g}" for number in numbers) if several else None
+    return _range(low, high) + ("" if step == 1 else f" by {float(step):g}")
+
+
+def _range(low: Fraction, high: Fraction) -> str:
     between = "-" if low >= 0 else " to "
-    return f"{float(low):g}{between}{float(high):g}" + ("" if step == 1 else f" by {float(step):g}")
+    return f"{float(low):g}{between}{float(high):g}"
 
 
 def _step(numbers: list[Fraction]) -> Fraction:
@@ -109,8 +169,7 @@ def _names(found: list[str]) -> str | None:
     if len(found) > _MOST_NAMES or any(len(name) > _LONGEST for name in found):
         return None
     folded = {value.casefold(): value for value in found}
-    for ladder in _LADDERS:
-        if set(folded) <= set(ladder):
-            several = [folded[word] for word in ladder if word in folded]
-            return " < ".join(several) if len(several) > 1 else None
+    ordered = ladder(list(folded.values()))
+    if ordered is not None:
+        return " < ".join(ordered)
     return " | ".join(folded.values()) if len(folded) > 1 else None

@@ -53,6 +53,7 @@ from rationem.run.preflight import (
 from rationem.run.prepare import prepare, understood
 from rationem.run.problem import Resolved, by_name, engine_choice, problem_of
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare
+from rationem.run.rating_values import with_values
 from rationem.run.task_resolution import with_reward
 from rationem.sampling.schemes import Scheme, check_sampling
 from rationem.tasks.protocol import Task
@@ -229,7 +230,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     confirm(directory, partial(settled, config))
     task, splits = prepare(config)
     splits = measured(splits, config)
-    config = with_reward(config, task)
+    config = with_values(with_reward(config, task), splits)
     check_levels(config, scheme, task)
     check_closing(config, scheme, task)
     check_own(task, splits.train)

@@ -13,6 +13,7 @@ from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError, closest
 from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
 from rationem.run import task_resolution
+from rationem.run.rating_values import read_as, values_of
 from rationem.seeds import seed_for
 from rationem.tasks import named
 from rationem.tasks.answer import AnswerTask
@@ -90,7 +91,9 @@ def prepare(config: FitConfig) -> tuple[Task, Splits]:
         if isinstance(error, BrokenFile):  # the number of lost rows is unknown
             raise error
     splits = arrange(config, task, loaded, tested)
-    notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]} if skipped else {}
+    notes: dict[str, Any] = {}
+    if skipped:
+        notes = {"skipped": len(skipped), "skipped_because": [str(error) for error in skipped[:_LISTED]]}
     return task, replace(splits, notes={**splits.notes, **notes})
 
 
@@ -157,6 +160,7 @@ def arrange(config: FitConfig, task: Task, loaded: data.LoadedData, tested: data
         test=config.test_share if tested is None else 0.0,
     )
     notes: dict[str, Any] = {**loaded.notes, "preset": loaded.preset, "columns": loaded.columns.to_dict()}
+    notes |= read_as(loaded, tested)
     if tested is not None:
         test = data.distinct_ids((*train, *validation), tested.examples)
         notes["test"] = dict(tested.notes)
@@ -202,6 +206,7 @@ def load(
         items=None if task else _items(config, like),
         task=task,
         weight=config.weight_col,
+        values=values_of(config, like),
     )
 
 
@@ -382,6 +387,7 @@ def understood(splits: Splits) -> list[str]:
     notes, lines = splits.notes, []
     if guessed := notes.get("guessed"):
         lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
+    lines += dict.fromkeys([*notes.get("values", ()), *notes.get("test", {}).get("values", ())])
     if weights := notes.get("weights"):
         lines.append(weights)
     if left := notes.get(LEFT_OUT):

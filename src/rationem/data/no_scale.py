@@ -1,0 +1,152 @@
+"""No scale is given: what the values suggest, for each criterion, and what to ask."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from typing import Any
+
+from rationem.data.cells import rating_cells
+from rationem.data.columns import Columns
+from rationem.data.lists import either
+from rationem.data.notations import plain
+from rationem.data.readers import Row
+from rationem.data.suggest import ScaleProposal, propose, typed
+from rationem.data.suggest_pair import meant, suggest_pair, unclear
+from rationem.data.unusable import notations
+from rationem.errors import ConfigError, DataError
+from rationem.tasks.scale import Scale
+
+_SHOWN = 12
+#: An example of a scale, for messages without a suggestion.
+_ANY = "Bad < Fair < Good"
+
+_Rows = Sequence[tuple[str, Row]]
+
+
+class NoScale(DataError):
+    """No scale is given or known; ``suggestion`` is the scale that the values suggest, as text, or None.
+
+    ``settings`` are the further settings that it needs, such as ``{"round": True}``, and ``why`` says why.
+    """
+
+    def __init__(
+        self, message: str, suggestion: str | None, settings: Mapping[str, Any] | None = None, why: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.suggestion = suggestion
+        self.settings = dict(settings or {})
+        self.why = why
+
+
+def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoScale:
+    """Return the error with the values found and the suggested scale, if any.
+
+    Args:
+        rows: (default id, row), their rating cells read.
+        columns: names the rating columns.
+        implied: criterion -> the highest number that the notation of its cells names.
+    """
+    found, where = found_in(rows, columns), rows[0][1].source
+    name = ", ".join(dict.fromkeys(column for _, column in columns.criteria)) or columns.rating
+    shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
+    held = f"{where}: what are the levels of the rating? The column {name!r} holds {len(found)} different values: "
+    held += f"{shown}."
+    responses = compared(rows, columns)
+    if responses is not None:
+        scale = suggest_pair(found, responses)
+        if scale is None:
+            return NoScale(f"{where}: in column {name!r}: {unclear(found, responses)}", None)
+        return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
+    proposals = {
+        one: propose(found_in(rows, columns, (one,)).elements(), implied.get(one, ""))
+        for one in columns.criterion_names
+    }
+    best = propose(found.elements(), max(implied.values(), key=Fraction, default=""))
+    if len(proposals) > 1 and not _one_scale(list(proposals.values()), best):
+        return NoScale(f"{where}: {_differ(proposals)}", None)
+    if best is None and either(found):
+        return NoScale(f"{held} {_either(found)}", None)
+    told = f"Give all levels, from worst to best in your order, for example `{flags(best)}`."
+    why = f"{best.why} " if best is not None and best.why else ""
+    settings = best.settings if best is not None else {}
+    suggestion = best.scale if best is not None else None
+    return NoScale(f"{held} {notations(found)}{why}{told}", suggestion, settings, best.why if best is not None else "")
+
+
+def flags(proposal: ScaleProposal | None) -> str:
+    """Return a proposal as flags; an example without one.
+
+    >>> flags(ScaleProposal("1-5", {"round": True})), flags(ScaleProposal("1-5", {"bins": "5"}))
+    ('--scale 1-5 --round', '--scale 1-5 --bins 5')
+    """
+    more = [
+        f" --{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+        for name, value in (proposal.settings if proposal is not None else {}).items()
+    ]
+    return f"--scale {typed(proposal.scale if proposal is not None else _ANY)}{''.join(more)}"
+
+
+def found_in(rows: _Rows, columns: Columns, criteria: Sequence[str] | None = None) -> Counter[str]:
+    """Count the nonempty rating cells, as text, of rows that have the columns."""
+    found: Counter[str] = Counter()
+    for _, row in rows:
+        for criterion in columns.criterion_names if criteria is None else criteria:
+            if set(columns.ratings(row.cells, criterion)) <= set(row.cells):
+                cells = rating_cells(row, columns, criterion)
+                found.update(str(cell).strip() for cell in cells if cell is not None)
+    return found
+
+
+def compared(rows: Iterable[tuple[str, Row]], columns: Columns) -> tuple[str, ...] | None:
+    """Return the columns of the compared responses, from the first row that has them; None if there are none."""
+    if columns.choices is not None:
+        return None
+    return next((names for _, row in rows if len(names := columns.responses(row.cells)) > 1), None)
+
+
+def _one_scale(proposals: Sequence[ScaleProposal | None], best: ScaleProposal | None) -> bool:
+    """Say whether several criteria are rated on one scale, of which some do not use an end.
+
+    Numbers are, if their ranges lie within the widest one and reach its ends but for one step; words, if they have one
+    order.
+    """
+    known = [one for one in proposals if one is not None]
+    if best is None or len(known) < len(proposals):
+        return False
+    whole = _levels(best)
+    if not all(plain(level) for level in whole):
+        return "<" in best.scale or len({one.scale for one in known}) == 1
+    if best.scale not in {one.scale for one in known} or len({str(one.settings) for one in known}) > 1:
+        return False
+    parts = [_levels(one) for one in known]
+    return all(set(part) <= set(whole) and part[0] in whole[:2] and part[-1] in whole[-2:] for part in parts)
+
+
+def _levels(proposal: ScaleProposal) -> tuple[str, ...]:
+    try:
+        return Scale.parse(proposal.scale).levels
+    except ConfigError:
+        return ()
+
+
+def _differ(proposals: Mapping[str, ScaleProposal | None]) -> str:
+    told = [f"{name!r} holds {one.scale if one else 'values without an order'}" for name, one in proposals.items()]
+    ways = [f"`--criterion {typed(name)} {flags(one)}`" for name, one in proposals.items()]
+    return (
+        f"the criteria have different levels: {', '.join(told)}. Criteria with different scales are never pooled, and "
+        f"a fit has one scale. Run one for each: {'; '.join(ways)}. If all are rated on one scale whose ends some do "
+        "not use, name it (--scale)."
+    )
+
+
+def _either(found: Counter[str]) -> str:
+    text = next(text for text in found if "," in text)
+    one, _, other = text.partition(",")
+    numbers = sorted({int(part) for text in found for part in text.split(",")})
+    scale = f"{numbers[0]}-{max(numbers[-1], numbers[0] + 1)}"
+    return (
+        f"{text!r} can be two ratings, {one} and {other}, or the number {one}.{other}. Which is it? Two ratings: "
+        f"`--scale {scale}`. Numbers: `--scale {scale} --round`, or all levels with a decimal point."
+    )
