@@ -203,6 +203,16 @@ def test_the_csv_has_every_number_and_the_tables_every_arm(done):
     assert "answer alone (control)" in tex
 
 
+def test_a_comparison_says_in_how_many_runs_the_rule_took_an_earlier_iteration(done):
+    results = json.loads(json.dumps(done[1]))
+    assert all(arm["highest_iterations"] == arm["chosen_iterations"] for arm in results["arms"])
+    runs = sum(len(arm["chosen_iterations"]) for arm in results["arms"])
+    assert "--choose-within" not in str(tables(results)[0].blocks)
+    results["arms"][0]["highest_iterations"] = [k + 1 for k in results["arms"][0]["chosen_iterations"]]
+    moved = len(results["arms"][0]["chosen_iterations"])
+    assert f"In {moved} of {runs} runs --choose-within took an earlier one" in str(tables(results)[0].blocks)
+
+
 def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
     output = tmp_path / "c"
     results = compare(items, output, "--schemes", "rs:2,pps", "--seeds", "1", "--workers", "2")

@@ -1,6 +1,7 @@
 """The loop's evidence: enumerated EM on the toy, which iteration is chosen, patience, the leak filter, difficulty."""
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from scipy import stats
 import toy
 from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
 from rationem.em import e_step
+from rationem.evaluation import choice
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.types import Purpose, State
@@ -39,11 +41,17 @@ def test_exact_em_raises_the_likelihood_until_it_is_certain(tmp_path):
     assert scores[2] > scores[1] - 0.01
 
 
-def scripted_scores(tmp_path, scores, **more):
-    """A run whose validation evidence is given, by iteration."""
+def scripted_scores(tmp_path, monkeypatch, scores, **more):
+    """A run whose validation evidence is given, by iteration; items differ from their iteration's mean by up to 2 k."""
     problem = toy.problem(tmp_path, STAR, copies=4, engine=toy.open_scoring_engine, **more)
     for k, score in enumerate(scores):
         problem.ledger.finish(k, "evidence", seconds=0.0, record={"score": score})
+
+    def scored(of, k):
+        ends = np.linspace(-2, 2, len(of.examples)) * k
+        return {x.id: scores[k] + end for x, end in zip(of.examples, ends, strict=True)}
+
+    monkeypatch.setitem(choice._SCORES, "evidence", scored)
     return problem
 
 
@@ -58,8 +66,8 @@ def scripted_scores(tmp_path, scores, **more):
         ([0.0, 1.0, 2.0, 3.0, 2.0], 1, 4, 3),
     ],
 )
-def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, scores, patience, last, best):
-    problem = scripted_scores(tmp_path, scores, patience=patience)
+def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, monkeypatch, scores, patience, last, best):
+    problem = scripted_scores(tmp_path, monkeypatch, scores, patience=patience)
     fitted = fit(problem, 4)
     assert (fitted.last, fitted.best) == (last, best)
     assert len(fitted.history) == last
@@ -70,11 +78,27 @@ def test_patience_ends_a_run_whose_best_iteration_is_old(tmp_path, scores, patie
 
 
 @pytest.mark.slow
-def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp_path):
-    problem = scripted_scores(tmp_path, [0.0, 5.0, 1.0])
+def test_the_iteration_is_chosen_by_evidence_or_by_the_likelihood_of_ratings(tmp_path, monkeypatch):
+    problem = scripted_scores(tmp_path, monkeypatch, [0.0, 5.0, 1.0])
     assert fit(problem, 2).best == 1
     logs = [problem.ledger.record(k, "validation")["log_likelihood"] for k in range(3)]
     assert fit(toy.changed(problem, choose_by="log_likelihood"), 2).best == int(np.argmax(logs))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("within", "best"), [(0.0, 2), (0.2, 2), (1.0, 1), (100.0, 0)])
+def test_a_rule_in_standard_errors_takes_an_earlier_iteration_and_patience_still_counts_from_the_highest(
+    tmp_path, monkeypatch, within, best
+):
+    """Eight items that are a group each get four more. Of iterations 0 to 2, the later beat the earlier by 13, 7 and .5
+    standard errors."""
+    problem = scripted_scores(tmp_path, monkeypatch, [0.0, 5.0, 5.2, 5.1, 5.1, 9.0], patience=2, choose_within=within)
+    extra = toy.examples(2, start=30_000)
+    problem = replace(problem, data=replace(problem.data, validation=(*problem.data.validation, *extra)))
+    assert len({x.group for x in problem.data.validation}) >= 10
+    fitted = fit(problem, 5)
+    assert (fitted.last, fitted.best) == (4, best)
+    assert fitted.best_theta == (str(problem.ledger.checkpoint(best)) if best else problem.base)
 
 
 @pytest.mark.slow

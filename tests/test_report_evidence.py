@@ -108,6 +108,28 @@ def test_the_best_iteration_is_the_one_that_the_run_chose(choose_by, tmp_path):
 
 
 @pytest.mark.slow
+def test_a_report_says_where_the_rule_took_an_earlier_iteration_than_the_best(tmp_path, monkeypatch):
+    """The toy has eight groups of validation; here two are enough for a standard error."""
+    monkeypatch.setattr("rationem.metrics.choice.FEWEST_GROUPS", 2)
+    made, fitted, summary = run(tmp_path, iterations=3, choose_within=50.0)
+    choice = summary["choice"]
+    assert summary["best_iteration"] == fitted.best < choice["highest"]
+    assert choice["within"] == 50.0
+    assert choice["shares"][str(fitted.best)] > 0.9
+    page = (made.ledger.directory / "report.md").read_text()
+    assert "50 standard errors of the paired difference" in page
+    assert f"iteration {choice['highest']} has the best score (validation)" in page
+    older = altered(made, tmp_path / "older", "UPDATE manifest SET value=json_remove(value, '$.choose_within')")
+    read = report.summarize(older)
+    assert (read["best_iteration"], read["choice"]["within"]) == (choice["highest"], 0.0)
+    report.write(older)
+    told = (older / "report.md").read_text()
+    assert f"Iteration {choice['highest']} of 3 has the best score (validation)." in told
+    assert ("--choose-within 1" in told) == (choice["equal"][0] != choice["highest"])
+    made.ledger.close()
+
+
+@pytest.mark.slow
 def test_evidence_and_predictive_likelihood_can_choose_differently_and_the_setting_decides(ran, tmp_path):
     made, _, _ = ran
     lower = "UPDATE predictions SET probabilities='[0.98, 0.01, 0.01]' WHERE split='validation' AND iteration > 0"

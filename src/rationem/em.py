@@ -130,7 +130,7 @@ def fit(problem: Problem, iterations: int) -> Fitted:
         while state.iteration < iterations and not is_over(state, problem.stopping):
             state, info = em_step(state, problem)
             history.append(info)
-        best = choose(state)
+        best = choose(state, problem)
         for k in sorted({0, best, state.iteration if problem.evaluation.last else best}):
             problem.measure.test(k, state.thetas[k], evidence=k in {0, best})
         problem.measure.shots(problem.base)
@@ -193,10 +193,13 @@ def measured(state: EMState, problem: Problem) -> EMState:
     return replace(state, thetas=(*state.thetas, state.theta), scores=(*state.scores, score))
 
 
-def choose(state: EMState) -> int:
-    """Return the iteration, from 0 to the last, with the best validation score; without a validation set, the last."""
-    best = metrics.best_iteration(state.scores)
-    return state.iteration if best is None else best
+def choose(state: EMState, problem: Problem) -> int:
+    """Return the iteration, from 0 to the last, that validation chooses; without a validation set, the last.
+
+    It is the earliest that no other beats by more than ``choose_within`` standard errors; with 0, the highest score.
+    """
+    chosen = problem.measure.chosen(state.iteration)
+    return state.iteration if chosen is None else chosen.taken
 
 
 def is_over(state: EMState, stopping: Stopping) -> bool:
@@ -205,7 +208,8 @@ def is_over(state: EMState, stopping: Stopping) -> bool:
 
     The next iteration is assumed to generate as many tokens as the last one.
     """
-    if stopping.patience is not None and state.iteration - choose(state) >= stopping.patience:
+    highest = metrics.best_iteration(state.scores)
+    if stopping.patience is not None and highest is not None and state.iteration - highest >= stopping.patience:
         return True
     if stopping.token_budget is None or not state.generated:
         return False

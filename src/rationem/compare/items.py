@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import metrics
-from rationem.evaluation.choice import item_evidence
+from rationem.evaluation.choice import Validated, item_evidence
 from rationem.evaluation.diagnostics import cost
 from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.evaluate import SHOTS
@@ -75,6 +75,7 @@ class RunItems:
 
     Args:
         chosen: the iteration that validation chose.
+        highest: the iteration with the highest validation score; the rule of the run may choose an earlier one.
         last: the last iteration.
         at: iteration -> quality of its weights, for the base model (0), the chosen and the last iteration.
         accepted: training example -> share of the iterations in which its first attempt was accepted.
@@ -85,6 +86,7 @@ class RunItems:
     """
 
     chosen: int
+    highest: int
     last: int
     at: Mapping[int, At]
     accepted: Mapping[str, float]
@@ -109,10 +111,12 @@ def read_reading(directory: Path) -> RunItems | None:
             return None
         run, ended = read_run(db), read_record(db, done[0], FINISHED) or {}
         chosen, last = ended["best"], ended["last"]
+        validated = run.validated(last)
         return RunItems(
             chosen,
+            validated.chosen.highest if validated.chosen else chosen,
             last,
-            {k: _at(run, k, chosen, last) for k in sorted({0, chosen, last})},
+            {k: _at(run, k, validated) for k in sorted({0, chosen, last})},
             accepted_shares(db, last),
             kept_shares(db, last),
             _by_label(run, last),
@@ -123,10 +127,10 @@ def read_reading(directory: Path) -> RunItems | None:
         db.close()
 
 
-def _at(run: Run, k: int, chosen: int, last: int) -> At:
+def _at(run: Run, k: int, validated: Validated) -> At:
     return At(
         read_predictions(run.db, k, "test"),
-        _temperature(run, k, chosen, last),
+        _temperature(run, k, validated),
         _evidence(run, k),
         mean_completion_tokens(run.db, k, "test"),
         _faithful(run, k),
@@ -136,14 +140,14 @@ def _at(run: Run, k: int, chosen: int, last: int) -> At:
     )
 
 
-def _temperature(run: Run, k: int, chosen: int, last: int) -> float | None:
+def _temperature(run: Run, k: int, validated: Validated) -> float | None:
     """Return the temperature of iteration k, fitted on validation; of the chosen one as the run fits it; None if none
     can be fitted.
     """
-    validation, validated = run.sets["validation"], run.validated(chosen, last)
+    validation = run.sets["validation"]
     if k not in validated.predictions:
         return None
-    fitted_on = validated.crossfitted() if k == chosen else None
+    fitted_on = validated.crossfitted() if k == validated.best else None
     fit = metrics.calibrate(validated.predictions[k], validation, run.scale, fitted_on)
     return None if fit is None else fit.temperature
 

@@ -140,6 +140,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
                 "beside_humans": _beside_humans(by_arm[arm.name], run),
                 "minus_human": _minus_human(by_arm[arm.name], run),
                 "chosen_iterations": [reading.chosen for reading in by_arm[arm.name]],
+                "highest_iterations": [reading.highest for reading in by_arm[arm.name]],
                 "last_iterations": [reading.last for reading in by_arm[arm.name]],
                 "by_label": _by_label(by_arm[arm.name]) if arm.generates else [],
                 "reliability": _reliability(by_arm[arm.name], run),

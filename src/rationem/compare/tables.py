@@ -60,7 +60,9 @@ def tables(results: _Results) -> list[Part]:
     held, against = _held(results), f"Differences from {results['reference']}"
     found = [
         _part(
-            "Test set, chosen weights", f"For the iteration that validation chose. {held}", _scores(results, "chosen")
+            "Test set, chosen weights",
+            f"For the iteration that validation chose.{_moved(results)} {held}",
+            _scores(results, "chosen"),
         ),
         _part(f"{against}, chosen weights", "", _apart(results, "chosen")),
         _part("Test set, last weights", f"For the last iteration. {held}", _scores(results, "last")),
@@ -197,6 +199,17 @@ def _apart(results: _Results, weights: str) -> tuple[tuple[str, ...], tuple[tupl
                 cells.append(number((apart or {}).get("p_holm"), 3))
         rows.append((_named(arm), *cells))
     return ("arm", *head), tuple(rows)
+
+
+def _moved(results: _Results) -> str:
+    """Return in how many runs a standard-error rule took an earlier iteration than the best; empty if in none."""
+    runs = [
+        pair
+        for arm in results["arms"]
+        for pair in zip(arm["chosen_iterations"], arm["highest_iterations"], strict=True)
+    ]
+    moved = sum(chosen != highest for chosen, highest in runs)
+    return f" In {moved} of {len(runs)} runs --choose-within took an earlier one than the best." if moved else ""
 
 
 def _validation(results: _Results) -> list[Part]:

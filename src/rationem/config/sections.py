@@ -175,6 +175,15 @@ class EvaluationSettings(SettingsGroup):
             "predictive log-likelihood"
         ),
     )
+    choose_within: Annotated[float, TakenBy.REFIT, Mark.CARD] = Field(
+        0.0,
+        ge=0,
+        allow_inf_nan=False,
+        description=(
+            "choose the earliest iteration that no other beats by more than this many standard errors of the paired "
+            "difference (1: one-standard-error rule; 0: the highest score)"
+        ),
+    )
 
 
 class TrainingSettings(SettingsGroup):
@@ -239,7 +248,9 @@ class TrainingSettings(SettingsGroup):
     )
     keep_checkpoints: Annotated[Literal["all", "best-and-last"], Identity.NOT] = Field(
         "all",
-        description=("the checkpoints to keep: all, or only the best so far and the last (refit needs the others)"),
+        description=(
+            "the checkpoints to keep: all, or only the last and those that can still be chosen (refit needs the others)"
+        ),
     )
     report_to: Annotated[
         tuple[Literal["tensorboard", "mlflow", "wandb", "trackio"], ...], Reach.ADDRESS, Identity.NOT

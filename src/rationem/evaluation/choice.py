@@ -27,7 +27,7 @@ class Validated:
         train: training items, for the marginals.
         kind: the kind of the task.
         choose_by: the score that chooses, "evidence" or "log_likelihood".
-        best: the chosen iteration.
+        within: how many standard errors better another iteration must be, see :func:`rationem.metrics.choose`.
         last: the last iteration.
         seed: deals the folds.
     """
@@ -37,7 +37,7 @@ class Validated:
     train: Sequence[Example]
     kind: Kind
     choose_by: str
-    best: int
+    within: float
     last: int
     seed: int
 
@@ -53,6 +53,22 @@ class Validated:
         return {k: _SCORES[self.choose_by](self, k) for k in self.predictions}
 
     @cached_property
+    def chosen(self) -> metrics.Selected | None:
+        """The choice among the iterations; None if no score was measured."""
+        return metrics.choose(self.scores, self.examples, self.within)
+
+    @property
+    def best(self) -> int:
+        """The chosen iteration; the last if none can be chosen."""
+        return self.last if self.chosen is None else self.chosen.taken
+
+    @cached_property
+    def equals(self) -> tuple[int, ...]:
+        """The iterations that no other beats by one standard error, whatever the rule of the run."""
+        found = metrics.choose(self.scores, self.examples, within=1.0)
+        return () if found is None else found.unbeaten
+
+    @cached_property
     def fold_of(self) -> Mapping[str, int]:
         """Group -> fold."""
         return metrics.folds((x.group for x in self.examples), self.seed)
@@ -60,11 +76,15 @@ class Validated:
     @cached_property
     def chosen_without(self) -> Mapping[int, int]:
         """Fold -> the iteration that the other folds choose."""
-        return metrics.chosen_without(self.scores, self.examples, self.fold_of)
+        return metrics.chosen_without(self.scores, self.examples, self.fold_of, self.within)
 
     def crossfitted(self) -> list[Prediction]:
         """Return one prediction per example, of the iteration chosen without its fold."""
         return metrics.crossfitted(self.predictions, self.examples, self.fold_of, self.chosen_without, self.best)
+
+    def rechosen(self) -> metrics.Rechosen | None:
+        """Return the choice, made again; None with one fold or no scores."""
+        return metrics.rechosen(self.scores, self.examples, self.fold_of, seed=self.seed, within=self.within)
 
     def conformal(self) -> metrics.Thresholds | None:
         """Return the thresholds of conformal sets, each fold scored without it; None with one fold."""

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from rationem import progress
+from rationem import metrics, progress
 from rationem.engines.pool import EnginePool
+from rationem.evaluation.choice import Validated
 from rationem.evaluation.diagnostics.bounds import UNASKED, measure_bounds
 from rationem.evaluation.diagnostics.cold_start import probe_start
 from rationem.evaluation.diagnostics.difficulty import measure_difficulty
@@ -29,11 +30,13 @@ class Evaluation:
     Args:
         draws: rationales per evaluated example; fixed, so that likelihoods can be compared.
         choose_by: the validation score that chooses the iteration: "evidence", or "log_likelihood" (predictive).
+        choose_within: of iterations that none beats by more than this many standard errors, the earliest is chosen.
         last: test the last iteration beside the base model and the chosen one.
     """
 
     draws: int = 4
     choose_by: Literal["evidence", "log_likelihood"] = "evidence"
+    choose_within: float = 0.0
     last: bool = True
 
 
@@ -110,6 +113,12 @@ class Measurements:
                 faithful=extra.faithful,
             )
         return validation_score(self._ledger, k, self.evaluation.choose_by)
+
+    def chosen(self, last: int) -> metrics.Selected | None:
+        """Return what validation chooses among the iterations 0 to ``last``; None if no score was measured."""
+        asked, data, kind = self.evaluation, self.data, self.context.task.kind
+        by, within = asked.choose_by, asked.choose_within
+        return Validated(self._ledger.db, data.validation, data.train, kind, by, within, last, self.context.seed).chosen
 
     def test(self, k: int, theta: str, *, evidence: bool = False) -> None:
         """Write predictions on the test set, and certified bounds of log p(y* | x) for some of its examples.

@@ -15,6 +15,7 @@ from rationem.engines.chat import Chat, shows_a_date
 from rationem.engines.models import EMBEDDED
 from rationem.export.origin import StartingModel
 from rationem.report import doubts, sections
+from rationem.report.choice import reason
 from rationem.report.escape import fenced, literal, readable
 from rationem.report.reading import reading
 from rationem.report.sections.scores import numbers, raters
@@ -304,7 +305,7 @@ def _training(facts: Facts) -> Iterator[str]:
     )
     how = "the last one, for there was no validation to choose by"
     if summary["chosen_by"] != "last iteration":
-        how = f"chosen by {summary['chosen_by']}"
+        how = f"which {reason(summary)}"
     yield f"Iteration {summary['best_iteration']} of {summary['last_iteration']} is this model, {how}."
 
 

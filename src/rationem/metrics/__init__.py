@@ -41,7 +41,7 @@ from rationem.metrics.calibration import (
     recalibrated,
     tempered,
 )
-from rationem.metrics.choice import Rechosen, chosen_without, crossfitted, folds, rechosen
+from rationem.metrics.choice import Rechosen, Selected, choose, chosen_without, crossfitted, folds, rechosen
 from rationem.metrics.conformal import Thresholds, conformal, level_set, needed, threshold
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
@@ -91,6 +91,7 @@ __all__ = [
     "Rechosen",
     "Resampled",
     "Said",
+    "Selected",
     "Thresholds",
     "accuracy_at_matched_length",
     "agreement",
@@ -107,6 +108,7 @@ __all__ = [
     "by_draws",
     "by_open_draws",
     "calibrate",
+    "choose",
     "chosen_without",
     "conformal",
     "confusion",

@@ -12,6 +12,29 @@ from rationem.report.tables import number
 _RARE = 0.05
 
 
+def reason(summary: Mapping[str, Any]) -> str:
+    """Return why the chosen iteration was, as the rest of a sentence about it."""
+    by, choice = summary["chosen_by"], summary.get("choice")
+    if not choice or not choice["within"]:
+        return f"has the best {by}"
+    errors = f"{choice['within']:g} standard error{'s' * (choice['within'] != 1)}"
+    if choice["highest"] == summary["best_iteration"]:
+        return f"has the best {by}; each earlier one is beaten by more than {errors} (--choose-within)"
+    return (
+        f"is the earliest that no other iteration beats by more than {errors} of the paired difference "
+        f"(--choose-within); iteration {choice['highest']} has the best {by}"
+    )
+
+
+def _equals(choice: Mapping[str, Any], best: int) -> Iterator[str]:
+    """Yield which iterations the one-standard-error rule calls equal, if it does not choose already."""
+    if choice["within"] or len(choice["equal"]) < 2:
+        return
+    named = ", ".join(map(str, choice["equal"]))
+    rule = "" if choice["equal"][0] == best else f" --choose-within 1 takes the earliest, {choice['equal'][0]}."
+    yield f"No iteration beats {named} by more than one standard error of the paired difference.{rule}"
+
+
 def again(summary: Mapping[str, Any]) -> Iterator[str]:
     """Yield what the choice is worth: the score on folds that did not choose, and what resamples choose."""
     choice = summary.get("choice")
@@ -21,6 +44,7 @@ def again(summary: Mapping[str, Any]) -> Iterator[str]:
         f"Where each fifth of the groups is scored by the iteration that the other four fifths choose, the "
         f"{summary['chosen_by']} is {number(choice['score'])} ({_interval(choice['interval'])})."
     )
+    yield from _equals(choice, summary["best_iteration"])
     often = sorted(((share, -int(k)) for k, share in choice["shares"].items() if share >= _RARE), reverse=True)
     chosen = ", ".join(f"{-k} in {100 * share:.0f} %" for share, k in often)
     yield f"Resamples of the groups choose iteration {chosen}."

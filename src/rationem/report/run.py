@@ -52,11 +52,15 @@ class Run:
         """The run's seed."""
         return int(self.config.get("seed", 0))
 
-    def validated(self, best: int, last: int) -> Validated:
-        """Return what validation measured of iterations 0 to ``last``, of which ``best`` is chosen."""
+    def validated(self, last: int) -> Validated:
+        """Return what validation measured of iterations 0 to ``last``.
+
+        A manifest without the score's name is written by hand and uses whatever was measured; one without
+        ``choose_within`` is older than that setting, and the highest score chose.
+        """
         by = self.config.get("choose_by") or ("evidence" if self.record(0, "evidence") else "log_likelihood")
-        validation, train = self.sets["validation"], self.sets["train"]
-        return Validated(self.db, validation, train, self.kind, by, best, last, self.seed)
+        within = self.config.get("choose_within") or 0.0
+        return Validated(self.db, self.sets["validation"], self.sets["train"], self.kind, by, within, last, self.seed)
 
     def record(self, iteration: int, phase: str) -> dict[str, Any] | None:
         """Return the record of a finished phase, or None if it is not finished."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem import metrics
+from rationem.evaluation.choice import Validated
 from rationem.evaluation.diagnostics.bounds import bounds_record
 from rationem.evaluation.diagnostics.summed import unlikely_share
 from rationem.evaluation.evaluate import SHOTS
@@ -40,7 +41,8 @@ def summarize(directory: Path) -> dict[str, Any]:
         sets = run.sets
         iterations = _iterations(run)
         last = max((entry["iteration"] for entry in iterations), default=0)
-        best, chosen_by = _choose(run, iterations, last)
+        validated = run.validated(last)
+        best = validated.best
         return {
             "config": manifest["config"],
             "engine": manifest["engine"],
@@ -56,15 +58,15 @@ def summarize(directory: Path) -> dict[str, Any]:
             "elided": sum(x.elided > 0 for examples in sets.values() for x in examples),
             "finished": is_reached(db, "fitted"),
             "best_iteration": best,
-            "chosen_by": chosen_by,
-            "choice": _choice(run, best, last),
+            "chosen_by": "last iteration" if validated.chosen is None else _CHOSEN_BY[validated.choose_by],
+            "choice": _choice(run, validated),
             "refit": manifest.get("refit"),
             "last_iteration": last,
             "iterations": iterations,
             "per_nat": evidence.per_nat(iterations),
             "shots": _shots(run, manifest["config"]),
             "demonstrations": demonstrations.shown(run, manifest["task"]),
-            "calibration": _calibration(run, best, last),
+            "calibration": _calibration(run, validated),
             "baselines": {split: _baselines(run, split) for split in _SCORED if sets[split]},
             "raters": _raters(run, manifest["config"]),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
@@ -97,33 +99,21 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
     return entry
 
 
-def _choose(run: Run, iterations: Sequence[Mapping[str, Any]], last: int) -> tuple[int, str]:
-    """Return the best iteration by the setting ``choose_by``, and the score that chose it; see ``em.choose``."""
-    measured: dict[str, dict[int, float | None]] = {
-        "evidence": {entry["iteration"]: evidence.score(entry) for entry in iterations},
-        "log_likelihood": {
-            entry["iteration"]: entry["validation"]["log_likelihood"] for entry in iterations if "validation" in entry
-        },
-    }
-    # A manifest without a score's name is written by hand; it uses whatever was measured.
-    has_evidence = any(score is not None for score in measured["evidence"].values())
-    by = run.config.get("choose_by") or ("evidence" if has_evidence else "log_likelihood")
-    best = metrics.best_iteration([measured[by].get(k) for k in range(last + 1)])
-    return (last, "last iteration") if best is None else (best, _CHOSEN_BY[by])
-
-
-def _choice(run: Run, best: int, last: int) -> dict[str, Any] | None:
+def _choice(run: Run, validated: Validated) -> dict[str, Any] | None:
     """Return the choice made again, and the bound of the chosen iteration; None if no score was measured."""
-    validated = run.validated(best, last)
-    again = metrics.rechosen(validated.scores, validated.examples, validated.fold_of, seed=run.seed)
-    if again is None:
+    chosen, again = validated.chosen, validated.rechosen()
+    if chosen is None or again is None:
         return None
     ends = metrics.interval(again.apart)
+    iterations = max(validated.last, run.config.get("iterations") or 0)
     return {
+        "within": validated.within,
+        "highest": chosen.highest,
+        "equal": list(validated.equals),
         "score": again.apart.value,
         "interval": list(ends) if ends else None,
         "shares": {str(k): share for k, share in again.shares.items()},
-        "lower_bound_95": evidence.bound_of_chosen(run, best, max(last, run.config.get("iterations") or 0)),
+        "lower_bound_95": evidence.bound_of_chosen(run, chosen.taken, iterations),
     }
 
 
@@ -142,11 +132,11 @@ def _shots(run: Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"examples": config.get("shots"), "test": found} if found else None
 
 
-def _calibration(run: Run, best: int, last: int) -> dict[str, Any] | None:
-    fitted, applied = (read_predictions(run.db, best, split) for split in _SCORED)
+def _calibration(run: Run, validated: Validated) -> dict[str, Any] | None:
+    fitted, applied = (read_predictions(run.db, validated.best, split) for split in _SCORED)
     if not fitted:
         return None
-    sets, validated = run.sets, run.validated(best, last)
+    sets = run.sets
     found = calibration(
         (fitted, sets["validation"]), (applied, sets["test"]), run.kind, fitted_on=validated.crossfitted()
     )

@@ -169,7 +169,7 @@ def carry_out(
         card = judge_card(run.config, run.task, run.splits, calibration, doubts, base)
         publish_model(fitted, card, ledger, run.config.conversation)
         if run.config.keep_checkpoints != "all":
-            spare(ledger, fitted.last, run.config.choose_by)
+            spare(run.config, run.task, run.splits, ledger, fitted.last, ended=True)
         report.write(directory, summary)
         ledger.finish(fitted.last, FINISHED, seconds=0.0, record={"best": fitted.best, "last": fitted.last})
     return directory

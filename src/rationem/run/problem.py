@@ -16,7 +16,7 @@ from rationem.engines.pool import EnginePool, recording
 from rationem.engines.remote.opening import open_teacher
 from rationem.ledger import Ledger
 from rationem.run import identity
-from rationem.run.publish import sparing
+from rationem.run.publish import spare, sparing
 from rationem.sampling.demonstrations import Showing
 from rationem.sampling.schemes import Scheme
 from rationem.sampling.trials import SamplingContext
@@ -125,7 +125,7 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
             ),
             init=config.init,
             stopping=Stopping(config.patience, config.token_budget, cold=not config.go_on),
-            evaluation=Evaluation(measuring.draws, config.choose_by, last=measuring.test_last),
+            evaluation=Evaluation(measuring.draws, config.choose_by, config.choose_within, last=measuring.test_last),
             diagnostics=Diagnostics(
                 measuring.evidence_draws,
                 measuring.evidence_items,
@@ -144,7 +144,9 @@ def problem_of(run: Resolved, ledger: Ledger, shared: Callable[[str], Engine] | 
 def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
     """Return the M-step, in this process or in its own processes; it keeps the requested checkpoints."""
     trains = _trains(run, training, ledger.directory)
-    return trains if run.config.keep_checkpoints == "all" else sparing(trains, ledger, run.config.choose_by)
+    if run.config.keep_checkpoints == "all":
+        return trains
+    return sparing(trains, partial(spare, run.config, run.task, run.splits, ledger))
 
 
 def _trains(run: Resolved, training: Training, directory: Path) -> MStep:

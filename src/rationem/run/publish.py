@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,6 @@ from rationem.config import FitConfig
 from rationem.engines import models, storage
 from rationem.engines.chat import Conversation
 from rationem.evaluation.choice import Validated
-from rationem.evaluation.evaluate import validation_score
 from rationem.ledger import Ledger
 from rationem.ledger.files import refuse_links_in
 from rationem.run.card import Calibration, Card, TrainedFrom, model_sha256, prompt_sha256, write_card
@@ -61,9 +60,7 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
     """Return the temperature, cross-fitted on validation; None if it cannot be fitted, or for open answers."""
     if not splits.validation:
         return None
-    validated = Validated(
-        ledger.db, splits.validation, splits.train, task.kind, config.choose_by, fitted.best, fitted.last, config.seed
-    )
+    validated = _validated(config, task, splits, ledger, fitted.last)
     predictions = validated.predictions[fitted.best]
     fit = metrics.calibrate(predictions, splits.validation, task.scale, validated.crossfitted())
     if fit is None:
@@ -73,6 +70,11 @@ def calibration_of(config: FitConfig, task: Task, splits: Splits, fitted: Fitted
     return Calibration(
         fit.temperature, config.measuring.draws, fit.count, fit.before, fit.after, described, "", sets.groups, sets.at
     )
+
+
+def _validated(config: FitConfig, task: Task, splits: Splits, ledger: Ledger, last: int) -> Validated:
+    by, within = config.choose_by, config.choose_within
+    return Validated(ledger.db, splits.validation, splits.train, task.kind, by, within, last, config.seed)
 
 
 def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conversation) -> None:
@@ -96,23 +98,27 @@ def publish_model(fitted: Fitted, card: Card, ledger: Ledger, conversation: Conv
         write_card(replace(card, calibration=bound), output)
 
 
-def sparing(m_step: MStep, ledger: Ledger, choose_by: str) -> MStep:
-    """Return an M-step that first removes the checkpoints which the run will not need again."""
+def sparing(m_step: MStep, spare: Callable[[int], None]) -> MStep:
+    """Return an M-step that first removes the checkpoints which the run will not need again; see :func:`spare`."""
 
     def train(start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path) -> dict[str, Any]:
-        spare(ledger, iteration - 1, choose_by)
+        spare(iteration - 1)
         return m_step(start, samples, iteration=iteration, seed=seed, output=output)
 
     return train
 
 
-def spare(ledger: Ledger, last: int, choose_by: str) -> None:
-    """Remove the checkpoints of all iterations up to ``last``, except the best one so far and the last.
+def spare(config: FitConfig, task: Task, splits: Splits, ledger: Ledger, last: int, *, ended: bool = False) -> None:
+    """Remove the checkpoints of all iterations up to ``last``, except the last and those that can still be chosen.
 
-    Only the best of them can still be chosen; training continues from the last one.
+    With the highest score choosing, that is the best so far. What another iteration beats is never chosen later.
+
+    Args:
+        ended: whether no iteration follows, so that only the chosen one remains.
     """
-    best = metrics.best_iteration([validation_score(ledger, k, choose_by) for k in range(last + 1)])
-    needed = {_trained(ledger, k) for k in (last if best is None else best, last)}
+    chosen = _validated(config, task, splits, ledger, last).chosen
+    able = () if chosen is None else (chosen.taken,) if ended else chosen.unbeaten
+    needed = {_trained(ledger, k) for k in (*able, last)}
     for k in range(1, last + 1):
         if k not in needed and (place := ledger.checkpoint(k)).is_dir():
             gone = place.rename(place.with_name(f"{place.name}.partial"))  # under its final name it is complete

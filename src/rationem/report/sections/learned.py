@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rationem.metrics import METRICS
+from rationem.report.choice import reason
 from rationem.report.part import Block, Part, Section, Table, Text, Tiles
 from rationem.report.reading import reading
 from rationem.report.sections.scores import raters
@@ -186,7 +187,7 @@ def chosen(summary: Mapping[str, Any]) -> str:
         if summary["finished"] and patience and asked and last < asked
         else ""
     )
-    return f"{which} has the best {summary['chosen_by']}.{ended}"
+    return f"{which} {reason(summary)}.{ended}"
 
 
 def tested(summary: Mapping[str, Any]) -> str:
