@@ -7,6 +7,7 @@ from rated import FOUR, guess, item
 from rationem import metrics
 from rationem.metrics.conformal import RESOLUTION, quantiles, threshold
 from rationem.metrics.per_item import log_likelihoods
+from rationem.tasks.kinds import Kind
 
 
 def test_quantiles_by_hand():
@@ -74,12 +75,45 @@ def covered(rng, groups, coverage, new=150):
     found = metrics.conformal(predictions, items, FOUR, fold_of, chosen, best)
     at = threshold(found.at, coverage)
     fresh, told = simulated(rng, new)
-    by_group, sizes = {}, []
-    for x, p in zip(fresh, told[best], strict=True):
-        inside = metrics.level_set(metrics.tempered(p.probabilities, temperature), at, FOUR.levels)
-        by_group.setdefault(x.group, []).append(np.mean([rating in inside for rating in x.ratings]))
-        sizes.append(len(inside))
-    return np.mean([np.mean(one) for one in by_group.values()]), np.mean(sizes)
+    seen = metrics.covered(told[best], fresh, Kind(FOUR), temperature, at, seed=0)
+    return seen.coverage, seen.size
+
+
+def test_coverage_by_hand_counts_a_group_once_and_an_item_without_a_verdict_not_at_all():
+    """Threshold .7, so levels of .3 and more, and the most probable. a: 1 of 2 items holds half of its ratings and has
+    two levels, the other all and one; b: none, one level. Coverage (.75 + 0) / 2, size (1.5 + 1) / 2."""
+    items = [
+        item("i", "1", ("1", "4"), "a"),
+        item("j", "1", ("1", "1"), "a"),
+        item("k", "4", ("4",), "b"),
+        item("l", "4", ("4",), "b"),
+    ]
+    said = [
+        guess("i", "1", (0.5, 0.4, 0.1, 0.0)),
+        guess("j", "1", (0.28, 0.24, 0.24, 0.24)),
+        guess("k", "1", (0.9, 0.1, 0.0, 0.0)),
+        guess("l", None, (0.25, 0.25, 0.25, 0.25)),
+    ]
+    seen = metrics.covered(said, items, Kind(FOUR), 1.0, 0.7, seed=0)
+    assert (seen.coverage, seen.interval, seen.size) == (pytest.approx(0.375), None, pytest.approx(1.25))
+    assert (seen.items, seen.groups, seen.without) == (3, 2, 1)
+    assert metrics.covered(said[3:], items[3:], Kind(FOUR), 1.0, 0.7, seed=0) is None
+
+
+@pytest.mark.slow
+def test_a_report_on_new_groups_is_right_on_average_and_its_interval_holds_the_truth():
+    """One judge with T = 1 and a threshold of .6; its true coverage is that of 2,000 groups; 60 reports of 40."""
+    rng, at = np.random.default_rng(11), 0.6
+    items, said = simulated(rng, 2000, iterations=1)
+    truth = metrics.covered(said[0], items, Kind(FOUR), 1.0, at, seed=0)
+    found = []
+    for _ in range(60):
+        items, said = simulated(rng, 40, iterations=1)
+        found.append(metrics.covered(said[0], items, Kind(FOUR), 1.0, at, seed=0))
+    values = np.array([one.coverage for one in found])
+    assert values.mean() == pytest.approx(truth.coverage, abs=4 * values.std() / 60**0.5 + 0.02)
+    held = sum(one.interval[0] <= truth.coverage <= one.interval[1] for one in found)
+    assert held >= 49  # of 60 at .95: probability .0005
 
 
 @pytest.mark.slow

@@ -3,7 +3,7 @@
 import itertools
 import json
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from rationem.data import expand_raters
 from rationem.ledger import Ledger
 from rationem.report.sections.scores import explained, scored
 from rationem.report.tables import number, table, within
+from rationem.tasks.kinds import Kind
 from rationem.tasks.pairs import every_order, swap_level
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
@@ -90,6 +91,37 @@ def test_a_block_is_what_the_metrics_say(run):
     drawn = metrics.intervals(guesses, given["test"], FIVE, seed=3)
     assert block["intervals"] == {name: list(ends) if ends else None for name, ends in drawn.items()}
     assert "intervals" not in summary["iterations"][1]["validation"]
+
+
+def test_sets_of_levels_are_those_of_the_judge_on_the_test_set(run):
+    directory, given, summary = run
+    found, fit = summary["sets"], summary["calibration"]
+    guesses = [prediction(x, FIVE, 6.0, lost=n % 9 == 0) for n, x in enumerate(given["test"])]
+    assert [row["asked"] for row in found["at"]] == [0.8, 0.9, 0.95]
+    assert (found["groups"], found["at"][2]["needed"]) == (20, 19)
+    for row in found["at"]:
+        seen = metrics.covered(guesses, given["test"], Kind(FIVE), fit["temperature"], row["threshold"], seed=3)
+        assert row["test"] == json.loads(json.dumps(asdict(seen)))
+        assert 0.6 < seen.coverage <= 1
+        assert (seen.items, seen.without) == (44, 6)
+    page = (directory / "report.md").read_text()
+    assert "Sets of levels, test" in page
+    assert "6 items without a verdict have no set." in page
+
+
+@pytest.mark.slow
+def test_sets_that_take_more_groups_are_refused_in_one_sentence(tmp_path):
+    given = sets(FIVE)
+    few = tuple(replace(x, group=f"g{n % 12}") for n, x in enumerate(given["validation"]))
+    found = write(tmp_path / "twelve", FIVE, {**given, "validation": few})["sets"]
+    assert [row["threshold"] is None for row in found["at"]] == [False, False, True]
+    page = (tmp_path / "twelve" / "report.md").read_text()
+    assert "Validation has 12 groups with verdicts, too few for sets of every coverage: 0.95 takes 19." in page
+    two = tuple(replace(x, group=f"g{n % 2}") for n, x in enumerate(given["validation"]))
+    assert all(row["test"] is None for row in write(tmp_path / "two", FIVE, {**given, "validation": two})["sets"]["at"])
+    page = (tmp_path / "two" / "report.md").read_text()
+    assert "Validation has 2 groups with verdicts" in page
+    assert "coverage asked" not in page
 
 
 def test_people_stand_beside_the_model(run):

@@ -42,7 +42,7 @@ from rationem.metrics.calibration import (
     tempered,
 )
 from rationem.metrics.choice import Rechosen, Selected, choose, chosen_without, crossfitted, folds, rechosen
-from rationem.metrics.conformal import Thresholds, conformal, level_set, needed, threshold
+from rationem.metrics.conformal import Covered, Thresholds, conformal, covered, level_set, needed, threshold
 from rationem.metrics.criteria import criterion, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
@@ -78,6 +78,7 @@ __all__ = [
     "Averaged",
     "Bin",
     "Constant",
+    "Covered",
     "Crossed",
     "Draws",
     "FittedTemperature",
@@ -113,6 +114,7 @@ __all__ = [
     "conformal",
     "confusion",
     "constant",
+    "covered",
     "criterion",
     "crossed",
     "crossfitted",

@@ -21,16 +21,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rationem.metrics.bootstrap import FEWEST_GROUPS
+from rationem.metrics.bootstrap import FEWEST_GROUPS, Interval, interval, resampled_mean
 from rationem.metrics.calibration import asked, fit_temperature, tempered
 from rationem.metrics.correlation import Floats
 from rationem.metrics.per_item import single_ratings, stacked
+from rationem.tasks.kinds import Kind
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Prediction
 
 #: Thresholds are kept at coverages 1 / 200, 2 / 200, ...; others are rounded up.
 RESOLUTION = 200
 _DIGITS = 1e6
+_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +130,68 @@ def level_set(
     inside = 1 - probabilities_L <= threshold + 1e-12
     inside[int(probabilities_L.argmax())] = True
     return tuple(level for n, level in enumerate(levels) if inside[n] and (offered is None or offered[n]))
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """What conformal sets do on items that neither made the judge nor their threshold.
+
+    Args:
+        coverage: probability that one rating of one item of a group is in the item's set, the mean over groups.
+        interval: its 95 % interval over groups; None with too few.
+        size: mean number of levels in a set, over the same groups.
+        items: items with a set.
+        groups: their groups.
+        without: items without a verdict or too long, which get no set.
+    """
+
+    coverage: float
+    interval: Interval | None
+    size: float
+    items: int
+    groups: int
+    without: int
+
+
+def covered(
+    predictions: Sequence[Prediction],
+    examples: Sequence[Example],
+    kind: Kind,
+    temperature: float,
+    threshold: float,
+    seed: int,
+) -> Covered | None:
+    """Return the coverage of single ratings by conformal sets, and their size; None if no item gets a set.
+
+    Target and unit are those of the sets: a group counts once, within it each item, within the item each rating.
+    Unbiased over new groups for this judge and threshold.
+
+    Args:
+        predictions: of the shipped iteration, one per example.
+        examples: items that neither chose nor fitted anything.
+        kind: the kind of the task.
+        temperature: T of the judge.
+        threshold: see :func:`threshold`.
+        seed: of the resamples of the groups.
+    """
+    said, of = asked(predictions, examples, kind.scale)
+    inside: dict[str, list[tuple[float, int]]] = {}
+    for one, x in zip(said, of, strict=True):
+        if one.predicted is not None:
+            levels = kind.scale.levels
+            found = level_set(tempered(one.probabilities, temperature), threshold, levels, kind.mask(x.fields))
+            ratings = single_ratings(x)
+            inside.setdefault(x.group, []).append((sum(r in found for r in ratings) / len(ratings), len(found)))
+    if not inside:
+        return None
+    held, size = ({g: float(np.mean([one[n] for one in several])) for g, several in inside.items()} for n in (0, 1))
+    drawn = resampled_mean(held, {group: group for group in held}, seed=seed, resamples=_RESAMPLES)
+    items, given = sum(map(len, inside.values())), sum(not x.turn for x in examples)
+    return Covered(
+        float(np.mean(list(held.values()))),
+        interval(drawn) if drawn else None,
+        float(np.mean(list(size.values()))),
+        items,
+        len(held),
+        given - items,
+    )

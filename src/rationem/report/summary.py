@@ -25,6 +25,9 @@ from rationem.types import Example
 
 _SCORED = ("validation", "test")
 
+#: The coverages of conformal sets that a report tries.
+_COVERAGES = (0.8, 0.9, 0.95)
+
 #: Setting ``choose_by`` -> its name in the report.
 _CHOSEN_BY = {"evidence": "score (validation)", "log_likelihood": "log-likelihood (validation)"}
 
@@ -67,6 +70,7 @@ def summarize(directory: Path) -> dict[str, Any]:
             "shots": _shots(run, manifest["config"]),
             "demonstrations": demonstrations.shown(run, manifest["task"]),
             "calibration": _calibration(run, validated),
+            "sets": _sets(run, validated),
             "baselines": {split: _baselines(run, split) for split in _SCORED if sets[split]},
             "raters": _raters(run, manifest["config"]),
             "seconds": round(sum(sum(entry["seconds"].values()) for entry in iterations), 1),
@@ -141,6 +145,29 @@ def _calibration(run: Run, validated: Validated) -> dict[str, Any] | None:
         (fitted, sets["validation"]), (applied, sets["test"]), run.kind, fitted_on=validated.crossfitted()
     )
     return found and {**found, "chosen_without": list(validated.chosen_without.values())}
+
+
+def _sets(run: Run, validated: Validated) -> dict[str, Any] | None:
+    """Return what conformal sets do on test; None where a judge gives none: without levels or validation."""
+    said, applied = (read_predictions(run.db, validated.best, split) for split in _SCORED)
+    fit = said and metrics.calibrate(said, run.sets["validation"], run.scale, validated.crossfitted())
+    if not fit:
+        return None
+    found = validated.conformal() or metrics.Thresholds(0, ())
+
+    def row(coverage: float) -> dict[str, Any]:
+        needed = metrics.needed(coverage)
+        at = metrics.threshold(found.at, coverage) if found.groups >= needed else None
+        told = None
+        if at is not None and applied:
+            told = metrics.covered(applied, run.sets["test"], run.kind, fit.temperature, at, run.seed)
+        return {"asked": coverage, "needed": needed, "threshold": at, "test": told and _as_json(told)}
+
+    return {"groups": found.groups, "at": [row(coverage) for coverage in _COVERAGES]}
+
+
+def _as_json(told: metrics.Covered) -> dict[str, Any]:
+    return {**asdict(told), "interval": list(told.interval) if told.interval else None}
 
 
 def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:

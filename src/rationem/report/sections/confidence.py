@@ -103,4 +103,42 @@ def calibration(summary: Mapping[str, Any]) -> Part | None:
     return Part("calibration", "Calibration", (*([edge] if edge else []), told, Table(head, rows)))
 
 
-SECTIONS = (Section(confusion), Section(reliability), Section(calibration, on_card=True))
+def sets(summary: Mapping[str, Any]) -> Part | None:
+    """Return the coverage and the size of conformal sets on test; None where a judge gives no sets."""
+    found = summary.get("sets")
+    if not found or not summary["finished"] or not summary["examples"]["test"]:
+        return None
+    asked, few = [], []
+    for row in found["at"]:
+        if row["threshold"] is None:
+            few.append(f"{row['asked']:g} takes {row['needed']}")
+        elif row["test"] is not None:
+            asked.append((row["asked"], row["test"]))
+    missing = (
+        f"Validation has {found['groups']} groups with verdicts, too few for sets of every coverage: {', '.join(few)}."
+        if few
+        else ""
+    )
+    title = "Sets of levels, test"
+    if not asked:
+        return Part("sets", title, (missing or "No test item has a verdict, so none has a set.",), level=3)
+    one = asked[0][1]
+    told = (
+        "The levels that hold one more person's rating with the coverage asked (judge --coverage), on "
+        f"{one['items']} test items of {one['groups']} groups, each group counted once. Test chose no iteration, "
+        "temperature or threshold. The interval is over these groups."
+    )
+    told += f" {one['without']} items without a verdict have no set." if one["without"] else ""
+    rows = [
+        [f"{coverage:g}", number(test["coverage"], 3), _ends(test["interval"]), number(test["size"])]
+        for coverage, test in asked
+    ]
+    head = ("coverage asked", "on test", "95 % interval", "levels in a set, of " + str(len(summary["scale"]["levels"])))
+    return Part("sets", title, (told, Table(head, rows), *([missing] if missing else [])), level=3)
+
+
+def _ends(ends: Sequence[float] | None) -> str:
+    return "too few groups" if ends is None else f"{number(ends[0], 3)} to {number(ends[1], 3)}"
+
+
+SECTIONS = (Section(confusion), Section(reliability), Section(calibration, on_card=True), Section(sets, on_card=True))
