@@ -22,6 +22,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("GOMP_SPINCOUNT", "3000")  # as the command line does, before torch is loaded
 
@@ -61,6 +62,7 @@ SHAPES = {
     15: Shape(32_000, 256, 768, 8, 4, 4, 64),
     125: Shape(32_000, 768, 2_304, 14, 12, 12, 16),
     494: Shape(151_936, 896, 4_864, 24, 14, 2, 8),
+    3000: Shape(151_936, 2_048, 11_008, 36, 16, 2, 4),
 }
 
 
@@ -73,17 +75,22 @@ def words(vocabulary: int) -> PreTrainedTokenizerFast:
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<eos>", unk_token="<unk>", pad_token="<eos>")
 
 
-def random_model(shape: Shape, device: str, mean: float, length: int) -> LoadedModel:
+def random_weights(shape: Shape, device: str) -> Any:
+    """A random Llama, or Qwen2 where several heads share keys and values; in half precision on a GPU."""
     sizes = {
         "vocab_size": shape.vocabulary, "hidden_size": shape.hidden, "intermediate_size": shape.inner,
         "num_hidden_layers": shape.layers, "num_attention_heads": shape.heads, "num_key_value_heads": shape.kinds,
         "max_position_embeddings": 2048, "tie_word_embeddings": True,
     }  # fmt: skip
     torch.manual_seed(0)
-    model = (
-        Qwen2ForCausalLM(Qwen2Config(**sizes)) if shape.kinds < shape.heads else LlamaForCausalLM(LlamaConfig(**sizes))
-    )
-    model = model.to(device, torch.bfloat16 if device == "cuda" else torch.float32).eval()
+    grouped = shape.kinds < shape.heads
+    with torch.device(device):
+        model = Qwen2ForCausalLM(Qwen2Config(**sizes)) if grouped else LlamaForCausalLM(LlamaConfig(**sizes))
+    return model.to(torch.bfloat16 if device == "cuda" else torch.float32).eval()
+
+
+def random_model(shape: Shape, device: str, mean: float, length: int) -> LoadedModel:
+    model = random_weights(shape, device)
     with torch.inference_mode():
         logits = model(torch.arange(2, 258, device=device).view(4, 64)).logits.float()
     bias = torch.zeros(shape.vocabulary)

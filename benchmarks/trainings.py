@@ -17,7 +17,7 @@ from typing import Any
 from unittest import mock
 
 import torch
-from generation import SHAPES, Shape, resident_peak, words
+from generation import SHAPES, resident_peak, words
 from torch.nn.functional import cross_entropy
 from torch.optim.optimizer import register_optimizer_step_post_hook
 from transformers import (
@@ -35,7 +35,7 @@ from rationem.engines import models
 from rationem.engines.chat import Chat
 from rationem.types import Prompt, Sample
 
-SIZES = {**SHAPES, 3000: Shape(151_936, 2_048, 11_008, 36, 16, 2, 8)}
+SIZES = SHAPES
 RATE = 1e-4
 STOP, IGNORED = 0, -100
 #: Tokens of the longest completion, and of a packed row, which every sample fits into.
