@@ -4,7 +4,7 @@ import pytest
 
 from rationem import Scale, report
 from rationem.report.reading import reading
-from rationem.report.sections import confidence, learned
+from rationem.report.sections import confidence, learned, learning
 from rationem.report.text import section
 
 
@@ -156,3 +156,20 @@ def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():
     said = learned.sentence(finished(0))
     assert said.startswith("On 30 test items the judge, the untrained base model, names the people's level in 20.0 %")
     assert "before training" not in said
+
+
+def test_the_evidence_says_on_how_many_items_hinted_drafts_were_measured():
+    """Nothing is said where all items have hinted drafts, or none has."""
+    numbers = dict.fromkeys(
+        ("raw", "iwae", "mixture", "score", "standard_error", "lower_bound_95", "ess_share", "divergence",
+         "divergence_covered"), -1.0,
+    )  # fmt: skip
+    zeros = dict.fromkeys(("raw_zero", "iwae_zero", "zero", "too_long"), 0)
+    for hinted, items, told in ((1, 64, True), (1, 142, False), (0, 0, False)):
+        record = {**numbers, **zeros, "items": 142, "forward_draws": 4, "hinted_draws": hinted, "hinted_items": items}
+        summary = finished(0) | {
+            "chosen_by": "score (validation)",
+            "iterations": [{"iteration": 0, "evidence": record}],
+        }
+        page = "\n".join(section(learning.evidence(summary)))
+        assert ("Of the 142 items 64 have drafts that were shown the" in page) == told
