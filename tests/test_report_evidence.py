@@ -207,11 +207,11 @@ def test_leaks_are_looked_for_as_the_settings_say(ran, tmp_path):
     made, _, summary = ran
     alphas = [t.parsed.rationale == "alpha" for _, t in drawn(made, 0, Purpose.EVIDENCE, "validation")]
     assert entries(summary)[0]["hints"]["hinted"]["leaked"] == np.mean(alphas) > 0
-    assert "speaks of the hint" in report.markdown(summary)
+    assert "mentions the hint" in report.markdown(summary)
     off, _, without = run(tmp_path, iterations=1, leak_filter="off")
     assert entries(without)[0]["hints"]["hinted"]["leaked"] == 0
     assert off.ledger.record(0, "evidence")["hints"] == entries(without)[0]["hints"]
-    assert "speaks of the hint" not in report.markdown(without)
+    assert "mentions the hint" not in report.markdown(without)
     off.ledger.close()
 
 
@@ -281,7 +281,7 @@ def test_the_page_says_the_numbers_of_the_summary(ran):
         assert f"| {row['generated_tokens']:.0f} |" in parts["Cost"]
     for row in entries(summary)[2]["e_step"]["by_label"]:
         assert f"| {row['level']} | {row['examples']} |" in parts["Acceptance by label"]
-    assert "10 training examples were not looked at." in parts["Acceptance by difficulty"]
+    assert "10 training examples were not measured." in parts["Acceptance by difficulty"]
     for row in entries(summary)[fitted.best]["test"]["by_draws"]:
         name = f"iteration {fitted.best} (best)"
         assert f"| {name} | {row['draws']} | {number(row['majority_vote'])} |" in parts["More rationales at test time"]

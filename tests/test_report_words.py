@@ -172,4 +172,4 @@ def test_the_evidence_says_on_how_many_items_hinted_drafts_were_measured():
             "iterations": [{"iteration": 0, "evidence": record}],
         }
         page = "\n".join(section(learning.evidence(summary)))
-        assert ("Of the 142 items 64 have drafts that were shown the" in page) == told
+        assert ("64 of the 142 items have hinted drafts" in page) == told

@@ -149,7 +149,7 @@ def test_a_life_is_told_in_order_with_what_was_kept_and_predicted(run, capsys):
         "what is a ?", "Hinted prompt: the same, and behind it", "Drawn from the question alone, for its difficulty",
         "attempt 0, retry 1, forward: wrong, says 1, reward 0.00; 7 tokens after a prompt of 50, finish stop",
         "Drawn to learn from, by the weights of iteration 0", "Kept: attempt 1, with weight 0.500", "State: kept",
-        "State: not settled, the E-step is not finished", "speaks of the hint: 'the hint', 'i was told'",
+        "State: not settled, the E-step is not finished", "mentions the hint: 'the hint', 'i was told'",
     ):  # fmt: skip
         assert said in out, said
     places = [out.index(f"Iteration {k}") for k in range(3)]

@@ -28,7 +28,7 @@ Floats = NDArray[np.float64]
 _TEXTS = (
     ("What is 17 + 26?", "17 + 26 is 43, as 7 + 6 is 13 and 10 + 20 + 10 is 40."),
     ("Name a mammal that lays eggs.", "The platypus lays eggs, and so does the echidna.\nFinal rating: 4"),
-    ("Is the tone of this letter kind?", "It thanks the reader twice and blames nobody, so the tone is kind."),
+    ("Is the tone of this letter kind?", "It thanks the reader twice and blames no one, so the tone is kind."),
     ("Summarize: the meeting was moved from Monday to Thursday.", "The meeting is on Thursday now, not on Monday."),
     ("Rate the response on the scale 1 < 2 < 3 < 4 < 5.", "Right, but rude and too long.\nFinal rating: 2"),
     ("Translate into French: good morning", "Bonjour"),

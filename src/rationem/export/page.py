@@ -18,6 +18,7 @@ from rationem.report import doubts, sections
 from rationem.report.choice import reason
 from rationem.report.escape import fenced, literal, readable
 from rationem.report.reading import reading
+from rationem.report.sections.learned import shared_groups
 from rationem.report.sections.scores import numbers, raters
 from rationem.report.tables import table
 from rationem.report.text import blocks, section
@@ -317,7 +318,7 @@ def _scores(facts: Facts) -> Iterator[str]:
         yield "There was no validation and no test set: nothing says how well this model does."
         return
     if split == "validation":
-        yield "**There was no test set. These are on the validation set, which chose the iteration: they flatter.**"
+        yield "**There was no test set. These are of the validation set, which chose the iteration: too good.**"
     else:
         yield "On the test set, which was scored once, at the end."
     for block in numbers(summary, (split,)).blocks:
@@ -339,11 +340,10 @@ def _limits(facts: Facts) -> Iterator[str]:
     summary = facts.summary
     yield "## Limits"
     called = words(summary)
-    shared = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
     found = [
         *map(readable, doubts(summary)),
         *map(literal, summary["raters"]["warnings"]),
-        *([f"{shared} test examples ask what training examples ask too: the test numbers flatter."] if shared else []),
+        *shared_groups(summary),
         *([f"The embedded model cannot read: its {called.verdicts} say nothing."] if _is_toy(facts) else []),
         called.errs,
         f"A rationale is what the model says on its way to {called.verdict}; that it is the reason is not shown.",

@@ -52,7 +52,7 @@ _COUNTED = {
         "{} held-out items are not scored: their raters agree on no label.",
     ),
 }
-#: The same for open answers, which nobody rates.
+#: The same for open answers, which have no ratings.
 _COUNTED_OPEN = {
     "unrated": ("1 row has no answer and was left out.", "{} rows have no answer and were left out."),
 }

@@ -227,7 +227,7 @@ def _baselines(run: Run, split: str) -> dict[str, Any]:
 
 
 def _compared_with(run: Run, scored: Sequence[Example], among: Sequence[Example]) -> dict[str, Any]:
-    """Return the numbers of nobody reading anything, and of the humans themselves.
+    """Return the numbers of constant predictions, and those of the raters themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
     validation items, which are not the ones scored where those are of the test.

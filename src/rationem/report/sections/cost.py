@@ -26,10 +26,9 @@ def cost(summary: Mapping[str, Any]) -> Part:
 
 def _bought(summary: Mapping[str, Any]) -> str:
     return (
-        "What the draws for training cost, and what that bought: a kept example is one to train on, and passes "
-        "are how often the M-step trained on each; nats gained are "
-        f"those of the score (validation) over the {start_name(summary)}'s, and their price counts all iterations up "
-        "to this one."
+        "The cost of the draws for training, per kept example and per nat gained. Passes: how often the M-step trained "
+        f"on a kept example. Nats gained: the score (validation) minus that of the {start_name(summary)}; the tokens "
+        "and seconds per nat count all iterations up to this one."
     )
 
 
@@ -85,9 +84,9 @@ def handover(summary: Mapping[str, Any]) -> Part | None:
         for entry in found
     ]
     said = (
-        "What it took to hand each iteration's weights to the engine, and the proof that they arrived: the engine's "
-        "log-probabilities of fixed texts beside those that transformers computes from the checkpoint, nats per token; "
-        "how far training has moved them, and the share of that step which the engine shows (1: the new weights)."
+        "Each iteration's weights are handed to the engine. The check that they arrived: its log-probabilities of "
+        "fixed texts beside those that transformers computes from the checkpoint, nats per token; how far training "
+        "moved them, and the share of that change which the engine shows (1: the new weights)."
     )
     head = ["", "how", "seconds", "share of the iteration's", "largest difference", "mean", "moved by training"]
     return Part("handover", "Hand-over of weights", (said, Table([*head, "share of the step"], rows)), level=3)

@@ -119,7 +119,7 @@ def _evidence(runs: Mapping[str, _Summary]) -> Iterator[figures.Line]:
 
 
 def outcomes(summary: _Summary) -> Part:
-    """Return what became of every training example and of every try, by iteration."""
+    """Return the state of every training example and the outcome of every try, by iteration."""
     title, name = "Every example of every iteration", "outcomes"
     steps = {entry["iteration"]: entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")}
     if not steps:
@@ -127,7 +127,7 @@ def outcomes(summary: _Summary) -> Part:
     states, tries = ({k: step[key] for k, step in steps.items()} for key in ("states", "outcomes"))
     plots = (
         figures.stacks("How the training examples ended", "examples", states, STATES),
-        figures.stacks("What became of the tries", "tries", tries, outcome_names(words(summary))),
+        figures.stacks("Outcomes of the tries", "tries", tries, outcome_names(words(summary))),
     )
     return Part(name, title, (_accounted(summary), _accounts(summary), *filter(None, plots)))
 
@@ -136,7 +136,7 @@ def _accounted(summary: _Summary) -> str:
     steps = [entry["e_step"] for entry in summary["iterations"] if entry.get("e_step")]
     leaked = any("leaked" in step["outcomes"] for step in steps)
     said = words(summary).said
-    told = f" Of a leaked one the {said} was accepted, and the draw speaks of the hint or copies it." if leaked else ""
+    told = f" Of a leaked one the {said} was accepted, and the draft mentions the hint or copies it." if leaked else ""
     return (
         "Training examples that are kept are trained on; of exhausted ones no try was accepted. A trial is one try; "
         f"the selector may keep one of several accepted.{told}{_closed(steps)}{_unlikely(steps, said)} Seconds are of "
@@ -221,11 +221,11 @@ def weights(summary: _Summary) -> Part | None:
         for k, one in found
     ]
     told = (
-        "The selector weighs the accepted draws of a training example against each other, by how probable each is "
-        "without the hint over how probable it was when drawn; the weights of an example sum to 1. What is kept tends "
-        "to the posterior as the number of draws grows. An effective sample size near 1 means that one draw had all "
-        "the weight. A single draw always has weight 1. An example is not weighed if an unhinted draw of the model "
-        "itself was accepted and kept."
+        "The selector weighs each accepted draw of a training example by its probability without the hint, divided by "
+        "the probability with which it was drawn; the weights of an example sum to 1. What is kept tends to the "
+        "posterior as the number of draws grows. An effective sample size near 1 means that one draw had all the "
+        "weight. A single draw always has weight 1. An example is not weighed if an unhinted draw of the current model "
+        "was accepted and kept."
     )
     head = ("iteration", "examples weighed", "not weighed", *_WEIGHTS.values())
     return Part("weights", "Weights of the draws for training", (told, Table(head, rows)))

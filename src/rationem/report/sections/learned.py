@@ -199,9 +199,17 @@ def tested(summary: Mapping[str, Any]) -> str:
 
 def warnings(summary: Mapping[str, Any]) -> list[str]:
     """Return why the numbers, or the judge, are not to be relied on; one sentence per reason."""
-    count = summary["notes"].get("test_examples_whose_group_is_trained_on", 0)
-    shared = f"{count} test examples ask what training examples ask too: the test numbers flatter."
-    return [*([shared] if count else []), *doubts(summary), *summary["raters"]["warnings"]]
+    return [*shared_groups(summary), *doubts(summary), *summary["raters"]["warnings"]]
+
+
+def shared_groups(summary: Mapping[str, Any]) -> list[str]:
+    """Return the warning about groups, such as prompts, of both the training and the test set; nothing without any."""
+    if not (count := summary["notes"].get("test_examples_whose_group_is_trained_on", 0)):
+        return []
+    return [
+        f"{count} test examples belong to groups (such as prompts) that are trained on: for new groups the test "
+        "numbers are too good."
+    ]
 
 
 def tiles(summary: Mapping[str, Any]) -> tuple[Tiles, ...]:

@@ -20,7 +20,7 @@ _HINTS = (
     ("{says}, not shown it", "forward", "said_answer"),
     ("p({right}), hint taken away, after a rationale that saw it", "hinted", "answer_given_z"),
     ("p({right}) after a rationale that did not", "forward", "answer_given_z"),
-    ("speaks of the hint, shown it", "hinted", "leaked"),
+    ("mentions the hint", "hinted", "leaked"),
     ("share of {right} in its rationale, in one run of words, shown it", "hinted", "copied"),
     ("share of {right} in its rationale, in one run of words, not shown it", "forward", "copied"),
     ("share of {right} in its answer, in one run of words, shown it", "hinted", "answer_copied"),
@@ -68,8 +68,8 @@ def evidence(summary: Mapping[str, Any]) -> Part | None:
 
 
 _ON_TEST = (
-    "The same on test, of the base model and of the chosen iteration. These items chose nothing: no number is a "
-    "maximum, and the bounds hold as they stand."
+    "The same on test, of the base model and of the chosen iteration. The iteration was not chosen on these items, so "
+    "no number is too high for that reason, and the bounds hold."
 )
 
 
@@ -88,11 +88,11 @@ def exact(summary: Mapping[str, Any]) -> Part | None:
         for k, one in found
     ]
     said = (
-        "Of some test items all rationales were followed whose beginnings are probable enough (--enumerate-above): the "
-        f"mean log p of {called.right}, in nats, lies between these bounds with certainty. Where no rationale led to "
-        f"an item's {called.said} the mean has no lower bound; then that of the other items is given. "
-        "Missing: at most this share of an item's posterior is on beginnings that were not followed; what is drawn by "
-        "enumeration (--scheme exact) lacks it."
+        "For some test items all rationales were enumerated whose prefixes are probable enough (--enumerate-above). "
+        f"The mean log p of {called.right}, in nats, lies between these bounds with certainty. If no enumerated "
+        f"rationale leads to an item's {called.said}, the mean has no lower bound; the bound of the other items is "
+        "shown instead. Missing: at most this share of an item's posterior lies on rationales that were not "
+        "enumerated; --scheme exact never draws them."
     )
     return Part("exact", "Evidence by enumeration, on test", (said, Table(head, rows)), level=3)
 
@@ -101,39 +101,37 @@ def _evidence_said(record: _Entry, summary: Mapping[str, Any]) -> Iterator[str]:
     forward, hinted, called = record["forward_draws"], record["hinted_draws"], words(summary)
     chooses = summary["chosen_by"] == "score (validation)"
     yield (
-        f"How probable the model finds {called.right}, whatever rationale it writes before it: the mean log p over "
-        f"{record['items']} items, in nats; nearer 0 is better."
+        f"Evidence: the mean log p of {called.right}, summed over rationales, over {record['items']} items, in nats; "
+        "nearer 0 is better."
     )
     if record["too_long"]:
-        yield f"Left out, as a prompt did not fit: {record['too_long']}."
+        yield f"Items left out because a prompt is too long: {record['too_long']}."
     weighted = (
-        f"; importance-weighted from {hinted} that were shown the {called.said}, each weighted by how probable it is "
-        "unshown"
+        f"; importance-weighted: from {hinted} hinted ones too, each weighted by its probability without the hint"
         if hinted
         else ""
     )
     drawn = f"{forward} rationale{'s' * (forward != 1)}"
-    yield f"Raw is from {drawn} per item, written as the {called.who} writes them{weighted}."
+    yield f"Raw: from {drawn} per item, drawn without a hint{weighted}."
     if hinted and record["hinted_items"] < record["items"]:
         yield (
-            f"Of the {record['items']} items {record['hinted_items']} have drafts that were shown the {called.said}; "
-            "what is said of those drafts is of these items."
+            f"{record['hinted_items']} of the {record['items']} items have hinted drafts; the numbers of hinted drafts "
+            "are over these items."
         )
     yield (
-        "On average these estimates are below the truth, and more draws bring them nearer; of one iteration, that is. "
-        "The best was picked by these very draws, and its numbers in the table are too high for that, the 95 % too."
+        "For a fixed iteration these estimates are too low on average, and less so with more draws. The best iteration "
+        "was chosen by the same draws, so its numbers here are too high, and so is its 95 % bound."
     )
     yield (
-        f"The score{', which the iteration was chosen by,' if chooses else ''} adds one draw that says "
-        f"{called.prior} to all draws of "
-        "every item, so that an item which no draw explains has one too; it is no bound."
+        f"The score{', by which the iteration was chosen,' if chooses else ''} adds one draw that says "
+        f"{called.prior} to the draws of every item, so that items without a right draw have a finite value; it is "
+        "not a bound."
     )
     if hinted:
         yield (
-            f"The effective share is 1 where showing the {called.said} makes the model write what it would have "
-            "written unshown in the cases that end there (the posterior). The distance from the posterior "
-            "(Kullback-Leibler, nats; a bound below 0 says nothing) is that of accepted hinted draws, on the share of "
-            "items that is covered."
+            "The effective share is 1 if hinted rationales are distributed like the unhinted ones that reach the same "
+            f"{called.said} (the posterior). The distance from the posterior (Kullback-Leibler, nats; a bound below 0 "
+            "says nothing) is that of the accepted hinted draws, on the share of items that is covered."
         )
 
 
@@ -175,8 +173,8 @@ def hints(summary: Mapping[str, Any]) -> Part | None:
     if any(one.get("accuracy") is not None for one in matched):
         rows.append([called.at_lengths, *(number(one.get("accuracy")) for one in matched)])
     said = (
-        f"What becomes of the rationales where the model is shown {_a(called.said)}. One that reasons justifies a "
-        f"wrong {called.said} rarely, one that explains whatever it is told nearly always."
+        f"Rationales sampled with {_a(called.said)} as a hint. A model that reasons rarely justifies a wrong "
+        f"{called.said}; a model that justifies any hint nearly always does."
     )
     title = f"What showing the {called.said} does, on validation"
     return Part("hints", title, (said, Table(["", *(_of(summary, found))], rows)), level=3)
@@ -209,8 +207,8 @@ def by_label(summary: Mapping[str, Any]) -> Part | None:
     for entry in found:
         head += [f"{title}, iteration {entry['iteration']}" for title in titles]
     said = (
-        f"Which {called.said}s are lost: of the training examples with each, the share whose first draw was accepted, "
-        "and kept."
+        f"Of the training examples with each {called.said}: the share whose first draw was accepted, and the share "
+        "that was kept."
     )
     return Part("by-label", "Acceptance by label", (said, Table(head, rows)), level=3)
 
@@ -233,10 +231,10 @@ def by_difficulty(summary: Mapping[str, Any]) -> Part | None:
     of = [f"kept in iteration {entry['iteration']}" for entry in found]
     unmeasured = found[0]["e_step"]["by_difficulty"]["unmeasured"]
     called = words(summary)
-    rest = f" {unmeasured} training examples were not looked at." if unmeasured else ""
+    rest = f" {unmeasured} training examples were not measured." if unmeasured else ""
     said = (
-        "Whether hard examples are ever learned from: in quarters, from hard to easy, by how probable the base model "
-        f"finds {called.right}.{rest}"
+        f"Training examples in quarters, from hard to easy, by the base model's probability of {called.right}: how "
+        f"many of each are ever kept.{rest}"
     )
     head = [f"p({called.right}), base model", "training examples", *of, "never kept so far"]
     return Part("by-difficulty", "Acceptance by difficulty", (said, Table(head, rows)), level=3)
@@ -268,11 +266,11 @@ def _more_draws(summary: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...]
     """Return title and key of the columns, and their explanation."""
     columns, said = _MORE_DRAWS[kind_of(summary).page]
     called = words(summary)
-    told = f"What more rationales per test item are worth: {said.format(said=called.said, who=called.who)}"
+    told = f"The gain from more rationales per test item: {said.format(said=called.said, who=called.who)}"
     return (("rationales N", "draws"), *columns), told
 
 
-_CHOSEN = "which only somebody who knows the answer can choose."
+_CHOSEN = "which only someone who knows the answer could choose."
 _VOTE, _MET = ("majority vote", "majority_vote"), ("one of N is right (pass@N)", "pass")
 #: Columns and their explanation, by ``Kind.page``.
 _MORE_DRAWS: dict[str, tuple[tuple[tuple[str, str], ...], str]] = {

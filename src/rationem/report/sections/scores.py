@@ -120,8 +120,8 @@ def _explained_levels(summary: Mapping[str, Any]) -> list[str]:
         *[steps] * summary["scale"]["ordered"],
         f"The {words(summary).constant} is the one that does best on these very items, number by number: no single "
         "one does better. The training marginal is the shares of the levels among the ratings in training. The "
-        "log-likelihood is better the nearer it is to 0. What names no level on offer counts as wrong and as far off "
-        "as its label allows; correlations leave it out.",
+        "log-likelihood is better the nearer it is to 0. A draft that names none of the levels counts as wrong and as "
+        "far off as its label allows; correlations leave it out.",
     ]
 
 

@@ -25,13 +25,13 @@ _STYLES = {Outcome.ACCEPTED: "green", Outcome.WRONG: "red"}
 _TOLD = {
     "no_marker": "no verdict line",
     "empty_verdict": "an empty verdict",
-    "unoffered_level": "a level that is not on offer",
+    "unoffered_level": "a level that the scale does not have",
     "no_answer": "no answer that could be read",
 }
 
 
 def show_example(life: Life, console: Console, *, whole: bool = False) -> None:
-    """Print where an example came from, its prompts, and iteration by iteration what became of it.
+    """Print where an example came from, its prompts, and its drafts and state in every iteration.
 
     Args:
         life: what the ledger holds of it.
@@ -48,7 +48,7 @@ def show_example(life: Life, console: Console, *, whole: bool = False) -> None:
 
 
 def leaked(life: Life, trial: Trial) -> list[str]:
-    """Return all phrases with which a rationale that was shown a level speaks of it."""
+    """Return all phrases with which a hinted rationale mentions its hint."""
     if not trial.proposal.startswith(RATIONALIZE.prompt):
         return []
     return [phrase for phrase in life.phrases if hint_leakage.find(trial.parsed.rationale, [phrase])]
@@ -153,7 +153,7 @@ def _trial(life: Life, chapter: Chapter, trial: Trial, console: Console, whole: 
         indent=4,
     )
     if found := leaked(life, trial):
-        line(console, ("speaks of the hint: ", "yellow"), ", ".join(map(repr, found)), indent=6)
+        line(console, ("mentions the hint: ", "yellow"), ", ".join(map(repr, found)), indent=6)
     if trial.outcome is not Outcome.ENGINE_FAILED:
         # Without a verdict the whole completion is what went wrong.
         text = draft.text if parsed.answer is None else parsed.rationale
@@ -201,7 +201,7 @@ def _prediction(life: Life, split: str, found: Prediction, console: Console) -> 
 def _level_prediction(life: Life, name: str, found: Prediction, console: Console) -> None:
     """Print the most probable level, and the probability of each."""
     right = found.predicted == life.example.answer
-    said = "nothing on offer" if found.predicted is None else found.predicted
+    said = "none of the levels" if found.predicted is None else found.predicted
     drawn = f"{counted(found.draws, 'draw', 'draws')}, {found.unparsed} unparsed; raw p(label) {found.raw:.3f}"
     style = "green" if right else "red"
     line(console, f"Prediction, {name}: ", (said, style), f" (label {life.example.answer}); {drawn}", indent=2)

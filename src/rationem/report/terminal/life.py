@@ -40,7 +40,7 @@ _LISTED = 5
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """What became of an example in one iteration.
+    """An example's state in one iteration.
 
     Args:
         iteration: k; of a refit 0 and below for what the old run drew before.
@@ -77,7 +77,7 @@ class Life:
         wrong: what a probe showed it; None of a training example.
         task: makes its prompts; None where the run's task is none that can be made from its description.
         taskless: why there is none.
-        phrases: what speaks of the hint; none where the run does not look for it.
+        phrases: phrases that mention the hint; none where the run does not look for it.
         seed: the run's.
         refit: what the manifest says of a refit; None of a run that drew.
         chapters: iterations in order.
