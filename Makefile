@@ -6,11 +6,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 INSTALLED := $(VENV)/.installed
+DOCS := $(VENV)/.docs
 PIP_ARGS ?=
 # Compile tests and the programs that they start once; otherwise every collection takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-page reference pictures test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
+.PHONY: demo demo-page reference pictures first-steps site notebooks test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
@@ -24,6 +25,22 @@ demo-page: demo
 
 reference: $(INSTALLED)
 	$(BIN)/python tools/reference.py
+
+# The five commands of the README with their output; trains SmolLM2: minutes.
+first-steps: model
+	$(BIN)/python tools/first_steps.py
+
+# The documentation as a site in build/site; a warning is an error.
+site: $(DOCS)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --site-dir build/site
+
+# Run the notebooks of examples/ and keep their output: minutes.
+notebooks: $(DOCS)
+	$(BIN)/python tools/notebooks.py
+
+$(DOCS): $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
 
 pictures: demo browser
 	$(BIN)/python tools/pictures.py runs/demo/star/seed-0/report.html docs/report

@@ -51,3 +51,19 @@ def test_the_readme_is_read_in_minutes():
     lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
     assert len(lines) <= 120
     assert len(" ".join(lines).split()) <= 900
+
+
+def test_every_page_is_in_the_menu_of_the_site():
+    menu = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    pages = [path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md") if path.parent.name != "decisions"]
+    assert pages
+    assert [name for name in pages if f": {name}\n" not in menu] == []
+
+
+def test_the_commands_of_the_first_steps_are_those_that_are_run():
+    import first_steps
+
+    shown = (ROOT / "README.md").read_text(encoding="utf-8").partition(first_steps.BEGIN)[2]
+    assert [line[2:] for line in shown.partition(first_steps.END)[0].splitlines() if line.startswith("$ ")] == list(
+        first_steps.STEPS
+    )
