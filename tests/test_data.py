@@ -96,15 +96,19 @@ def test_a_cell_beyond_the_usual_limit_is_read_and_the_limit_restored(tmp_path):
     [
         ("a.csv", b"prompt,response,rating\nx,\xe9,1\n", [":2:", "byte 25", "0xe9", "UTF-8"]),
         ("a.csv", b"prompt,response,rating\nx,y\n", [":2:", "2 cells", "header 3"]),
-        ("a.csv", b'prompt,response,rating\na,b,1\nx,"y,1\nz,z,2\n', [":3:", "not well-formed"]),
-        ("a.csv", b"prompt,prompt,rating\nx,y,1\n", [":1:", "twice", "prompt"]),
+        (
+            "a.csv",
+            b'prompt,response,rating\na,b,1\nx,"y,1\nz,z,2\n',
+            [":3:", "quoting breaks", "1 of 4 lines"],
+        ),
+        ("a.csv", b"prompt,prompt,rating\nx,y,1\n", [":2:", "no column 'prompt'", "'prompt (1)', 'prompt (2)'"]),
         ("a.jsonl", b'{"prompt": 1}\n{"prompt": \n', [":2:", "JSON"]),
-        ("a.jsonl", b"[1]\n", [":1:", "found list"]),
-        ("a.json", b'{"prompt": 1}\n{"prompt": 2}', [".jsonl"]),
+        ("a.jsonl", b"[1]\n", [":1:", "found int"]),
+        ("a.json", b'{"prompt": 1}\n{"prompt": ', ["not well-formed JSON"]),
         ("a.json", b'{"rows": []}', ['"data"', "the keys ['rows']"]),
         ("a.json", b"[" * 100_000, ["JSON"]),
         ("a.parquet", b"not parquet", ["parquet"]),
-        ("a.xlsx", b"", [".xlsx", ".csv, .tsv, .json, .jsonl, .ndjson, .parquet"]),
+        ("a.ods", b"", [".ods", ".csv, .tsv, .txt, .json, .jsonl, .ndjson, .parquet"]),
         ("a.csv", b"", ["no row"]),
         ("a.csv", b"prompt,response,rating\n", ["no row"]),
         ("a.json", b"[]", ["no row"]),
@@ -193,7 +197,7 @@ def test_a_missing_column_names_the_closest_and_all(tmp_path):
     assert "['promt', 'response', 'rating']" in text
     assert "`--prompt-col NAME`" in text
     rows = [ROWS[0], {"prompt": "a", "response": "b"}]
-    assert ":2: there is no column 'rating'" in message(write_any(tmp_path / "r.jsonl", rows))
+    assert ":2: the rating ('rating') is empty" in message(write_any(tmp_path / "r.jsonl", rows))
 
 
 def test_numbers_are_texts_as_written(tmp_path):

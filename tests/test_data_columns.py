@@ -115,7 +115,7 @@ def test_two_response_columns_are_a_pair_unless_one_column_has_the_whole_name(tm
     whole = of(tmp_path, [rows[0] | {"a, b": "both"}], columns=columns, scale=levels)
     assert whole.candidates == 1
     assert whole.examples[0].fields["response"] == "both"
-    with pytest.raises(DataError, match="single responses and pairs"):
+    with pytest.raises(DataError, match=r"r\.jsonl:1: the text in column 'a, b' is empty"):
         of(tmp_path, [rows[0], rows[0] | {"a, b": "both"}], columns=columns, scale=levels)
 
 

@@ -76,9 +76,9 @@ def test_a_dotted_name_that_leads_nowhere_names_the_deepest_object(tmp_path):
         of(tmp_path, table, columns=Columns(rating="x.y"))
 
 
-def test_a_row_without_the_object_is_an_error_of_that_row(tmp_path):
+def test_a_row_without_the_object_has_no_rating(tmp_path):
     table = [BASE | {"annotation": {"rating": 4}}, BASE | {"annotation": None}]
-    with pytest.raises(DataError, match=r":2: there is no column 'annotation.rating'"):
+    with pytest.raises(DataError, match=r":2: the rating \('annotation.rating'\) is empty"):
         of(tmp_path, table, columns=Columns(rating="annotation.rating"))
 
 

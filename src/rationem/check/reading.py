@@ -104,7 +104,7 @@ def read(config: FitConfig) -> Material:
     loaded, tested = lettered_alike(loaded, tested)
     if loaded.candidates > 1:
         _check_pair_scale(loaded)
-    table, rows = _table((*config.data, *config.test))
+    table, rows = _table((*config.data, *config.test), config.form)
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
     return Material(
         config=config,
@@ -174,17 +174,17 @@ def _check_pair_scale(loaded: data.LoadedData) -> None:
         raise Unfit("pair_scale", str(problem)) from problem
 
 
-def _rows(name: str) -> Iterator[data.Row | DataError]:
+def _rows(name: str, form: data.FileFormat) -> Iterator[data.Row | DataError]:
     """Yield the rows, and an error instead of each unreadable row."""
     try:
-        yield from scan_rows(name)
+        yield from scan_rows(name, form)
     except DataError as error:
         yield error
 
 
-def _table(names: Sequence[str]) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
+def _table(names: Sequence[str], form: data.FileFormat) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
     """Return (source, cells) of every readable row, and the number of all rows."""
-    rows = [row for name in names for row in _rows(name)]
+    rows = [row for name in names for row in _rows(name, form)]
     return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)], len(rows)
 
 

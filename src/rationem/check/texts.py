@@ -14,7 +14,7 @@ from rationem.check.findings import SHOWN, Finding, error, note, warning
 from rationem.data.cells import UnknownRating
 from rationem.data.unusable import tally
 from rationem.engines.chat import Chat
-from rationem.errors import DataError
+from rationem.errors import BrokenFile, DataError
 from rationem.report.plain import counted, plain, short
 from rationem.sampling.schemes import Scheme
 from rationem.tasks.protocol import Task
@@ -55,11 +55,14 @@ def unusable(
         return section, []
     them = "it" if len(skipped) == 1 else "them"
     fate = f"a fit rejects {them}: correct or remove {them}, or leave {them} out with --skip-unusable."
-    if left_out:
+    broken = any(isinstance(problem, BrokenFile) for problem in skipped)
+    if broken:
+        fate = "a file breaks off, so a fit rejects the data: what lies behind that place is unknown."
+    elif left_out:
         fate = f"a fit leaves {them} out (--skip-unusable)."
     text = f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used; {fate}"
     text += f" {plain(tally(values, scale))}" if values else ""
-    tell = warning if left_out else error
+    tell = warning if left_out and not broken else error
     return section, [tell("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
 
 

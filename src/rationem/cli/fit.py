@@ -45,15 +45,12 @@ def run(options: Namespace) -> int:
         _dry(config, options.output)
         return 0
 
-    with progress.busy("reading the data"):
-        from rationem import report
-        from rationem.report.terminal.console import terminal
-        from rationem.report.terminal.run import show_end
-        from rationem.run.launch import start
+    from rationem import report
+    from rationem.run.launch import start
 
-        directory = start(config, options.output)
-        summary = report.summarize(directory)
-    show_end(directory, summary, terminal())
+    directory = start(config, options.output)
+    report.show(report.of_run(report.summarize(directory)))
+    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
     return 0
 
 
@@ -64,7 +61,7 @@ def _dry(config: FitConfig, output: str) -> None:
     from rationem.errors import ConfigError
     from rationem.run.launch import check
     from rationem.run.preflight import check_machine, check_model
-    from rationem.run.prepare import understood
+    from rationem.run.understood import understood
 
     config, scheme, task, splits = check(config, Path(output).resolve())
     config = check_model(config)

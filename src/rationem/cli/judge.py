@@ -31,13 +31,16 @@ _RARE = (
 
 def arguments(parser: Parser) -> None:
     """Add the flags."""
+    from rationem.cli.settings import add_flags
+    from rationem.config import TakenBy, settings_with
+
     parser.description = (
         "Rate the rows of a file. All columns are kept; rating, expected_rating, p_LEVEL of each level, entropy, "
         "rationale, status, draws, unparsed_draws and problem are added. If it is interrupted, the same command "
         "resumes it."
     )
     parser.add_argument("run", help="the run directory that rationem fit wrote, or its model/")
-    parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl or parquet")
+    parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl, parquet or xlsx")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the rated file: csv, tsv or jsonl")
     parser.add_argument(
         "--draws",
@@ -58,6 +61,7 @@ def arguments(parser: Parser) -> None:
         metavar="INPUT=COLUMN",
         help="columns of the inputs of your own task",
     )
+    add_flags(parser, settings_with(TakenBy.JUDGE))
     parser.add_argument("--preset", help="name of the published data set that the file comes from")
     parser.add_argument("--no-calibration", action="store_true", help="do not calibrate the probabilities")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT, or start again instead of resuming")
@@ -100,11 +104,14 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
+    from rationem.config import TakenBy, configured, settings_with
     from rationem.judging.judge import Judge
     from rationem.judging.stream import rate_file
     from rationem.run.task_resolution import inputs_of
 
     progress.show(progress.Rich())
+    named = ((name, getattr(options, name)) for name in settings_with(TakenBy.JUDGE))
+    read = {name: value for name, value in named if value is not None}
     given = {role: name for role in _ROLES if (name := getattr(options, f"{role}_col")) is not None}
     given = inputs_of(options.inputs_col, given)
     with Judge.load(
@@ -130,6 +137,7 @@ def run(options: argparse.Namespace) -> int:
             columns=given,
             preset=options.preset,
             overwrite=options.overwrite,
+            form=configured(**read).form,
         )
         for line in totals.lines(judge.task.kind):
             progress.say(line)

@@ -107,7 +107,8 @@ def _new(file: Path) -> int:
 def _check(options: argparse.Namespace) -> int:
     from rationem.cli.settings import given
     from rationem.config import read_config
-    from rationem.run.prepare import prepare, understood
+    from rationem.run.prepare import prepare
+    from rationem.run.understood import understood
     from rationem.tasks import named
     from rationem.tasks.conformance import check_task
     from rationem.tasks.protocol import Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import model_validator
@@ -22,6 +22,7 @@ from rationem.config.sections import (
     TrainingSettings,
 )
 from rationem.config.task_sections import DataSettings, SettingsGroup, TaskSettings
+from rationem.data.file_format import FileFormat
 from rationem.engines.chat import Conversation
 from rationem.sampling.hint_leakage import HintLeakage
 from rationem.sampling.schemes import Scheme, parse_scheme
@@ -79,6 +80,15 @@ class FitConfig(
     def conversation(self) -> Conversation:
         """The additions to the model's chat template."""
         return Conversation(self.system, self.thinking)
+
+    @property
+    def form(self) -> FileFormat:
+        """What is said about the files of DATA and of the test set.
+
+        Raises:
+            ConfigError: the delimiter or the encoding cannot be one.
+        """
+        return FileFormat(**{field.name: getattr(self, field.name) for field in fields(FileFormat)})
 
     @property
     def leaks(self) -> HintLeakage:

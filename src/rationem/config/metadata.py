@@ -25,6 +25,7 @@ class TakenBy(Enum):
     PROMPT = auto()
     TASK_CHECK = auto()
     REFIT = auto()
+    JUDGE = auto()
 
 
 class TaskKind(Enum):

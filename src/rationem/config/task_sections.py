@@ -94,6 +94,24 @@ class DataSettings(SettingsGroup):
     split_seed: int | None = Field(None, ge=0, description="the seed of the split and of --limit (default: --seed)")
     limit: int | None = Field(None, ge=1, description="use only so many training rows, chosen by the seed")
     world_size: int = Field(400, ge=10, description="with 'world': training examples")
+    records: Annotated[str, Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        "", description="where the records are: a path inside a JSON file or each row, or a workbook's sheet"
+    )
+    header: Annotated[bool, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        True, description="csv, tsv, xlsx: the first line names the columns; else they are called 1, 2, ..."
+    )
+    skip_lines: Annotated[int, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        0, ge=0, description="csv, tsv, xlsx: lines above the header to skip"
+    )
+    delimiter: Annotated[str, Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        "", description="csv, tsv: the character between cells, or tab, space, ... (default: found)"
+    )
+    quoting: Annotated[Literal["auto", "doubled", "backslash", "none"], TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        "auto", description="csv, tsv: how a quotation mark inside a quoted cell is written; none: cells are not quoted"
+    )
+    encoding: Annotated[str, Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        "", description="encoding of text files, such as cp1252 (default: UTF-8, or UTF-16 by its mark)"
+    )
     skip_unusable: Annotated[bool, TakenBy.TASK_CHECK] = Field(
         False, description="leave out rows that cannot be used; they are counted and listed"
     )

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from rationem.data.cells import to_fields
 from rationem.data.columns import CHOICE_NAMES, Columns, flag_of, guess
+from rationem.data.file_format import FileFormat
 from rationem.data.hub import is_hub_name
 from rationem.data.lettered import read_choices
 from rationem.data.load import LoadedData, load, load_feedbackqa
@@ -18,7 +19,8 @@ from rationem.data.nested import column_names
 from rationem.data.no_scale import NoScale
 from rationem.data.presets import PRESETS, flatten_row
 from rationem.data.published.preset import Preset
-from rationem.data.readers import READERS, Row
+from rationem.data.readers import READERS
+from rationem.data.records import Row
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split, unweighed, weighed
 from rationem.data.sources import iter_rows, read_rows
 from rationem.data.values import ReadValues, Values
@@ -29,6 +31,7 @@ __all__ = [
     "PRESETS",
     "READERS",
     "Columns",
+    "FileFormat",
     "LoadedData",
     "NoScale",
     "Preset",

@@ -14,7 +14,7 @@ from statistics import fmean
 from rationem.data.cells import conversation, read_text, shortened, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns, flag_of
 from rationem.data.examples import Report, unique
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
 from rationem.tasks.protocol import Task

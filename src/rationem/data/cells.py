@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from rationem.data.columns import Columns, check_columns
 from rationem.data.lettered import read_choices
 from rationem.data.nested import opened
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import is_blank, text_of
 from rationem.errors import DataError
 from rationem.tasks.choices import SUBJECT

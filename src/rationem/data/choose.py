@@ -9,7 +9,7 @@ from rationem.data.answered import found, unnamed
 from rationem.data.columns import Columns, guess, guess_choice
 from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import TASK_OF, Preset
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.errors import ConfigError, closest
 from rationem.tasks import InputsTask, of_inputs
 from rationem.tasks.base import SetReading

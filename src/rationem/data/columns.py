@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
-from rationem.data.nested import column_names, deepest
-from rationem.data.readers import Row
+from rationem.data.nested import column_names, deepest, is_path
+from rationem.data.records import Row
 from rationem.errors import ConfigError, DataError, closest
 
 #: Alternative names of a role, used if the role's own name is missing and exactly one of them occurs.
@@ -125,8 +125,8 @@ class Columns:
         """All names with a dot, whole and split at commas: they may refer to a key of an object."""
         roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
         more = (self.choices, self.subject, self.weight, *(column for _, column in (*self.inputs, *self.optional)))
-        whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and "." in name]
-        return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if "." in part)]))
+        whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and is_path(name)]
+        return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if is_path(part))]))
 
     def asks(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of the columns that judging a row needs."""

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from rationem.data.cells import conversation, rating_cells, read_ratings, read_text, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
 from rationem.tasks.pairs import candidates

@@ -13,8 +13,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lines import kind_of
-from rationem.data.readers import READERS, Row, scan_file
+from rationem.data.readers import READERS, scan_file
+from rationem.data.records import Row
 from rationem.errors import DataError, closest
 
 #: The revision that the hub generates for every public data set, one folder per config.
@@ -98,7 +100,7 @@ def scan_hub(name: str) -> Iterator[Row | DataError]:
     return _table_rows(table, name if asked.split else f"{name}#{split}")
 
 
-def scan_folder(name: str) -> Iterator[Row | DataError]:
+def scan_folder(name: str, given: FileFormat = FOUND) -> Iterator[Row | DataError]:
     """Yield the rows of a folder: one saved by ``datasets``, or one of data files whose names give the split.
 
     Raises:
@@ -107,7 +109,7 @@ def scan_folder(name: str) -> Iterator[Row | DataError]:
     path, split = (Path(name), None) if Path(name).is_dir() else _folder_and_split(name)
     if any((path / file).is_file() for file in _SAVED):
         return _saved(name, path, split)
-    return _files(name, path, split)
+    return _files(name, path, split, given)
 
 
 def _folder_and_split(name: str) -> tuple[Path, str]:
@@ -131,7 +133,7 @@ def _saved(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
     return _table_rows(saved, str(path))
 
 
-def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError]:
+def _files(name: str, path: Path, split: str | None, given: FileFormat) -> Iterator[Row | DataError]:
     """Read the files that ``datasets`` finds in a folder with our own readers, so every row keeps its file and line."""
     import datasets
 
@@ -147,7 +149,7 @@ def _files(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
     by_split = {str(key): [Path(str(file)) for file in files] for key, files in (found or {}).items()}
     _check_all(path, [file for files in by_split.values() for file in files])
     chosen = by_split[_choose_split(name, list(by_split), split)]
-    return _numbered(row for file in chosen for row in scan_file(file))
+    return _numbered(row for file in chosen for row in scan_file(file, given))
 
 
 def _numbered(rows: Iterable[Row | DataError]) -> Iterator[Row | DataError]:

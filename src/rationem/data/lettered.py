@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rationem.data.columns import Columns, check_columns
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import LEAVE_OUT, is_blank, text_of
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.choices import LETTERS, fields_of, scale_of

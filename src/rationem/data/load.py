@@ -12,13 +12,15 @@ from rationem.data.answered import to_examples
 from rationem.data.cells import UnknownRating
 from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
+from rationem.data.dialects import notes_of
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
+from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lettered import lettered, read_choices
-from rationem.data.nested import opened
 from rationem.data.no_scale import compared, found_in, no_scale
+from rationem.data.opening import open_tables
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
-from rationem.data.readers import Row, unusual_delimiters
+from rationem.data.records import Row
 from rationem.data.sides import by_name
 from rationem.data.sources import labels, scan_rows
 from rationem.data.unusable import tally
@@ -86,11 +88,12 @@ def load(
     task: InputsTask | None = None,
     weight: str | None = None,
     values: Values | None = None,
+    form: FileFormat = FOUND,
 ) -> LoadedData:
     """Read the examples of all files.
 
     Args:
-        paths: csv, tsv, json, jsonl, parquet or SAF's xml files, folders, or hub data sets ``owner/name#split``.
+        paths: files of any kind in ``readers.READERS``, folders, or hub data sets ``owner/name#split``.
         scale: the levels; may be omitted if a preset defines them.
         columns: the user's column names; if given, presets are not recognised.
         preset: the name of a published set; if None, a known one is recognised by its keys.
@@ -103,6 +106,7 @@ def load(
         task: with open answers, which reads them; None for other tasks, or if the preset determines it.
         weight: the column of the rows' weights in training, or a preset's name for it.
         values: what the user says about rating cells.
+        form: what the user says about the files.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number in ``Example.source``, and with as much of
@@ -117,7 +121,7 @@ def load(
         raise ConfigError(f"Several raters' label is 'each' or one of {list(POOLS)}, not {raters!r}.")
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
-    tables = _read(paths, report)
+    tables = _read(paths, report, form)
     reading = choose(preset, columns, criteria, [table for _, table in tables], items=items, task=task, weight=weight)
     unused = _unused(tables, reading)
     counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
@@ -127,7 +131,7 @@ def load(
         answered = to_examples(rows, reading.columns, reading.task, report, counts, once=once, nullable=nullable)
         if not answered:
             raise _nothing(paths, counts, (skipped or [])[before:])
-        notes = _notes(counts, answered, unused, reading) | _delimiters(tables) | more
+        notes = _notes(counts, answered, unused, reading) | _dialects(tables, form) | more
         name = reading.preset.name if reading.preset else None
         scale = reading.task.scale
         return LoadedData(answered, scale, reading.columns, name, notes, shared_scale=scale, task=reading.task)
@@ -163,7 +167,7 @@ def load(
         scale,
         reading.columns,
         reading.preset.name if reading.preset else None,
-        _notes(counts, examples, unused, reading) | _delimiters(tables) | more,
+        _notes(counts, examples, unused, reading) | _dialects(tables, form) | more,
         reading.criteria,
         candidates(examples[0].fields),
         scale if reading.columns.choices is None else given,
@@ -187,18 +191,18 @@ def _raise(error: DataError) -> None:
     raise error
 
 
-def _read(paths: Sequence[str | Path], report: Report) -> list[tuple[str, list[Row]]]:
-    tables = [(label, _usable(path, report)) for label, path in zip(labels(paths), paths, strict=True)]
+def _read(paths: Sequence[str | Path], report: Report, form: FileFormat) -> list[tuple[str, list[Row]]]:
+    tables = [(label, _usable(path, report, form)) for label, path in zip(labels(paths), paths, strict=True)]
     empty = [str(path) for path, (_, table) in zip(paths, tables, strict=True) if not table]
     if empty or not tables:
         raise DataError(f"{', '.join(empty) or 'No file is named'}: no rows to use.")
     return tables
 
 
-def _usable(path: str | Path, report: Report) -> list[Row]:
+def _usable(path: str | Path, report: Report, form: FileFormat) -> list[Row]:
     """Return the readable rows; damage that ends the file early is reported like a bad row."""
     rows: list[Row] = []
-    scanned = scan_rows(path)
+    scanned = scan_rows(path, form)
     try:
         for row in scanned:
             if isinstance(row, DataError):
@@ -216,12 +220,12 @@ def _flat(
     tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan, report: Report, counts: Counter[str]
 ) -> tuple[list[tuple[str, Row]], dict[str, Any]]:
     """Return (default id, row) of all tables, flattened by a preset if there is one, and a note on their weights."""
-    rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     preset = reading.preset
     if preset is None:
-        rows = [(name, opened(row, reading.columns.dotted)) for name, row in rows]
-        check_columns(rows[0][1], _nowhere(rows, reading.columns))
+        rows = open_tables(tables, reading.columns, report)
+        check_columns(tables[0][1][0], _nowhere(rows, reading.columns))
         return rows, {}
+    rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     flat = []
     for name, row in rows:
         try:
@@ -289,7 +293,9 @@ def _unused(tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan) -> li
     if preset and reading.columns.weight is not None:
         used.add(preset.weights[reading.columns.weight])
     into = tuple(name for name in used if name not in seen)
-    return [name for name in seen if name not in used and not any(way.startswith(f"{name}.") for way in into)]
+    return [
+        name for name in seen if name not in used and not any(way.startswith((f"{name}.", f"{name}[")) for way in into)
+    ]
 
 
 def _notes(
@@ -302,10 +308,13 @@ def _notes(
     return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
 
-def _delimiters(tables: Sequence[tuple[str, list[Row]]]) -> dict[str, dict[str, str]]:
-    files = {row.source.rpartition(":")[0] for _, table in tables for row in table}
-    found = unusual_delimiters(map(Path, sorted(files)))
-    return {"delimiter": found} if found else {}
+def _dialects(tables: Sequence[tuple[str, list[Row]]], form: FileFormat) -> dict[str, dict[str, Any]]:
+    """Return what was unusual about csv files -> (file name -> how it was)."""
+    told: dict[str, dict[str, Any]] = {}
+    for path in map(Path, sorted({row.source.rpartition(":")[0] for _, table in tables for row in table})):
+        for what, how in notes_of(path, form).items():
+            told.setdefault(what, {})[path.name] = how
+    return told
 
 
 def _valued(

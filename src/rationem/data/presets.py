@@ -15,7 +15,7 @@ from rationem.data.published.pandalm import PANDALM
 from rationem.data.published.preset import Preset
 from rationem.data.published.saf import SAF, SAF_SCORE
 from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS, SUMMARIZE_WRITE
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.errors import ConfigError, DataError, closest
 

@@ -12,11 +12,12 @@ from typing import Any
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
 
+from rationem.data.file_format import FileFormat
 from rationem.data.lines import whole
 from rationem.errors import DataError
 
 
-def read_xml(path: Path) -> Iterator[tuple[int, Mapping[str, object]]]:
+def read_xml(path: Path, _: FileFormat) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield (number from 1, cells) of every student's answer, with the question's cells in each.
 
     Raises:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from rationem.data.cells import rating_cells
 from rationem.data.columns import Columns
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.suggest_pair import suggest_pair
 from rationem.data.unusable import rated
 from rationem.errors import DataError

@@ -6,18 +6,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rationem.data import hub
+from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lines import kind_of, stem_of
-from rationem.data.readers import READERS, Row, scan_file
+from rationem.data.readers import READERS, scan_file
+from rationem.data.records import Row
 from rationem.errors import DataError
 
 
-def iter_rows(name: str | Path) -> Iterator[Row]:
+def iter_rows(name: str | Path, given: FileFormat = FOUND) -> Iterator[Row]:
     """Yield the rows of a file, a folder or a hub data set, in order and in constant memory.
 
     Raises:
         DataError: it is missing, of an unknown kind, not UTF-8, or malformed; the message names the place.
     """
-    return _strict(scan_rows(name))
+    return _strict(scan_rows(name, given))
 
 
 def read_rows(name: str | Path) -> list[Row]:
@@ -29,13 +31,18 @@ def read_rows(name: str | Path) -> list[Row]:
     return list(iter_rows(name))
 
 
-def scan_rows(name: str | Path) -> Iterator[Row | DataError]:
-    """Yield the rows in order, and an error instead of each unreadable row; see :func:`iter_rows`."""
+def scan_rows(name: str | Path, given: FileFormat = FOUND) -> Iterator[Row | DataError]:
+    """Yield the rows in order, and an error instead of each unreadable row; see :func:`iter_rows`.
+
+    Args:
+        name: of a file, a folder or a hub data set.
+        given: what the user says about the files.
+    """
     if hub.is_folder_name(str(name)):
-        return hub.scan_folder(str(name))
+        return hub.scan_folder(str(name), given)
     if hub.is_hub_name(str(name)):
         return hub.scan_hub(str(name))
-    return scan_file(Path(name))
+    return scan_file(Path(name), given)
 
 
 def labels(names: Sequence[str | Path]) -> list[str]:

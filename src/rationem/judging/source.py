@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
+from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
 from rationem import data, progress
-from rationem.data.lines import text_lines
+from rationem.data.dialects import KINDS, dialect_of, records_of
+from rationem.data.file_format import FOUND, FileFormat
+from rationem.data.lines import kind_of, open_bytes
+from rationem.data.nested import is_path, reaches
 from rationem.data.presets import named
-from rationem.data.readers import delimiter_of, scan_file
+from rationem.data.readers import scan_file
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
 from rationem.run.card import Card
@@ -29,7 +32,8 @@ class Source:
         sha256: the hash of its bytes.
         rows: the number of its rows.
         names: its columns, in order of first occurrence.
-        paths: these, and the dotted names inside their objects.
+        paths: these, and the paths inside their objects.
+        form: what the user says about the file.
     """
 
     path: Path
@@ -37,6 +41,7 @@ class Source:
     rows: int
     names: tuple[str, ...]
     paths: tuple[str, ...]
+    form: FileFormat = FOUND
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +61,21 @@ class ItemReader:
         return data.to_fields(flat, self.columns)
 
 
-def look(path: Path) -> Source:
+def look(path: Path, form: FileFormat = FOUND) -> Source:
     """Read the whole file once, in constant memory, to find a mistake in the last row before hours of work.
 
     Raises:
         DataError: it cannot be read, has no rows, or is not a file.
     """
     rows, names, paths = 0, dict[str, None](), dict[str, None]()
-    for row in _rows(path):
+    for row in _rows(path, form):
         rows += 1
         names.update(dict.fromkeys(row.cells))
         paths.update(dict.fromkeys(data.column_names(row.cells)))
     if not rows:
         raise DataError(f"{path}: no rows to rate.")
-    _check_header(path)
-    return Source(path, _sha256(path), rows, tuple(names), tuple(paths))
+    _check_header(path, form)
+    return Source(path, _sha256(path), rows, tuple(names), tuple(paths), form)
 
 
 def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> ItemReader:
@@ -87,19 +92,24 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
     task = from_description(card.task)
     trained = _trained(card, source.paths, task)
     if card.preset is not None and not given:
-        (first,) = islice(_rows(source.path), 1)
+        (first,) = islice(_rows(source.path, source.form), 1)
         if named(card.preset).can_be_judged(first.cells):
             return ItemReader(trained, named(card.preset))
     columns = _COLUMNS[task.items](source, trained, given, task)
     more = () if columns.inputs else ("reference", "context")
     optional = ((role, name) for role in more if (name := getattr(columns, role)) is not None)
     for role, name in (*columns.asks(source.paths), *optional):
-        if name not in source.paths:
+        if name not in source.paths and not _leads(source, name):
             raise DataError(
                 f"{source.path}: there is no column {name!r} for the {role}.{closest(name, source.paths)} The columns "
                 f"are {list(source.paths)}. Name the column of the {role}: {data.flag_of(role)}."
             )
     return ItemReader(columns, None)
+
+
+def _leads(source: Source, name: str) -> bool:
+    """Say whether a path with brackets leads to a value in some row."""
+    return is_path(name) and any(reaches(row.cells, name) for row in _rows(source.path, source.form))
 
 
 def _trained(card: Card, names: Collection[str], task: Task) -> data.Columns:
@@ -215,30 +225,38 @@ _DOES = {"inputs": "reads its own inputs", "choices": "answers multiple choice",
 
 def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
     """Yield the rows from number ``start`` on, ``size`` at a time."""
-    rows = islice(_rows(source.path), start, None)
+    rows = islice(_rows(source.path, source.form), start, None)
     while chunk := list(islice(rows, size)):
         yield chunk
 
 
-def _check_header(path: Path) -> None:
-    """Reject several columns without a name: a row has one cell per name, so the output would lack the others."""
-    delimiter = delimiter_of(path)
-    if delimiter is None:
+def _check_header(path: Path, form: FileFormat = FOUND) -> None:
+    """Reject several columns without a name: the output would give them names that the input does not have."""
+    if kind_of(path) not in KINDS or not form.header:
         return
-    header = next(filter(None, csv.reader(text_lines(path, newline=""), delimiter=delimiter)), [])
+    _, header = next(records_of(path, form, dialect_of(path, form)), (0, []))
     unnamed = sum(not name.strip() for name in header)
     if unnamed > 1:
         raise DataError(f"{path}: {unnamed} columns have no name. Name each in the header, or remove them.")
 
 
-def _rows(path: Path) -> Iterator[data.Row]:
+def _rows(path: Path, form: FileFormat) -> Iterator[data.Row]:
     """Yield the rows of a file, not of a folder or hub name; an unreadable row is an error."""
     if path.is_dir():
         raise DataError(f"{path} is a directory. Name one file to rate.")
-    for row in scan_file(path):
+    for row in scan_file(path, form):
         if isinstance(row, DataError):
             raise row
         yield row
+
+
+def written(source: Source) -> tuple[str, bytes] | None:
+    """Return the delimiter and the byte order mark of a csv file; None for other formats."""
+    if kind_of(source.path) != ".csv":
+        return None
+    with open_bytes(source.path) as file:
+        mark = BOM_UTF8 if file.peek(3).startswith(BOM_UTF8) else b""
+    return dialect_of(source.path, source.form).delimiter, mark
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from rationem.judging import job as jobs
 from rationem.judging import questions
 from rationem.judging.asking import Plan
 from rationem.judging.judge import Judge
-from rationem.judging.source import ItemReader, Source, check_inputs, chunks, look, reading
+from rationem.judging.source import ItemReader, Source, check_inputs, chunks, look, reading, written
 from rationem.judging.table import CLASH, Format, Layout, format_of, layout
 from rationem.judging.totals import Count, Totals, counts_of
 from rationem.run import card as cards
@@ -57,6 +57,7 @@ class _Work:
             "batch_size": self.judge.batch_size if self.judge.choice.row.in_process else None,
             "device": self.judge.device,
             "threads": self.judge.threads,
+            **({} if self.source.form == data.FileFormat() else {"format": asdict(self.source.form)}),
             **({} if self.plan.coverage is None else {"coverage": self.plan.coverage}),
         }
 
@@ -91,6 +92,7 @@ def rate_file(
     columns: Mapping[str, str] | None = None,
     preset: str | None = None,
     overwrite: bool = False,
+    form: data.FileFormat | None = None,
 ) -> Totals:
     """Add the judge's ratings to every row of a file, as ``rationem judge`` does.
 
@@ -108,6 +110,7 @@ def rate_file(
         criteria: the criteria to rate (default: all).
         columns: role -> column, for names that differ from training: "prompt", "response", "reference", "context".
         preset: the published set of the file.
+        form: how its records are found, where the file does not show it.
         overwrite: replace a finished output, or another job's unfinished one.
 
     Raises:
@@ -124,6 +127,7 @@ def rate_file(
         criteria,
         columns,
         preset,
+        form or data.FileFormat(),
     )
     jobs.check(target, overwrite=overwrite or jobs.note(target).exists())
     fingerprint = work.fingerprint()
@@ -165,12 +169,13 @@ def _prepared(
     criteria: Sequence[str] | None,
     columns: Mapping[str, str] | None,
     preset: str | None,
+    form: data.FileFormat,
 ) -> _Work:
-    form = format_of(output)
+    format_of(output)  # an unsuitable suffix is refused before the input is read
     if source.resolve() == output.resolve():
         raise ConfigError(f"{output} is the input itself. Give another name for the output.")
     names = questions.chosen(judge.task, criteria)
-    found = look(source)
+    found = look(source, form)
     read = reading(found, judge.card, columns or {}, preset)
     check_inputs(read, found.paths, judge.task)
     table = layout(found.names, judge.task, names, fast=plan.fast, sets=plan.coverage is not None)
@@ -179,4 +184,4 @@ def _prepared(
             f"{source} has columns with the same names as the judge's output: in {output} the judge's begin with "
             f"{CLASH!r}."
         )
-    return _Work(judge, plan, names, found, read, table, form)
+    return _Work(judge, plan, names, found, read, table, format_of(output, written(found)))

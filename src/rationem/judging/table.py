@@ -138,8 +138,12 @@ class Format:
     rows: Encode
 
 
-def format_of(path: Path) -> Format:
+def format_of(path: Path, written: tuple[str, bytes] | None = None) -> Format:
     """Return the format of a file's suffix.
+
+    Args:
+        path: the output.
+        written: the delimiter and the byte order mark of an input in csv, which an output in csv keeps.
 
     Raises:
         DataError: the suffix is not a supported output format.
@@ -147,10 +151,10 @@ def format_of(path: Path) -> Format:
     found = FORMATS.get(path.suffix.lower())
     if found is None:
         raise DataError(f"{path}: cannot write {path.suffix or 'a file without a suffix'}; write {', '.join(FORMATS)}.")
-    return found
+    return _delimited(*written) if written and path.suffix.lower() == ".csv" else found
 
 
-def _delimited(delimiter: str) -> Format:
+def _delimited(delimiter: str, mark: bytes = b"") -> Format:
     def encoded(records: Sequence[Sequence[str]]) -> bytes:
         text = io.StringIO(newline="")
         csv.writer(text, delimiter=delimiter).writerows(records)
@@ -168,7 +172,7 @@ def _delimited(delimiter: str) -> Format:
             ]
         )
 
-    return Format(lambda layout: encoded([layout.names]), rows)
+    return Format(lambda layout: mark + encoded([layout.names]), rows)
 
 
 def guarded(text: str) -> str:

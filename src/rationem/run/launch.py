@@ -50,11 +50,12 @@ from rationem.run.preflight import (
     check_summed,
     check_targets,
 )
-from rationem.run.prepare import prepare, understood
+from rationem.run.prepare import prepare
 from rationem.run.problem import Resolved, by_name, engine_choice, problem_of
 from rationem.run.publish import calibration_of, judge_card, publish_model, spare
 from rationem.run.rating_values import with_values
 from rationem.run.task_resolution import with_reward
+from rationem.run.understood import understood
 from rationem.sampling.schemes import Scheme, check_sampling
 from rationem.tasks.protocol import Task
 from rationem.types import Engine, Splits
@@ -161,7 +162,6 @@ def carry_out(
         fitted = _fit(run, ledger, before, open_engine, run.config.iterations)
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
-        progress.doing("writing the report")
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)

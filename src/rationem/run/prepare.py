@@ -11,7 +11,6 @@ from rationem import data
 from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError, closest
-from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
 from rationem.run import task_resolution
 from rationem.run.rating_values import read_as, values_of
 from rationem.seeds import seed_for
@@ -207,6 +206,7 @@ def load(
         task=task,
         weight=config.weight_col,
         values=values_of(config, like),
+        form=config.form,
     )
 
 
@@ -380,23 +380,3 @@ def _limited(train: tuple[Example, ...], config: FitConfig) -> tuple[Example, ..
     chosen = sorted(train, key=lambda x: seed_for(split_seed(config), "limit", x.id))[: config.limit]
     kept = {x.id for x in chosen}
     return tuple(x for x in train if x.id in kept)
-
-
-def understood(splits: Splits) -> list[str]:
-    """Return sentences that say which columns were used and which rows were left out."""
-    notes, lines = splits.notes, []
-    if guessed := notes.get("guessed"):
-        lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
-    lines += dict.fromkeys([*notes.get("values", ()), *notes.get("test", {}).get("values", ())])
-    if weights := notes.get("weights"):
-        lines.append(weights)
-    if left := notes.get(LEFT_OUT):
-        lines.append(
-            f"Measured in every iteration: {len(splits.validation)} of {len(splits.validation) + left} validation "
-            "examples (--measure full: all)."
-        )
-    if left := notes.get(LEFT_OUT_OF_TEST):
-        lines.append(f"Measured at the end: {len(splits.test)} of {len(splits.test) + left} test examples.")
-    if skipped := notes.get("skipped"):
-        lines.append(f"Rows left out because they cannot be used: {skipped}. {notes['skipped_because'][0]}")
-    return lines
