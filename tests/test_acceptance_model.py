@@ -77,7 +77,11 @@ def readable(run, iteration):
 
 
 def test_one_iteration_with_demonstrations_teaches_the_format(checkpoint, tmp_path, capsys):
-    """Asked without demonstrations before and after. Measured over three seeds: see docs/log.md."""
+    """Asked without demonstrations before and after.
+
+    Measured over three seeds (docs/log.md): .000 before, .859, .867 and .820 after; the bar is .32 below the least. Of
+    the readable drafts about half are right, as a coin would be: the format is learned, and not yet the task.
+    """
     progress.show(progress.Silent())
     data = graded(tmp_path / "graded.csv")
     columns = ["--prompt-col", "question", "--reference-col", "reference", "--response-col", "answer"]
