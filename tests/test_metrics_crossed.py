@@ -1,6 +1,9 @@
 """Intervals over seeds and items: by hand, by brute force, and by simulation."""
 
+import importlib.util
 import itertools
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -165,3 +168,17 @@ def test_intervals_hold_the_truth_as_often_as_they_say_and_are_hardly_wider_than
     )
     assert held / runs >= (0.915 if seeds == 3 else 0.93)
     assert width <= 1.1 * 2 * t.ppf(0.975, freedom) * variance**0.5
+
+
+def test_one_cell_of_the_table_of_power():
+    """With known variances the t interval finds a shift of t_.975 + t_.8 standard errors in 80 of 100."""
+    spec = importlib.util.spec_from_file_location("power", Path(__file__).parents[1] / "studies" / "power.py")
+    power = importlib.util.module_from_spec(spec)
+    sys.modules["power"] = power  # dataclasses look their module up
+    spec.loader.exec_module(power)
+    cell = power.power(5, 100, 0.3, runs=300, resamples=200)
+    assert 0.915 <= cell.coverage <= 0.985
+    assert 0.95 <= cell.width <= 1.07
+    error = ((1 + 0.3 + 1 / 5) / 100) ** 0.5
+    assert cell.detected == pytest.approx((t.ppf(0.975, 40) + t.ppf(0.8, 40)) * error, rel=0.12)
+    assert power.found_by(np.zeros(10), np.arange(1.0, 11.0)) == pytest.approx(8.0)
