@@ -11,7 +11,7 @@ PIP_ARGS ?=
 # Compile tests and the programs that they start once; otherwise every collection takes six seconds longer.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-page reference pictures first-steps site notebooks test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
+.PHONY: demo demo-page reference pictures first-steps dist site notebooks test check lint types fast test-all rebuild weights soak engine browser tokenizers model study setup clean
 .DEFAULT_GOAL := demo
 
 demo: $(RUNTIME)
@@ -116,6 +116,12 @@ soak: $(INSTALLED)
 study: $(INSTALLED)
 	$(BIN)/python studies/schemes.py --page docs/schemes-study.md
 	$(BIN)/python studies/addition.py --page docs/addition-study.md
+
+# Wheel and sdist in dist/; the wheel is installed without dependencies in a temporary environment and tried there.
+dist: $(INSTALLED)
+	rm -rf dist build/lib build/bdist.*
+	$(BIN)/python -m build --no-isolation --outdir dist . >/dev/null
+	$(BIN)/python tools/check_dist.py
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .ruff_cache .mypy_cache .hypothesis

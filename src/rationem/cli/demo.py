@@ -57,7 +57,7 @@ def _ratings(file: Path, seed: int) -> int:
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"--output {file}: there is no directory {file.parent}.")
     write_ratings(file, seed=seed)
-    progress.out(f"{file} is written.", _NEXT.format(file=shlex.quote(str(file))))
+    progress.out(f"{file} is written: 200 rows. {_NEXT.format(file=shlex.quote(str(file)))}")
     return 0
 
 
