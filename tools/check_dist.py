@@ -17,10 +17,14 @@ from pathlib import Path
 DIST = Path(__file__).resolve().parents[1] / "dist"
 #: A module of each kind of file that a wheel must hold beside code: texts, weights, templates, pages.
 DATA = ("world/words.txt", "world/weights", "tasks/prompts", "report/page/page.html", "py.typed")
-HOLDS = (
-    f"import pathlib, rationem; home = pathlib.Path(rationem.__file__).parent; print(home); "
-    f"assert 'venv' in home.parts, home; missing = [name for name in {DATA!r} if not (home / name).exists()]; assert not missing, missing"
-)
+HOLDS = f"""
+import pathlib, rationem
+home = pathlib.Path(rationem.__file__).parent
+print(home)
+assert "venv" in home.parts
+missing = [name for name in {DATA!r} if not (home / name).exists()]
+assert not missing, missing
+"""
 
 
 def only(pattern: str) -> Path:
@@ -40,8 +44,9 @@ def main() -> None:
         venv.create(place / "venv", with_pip=False)
         python = place / "venv" / "bin" / "python"
         site = Path(sysconfig.get_path("purelib", vars={"base": str(place / "venv")}))
+        alone = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
-        subprocess.run([*pip, str(wheel)], check=True)
+        subprocess.run([*pip, str(wheel)], check=True, env=alone)
         # A path in a .pth file is searched last, and its own .pth files (the editable install) are not read.
         (site / "here.pth").write_text(sysconfig.get_path("purelib") + "\n")
         command, alone = (
