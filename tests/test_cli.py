@@ -526,7 +526,9 @@ def one_core(monkeypatch):
 def test_a_run_from_start_to_end_again_and_against_others(folder, capsys, grader, one_core, monkeypatch):
     code, out, err = run(fit_grader(grader), capsys)
     assert code == 0, err
-    assert "Run directory:" in out
+    assert "report.html    the report, for a browser" in out
+    assert "before training: score on validation" in err
+    assert re.search(r"iteration 1: score on validation -[\d.]+ nats, the best", err)
     names = {path.name for path in Path("run").iterdir()}
     assert {"config.toml", "ledger.sqlite", "metrics.json", "report.md", "model", "checkpoints"} <= names
     metrics = json.loads(Path("run/metrics.json").read_text())

@@ -55,6 +55,7 @@ def finished(best, unparsed=0.0, accuracy=0.6, constant=0.3, groups=30, calibrat
         "finished": True,
         "scale": Scale.parse("1-5").describe(),
         "refit": None,
+        "config": {},
         "examples": {"train": 9, "validation": 9, "test": 9},
         "groups": {"train": 9, "validation": 9, "test": groups},
         "calibration": calibration,

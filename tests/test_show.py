@@ -15,10 +15,11 @@ from rationem import STAR, JudgeTask, fit
 from rationem.cli.main import main
 from rationem.errors import RunError
 from rationem.ledger import Ledger
+from rationem.report import summarize
 from rationem.report.terminal.console import shortened, terminal
 from rationem.report.terminal.example import leaked, show_example
 from rationem.report.terminal.life import read_life
-from rationem.report.terminal.run import show_run
+from rationem.report.terminal.run import show_end, show_run
 from rationem.tasks.scale import Scale
 from rationem.types import Draft, Example, Finish, Kept, LevelScores, Outcome, Parsed, Prediction, Purpose, State, Trial
 
@@ -280,6 +281,20 @@ def test_a_narrow_terminal_breaks_no_number(run, monkeypatch):
         assert numbers["-0.588"] == 1
         assert "log-likelihood" in table
         assert "engine_failed" in table
+
+
+def test_the_end_of_a_run_fits_80_columns_and_names_the_report(run, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "80")
+    file = Tty()
+    show_end(run, summarize(run), terminal(file))
+    rows = SGR.sub("", file.getvalue()).splitlines()
+    assert max(map(len, rows)) <= 80 or str(run) in max(rows, key=len)
+    told = " ".join(" ".join(rows).split())
+    assert "names the people's level in 100.0 %" in told
+    assert "report.html the report, for a browser" in told
+    assert re.search(r"base model \(best\) +1\.000", "\n".join(rows))
+    assert "|" not in told  # no Markdown
 
 
 def test_piped_output_is_plain_text_of_one_line_per_thing(run, capsys, monkeypatch):

@@ -16,7 +16,10 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import TextIOWrapper
-from typing import Protocol, TextIO
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 #: Control, format (direction marks, zero widths), surrogate and private characters.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co"}
@@ -76,6 +79,14 @@ class Display(Protocol):
         """Show one line."""
         ...
 
+    def busy(self, text: str) -> AbstractContextManager[None]:
+        """Show that work goes on, wherever no bar does."""
+        ...
+
+    def doing(self, text: str) -> None:
+        """Name the work that goes on and has no bar."""
+        ...
+
 
 class Silent:
     """Shows nothing: the default in Python code and in tests."""
@@ -87,6 +98,14 @@ class Silent:
 
     def say(self, text: str) -> None:
         """Print nothing."""
+
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show nothing."""
+        yield
+
+    def doing(self, text: str) -> None:
+        """Show nothing."""
 
 
 class _Lines:
@@ -114,6 +133,8 @@ class Rich:
 
         self._console = Console(stderr=True, emoji=False)
         self.prefix = prefix
+        self._idle: Progress | None = None
+        self._told: set[str] = set()
 
     @contextmanager
     def track(self, phase: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -123,21 +144,72 @@ class Rich:
             yield lines.advance
             self.say(f"{phase}: {total} in {time.perf_counter() - lines.started:.1f} s")
             return
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description}", markup=False),
-            BarColumn(),
+            BarColumn(bar_width=16),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
         )
-        with Progress(*columns, console=self._console, transient=True) as bars:
+        with self._paused(), Progress(*columns, console=self._console, transient=True) as bars:
             task = bars.add_task(plain(f"{self.prefix}{phase}"), total=total)
             yield lambda count: bars.advance(task, count)
 
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show a spinner wherever no bar is shown; without a terminal, what :meth:`doing` names."""
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        if not self._console.is_terminal or self._idle is not None:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        with Progress(*columns, console=self._console, transient=True, refresh_per_second=4) as self._idle:
+            self._idle.add_task(text)
+            try:
+                yield
+            finally:
+                self._idle = None
+
+    def doing(self, text: str) -> None:
+        """Name the work at the spinner; without a terminal, print a line the first time."""
+        if self._idle is not None:
+            for task in self._idle.task_ids:
+                self._idle.remove_task(task)
+            self._idle.add_task(plain(text))
+        elif not self._console.is_terminal and text not in self._told:
+            self._told.add(text)
+            self.say(text)
+
+    @contextmanager
+    def _paused(self) -> Iterator[None]:
+        """Hide the spinner: a terminal has one live display."""
+        if self._idle is None:
+            yield
+            return
+        idle, self._idle = self._idle, None
+        idle.stop()
+        try:
+            yield
+        finally:
+            self._idle = idle
+            self.doing("working")
+            idle.start()
+
     def say(self, text: str) -> None:
         """Print one line."""
-        self._console.print(plain(f"{self.prefix}{text}", breaks=True), highlight=False, markup=False)
+        shown = plain(f"{self.prefix}{text}", breaks=True)
+        self._console.print(shown, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
 
 
 _display: Display = Silent()
@@ -149,6 +221,18 @@ def show(display: Display) -> None:
     _display = display
 
 
+@contextmanager
+def shown(display: Display) -> Iterator[None]:
+    """Set the display for a block, if this process has none yet."""
+    before = _display
+    if isinstance(before, Silent):
+        show(display)
+    try:
+        yield
+    finally:
+        show(before)
+
+
 def track(phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     """Open a bar for ``total`` units of work; yields ``advance(units)``."""
     return _display.track(phase, total)
@@ -157,6 +241,16 @@ def track(phase: str, total: int) -> AbstractContextManager[Callable[[int], None
 def say(text: str) -> None:
     """Show one status line."""
     _display.say(text)
+
+
+def busy(text: str) -> AbstractContextManager[None]:
+    """Show that work goes on, wherever no bar does, until the block ends."""
+    return _display.busy(text)
+
+
+def doing(text: str) -> None:
+    """Name the work that goes on and has no bar, such as loading a model."""
+    _display.doing(text)
 
 
 @contextmanager

@@ -45,12 +45,15 @@ def run(options: Namespace) -> int:
         _dry(config, options.output)
         return 0
 
-    from rationem import report
-    from rationem.run.launch import start
+    with progress.busy("reading the data"):
+        from rationem import report
+        from rationem.report.terminal.console import terminal
+        from rationem.report.terminal.run import show_end
+        from rationem.run.launch import start
 
-    directory = start(config, options.output)
-    report.show(report.of_run(report.summarize(directory)))
-    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+        directory = start(config, options.output)
+        summary = report.summarize(directory)
+    show_end(directory, summary, terminal())
     return 0
 
 

@@ -47,11 +47,14 @@ def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
     from rationem import report
     from rationem.config import FitConfig
+    from rationem.report.terminal.console import terminal
+    from rationem.report.terminal.run import show_end
     from rationem.run.refit import refit
 
     progress.show(progress.Rich())
     changes = {name: value for name in FitConfig.model_fields if (value := getattr(options, name)) is not None}
-    directory = refit(options.run, options.output, changes, iteration=options.iteration)
-    progress.out(report.markdown(report.summarize(directory)))
-    progress.out(f"Run directory: {directory}  (report.md, metrics.json, ledger.sqlite; the chosen weights in model/)")
+    with progress.busy("reading the run"):
+        directory = refit(options.run, options.output, changes, iteration=options.iteration)
+        summary = report.summarize(directory)
+    show_end(directory, summary, terminal())
     return 0

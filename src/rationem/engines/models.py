@@ -14,6 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from rationem import progress
 from rationem.engines.chat import Chat, Conversation
 from rationem.errors import ModelError, RationemError, closest
 
@@ -52,7 +53,6 @@ class EmbeddedModel:
 
     def find(self, name: str, *, seed: int = 0, rebuild: bool = False) -> Path:
         """Return the directory; builds a model that is neither in the package nor in the cache."""
-        from rationem import progress
 
         module, _, function = self.finder.partition(":")
         with progress.phases(f"building the {name.replace('-', ' ')} (once)") as report:
@@ -156,6 +156,7 @@ def check(name: str, checkpoint: str) -> dict[str, Any]:
     Raises:
         ModelError: names the missing, unexpected or mismatched tensors, or another fault.
     """
+    progress.doing("checking the model")
     from rationem.engines import adapters, tensor_check
 
     base, place = weights_of(checkpoint), base_place(checkpoint, name)
@@ -291,6 +292,7 @@ def load(
     Raises:
         ModelError: there is no model, it has no safetensors, or it needs its own code.
     """
+    progress.doing("loading the model")
     import torch
     from transformers import AutoModelForCausalLM, GenerationConfig
     from transformers.utils.logging import disable_progress_bar
@@ -367,6 +369,7 @@ def save(model: Any, tokenizer: Any, path: Path, state: Mapping[str, Any] | None
     Args:
         state: the weights by name, if ``model`` holds only a shard of them.
     """
+    progress.doing("writing the weights")
     from transformers.utils.logging import disable_progress_bar
 
     from rationem.engines import architectures

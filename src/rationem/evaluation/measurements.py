@@ -112,7 +112,21 @@ class Measurements:
                 phrases=self.context.leaks.counted,
                 faithful=extra.faithful,
             )
-        return validation_score(self._ledger, k, self.evaluation.choose_by)
+        score = validation_score(self._ledger, k, self.evaluation.choose_by)
+        if score is not None:
+            self._tell(k, score)
+        return score
+
+    def _tell(self, k: int, score: float) -> None:
+        """Print the validation score of iteration k beside those before it."""
+        scores = (validation_score(self._ledger, j, self.evaluation.choose_by) for j in range(k))
+        before = [one for one in scores if one is not None]
+        place = "the best so far" if not before or score > max(before) else f"the best is {max(before):.3f}"
+        progress.say(
+            f"iteration {k}: score on validation {score:.3f} nats, {place}"
+            if k
+            else f"before training: score on validation {score:.3f} nats (higher is better)"
+        )
 
     def chosen(self, last: int) -> metrics.Selected | None:
         """Return what validation chooses among the iterations 0 to ``last``; None if no score was measured."""

@@ -162,6 +162,7 @@ def carry_out(
         fitted = _fit(run, ledger, before, open_engine, run.config.iterations)
         if not ledger.reached("fitted"):
             ledger.finish(fitted.last, "fitted", seconds=0.0)
+        progress.doing("writing the report")
         summary = report.summarize(directory)
         doubts = tuple(report.doubts(summary))
         calibration = calibration_of(run.config, run.task, run.splits, fitted, ledger)

@@ -32,6 +32,14 @@ class Lines:
         """Print one line."""
         print(text, flush=True)
 
+    @contextmanager
+    def busy(self, text: str) -> Iterator[None]:
+        """Show nothing."""
+        yield
+
+    def doing(self, text: str) -> None:
+        """Show nothing: the driver shows the steps."""
+
 
 def main(arguments: list[str]) -> int:
     """Run the job in the named file; return the exit code."""

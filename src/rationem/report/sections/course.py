@@ -31,15 +31,15 @@ def iterations(summary: _Summary) -> Part | None:
         return None
     steps = [entry["e_step"] for entry in entries if "e_step" in entry]
     outcomes = [one for one in Outcome if any(step["outcomes"].get(one) for step in steps)]
-    head = ["iteration", "kept", *outcomes, "score", *(name for name, _ in _columns(summary)), "tokens", "seconds"]
+    head = ["iteration", "kept", *outcomes, "score", *(name for name, _ in scores_of(summary)), "tokens", "seconds"]
     rows = [_row(entry, outcomes, summary) for entry in entries]
     best = [place for place, entry in enumerate(entries) if entry["iteration"] == summary["best_iteration"]]
     table = Table(head, rows, "scores on validation", best[0] if best else None)
     return Part("curves", "Iteration by iteration", (table, *curves({"": summary}, repeats=True)))
 
 
-def _columns(summary: _Summary) -> tuple[tuple[str, str], ...]:
-    """Return title and key of what is shown of every iteration's scores."""
+def scores_of(summary: _Summary) -> tuple[tuple[str, str], ...]:
+    """Return title and key of the scores that are shown of every iteration."""
     return (words(summary).score, leading(summary)), _SECOND[kind_of(summary).page]
 
 
@@ -56,7 +56,7 @@ def _row(entry: Mapping[str, Any], outcomes: list[Outcome], summary: _Summary) -
         str(step["states"].get("kept", 0)) if step else "",
         *(str(step["outcomes"].get(one, 0)) if step else "" for one in outcomes),
         number((entry.get("evidence") or {}).get("score")),
-        *(number(scores.get(key)) for _, key in _columns(summary)),
+        *(number(scores.get(key)) for _, key in scores_of(summary)),
         f"{step['generated_tokens']:,}" if step else "",
         number(float(sum(entry["seconds"].values())), 1),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem import metrics
@@ -59,11 +59,20 @@ def numbers(summary: Mapping[str, Any], splits: Sequence[str] = ()) -> Part:
 
 def headline(summary: Mapping[str, Any], split: str) -> Table:
     """Return the headline numbers of one set as a table."""
-    columns = _headlines(summary)
+    return _of_set(summary, split, _headlines(summary), [words(summary).none, "unparsed draws"])
+
+
+def brief(summary: Mapping[str, Any], split: str, numbers: Collection[str]) -> Table:
+    """Return a table of some of the headline numbers of one set, by key."""
+    return _of_set(summary, split, {key: name for key, name in _headlines(summary).items() if key in numbers}, [])
+
+
+def _of_set(summary: Mapping[str, Any], split: str, columns: Mapping[str, str], more: Sequence[str]) -> Table:
     drawn = split == "test" and summary["groups"][split] >= metrics.FEWEST_GROUPS
-    head = ["", *columns.values(), words(summary).none, "unparsed draws"]
+    head = ["", *columns.values(), *more]
+    rows = [row[: len(head)] for row in _headline_rows(summary, split, list(columns))]
     caption = f"{split.capitalize()} set{', with 95 % intervals' if drawn else ''}"
-    return Table(head, list(_headline_rows(summary, split, list(columns))), caption)
+    return Table(head, rows, caption)
 
 
 #: How numbers that compare items are averaged, by ``Kind.parts``.

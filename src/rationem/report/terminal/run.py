@@ -20,16 +20,18 @@ from rationem.ledger.phases import begin_snapshot, is_drawn, known_iterations, r
 from rationem.ledger.totals import split_counts, tried_counts
 from rationem.report.part import Part
 from rationem.report.plain import plain
-from rationem.report.sections.course import iterations
+from rationem.report.sections.course import iterations, scores_of
 from rationem.report.sections.learned import sentence, warnings
-from rationem.report.sections.scores import headline
-from rationem.report.terminal.console import SHORT, block, line, section, shortened, title
+from rationem.report.sections.scores import brief, headline
+from rationem.report.terminal.console import SHORT, block, line, section, shortened, table, title
 from rationem.report.terminal.life import no_iteration
 from rationem.report.words import words
 from rationem.types import Outcome, Purpose, Trial
 
 #: Where an answer is shortened, in characters.
 _ANSWER = 100
+#: The sets whose scores are shown, the first that there is.
+_SPLITS = ("test", "validation")
 #: Outcomes of which one trial each is shown.
 _SHOWN = (Outcome.ACCEPTED, Outcome.WRONG, Outcome.UNPARSEABLE)
 
@@ -81,9 +83,25 @@ def show_run(directory: Path, console: Console, *, iteration: int | None = None,
         line(console, text, indent=2)
 
 
+def show_end(directory: Path, summary: Mapping[str, Any], console: Console) -> None:
+    """Print what a finished run has learned: a sentence, warnings, a table of 80 columns, and what to do next."""
+    block(console, sentence(summary), indent=0, style="bold")
+    for text in warnings(summary):
+        block(console, f"Warning: {text}", indent=0, style="yellow")
+    split = next((one for one in _SPLITS if one in summary["baselines"]), None)
+    if split is not None:
+        console.print()
+        shown = brief(summary, split, [key for _, key in scores_of(summary)])
+        table(console, shown.head, shown.rows, bold=shown.bold)
+    title(console, "Next")
+    line(console, f"{directory / 'report.html'}    the report, for a browser", indent=2)
+    for text in _next(directory, summary, look(directory, finished=summary["finished"])):
+        line(console, text, indent=2)
+
+
 def _headline(summary: Mapping[str, Any]) -> Part | None:
     """Return the headline numbers of the test set, or of validation before it is scored."""
-    for split in ("test", "validation"):
+    for split in _SPLITS:
         if split in summary["baselines"] and any(split in entry for entry in summary["iterations"]):
             return Part("numbers", "Headline numbers", (headline(summary, split),))
     return None
