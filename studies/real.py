@@ -1,0 +1,277 @@
+"""A real model learns from real grades: SmolLM2 on SemEval-2013 Task 7, one scheme after another.
+
+    python studies/real.py DATA [--output runs/real-model] [--arms direct,rs,star] [--seeds 0,1,2] [--questions]
+    python studies/real.py DATA --search                        # in which settings does answer alone learn?
+    python studies/real.py --page docs/real-study.md            # write the page from the numbers that are there
+
+DATA is the folder of the task as its authors published it. Every arm trains on the same grades, with the same passes
+over what it keeps, and is tested on unseen answers and, with ``--questions``, on unseen questions. A finished arm is
+not run again and a killed one goes on; its numbers go to ``studies/results/`` as soon as it ends. The search trains
+answer alone and looks at validation grades only. ``--device cuda`` runs the same on a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from sklearn.metrics import roc_auc_score
+
+from rationem import FitConfig, report, start
+from rationem.ledger import read_only
+from rationem.ledger.reading import read_predictions
+from rationem.report.blocks import block, calibration
+from rationem.report.run import Run, read_run
+from rationem.types import Example, Prediction
+
+RESULTS = Path(__file__).parent / "results"
+MARK = "<!-- Everything below is written by `python studies/real.py`. -->"
+LEVELS = ("incorrect", "correct")
+SETTINGS: dict[str, Any] = {
+    "model": "smollm2",
+    "scale": " < ".join(LEVELS),
+    "instruction": "Is the student's answer right?",
+    "prompt_col": "question",
+    "reference_col": "reference",
+    "response_col": "answer",
+    "rating_col": "grade",
+    "id_col": "id",
+    "group_col": "id",
+    "split_seed": 0,
+    "validation_share": 0.1,
+    "batch_size": 16,
+    "micro_batch_size": 8,
+    "learning_rate": 1e-4,
+    "max_new_tokens": 60,
+    "draws": 2,
+    "evidence_draws": 0,
+    "wrong_hints": 0,
+    "difficulty_examples": 0,
+    "go_on": True,
+}
+#: What the search tries with answer alone: grades (None: all), passes, rate, and the most questions (None: all).
+SEARCH = (
+    {"limit": 1000, "epochs": 1, "learning_rate": 1e-4},
+    {"limit": 1000, "epochs": 3, "learning_rate": 1e-4},
+    {"limit": None, "epochs": 1, "learning_rate": 1e-4},
+    {"limit": None, "epochs": 3, "learning_rate": 2e-4},
+    {"limit": None, "epochs": 6, "learning_rate": 1e-4, "questions": 8},
+)
+#: The published systems' scores on unseen answers, 2 classes, are in Dzikovska et al. 2013 (S13-2045), table 6.
+SOURCE = "Dzikovska et al. 2013, S13-2045"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One way to learn from the grades: its directory's name, its name in tables, and the settings that make it."""
+
+    key: str
+    name: str
+    settings: Mapping[str, Any]
+
+
+ARMS = (
+    Arm("direct", "answer alone", {"scheme": "direct"}),
+    Arm("rs", "RS(4)", {"scheme": "rs:4", "demos": "4"}),
+    Arm("star", "STaR", {"scheme": "star", "demos": "4"}),
+    Arm("pps", "PPS", {"scheme": "pps", "demos": "4"}),
+    Arm("frozen", "frozen PPS resampled", {"scheme": "rationalize@base*2", "selector": "resample", "demos": "4"}),
+    Arm("marginal", "marginal:4", {"scheme": "marginal:4", "demos": "4"}),
+)
+
+
+def answers(folder: Path, part: str, corpus: str) -> Iterator[dict[str, str]]:
+    """Yield the graded answers of one part: ``training``, or ``test-unseen-answers`` and the like."""
+    inner = Path("training") if part == "training" else Path("test")
+    place = folder / inner / "2way" / corpus / ("" if part == "training" else part)
+    for file in sorted(place.glob("*.xml")):
+        root = ElementTree.parse(file).getroot()
+        question, reference = root.findtext("questionText") or "", root.findtext(".//referenceAnswer") or ""
+        for said in root.iter("studentAnswer"):
+            row = {"id": said.get("id", ""), "question": question, "reference": reference, "answer": said.text or ""}
+            yield {**row, "grade": said.get("accuracy", ""), "of": root.get("id", file.stem), "part": part}
+
+
+def write(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
+    """Write rows for the ordinary reader."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.DictWriter(file, list(rows[0]))
+        out.writeheader()
+        out.writerows(rows)
+    return path
+
+
+def tables(options: argparse.Namespace, questions: int | None = None) -> tuple[Path, tuple[Path, ...]]:
+    """Write the training table and the test tables; with few questions, those with most answers."""
+    train = list(answers(options.data, "training", options.corpus))
+    if not train:
+        raise SystemExit(f"There are no answers of {options.corpus} in {options.data}.")
+    if questions:
+        counts: dict[str, int] = {}
+        for row in train:
+            counts[row["of"]] = counts.get(row["of"], 0) + 1
+        most = set(sorted(counts, key=lambda one: (-counts[one], one))[:questions])
+        train = [row for row in train if row["of"] in most]
+    parts = ["test-unseen-answers", *(["test-unseen-questions"] if options.questions else [])]
+    place = options.output / "tables"
+    tests = (write(place / f"{part}.csv", list(answers(options.data, part, options.corpus))) for part in parts)
+    return write(place / f"training-{questions or 'all'}.csv", train), tuple(tests)
+
+
+def part_numbers(run: Run, best: int, examples: Sequence[Example]) -> dict[str, Any]:
+    """Return the numbers of the chosen iteration on some test examples."""
+    ids = {x.id for x in examples}
+
+    def of(k: int, split: str) -> list[Prediction]:
+        return read_predictions(run.db, k, split)
+
+    said = [one for one in of(best, "test") if one.example_id in ids]
+    validation = (of(best, "validation"), run.sets["validation"])
+    found = block(said, examples, run.kind)
+    fitted = calibration(validation, (said, examples), run.kind, validation[0]) if validation[0] else None
+    keys = ("count", "accuracy", "accuracy_se", "macro_f1", "kappa", "log_likelihood", "unparsed_draws")
+    return {
+        **{key: found.get(key) for key in keys},
+        "auc": auc(said, examples),
+        "calibrated": (fitted or {}).get("test", {}).get("after") if fitted and fitted["test"] else None,
+    }
+
+
+def auc(said: Sequence[Prediction], examples: Sequence[Example]) -> float | None:
+    """Return the area under the ROC curve of p(correct); None if all grades are equal."""
+    label = {x.id: x.answer == LEVELS[1] for x in examples}
+    pairs = [(label[one.example_id], one.probabilities[1]) for one in said if one.example_id in label]
+    return float(roc_auc_score(*zip(*pairs, strict=True))) if len({right for right, _ in pairs}) == 2 else None
+
+
+def numbers(directory: Path, took: float) -> dict[str, Any]:
+    """Return what a finished run says: by part of the test set, and what it cost."""
+    summary = report.summarize(directory)
+    best = summary["best_iteration"]
+    with closing(read_only(directory)) as db:
+        run = read_run(db)
+        parts: dict[str, list[Example]] = {}
+        for x in run.sets["test"]:
+            parts.setdefault(Path(x.source.split(":")[0]).stem, []).append(x)
+        validation = read_predictions(db, best, "validation")
+        return {
+            "best": best,
+            "last": summary["last_iteration"],
+            "examples": summary["examples"],
+            "constant": {name: summary["baselines"][name]["constant"]["accuracy"] for name in summary["baselines"]},
+            "base": {name: part_numbers(run, 0, some) for name, some in parts.items()},
+            "chosen": {name: part_numbers(run, best, some) for name, some in parts.items()},
+            "validation_auc": auc(validation, run.sets["validation"]),
+            "validation_accuracy": [one.get("validation", {}).get("accuracy") for one in summary["iterations"]],
+            "kept": [(one.get("e_step") or {}).get("states", {}).get("kept") for one in summary["iterations"][1:]],
+            "generated_tokens": sum(
+                (one.get("e_step") or {}).get("generated_tokens", 0) for one in summary["iterations"]
+            ),
+            "seconds": took,
+        }
+
+
+def carry_out(name: str, config: FitConfig, options: argparse.Namespace) -> dict[str, Any]:
+    """Run one setting, or read its numbers if it has run; they are written as soon as they are there."""
+    place = options.results / f"{name}.json"
+    if place.is_file():
+        return dict(json.loads(place.read_text(encoding="utf-8")))
+    began = time.perf_counter()
+    found = {"name": name, **numbers(start(config, options.output / name), time.perf_counter() - began)}
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    print(json.dumps(found), flush=True)
+    return found
+
+
+def arms(options: argparse.Namespace) -> None:
+    """Run the arms, seed by seed, so that what is there is comparable."""
+    train, tests = tables(options)
+    for seed in options.seeds:
+        for arm in ARMS:
+            if arm.key in options.arms:
+                sizes = {"limit": options.limit, "iterations": options.iterations, "epochs": options.epochs}
+                told = {**SETTINGS, **sizes, **arm.settings, "seed": seed, "model": options.model}
+                data = {"data": (str(train),), "test": tuple(map(str, tests)), "device": options.device}
+                config = FitConfig(**told, **data, threads=options.threads)
+                carry_out(f"{options.corpus}-{options.limit}-{arm.key}-seed-{seed}", config, options)
+
+
+def search(options: argparse.Namespace) -> None:
+    """Train answer alone in every setting of ``SEARCH``; only validation grades are looked at."""
+    for one in SEARCH:
+        train, _ = tables(options, one.get("questions"))
+        told = {**SETTINGS, **{key: value for key, value in one.items() if key != "questions"}, "scheme": "direct"}
+        data = {"data": (str(train),), "test_share": 0.0, "iterations": 1, "device": options.device}
+        config = FitConfig(**{**told, "model": options.model}, **data, threads=options.threads)
+        sizes = "-".join(f"{key}-{value}" for key, value in one.items())
+        carry_out(f"search-{options.corpus}-{sizes}", config, options)
+
+
+def page(results: Path) -> Iterator[str]:
+    """Yield the lines of the page: a table of what ran, and what did not."""
+    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
+    head = ("setting", "validation AUC", "part", "n", "accuracy (base)", "macro-F1", "AUC", "calibrated nats")
+    yield f"| {' | '.join((*head, 'generated', 'seconds'))} |"
+    yield "|" + "---|" * (len(head) + 2)
+    for name, one in found.items():
+        for part, said in (one["chosen"] or {"–": {}}).items():
+            base = one["base"].get(part, {}).get("accuracy")
+            nats = (said.get("calibrated") or {}).get("log_likelihood")
+            cells = [
+                name,
+                one["validation_auc"],
+                part,
+                said.get("count"),
+                f"{_told(said.get('accuracy'))} ({_told(base)})",
+            ]
+            cells += [said.get("macro_f1"), said.get("auc"), nats, one["generated_tokens"], round(one["seconds"])]
+            yield f"| {' | '.join(map(_told, cells))} |"
+    missing = [arm.name for arm in ARMS if not any(f"-{arm.key}-seed-" in name for name in found)]
+    yield ""
+    yield f"Not run yet: {', '.join(missing)}." if missing else "Every arm ran with at least one seed."
+
+
+def _told(value: object) -> str:
+    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
+
+
+def main() -> None:
+    """Run what is asked for, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, nargs="?")
+    parser.add_argument("--output", type=Path, default=Path("runs/real-model"))
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--corpus", choices=("sciEntsBank", "beetle"), default="sciEntsBank")
+    parser.add_argument("--arms", type=lambda text: text.split(","), default=[arm.key for arm in ARMS])
+    parser.add_argument("--seeds", type=lambda text: [int(one) for one in text.split(",")], default=[0])
+    parser.add_argument("--limit", type=int, default=400)
+    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--model", default="smollm2")
+    parser.add_argument("--device", choices=("cpu", "cuda"))
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--questions", action="store_true", help="test on unseen questions too")
+    parser.add_argument("--search", action="store_true")
+    parser.add_argument("--page", type=Path)
+    options = parser.parse_args()
+    if options.data:
+        (search if options.search else arms)(options)
+    lines = list(page(options.results))
+    print("\n".join(lines))
+    if options.page:
+        before = options.page.read_text(encoding="utf-8").partition(MARK)[0] if options.page.is_file() else ""
+        options.page.write_text(f"{before}{MARK}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
