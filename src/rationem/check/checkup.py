@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from rationem import metrics
-from rationem.check import columns, cost, drafts, labels, leaks, machine, opened, raters, reading, repeats, shots, texts
+from rationem.check import (
+    columns,
+    cost,
+    drafts,
+    labels,
+    leaks,
+    machine,
+    opened,
+    raters,
+    reading,
+    repeats,
+    shots,
+    suspects,
+    texts,
+)
 from rationem.check.findings import Finding, error, exit_code, note, worst_first
 from rationem.config import FitConfig
 from rationem.data import LoadedData
@@ -121,6 +135,7 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     findings += found
     sections["repeats"], found = repeats.repeats(examples, _identical(material), several=_several(material))
     findings += found
+    findings += suspects.suspects(material)
     evidence = looks.columns(material, examples)
     sections["columns"] = [column.as_dict() for column in evidence]
     findings += leaks.leaks(evidence)
@@ -320,7 +335,8 @@ def _left_out(material: reading.Material) -> list[Finding]:
         note(name, counted(count, *told[name][:2]) + told[name][2], count) for name, count in counts.items() if count
     ]
     found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
-    found += [note("rating_values", plain(line)) for line in _read_values(loaded)]
+    found += [note("rows_read", plain(line)) for line in _lines(loaded, "shape")]
+    found += [note("rating_values", plain(line)) for line in _lines(loaded, "values")]
     if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
         which = ", ".join(map(plain, names))
         text = (
@@ -337,6 +353,6 @@ def _left_out(material: reading.Material) -> list[Finding]:
     return found
 
 
-def _read_values(loaded: Sequence[LoadedData]) -> list[str]:
-    """Return the sentences on how rating cells were read, each once."""
-    return list(dict.fromkeys(line for one in loaded for line in one.notes.get("values", ())))
+def _lines(loaded: Sequence[LoadedData], name: str) -> list[str]:
+    """Return the sentences of a note, each once."""
+    return list(dict.fromkeys(line for one in loaded for line in one.notes.get(name, ())))

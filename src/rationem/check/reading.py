@@ -222,7 +222,8 @@ def _own_inputs(loaded: data.LoadedData) -> dict[str, str]:
 def _responses(loaded: data.LoadedData) -> dict[str, str]:
     several = loaded.columns.response.split(",") if loaded.candidates > 1 else [loaded.columns.response]
     responses = zip(fields_of(loaded.candidates), map(str.strip, several), strict=True)
-    return {"prompt": loaded.columns.prompt, **dict(responses), **_beside(loaded.columns)}
+    asked = {"prompt": loaded.columns.prompt} if loaded.columns.prompt else {}
+    return {**asked, **dict(responses), **_beside(loaded.columns)}
 
 
 def _choices(loaded: data.LoadedData) -> dict[str, str]:
@@ -243,7 +244,7 @@ _FIELDS = {"inputs": _own_inputs, "responses": _responses, "choices": _choices}
 
 def _named(columns: data.Columns) -> dict[str, str]:
     """Return role -> column of the columns used, a criterion as ``rating of NAME``."""
-    told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str)}
+    told = {role: name for role, name in columns.to_dict().items() if isinstance(name, str) and name}
     if columns.inputs:
         read = {**dict((*columns.inputs, *columns.optional)), "answer": columns.rating}
         return read | {role: name for role, name in told.items() if role in ("id", "group", "weight")}
@@ -251,7 +252,7 @@ def _named(columns: data.Columns) -> dict[str, str]:
         told.pop("response")
         told["answer"] = told.pop("rating")
     if columns.criteria:
-        told.pop("rating")
+        told.pop("rating", None)
     return told | {f"rating of {name}": column for name, column in columns.criteria}
 
 

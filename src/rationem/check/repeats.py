@@ -60,8 +60,8 @@ def _contradictions(against: Sequence[Sequence[Example]], total: int, several: s
     places = [" but ".join(_told(example) for example in _differing(several)) for several in against]
     advice = {
         "raters": (
-            "If several people rated the same item, name the column with the rater (--rater-col NAME): their "
-            "ratings become one item."
+            "If several people rated the same item, name the column with the rater (--rater-col NAME), or, if no "
+            "column does, read equal inputs as one item (--merge-equal): their ratings become one item."
         ),
         "mistake": "One question has two answers, so at least one is wrong: correct or remove such rows.",
         "right": "Each answer counts for its own item only.",

@@ -42,7 +42,9 @@ class DataSettings(SettingsGroup):
             None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
         )
     )
-    prompt_col: Annotated[Column, Mark.COMMON] = Field(None, description="column of the prompt (the question)")
+    prompt_col: Annotated[Column, Mark.COMMON] = Field(
+        None, description="column of the prompt (the question); 'none' to rate a text alone"
+    )
     response_col: Annotated[Column, TaskKind.JUDGE, Mark.COMMON] = Field(
         None, description="column of the response to rate, or of several to compare: 'a,b'"
     )
@@ -83,6 +85,24 @@ class DataSettings(SettingsGroup):
     context_col: Column = Field(None, description="column of a context, shown to the judge")
     id_col: Column = Field(None, description="column of a unique id")
     group_col: Column = Field(None, description="column whose groups never fall into two splits")
+    criterion_col: Annotated[Column, TaskKind.JUDGE] = Field(
+        None, description="column of the criterion's name, if each criterion's rating has its own row"
+    )
+    where: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+        (), description="read only rows that meet all conditions: COLUMN=VALUE, COLUMN!=VALUE, COLUMN>=NUMBER"
+    )
+    latest_by: Column = Field(
+        None, description="of a rater's ratings of an item, the one with the highest value in this column counts"
+    )
+    merge_equal: Annotated[bool, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
+        False, description="rows with equal inputs are one item, rated by several people who are not named"
+    )
+    join: Annotated[tuple[str, ...], Reach.DATA] = Field(
+        (), description="files whose columns are added to the rows with the same key (--on)"
+    )
+    on: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+        None, description="with --join: the key's column, or LEFT=RIGHT if its names differ"
+    )
     rater_col: Annotated[Column, TaskKind.JUDGE] = Field(
         None, description="column of the rater's name, if each rating has its own row"
     )

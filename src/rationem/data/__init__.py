@@ -22,6 +22,7 @@ from rationem.data.published.preset import Preset
 from rationem.data.readers import READERS
 from rationem.data.records import Row
 from rationem.data.sets import distinct_ids, expand_raters, overlap, split, unweighed, weighed
+from rationem.data.shapes import Condition, Shapes
 from rationem.data.sources import iter_rows, read_rows
 from rationem.data.values import ReadValues, Values
 from rationem.data.writers import write_csv
@@ -31,12 +32,14 @@ __all__ = [
     "PRESETS",
     "READERS",
     "Columns",
+    "Condition",
     "FileFormat",
     "LoadedData",
     "NoScale",
     "Preset",
     "ReadValues",
     "Row",
+    "Shapes",
     "Values",
     "column_names",
     "distinct_ids",

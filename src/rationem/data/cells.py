@@ -36,9 +36,9 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
         criterion: the criterion to rate, "" if it has no name.
 
     Returns:
-        "prompt", and "response" or "response_a", "response_b", ...; "reference", "context" and "criterion" where the
-        row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject" where it has one. Of
-        a task with open answers its own inputs, and the optional ones that the row has.
+        "prompt" if there is one, and "response" or "response_a", "response_b", ...; "reference", "context" and
+        "criterion" where the row has them. Of multiple choice "choice_a", "choice_b", ... and "labels", and "subject"
+        where it has one. Of a task with open answers its own inputs, and the optional ones that the row has.
 
     Raises:
         DataError: a named column is missing, or a cell is empty or not a text.
@@ -49,7 +49,8 @@ def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]
     optional = (("reference", columns.reference), ("context", columns.context), (SUBJECT, columns.subject))
     more = [(role, name) for role, name in optional if name]
     check_columns(row, [*columns.asks(row.cells), *more])
-    fields = {"prompt": read_text(row, columns.prompt), **_answers(row, columns)}
+    asked = {"prompt": read_text(row, columns.prompt)} if columns.prompt else {}
+    fields = {**asked, **_answers(row, columns)}
     for role, name in more:
         if not is_blank(row.cells[name]):
             fields[role] = read_text(row, name)

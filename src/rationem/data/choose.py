@@ -6,11 +6,13 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rationem.data.answered import found, unnamed
-from rationem.data.columns import Columns, guess, guess_choice
+from rationem.data.columns import Columns, fitted, guess, guess_choice
+from rationem.data.nested import opened
 from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import TASK_OF, Preset
 from rationem.data.records import Row
-from rationem.errors import ConfigError, closest
+from rationem.data.texts import is_blank
+from rationem.errors import ConfigError, DataError, closest
 from rationem.tasks import InputsTask, of_inputs
 from rationem.tasks.base import SetReading
 from rationem.tasks.rubric import Criterion
@@ -19,6 +21,10 @@ from rationem.tasks.rubric import Criterion
 Asked = str | tuple[str, str]
 
 _ALL = ("all",)
+#: Most criteria that a column names.
+_MOST = 30
+#: What --prompt-col names where one text is rated; and what holds its place while other columns are guessed.
+NO_PROMPT, _HELD = "none", "\0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +99,14 @@ def _reading(
         names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
         columns, guessed = found(columns or unnamed(task), task, names)
         return ReadingPlan(columns, (Criterion(),), guessed=guessed, task=task)
-    if columns is not None:
-        columns = _with_criteria(columns, asked)
-        return ReadingPlan(columns, _criteria(columns))
     names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
-    columns, guessed = _GUESS[items or "responses"](names, _with_criteria(Columns(), asked).criteria)
+    if columns is not None:
+        columns = fitted(columns if columns.criterion else _with_criteria(columns, asked), names)
+        columns, guessed = _REST[columns.items](names, columns)
+        columns = _named_in_rows(columns, asked, [row for table in tables for row in table])
+        return ReadingPlan(columns, _criteria(columns), guessed=guessed)
+    columns = fitted(_with_criteria(Columns(), asked), names)
+    columns, guessed = _GUESS[items or "responses"](names, columns.criteria)
     return ReadingPlan(columns, _criteria(columns), guessed=guessed)
 
 
@@ -108,6 +117,22 @@ def _choices(names: Collection[str], _: Sequence[tuple[str, str]]) -> tuple[Colu
 #: How columns are guessed, by the layout of the items.
 _Guess = Callable[[Collection[str], Sequence[tuple[str, str]]], tuple[Columns, dict[str, str]]]
 _GUESS: dict[str, _Guess] = {"responses": guess, "choices": _choices}
+
+
+def _others(names: Collection[str], columns: Columns) -> tuple[Columns, dict[str, str]]:
+    """Return the user's columns with the open ones guessed; an explicit "none" for the prompt is no prompt."""
+    if columns.prompt == NO_PROMPT and NO_PROMPT not in names:
+        columns, guessed = guess(names, named=replace(columns, prompt=_HELD))
+        return replace(columns, prompt=""), guessed
+    return guess(names, named=columns)
+
+
+def _as_named(_: Collection[str], columns: Columns) -> tuple[Columns, dict[str, str]]:
+    return columns, {}
+
+
+#: How the columns that the user does not name are guessed beside the others.
+_REST = {"responses": _others, "choices": _as_named}
 
 
 def _as_published(preset: Preset, items: str | None, task: InputsTask | None, *, is_asked: bool) -> bool:
@@ -168,6 +193,29 @@ def _with_criteria(columns: Columns, asked: Sequence[Asked]) -> Columns:
 
 def _pair(asked: Asked) -> tuple[str, str]:
     return (asked, asked) if isinstance(asked, str) else asked
+
+
+def _named_in_rows(columns: Columns, asked: Sequence[Asked], rows: Sequence[Row]) -> Columns:
+    """Return the columns with the criteria that the rows name, if a column does; of several, the asked ones.
+
+    Raises:
+        ConfigError: no row names an asked criterion.
+        DataError: there are too many different names.
+    """
+    if columns.criterion is None:
+        return columns
+    cells = (opened(row, [columns.criterion]).cells.get(columns.criterion) for row in rows)
+    named = list(dict.fromkeys(str(cell).strip() for cell in cells if not is_blank(cell)))
+    wanted = [] if tuple(asked) == _ALL else [name for name, _ in map(_pair, asked)]
+    for name in wanted:
+        if name not in named:
+            raise ConfigError(f"No row is of the criterion {name!r}.{closest(name, named)} Named: {named[:_MOST]}.")
+    if len(named) > _MOST and not wanted:
+        raise DataError(
+            f"The column {columns.criterion!r} names {len(named)} different criteria, such as {named[:3]}. Is it the "
+            "criterion's name? If so, choose some: --criterion a,b."
+        )
+    return replace(columns, criteria=tuple((name, columns.rating) for name in wanted or named))
 
 
 def _criteria(columns: Columns) -> tuple[Criterion, ...]:

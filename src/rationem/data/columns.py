@@ -12,10 +12,25 @@ from rationem.errors import ConfigError, DataError, closest
 
 #: Alternative names of a role, used if the role's own name is missing and exactly one of them occurs.
 SYNONYMS = {
-    "prompt": ("question", "instruction", "input"),
-    "response": ("answer", "output", "completion"),
-    "rating": ("score", "label", "grade"),
+    "prompt": ("question", "instruction", "input", "query"),
+    "response": ("answer", "output", "completion", "reply", "model response", "model_response", "model_output"),
+    "rating": ("score", "label", "grade", "human_rating", "human_score"),
 }
+
+#: Names of a text that is rated without a prompt.
+_TEXTS = (
+    "text",
+    "comment",
+    "essay",
+    "review",
+    "post",
+    "message",
+    "sentence",
+    "tweet",
+    "document",
+    "summary",
+    "content",
+)
 
 #: For multiple choice: role -> default column names, in order of preference.
 CHOICE_NAMES = {
@@ -27,6 +42,13 @@ CHOICE_NAMES = {
 
 #: Roles with several columns, as (purpose, column).
 _PAIRS = ("criteria", "inputs", "optional")
+#: Roles with one name, which may list several columns.
+_ROLES = (
+    *("prompt", "response", "rating", "id", "group", "reference", "context", "rater", "choices", "subject", "weight"),
+    "criterion",
+)
+#: The role of the column that names a row's criterion.
+ITS_CRITERION = "criterion's name"
 #: Roles with their own flag.
 _FLAGS = (
     *("prompt", "response", "rating", "choices", "answer", "subject", "reference", "context", "id", "group", "rater"),
@@ -41,7 +63,7 @@ class Columns:
     ``annotation.rating`` is the column of that name, or else the key "rating" of the object in "annotation".
 
     Args:
-        prompt: the question, or the text that the response answers.
+        prompt: the question, or the text that the response answers; "" if one text is rated, without a prompt.
         response: the rated text, or the compared ones, "a,b" or "a,b,c".
         rating: the human rating; a cell may hold a list of ratings, or several columns are named "r1,r2,r3".
         id: a unique name for the row; None numbers the rows.
@@ -57,6 +79,8 @@ class Columns:
             ``context`` are not read, and ``rating`` is the correct answer.
         optional: the same for fields that a row may lack.
         weight: the row's weight in training, a positive number.
+        criterion: names the criterion of each row's rating, if each has its own row; then all criteria are read from
+            ``rating``.
 
     Raises:
         ConfigError: a rating, criterion or rater column is also named as an input, which would show the model its
@@ -77,6 +101,7 @@ class Columns:
     inputs: tuple[tuple[str, str], ...] = ()
     optional: tuple[tuple[str, str], ...] = ()
     weight: str | None = None
+    criterion: str | None = None
 
     def __post_init__(self) -> None:
         names = [name for name, _ in self.criteria]
@@ -124,7 +149,8 @@ class Columns:
     def dotted(self) -> tuple[str, ...]:
         """All names with a dot, whole and split at commas: they may refer to a key of an object."""
         roles = (self.prompt, self.response, self.rating, self.id, self.group, self.reference, self.context, self.rater)
-        more = (self.choices, self.subject, self.weight, *(column for _, column in (*self.inputs, *self.optional)))
+        own = (column for _, column in (*self.inputs, *self.optional))
+        more = (self.choices, self.subject, self.weight, self.criterion, *own)
         whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and is_path(name)]
         return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if is_path(part))]))
 
@@ -134,7 +160,8 @@ class Columns:
             return self.inputs
         if self.choices is not None:
             return (("prompt", self.prompt), *(("choices", name) for name in self.choice_columns(available)))
-        return (("prompt", self.prompt), *(("response", name) for name in self.responses(available)))
+        asked = (("prompt", self.prompt),) if self.prompt else ()
+        return (*asked, *(("response", name) for name in self.responses(available)))
 
     def needed(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of the columns that training on a row needs."""
@@ -142,6 +169,7 @@ class Columns:
         rated = [(role, name) for criterion in self.criterion_names for name in self.ratings(available, criterion)]
         roles = ("reference", "context", "id", "group", "rater", "subject", "weight")
         others = [(role, getattr(self, role)) for role in roles]
+        others.append((ITS_CRITERION, self.criterion))
         named = ((role, name) for role, name in others if name is not None)
         return (*self.asks(available), *self.optional, *rated, *named)
 
@@ -149,6 +177,13 @@ class Columns:
     def criterion_names(self) -> tuple[str, ...]:
         """The names of the criteria; one empty name if the only criterion has none."""
         return tuple(name for name, _ in self.criteria) or ("",)
+
+    def rated_in(self, cells: Mapping[str, object]) -> tuple[str, ...]:
+        """Return the criteria that a row has ratings for: all, or the one that it names; none if it names another."""
+        if self.criterion is None:
+            return self.criterion_names
+        named = str(cells.get(self.criterion)).strip()
+        return (named,) if named in self.criterion_names else ()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the columns as JSON; :meth:`from_dict` reads it."""
@@ -193,8 +228,8 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
 
 def flag_of(role: str) -> str:
     """Return the flag that names a role's column."""
-    if role == "criterion":
-        return "--criterion NAME"
+    if role in ("criterion", ITS_CRITERION):
+        return "--criterion NAME" if role == "criterion" else "--criterion-col NAME"
     return f"--{role}-col NAME" if role in _FLAGS else f"--inputs-col {role}=NAME"
 
 
@@ -206,24 +241,91 @@ def _lacking(row: Row, role: str, name: str) -> str:
     return f"{text}{closest(name, column_names(row.cells))}"
 
 
-def guess(names: Collection[str], criteria: Sequence[tuple[str, str]] = ()) -> tuple[Columns, dict[str, str]]:
-    """Return a file's columns if the user named none, and (role, column) of the guessed ones.
+def guess(
+    names: Collection[str], criteria: Sequence[tuple[str, str]] = (), named: Columns | None = None
+) -> tuple[Columns, dict[str, str]]:
+    """Return a file's columns, and (role, column) of the guessed ones.
 
-    A role gets the column of its own name, else the only one with that name in another case, else the only synonym. A
-    role that fits no column or several keeps its own name, and the missing column is an error later.
+    A role that the user does not name gets the column of its own name, else the only one with that name in another
+    case, else the only synonym. A role that fits no column or several keeps its own name, and the missing column is an
+    error later. If nothing can be the prompt, one text is rated: the response, or the only column named like a text.
+
+    Args:
+        names: the file's columns.
+        criteria: (criterion, its rating column).
+        named: the user's columns, "" where a role is open; None if none is named.
+
+    >>> guess(["Question ", "answer", "label", "score"], named=Columns("", "", "label"))[1]
+    {'response': 'answer', 'prompt': 'Question '}
+    >>> guess(["text", "label"])[0].response, guess(["text", "label"])[0].prompt
+    ('text', '')
     """
+    columns = named or Columns("", "", "", criteria=tuple(criteria))
     guessed: dict[str, str] = {}
-    taken = {column for _, column in criteria}
-    for role in ("rating", "response", "prompt") if not criteria else ("response", "prompt"):
-        if role in names:
+    taken = _named(columns)
+    for role in ("rating", "response", "prompt") if not columns.criteria else ("response", "prompt"):
+        if getattr(columns, role):
             continue
-        free = [name for name in names if name not in taken]
-        same = [name for name in free if name.strip().casefold() == role]
-        found = same or [name for name in free if name.strip().casefold() in SYNONYMS[role]]
-        if len(found) == 1:
+        found = [role] if role in names else _fitting(role, [name for name in names if name not in taken])
+        taken |= set(found[:1]) if len(found) == 1 else set()
+        if len(found) == 1 and found != [role]:
             guessed[role] = found[0]
-            taken.add(found[0])
-    return replace(Columns(criteria=tuple(criteria)), **guessed), guessed  # type: ignore[arg-type]
+        columns = replace(columns, **{role: found[0] if len(found) == 1 else role})  # type: ignore[arg-type]
+    if (alone := _only_text(columns, names, taken)) is not None:
+        guessed |= {"response": alone} if alone != columns.response else {}
+        return replace(columns, prompt="", response=alone), guessed
+    return columns, guessed
+
+
+def _fitting(role: str, free: Sequence[str]) -> list[str]:
+    same = [name for name in free if _folded(name) == role]
+    return same or [name for name in free if _folded(name) in SYNONYMS[role]]
+
+
+def _only_text(columns: Columns, names: Collection[str], taken: Collection[str]) -> str | None:
+    """Return the column of the text that is rated without a prompt; None if there is a prompt, or could be one."""
+    if columns.prompt in names or columns.prompt != "prompt" or columns.inputs or columns.choices is not None:
+        return None
+    free = [name for name in names if name not in taken]
+    if len(columns.responses(names)) > 1 or closest("prompt", free) or _fitting("prompt", free):
+        return None
+    texts = [name for name in free if _folded(name) in _TEXTS]
+    if columns.response in names:
+        return None if texts else columns.response  # one of them may be the prompt
+    return texts[0] if columns.response == "response" and len(texts) == 1 else None
+
+
+def fitted(columns: Columns, names: Collection[str]) -> Columns:
+    """Return the columns with the file's own names: case, and blanks around them, do not matter.
+
+    >>> fitted(Columns("Prompt", "a, B", "SCORE"), ["prompt ", "A", "b", "Score"]).response
+    'A,b'
+    """
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(_folded(name), []).append(name)
+
+    def one(name: str) -> str:
+        found = folded.get(_folded(name), [])
+        return name if name in names or len(found) != 1 else found[0]
+
+    def own(name: str) -> str:
+        return name if name in names else one(name) if one(name) in names else ",".join(map(one, _split(name)))
+
+    single = {role: own(value) for role in _ROLES if (value := getattr(columns, role))}
+    pairs = {name: tuple((key, own(column)) for key, column in getattr(columns, name)) for name in _PAIRS}
+    return replace(columns, **single, **pairs)  # type: ignore[arg-type]
+
+
+def _named(columns: Columns) -> set[str]:
+    """Return the columns that are named, whole and split at commas."""
+    whole = {value for role in _ROLES if (value := getattr(columns, role))}
+    whole |= {column for name in _PAIRS for _, column in getattr(columns, name)}
+    return whole | {part for name in whole for part in _split(name)}
+
+
+def _folded(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 def guess_choice(names: Collection[str]) -> tuple[Columns, dict[str, str]]:

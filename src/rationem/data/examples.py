@@ -64,9 +64,13 @@ def to_rated(
     name = default_id if columns.id is None else read_text(row, columns.id)
     weight = 1.0 if columns.weight is None else weight_of(row, columns.weight)
     items = []
-    for criterion in columns.criterion_names:
+    rated = columns.rated_in(row.cells)
+    noted["other_criteria"] += not rated
+    for criterion in rated:
         fields = to_fields(row, columns, criterion)
-        group = fields["prompt"] if columns.group is None else read_text(row, columns.group)
+        group = (
+            fields.get("prompt", fields.get("response", "")) if columns.group is None else read_text(row, columns.group)
+        )
         required = not nullable and len(columns.criteria) <= 1
         ratings = read_ratings(row, columns, scale, criterion, required=required)
         if not ratings:
@@ -101,11 +105,12 @@ def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: 
             continue
         if (first.fields, first.group) != (item.fields, item.group):
             report(DataError(_conflict(first, item, "with two contents")))
-        elif before != [item.source]:
+        elif item.raters and before != [item.source]:
             counts["repeated_ratings"] += 1
             if not lenient:
                 report(_twice(item, before[0]))
         else:
+            counts["merged_rows"] += not item.raters
             merged[item.key] = replace(
                 first,
                 ratings=first.ratings + item.ratings,

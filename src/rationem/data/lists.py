@@ -7,11 +7,11 @@ is the rating.
 from __future__ import annotations
 
 import ast
-import json
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from rationem.data.nested import structure
 from rationem.errors import DataError
 from rationem.tasks.scale import Scale
 
@@ -116,11 +116,13 @@ def _spelled(text: str) -> object:
     inner = text.strip()
     if not inner or len(inner) > _LONGEST or _OPEN.get(inner[0]) != inner[-1]:
         return text
-    for read in (json.loads, ast.literal_eval):
+    if (found := structure(inner)) is not inner:
+        return found
+    if inner[0] == "(":
         try:
-            return read(inner)
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
+            return ast.literal_eval(inner)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            return text
     numbers = inner[1:-1].split()
     return numbers if inner[0] == "[" and numbers and all(map(_NUMBER.fullmatch, numbers)) else text
 

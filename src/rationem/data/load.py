@@ -21,6 +21,7 @@ from rationem.data.opening import open_tables
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.records import Row
+from rationem.data.shapes import Shapes, told
 from rationem.data.sides import by_name
 from rationem.data.sources import labels, scan_rows
 from rationem.data.unusable import tally
@@ -48,9 +49,9 @@ class LoadedData:
             split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
             ``verdicts_by_name`` (the columns with the system of each response, if verdicts name systems);
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
-            read as paragraphs); ``unused_columns``, which were not read;
-            ``guessed`` (role -> column); ``values`` (sentences on how rating cells were read); ``delimiter`` (name of a
-            .csv file -> its delimiter, if that is not a comma).
+            read as paragraphs); ``unused_columns``, which were not read; ``shape`` (sentences on rows that are not
+            read, see :mod:`.shapes`); ``guessed`` (role -> column); ``values`` (sentences on how rating cells were
+            read); ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
         criteria: the rated criteria; a single one may have no name.
         candidates: the number of compared responses; 1 if none are compared.
         shared_scale: the scale for reading a further set of the same kind; None if it has its own letters.
@@ -89,6 +90,7 @@ def load(
     weight: str | None = None,
     values: Values | None = None,
     form: FileFormat = FOUND,
+    shapes: Shapes | None = None,
 ) -> LoadedData:
     """Read the examples of all files.
 
@@ -105,8 +107,7 @@ def load(
             as the item with the most choices has, where none is given.
         task: with open answers, which reads them; None for other tasks, or if the preset determines it.
         weight: the column of the rows' weights in training, or a preset's name for it.
-        values: what the user says about rating cells.
-        form: what the user says about the files.
+        values, shapes, form: what the user says about rating cells, about rows, and about the files.
 
     Returns:
         The examples. Ids default to ``"<file stem>-<row>"`` with the number in ``Example.source``, and with as much of
@@ -122,19 +123,21 @@ def load(
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
     tables = _read(paths, report, form)
+    counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
+    shapes = shapes or Shapes()
+    tables = shapes.tables(tables, counts)
     reading = choose(preset, columns, criteria, [table for _, table in tables], items=items, task=task, weight=weight)
     unused = _unused(tables, reading)
-    counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
     rows, more = _flat(tables, reading, report, counts)
+    rows = shapes.latest(rows, reading.columns, counts)
     if reading.task is not None:
-        once, nullable = (reading.preset.once, reading.preset.nullable) if reading.preset else (False, False)
-        answered = to_examples(rows, reading.columns, reading.task, report, counts, once=once, nullable=nullable)
+        answered = _answered(rows, reading, reading.task, report, counts)
         if not answered:
             raise _nothing(paths, counts, (skipped or [])[before:])
         notes = _notes(counts, answered, unused, reading) | _dialects(tables, form) | more
         name = reading.preset.name if reading.preset else None
-        scale = reading.task.scale
-        return LoadedData(answered, scale, reading.columns, name, notes, shared_scale=scale, task=reading.task)
+        own = reading.task.scale
+        return LoadedData(answered, own, reading.columns, name, notes, shared_scale=own, task=reading.task)
     given = scale
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
@@ -157,7 +160,7 @@ def load(
         rated = list(_rated(rows, reading, scale, report, counts, nullable=bool(asked.missing)))
     except UnknownRating as error:
         raise DataError(f"{error} {tally(found_in(rows, reading.columns), scale)}") from error
-    if reading.columns.rater is not None:
+    if reading.columns.rater is not None or shapes.merge_equal:
         rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)
     if not examples:
@@ -173,6 +176,14 @@ def load(
         scale if reading.columns.choices is None else given,
         values=values_read,
     )
+
+
+def _answered(
+    rows: Sequence[tuple[str, Row]], reading: ReadingPlan, task: InputsTask, report: Report, counts: Counter[str]
+) -> tuple[Example, ...]:
+    """Return the examples of a task with open answers."""
+    once, nullable = (reading.preset.once, reading.preset.nullable) if reading.preset else (False, False)
+    return to_examples(rows, reading.columns, task, report, counts, once=once, nullable=nullable)
 
 
 def load_feedbackqa(*paths: str | Path) -> LoadedData:
@@ -305,6 +316,7 @@ def _notes(
     names = ("rows", "identical_duplicates", "missing_ratings", "unrated", "no_majority", "repeated_ratings")
     notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses", "conversations")} | several
     notes["unused_columns"] = unused
+    notes |= {"shape": said} if (said := list(told(counts))) else {}
     return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
 

@@ -11,7 +11,7 @@ from rationem.data.cells import rating_cells
 from rationem.data.columns import Columns
 from rationem.data.lists import either
 from rationem.data.notations import plain
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.suggest import ScaleProposal, propose, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
 from rationem.data.unusable import notations
@@ -92,8 +92,9 @@ def found_in(rows: _Rows, columns: Columns, criteria: Sequence[str] | None = Non
     """Count the nonempty rating cells, as text, of rows that have the columns."""
     found: Counter[str] = Counter()
     for _, row in rows:
-        for criterion in columns.criterion_names if criteria is None else criteria:
-            if set(columns.ratings(row.cells, criterion)) <= set(row.cells):
+        for criterion in columns.rated_in(row.cells):
+            wanted = criteria is None or criterion in criteria
+            if wanted and set(columns.ratings(row.cells, criterion)) <= set(row.cells):
                 cells = rating_cells(row, columns, criterion)
                 found.update(str(cell).strip() for cell in cells if cell is not None)
     return found

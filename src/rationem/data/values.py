@@ -21,7 +21,7 @@ from rationem.data.columns import Columns
 from rationem.data.ladders import normal
 from rationem.data.lists import divided, either, mark_of, opened
 from rationem.data.notations import numbers, plain, read
-from rationem.data.readers import Row
+from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.data.unusable import rated
 from rationem.errors import ConfigError, DataError
@@ -145,6 +145,8 @@ class _Column:
         return [(name, self._changed(row, mark, changed)) for name, row in opened_rows], found
 
     def _names(self, row: Row) -> tuple[str, ...]:
+        if self.criterion not in self.columns.rated_in(row.cells):
+            return ()
         return tuple(name for name in self.columns.ratings(row.cells, self.criterion) if name in row.cells)
 
     def _opened(self, row: Row) -> Row:

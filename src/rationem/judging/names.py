@@ -82,7 +82,8 @@ def _responses(columns: Columns, task: Task) -> dict[str, str | None]:
     fields = response_fields(task.orders)
     parts = [part.strip() for part in columns.response.split(",")] if task.orders > 1 else [columns.response]
     responses = dict(zip(fields, parts if len(parts) == len(fields) else [None] * len(fields), strict=True))
-    return {"prompt": columns.prompt, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
+    asked = {"prompt": columns.prompt} if "prompt" in task.inputs else {}
+    return {**asked, **responses, **{name: getattr(columns, name) for name in _OPTIONAL}}
 
 
 _TRAINED: dict[str, Callable[[Columns, Task], dict[str, str | None]]] = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from codecs import BOM_UTF8
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -126,6 +126,7 @@ def _own_columns(_: Collection[str], task: Task) -> data.Columns:
 
 def _guessed(names: Collection[str], _: Task) -> data.Columns:
     columns, guessed = data.guess(names)
+    columns = columns if columns.prompt else replace(columns, prompt="prompt")  # this judge needs one
     told = ", ".join(f"the {role} from {name!r}" for role, name in guessed.items() if role != "rating")
     if told:
         progress.say(f"Reading {told}.")

@@ -12,7 +12,7 @@ from rationem.config import FitConfig, TaskKind, flag_of, foreign_to, kinds_of
 from rationem.engines import models
 from rationem.errors import BrokenFile, ConfigError, DataError, closest
 from rationem.run import task_resolution
-from rationem.run.rating_values import read_as, values_of
+from rationem.run.rating_values import read_as, shapes_of, values_of
 from rationem.seeds import seed_for
 from rationem.tasks import named
 from rationem.tasks.answer import AnswerTask
@@ -123,6 +123,8 @@ def _inputs(loaded: data.LoadedData) -> str:
 
 def _responses(loaded: data.LoadedData) -> str:
     count = loaded.candidates
+    if not loaded.columns.prompt:
+        return "texts without a prompt"
     return "single responses" if count == 1 else "pairs" if count == 2 else f"{count} responses to compare"
 
 
@@ -207,6 +209,7 @@ def load(
         weight=config.weight_col,
         values=values_of(config, like),
         form=config.form,
+        shapes=shapes_of(config),
     )
 
 
@@ -236,6 +239,7 @@ def make_task(config: FitConfig, loaded: data.LoadedData, rubric: Rubric | None)
         template=read_template(Path(config.template)) if config.template else None,
         hint=task_resolution.hint_of(config, loaded.items),
         marker=config.verdict_marker or "",
+        prompted=bool(loaded.columns.prompt),
     )
 
 
@@ -280,14 +284,15 @@ def columns_of(config: FitConfig) -> data.Columns | None:
         "id": config.id_col,
         "group": config.group_col,
         "rater": config.rater_col,
+        "criterion": config.criterion_col,
     }
     given = {role: name for role, name in columns.items() if name is not None}
     return data.Columns(**{**_USUAL[items], **given}) if given else None
 
 
-#: Default column names if some columns are named and others are not.
+#: The columns that are not named if others are: "" is guessed from the file's.
 _USUAL: dict[str, dict[str, str]] = {
-    "responses": {},
+    "responses": dict.fromkeys(("prompt", "response", "rating"), ""),
     "choices": {"rating" if role == "answer" else role: names[0] for role, names in data.CHOICE_NAMES.items()},
 }
 

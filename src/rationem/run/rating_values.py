@@ -21,6 +21,12 @@ def values_of(config: FitConfig, like: data.LoadedData | None) -> data.Values:
     return replace(values, bins=like.values.bins) if like is not None and like.values.bins else values
 
 
+def shapes_of(config: FitConfig) -> data.Shapes:
+    """Return what the settings say about rows."""
+    where = tuple(map(data.Condition.parse, config.where))
+    return data.Shapes(where, config.latest_by, config.merge_equal, config.join, config.on)
+
+
 def with_values(config: FitConfig, splits: Splits) -> FitConfig:
     """Return the settings with the mapping of rating cells and the bins that DATA and the test set were read with."""
     found = splits.notes.get(_READ_AS)

@@ -11,7 +11,8 @@ def understood(splits: Splits) -> list[str]:
     notes, lines = splits.notes, []
     if guessed := notes.get("guessed"):
         lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
-    lines += dict.fromkeys([*notes.get("values", ()), *notes.get("test", {}).get("values", ())])
+    for name in ("shape", "values"):
+        lines += dict.fromkeys([*notes.get(name, ()), *notes.get("test", {}).get(name, ())])
     if weights := notes.get("weights"):
         lines.append(weights)
     if left := notes.get(LEFT_OUT):

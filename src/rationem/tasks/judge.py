@@ -64,6 +64,7 @@ class JudgeTask(TaskBase):
         pair: whether responses are compared.
         name: "judge", or "choice" for multiple choice.
         candidates: the number of responses compared, if any.
+        prompted: whether an item has a prompt; False if one text is rated.
         marker: opens the verdict line; by default "Answer:" for multiple choice, else "Final rating:".
 
     Raises:
@@ -79,6 +80,7 @@ class JudgeTask(TaskBase):
     name: str = "judge"
     candidates: int = 2
     marker: str = ""
+    prompted: bool = True
 
     def __post_init__(self) -> None:
         if not self.marker:
@@ -137,7 +139,7 @@ class JudgeTask(TaskBase):
     @property
     def inputs(self) -> tuple[str, ...]:
         """The required fields."""
-        return CHOICE if self.choice else ("prompt", *pairs.fields_of(self.orders))
+        return CHOICE if self.choice else (*("prompt",) * self.prompted, *pairs.fields_of(self.orders))
 
     @property
     def _told(self) -> tuple[str, ...]:
@@ -230,6 +232,7 @@ class JudgeTask(TaskBase):
             "reward": self.rule,
             **({"candidates": self.candidates} if self.orders > 2 else {}),
             **({"marker": self.marker} if self.marker != MARKER else {}),
+            **({} if self.prompted else {"prompted": False}),
         }
 
     @classmethod
@@ -250,6 +253,7 @@ class JudgeTask(TaskBase):
                 description["name"],
                 description.get("candidates", 2),
                 description.get("marker", MARKER),
+                prompted=description.get("prompted", True),
             )
         except (KeyError, TypeError) as error:
             raise ConfigError(f"This is no description of a judge: {error}.") from error
@@ -309,6 +313,7 @@ def asking(
     template: Template | None = None,
     hint: Template | None = None,
     marker: str = "",
+    prompted: bool = True,
 ) -> JudgeTask:
     """Return the task for items of a layout (``Task.items``), by default in the packaged words.
 
@@ -316,12 +321,14 @@ def asking(
         items: "responses" or "choices".
         candidates: the number of compared responses; 1 if one is rated.
         marker: opens the verdict line; "" for the task's own.
+        prompted: whether an item has a prompt; False if one text is rated.
 
     Raises:
         ConfigError: see :class:`JudgeTask`.
     """
     name = {"responses": "judge", "choices": "choice"}[items]
-    usual = {"judge": (wording(scale, candidates), "hint"), "choice": ("choice", "choice_hint")}[name]
+    own = wording(scale, candidates) if prompted else "text"
+    usual = {"judge": (own, "hint"), "choice": ("choice", "choice_hint")}[name]
     return JudgeTask(
         scale,
         criteria,
@@ -332,6 +339,7 @@ def asking(
         name,
         max(candidates, 2),
         marker,
+        prompted,
     )
 
 

@@ -144,7 +144,7 @@ _SUMMARIES = (
 
 def rated(scale: Scale, fields: Fields) -> tuple[Demonstration, ...]:
     """Return rated responses; none on a scale without an order, whose levels say nothing about how good one is."""
-    if not scale.ordered:
+    if not scale.ordered or "prompt" not in fields:
         return ()
     top, found = len(scale.levels) - 1, []
     for question, reference, response, quality, why in _RATED:

@@ -1,0 +1,240 @@
+"""Rows -> the rows that are read: joined with a second file, filtered, and only the latest rating of a rater."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from fractions import Fraction
+from pathlib import Path
+
+from rationem.data.columns import Columns, check_columns
+from rationem.data.lines import stem_of
+from rationem.data.nested import column_names, opened
+from rationem.data.notations import plain
+from rationem.data.records import Row
+from rationem.data.sources import read_rows
+from rationem.data.texts import is_blank
+from rationem.errors import ConfigError, DataError, closest
+
+_CONDITION = re.compile(r"\s*(.+?)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.S)
+_SHOWN = 3
+
+_Table = tuple[str, list[Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A row's cell compared with a value: as numbers if both are, else as texts, case aside."""
+
+    column: str
+    sign: str
+    value: str
+
+    @classmethod
+    def parse(cls, text: str) -> Condition:
+        """Read ``status=submitted``, ``status!=draft``, ``confidence>=3``.
+
+        Raises:
+            ConfigError: it is none of these.
+        """
+        match = _CONDITION.fullmatch(text)
+        if match is None or (match[2] not in ("=", "!=") and not plain(match[3])):
+            raise ConfigError(
+                f"--where {text!r}: write COLUMN=VALUE, COLUMN!=VALUE or, for numbers, COLUMN>=VALUE (also <=, >, <)."
+            )
+        return cls(*match.groups())
+
+    def holds(self, cell: object) -> bool:
+        """Say whether a cell meets the condition; an empty cell is the empty text.
+
+        >>> Condition.parse("n>=3").holds("10"), Condition.parse("status=Done").holds("done ")
+        (True, True)
+        """
+        text = "" if is_blank(cell) else str(cell).strip()
+        if plain(text) and plain(self.value):
+            return _COMPARE[self.sign](Fraction(text), Fraction(self.value))
+        if self.sign not in ("=", "!="):
+            return False
+        return (text.casefold() == self.value.casefold()) == (self.sign == "=")
+
+
+#: How two numbers are compared.
+_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
+    "=": lambda one, other: one == other,
+    "!=": lambda one, other: one != other,
+    ">=": lambda one, other: one >= other,
+    "<=": lambda one, other: one <= other,
+    ">": lambda one, other: one > other,
+    "<": lambda one, other: one < other,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shapes:
+    """What the user says about rows.
+
+    Args:
+        where: only rows that meet all conditions are read.
+        latest_by: of a rater's ratings of one item only the one with the highest value in this column counts.
+        merge_equal: rows with equal inputs are one item, rated by several unnamed people.
+        join: files whose columns are added to the rows with the same key.
+        on: the key's column, or "LEFT=RIGHT" if its names differ.
+    """
+
+    where: tuple[Condition, ...] = ()
+    latest_by: str | None = None
+    merge_equal: bool = False
+    join: tuple[str, ...] = ()
+    on: str | None = None
+
+    def __post_init__(self) -> None:
+        if bool(self.join) != bool(self.on):
+            raise ConfigError("--join FILE and --on KEY belong together: KEY is the column that both files have.")
+
+    def tables(self, tables: Sequence[_Table], counts: Counter[str]) -> list[_Table]:
+        """Return the tables joined and filtered; count ``unjoined`` and ``filtered`` rows.
+
+        Raises:
+            DataError: a column is missing, no key occurs in both files, or no row is left.
+        """
+        found = list(tables)
+        for path in self.join:
+            found = _joined(found, path, self.on or "", counts)
+        if not self.where:
+            return found
+        kept = [(label, [row for row in table if self._meets(row)]) for label, table in found]
+        counts["filtered"] += sum(map(len, (table for _, table in found))) - sum(len(table) for _, table in kept)
+        if not any(table for _, table in kept):
+            told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in self.where)
+            raise DataError(f"No row meets --where {told}. {self._values(found)}")
+        return [one for one in kept if one[1]]
+
+    def _meets(self, row: Row) -> bool:
+        names = [one.column for one in self.where]
+        cells = opened(row, names).cells
+        for name in names:
+            if name not in cells:
+                known = column_names(row.cells)
+                raise DataError(f"{row.source}: --where: there is no column {name!r}.{closest(name, known)}")
+        return all(one.holds(cells[one.column]) for one in self.where)
+
+    def _values(self, tables: Sequence[_Table]) -> str:
+        """Return what the first column holds, for a message."""
+        name = self.where[0].column
+        held = Counter(str(opened(row, [name]).cells.get(name)).strip() for _, table in tables for row in table)
+        return f"The column {name!r} holds {', '.join(f'{text!r} ({n})' for text, n in held.most_common(_SHOWN))}."
+
+    def latest(self, rows: Sequence[tuple[str, Row]], columns: Columns, counts: Counter[str]) -> list[tuple[str, Row]]:
+        """Return the latest rating of each rater, item and criterion; count the others as ``superseded``.
+
+        Raises:
+            DataError: the column is missing, or its values are neither numbers nor ISO dates.
+        """
+        name = self.latest_by
+        if name is None:
+            return list(rows)
+        rows = [(default, opened(row, [name])) for default, row in rows]
+        for _, row in rows:
+            check_columns(row, [("order", name)])
+        when = _order([row for _, row in rows], name)
+        best: dict[object, int] = {}
+        for at, (_, row) in enumerate(rows):
+            key = _key(row, columns)
+            before = best.get(key)
+            if before is None or when[at] >= when[before]:
+                best[key] = at
+        counts["superseded"] += len(rows) - len(best)
+        return [rows[at] for at in sorted(best.values())]
+
+
+def _key(row: Row, columns: Columns) -> tuple[str, ...]:
+    """Return what identifies a rating: item, rater and criterion."""
+    item = [name for _, name in columns.asks(row.cells)] if columns.id is None else [columns.id]
+    item += [name for name in (columns.context, columns.reference) if name and columns.id is None]
+    names = (*item, *(name for name in (columns.rater, columns.criterion) if name))
+    return tuple(str(row.cells.get(name)) for name in names)
+
+
+def _order(rows: Sequence[Row], name: str) -> list[Fraction]:
+    """Return the times of all rows, or their numbers; a time without a zone is UTC."""
+    texts = ["" if is_blank(row.cells[name]) else str(row.cells[name]).strip() for row in rows]
+    if all(map(plain, texts)):
+        return list(map(Fraction, texts))
+    times: list[Fraction] = []
+    for row, text in zip(rows, texts, strict=True):
+        try:
+            time = datetime.fromisoformat(text)
+        except ValueError as error:
+            raise DataError(
+                f"{row.source}: --latest-by {name}: {text!r} is neither a number nor a date such as "
+                "2024-05-31 or 2024-05-31T12:30:00, so which rating is the latest is unknown."
+            ) from error
+        times.append(Fraction((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))
+    return times
+
+
+def _joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -> list[_Table]:
+    """Return the rows with the cells of each row of a second file that has the same key.
+
+    A row without one is left out and counted. A column that both have keeps its name; the second file's is STEM.NAME.
+    """
+    left, _, right = (part.strip() for part in on.partition("="))
+    right = right or left
+    others: dict[str, list[Row]] = defaultdict(list)
+    for row in read_rows(path):
+        others[_text(row, right)].append(row)
+    stem, used = stem_of(Path(path)), set[str]()
+    found, missed = [], []
+    for label, table in tables:
+        rows = []
+        for row in table:
+            key = _text(row, left)
+            used.add(key)
+            if key not in others:
+                missed.append(key)
+            rows += [_with(row, other, right, stem) for other in others.get(key, ())]
+        found.append((label, rows))
+    if not any(rows for _, rows in found):
+        raise DataError(
+            f"--join {path}: no {left!r} of DATA occurs as {right!r} there. DATA has {missed[:_SHOWN]}, the file "
+            f"{list(others)[:_SHOWN]}."
+        )
+    counts["unjoined"] += len(missed)
+    counts["unused_in_join"] += len(others.keys() - used)
+    return [one for one in found if one[1]]
+
+
+def _with(row: Row, other: Row, key: str, stem: str) -> Row:
+    added = {
+        (f"{stem}.{name}" if name in row.cells else name): cell for name, cell in other.cells.items() if name != key
+    }
+    return replace(row, cells={**row.cells, **added})
+
+
+def _text(row: Row, name: str) -> str:
+    """Return a key as compared: 7, 7.0 and "7" are one."""
+    cells = opened(row, [name]).cells
+    if name not in cells:
+        raise DataError(f"{row.source}: --on: there is no column {name!r}.{closest(name, column_names(row.cells))}")
+    text = str(cells[name]).strip()
+    return str(Fraction(text)) if plain(text) else text
+
+
+def told(counts: Counter[str]) -> Iterator[str]:
+    """Yield sentences on rows that are not read, with their numbers."""
+    for name, sentence in _TOLD.items():
+        if counts[name]:
+            yield sentence.format(counts[name])
+
+
+_TOLD = {
+    "unjoined": "Rows of DATA without a partner in the joined file, left out: {}.",
+    "unused_in_join": "Keys of the joined file that DATA does not have: {}.",
+    "filtered": "Rows left out by --where: {}.",
+    "superseded": "Ratings replaced by a later one of the same rater (--latest-by): {}.",
+    "other_criteria": "Rows of criteria that are not asked for: {}.",
+    "merged_rows": "Rows with equal inputs, read as ratings of one item by several people (--merge-equal): {}.",
+}

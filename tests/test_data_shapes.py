@@ -1,0 +1,196 @@
+"""Shapes of files: names in any case, one text without a prompt, criteria in a column, filters, later ratings."""
+
+import pytest
+
+from doctored import check, finding, rows, write
+from rationem.cli.main import main
+from rationem.data import Columns, Condition, Shapes, guess, load
+from rationem.errors import ConfigError, DataError
+from rationem.tasks.judge import JudgeTask, asking
+from rationem.tasks.rubric import Criterion
+from rationem.tasks.scale import Scale
+
+FIVE = Scale.parse("1-5")
+
+
+def renamed(table, names):
+    return [{names.get(name, name): cell for name, cell in row.items()} for row in table]
+
+
+@pytest.mark.parametrize(
+    "flags", [(), ("--rating-col", "rating"), ("--rating-col", " RATING", "--prompt-col", "PROMPT")]
+)
+def test_case_and_blanks_of_column_names_do_not_matter(tmp_path, capsys, flags):
+    table = renamed(rows(60), {"prompt": "Prompt ", "response": "RESPONSE", "rating": "Rating"})
+    _, found = check(capsys, write(tmp_path / "r.csv", table), "--scale", "1-5", *flags)
+    assert found["data"]["items"] == 60
+    assert found["data"]["columns"] == {"prompt": "Prompt", "response": "RESPONSE", "rating": "Rating"}
+
+
+def test_naming_one_column_keeps_the_other_guesses(tmp_path, capsys):
+    table = [
+        {**row, "score": "7"}
+        for row in renamed(rows(60), {"prompt": "question", "response": "answer", "rating": "label"})
+    ]
+    _, found = check(capsys, write(tmp_path / "r.csv", table), "--scale", "1-5", "--rating-col", "label")
+    assert found["data"]["columns"] == {"prompt": "question", "response": "answer", "rating": "label"}
+    assert found["data"]["notes"]["guessed"] == {"prompt": "question", "response": "answer"}
+
+
+def test_two_columns_that_differ_in_case_are_never_confused():
+    named = Columns("", "", "Score")
+    assert guess(["prompt", "response", "score", "Score"], named=named)[0].rating == "Score"
+
+
+def test_one_text_is_rated_without_a_prompt(tmp_path, capsys):
+    table = [{"text": row["response"], "label": row["rating"]} for row in rows(60)]
+    file = write(tmp_path / "r.csv", table)
+    found = load([file], scale=FIVE)
+    assert (found.columns.prompt, found.columns.response) == ("", "text")
+    assert set(found.examples[0].fields) == {"response"}
+    assert len({x.group for x in found.examples}) == 60
+    for flags in (
+        (),
+        ("--response-col", "text"),
+        ("--response-col", "text", "--rating-col", "label", "--prompt-col", "none"),
+    ):
+        _, told = check(capsys, file, "--scale", "1-5", *flags)
+        assert finding(told, "no_prompt")["severity"] == "note"
+    assert main(["prompt", file, "--scale", "1-5", "--show", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "Text: The " in shown
+    assert "Prompt:" not in shown
+
+
+def test_a_task_without_a_prompt_is_read_back_from_its_description():
+    task = asking("responses", FIVE, (Criterion(),), candidates=1, prompted=False)
+    again = JudgeTask.from_description(task.describe())
+    assert again.describe() == task.describe()
+    assert again.inputs == ("response",)
+
+
+def test_a_misspelt_prompt_is_an_error_and_no_text_alone(tmp_path):
+    table = renamed(rows(20), {"prompt": "promt"})
+    with pytest.raises(DataError, match="Did you mean 'promt'"):
+        load([write(tmp_path / "r.csv", table)], scale=FIVE)
+
+
+def test_one_column_as_both_inputs_is_warned_about(tmp_path, capsys):
+    file = write(tmp_path / "r.csv", [{"text": row["response"], "label": row["rating"]} for row in rows(60)])
+    flags = ("--prompt-col", "text", "--response-col", "text", "--rating-col", "label", "--scale", "1-5")
+    _, found = check(capsys, file, *flags)
+    assert "--prompt-col none" in finding(found, "same_column")["message"]
+
+
+def long(count=40):
+    """One row for each item, rater and criterion, the second rater's in two versions."""
+    return [
+        {"item": n, "prompt": row["prompt"], "response": row["response"], "what": what, "who": who, "score": score,
+         "at": f"2024-05-{10 + version}T12:00", "status": "final" if version else "draft"}
+        for n, row in enumerate(rows(count)) for what in ("help", "tone")
+        for who, version, score in (("ann", 1, 1 + n % 5), ("bob", 0, 5), ("bob", 1, 1 + n % 4))
+    ]  # fmt: skip
+
+
+LONG = Columns(rating="score", id="item", rater="who", criterion="what")
+
+
+def test_a_column_names_the_criterion_of_each_rating(tmp_path):
+    table = [row for row in long() if row["status"] == "final"]
+    found = load([write(tmp_path / "r.csv", table)], scale=FIVE, columns=LONG)
+    assert [one.name for one in found.criteria] == ["help", "tone"]
+    assert len(found.examples) == 80
+    assert {len(x.ratings) for x in found.examples} == {2}
+    only = load([tmp_path / "r.csv"], scale=FIVE, columns=LONG, criteria=("tone",))
+    assert {x.criterion for x in only.examples} == {"tone"}
+    assert only.notes["shape"] == ["Rows of criteria that are not asked for: 80."]
+    with pytest.raises(ConfigError, match="Did you mean 'tone'"):
+        load([tmp_path / "r.csv"], scale=FIVE, columns=LONG, criteria=("tune",))
+
+
+def test_the_latest_rating_of_a_rater_counts(tmp_path):
+    file = write(tmp_path / "r.csv", long())
+    with pytest.raises(DataError, match="already rated"):
+        load([file], scale=FIVE, columns=LONG)
+    for order in (1, -1):
+        file = write(tmp_path / "r.csv", long()[::order])
+        found = load([file], scale=FIVE, columns=LONG, shapes=Shapes(latest_by="at"))
+        assert found.notes["shape"] == ["Ratings replaced by a later one of the same rater (--latest-by): 80."]
+        told = {x.item: sorted(x.ratings) for x in found.examples}
+        assert told["3"] == ["4", "4"]
+        assert told["4"] == ["1", "5"]
+
+
+def test_numbers_are_later_by_their_value_and_other_texts_are_refused(tmp_path):
+    table = [{**row, "who": "ann", "at": at, "rating": at % 5 + 1} for row in rows(5) for at in (9, 10)]
+    columns = Columns(rater="who")
+    found = load([write(tmp_path / "r.csv", table)], scale=FIVE, columns=columns, shapes=Shapes(latest_by="at"))
+    assert {x.answer for x in found.examples} == {"1"}
+    file = write(tmp_path / "r.csv", [{**row, "at": "last Monday"} for row in table])
+    with pytest.raises(DataError, match="neither a number nor a date"):
+        load([file], scale=FIVE, columns=columns, shapes=Shapes(latest_by="at"))
+
+
+@pytest.mark.parametrize(
+    ("text", "cell", "holds"),
+    [
+        ("status=final", "Final ", True),
+        ("status!=draft", "draft", False),
+        ("status!=draft", None, True),
+        ("n>=3", "10", True),
+        ("n<3", "10", False),
+        ("n>3", "many", False),
+        ("n=3", "3.0", True),
+        ("gold=", "", True),
+    ],
+)
+def test_a_condition_compares_numbers_as_numbers_and_texts_without_case(text, cell, holds):
+    assert Condition.parse(text).holds(cell) is holds
+
+
+@pytest.mark.parametrize("text", ["status", "=x", "n>many"])
+def test_what_is_no_condition_is_refused(text):
+    with pytest.raises(ConfigError, match="--where"):
+        Condition.parse(text)
+
+
+def test_only_rows_that_meet_all_conditions_are_read_and_the_others_counted(tmp_path):
+    file = write(tmp_path / "r.csv", long())
+    where = (Condition.parse("status=final"), Condition.parse("who!=ann"))
+    found = load([file], scale=FIVE, columns=LONG, shapes=Shapes(where))
+    assert {x.ratings for x in found.examples} == {()}
+    assert found.notes["shape"] == ["Rows left out by --where: 160."]
+    with pytest.raises(DataError, match=r"No row meets --where status=final!.*holds 'final' \(160\), 'draft' \(80\)"):
+        load([file], scale=FIVE, columns=LONG, shapes=Shapes((Condition.parse("status=final!"),)))
+    with pytest.raises(DataError, match="Did you mean 'status'"):
+        load([file], scale=FIVE, columns=LONG, shapes=Shapes((Condition.parse("statu=final"),)))
+
+
+def test_equal_inputs_are_one_item_on_request(tmp_path, capsys):
+    table = [{**row, "rating": 1 + (n + k) % 5} for n, row in enumerate(rows(40)) for k in range(3)]
+    file = write(tmp_path / "r.csv", table)
+    found = load([file], scale=FIVE, shapes=Shapes(merge_equal=True))
+    assert len(found.examples) == 40
+    assert {len(x.ratings) for x in found.examples} == {3}
+    _, told = check(capsys, file, "--scale", "1-5")
+    assert "--merge-equal" in finding(told, "contradictions")["message"]
+
+
+def test_a_second_file_is_joined_by_a_key(tmp_path):
+    texts = [{"key": n, "prompt": row["prompt"], "response": row["response"]} for n, row in enumerate(rows(20))]
+    scores = [{"id": f"{n}.0", "who": who, "rating": 1 + n % 5} for n in range(1, 22) for who in ("ann", "bob")]
+    files = write(tmp_path / "a.csv", texts), write(tmp_path / "b.csv", scores)
+    shapes = Shapes(join=(files[1],), on="key=id")
+    found = load([files[0]], scale=FIVE, columns=Columns(rater="who"), shapes=shapes)
+    assert len(found.examples) == 19
+    assert {len(x.ratings) for x in found.examples} == {2}
+    assert found.notes["shape"] == [
+        "Rows of DATA without a partner in the joined file, left out: 1.",
+        "Keys of the joined file that DATA does not have: 2.",
+    ]
+    with pytest.raises(DataError, match="Did you mean 'key'"):
+        load([files[0]], scale=FIVE, shapes=Shapes(join=(files[1],), on="kez=id"))
+    with pytest.raises(DataError, match="no 'prompt' of DATA occurs as 'id' there"):
+        load([files[0]], scale=FIVE, shapes=Shapes(join=(files[1],), on="prompt=id"))
+    with pytest.raises(ConfigError, match="belong together"):
+        Shapes(join=(files[1],))
