@@ -65,8 +65,15 @@ def alone(run, start, tmp_path_factory):
     return {None: made(TRAINING), 4: made(TRAINING.model_copy(update={"lora_rank": 4}))}
 
 
-@pytest.mark.parametrize("rank", [None, 4], ids=["full", "lora"])
-@pytest.mark.parametrize("parallel", ["ddp", "fsdp"])
+@pytest.mark.parametrize(
+    ("parallel", "rank"),
+    [
+        pytest.param("fsdp", 4, id="fsdp-lora"),
+        pytest.param("ddp", None, id="ddp-full", marks=pytest.mark.acceptance),
+        pytest.param("ddp", 4, id="ddp-lora", marks=pytest.mark.acceptance),
+        pytest.param("fsdp", None, id="fsdp-full", marks=pytest.mark.acceptance),
+    ],
+)
 def test_two_processes_end_where_one_does(run, start, alone, tmp_path, parallel, rank):
     training = TRAINING.model_copy(update={"parallel": parallel, "lora_rank": rank})
     (first, second), found = twice(Apart(training, "cpu", 2, 2, run), run, start, tmp_path / "run")
@@ -117,7 +124,7 @@ def test_a_process_that_fails_says_why_and_its_log_is_kept(run, tmp_path):
         Apart(TRAINING, "cpu", 2, 2, run)("/no/such/model", kept_samples(run, 1), iteration=1, seed=0, output=output)
     bad = "no device"  # an error that nobody foresaw
     with pytest.raises(RunError, match=r"RuntimeError: .*Their log: .*iteration-001.log"):
-        Apart(TRAINING, bad, 2, 2, run)(str(run / "model"), kept_samples(run, 1), iteration=1, seed=0, output=output)
+        Apart(TRAINING, bad, 1, 2, run)(str(run / "model"), kept_samples(run, 1), iteration=1, seed=0, output=output)
     assert "Traceback" in (tmp_path / "iteration-001.log").read_text()
 
 
@@ -165,6 +172,7 @@ def test_an_interrupt_ends_the_processes(run, start, tmp_path):
     assert not any(os.path.exists(f"/proc/{one}") for one in found)
 
 
+@pytest.mark.acceptance
 def test_a_whole_run_trains_in_two_processes_and_says_so(tmp_path):
     from rationem import report
 

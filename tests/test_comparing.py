@@ -213,6 +213,7 @@ def test_a_comparison_says_in_how_many_runs_the_rule_took_an_earlier_iteration(d
     assert f"In {moved} of {runs} runs --choose-within took an earlier one" in str(tables(results)[0].blocks)
 
 
+@pytest.mark.acceptance
 def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
     output = tmp_path / "c"
     results = compare(items, output, "--schemes", "rs:2,pps", "--seeds", "1", "--workers", "2")
@@ -222,6 +223,7 @@ def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
     assert not (output / "logs").exists()
 
 
+@pytest.mark.acceptance
 def test_a_run_that_fails_beside_others_says_why_and_is_done_again(items, done, tmp_path, capsys):
     output = tmp_path / "c"
     shutil.copytree(done[0], output)
@@ -238,6 +240,7 @@ def test_a_run_that_fails_beside_others_says_why_and_is_done_again(items, done, 
     assert rows(output / "pps" / "seed-0") == rows(done[0] / "pps" / "seed-0")
 
 
+@pytest.mark.acceptance
 def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items, tmp_path):
     more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0", "--iterations", "2")
     results = compare(items, tmp_path / "c", *more)
