@@ -9,7 +9,8 @@ from pathlib import Path
 import em_on_a_table as table
 import numpy as np
 
-from rationem import Draft, fit
+from rationem import Draft
+from rationem.em import fit
 from rationem.types import Finish
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import em_on_a_table as table
 
-from rationem import Outcome, Proposal, Scheme, fit
+from rationem import Outcome, Proposal, Scheme
+from rationem.em import fit
 from rationem.types import Kept
 
 FORWARD, HINTED = Proposal("forward"), Proposal("rationalize")

@@ -33,7 +33,8 @@ def run(arm: str, seed: int, directory: Path) -> None:
     """Train one arm with one seed, ask it after every iteration and write ``result.json``."""
     import torch
 
-    from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme
+    from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, parse_scheme
+    from rationem.em import fit
     from rationem.engines.local import open_transformers
     from rationem.engines.opening import EngineConfig
     from rationem.engines.pool import EnginePool

@@ -73,7 +73,8 @@ def run(cell: Cell, arm: str, directory: Path) -> None:
     """Train one arm in one cell, measure it and write ``result.json``."""
     import torch
 
-    from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, fit, parse_scheme, world
+    from rationem import Ledger, Problem, Splits, SupervisedMStep, Training, parse_scheme, world
+    from rationem.em import fit
     from rationem.engines.local import open_transformers
     from rationem.engines.opening import EngineConfig
     from rationem.engines.pool import EnginePool

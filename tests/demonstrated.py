@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 import toy
-from rationem import Ledger, ScriptedEngine, fit, parse_scheme
+from rationem import Ledger, ScriptedEngine, parse_scheme
+from rationem.em import fit
 from rationem.sampling.demonstrations import Showing
 from rationem.seeds import generator
 

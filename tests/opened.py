@@ -3,7 +3,8 @@
 import numpy as np
 
 import toy
-from rationem import STAR, Ledger, ScriptedEngine, Splits, fit
+from rationem import STAR, Ledger, ScriptedEngine, Splits
+from rationem.em import fit
 from rationem.seeds import generator
 from rationem.tasks.answer import AnswerTask
 from rationem.tasks.template import Template

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import toy
-from rationem import PPS, Splits, fit, parse_scheme, rejection_sampling
+from rationem import PPS, Splits, parse_scheme, rejection_sampling
+from rationem.em import fit
 from rationem.errors import ConfigError
 from rationem.evaluation.diagnostics.bounds import bounds_record, read_bounds
 from rationem.ledger import Ledger, read_only

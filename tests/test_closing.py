@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import toy
-from rationem import EMState, ScriptedEngine, fit, parse_scheme
+from rationem import EMState, ScriptedEngine, parse_scheme
 from rationem.config import FitConfig
-from rationem.em import e_step
+from rationem.em import e_step, fit
 from rationem.errors import ConfigError
 from rationem.ledger.reading import read_level_logps
 from rationem.run.preflight import check_closing

@@ -7,8 +7,9 @@ import pytest
 
 import checkpoints
 import toy
-from rationem import PPS, STAR, ScriptedEngine, fit, progress, rejection_sampling
+from rationem import PPS, STAR, ScriptedEngine, progress, rejection_sampling
 from rationem.cli.main import main
+from rationem.em import fit
 from rationem.errors import ColdStart
 from rationem.evaluation.diagnostics.cold_start import LEAST, shares, told
 from rationem.types import Finish, Outcome, Purpose

@@ -8,7 +8,8 @@ import pytest
 from scipy import stats
 
 import toy
-from rationem import Example, Outcome, Scheme, fit, parse_scheme, rejection_sampling
+from rationem import Example, Outcome, Scheme, parse_scheme, rejection_sampling
+from rationem.em import fit
 from rationem.errors import ConfigError
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_only, read_predictions

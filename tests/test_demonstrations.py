@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 import toy
 from demonstrated import SEEN, shown_at, tempted, unlike, unreadable
-from rationem import Example, ScriptedEngine, Splits, fit, parse_scheme
+from rationem import Example, ScriptedEngine, Splits, parse_scheme
 from rationem.config import FitConfig
+from rationem.em import fit
 from rationem.errors import ConfigError, DataError
 from rationem.run.demonstrations import read, showing
 from rationem.sampling.demonstrated import PHASE, readable_share

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 import toy
-from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, fit, parse_scheme
-from rationem.em import e_step
+from rationem import PPS, STAR, EMState, Outcome, ScriptedEngine, parse_scheme
+from rationem.em import e_step, fit
 from rationem.evaluation import choice
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.sampling.hint_leakage import HintLeakage

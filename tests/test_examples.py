@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from rationem import Outcome, fit
+from rationem import Outcome
 from rationem.cli.main import main
+from rationem.em import fit
 from rationem.types import Purpose
 
 EXAMPLES = Path(__file__).parents[1] / "examples"

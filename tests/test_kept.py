@@ -3,7 +3,8 @@
 import pytest
 
 import toy
-from rationem import STAR, fit
+from rationem import STAR
+from rationem.em import fit
 from rationem.errors import RunError
 from rationem.sampling.schemes import parse_scheme
 from rationem.sampling.training_set import kept_samples, kept_trials

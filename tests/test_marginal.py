@@ -11,8 +11,8 @@ import pytest
 
 import toy
 from demonstrated import SEEN
-from rationem import EMState, Prompt, ScriptedEngine, fit, parse_scheme, rejection_sampling
-from rationem.em import e_step
+from rationem import EMState, Prompt, ScriptedEngine, parse_scheme, rejection_sampling
+from rationem.em import e_step, fit
 from rationem.errors import ConfigError
 from rationem.evaluation.diagnostics.summed import unlikely_share
 from rationem.sampling.marginal import MARGINALS, SummedOut, rejection_weights, self_normalised_weights

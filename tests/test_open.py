@@ -5,7 +5,8 @@ import math
 import pytest
 
 import toy
-from rationem import STAR, Ledger, ScriptedEngine, fit
+from rationem import STAR, Ledger, ScriptedEngine
+from rationem.em import fit
 from rationem.judging import questions
 from rationem.metrics.evidence import predict_open
 from rationem.report import summarize

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 import toy
-from rationem import STAR, Ledger, ScriptedEngine, fit, report, world
+from rationem import STAR, Ledger, ScriptedEngine, report, world
+from rationem.em import fit
 from rationem.evaluation.diagnostics import cost
 from rationem.evaluation.diagnostics.difficulty import read_difficulty
 from rationem.ledger import read_only

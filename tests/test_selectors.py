@@ -10,8 +10,8 @@ import pytest
 from scipy import stats
 
 import toy
-from rationem import EMState, ScriptedEngine, fit, parse_scheme
-from rationem.em import e_step, maximize
+from rationem import EMState, ScriptedEngine, parse_scheme
+from rationem.em import e_step, fit, maximize
 from rationem.errors import ConfigError, RunError
 from rationem.sampling.schemes import check_sampling
 from rationem.sampling.selectors import SELECTORS, Candidate, Resample, Tried, Weighted

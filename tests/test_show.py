@@ -11,8 +11,9 @@ from dataclasses import replace
 import pytest
 
 import toy
-from rationem import STAR, JudgeTask, fit
+from rationem import STAR, JudgeTask
 from rationem.cli.main import main
+from rationem.em import fit
 from rationem.errors import RunError
 from rationem.ledger import Ledger
 from rationem.report import summarize

@@ -1,7 +1,7 @@
 """rationem: train a language model to reason from answers alone, by filtered expectation-maximization.
 
     import rationem
-    run = rationem.start(rationem.FitConfig(data=["world"], model="tiny-judge", scheme="star"), "runs/first")
+    run = rationem.fit("ratings.csv", output="runs/first", model="smollm2", scale="1-5")
 
 Names are loaded when they are used; ``import rationem`` loads no torch.
 """
@@ -47,7 +47,8 @@ _PUBLIC = {
     "TransformersEngine": "engines.transformers",
     "check_task": "tasks.conformance",
     "em_step": "em",
-    "fit": "em",
+    "Run": "judging.fitted",
+    "fit": "judging.fitted",
     "start": "run.launch",
     "parse_scheme": "sampling.schemes",
     "rate_file": "judging.stream",

@@ -18,7 +18,7 @@ from rationem.ledger.phases import finished_iterations, read_record, sum_records
 from rationem.ledger.reading import read_trials
 from rationem.ledger.totals import accepted_shares, kept_shares, mean_completion_tokens, training_draws
 from rationem.report.evidence import by_label
-from rationem.report.run import Run, read_run
+from rationem.report.run import Recorded, read_run
 from rationem.types import Outcome, Prediction, Purpose
 
 
@@ -127,7 +127,7 @@ def read_reading(directory: Path) -> RunItems | None:
         db.close()
 
 
-def _at(run: Run, k: int, validated: Validated) -> At:
+def _at(run: Recorded, k: int, validated: Validated) -> At:
     return At(
         read_predictions(run.db, k, "test"),
         _temperature(run, k, validated),
@@ -140,7 +140,7 @@ def _at(run: Run, k: int, validated: Validated) -> At:
     )
 
 
-def _temperature(run: Run, k: int, validated: Validated) -> float | None:
+def _temperature(run: Recorded, k: int, validated: Validated) -> float | None:
     """Return the temperature of iteration k, fitted on validation; of the chosen one as the run fits it; None if none
     can be fitted.
     """
@@ -152,11 +152,11 @@ def _temperature(run: Run, k: int, validated: Validated) -> float | None:
     return None if fit is None else fit.temperature
 
 
-def _evidence(run: Run, k: int) -> dict[str, float]:
+def _evidence(run: Recorded, k: int) -> dict[str, float]:
     return item_evidence(run.db, k, run.sets["validation"], run.sets["train"], run.kind)
 
 
-def _faithful(run: Run, k: int) -> dict[str, float]:
+def _faithful(run: Recorded, k: int) -> dict[str, float]:
     if run.faithful is None:
         return {}
     test, said = {x.id: x for x in run.sets["test"]}, defaultdict(list)
@@ -167,7 +167,7 @@ def _faithful(run: Run, k: int) -> dict[str, float]:
     return {name: sum(each) / len(each) for name, each in checked.items() if each}
 
 
-def _spent(run: Run, k: int) -> dict[str, float | None]:
+def _spent(run: Recorded, k: int) -> dict[str, float | None]:
     db = run.db
     drawn = training_draws(db, k, so_far=True)
     steps, seconds = sum_records(db, "steps", ("e_step", "m_step"), k)
@@ -181,7 +181,7 @@ def _spent(run: Run, k: int) -> dict[str, float | None]:
     }
 
 
-def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
+def _by_label(run: Recorded, last: int) -> list[dict[str, Any]]:
     """Return the rows of ``diagnostics.cost.acceptance_by_label``, iterations pooled; none for open answers."""
     each = [by_label(run, k) or [] for k in range(1, last + 1)]
     pooled = []
@@ -200,7 +200,7 @@ def _by_label(run: Run, last: int) -> list[dict[str, Any]]:
     return pooled
 
 
-def _point(run: Run, k: int) -> Point:
+def _point(run: Recorded, k: int) -> Point:
     predictions, validation = read_predictions(run.db, k, "validation"), run.sets["validation"]
     scores = metrics.score(predictions, validation, run.scale).as_dict() if predictions else {}
     evidence = list(_evidence(run, k).values())

@@ -16,7 +16,7 @@ from rationem.errors import RunError
 from rationem.ledger import read_manifest, read_only
 from rationem.metrics import Crossed
 from rationem.report.blocks import as_given
-from rationem.report.run import Run, read_run
+from rationem.report.run import Recorded, read_run
 from rationem.types import Example, Prediction
 
 SCHEMA_VERSION = 1
@@ -82,7 +82,7 @@ def _check_runs(design: Design, output: Path, seeds: Sequence[int]) -> None:
         check_alike(manifest, first, directory)
 
 
-def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str, _Several]) -> dict[str, Any]:
+def _results(design: Design, run: Recorded, seeds: Sequence[int], by_arm: Mapping[str, _Several]) -> dict[str, Any]:
     found = {
         name: {weights: _numbers(design[name], several, weights, run) for weights in WEIGHTS}
         for name, several in by_arm.items()
@@ -151,7 +151,7 @@ def _results(design: Design, run: Run, seeds: Sequence[int], by_arm: Mapping[str
     }
 
 
-def _numbers(arm: Arm | None, several: _Several, weights: str, run: Run) -> _Numbers:
+def _numbers(arm: Arm | None, several: _Several, weights: str, run: Recorded) -> _Numbers:
     """Return name -> number over seeds and items, of the chosen or last weights, or of the base model."""
     which: dict[str, Callable[[RunItems], int]] = {
         "base": lambda _: 0,
@@ -181,14 +181,14 @@ def _spent(values: Sequence[float | None]) -> Crossed | None:
     return metrics.crossed([metrics.constant(value) for value in known]) if len(known) == len(values) else None
 
 
-def _of_predictions(several: Sequence[Sequence[Prediction]], run: Run) -> _Numbers:
+def _of_predictions(several: Sequence[Sequence[Prediction]], run: Recorded) -> _Numbers:
     """Return the headline numbers of predictions on the test set, one list per seed."""
     test = run.sets["test"]
     scored = [metrics.resampled(one, test, run.scale, seed=0, resamples=RESAMPLES) for one in several]
     return {name: metrics.crossed([one.get(name) for one in scored]) for name in metrics.HEADLINE}
 
 
-def _calibrated(several: Sequence[At], run: Run) -> _Numbers:
+def _calibrated(several: Sequence[At], run: Recorded) -> _Numbers:
     """Return log-likelihood and calibration error on test with each run's own temperature; of comparisons over all
     orders together, as a judge applies it.
     """
@@ -205,7 +205,7 @@ def _calibrated(several: Sequence[At], run: Run) -> _Numbers:
     }
 
 
-def _of_pairs(several: Sequence[Sequence[Prediction]], run: Run, group_of: Mapping[str, str]) -> _Numbers:
+def _of_pairs(several: Sequence[Sequence[Prediction]], run: Recorded, group_of: Mapping[str, str]) -> _Numbers:
     """Return the numbers over all orders of comparisons on the test set; nothing if none has two orders."""
     test = run.sets["test"]
     if run.kind.orders == 1 or not any(x.turn for x in test):
@@ -273,7 +273,7 @@ def _adjusted(
     return {name: (value, adjusted[name]) for name, value in p.items()}
 
 
-def _baselines(run: Run) -> dict[str, Any]:
+def _baselines(run: Recorded) -> dict[str, Any]:
     """Return the baselines of the numbers on the test set, the same for all seeds."""
     test, train = run.sets["test"], run.sets["train"]
     if not test:
@@ -286,7 +286,7 @@ def _baselines(run: Run) -> dict[str, Any]:
     }
 
 
-def _shots(run: Run, several: _Several) -> dict[str, Any] | None:
+def _shots(run: Recorded, several: _Several) -> dict[str, Any] | None:
     """Return the numbers of the base model with solved examples in its prompt; None without that control."""
     if not all(one.shots for one in several):
         return None
@@ -294,7 +294,7 @@ def _shots(run: Run, several: _Several) -> dict[str, Any] | None:
     return {name: _told(name, one) for name, one in found.items()}
 
 
-def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
+def _beside_humans(several: _Several, run: Recorded) -> dict[str, float] | None:
     """Return the chosen weights' scores on the targets of the human ceiling, means over seeds; None without such
     targets.
     """
@@ -306,7 +306,7 @@ def _beside_humans(several: _Several, run: Run) -> dict[str, float] | None:
     return {name: sum(one[name] for one in told) / len(told) for name in told[0] if all(name in one for one in told)}
 
 
-def _minus_human(several: _Several, run: Run) -> dict[str, Any] | None:
+def _minus_human(several: _Several, run: Recorded) -> dict[str, Any] | None:
     """Return the chosen weights' numbers minus one person's on the same targets, over seeds and items; None without
     such targets.
     """
@@ -372,7 +372,7 @@ def _mean_of(values: Sequence[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _reliability(several: _Several, run: Run) -> list[dict[str, Any]]:
+def _reliability(several: _Several, run: Recorded) -> list[dict[str, Any]]:
     """Return the reliability bins of the chosen weights on the test set, over the predictions of all seeds."""
     test: Sequence[Example] = run.sets["test"]
     if not test:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, overload
 
 from rationem import progress
 from rationem.data import Columns
@@ -17,6 +17,7 @@ from rationem.engines.opening import EngineConfig, closings, longest_text, openi
 from rationem.errors import ConfigError, RunError
 from rationem.judging import coverages, names, questions
 from rationem.judging.asking import Drawn, Plan, ask
+from rationem.judging.frames import Frame, is_frame, records, with_ratings
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
 from rationem.run import card as cards
@@ -131,6 +132,7 @@ class Judge:
         """The hash of the model's files."""
         return cards.model_sha256(self.directory)
 
+    @overload
     def rate(
         self,
         items: Iterable[Mapping[str, Any]],
@@ -140,6 +142,29 @@ class Judge:
         seed: int | None = None,
         coverage: float | None = None,
     ) -> list[Rating]:
+        """Rate a list of items."""
+
+    @overload
+    def rate(
+        self,
+        items: Frame,
+        *,
+        draws: int | None = None,
+        fast: bool = False,
+        seed: int | None = None,
+        coverage: float | None = None,
+    ) -> Frame:
+        """Rate the rows of a DataFrame."""
+
+    def rate(
+        self,
+        items: Any,
+        *,
+        draws: int | None = None,
+        fast: bool = False,
+        seed: int | None = None,
+        coverage: float | None = None,
+    ) -> Any:
         """Rate items: fields "prompt", "response" ("response_a", "response_b", ...), "context" and "reference" if any.
 
         Multiple choice needs "prompt" and "choices", a list of texts; the rating is a letter, "A" for the first. A task
@@ -150,14 +175,16 @@ class Judge:
         with several criteria gives one rating per criterion.
 
         Args:
-            items: mappings from field names, or column names in training, to texts; other keys are ignored.
+            items: mappings from field names, or column names in training, to texts; other keys are ignored. Or a
+                pandas DataFrame with such columns.
             draws: rationales per item (default: the calibration's number, else 8).
             fast: one greedy rationale and its verdict, without probabilities.
             seed: the seed of the drafts (default: the run's); with the item's text it determines the rationales.
             coverage: gives each rating a set of levels that holds one new person's rating with this probability.
 
         Returns:
-            The ratings, in order. An empty or over-long item has one without a level and with a problem.
+            The ratings, in order. An empty or over-long item has one without a level and with a problem. Of a
+            DataFrame, the DataFrame with the columns that ``rationem judge`` adds (docs/judging.md).
 
         Raises:
             DataError: an item lacks a field, or has two names for it.
@@ -165,6 +192,14 @@ class Judge:
             RunError: the engine failed all requests.
         """
         plan = self.plan(draws=draws, fast=fast, seed=seed, coverage=coverage)
+        if not is_frame(items):
+            return self._rated(items, plan)
+        several = "criterion" not in items.columns
+        criteria = questions.chosen(self.task, None) if several else ("",)
+        found = self._rated(records(items), plan)
+        return with_ratings(items, self.task, criteria, found, fast=fast, sets=coverage is not None)
+
+    def _rated(self, items: Iterable[Mapping[str, Any]], plan: Plan) -> list[Rating]:
         ratings: list[Rating] = []
         chunk: list[Case] = []
         size = self.chunk(plan)

@@ -49,8 +49,8 @@ def _check_whole(items: object, call: str) -> None:
     for method, said in (("to_dicts", "to_dicts()"), ("to_pylist", "to_pylist()"), ("to_dict", 'to_dict("records")')):
         if hasattr(items, "columns") and hasattr(items, method):
             raise ConfigError(
-                f"rate() takes a list of items; this is a table ({kind}). Call judge.rate(table.{said}), or "
-                "rationem.rate_file for a file."
+                f"rate() takes a list of items or a pandas DataFrame; this is a table ({kind}). Call "
+                f"judge.rate(table.{said}), or rationem.rate_file for a file."
             )
     if isinstance(items, str | bytes):
         raise ConfigError(f"rate() takes a list of items; this is a text ({kind}). Call {call}.")

@@ -8,7 +8,7 @@ from typing import Any
 from rationem.errors import ConfigError
 from rationem.ledger.phases import read_records
 from rationem.ledger.totals import demonstrated_draws, shown_demonstrations
-from rationem.report.run import Run
+from rationem.report.run import Recorded
 from rationem.sampling.demonstrated import PHASE
 from rationem.tasks import from_description
 
@@ -17,7 +17,7 @@ _DECIDED = ("count", "source", "candidates", "readable", "dropped")
 _TEXTS = ("fields", "answer", "rationale")
 
 
-def shown(run: Run, task: Mapping[str, Any]) -> dict[str, Any] | None:
+def shown(run: Recorded, task: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the demonstrations of every E-step, and the texts of the last that were shown; None without any.
 
     Args:
@@ -34,12 +34,12 @@ def shown(run: Run, task: Mapping[str, Any]) -> dict[str, Any] | None:
     return {"iterations": steps, "last_shown": last, "texts": texts}
 
 
-def _drawn(run: Run, k: int) -> dict[str, Any]:
+def _drawn(run: Recorded, k: int) -> dict[str, Any]:
     drafts, mean = demonstrated_draws(run.db, k)
     return {"drafts": drafts, "per_draft": mean}
 
 
-def _texts(run: Run, k: int, record: Mapping[str, Any], task: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _texts(run: Recorded, k: int, record: Mapping[str, Any], task: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return every demonstration that a draft of iteration k saw; without its texts where they cannot be made again."""
     known = _own(run, task) | {one["name"]: one for one in record["chosen"]}
     return [
@@ -48,7 +48,7 @@ def _texts(run: Run, k: int, record: Mapping[str, Any], task: Mapping[str, Any])
     ]
 
 
-def _own(run: Run, task: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def _own(run: Recorded, task: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the task's own demonstrations by name, as the first training example is shown them."""
     try:
         own = from_description(task).demonstrations(run.sets["train"][0].fields) if run.sets["train"] else ()

@@ -18,14 +18,14 @@ from rationem.evaluation.diagnostics.draws import ON_TEST
 from rationem.ledger.listing import EvaluationDraw, evaluation_draws
 from rationem.ledger.reading import read_level_logps, read_trials
 from rationem.metrics.evidence import restricted, stack
-from rationem.report.run import Run
+from rationem.report.run import Recorded
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.types import Example, Outcome, Purpose
 
 _PARSED = (Outcome.ACCEPTED, Outcome.WRONG)
 
 
-def measured(run: Run, k: int) -> dict[str, Any]:
+def measured(run: Recorded, k: int) -> dict[str, Any]:
     """Return ``evidence``, ``hints`` and ``matched_length`` of iteration k on the validation set.
 
     ``evidence`` is :func:`rationem.evaluation.diagnostics.evidence_record`, ``hints`` :func:`.diagnostics.hint_record`,
@@ -39,7 +39,7 @@ def measured(run: Run, k: int) -> dict[str, Any]:
     }
 
 
-def bound_of_chosen(run: Run, best: int, iterations: int) -> float | None:
+def bound_of_chosen(run: Recorded, best: int, iterations: int) -> float | None:
     """Return Markov's bound of the validation evidence of an iteration chosen by the same draws, nats per item.
 
     With delta / (K + 1) for each of the iterations 0 to K, all bounds hold together with probability >= 1 - delta, and
@@ -57,13 +57,13 @@ def bound_of_chosen(run: Run, best: int, iterations: int) -> float | None:
     return float(found["lower_bound_95"]) - math.log(iterations + 1) / int(found["items"])
 
 
-def on_test(run: Run, k: int) -> dict[str, Any] | None:
+def on_test(run: Recorded, k: int) -> dict[str, Any] | None:
     """Return the same evidence on the test set; None if it was not measured, as of the base and the chosen weights."""
     asked = run.record(k, ON_TEST)
     return _evidence(run, k, "test", asked) if asked else None
 
 
-def _evidence(run: Run, k: int, split: str, asked: Mapping[str, Any]) -> dict[str, Any]:
+def _evidence(run: Recorded, k: int, split: str, asked: Mapping[str, Any]) -> dict[str, Any]:
     examples, (forward, hinted) = run.sets[split], (asked["forward_draws"], asked["hinted_draws"])
     marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(examples))
 
@@ -73,14 +73,14 @@ def _evidence(run: Run, k: int, split: str, asked: Mapping[str, Any]) -> dict[st
     return evidence_record(run.db, k, examples, run.kind, marginal_of, forward=forward, hinted=hinted)
 
 
-def _hints(run: Run, k: int) -> dict[str, Any]:
+def _hints(run: Recorded, k: int) -> dict[str, Any]:
     off = run.config.get("leak_filter") == "off"
     phrases = () if off else tuple(run.config.get("leak_phrases", PHRASES))
     validation = run.sets["validation"]
     return hint_record(run.db, k, validation, run.kind, phrases, run.faithful, seed=run.seed)
 
 
-def matched_length(run: Run, k: int) -> dict[str, Any] | None:
+def matched_length(run: Recorded, k: int) -> dict[str, Any] | None:
     """Return the accuracy of single validation drafts at the lengths of the base model; for open answers their mean
     reward.
 
@@ -92,7 +92,7 @@ def matched_length(run: Run, k: int) -> dict[str, Any] | None:
     return asdict(metrics.accuracy_at_matched_length(base, lengths, correct)) if base else None
 
 
-def _single_draws(run: Run, k: int) -> tuple[list[int], list[float]]:
+def _single_draws(run: Recorded, k: int) -> tuple[list[int], list[float]]:
     """Return length, and whether it states y* (or its reward), of every validation draft that the engine served."""
     lengths, earned = [], []
     for drawn in evaluation_draws(run.db, k, "validation"):
@@ -109,7 +109,7 @@ _EARNED: dict[str, Callable[[EvaluationDraw], float]] = {
 }
 
 
-def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
+def by_draws(run: Recorded, k: int) -> list[dict[str, Any]] | None:
     """Return the value of more rationales per test item, :func:`rationem.metrics.by_draws`; None without drafts.
 
     An item without drafts, because its prompt is too long, counts as one whose drafts are all unparsed. For open
@@ -128,7 +128,7 @@ def by_draws(run: Run, k: int) -> list[dict[str, Any]] | None:
 _Said = Mapping[tuple[str, int], str | None]
 
 
-def _by_level_draws(run: Run, k: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
+def _by_level_draws(run: Recorded, k: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
     test, scored = run.sets["test"], read_level_logps(run.db, k, Purpose.EVAL)
     marginals = metrics.marginals(run.sets["train"], run.scale, metrics.parts(test))
     items = []
@@ -149,7 +149,7 @@ def _by_level_draws(run: Run, k: int, said: _Said, draws: int) -> list[dict[str,
     return metrics.by_draws(items, seed=run.seed)
 
 
-def _by_open_draws(run: Run, _: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
+def _by_open_draws(run: Recorded, _: int, said: _Said, draws: int) -> list[dict[str, Any]] | None:
     if run.reward is None:
         return None
     items = [metrics.Said(tuple(said.get((x.id, m)) for m in range(draws)), x.answer) for x in run.sets["test"]]
@@ -161,16 +161,16 @@ def _by_open_draws(run: Run, _: int, said: _Said, draws: int) -> list[dict[str, 
 _BY_DRAWS = {"levels": _by_level_draws, "consensus": _by_open_draws}
 
 
-def _rank(run: Run, answer: str | None) -> int | None:
+def _rank(run: Recorded, answer: str | None) -> int | None:
     return None if answer is None else run.scale.rank(answer)
 
 
-def difficulty(run: Run) -> dict[str, float] | None:
+def difficulty(run: Recorded) -> dict[str, float] | None:
     """Return p_hat(y* | x) of training examples under the base model; None if it was not measured."""
     return None if run.record(0, "difficulty") is None else read_difficulty(run.db, run.kind)
 
 
-def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
+def paid(run: Recorded, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
     """Return ``cost``, ``by_label``, ``by_difficulty`` and ``weights`` of an E-step, and ``passes`` of its M-step.
 
     See :mod:`.diagnostics.cost` and :func:`.diagnostics.weights_record`.
@@ -189,16 +189,16 @@ def paid(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, An
     }
 
 
-def by_label(run: Run, k: int) -> list[dict[str, Any]] | None:
+def by_label(run: Recorded, k: int) -> list[dict[str, Any]] | None:
     """Return :func:`.cost.acceptance_by_label` of an E-step; None without levels."""
     return _BY_LABEL[run.kind.estimator](run, k)
 
 
-def _by_level(run: Run, k: int) -> list[dict[str, Any]] | None:
+def _by_level(run: Recorded, k: int) -> list[dict[str, Any]] | None:
     return cost.acceptance_by_label(run.db, k, run.scale.levels)
 
 
-def _by_none(_: Run, __: int) -> list[dict[str, Any]] | None:
+def _by_none(_: Recorded, __: int) -> list[dict[str, Any]] | None:
     return None
 
 

@@ -24,7 +24,7 @@ SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Recorded:
     """A run's open ledger and the content of its manifest.
 
     Args:
@@ -76,12 +76,12 @@ def _reward(task: Mapping[str, Any]) -> Reward | None:
         return None
 
 
-def read_run(db: sqlite3.Connection) -> Run:
+def read_run(db: sqlite3.Connection) -> Recorded:
     """Return the run of a ledger."""
     manifest = read_manifest(db)
     task = manifest["task"]
     sets = {split: read_examples(db, split) for split in SPLITS}
-    return Run(
+    return Recorded(
         db,
         sets,
         described(task),

@@ -18,7 +18,7 @@ from rationem.ledger.phases import is_reached, read_seconds, recorded_iterations
 from rationem.ledger.totals import first_attempts_accepted, kept_counts, outcome_counts, state_counts, training_draws
 from rationem.report import demonstrations, evidence
 from rationem.report.blocks import as_given, block, by_criterion, calibration, details
-from rationem.report.run import Run, read_run
+from rationem.report.run import Recorded, read_run
 from rationem.sampling.schemes import names_marginal
 from rationem.tasks.own import is_program
 from rationem.types import Example
@@ -79,12 +79,12 @@ def summarize(directory: Path) -> dict[str, Any]:
         db.close()
 
 
-def _iterations(run: Run) -> list[dict[str, Any]]:
+def _iterations(run: Recorded) -> list[dict[str, Any]]:
     hardness = evidence.difficulty(run)
     return [_iteration(run, k, hardness) for k in recorded_iterations(run.db)]
 
 
-def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
+def _iteration(run: Recorded, k: int, hardness: Mapping[str, float] | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"iteration": k, "seconds": _seconds(run.db, k)}
     if k > 0:
         entry["e_step"] = {**_e_step(run.db, k), **_summed(run, k), **evidence.paid(run, k, hardness)}
@@ -103,7 +103,7 @@ def _iteration(run: Run, k: int, hardness: Mapping[str, float] | None) -> dict[s
     return entry
 
 
-def _choice(run: Run, validated: Validated) -> dict[str, Any] | None:
+def _choice(run: Recorded, validated: Validated) -> dict[str, Any] | None:
     """Return the choice made again, and the bound of the chosen iteration; None if no score was measured."""
     chosen, again = validated.chosen, validated.rechosen()
     if chosen is None or again is None:
@@ -121,7 +121,7 @@ def _choice(run: Run, validated: Validated) -> dict[str, Any] | None:
     }
 
 
-def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
+def _scores(run: Recorded, k: int, split: str, examples: Sequence[Example]) -> dict[str, Any] | None:
     """Return a block of scores; with intervals and criteria for the test set, which is scored once."""
     predictions = read_predictions(run.db, k, split)
     if not predictions:
@@ -130,13 +130,13 @@ def _scores(run: Run, k: int, split: str, examples: Sequence[Example]) -> dict[s
     return scores if split == "validation" else {**scores, **details(predictions, examples, run.kind, run.seed)}
 
 
-def _shots(run: Run, config: Mapping[str, Any]) -> dict[str, Any] | None:
+def _shots(run: Recorded, config: Mapping[str, Any]) -> dict[str, Any] | None:
     """Return the control's scores: the base model on the test set, with solved examples in its prompt."""
     found = _scores(run, 0, SHOTS, run.sets["test"])
     return {"examples": config.get("shots"), "test": found} if found else None
 
 
-def _calibration(run: Run, validated: Validated) -> dict[str, Any] | None:
+def _calibration(run: Recorded, validated: Validated) -> dict[str, Any] | None:
     fitted, applied = (read_predictions(run.db, validated.best, split) for split in _SCORED)
     if not fitted:
         return None
@@ -147,7 +147,7 @@ def _calibration(run: Run, validated: Validated) -> dict[str, Any] | None:
     return found and {**found, "chosen_without": list(validated.chosen_without.values())}
 
 
-def _sets(run: Run, validated: Validated) -> dict[str, Any] | None:
+def _sets(run: Recorded, validated: Validated) -> dict[str, Any] | None:
     """Return what conformal sets do on test; None where a judge gives none: without levels or validation."""
     said, applied = (read_predictions(run.db, validated.best, split) for split in _SCORED)
     fit = said and metrics.calibrate(said, run.sets["validation"], run.scale, validated.crossfitted())
@@ -170,7 +170,7 @@ def _as_json(told: metrics.Covered) -> dict[str, Any]:
     return {**asdict(told), "interval": list(told.interval) if told.interval else None}
 
 
-def _raters(run: Run, config: Mapping[str, Any]) -> dict[str, Any]:
+def _raters(run: Recorded, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return how people agree: on the items as they rated them, though training may have one row per rating."""
     each, limit = config.get("raters") == "each", config.get("limit")
     rows = {split: as_given(examples) for split, examples in run.sets.items()}
@@ -204,7 +204,7 @@ def _e_step(db: sqlite3.Connection, k: int) -> dict[str, Any]:
     }
 
 
-def _summed(run: Run, k: int) -> dict[str, Any]:
+def _summed(run: Recorded, k: int) -> dict[str, Any]:
     """Return what only schemes have that sum the answer out."""
     if not names_marginal(str(run.config.get("scheme", ""))):
         return {}
@@ -216,7 +216,7 @@ def _seconds(db: sqlite3.Connection, k: int) -> dict[str, float]:
     return {phase: round(seconds, 2) for phase, seconds in phases if phase not in {"fitted", "finished"}}
 
 
-def _baselines(run: Run, split: str) -> dict[str, Any]:
+def _baselines(run: Recorded, split: str) -> dict[str, Any]:
     """Return what a number must be compared with, of all items and of those of each criterion."""
     scored = run.sets[split]
     named = by_criterion(scored, run.kind)
@@ -226,7 +226,7 @@ def _baselines(run: Run, split: str) -> dict[str, Any]:
     }
 
 
-def _compared_with(run: Run, scored: Sequence[Example], among: Sequence[Example]) -> dict[str, Any]:
+def _compared_with(run: Recorded, scored: Sequence[Example], among: Sequence[Example]) -> dict[str, Any]:
     """Return the numbers of constant predictions, and those of the raters themselves.
 
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
