@@ -104,7 +104,7 @@ def read(config: FitConfig) -> Material:
     loaded, tested = lettered_alike(loaded, tested)
     if loaded.candidates > 1:
         _check_pair_scale(loaded)
-    table, rows = _table((*config.data, *config.test), config.form)
+    table = _table((*config.data, *config.test), config.form)
     columns = [name for one in (loaded, tested) if one for name in one.notes["unused_columns"]]
     return Material(
         config=config,
@@ -112,7 +112,7 @@ def read(config: FitConfig) -> Material:
         known=loaded.examples,
         tested=tested.examples if tested else (),
         scale_from=scale_from,
-        rows=rows,
+        rows=sum(one.notes["rows"] + one.notes.get("unreadable", 0) for one in (loaded, tested) if one),
         skipped=tuple(skipped),
         inputs=_inputs(loaded),
         unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
@@ -182,10 +182,10 @@ def _rows(name: str, form: data.FileFormat) -> Iterator[data.Row | DataError]:
         yield error
 
 
-def _table(names: Sequence[str], form: data.FileFormat) -> tuple[list[tuple[str, Mapping[str, object]]], int]:
-    """Return (source, cells) of every readable row, and the number of all rows."""
-    rows = [row for name in names for row in _rows(name, form)]
-    return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)], len(rows)
+def _table(names: Sequence[str], form: data.FileFormat) -> list[tuple[str, Mapping[str, object]]]:
+    """Return (source, cells) of every readable row."""
+    rows = (row for name in names for row in _rows(name, form))
+    return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)]
 
 
 def _world(config: FitConfig) -> Material:

@@ -134,7 +134,17 @@ def _saved(name: str, path: Path, split: str | None) -> Iterator[Row | DataError
 
 
 def _files(name: str, path: Path, split: str | None, given: FileFormat) -> Iterator[Row | DataError]:
-    """Read the files that ``datasets`` finds in a folder with our own readers, so every row keeps its file and line."""
+    """Read the files that ``datasets`` finds in a folder with our own readers, so every row keeps its file and line.
+
+    A folder of one question per file (XML) has no splits; its files may lie in folders inside.
+    """
+    questions = sorted(path.rglob("*.xml"))
+    if (
+        questions
+        and split is None
+        and not any(kind_of(file) in READERS for file in path.iterdir() if file not in questions)
+    ):
+        return _numbered(row for file in questions for row in scan_file(file, given))
     import datasets
 
     # Nothing is converted, so nothing is left in the cache of the hub's data sets.

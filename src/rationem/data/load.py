@@ -43,10 +43,11 @@ class LoadedData:
         scale: the levels of the ratings.
         columns: the columns used.
         preset: the name of the published set that was recognised or named, or None.
-        notes: ``rows`` read; ``identical_duplicates`` kept once; ``several_raters`` (examples with two or more
-            ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated`` (items without a rating on
-            a criterion that need not be rated); ``no_majority`` (items left out because their raters are
-            split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one rater, left out;
+        notes: ``rows`` read; ``unreadable`` rows beside them; ``identical_duplicates`` kept once; ``several_raters``
+            (examples with two or more ratings); ``missing_ratings`` (empty cells beside other ratings); ``unrated``
+            (items without a rating on a criterion that need not be rated); ``no_majority`` (items left out because
+            their raters are split and a tie has no label; kept with ``raters="each"``); ``repeated_ratings`` of one
+            rater, left out;
             ``verdicts_by_name`` (the columns with the system of each response, if verdicts name systems);
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
             read as paragraphs); ``unused_columns``, which were not read; ``shape`` (sentences on rows that are not
@@ -123,10 +124,10 @@ def load(
     report: Report = _raise if skipped is None else skipped.append
     before = len(skipped or ())
     tables = _read(paths, report, form)
-    counts: Counter[str] = Counter(rows=sum(len(table) for _, table in tables))
-    shapes = shapes or Shapes()
-    tables = shapes.tables(tables, counts)
+    counts: Counter[str] = Counter(rows=_size(tables), unreadable=len(skipped or ()) - before)
+    tables = (shapes := shapes or Shapes()).tables(tables, counts)
     reading = choose(preset, columns, criteria, [table for _, table in tables], items=items, task=task, weight=weight)
+    tables = _records(tables, reading.preset, counts)
     unused = _unused(tables, reading)
     rows, more = _flat(tables, reading, report, counts)
     rows = shapes.latest(rows, reading.columns, counts)
@@ -208,6 +209,21 @@ def _read(paths: Sequence[str | Path], report: Report, form: FileFormat) -> list
     if empty or not tables:
         raise DataError(f"{', '.join(empty) or 'No file is named'}: no rows to use.")
     return tables
+
+
+def _records(
+    tables: list[tuple[str, list[Row]]], preset: Preset | None, counts: Counter[str]
+) -> list[tuple[str, list[Row]]]:
+    """Return the tables with the records inside the rows of a published set, which are counted as rows."""
+    if preset is None or not preset.records:
+        return tables
+    apart = [(label, [one for row in table for one in preset.apart(row)]) for label, table in tables]
+    counts["rows"] += _size(apart) - _size(tables)
+    return apart
+
+
+def _size(tables: Sequence[tuple[str, list[Row]]]) -> int:
+    return sum(len(table) for _, table in tables)
 
 
 def _usable(path: str | Path, report: Report, form: FileFormat) -> list[Row]:
@@ -317,6 +333,7 @@ def _notes(
     notes: dict[str, Any] = {name: counts[name] for name in (*names, "empty_responses", "conversations")} | several
     notes["unused_columns"] = unused
     notes |= {"shape": said} if (said := list(told(counts))) else {}
+    notes |= {"unreadable": counts["unreadable"]} if counts["unreadable"] else {}
     return notes | ({"guessed": dict(reading.guessed)} if reading.guessed else {})
 
 

@@ -19,6 +19,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 from rationem.data.records import Row
@@ -118,7 +119,8 @@ def structure(cell: object) -> object:
 def spread(content: object, path: str) -> Iterator[Mapping[str, object]]:
     """Yield the objects at the end of a path, each with the other keys of the objects that it lies in.
 
-    A list on the way, or at the end, stands for its elements.
+    A list on the way, or at the end, stands for its elements. Brackets behind an object stand for its values, and their
+    keys become the cells "key", "key2", ...
 
     >>> list(spread({"topic": "a", "items": [{"x": 1}, {"x": 2}]}, "items"))
     [{'topic': 'a', 'x': 1}, {'topic': 'a', 'x': 2}]
@@ -133,7 +135,7 @@ def _spread(value: object, path: str, outer: Mapping[str, object]) -> Iterator[M
     elif match := _BRACKET.match(path):
         if (elements := _selected(value, match)) is not None:
             for key, inner in elements:
-                more = {"key": key} if isinstance(value, Mapping) else {}
+                more = {_key(outer): key} if isinstance(value, Mapping) else {}
                 yield from _spread(inner, _after(path, match), {**outer, **more})
     elif isinstance(value, list):
         for inner in value:
@@ -145,6 +147,11 @@ def _spread(value: object, path: str, outer: Mapping[str, object]) -> Iterator[M
             return
     elif path == "" and value is not None:
         yield {**outer, "value": value}
+
+
+def _key(outer: Mapping[str, object]) -> str:
+    """Return the name for the key of an object whose values are records: "key", inside another one "key2"."""
+    return "key" if "key" not in outer else next(name for n in count(2) if (name := f"key{n}") not in outer)
 
 
 def column_names(cells: Mapping[str, object]) -> list[str]:

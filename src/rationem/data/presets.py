@@ -11,9 +11,12 @@ from rationem.data.published.gsm8k import GSM8K
 from rationem.data.published.helpsteer2 import HELPSTEER2
 from rationem.data.published.helpsteer3 import HELPSTEER3
 from rationem.data.published.llmbar import LLMBAR
+from rationem.data.published.mt_bench import MT_BENCH
 from rationem.data.published.pandalm import PANDALM
 from rationem.data.published.preset import Preset
 from rationem.data.published.saf import SAF, SAF_SCORE
+from rationem.data.published.semeval2013 import SEMEVAL2013, SEMEVAL2013_TWO
+from rationem.data.published.squality import SQUALITY
 from rationem.data.published.summaries import SUMMARIZE_AXIS, SUMMARIZE_COMPARISONS, SUMMARIZE_WRITE
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
@@ -26,6 +29,10 @@ PRESETS: dict[str, Preset] = {
         FEEDBACKQA,
         SAF,
         SAF_SCORE,
+        SEMEVAL2013,
+        SEMEVAL2013_TWO,
+        SQUALITY,
+        MT_BENCH,
         PANDALM,
         LLMBAR,
         HELPSTEER2,
@@ -56,7 +63,11 @@ def named(name: str) -> Preset:
 
 def recognised(rows: Sequence[Row]) -> Preset | None:
     """Return the first preset that fits one of the rows, or None."""
-    matching = (p for p in PRESETS.values() if not p.named_only and any(p.matches(row.cells) for row in rows))
+    matching = (
+        p
+        for p in PRESETS.values()
+        if not p.named_only and any(p.matches(one.cells) for row in rows for one in p.apart(row)[:1])
+    )
     return next(matching, None)
 
 

@@ -1,4 +1,4 @@
-"""XML -> records: the files of SAF, one record per student's answer.
+"""XML -> records: the files of SAF and of SemEval-2013 Task 7, one record per student's answer.
 
 A document with a DTD is rejected before its content is used: only a DTD can declare entities, which could load other
 files or expand without bound.
@@ -16,17 +16,20 @@ from rationem.data.file_format import FileFormat
 from rationem.data.lines import whole
 from rationem.errors import DataError
 
+#: Folders of SemEval with three labels, and with two.
+_WAYS = ("3way", "2way")
+
 
 def read_xml(path: Path, _: FileFormat) -> Iterator[tuple[int, Mapping[str, object]]]:
     """Yield (number from 1, cells) of every student's answer, with the question's cells in each.
 
     Raises:
-        DataError: the file is not well-formed, has a DTD, or is not SAF's.
+        DataError: the file is not well-formed, has a DTD, or is neither SAF's nor SemEval's.
     """
     root = _tree(path, whole(path))
     if root.tag != "question":
         raise DataError(
-            f"{path}: found XML of the kind <{root.tag}>; rationem reads the XML of SAF, "
+            f"{path}: found XML of the kind <{root.tag}>; rationem reads the XML of SAF and of SemEval-2013 Task 7, "
             "<question> with <studentAnswer>s."
         )
     shared = {
@@ -35,8 +38,12 @@ def read_xml(path: Path, _: FileFormat) -> Iterator[tuple[int, Mapping[str, obje
         "question": _text(root.find("questionText")),
         "reference_answers": [_text(answer) for answer in root.iter("referenceAnswer")],
     }
+    ways = next((part for part in reversed(path.parts) if part in _WAYS), None)
     for number, answer in enumerate(root.iter("studentAnswer"), 1):
-        yield number, {**shared, "id": answer.get("id"), **{child.tag: _text(child) for child in answer}}
+        if len(answer):
+            yield number, {**shared, "id": answer.get("id"), **{child.tag: _text(child) for child in answer}}
+        else:
+            yield number, {**shared, **answer.attrib, "response": _text(answer), **({"ways": ways} if ways else {})}
 
 
 def _tree(path: Path, data: bytes) -> Element:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.data.columns import Columns
+from rationem.data.nested import spread
+from rationem.data.records import Row
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 
@@ -62,6 +64,7 @@ class Preset:
         lenient: the same rater's second rating of an item is left out and counted: users cannot correct published data.
         task: its task with open answers; "" for judging and multiple choice.
         once: for a task with open answers, equal items are kept once and counted.
+        records: the path from a row of the file to its records, see :func:`.nested.spread`; "" if a row is a record.
         weights: name for ``--weight-col`` -> the key that it is read from.
         weigh: the cells of all rows of a weight -> the weights.
     """
@@ -82,6 +85,7 @@ class Preset:
     lenient: bool = False
     task: str = ""
     once: bool = False
+    records: str = ""
     weights: Mapping[str, str] = field(default_factory=dict)
     weigh: Callable[[Sequence[object]], Weighed] = _as_they_are
 
@@ -94,6 +98,15 @@ class Preset:
     def reads(self) -> tuple[str, ...]:
         """All keys that are read."""
         return (*self.inputs, *self.labels, *self.extras)
+
+    def apart(self, row: Row) -> list[Row]:
+        """Return the records of a row of the file."""
+        if not self.records:
+            return [row]
+        return [
+            Row(cells, f"{row.source}#{number}", row.number)
+            for number, cells in enumerate(spread(row.cells, self.records), 1)
+        ]
 
     def can_be_judged(self, cells: Cells) -> bool:
         """Say whether a row has the inputs of this set."""
