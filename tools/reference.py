@@ -31,7 +31,7 @@ def parser_of(command: str) -> Any:
     """Return the parser of a command with all its flags."""
     from rationem.cli import main
 
-    found = next(one for one in main._parser(command)._actions if isinstance(one, argparse._SubParsersAction))
+    found = next(one for one in main.parser_of(command)._actions if isinstance(one, argparse._SubParsersAction))
     return found.choices[command] if command else found
 
 

@@ -21,8 +21,9 @@ _DESCRIPTION = (
     "judge."
 )
 #: The commands, each a module of this room that is imported when it is asked for.
-_COMMANDS = {
+COMMANDS = {
     "demo": "things to try without data of your own",
+    "init": "ask a few questions and write the settings of a run to a file",
     "check": "check a data file before training: how it is read, what is wrong, what a fit would cost",
     "fit": "train from answers alone, or resume an existing run directory",
     "show": "show a run in the terminal, or everything about one example",
@@ -37,6 +38,7 @@ _COMMANDS = {
     "world": "show embedded models, or write examples of the embedded world",
     "export": "write a run's kept set for other trainers: TRL, chat messages, parquet",
     "push": "upload a run's judge to the Hugging Face hub, with a model card made from the run",
+    "completion": "print a script that completes commands and flags in bash or zsh",
 }
 #: Commands that read a run whose task may be a user's program.
 _READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
@@ -51,7 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Spinning threads are ten times slower if another program needs the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = _joined(sys.argv[1:] if arguments is None else arguments)
-    options = _parser(given[0] if given else "").parse_args(given)
+    options = parser_of(given[0] if given else "").parse_args(given)
     command: Callable[[argparse.Namespace], int] = options.command
     try:
         if getattr(options, "own_task", None):
@@ -107,7 +109,8 @@ def _joined(arguments: Sequence[str]) -> list[str]:
     return joined
 
 
-def _parser(asked: str) -> Parser:
+def parser_of(asked: str) -> Parser:
+    """Return the parser of all commands, with the arguments of one."""
     parser = Parser(prog="rationem", description=_DESCRIPTION)
     parser.add_argument("--version", action="version", version=f"rationem {import_module('rationem').__version__}")
     parser.examples(
@@ -116,7 +119,7 @@ def _parser(asked: str) -> Parser:
         "rationem fit --help                                 (every command explains itself)",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND", prog="rationem")
-    for name, text in _COMMANDS.items():
+    for name, text in COMMANDS.items():
         command = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
         command.set_defaults(command=partial(_run, name))
         if asked == name:

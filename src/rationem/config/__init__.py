@@ -10,7 +10,7 @@ A new setting is one field of a section. That field determines its TOML key, its
 take it, whether ``refit`` may change it, and whether it distinguishes runs.
 """
 
-from rationem.config.files import configured, known_then, read_config, to_toml
+from rationem.config.files import configured, draft_toml, known_then, read_config, to_toml
 from rationem.config.fit import (
     FitConfig,
     aliases,
@@ -39,6 +39,7 @@ __all__ = [
     "aliases",
     "configured",
     "displaced",
+    "draft_toml",
     "flag_of",
     "foreign_to",
     "group_of",

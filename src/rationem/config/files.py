@@ -53,6 +53,21 @@ def known_then(settings: Mapping[str, Any], recorded: Mapping[str, Any]) -> dict
     return {name: value for name, value in settings.items() if name in recorded or value != defaults.get(name)}
 
 
+def draft_toml(settings: Mapping[str, Any]) -> str:
+    """Return some settings as TOML, for a file that a person goes on writing; None is left out.
+
+    Raises:
+        ConfigError: see :func:`read_config`.
+    """
+    given = {name: value for name, value in settings.items() if value is not None}
+    config = read_config(None, given).model_dump(mode="json", include=set(given))
+    text = tomli_w.dumps({name: config[name] for name in given})
+    return (
+        "# Settings of a run: rationem check --config FILE, then rationem fit --config FILE -o RUN.\n"
+        f"# Every flag of rationem fit --help-all is a key here, with underscores.\n{_UNSEEN.sub(_escaped, text)}"
+    )
+
+
 def to_toml(config: FitConfig, repeat: str = "rationem fit --config config.toml --output RUN") -> str:
     """Return the settings as TOML; None is left out, so the text reads back to the same settings.
 

@@ -56,6 +56,7 @@ class Mark(Enum):
     OWN_DATA = auto()  # refused by embedded data with its own task
     ONE_TEXT = auto()  # values are given as one text, split as a shell would
     COMMON = auto()  # in the short help of a command
+    ASKED = auto()  # asked by rationem init
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ class SchemeSettings(SettingsGroup):
 
     group: ClassVar[str] = "scheme and iterations"
 
-    quick: Annotated[bool, Mark.COMMON, InRefit(False)] = Field(
+    quick: Annotated[bool, Mark.COMMON, Mark.ASKED, InRefit(False)] = Field(
         False, description="a first look: 64 training rows, one iteration, little measuring; other flags still win"
     )
 

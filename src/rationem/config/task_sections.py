@@ -28,7 +28,7 @@ class DataSettings(SettingsGroup):
     group: ClassVar[str] = "what to learn from"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.PROMPT,)
 
-    data: Annotated[tuple[str, ...], Reach.DATA] = Field(
+    data: Annotated[tuple[str, ...], Reach.DATA, Mark.ASKED] = Field(
         (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"
     )
     test: Annotated[tuple[str, ...], Reach.DATA, Mark.OWN_DATA, Mark.COMMON] = Field(
@@ -37,10 +37,11 @@ class DataSettings(SettingsGroup):
     preset: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
         None, description="name of a published data set whose columns are known"
     )
-    scale: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE, Mark.COMMON] = (
-        Field(
-            None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
-        )
+    scale: Annotated[
+        str | None,
+        *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE, Mark.COMMON, Mark.ASKED),
+    ] = Field(
+        None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
     )
     prompt_col: Annotated[Column, Mark.COMMON] = Field(
         None, description="column of the prompt (the question); 'none' to rate a text alone"
@@ -146,7 +147,8 @@ class TaskSettings(SettingsGroup):
     group: ClassVar[str] = "model and task"
 
     model: Annotated[
-        str | None, Reach.MODEL, TakenBy.PROMPT, Identity.RESOLVED, Mark.COMMON, Alias("--model-name-or-path")
+        str | None,
+        *(Reach.MODEL, TakenBy.PROMPT, Identity.RESOLVED, Mark.COMMON, Mark.ASKED, Alias("--model-name-or-path")),
     ] = Field(None, description="'tiny-judge', a checkpoint or LoRA adapter directory, or a hub id")
     adapter_base: Annotated[str | None, Reach.MODEL, TakenBy.REFIT, Identity.NOT] = Field(
         None, description="directory of the base model of a LoRA adapter (with --model ADAPTER), if it was moved"

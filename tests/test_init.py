@@ -1,0 +1,106 @@
+"""``rationem init`` and ``rationem completion``."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from rationem.cli.main import COMMANDS, main
+from rationem.config import FitConfig, Mark, read_config, settings_with
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def answering(monkeypatch, *answers):
+    waiting = iter(answers)
+
+    def ask(_prompt):
+        try:
+            return next(waiting)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", ask)
+
+
+def test_answers_become_a_file_that_fit_reads(folder, monkeypatch, capsys):
+    answering(monkeypatch, "a.csv 'b c.csv'", "1-5", "", "yes")
+    assert main(["init"]) == 0
+    assert tomllib.loads(Path("run.toml").read_text()) == {"data": ["a.csv", "b c.csv"], "scale": "1-5", "quick": True}
+    assert read_config(Path("run.toml"), {}) == FitConfig(data=("a.csv", "b c.csv"), scale="1-5", quick=True)
+    said = capsys.readouterr().out
+    assert all(FitConfig.model_fields[name].description in said for name in settings_with(Mark.ASKED))
+    assert "rationem check --config run.toml" in said
+
+
+def test_what_a_flag_says_is_not_asked(folder, monkeypatch):
+    answering(monkeypatch, "some/model", "no")
+    assert main(["init", "a.csv", "--scale", "1-3", "--lr", "0.5", "-o", "other.toml"]) == 0
+    found = tomllib.loads(Path("other.toml").read_text())
+    assert found == {"data": ["a.csv"], "scale": "1-3", "learning_rate": 0.5, "model": "some/model", "quick": False}
+
+
+def test_without_a_terminal_it_says_what_to_give_and_writes_nothing(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: False, raising=False)
+    assert main(["init", "--model", "m"]) == 2
+    said = capsys.readouterr().err
+    assert "DATA, --scale, --quick" in said
+    assert "--yes" in said
+    assert not list(folder.iterdir())
+    assert main(["init", "--model", "m", "--yes"]) == 0
+    assert tomllib.loads(Path("run.toml").read_text()) == {"model": "m"}
+
+
+@pytest.mark.parametrize(
+    ("answers", "arguments", "said"),
+    [
+        (("a.csv",), [], "before the last question"),
+        (("a.csv", "1-5", "m", "maybe"), [], "quick"),
+        ((), ["--yes", "-o", "no/run.toml"], "there is no directory"),
+    ],
+)
+def test_what_cannot_be_is_an_error_and_nothing_is_written(folder, monkeypatch, capsys, answers, arguments, said):
+    answering(monkeypatch, *answers)
+    assert main(["init", *arguments]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(folder.iterdir())
+
+
+def test_it_overwrites_nothing(folder, capsys):
+    Path("run.toml").write_text("mine")
+    assert main(["init", "--yes"]) == 2
+    assert Path("run.toml").read_text() == "mine"
+
+
+def completed(script, *words):
+    code = f'source {script}; COMP_WORDS=("$@"); COMP_CWORD=$(($#-1)); _rationem; printf "%s\\n" "${{COMPREPLY[@]}}"'
+    told = subprocess.run(["bash", "-c", code, "bash", *words], capture_output=True, text=True, check=True)
+    return told.stdout.split()
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="there is no bash")
+def test_a_shell_completes_commands_flags_and_their_values(folder, capsys):
+    assert main(["completion", "bash"]) == 0
+    Path("complete.sh").write_text(capsys.readouterr().out)
+    assert completed("./complete.sh", "rationem", "") == [*COMMANDS, "--help", "--version"]
+    assert completed("./complete.sh", "rationem", "fit", "--learn") == ["--learning-rate"]
+    assert completed("./complete.sh", "rationem", "fit", "--schedule", "co") == ["constant", "cosine"]
+    assert completed("./complete.sh", "rationem", "model", "ins") == ["install"]
+    assert completed("./complete.sh", "rationem", "demo", "ratings", "--se") == ["--seed"]
+    assert completed("./complete.sh", "rationem", "show", "x") == []  # files: left to the shell
+
+
+def test_zsh_gets_the_same_by_its_own_support_of_bash(capsys):
+    assert main(["completion", "zsh"]) == 0
+    zsh = capsys.readouterr().out
+    assert main(["completion", "bash"]) == 0
+    assert "bashcompinit" in zsh
+    assert zsh.splitlines()[3:] == capsys.readouterr().out.splitlines()[1:]
