@@ -38,7 +38,7 @@ def test_the_object_is_complete_and_counts_every_row_once(sound, capsys):
     _, found = check(capsys, sound, *SCALE)
     assert list(found) == [
         *("version", "data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats"),
-        *("columns", "control", "prompts", "cost", "answers", "drafts", "findings", "exit_code"),
+        *("columns", "control", "prompts", "cost", "answers", "drafts", "command", "findings", "exit_code"),
     ]
     assert found["data"]["items"] == found["data"]["rows"] == 200
     assert sum(found["labels"]["data"]["pooled"].values()) == 200

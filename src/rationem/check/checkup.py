@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from rationem import metrics
 from rationem.check import (
     columns,
+    command,
     cost,
     drafts,
     labels,
@@ -25,7 +26,8 @@ from rationem.check import (
 from rationem.check.findings import Finding, error, exit_code, note, worst_first
 from rationem.config import FitConfig
 from rationem.data import LoadedData
-from rationem.data.suggest import typed
+from rationem.data.no_scale import flags
+from rationem.data.suggest import ScaleProposal
 from rationem.engines import conformance, models
 from rationem.engines.chat import Chat
 from rationem.errors import DataError
@@ -47,7 +49,7 @@ VERSION = 1
 #: raters are null; ``answers`` is null elsewhere. ``drafts`` is null unless they were asked for.
 SECTIONS = (
     *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
-    *("control", "prompts", "cost", "answers", "drafts"),
+    *("control", "prompts", "cost", "answers", "drafts", "command"),
 )
 
 
@@ -148,7 +150,9 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     sections["prompts"]["shots"], found = shots.shots(splits, material.task, asked.config, asked.chat, positions)
     findings += found
     sections["cost"], found = cost.cost(sizes, scheme, asked.config, asked.shape, asked.machine)
-    return Checkup(sections, worst_first([*findings, *found]))
+    in_order = worst_first([*findings, *found])
+    sections["command"] = command.command(config, material, in_order)
+    return Checkup(sections, in_order)
 
 
 def _asked(config: FitConfig) -> _Asked:
@@ -281,14 +285,16 @@ def _suggested(material: reading.Material) -> list[Finding]:
     if material.scale_from != "suggested":
         return []
     scale = material.task.scale
-    order = "" if scale.ordered else " If the levels have an order, write them worst first, with < between them."
+    order = " The levels are in alphabetical order and taken as without an order: if they have one, write them worst "
+    order = "" if scale.ordered else f"{order}first, with < between them."
     if material.orders > 1:
         columns = [material.inputs[field] for field in fields_of(material.orders)]
         means = zip(scale.levels, columns, strict=False)
         order = f" For the response columns, {', '.join(f'{plain(a)!r} means {plain(b)!r}' for a, b in means)}."
-    flag = f"--scale {plain(typed(material.config.scale or ''))}"
+    flag = plain(flags(ScaleProposal(material.config.scale or "", dict(list(material.suggested.items())[1:]))))
     text = f"No scale was given; the values found suggest {flag}, and all numbers here use it."
-    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the correct scale.{order}")]
+    why = f" {plain(material.why)}" if material.why else ""
+    return [note("suggested_scale", f"{text} Give `rationem fit` this flag, or the correct scale.{order}{why}")]
 
 
 #: Where items have inputs of their own, "unrated" is said of answers.

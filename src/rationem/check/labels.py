@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from rationem import metrics
-from rationem.check.findings import Finding, error, note, warning
-from rationem.report.plain import counted
+from rationem.check.findings import Finding, Severity, error, note, warning
+from rationem.metrics.criteria import rated_parts
+from rationem.report.plain import counted, plain
 from rationem.run.prepare import labelled
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Splits
@@ -71,18 +72,26 @@ def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None
 
 
 def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
-    """Find labels that hardly vary, and levels that never occur."""
+    """Find labels that hardly vary, and levels that never occur, for each criterion."""
+    parts = rated_parts(examples)
+    if len(parts) == 1:
+        return _constant(examples, scale)
+    found = [_of_criterion(name, one) for name, part in parts.items() for one in _constant(part, scale)]
+    if all(any(one.code == "one_label" for one in _constant(part, scale)) for part in parts.values()):
+        return found
+    return [replace(one, severity=Severity.WARNING) if one.severity is Severity.ERROR else one for one in found]
+
+
+def _of_criterion(name: str, one: Finding) -> Finding:
+    return replace(one, message=f"Criterion {plain(name)!r}: {one.message[0].lower()}{one.message[1:]}")
+
+
+def _constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
     single, examples = ratings(examples, scale), labelled(tuple(examples), scale)
     counts = pooled(examples, scale)
     level, most = max(counts.items(), key=lambda item: item[1])
     if most == len(examples):
-        return [
-            error(
-                "one_label",
-                f"Every item has the label {level!r}: there is nothing to learn.",
-                most,
-            )
-        ]
+        return [error("one_label", f"Every item has the label {level!r}: there is nothing to learn.", most)]
     found = []
     if most >= _CONSTANT * len(examples):
         text = (

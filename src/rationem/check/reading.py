@@ -59,6 +59,8 @@ class Material:
         loaded: the loaded DATA; None for the embedded world.
         test_loaded: the same of the test set.
         splits: the embedded world's sets; None if a fit would make them.
+        suggested: the settings that the values suggest, the scale among them; none if a scale was given.
+        why: a sentence on these.
     """
 
     config: FitConfig
@@ -73,6 +75,8 @@ class Material:
     loaded: data.LoadedData | None = None
     test_loaded: data.LoadedData | None = None
     splits: Splits | None = None
+    suggested: Mapping[str, Any] = field(default_factory=dict)
+    why: str = ""
 
     @property
     def orders(self) -> int:
@@ -94,7 +98,7 @@ def read(config: FitConfig) -> Material:
         return _world(config)
     rubric = read_rubric(Path(config.rubric)) if config.rubric else None
     skipped: list[DataError] = []
-    config, loaded, scale_from = _load(config, rubric, skipped)
+    config, loaded, scale_from, (suggested, why) = _load(config, rubric, skipped)
     tested = load(config, config.test, rubric, like=loaded, skipped=skipped) if config.test else None
     for names, one in ((config.data, loaded), (config.test, tested)):
         if one is not None and not labelled(one.examples, one.scale):
@@ -118,6 +122,8 @@ def read(config: FitConfig) -> Material:
         unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
         loaded=loaded,
         test_loaded=tested,
+        suggested=suggested,
+        why=why,
     )
 
 
@@ -153,17 +159,25 @@ def _rows_by(material: Material) -> str:
     return "rating" if several and material.config.raters == "each" else "item"
 
 
-def _load(config: FitConfig, rubric: Rubric | None, skipped: list[DataError]) -> tuple[FitConfig, data.LoadedData, str]:
-    """Return DATA and the source of its scale; without a scale the values suggest one."""
+def _load(
+    config: FitConfig, rubric: Rubric | None, skipped: list[DataError]
+) -> tuple[FitConfig, data.LoadedData, str, tuple[dict[str, Any], str]]:
+    """Return DATA, the source of its scale, and the suggested settings with a sentence on them.
+
+    Without a scale the values suggest one.
+    """
     named = "given" if config.scale else "rubric" if rubric and rubric.scale else "preset"
     try:
-        return config, load(config, config.data, rubric, skipped=skipped), named
+        return config, load(config, config.data, rubric, skipped=skipped), named, ({}, "")
     except data.NoScale as problem:
         if problem.suggestion is None:
             raise Unfit("no_scale", str(problem)) from problem
-        config = config.replace(scale=problem.suggestion, **problem.settings)
+        suggested, why = {"scale": problem.suggestion, **problem.settings}, problem.why
+    if config.missing and "missing" in suggested:
+        suggested["missing"] = f"{config.missing},{suggested['missing']}"
     skipped.clear()
-    return config, load(config, config.data, rubric, skipped=skipped), "suggested"
+    config = config.replace(**suggested)
+    return config, load(config, config.data, rubric, skipped=skipped), "suggested", (suggested, why)
 
 
 def _check_pair_scale(loaded: data.LoadedData) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,12 +11,15 @@ from typing import Any, TextIO
 
 from rationem.check import opened
 from rationem.check.checkup import Checkup
+from rationem.check.command import COMMAND
 from rationem.check.findings import Severity
 from rationem.metrics import titles
 from rationem.metrics.baselines import OF_CONSTANT
 from rationem.report.plain import counted, plain, short
 
 _WIDTH, _BAR, _REASONS = 80, 24, 8
+#: A word of a command, with what is in quotation marks.
+_WORD = re.compile(r"""(?:[^\s"']|"(?:\\.|[^"])*"|'[^']*')+""")
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 _KNOWN_BY = {
     "given": "given",
@@ -37,7 +41,7 @@ def show(checkup: Checkup, file: TextIO | None = None) -> None:
     for title, lines in _sections(checkup.as_dict()):
         print(f"\n{title}", file=file)
         for line in lines:
-            for part in _wrapped(line, width - 2):
+            for part in (_continued if line.startswith(COMMAND) else _wrapped)(line, width - 2):
                 print(f"  {part}", file=file)
     print("", *_wrapped(verdict(checkup), width), sep="\n", file=file)
 
@@ -60,6 +64,29 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
         yield from _numbers(found)
     if found["findings"]:
         yield "Findings", [line for finding in found["findings"] for line in _finding(finding)]
+    if found["command"] is not None:
+        yield "Next", list(_next(found["command"]))
+
+
+def _continued(command: str, width: int) -> list[str]:
+    """Break a long command between its words, so that a shell reads the lines as one."""
+    lines = [""]
+    for word in _WORD.findall(command):
+        if lines[-1] and len(lines[-1]) + len(word) + 3 > width:
+            lines[-1] += " \\"
+            lines.append("    " + word)
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+    return lines
+
+
+def _next(found: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the command, the reasons for its flags, and the open question."""
+    if found["text"] is not None:
+        yield found["text"]
+        yield from (f"  {flag}: {plain(why)}" for flag, why in found["because"].items())
+    if found["question"] is not None:
+        yield f"{'Question' if found['text'] is not None else 'First'}: {found['question']}"
 
 
 def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 
 from rationem.check.findings import Finding, note, warning
 from rationem.check.reading import Material
 from rationem.data import LoadedData
 from rationem.report.plain import plain
+from rationem.tasks import pairs
+
+#: A 0 in fewer ratings than this share, on a scale of more levels than that, is suspected.
+_RARE, _FEW = 0.15, 4
+#: A response that is better in at least this share of so many comparisons is suspected.
+_ONE_SIDE, _ENOUGH = 0.85, 30
 
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, instruction)}.get(material.task.items, ())
+    looks = {"responses": (inputs, instruction, rare_zero, one_side)}.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -44,3 +52,31 @@ def instruction(material: Material, loaded: LoadedData) -> Iterator[Finding]:
         "'Is the answer correct?', or --rubric FILE with what each level means."
     )
     yield note("no_instruction", text)
+
+
+def rare_zero(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if a suggested scale begins with a rare 0, which may mean "not applicable"."""
+    counts = Counter(rating for x in material.known for rating in (x.ratings or (x.answer,)))
+    levels, total = loaded.scale.levels, sum(counts.values())
+    if material.scale_from != "suggested" or levels[:2] != ("0", "1") or len(levels) <= _FEW:
+        return
+    if 0 < counts["0"] < min(_RARE * total, min(counts[level] for level in levels[1:]) or total):
+        text = f"The level 0 is rare: {counts['0']} of {total} ratings. Is it a rating, or a mark that there is none?"
+        yield warning("rare_zero", f"{text} If there is none: --missing 0.", counts["0"])
+
+
+def one_side(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if nearly always the same response of a pair is better."""
+    scale, places = material.task.scale, Counter[int | None]()
+    if material.orders == 1:
+        return
+    places.update(pairs.side(x.answer, scale, material.orders) for x in material.known)
+    decided = sum(count for place, count in places.items() if place is not None)
+    place, most = max(((at, n) for at, n in places.items() if at is not None), key=itemgetter(1), default=(None, 0))
+    if decided >= _ENOUGH and most >= _ONE_SIDE * decided and place is not None:
+        names = loaded.columns.response.split(",")
+        text = (
+            f"In {most} of {decided} comparisons without a tie {plain(names[place].strip())!r} is better. If the "
+            "columns are sorted so (chosen, rejected), this is right; else check which level means which column."
+        )
+        yield warning("one_side", text, most)

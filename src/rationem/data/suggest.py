@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import shlex
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -23,6 +24,9 @@ _MOST_NAMES, _MOST_NUMBERS = 12, 21
 _NUMERIC, _LONGEST = 0.6, 60
 #: Most raters whose mean a number is recognised as; means of two and of four are also usual steps of scales.
 _MOST_RATERS, _STEPS = 10, (1, 2, 4)
+#: Numbers that stand for "no answer" where they are far from all others, and rare.
+_CODES = ("-1", "-9", "-99", "-999", "9", "99", "999", "88", "98", "97", "77")
+_FEW_LEVELS, _RARE = 3, 0.3
 #: How many bins are proposed for numbers with too many values to be levels.
 _BINS = 5
 
@@ -52,19 +56,47 @@ def propose(values: Iterable[object], implied: str = "") -> ScaleProposal | None
     >>> propose(["3.33", "3.67", "1", "5"]).settings, propose(["12.5", "99", *map(str, range(30))]).settings
     ({'round': True}, {'bins': '5'})
     """
-    values = [*values, *([implied] if implied else [])]
-    texts = [text for value in values if rated(text := str(value).strip())]
-    found = {text for text in texts if _NUMBER.fullmatch(text)}
-    if found and sum(map(bool, map(_NUMBER.fullmatch, texts))) >= _NUMERIC * len(texts):
+    counts = Counter(text for value in [*values, *([implied] if implied else [])] if (text := str(value).strip()))
+    codes = missing_codes(counts)
+    found = _proposed(Counter({text: count for text, count in counts.items() if text not in codes}))
+    if found is None or not codes:
+        return found
+    why = f"{', '.join(map(repr, codes))}: read as no rating (--missing); if one of them is a level, give the scale."
+    return ScaleProposal(
+        found.scale, {**found.settings, "missing": ",".join(codes)}, " ".join(filter(None, (found.why, why)))
+    )
+
+
+def missing_codes(counts: Counter[str]) -> list[str]:
+    """Return the cells that say that there is no rating: words such as "N/A", and numbers far from all others.
+
+    >>> missing_codes(Counter({"1": 9, "2": 9, "3": 9, "4": 8, "99": 3, "N/A": 2})), missing_codes(Counter("-101"))
+    (['99', 'N/A'], [])
+    """
+    numbers = {text: Fraction(text) for text in counts if _NUMBER.fullmatch(text)}
+    codes = [text for text in counts if not rated(text) and "," not in text]
+    for text, value in numbers.items():
+        others = [other for code, other in numbers.items() if code not in _CODES]
+        far = len(others) >= _FEW_LEVELS and min(abs(value - other) for other in others) > 1
+        if text in _CODES and far and counts[text] <= _RARE * counts.total():
+            codes.append(text)
+    return sorted(codes, key=lambda code: -counts[code])
+
+
+def _proposed(counts: Counter[str]) -> ScaleProposal | None:
+    texts = list(counts.elements())
+    found = {text for text in counts if _NUMBER.fullmatch(text)}
+    if found and sum(counts[text] for text in found) >= _NUMERIC * counts.total():
         numbers = sorted(map(Fraction, found))
         low, high = math.floor(numbers[0]), math.ceil(numbers[-1])
         raters = raters_of(found)
         if raters is not None and raters not in _STEPS and 2 <= high - low < _MOST_NUMBERS:
             return ScaleProposal(_range(Fraction(low), Fraction(high)), {"round": True}, _means(raters, found))
-        if (known := suggest(values)) is not None:
+        if (known := suggest(texts)) is not None:
             return ScaleProposal(known)
-        return ScaleProposal(f"1-{_BINS}", {"bins": str(_BINS)}, _binned(found)) if len(numbers) > _MOST_NAMES else None
-    known = suggest(values)
+        several = len(numbers) > _MOST_NAMES
+        return ScaleProposal(f"1-{_BINS}", {"bins": str(_BINS)}, _binned(found)) if several else None
+    known = suggest(texts)
     return ScaleProposal(known) if known is not None else None
 
 

@@ -14,7 +14,8 @@ _COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
 #: Values that people write for a missing rating.
 _NOBODY = {
     *("n/a", "na", "n.a.", "#n/a", "none", "null", "nil", "nan", "-", "--", "?"),
-    *("unknown", "unrated", "skip", "skipped"),
+    *("unknown", "unrated", "skip", "skipped", "not applicable", "not rated", "no answer", "no rating", "missing"),
+    *("don't know", "dont know", "do not know", "cannot judge", "can't judge", "cannot tell", "prefer not to say"),
 }
 
 

@@ -49,6 +49,7 @@ from rationem.run.preflight import (
     check_reading,
     check_summed,
     check_targets,
+    check_varied,
 )
 from rationem.run.prepare import prepare
 from rationem.run.problem import Resolved, by_name, engine_choice, problem_of
@@ -236,6 +237,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     check_levels(config, scheme, task)
     check_closing(config, scheme, task)
     check_own(task, splits.train)
+    check_varied(task, splits)
     if config.patience and not splits.validation:
         raise ConfigError(
             f"--patience {config.patience} waits for a better validation score, but there is no validation set. Omit "

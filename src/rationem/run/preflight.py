@@ -15,7 +15,7 @@ from rationem.engines.local import open_transformers
 from rationem.engines.opening import EngineConfig
 from rationem.engines.remote.address import check_urls
 from rationem.engines.table import ENGINES, ENGINES_OR_AUTO, refuse_foreign
-from rationem.errors import ConfigError, RunError
+from rationem.errors import ConfigError, DataError, RunError
 from rationem.run.defaults import with_adapter
 from rationem.sampling.posterior import enumerator
 from rationem.sampling.schemes import Scheme
@@ -142,6 +142,25 @@ def check_closing(config: FitConfig, scheme: Scheme, task: Task) -> None:
             f"--close draws a level, and the task {task.name!r} has open answers. Use it with --scheme marginal:M, "
             "which scores the correct answer after the line, or leave it out."
         )
+
+
+def check_varied(task: Task, splits: Splits) -> None:
+    """Check that labels differ: from one label everywhere nothing is learned.
+
+    Raises:
+        DataError: all items, of every criterion, have the same label and no rater gives another.
+    """
+    found = {level for part in (splits.train, splits.validation, splits.test) for x in part for level in _levels(x)}
+    if len(found) == 1 and task.kind.scores > 1:
+        (level,) = found
+        raise DataError(
+            f"Every rating is {level!r}: there is nothing to learn. Is it the right column (--rating-col)? "
+            "`rationem check` shows what each column holds."
+        )
+
+
+def _levels(x: Example) -> tuple[str, ...]:
+    return x.ratings or (x.answer,)
 
 
 def check_own(task: Task, examples: Sequence[Example]) -> None:
