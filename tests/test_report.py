@@ -348,8 +348,8 @@ def test_people_and_judge_stand_side_by_side_on_the_same_targets_only(run):
     judge, person = best["beside_humans"], summary["baselines"]["test"]["human_ceiling"]
     assert judge["count"] == person["count"]
     assert judge["accuracy"] != best["accuracy"]
-    rights = [f"{100 * one['accuracy']:.1f} %" for one in (judge, person)]
-    said = f"the judge is right in {rights[0]}, the person left out in {rights[1]}."
+    right, rights = (f"{100 * one['accuracy']:.0f}" for one in (person, judge))
+    said = f"Another person agrees with an item's other raters in {right}; the judge with the same raters in {rights}."
     assert said in (directory / "report.md").read_text()
 
 

@@ -6,6 +6,7 @@ from rationem import Scale, report
 from rationem.report.reading import reading
 from rationem.report.sections import confidence, learned, learning
 from rationem.report.text import section
+from rationem.report.trust import doubts
 
 
 def read(notes, **config):
@@ -145,18 +146,46 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
     summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
     assert learned.sentence(summary) == (
-        "On 30 test items the judge names the people's level in 60.0 % (95 % interval 41.0 % to 77.0 %) of all cases; "
-        "before training in 20.0 %; always saying one level, the best for these items, in 30.0 %. Against what an "
-        "item's other raters say, each rater left out in turn: the judge is right in 55.0 %, the person left out in "
-        "70.0 %. Log-likelihood: -1.000 before training, -1.000 of the judge, -1.400 of the training marginal, the "
-        "shares of the levels among the ratings in training (nats per rating; nearer 0 is better)."
+        "On 30 test items your judge agrees with people in 60 of 100 (95 % interval 41 to 77); before training in 20; "
+        "always saying one level, the best for these items, in 30. Another person agrees with an item's other raters "
+        "in 70; the judge with the same raters in 55."
     )
 
 
 def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():
     said = learned.sentence(finished(0))
-    assert said.startswith("On 30 test items the judge, the untrained base model, names the people's level in 20.0 %")
+    assert said.startswith(
+        "Training did not help. On 30 test items the untrained base model agrees with people in 20 of 100"
+    )
     assert "before training" not in said
+
+
+@pytest.mark.parametrize(
+    ("ends", "said", "doubt"),
+    [
+        ([0.41, 0.77], "", None),
+        ([0.2, 0.77], "No clear gain. ", "includes the base model and always saying one level: no clear gain."),
+        ([0.3, 0.77], "No clear gain. ", "includes always saying one level: no clear gain."),
+    ],
+)
+def test_no_gain_is_claimed_where_the_interval_includes_the_base_model_or_the_constant(ends, said, doubt):
+    summary = finished(1)
+    summary["iterations"][1]["test"]["intervals"] = {"accuracy": ends}
+    assert learned.sentence(summary).startswith(f"{said}On 30 test items")
+    found = [one for one in doubts(summary) if "interval" in one]
+    assert found == ([f"The interval of the accuracy {doubt}"] if doubt else [])
+
+
+def test_a_model_that_training_made_worse_is_called_so():
+    summary = finished(1)
+    summary["iterations"][0]["test"]["accuracy"] = 0.9
+    summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
+    assert learned.sentence(summary).startswith("No clear gain. ")
+    assert "The base model is better than the trained model: its accuracy is above the interval." in doubts(summary)
+
+
+def test_few_groups_allow_no_verdict():
+    assert learned.sentence(finished(1, groups=29)).startswith("Too few groups of test items for a verdict. ")
 
 
 def test_the_evidence_says_on_how_many_items_hinted_drafts_were_measured():

@@ -292,7 +292,7 @@ def test_the_end_of_a_run_fits_80_columns_and_names_the_report(run, monkeypatch)
     rows = SGR.sub("", file.getvalue()).splitlines()
     assert max(map(len, rows)) <= 80 or str(run) in max(rows, key=len)
     told = " ".join(" ".join(rows).split())
-    assert "names the people's level in 100.0 %" in told
+    assert "agrees with people in 100 of 100" in told
     assert "report.html the report, for a browser" in told
     assert re.search(r"base model \(best\) +1\.000", "\n".join(rows))
     assert "|" not in told  # no Markdown

@@ -85,7 +85,10 @@ def headline(results: Mapping[str, Any]) -> str:
     arms = [arm for arm in results["arms"] if arm["chosen"].get(key)]
     if not arms:
         return "Nothing was measured: there is no validation and no test set."
-    best = max(arms, key=lambda arm: arm["chosen"][key]["value"])
+    trained = [arm for arm in arms if any(arm["chosen_iterations"])]
+    if (none := _none_better(results, key, trained)) is not None:
+        return none
+    best = max(trained, key=lambda arm: arm["chosen"][key]["value"])
     if key == VALIDATION:
         return (
             f"There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
@@ -93,9 +96,12 @@ def headline(results: Mapping[str, Any]) -> str:
             "upwards."
         )
     reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
-    found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}"
+    found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}{_untrained(best)}"
     base = results["base"].get(key)
-    before = f"; the base model has {number(base['value'])}" if base else ""
+    low = best["chosen"][key]["low"]
+    unclear = base and low is not None and low <= base["value"]
+    inside = ", which that interval includes: no clear gain" if unclear else ""
+    before = f"; the base model has {number(base['value'])}{inside}" if base else ""
     if best is reference:
         return f"{found}; it is the reference{before}."
     apart = best["chosen"][key]["difference"]
@@ -107,6 +113,25 @@ def headline(results: Mapping[str, Any]) -> str:
     p = f", p = {number(apart['p_holm'])} (Holm)" if "p_holm" in apart else ""
     ends = "" if apart["low"] is None else f" [{number(apart['low'])}, {number(apart['high'])}]"
     return f"{found}; that is {apart['value']:+.3f}{ends} from the reference, {reference['name']}: {clear}{p}{before}."
+
+
+def _untrained(arm: Mapping[str, Any]) -> str:
+    """Return in how many runs of an arm validation chose the untrained weights; nothing where in none."""
+    count, runs = arm["chosen_iterations"].count(0), len(arm["chosen_iterations"])
+    return f" (in {count} of {runs} runs of the untrained weights, which validation chose)" if count else ""
+
+
+def _none_better(results: Mapping[str, Any], key: str, trained: Sequence[Mapping[str, Any]]) -> str | None:
+    """Return that no scheme beat the base model; None if one did. An arm that chose the base model is no winner."""
+    base = results["base"].get(key)
+    before = f" It has {SCORES[key][0] if key in SCORES else 'score (validation)'} {_told(base)}." if base else ""
+    if not trained:
+        return f"No scheme beat the base model: validation chose the untrained weights in every run.{before}"
+    best = max(trained, key=lambda arm: arm["chosen"][key]["value"])
+    if not base or best["chosen"][key]["value"] > base["value"]:
+        return None
+    reached = f"The best of the trained ones, {best['name']}, has {_told(best['chosen'][key])}."
+    return f"No scheme beat the base model.{before} {reached}"
 
 
 def _method(results: Mapping[str, Any]) -> str:

@@ -48,10 +48,29 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Tiles:
-    """The few numbers that matter most: name, number and remark of each."""
+class Tile:
+    """One of the few numbers that matter most.
 
-    tiles: tuple[tuple[str, str, str], ...]
+    Args:
+        name: what was measured.
+        value: the number, as it is shown.
+        remark: behind it, such as its interval.
+        at: the number, between 0 and 1.
+        ends: of its interval, if it has one.
+    """
+
+    name: str
+    value: str
+    remark: str
+    at: float
+    ends: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tiles:
+    """The few numbers that matter most; a page draws them on one axis from 0 to 1."""
+
+    tiles: tuple[Tile, ...]
 
 
 @dataclass(frozen=True, slots=True)

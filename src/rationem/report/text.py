@@ -70,7 +70,7 @@ def _table(one: Table) -> Iterator[str]:
 
 
 def _tiles(one: Tiles) -> Iterator[str]:
-    lines = (f"{name}: {value}{f' ({remark})' if remark else ''}" for name, value, remark in one.tiles)
+    lines = (f"{tile.name}: {tile.value}{f' ({tile.remark})' if tile.remark else ''}" for tile in one.tiles)
     yield "\n".join(f"- {readable(line)}" for line in lines)
 
 

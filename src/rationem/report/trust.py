@@ -31,6 +31,7 @@ def doubts(summary: Mapping[str, Any]) -> list[str]:
         *_untrained(summary),
         *_unparsed(summary, after),
         *_constant(summary, split, after),
+        *_unclear(summary, split, before, after),
         *_marginal(summary, split, after),
         *_temperature(summary),
     ]
@@ -127,6 +128,47 @@ def _constant(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) 
     yield _NO_BETTER[kind_of(summary).page].format(
         who=called.who, constant=called.constant, one=_one(summary), same=same, share=100 * same
     )
+
+
+def _unclear(
+    summary: Mapping[str, Any], split: str, before: Mapping[str, Any], after: Mapping[str, Any]
+) -> Iterator[str]:
+    """Say what the interval of a trained model includes: the untrained one, or the constant that it seems to beat."""
+    key, page = leading(summary), kind_of(summary).page
+    ends, score = ends_of(after, summary["groups"][split], key), words(summary).score
+    if not ends or summary["best_iteration"] == 0:
+        return
+    constant = summary["baselines"][split]["constant"][key]
+    always = f"always saying {_ALWAYS[page].format(one=_one(summary), constant=words(summary).constant)}"
+    beside = {f"the {start_name(summary)}": before[key]}
+    if constant is not None and after[key] > constant:  # else said already
+        beside[always] = constant
+    within = [name for name, value in beside.items() if ends[0] <= value <= ends[1]]
+    if within:
+        yield f"The interval of the {score} includes {' and '.join(within)}: no clear gain."
+    if before[key] > ends[1]:
+        yield f"The {start_name(summary)} is better than the trained model: its {score} is above the interval."
+
+
+def verdict(summary: Mapping[str, Any]) -> str:
+    """Return in words what the numbers of a finished run allow to say; nothing where they show a gain."""
+    split, before, after = compared(summary)
+    if summary["groups"][split] < FEW_GROUPS:
+        return f"Too few groups of {split} items for a verdict. "
+    if summary["best_iteration"] == 0:
+        return "Training did not help. "
+    return "No clear gain. " if any(_unclear(summary, split, before, after)) else ""
+
+
+def ends_of(scores: Mapping[str, Any], groups: int, key: str) -> tuple[float, float] | None:
+    """Return the 95 % interval of a number; None where resampling so few groups, or no spread, would mislead."""
+    found = (scores.get("intervals") or {}).get(key)
+    if not found or groups < FEW_GROUPS or found[0] == found[1]:
+        return None
+    return found[0], found[1]
+
+
+_ALWAYS = {"levels": "{one}", "answers": "the {constant}", "rewards": "the {constant}"}
 
 
 def _one(summary: Mapping[str, Any]) -> str:

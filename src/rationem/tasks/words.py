@@ -13,6 +13,7 @@ class Words:
         who: what was trained.
         said: what it says in the end.
         right: y*, in a sentence.
+        meets: what it does where it gives y*.
         label: y*, over a column.
         none: what there is where nothing could be read.
         wrong: what a draft states that was not accepted.
@@ -46,6 +47,7 @@ class Words:
     wrong: str
     constant: str
     shown: str
+    meets: str = "is right"
     row: str = "label"
     model: str = "A judge"
     verdict: str = "a verdict"
@@ -97,6 +99,7 @@ JUDGE = Words(
     "another level",
     "best single level",
     "shown the label",
+    meets="agrees with people",
     tag="llm-as-a-judge",
 )
 CHOICE = Words(

@@ -8,11 +8,11 @@ from typing import Any
 
 from rationem.metrics import METRICS
 from rationem.report.choice import reason
-from rationem.report.part import Block, Part, Section, Table, Text, Tiles
+from rationem.report.part import Block, Coded, Part, Section, Table, Text, Tile, Tiles
 from rationem.report.reading import reading
 from rationem.report.sections.scores import raters
 from rationem.report.tables import number
-from rationem.report.trust import FEW_GROUPS, compared, doubts, shown, start_name
+from rationem.report.trust import compared, doubts, ends_of, shown, start_name, verdict
 from rationem.report.words import kind_of, leading, words
 
 
@@ -20,10 +20,12 @@ def learned(summary: Mapping[str, Any]) -> Part:
     """Return what was learned: a sentence, the settings, the leading number beside its baselines, and all doubts."""
     blocks: tuple[Block, ...] = (
         Text(sentence(summary), "headline"),
-        Text(asked(summary), "quiet"),
-        f"{sizes(summary)} {chosen(summary)}{tested(summary)}",
         *tiles(summary),
         *(Text(one, "warning") for one in warnings(summary)),
+        following(summary),
+        *likelihood(summary),
+        f"{sizes(summary)} {chosen(summary)}{tested(summary)}",
+        Text(asked(summary), "quiet"),
     )
     return Part("learned", "What was learned", blocks)
 
@@ -61,25 +63,46 @@ def sentence(summary: Mapping[str, Any]) -> str:
 
 
 def _named(summary: Mapping[str, Any], split: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
-    """Return how often the right level was named, and how probable it was."""
-    baselines = summary["baselines"][split]
-    who = words(summary).who
+    """Return in how many of 100 items the right level was named."""
+    constant, called = summary["baselines"][split]["constant"]["accuracy"], words(summary)
     of_each = _OF_EACH[kind_of(summary).parts] if summary["criteria"] else ""
-    ends = interval(after, summary["groups"][split])
+    ends = ends_of(after, summary["groups"][split], "accuracy")
+    spread = f" (95 % interval {of_100(ends[0])} to {of_100(ends[1])})" if ends else ""
     trained = summary["best_iteration"] > 0
     untouched = start_name(summary) if summary["refit"] else "untrained base model"
     when = "before this refit" if summary["refit"] else "before training"
-    untrained = f"{when} in {percent(before['accuracy'])}; " if trained else ""
-    earlier = f"{number(before['log_likelihood'])} {when}, " if trained else ""
+    untrained = f"{when} in {of_100(before['accuracy'])}; " if trained else ""
+    who = f"your {called.who}" if trained else f"the {untouched}"
     return (
-        f"{_asked(after, split, summary)} the {who}{'' if trained else f', the {untouched},'} names "
-        f"{words(summary).right} in {percent(after['accuracy'])}{f' ({ends})' if ends else ''} of all cases; "
-        f"{untrained}always saying one {words(summary).said}{of_each}, the best for these items, in "
-        f"{percent(baselines['constant']['accuracy'])}."
-        f"{_people(baselines, after)} Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {who}, "
-        f"{number(baselines['training_marginal']['log_likelihood'])} of the training marginal, the shares of the "
-        "levels among the ratings in training (nats per rating; nearer 0 is better)."
+        f"{verdict(summary)}{_asked(after, split, summary)} {who} {called.meets} in {of_100(after['accuracy'])} of 100"
+        f"{spread}; {untrained}always saying one {called.said}{of_each}, the best for these items, in "
+        f"{of_100(constant)}.{_people(summary['baselines'][split], after)}"
     )
+
+
+def likelihood(summary: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return how probable the right levels were; nothing where there are no levels or no scores."""
+    split, before, after = compared(summary)
+    if not summary["finished"] or not before or not after or kind_of(summary).page != "levels":
+        return ()
+    when = "before this refit" if summary["refit"] else "before training"
+    earlier = f"{number(before['log_likelihood'])} {when}, " if summary["best_iteration"] > 0 else ""
+    marginal = summary["baselines"][split]["training_marginal"]["log_likelihood"]
+    return (
+        f"Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {words(summary).who}, {number(marginal)} "
+        "of the training marginal, the shares of the levels among the ratings in training (nats per rating; nearer 0 "
+        "is better).",
+    )
+
+
+def following(summary: Mapping[str, Any]) -> Coded:
+    """Return the next command."""
+    if not summary["finished"]:
+        return Coded("Next: `rationem fit --output RUN` goes on, where no process is at work.")
+    called = words(summary)
+    if summary["best_iteration"] == 0:
+        return Coded("Next: `rationem show RUN` shows drafts; `rationem check` finds what is wrong with a file.")
+    return Coded(f"Next: `rationem judge RUN new.csv -o {called.rated}.csv` to {called.rate} new items.")
 
 
 def _answered(summary: Mapping[str, Any], split: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
@@ -147,18 +170,24 @@ def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     if not ceiling or not beside:
         return ""
     return (
-        " Against what an item's other raters say, each rater left out in turn: the judge is right in "
-        f"{percent(beside['accuracy'])}, the person left out in {percent(ceiling['accuracy'])}."
+        f" Another person agrees with an item's other raters in {of_100(ceiling['accuracy'])}; the judge with the same "
+        f"raters in {of_100(beside['accuracy'])}."
     )
 
 
+def of_100(share: float) -> str:
+    """Return a share as a number of 100, for a sentence.
+
+    >>> of_100(0.687)
+    '69'
+    """
+    return f"{100 * share:.0f}"
+
+
 def interval(scores: Mapping[str, Any], groups: int, key: str = "accuracy") -> str:
-    """Return the interval of a number; nothing where resampling so few groups, or no spread, would mislead."""
-    found = (scores.get("intervals") or {}).get(key)
-    if not found or groups < FEW_GROUPS or found[0] == found[1]:
-        return ""
-    low, high = (percent(one) if METRICS[key].percent else number(one) for one in found)
-    return f"95 % interval {low} to {high}"
+    """Return the interval of a number; nothing where :func:`.ends_of` has none."""
+    found = ends_of(scores, groups, key)
+    return f"95 % interval {_told(found[0], key)} to {_told(found[1], key)}" if found else ""
 
 
 def sizes(summary: Mapping[str, Any]) -> str:
@@ -213,27 +242,31 @@ def shared_groups(summary: Mapping[str, Any]) -> list[str]:
 
 
 def tiles(summary: Mapping[str, Any]) -> tuple[Tiles, ...]:
-    """Return the leading number and its baselines; nothing before any score."""
+    """Return the leading number and its baselines, each with its interval; nothing before any score."""
     split, before, after = shown(summary)
     if not before or not after:
         return ()
     baselines, key, called = summary["baselines"][split], leading(summary), words(summary)
-    best, ends = summary["best_iteration"], interval(after, summary["groups"][split], key)
-    constant = baselines["constant"][key]
+    groups, best = summary["groups"][split], summary["best_iteration"]
+    constant, ceiling, beside = baselines["constant"][key], baselines["human_ceiling"], after["beside_humans"]
+
+    def scored(name: str, scores: Mapping[str, Any]) -> Tile:
+        return Tile(
+            name, _told(scores[key], key), interval(scores, groups, key), scores[key], ends_of(scores, groups, key)
+        )
+
+    def single(name: str, value: float, remark: str = "") -> Tile:
+        return Tile(name, _told(value, key), remark, value)
+
     found = [
-        (
-            f"{called.who}, iteration {best}, {split}{_OF_TILE[key]}",
-            _told(after[key], key),
-            ends,
-        ),
-        (start_name(summary), _told(before[key], key), ""),
-        *([] if constant is None else [(called.constant, _told(constant, key), "")]),
-        *([] if after["draw_reward"] is None else [("a single draw", _told(after["draw_reward"], key), "")]),
+        scored(f"{called.who}, iteration {best}, {split}{_OF_TILE[key]}", after),
+        *([scored(start_name(summary), before)] if best else []),
+        *([] if constant is None else [single(called.constant, constant)]),
+        *([] if after["draw_reward"] is None else [single("a single draw", after["draw_reward"])]),
     ]
-    ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
     if ceiling and beside:
         same = f"the judge against the same raters: {percent(beside['accuracy'])}"
-        found.append(("one person against the other raters", percent(ceiling["accuracy"]), same))
+        found.append(single("one person against the other raters", ceiling["accuracy"], same))
     return (Tiles(tuple(found)),)
 
 

@@ -167,8 +167,8 @@ def _cells(console: Console, one: Cells) -> None:
 
 
 def _tiles(console: Console, one: Tiles) -> None:
-    for name, value, remark in one.tiles:
-        line(console, f"{name}: ", (value, "bold"), f" ({remark})" if remark else "", indent=2)
+    for tile in one.tiles:
+        line(console, f"{tile.name}: ", (tile.value, "bold"), f" ({tile.remark})" if tile.remark else "", indent=2)
 
 
 def _matrix(console: Console, one: Matrix) -> None:
