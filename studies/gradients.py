@@ -1,6 +1,6 @@
 """How well an E-step's gradient points along the gradient of log p(y* | x), on the tiny judge, by enumeration.
 
-    python studies/gradients.py [--sets 5] [--examples 8]
+    python studies/gradients.py [--sets 5] [--examples 4]
 
 The rationales of a few training examples of the embedded world are enumerated under the plain and under the hinted
 prompt, and grad log pi(z, y* | x; theta_0) is computed for each of them, in all weights. Then
@@ -187,7 +187,7 @@ def main() -> None:
     """Print one line per estimator: means over sets of examples and their standard errors."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sets", type=int, default=5, help="sets of examples; standard errors are over sets")
-    parser.add_argument("--examples", type=int, default=8, help="examples of a set")
+    parser.add_argument("--examples", type=int, default=4, help="examples of a set")
     parser.add_argument("--draws", type=int, default=4000, help="simulated E-steps per set")
     asked = parser.parse_args()
     torch.set_num_threads(1)

@@ -83,10 +83,10 @@ def test_a_later_iteration_takes_from_the_unbeaten_and_adds_none():
 def test_with_fewer_than_ten_groups_the_highest_score_chooses():
     items, scores = scored([0.0, 0.01], 9, np.random.default_rng(3))
     scores[1] = {name: score + 0.01 * (n > 4) for n, (name, score) in enumerate(scores[0].items())}
-    assert metrics.choose(scores, items, 5.0) == metrics.Selected(1, 1, (1,))
+    assert metrics.choose(scores, items, 5.0) == metrics.Selected(1, 1, 0.0, (1,))
     more, scores = scored([0.0], 10, np.random.default_rng(3))
     scores[1] = {name: score + 0.01 * (n > 4) for n, (name, score) in enumerate(scores[0].items())}
-    assert metrics.choose(scores, more, 5.0) == metrics.Selected(0, 1, (0, 1))
+    assert metrics.choose(scores, more, 5.0) == metrics.Selected(0, 1, 5.0, (0, 1))
 
 
 def test_the_choice_made_again_follows_the_same_rule():

@@ -127,6 +127,11 @@ def test_a_report_says_where_the_rule_took_an_earlier_iteration_than_the_best(tm
     told = (older / "report.md").read_text()
     assert f"Iteration {choice['highest']} of 3 has the best score (validation)." in told
     assert ("--choose-within 1" in told) == (choice["equal"][0] != choice["highest"])
+    monkeypatch.undo()
+    few = report.write(made.ledger.directory)
+    assert (few["best_iteration"], few["choice"]["within"]) == (choice["highest"], 0.0)
+    page = (made.ledger.directory / "report.md").read_text()
+    assert "has the best score (validation); --choose-within takes 10 groups." in page
     made.ledger.close()
 
 

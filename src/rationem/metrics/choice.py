@@ -40,12 +40,14 @@ class Selected:
     Args:
         taken: the choice: the earliest iteration that no other beats.
         highest: the iteration with the highest mean score, the first of equal ones.
+        within: the standard errors of the rule; 0 where there are too few groups for one.
         unbeaten: the iterations that no other beats. A later iteration can only take some away, so that no other one of
             these can be chosen later.
     """
 
     taken: int
     highest: int
+    within: float
     unbeaten: tuple[int, ...]
 
 
@@ -74,10 +76,10 @@ def _choose(scores: Mapping[int, Mapping[str, float]], examples: Sequence[Exampl
     highest = best_iteration([_mean(scores.get(k, {}), ids) for k in range(max(scores, default=0) + 1)])
     table = _Table.of(scores, examples)
     if highest is None or table is None or not within:
-        return None if highest is None else Selected(highest, highest, (highest,))
+        return None if highest is None else Selected(highest, highest, 0.0, (highest,))
     (beaten_K,) = table.beaten(np.ones((1, len(table.names))), within)
     unbeaten = tuple(k for k, beaten in zip(table.ks, beaten_K, strict=True) if not beaten)
-    return Selected(unbeaten[0], highest, unbeaten)
+    return Selected(unbeaten[0], highest, within, unbeaten)
 
 
 @dataclass(frozen=True, slots=True)

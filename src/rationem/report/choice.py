@@ -16,7 +16,8 @@ def reason(summary: Mapping[str, Any]) -> str:
     """Return why the chosen iteration was, as the rest of a sentence about it."""
     by, choice = summary["chosen_by"], summary.get("choice")
     if not choice or not choice["within"]:
-        return f"has the best {by}"
+        few = f"; --choose-within takes {FEWEST_GROUPS} groups" if summary["config"].get("choose_within") else ""
+        return f"has the best {by}{few}"
     errors = f"{choice['within']:g} standard error{'s' * (choice['within'] != 1)}"
     if choice["highest"] == summary["best_iteration"]:
         return f"has the best {by}; each earlier one is beaten by more than {errors} (--choose-within)"

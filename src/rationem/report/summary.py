@@ -111,7 +111,7 @@ def _choice(run: Recorded, validated: Validated) -> dict[str, Any] | None:
     ends = metrics.interval(again.apart)
     iterations = max(validated.last, run.config.get("iterations") or 0)
     return {
-        "within": validated.within,
+        "within": chosen.within,
         "highest": chosen.highest,
         "equal": list(validated.equals),
         "score": again.apart.value,

@@ -86,7 +86,7 @@ def curves(runs: Mapping[str, _Summary], *, repeats: bool = False) -> tuple[Bloc
     plots = [plot for one in drawn if (plot := figures.curves(*one, repeats=repeats))]
     if not plots:
         return ("No iteration is scored yet.",)
-    told = "Higher is better in all of them. The chosen iteration is the one with the best score on validation."
+    told = "Higher is better in all of them. Scores on validation choose the iteration."
     return (told, *plots)
 
 
