@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 _SCHEMES = "rs:1,rs:4,star,pps"
 _SEEDS = 3
+#: Sections of the report that are printed at the end: the finding and the first table.
+_FIRST = 2
 
 
 def arguments(parser: Parser) -> None:
@@ -73,7 +76,8 @@ def arguments(parser: Parser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Run the command; return its exit code."""
-    from rationem.compare import compare, default_workers, write
+    from rationem import report
+    from rationem.compare import compare, default_workers, page, write
 
     progress.show(progress.Rich())
     design = _design(options)
@@ -81,10 +85,12 @@ def run(options: argparse.Namespace) -> int:
         return _show(design, options.output)
     workers = default_workers(design.config) if options.workers is None else options.workers
     output = compare(design, options.output, workers=workers)
-    write(output)
-    progress.out((output / "report.md").read_text(encoding="utf-8"))
-    files = "report.html, report.md, table.tex, results.csv, results.json, figures, and the runs"
-    progress.out(f"Files in {output}: {files}")
+    whole = page.of_comparison(write(output))
+    report.show(replace(whole, parts=whole.parts[:_FIRST]))
+    progress.out(f"\n{output / 'report.html'}    the report, for a browser")
+    progress.out(
+        f"rationem report {output}    every table; also report.md, table.tex, results.csv, results.json, figures"
+    )
     return 0
 
 
