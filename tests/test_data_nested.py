@@ -95,7 +95,7 @@ def test_chat_messages_become_paragraphs_and_are_counted(tmp_path):
         ["Hi"],
         [MESSAGES[0], "Hi"],
         [{"role": "user"}],
-        [{"role": "user", "content": ["Hi"]}],
+        [{"role": "user", "content": [3]}],
         [{"role": "user", "content": "Hi", "score": "5"}],
         [{"role": "user", "content": " "}],
         MESSAGES[0],

@@ -1,5 +1,7 @@
 """Shapes of files: names in any case, one text without a prompt, criteria in a column, filters, later ratings."""
 
+import json
+
 import pytest
 
 from doctored import check, finding, rows, write
@@ -194,3 +196,59 @@ def test_a_second_file_is_joined_by_a_key(tmp_path):
         load([files[0]], scale=FIVE, shapes=Shapes(join=(files[1],), on="prompt=id"))
     with pytest.raises(ConfigError, match="belong together"):
         Shapes(join=(files[1],))
+
+
+CALLS = [
+    {"role": "user", "content": [{"type": "text", "text": "How warm is it?"}, {"type": "image_url", "image_url": "x"}]},
+    {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "warm", "arguments": "{}"}}]},
+    {"role": "tool", "content": "21", "tool_call_id": "1"},
+]
+SAID = "User: How warm is it?\n[image_url]\n\nAssistant: [calls warm({})]\n\nTool: 21"
+
+
+def test_a_conversation_is_rendered_the_same_from_every_kind_of_file(tmp_path):
+    plain = [{"response": "ok", "rating": 3, "prompt": CALLS}]
+    lines = tmp_path / "r.jsonl"
+    lines.write_text("\n".join(map(json.dumps, plain)))
+    table = write(tmp_path / "r.csv", [{**plain[0], "prompt": json.dumps(CALLS)}])
+    for file in (lines, table):
+        (found,) = load([file], scale=FIVE).examples
+        assert found.fields["prompt"] == SAID
+    share = [{"from": "human", "value": "Hi"}, {"from": "gpt", "value": "Hello."}]
+    (found,) = load([write(tmp_path / "s.csv", [{**plain[0], "prompt": repr(share)}])], scale=FIVE).examples
+    assert found.fields["prompt"] == "User: Hi\n\nAssistant: Hello."
+
+
+def marked(names, count=30):
+    base = [{"prompt": r["prompt"], "left": r["response"], "right": f"Not {r['response']}"} for r in rows(count)]
+    return [{**row, **{name: int(n % len(names) == at) for at, name in enumerate(names)}} for n, row in enumerate(base)]
+
+
+def test_winners_in_a_column_each_are_verdicts_by_name_or_place(tmp_path):
+    for names in (["left_wins", "right_wins", "tie"], ["w1", "w2", "w3"]):
+        file = write(tmp_path / "r.csv", marked(names))
+        columns = Columns(response="left,right", rating=",".join(names))
+        found = load([file], scale=Scale.parse("A | B | tie"), columns=columns)
+        assert [x.answer for x in found.examples[:4]] == ["A", "B", "tie", "A"]
+        assert found.notes["values"] == [f"The columns {', '.join(names)} mark one level each: A, B, tie."]
+    turned = Columns(response="left,right", rating="right_wins,left_wins,tie")
+    file = write(tmp_path / "r.csv", marked(["right_wins", "left_wins", "tie"]))
+    assert load([file], scale=Scale.parse("A | B | tie"), columns=turned).examples[0].answer == "B"
+
+
+def test_no_mark_of_two_columns_is_a_tie_and_levels_can_have_columns_too(tmp_path):
+    table = [{**row, "w1": row["a"], "w2": row["b"]} for row in marked(["a", "b", "c"])]
+    columns = Columns(response="left,right", rating="w1,w2")
+    found = load([write(tmp_path / "r.csv", table)], scale=Scale.parse("A | B | tie"), columns=columns)
+    assert [x.answer for x in found.examples[:3]] == ["A", "B", "tie"]
+    columns = Columns(response="left", rating="bad,fair,good")
+    table = marked(["bad", "fair", "good"])
+    found = load([write(tmp_path / "s.csv", table)], scale=Scale.parse("bad < fair < good"), columns=columns)
+    assert [x.answer for x in found.examples[:3]] == ["bad", "fair", "good"]
+
+
+def test_several_raters_of_zeros_and_ones_are_no_marks(tmp_path):
+    table = [{**row, "r1": n % 2, "r2": n % 2, "r3": n % 3 % 2} for n, row in enumerate(marked(["x"]))]
+    columns = Columns(response="left", rating="r1,r2,r3")
+    found = load([write(tmp_path / "r.csv", table)], scale=Scale.parse("0-1"), columns=columns)
+    assert {len(x.ratings) for x in found.examples} == {3}

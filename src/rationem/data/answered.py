@@ -11,8 +11,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from rationem.data.cells import conversation, read_text, shortened, to_fields, weight_of
+from rationem.data.cells import read_text, shortened, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns, flag_of
+from rationem.data.conversations import conversation
 from rationem.data.examples import Report, unique
 from rationem.data.records import Row
 from rationem.data.texts import is_blank

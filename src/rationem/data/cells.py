@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from rationem.data.columns import Columns, check_columns
+from rationem.data.conversations import conversation
 from rationem.data.lettered import read_choices
 from rationem.data.nested import opened
 from rationem.data.records import Row
@@ -151,32 +152,10 @@ def _by_column(cell: object, responses: Sequence[str], scale: Scale) -> str | No
 def read_text(row: Row, column: str) -> str:
     """Return one text cell unchanged; numbers become text, null counts as empty.
 
-    A list of chat messages (objects with exactly the texts "role" and "content") becomes one paragraph "Role: content"
-    per message.
+    A list of chat messages becomes one paragraph "Role: content" per message: see :mod:`.conversations`.
 
     Raises:
         DataError: the cell is empty or white space, another list or an object, or not valid text.
     """
     value = row.cells[column]
     return text_of(conversation(value) or value, row.source, repr(column))
-
-
-def conversation(value: object) -> str | None:
-    r"""Return a list of chat messages as text; None for any other cell.
-
-    >>> conversation([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello."}])
-    'User: Hi\n\nAssistant: Hello.'
-    """
-    if not isinstance(value, list) or not value or not all(map(_is_message, value)):
-        return None
-    if not any(message["content"].strip() for message in value):
-        return None
-    return "\n\n".join(f"{message['role'][:1].upper()}{message['role'][1:]}: {message['content']}" for message in value)
-
-
-def _is_message(value: object) -> bool:
-    return (
-        isinstance(value, Mapping)
-        and value.keys() == {"role", "content"}
-        and all(isinstance(part, str) for part in value.values())
-    )

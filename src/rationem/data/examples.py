@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from functools import cache
 from statistics import fmean
 
-from rationem.data.cells import conversation, rating_cells, read_ratings, read_text, to_fields, weight_of
+from rationem.data.cells import rating_cells, read_ratings, read_text, to_fields, weight_of
 from rationem.data.columns import Columns, check_columns
+from rationem.data.conversations import conversation
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError

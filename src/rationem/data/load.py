@@ -17,6 +17,7 @@ from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lettered import lettered, read_choices
 from rationem.data.no_scale import compared, found_in, no_scale
+from rationem.data.one_hot import one_hot
 from rationem.data.opening import open_tables
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
@@ -350,9 +351,11 @@ def _valued(
     rows: list[tuple[str, Row]], reading: ReadingPlan, scale: Scale | None, asked: Values
 ) -> tuple[list[tuple[str, Row]], ReadValues]:
     """Return the rows with their rating cells in the notation of scales, and how they were read."""
-    own = reading.preset is None
-    single = own and compared(rows, reading.columns) is None
-    return read_values(rows, reading.columns, scale, asked, lists=own, notations=single)
+    own, responses = reading.preset is None, compared(rows, reading.columns)
+    rows, told_of_marks = one_hot(rows, reading.columns, responses, scale) if own else (rows, [])
+    notations = own and responses is None
+    rows, found = read_values(rows, reading.columns, scale, asked, lists=own, notations=notations)
+    return rows, replace(found, told=(*told_of_marks, *found.told))
 
 
 def _as_they_are(rows: list[tuple[str, Row]], *_: object) -> tuple[list[tuple[str, Row]], ReadValues]:

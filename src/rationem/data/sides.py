@@ -144,6 +144,17 @@ def _one(one: _Verdicts, names: Sequence[str]) -> bool:
     return len(set(texts)) == len(texts) and any(text in one.said for text in texts)
 
 
+def place_of(name: str, responses: Sequence[str]) -> int | None:
+    """Return the place of the response that a column's name means, by its distinguishing words; None for another.
+
+    >>> place_of("winner_model_b", ("response_a", "response_b")), place_of("winner_tie", ("response_a", "response_b"))
+    (1, None)
+    """
+    words = set(_words(name))
+    places = [at for at, key in enumerate(_keys(responses)) if key and key <= words]
+    return places[0] if len(places) == 1 else None
+
+
 def _keys(responses: Sequence[str]) -> list[set[str]]:
     """Return the distinguishing words of each response's column: "a" and "b" for response_a and response_b."""
     words = [set(_words(name)) for name in responses]
