@@ -1,7 +1,7 @@
 """One column per level, of which exactly one is marked in each row -> one rating column.
 
-``winner_model_a, winner_model_b, winner_tie`` with 1, 0, 0 is the verdict that the first response is better; with 0, 1, 0
-``bad, fair, good`` is the rating "fair".
+``winner_model_a, winner_model_b, winner_tie`` with 1, 0, 0 is the verdict that the first response is better; ``bad,
+fair, good`` with 0, 1, 0 is the rating "fair".
 """
 
 from __future__ import annotations
