@@ -12,12 +12,12 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- first steps: written by `make first-steps` -->", "<!-- end of first steps -->"
-#: Each command, and a pattern of what is shown of its output: its groups, one line each.
+#: Each command, and a pattern of the lines that are shown of its output.
 STEPS = {
     "rationem demo ratings": r"^(ratings\.csv is written\.)",
-    "rationem check ratings.csv --scale 1-5 --rater-col rater": r"^(A fit .*)",
-    "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 --demos 4 --quick -o runs/first": r"(?!)",
-    "rationem show runs/first": r"^(On \d+ test items.*)",
+    "rationem check ratings.csv --scale 1-5 --rater-col rater": r"^ *(Krippendorff's alpha .*|A fit [^.]*\.)",
+    "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 --demos 4 --quick -o runs/first": r"^(?!)",
+    "rationem show runs/first": r"^(.*On \d+ test items.*)",
     "rationem judge runs/first ratings.csv -o rated.csv": r"^(\d+ rated.*)",
 }
 
@@ -34,12 +34,15 @@ def run(command: str, there: Path) -> str:
 
 
 def shown(command: str, output: str) -> str:
-    found = re.search(STEPS[command], output, re.MULTILINE)
-    return "\n".join([f"$ {command}", *(found.groups() if found else ())])
+    return "\n".join([f"$ {command}", *re.findall(STEPS[command], output, re.MULTILINE)])
 
 
 def main(there: Path) -> None:
-    lines = [shown(command, run(command, there)) for command in STEPS]
+    write([shown(command, run(command, there)) for command in STEPS])
+
+
+def write(lines: list[str]) -> None:
+    """Put the commands with their output into the README."""
     text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]

@@ -21,11 +21,20 @@ def main(names: list[str]) -> None:
         notebook, began = nbformat.read(path, as_version=4), time.perf_counter()
         with tempfile.TemporaryDirectory() as scratch:
             NotebookClient(notebook, timeout=900, resources={"metadata": {"path": scratch}}).execute()
-        for cell in notebook.cells:  # the time of a run is not part of its output
-            cell.metadata.pop("execution", None)
+        for cell in notebook.cells:
+            cell.metadata.pop("execution", None)  # the time of a run is not part of its output
+            if cell.cell_type == "code":
+                cell.outputs = [one for one in cell.outputs if not _passing(one)]
         notebook.metadata.pop("language_info", None)
         nbformat.write(notebook, path)
         sys.stdout.write(f"{path.name}: {time.perf_counter() - began:.0f} s\n")
+
+
+def _passing(output: dict) -> bool:
+    """Return whether an output is progress or a warning of this machine, and no result."""
+    if output["output_type"] == "stream":
+        return output["name"] == "stderr"
+    return output["output_type"] == "display_data" and not any(name.startswith("image/") for name in output["data"])
 
 
 if __name__ == "__main__":
