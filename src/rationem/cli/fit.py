@@ -41,6 +41,7 @@ def run(options: Namespace) -> int:
     recorded = Path(options.output) / "config.toml"
     config = read_settings(options, None if options.data or not recorded.is_file() else recorded)
     progress.say(f"reading {', '.join(config.data) or 'the data'}")  # what follows takes seconds to load
+    _tell_findings(config, Path(options.output))
     if options.dry_run:
         _dry(config, options.output)
         return 0
@@ -55,6 +56,19 @@ def run(options: Namespace) -> int:
         summary = report.summarize(directory)
     show_end(directory, summary, terminal())
     return 0
+
+
+def _tell_findings(config: FitConfig, output: Path) -> None:
+    """Print what the check finds in the data of a new run."""
+    from rationem.ledger import is_begun
+    from rationem.run.prepare import embedded
+
+    if is_begun(output) or not config.data or embedded(config) is not None:
+        return
+    from rationem.check.before import told
+
+    for line in told(config):
+        progress.say(line)
 
 
 def _dry(config: FitConfig, output: str) -> None:

@@ -1,0 +1,121 @@
+"""What `check` passes, `fit` accepts, with the same rows: over files that were damaged at random."""
+
+import json
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from rationem import FitConfig
+from rationem.check.before import told
+from rationem.check.checkup import examine
+from rationem.cli.main import main
+from rationem.errors import RationemError
+from rationem.run.launch import check
+
+pytestmark = pytest.mark.slow
+
+
+def rows(count=40):
+    rng = Random(0)
+    return [
+        {"prompt": f"what is {n} ?", "response": f"{n} kind", "rating": str(rng.randint(1, 5))} for n in range(count)
+    ]
+
+
+def text(kind):
+    if kind == "json":
+        return json.dumps(rows(), indent=1)
+    if kind == "jsonl":
+        return "".join(f"{json.dumps(row)}\n" for row in rows())
+    mark = {"csv": ",", "tsv": "\t", "txt": ";"}[kind]
+    return "".join(f"{mark.join(line)}\n" for line in [rows()[0], *(row.values() for row in rows())])
+
+
+PIECES = [
+    '"',
+    "\\",
+    ",",
+    ";",
+    "\t",
+    "|",
+    "\n",
+    "\r\n",
+    "'",
+    "[",
+    "]",
+    "{",
+    "}",
+    "é",
+    "\x00",
+    '""',
+    '\\"',
+    "N/A",
+    " ",
+    ":",
+    "5",
+]
+
+
+@st.composite
+def damaged(draw):
+    kind = draw(st.sampled_from(["csv", "tsv", "txt", "json", "jsonl"]))
+    content = text(kind)
+    for _ in range(draw(st.integers(0, 4))):
+        at = draw(st.integers(0, len(content)))
+        end = min(len(content), at + draw(st.sampled_from([0, 0, 1, 2, 30])))
+        content = content[:at] + draw(st.sampled_from([*PIECES, ""])) + content[end:]
+    return kind, content, draw(st.booleans())
+
+
+@settings(
+    max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(damaged())
+def test_what_check_passes_fit_accepts_with_the_same_rows(tmp_path, case):
+    kind, content, lenient = case
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content.encode())
+    config = FitConfig(data=(str(path),), skip_unusable=lenient)
+    try:
+        found = examine(config)
+    except RationemError:
+        with pytest.raises(RationemError):
+            check(config.replace(model="tiny-judge"), tmp_path / "run")
+        return
+    if found.exit_code:
+        return
+    asked = config.replace(model="tiny-judge", scale=found.sections["scale"]["text"])
+    _, _, _, splits = check(asked, tmp_path / "run")
+    read = splits.notes["rows"] + splits.notes.get("unreadable", 0)
+    assert read == found.sections["data"]["rows"]
+    assert splits.notes.get("skipped", 0) == found.sections["rows"]["unusable"]
+
+
+def table(path, ratings):
+    made = [row | {"rating": rating} for row, rating in zip(rows(), ratings, strict=True)]
+    path.write_text("".join(f"{','.join(line)}\n" for line in [made[0], *(row.values() for row in made)]))
+    return path
+
+
+def test_a_fit_prints_the_findings_of_the_check_before_it_starts(tmp_path, capsys):
+    path = table(tmp_path / "a.csv", ["4"] * 38 + ["1", "2"])
+    arguments = ["fit", str(path), "--scale", "1-5", "--model", "tiny-judge", "--dry-run", "-o", str(tmp_path / "run")]
+    assert main(arguments) == 0
+    said = capsys.readouterr().err
+    assert "check: warning: 38 of 40" in said or "check: warning: 95 % of the items" in said or "95%" in said
+    assert "`rationem check` with the same flags" in said
+
+
+def test_a_fit_refuses_ratings_that_are_all_the_same_unless_told_to_go_on(tmp_path, capsys):
+    path = table(tmp_path / "a.csv", ["4"] * 40)
+    arguments = ["fit", str(path), "--scale", "1-5", "--model", "tiny-judge", "--dry-run", "-o", str(tmp_path / "run")]
+    assert main(arguments) == 2
+    assert "there is nothing to learn. To train anyway, add --go-on" in capsys.readouterr().err
+    assert main([*arguments, "--go-on"]) == 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_what_a_fit_refuses_itself_is_not_said_twice(tmp_path):
+    assert told(FitConfig(data=(str(tmp_path / "nowhere.csv"),))) == []
