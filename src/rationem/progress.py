@@ -233,6 +233,17 @@ def shown(display: Display) -> Iterator[None]:
         show(before)
 
 
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Show nothing of a block."""
+    before = _display
+    show(Silent())
+    try:
+        yield
+    finally:
+        show(before)
+
+
 def track(phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
     """Open a bar for ``total`` units of work; yields ``advance(units)``."""
     return _display.track(phase, total)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from rationem import progress
 from rationem.check.checkup import examine
 from rationem.check.findings import Severity
 from rationem.config import FitConfig
 from rationem.errors import DataError, RationemError
 from rationem.report.plain import short
 
-#: Findings that a fit reports itself, as errors or with the model's own tokens.
-_OWN = (
-    *("unusable_rows", "no_scale", "pair_scale", "no_splits"),
-    *("too_long", "no_shots", "shots_too_long", "memory", "hours", "unreadable_drafts"),
-)
+#: The finding that a fit refuses although it is no error of the check.
+_NO_SCALE = "suggested_scale"
+#: With one of these, a fit is refused, and says so itself.
+_REFUSED = ("unusable_rows", "no_scale", "pair_scale", "no_splits", _NO_SCALE)
+#: Findings that a fit reports itself, with the model's own tokens.
+_OWN = ("unusable_rows", "too_long", "no_shots", "shots_too_long", "memory", "hours", "unreadable_drafts")
 _LONGEST = 240
 
 
@@ -23,9 +25,12 @@ def told(config: FitConfig) -> list[str]:
         DataError: every item has the same label, so there is nothing to learn; not with ``go_on``.
     """
     try:
-        # Without the model, whose prompts a fit measures itself.
-        checkup = examine(config.replace(model=None, adapter_base=None))
+        with progress.silenced():
+            # Without the model, whose prompts a fit measures itself.
+            checkup = examine(config.replace(model=None, adapter_base=None))
     except RationemError:  # a fit finds the same
+        return []
+    if any(one.code in _REFUSED for one in checkup.findings if one.severity is Severity.ERROR or one.code == _NO_SCALE):
         return []
     nothing = next((one for one in checkup.findings if one.code == "one_label"), None)
     if nothing is not None and not config.go_on:

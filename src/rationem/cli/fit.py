@@ -61,8 +61,10 @@ def run(options: Namespace) -> int:
 def _tell_findings(config: FitConfig, output: Path) -> None:
     """Print what the check finds in the data of a new run."""
     from rationem.ledger import is_begun
+    from rationem.run.preflight import check_directory
     from rationem.run.prepare import embedded
 
+    check_directory(output.resolve())  # before a task of the user's is run
     if is_begun(output) or not config.data or embedded(config) is not None:
         return
     from rationem.check.before import told
