@@ -84,8 +84,9 @@ def run(options: argparse.Namespace) -> int:
     if options.dry_run:
         return _show(design, options.output)
     workers = default_workers(design.config) if options.workers is None else options.workers
-    output = compare(design, options.output, workers=workers)
-    whole = page.of_comparison(write(output))
+    with progress.busy("reading the data"):
+        output = compare(design, options.output, workers=workers)
+        whole = page.of_comparison(write(output))
     report.show(replace(whole, parts=whole.parts[:_FIRST]))
     progress.out(f"\n{output / 'report.html'}    the report, for a browser")
     progress.out(

@@ -79,6 +79,7 @@ def run_all(design: Design, output: Path, workers: int, finished: Callable[[ArmJ
                     done.add(job)
                     continue
                 running[job] = (_start(job, output, _log(job, logs), stack), time.perf_counter())
+                progress.doing(f"running {', '.join(one.name for one in running)}")
             for job, (process, started) in list(running.items()):
                 if (code := process.poll()) is not None:
                     del running[job]
