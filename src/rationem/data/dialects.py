@@ -90,9 +90,11 @@ def records_of(path: Path, given: FileFormat, dialect: Dialect) -> Iterator[tupl
     lines: Iterable[str] = islice(text_lines(path, "", given.encoding), dialect.skip, None)
     if dialect.quoting == "backslash":
         lines = (_ESCAPED.sub(r'\1""', line) for line in lines)
-    quoting = csv.QUOTE_NONE if dialect.quoting == "none" else csv.QUOTE_MINIMAL
     # strict: otherwise an unclosed quotation mark would make the rest of the file one cell.
-    reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True, quoting=quoting)
+    if dialect.quoting == "none":
+        reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True, quoting=csv.QUOTE_NONE)
+    else:
+        reader = csv.reader(lines, delimiter=dialect.delimiter, strict=True)
     line = dialect.skip + 1
     while (cells := _next_cells(path, dialect, line, reader)) is not None:
         if any(cell.strip() for cell in cells):
@@ -245,7 +247,8 @@ class _Survey:
 
 
 def _survey(path: Path, given: FileFormat, dialect: Dialect) -> _Survey:
-    header, first, broken, swallowed = None, [], False, None
+    header, broken, swallowed = None, False, None
+    first: list[tuple[int, list[str]]] = []
     widths: Counter[int] = Counter()
     try:
         for line, cells in records_of(path, given, dialect):

@@ -115,7 +115,7 @@ def _columns(content: Mapping[str, object]) -> list[object] | None:
     values = list(content.values())
     if values and all(isinstance(value, list) for value in values):
         if values[0] and len({len(value) for value in values if isinstance(value, list)}) == 1:
-            return [dict(zip(content, row, strict=True)) for row in zip(*values, strict=True)]  # type: ignore[arg-type]
+            return [dict(zip(content, row, strict=True)) for row in zip(*values, strict=True)]
         return None
     objects = [value for value in values if isinstance(value, dict)]
     if not objects or len(objects) < len(values):
