@@ -1,5 +1,6 @@
 """The pages: what is generated is current, figures can be read on a dark background, links lead somewhere."""
 
+import json
 import re
 import sys
 from pathlib import Path
@@ -67,3 +68,13 @@ def test_the_commands_of_the_first_steps_are_those_that_are_run():
     assert [line[2:] for line in shown.partition(first_steps.END)[0].splitlines() if line.startswith("$ ")] == list(
         first_steps.STEPS
     )
+
+
+def test_the_notebooks_were_run_to_their_end_and_show_no_error():
+    notebooks = sorted((ROOT / "examples").glob("*.ipynb"))
+    assert len(notebooks) == 2
+    for path in notebooks:
+        cells = [one for one in json.loads(path.read_text(encoding="utf-8"))["cells"] if one["cell_type"] == "code"]
+        assert [one["execution_count"] for one in cells] == list(range(1, len(cells) + 1)), path
+        kinds = {output["output_type"] for one in cells for output in one["outputs"]}
+        assert kinds <= {"stream", "execute_result", "display_data"}
