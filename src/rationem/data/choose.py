@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rationem.data.answered import found, unnamed
-from rationem.data.columns import Columns, fitted, guess, guess_choice
+from rationem.data.columns import Columns, fitted, guess, guess_alone, guess_choice
 from rationem.data.nested import opened
 from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import TASK_OF, Preset
@@ -23,8 +23,8 @@ Asked = str | tuple[str, str]
 _ALL = ("all",)
 #: Most criteria that a column names.
 _MOST = 30
-#: What --prompt-col names where one text is rated; and what holds its place while other columns are guessed.
-NO_PROMPT, _HELD = "none", "\0"
+#: What --prompt-col names where one text is rated.
+NO_PROMPT = "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +122,7 @@ _GUESS: dict[str, _Guess] = {"responses": guess, "choices": _choices}
 def _others(names: Collection[str], columns: Columns) -> tuple[Columns, dict[str, str]]:
     """Return the user's columns with the open ones guessed; an explicit "none" for the prompt is no prompt."""
     if columns.prompt == NO_PROMPT and NO_PROMPT not in names:
-        columns, guessed = guess(names, named=replace(columns, prompt=_HELD))
-        return replace(columns, prompt=""), guessed
+        return guess_alone(names, columns)
     return guess(names, named=columns)
 
 

@@ -42,6 +42,8 @@ CHOICE_NAMES = {
 
 #: Roles with several columns, as (purpose, column).
 _PAIRS = ("criteria", "inputs", "optional")
+#: Holds the place of the prompt while other columns are guessed.
+_NO_COLUMN = "\0"
 #: Roles with one name, which may list several columns.
 _ROLES = (
     *("prompt", "response", "rating", "id", "group", "reference", "context", "rater", "choices", "subject", "weight"),
@@ -289,10 +291,23 @@ def _only_text(columns: Columns, names: Collection[str], taken: Collection[str])
     free = [name for name in names if name not in taken]
     if len(columns.responses(names)) > 1 or closest("prompt", free) or _fitting("prompt", free):
         return None
-    texts = [name for name in free if _folded(name) in _TEXTS]
+    texts = _texts(free)
     if columns.response in names:
         return None if texts else columns.response  # one of them may be the prompt
     return texts[0] if columns.response == "response" and len(texts) == 1 else None
+
+
+def guess_alone(names: Collection[str], named: Columns) -> tuple[Columns, dict[str, str]]:
+    """Return the columns of texts that are rated without a prompt, as the user says, and the guessed ones."""
+    columns, guessed = guess(names, named=replace(named, prompt=_NO_COLUMN))
+    texts = _texts([name for name in names if name not in _named(columns)])
+    if not named.response and columns.response not in names and len(texts) == 1:
+        columns, guessed = replace(columns, response=texts[0]), {**guessed, "response": texts[0]}
+    return replace(columns, prompt=""), guessed
+
+
+def _texts(names: Sequence[str]) -> list[str]:
+    return [name for name in names if _folded(name) in _TEXTS]
 
 
 def fitted(columns: Columns, names: Collection[str]) -> Columns:
