@@ -54,7 +54,7 @@ def test_one_text_is_rated_without_a_prompt(tmp_path, capsys):
     for flags in (
         (),
         ("--response-col", "text"),
-        ("--response-col", "text", "--rating-col", "label", "--prompt-col", "none"),
+        ("--prompt-col", "none"),
     ):
         _, told = check(capsys, file, "--scale", "1-5", *flags)
         assert finding(told, "no_prompt")["severity"] == "note"
