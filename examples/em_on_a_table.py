@@ -12,8 +12,9 @@ import numpy as np
 
 from rationem import (  # isort: skip
     STAR, EnginePool, Example, JudgeTask, Ledger, Problem, Sampling, SamplingContext, Scale, Scheme, ScriptedEngine,
-    Splits, fit,
+    Splits,
 )  # fmt: skip
+from rationem.em import fit  # isort: skip
 
 TASK = JudgeTask(Scale(("1", "2", "3")))
 RATIONALES = ("short", "kind", "wrong", "off topic")

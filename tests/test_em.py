@@ -17,11 +17,10 @@ from rationem import (
     Proposal,
     Scheme,
     ScriptedEngine,
-    fit,
     parse_scheme,
     rejection_sampling,
 )
-from rationem.em import e_step
+from rationem.em import e_step, fit
 from rationem.errors import RunError
 from rationem.types import Purpose, Request, Sample
 

@@ -28,7 +28,7 @@ def run(tmp_path_factory):
 
 def test_a_run_has_its_numbers_its_sentence_and_its_page(run):
     assert run.summary == rationem.Run(run.directory).summary
-    assert run.says[0].startswith("On ")
+    assert "On 10 test items" in run.says[0]
     assert run.says[0] in repr(run)
     assert run.report().name == "report.html"
     assert run.report().is_file()

@@ -225,5 +225,5 @@ def test_unusable_rows_are_left_out_only_when_asked_and_then_counted_and_listed(
 
 def test_a_file_that_breaks_off_is_no_row_to_skip():
     Path("torn.csv").write_text('prompt,response,rating\na,b,1\nc,"d,2\ne,f,3\n')
-    with pytest.raises(DataError, match=r"torn.csv:3.*not well-formed"):
+    with pytest.raises(DataError, match=r"torn.csv:3: quoting breaks here"):
         prepare(FitConfig(data=("torn.csv",), scale="1-5", skip_unusable=True))

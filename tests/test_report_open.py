@@ -139,14 +139,14 @@ def test_of_levels_every_number_is_null(ran):
 
 def test_nothing_of_levels_is_on_a_page(ran):
     directory, rule, _, _ = ran
-    page = (directory / "report.md").read_text()
+    page = (directory / "report.md").read_text().replace("rationem judge RUN", "")  # a command's name
     assert not LEVELS.findall(page)
     shown = (directory / "report.html").read_text()
     outside = re.sub(r"<(script|style)\b.*?</\1>", "", shown, flags=re.S)
     visible = html.unescape(re.sub(r"<[^>]+>", " ", outside)) + " ".join(
         re.findall(r'(?:alt|aria-label)="([^"]*)"', outside)
     )
-    assert not LEVELS.findall(visible)
+    assert not LEVELS.findall(visible.replace("rationem judge RUN", ""))
     assert 'id="confusion"' not in shown
     assert 'id="reliability"' in shown
     assert ("mean reward" in page) == (rule != "exact")

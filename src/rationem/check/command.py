@@ -9,7 +9,7 @@ from typing import Any
 
 from rationem.check.findings import Finding, Severity
 from rationem.check.reading import Material
-from rationem.config import FitConfig, flag_of
+from rationem.config import FitConfig, flag_of, reason_for
 from rationem.data.cells import UnknownRating
 from rationem.data.suggest import typed as in_quotes
 from rationem.data.unusable import rated
@@ -83,17 +83,10 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
     if loaded is not None and loaded.preset is None and not loaded.columns.prompt and config.prompt_col is None:
         yield "prompt_col", ("none", "no column can be the prompt: one text is rated alone")
     for name, value in material.suggested.items():
-        yield name, (value, _WHY[name] if name != "scale" else "the values found, worst first")
+        yield name, (value, reason_for(name))
     codes = _codes(material)
     if codes and "missing" not in material.suggested:
-        yield "missing", (",".join(filter(None, (config.missing, *codes))), _WHY["missing"])
-
-
-_WHY = {
-    "missing": "cells that say that there is no rating",
-    "round": "the numbers look like means of several ratings",
-    "bins": "more different numbers than levels can be",
-}
+        yield "missing", (",".join(filter(None, (config.missing, *codes))), reason_for("missing"))
 
 
 def _codes(material: Material) -> list[str]:

@@ -22,6 +22,7 @@ from rationem.config.fit import (
     kinds_of,
     marks_of,
     reach_of,
+    reason_for,
     settings_with,
 )
 from rationem.config.metadata import Identity, Mark, Reach, TakenBy, TaskKind
@@ -49,6 +50,7 @@ __all__ = [
     "marks_of",
     "reach_of",
     "read_config",
+    "reason_for",
     "settings_with",
     "to_toml",
 ]

@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from rationem.config.demonstrations import DemonstrationSettings
 from rationem.config.measuring import MEASURES, Measuring
-from rationem.config.metadata import Alias, InRefit, Reach, TaskKind
+from rationem.config.metadata import Alias, InRefit, Reach, Reason, TaskKind
 from rationem.config.quick import QUICK
 from rationem.config.sections import (
     EngineSettings,
@@ -165,6 +165,15 @@ def aliases() -> dict[str, str]:
     """
     marks = ((name, mark) for name in FitConfig.model_fields for mark in marks_of(name))
     return {mark.flag: flag_of(name) for name, mark in marks if isinstance(mark, Alias)}
+
+
+def reason_for(setting: str) -> str:
+    """Return why ``rationem check`` proposes a value of a setting.
+
+    >>> reason_for("scale")
+    'the values found, worst first'
+    """
+    return next(mark.text for mark in marks_of(setting) if isinstance(mark, Reason))
 
 
 def reach_of(setting: str) -> Reach | None:

@@ -67,6 +67,13 @@ class InRefit:
 
 
 @dataclass(frozen=True, slots=True)
+class Reason:
+    """Why ``rationem check`` proposes a value of the setting."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Alias:
     """Another flag for the same setting, known from other programs."""
 

@@ -7,7 +7,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from rationem.config.metadata import Alias, Identity, Mark, Reach, TakenBy, TaskKind
+from rationem.config.metadata import Alias, Identity, Mark, Reach, Reason, TakenBy, TaskKind
 
 #: A setting that names a column of the data.
 Column = Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK]
@@ -40,6 +40,7 @@ class DataSettings(SettingsGroup):
     scale: Annotated[
         str | None,
         *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE, Mark.COMMON, Mark.ASKED),
+        Reason("the values found, worst first"),
     ] = Field(
         None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
     )
@@ -52,16 +53,22 @@ class DataSettings(SettingsGroup):
     rating_col: Annotated[Column, TaskKind.JUDGE, Mark.COMMON] = Field(
         None, description="column of the rating, or several: 'r1,r2,r3'"
     )
-    missing: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
-        None, description="rating cells that are no rating, such as '0,-1,X'; the row's other ratings count"
-    )
+    missing: Annotated[
+        str | None,
+        *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE),
+        Reason("cells that say that there is no rating"),
+    ] = Field(None, description="rating cells that are no rating, such as '0,-1,X'; the row's other ratings count")
     map: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, Identity.RESOLVED] = Field(
         (), description="levels of rating cells, as CELL=LEVEL (usual notations such as 80%, 4/5 are recognised)"
     )
-    round: Annotated[bool, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
-        False, description="ratings between two levels (means of raters) become the nearest level"
-    )
-    bins: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, Identity.RESOLVED] = Field(
+    round: Annotated[
+        bool, *(TakenBy.TASK_CHECK, TaskKind.JUDGE), Reason("the numbers look like means of several ratings")
+    ] = Field(False, description="ratings between two levels (means of raters) become the nearest level")
+    bins: Annotated[
+        str | None,
+        *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, Identity.RESOLVED),
+        Reason("more different numbers than levels can be"),
+    ] = Field(
         None, description="make levels of numbers: so many bins of equal width ('5'), or their edges ('20,40,60,80')"
     )
     choices_col: Annotated[Column, TaskKind.CHOICE] = Field(

@@ -54,7 +54,7 @@ def propose(values: Iterable[object], implied: str = "") -> ScaleProposal | None
         implied: a number that their notation names as the highest, such as "5" of "4/5".
 
     >>> propose(["3.33", "3.67", "1", "5"]).settings, propose(["12.5", "99", *map(str, range(30))]).settings
-    ({'round': True}, {'bins': '5'})
+    ({'round': True}, {'bins': '5', 'missing': '99'})
     """
     counts = Counter(text for value in [*values, *([implied] if implied else [])] if (text := str(value).strip()))
     codes = missing_codes(counts)
@@ -71,7 +71,7 @@ def missing_codes(counts: Counter[str]) -> list[str]:
     """Return the cells that say that there is no rating: words such as "N/A", and numbers far from all others.
 
     >>> missing_codes(Counter({"1": 9, "2": 9, "3": 9, "4": 8, "99": 3, "N/A": 2})), missing_codes(Counter("-101"))
-    (['99', 'N/A'], [])
+    (['99', 'N/A'], ['-'])
     """
     numbers = {text: Fraction(text) for text in counts if _NUMBER.fullmatch(text)}
     codes = [text for text in counts if not rated(text) and "," not in text]

@@ -194,9 +194,12 @@ class Judge:
         plan = self.plan(draws=draws, fast=fast, seed=seed, coverage=coverage)
         if not is_frame(items):
             return self._rated(items, plan)
-        several = "criterion" not in items.columns
-        criteria = questions.chosen(self.task, None) if several else ("",)
-        found = self._rated(records(items), plan)
+        rows = records(items)
+        named = sum(self.task.criterion_of(row) is not None for row in rows)
+        if 0 < named < len(rows):
+            raise ConfigError(f"{named} of {len(rows)} items name a criterion. Name one for all of them, or for none.")
+        criteria = ("",) if named else questions.chosen(self.task, None)
+        found = self._rated(rows, plan)
         return with_ratings(items, self.task, criteria, found, fast=fast, sets=coverage is not None)
 
     def _rated(self, items: Iterable[Mapping[str, Any]], plan: Plan) -> list[Rating]:

@@ -83,15 +83,15 @@ def _named(summary: Mapping[str, Any], split: str, before: Mapping[str, Any], af
 def likelihood(summary: Mapping[str, Any]) -> tuple[str, ...]:
     """Return how probable the right levels were; nothing where there are no levels or no scores."""
     split, before, after = compared(summary)
-    if not summary["finished"] or not before or not after or kind_of(summary).page != "levels":
+    marginal = summary["baselines"][split]["training_marginal"] if split in summary["baselines"] else None
+    if not summary["finished"] or not before or not after or not marginal:
         return ()
     when = "before this refit" if summary["refit"] else "before training"
     earlier = f"{number(before['log_likelihood'])} {when}, " if summary["best_iteration"] > 0 else ""
-    marginal = summary["baselines"][split]["training_marginal"]["log_likelihood"]
     return (
-        f"Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {words(summary).who}, {number(marginal)} "
-        "of the training marginal, the shares of the levels among the ratings in training (nats per rating; nearer 0 "
-        "is better).",
+        f"Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {words(summary).who}, "
+        f"{number(marginal['log_likelihood'])} of the training marginal, the shares of the levels among the ratings "
+        "in training (nats per rating; nearer 0 is better).",
     )
 
 
