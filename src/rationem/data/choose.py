@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from rationem.data.answered import found, unnamed
 from rationem.data.columns import Columns, fitted, guess, guess_alone, guess_choice
+from rationem.data.likely import of_chat
 from rationem.data.nested import opened
 from rationem.data.presets import PRESETS, named, recognised
 from rationem.data.published.preset import TASK_OF, Preset
@@ -99,14 +100,16 @@ def _reading(
         names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
         columns, guessed = found(columns or unnamed(task), task, names)
         return ReadingPlan(columns, (Criterion(),), guessed=guessed, task=task)
-    names = list(dict.fromkeys(name for table in tables for row in table for name in row.cells))
+    all_rows = [row for table in tables for row in table]
+    names = list(dict.fromkeys(name for row in all_rows for name in row.cells))
     if columns is not None:
         columns = fitted(columns if columns.criterion else _with_criteria(columns, asked), names)
-        columns, guessed = _REST[columns.items](names, columns)
-        columns = _named_in_rows(columns, asked, [row for table in tables for row in table])
+        columns, guessed = _CHAT[columns.items](*_REST[columns.items](names, columns), all_rows, names)
+        columns = _named_in_rows(columns, asked, all_rows)
         return ReadingPlan(columns, _criteria(columns), guessed=guessed)
     columns = fitted(_with_criteria(Columns(), asked), names)
     columns, guessed = _GUESS[items or "responses"](names, columns.criteria)
+    columns, guessed = _CHAT[columns.items](columns, guessed, all_rows, names)
     return ReadingPlan(columns, _criteria(columns), guessed=guessed)
 
 
@@ -130,6 +133,14 @@ def _as_named(_: Collection[str], columns: Columns) -> tuple[Columns, dict[str, 
     return columns, {}
 
 
+def _no_chat(
+    columns: Columns, guessed: Mapping[str, str], _: Sequence[Row], __: Collection[str]
+) -> tuple[Columns, dict[str, str]]:
+    return columns, dict(guessed)
+
+
+#: How a column of chats is read, if it can be.
+_CHAT = {"responses": of_chat, "choices": _no_chat}
 #: How the columns that the user does not name are guessed beside the others.
 _REST = {"responses": _others, "choices": _as_named}
 

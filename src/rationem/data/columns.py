@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -206,8 +206,12 @@ class Columns:
         return cls(**{**content, **pairs})
 
 
-def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
-    """Raise a DataError that names all missing columns, the closest names, and the row's columns."""
+def check_columns(row: Row, needed: Sequence[tuple[str, str]], offered: Callable[[], str] = str) -> None:
+    """Raise a DataError that names all missing columns, the closest names, and the row's columns.
+
+    Args:
+        offered: returns a sentence on what could be the rating, if the rating is missing.
+    """
     lacking = [(role, name) for role, name in dict.fromkeys(needed) if name not in row.cells]
     if not lacking:
         return
@@ -217,7 +221,9 @@ def check_columns(row: Row, needed: Sequence[tuple[str, str]]) -> None:
     usual = {name.strip().casefold() for name in row.cells} & set(CHOICE_NAMES["choices"])
     asked = usual and {("response", "response"), ("rating", "rating")} & set(lacking)
     other = " If this is multiple choice, use `--task choice`." if asked else ""
-    if not asked and ("rating", "rating") in lacking:
+    if ("rating", "rating") in lacking and (could := offered()):
+        other = could
+    elif not asked and ("rating", "rating") in lacking:
         other = (
             " If nothing is rated and the correct answers are numbers or texts, use `--task math`, `--task "
             "summarize`, or your own task (docs/open-answers.md)."

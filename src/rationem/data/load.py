@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from rationem.data.dialects import notes_of
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lettered import lettered, read_choices
+from rationem.data.likely import likely_ratings
 from rationem.data.no_scale import compared, found_in, no_scale
 from rationem.data.one_hot import one_hot
 from rationem.data.opening import open_tables
@@ -244,6 +246,10 @@ def _usable(path: str | Path, report: Report, form: FileFormat) -> list[Row]:
     return rows
 
 
+def _offered(rows: Sequence[tuple[str, Row]], columns: Columns) -> str:
+    return likely_ratings([row for _, row in rows], {columns.prompt, *columns.responses(())})
+
+
 def _flat(
     tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan, report: Report, counts: Counter[str]
 ) -> tuple[list[tuple[str, Row]], dict[str, Any]]:
@@ -251,7 +257,7 @@ def _flat(
     preset = reading.preset
     if preset is None:
         rows = open_tables(tables, reading.columns, report)
-        check_columns(tables[0][1][0], _nowhere(rows, reading.columns))
+        check_columns(tables[0][1][0], _nowhere(rows, reading.columns), partial(_offered, rows, reading.columns))
         return rows, {}
     rows = [(f"{label}-{row.number}", row) for label, table in tables for row in table]
     flat = []

@@ -3,6 +3,7 @@
 ===========================  ================================================================================
 ``annotation.rating``        the key "rating" of the object in the column "annotation"
 ``ratings[0]``, ``[-1]``     the first, the last element of a list
+``messages[:-1]``            all elements but the last, as a list even of one
 ``ratings[]``                all elements of a list, or all values of an object, as a list
 ``scores[name=tone]``        those elements whose key "name" is "tone"
 ``ratings[].~key``           of an object: the keys of its values
@@ -27,8 +28,9 @@ from rationem.errors import DataError
 
 #: The longest text that is read as JSON or Python.
 _LONGEST = 1 << 22
-_BRACKET = re.compile(r"\[(?P<at>-?[0-9]{1,9})?(?:(?P<key>[^\[\]=]+)=(?P<value>[^\[\]]*))?\]")
+_BRACKET = re.compile(r"\[(?P<at>-?[0-9]{1,9}|:-1)?(?:(?P<key>[^\[\]=]+)=(?P<value>[^\[\]]*))?\]")
 _KEY = "~key"
+_BUT_LAST = ":-1"
 _ENDS = re.compile(r"[.\[]")
 
 
@@ -198,7 +200,9 @@ def _found(value: object, path: str) -> Iterator[object]:
     elif match := _BRACKET.match(path):
         if (elements := _selected(value, match)) is not None:
             rest = _after(path, match)
-            if match["at"] is not None:
+            if match["at"] == _BUT_LAST and not rest:
+                yield [inner for _, inner in elements] or None
+            elif match["at"] not in (None, _BUT_LAST):
                 yield from (found for _, inner in elements for found in list(_found(inner, rest))[:1])
             else:
                 parts = [_below(key, inner, rest) for key, inner in elements]
@@ -239,6 +243,8 @@ def _selected(value: object, match: re.Match[str]) -> list[tuple[object, object]
     elements = _elements(value)
     if elements is None:
         return None
+    if match["at"] == _BUT_LAST:
+        return elements[:-1]
     if match["at"] is not None:
         at = int(match["at"])
         return elements[at:][:1] if at >= -len(elements) else []

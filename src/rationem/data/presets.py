@@ -13,6 +13,7 @@ from rationem.data.published.helpsteer3 import HELPSTEER3
 from rationem.data.published.llmbar import LLMBAR
 from rationem.data.published.mt_bench import MT_BENCH
 from rationem.data.published.pandalm import PANDALM
+from rationem.data.published.preferences import PREFERENCES
 from rationem.data.published.preset import Preset
 from rationem.data.published.saf import SAF, SAF_SCORE
 from rationem.data.published.semeval2013 import SEMEVAL2013, SEMEVAL2013_TWO
@@ -46,6 +47,7 @@ PRESETS: dict[str, Preset] = {
         LLM_ADAPTERS,
         GSM8K,
         SUMMARIZE_WRITE,
+        PREFERENCES,
     )
 }
 
