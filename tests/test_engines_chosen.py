@@ -95,7 +95,7 @@ def test_a_teacher_writes_the_hinted_rationales_and_the_student_learns_them(data
     base = checkpoints.checkpoint(tmp_path / "base")
     with StubServer(teaches) as server:
         flags = ["--scheme", "rationalize@teacher", "--teacher", server.url, "--output", str(run)]
-        code, out, err = fit([data, "--model", base, *FIT, *flags], capsys)
+        code, _, err = fit([data, "--model", base, *FIT, *flags], capsys)
     assert code == 0, err
     assert {headers["Authorization"] for headers in server.headers} == {"Bearer a-secret-key"}
     with sqlite3.connect(run / "ledger.sqlite") as db:
@@ -107,7 +107,7 @@ def test_a_teacher_writes_the_hinted_rationales_and_the_student_learns_them(data
     assert {row[:3] for row in rows} == {("rationalize@teacher", 1, "accepted")}
     assert {row[3].split("\n")[0] for row in rows} == {"the tone is right"}
     assert {row[4] for row in rows} == {"[]"}
-    assert "Of 24 draws for training, 24 came as text without token ids" in out
+    assert "Of 24 draws for training, 24 came as text without token ids" in (run / "report.md").read_text()
     for path in run.rglob("*"):
         if path.is_file():
             assert b"a-secret-key" not in path.read_bytes(), path

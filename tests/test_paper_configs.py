@@ -93,7 +93,7 @@ def test_each_runs_from_end_to_end_on_a_small_model_of_the_same_architecture(pat
         run = tmp_path / scheme.replace(":", "-")
         words = ["fit", str(train), "--test", str(test), "--config", str(path), "--model", model, "--scheme", scheme]
         assert main([*words, *papers.SMALL, "--validation-share", "0.1", "--output", str(run)]) == 0
-        assert "Examples: 24 train, 8 validation, 12 test." in capsys.readouterr().out
+        assert "Examples: 24 train, 8 validation, 12 test." in (run / "report.md").read_text()
         summary = report.summarize(run)
         assert summary["finished"]
         assert sum(summary["iterations"][1]["e_step"]["states"].values()) == 24

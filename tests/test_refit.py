@@ -242,7 +242,7 @@ def test_other_training_through_the_command_line(runs, tmp_path, capsys):
     record = json.loads(rows(new, "SELECT record FROM iterations WHERE phase='m_step'")[0][0])
     kept = len(rows(new, KEPT))
     assert record["steps"] == -(-kept // 4)
-    assert "Run directory" in capsys.readouterr().out
+    assert str(new / "report.html") in capsys.readouterr().out
     assert main(["report", str(new)]) == 0
     capsys.readouterr()
     unmade = str(tmp_path / "unmade")

@@ -208,7 +208,7 @@ def test_every_criterion_is_scored_by_itself(tmp_path):
             "best iteration, on the humans' targets",
         )
     ]  # fmt: skip
-    assert "On 100 test items of 2 criteria the judge" in text
+    assert "On 100 test items of 2 criteria your judge" in text
     assert "always saying one level per criterion, the best for these items, in" in text
     assert "is agreement, 0 is chance; the mean over criteria)" in text
     assert "Correlations and kappas are means over the criteria" in text
@@ -265,7 +265,7 @@ def test_pairs_are_scored_in_both_orders_and_without_distances(tmp_path):
     assert summary["baselines"]["test"]["constant"]["mae"] is None
     text = (tmp_path / "run" / "report.md").read_text()
     assert "## Both orders of 12 pairs" in text
-    assert "On 12 test pairs, each asked in both orders, the judge" in text
+    assert "On 12 test pairs, each asked in both orders, your judge" in text
     assert "Each pair is two of them, one for each order." in text
     assert "MAE" not in text
     assert swap_level("A", PAIRS) == "B"

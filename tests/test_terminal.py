@@ -198,7 +198,7 @@ def test_no_name_in_a_run_is_markup_in_its_report(tmp_path, capsys):
         origin = {"run": hostile, "iteration": 1}
         db.execute("INSERT INTO manifest VALUES ('refit', ?)", (json.dumps(origin),))
     assert cli.main(["report", str(run)]) == 0
-    page = (run / "report.md").read_text()
+    page = (run / "report.md").read_text().replace("`rationem judge RUN new.csv -o rated.csv`", "")  # the next command
     ours = {"strong_open"}  # what the report itself emphasises
     assert not {token.type for token in tokens(page)} & (_BAD - ours)
     assert [token.tag for token in tokens(page) if token.type == "heading_open"].count("h1") == 1

@@ -31,8 +31,10 @@ def home(place):
     """Give commands a home of their own, and one thread."""
     place.mkdir()
     ours = {"HOME": str(place), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1",
-            "TOKENIZERS_PARALLELISM": "false", "XDG_CONFIG_HOME": str(place / "config"), "COLUMNS": "120"}  # fmt: skip
+            "TOKENIZERS_PARALLELISM": "false", "XDG_CONFIG_HOME": str(place / "config"), "COLUMNS": "120",
+            "PYTHONDONTWRITEBYTECODE": "1"}  # fmt: skip
     os.environ.update(ours)
+    sys.dont_write_bytecode = True  # a module that is compiled late is no write outside
     for name in ("HF_HOME", "XDG_CACHE_HOME", "MPLCONFIGDIR"):
         os.environ[name] = str(place / name.lower())
 

@@ -155,7 +155,7 @@ def check_varied(task: Task, splits: Splits) -> None:
         (level,) = found
         raise DataError(
             f"Every rating is {level!r}: there is nothing to learn. Is it the right column (--rating-col)? "
-            "`rationem check` shows what each column holds."
+            "`rationem check` shows what each column holds. To train anyway, add --go-on."
         )
 
 
