@@ -371,23 +371,24 @@ class Concurrent(Engine, Protocol):
 
 
 class MStep(Protocol):
-    """Compute theta_k from (theta_{k-1}, kept set, seed), as a pure function.
-
-    Args:
-        start: the checkpoint to train from: theta_{k-1}, or theta_0 with ``init="base"``.
-        samples: the kept set; the loss covers rationale, answer and end of turn, given the forward prompt.
-        iteration: k, the position of this step in a schedule over the whole run.
-        seed: the seed of this M-step; the order of the samples depends on it alone.
-        output: an empty directory for theta_k.
-
-    Returns:
-        A record with at least ``{"dropped": [example ids too long to train on]}``.
-    """
+    """Compute theta_k from (theta_{k-1}, kept set, seed), as a pure function."""
 
     def __call__(
         self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
     ) -> dict[str, Any]:
-        """Write theta_k to ``output`` and return the record."""
+        """Write theta_k to ``output`` and return the record.
+
+        Args:
+            start: the checkpoint to train from: theta_{k-1}, or theta_0 with ``init="base"``.
+            samples: the kept set; the loss covers rationale, answer and end of turn, given the forward prompt.
+            iteration: k, the position of this step in a schedule over the whole run.
+            seed: the seed of this M-step; the order of the samples depends on it alone.
+            output: an empty directory for theta_k.
+
+        Returns:
+            A record with at least ``{"dropped": [example ids too long to train on]}``.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ class Training(TrainingSettings):
     ``batch_size`` counts examples over all processes; only the last step of ``epochs`` can be smaller. The learning
     rate is AdamW's. Weights and moments are fp32 at any ``precision``.
 
-    Args:
+    Attributes:
         iterations: of the run, over which ``schedule`` goes.
         restarts: restart the schedule in every iteration, for M-steps that all start from the base model.
         max_length: samples with more tokens are dropped and counted, never truncated.
