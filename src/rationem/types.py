@@ -388,7 +388,6 @@ class MStep(Protocol):
         Returns:
             A record with at least ``{"dropped": [example ids too long to train on]}``.
         """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
