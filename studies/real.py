@@ -13,36 +13,35 @@ answer alone and looks at validation grades only. ``--device cuda`` runs the sam
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 from sklearn.metrics import roc_auc_score
 
 from rationem import FitConfig, report, start
+from rationem.data import load, write_csv
 from rationem.ledger import read_only
 from rationem.ledger.reading import read_predictions
 from rationem.report.blocks import block, calibration
-from rationem.report.run import Run, read_run
+from rationem.report.run import Recorded, read_run
 from rationem.types import Example, Prediction
 
 RESULTS = Path(__file__).parent / "results"
 MARK = "<!-- Everything below is written by `python studies/real.py`. -->"
+PRESET = "semeval2013-2way"
 LEVELS = ("incorrect", "correct")
+#: The columns of the tables that are inputs.
+FIELDS = ("prompt", "response", "reference")
 SETTINGS: dict[str, Any] = {
     "model": "smollm2",
     "scale": " < ".join(LEVELS),
     "instruction": "Is the student's answer right?",
-    "prompt_col": "question",
     "reference_col": "reference",
-    "response_col": "answer",
-    "rating_col": "grade",
     "id_col": "id",
     "group_col": "id",
     "split_seed": 0,
@@ -65,8 +64,8 @@ SEARCH = (
     {"limit": None, "epochs": 3, "learning_rate": 2e-4},
     {"limit": None, "epochs": 6, "learning_rate": 1e-4, "questions": 8},
 )
-#: The published systems' scores on unseen answers, 2 classes, are in Dzikovska et al. 2013 (S13-2045), table 6.
-SOURCE = "Dzikovska et al. 2013, S13-2045"
+#: The shared task, and what its systems reached.
+SOURCE = "Dzikovska et al. 2013, SemEval-2013 Task 7, aclanthology.org/S13-2045"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,46 +87,33 @@ ARMS = (
 )
 
 
-def answers(folder: Path, part: str, corpus: str) -> Iterator[dict[str, str]]:
-    """Yield the graded answers of one part: ``training``, or ``test-unseen-answers`` and the like."""
-    inner = Path("training") if part == "training" else Path("test")
-    place = folder / inner / "2way" / corpus / ("" if part == "training" else part)
-    for file in sorted(place.glob("*.xml")):
-        root = ElementTree.parse(file).getroot()
-        question, reference = root.findtext("questionText") or "", root.findtext(".//referenceAnswer") or ""
-        for said in root.iter("studentAnswer"):
-            row = {"id": said.get("id", ""), "question": question, "reference": reference, "answer": said.text or ""}
-            yield {**row, "grade": said.get("accuracy", ""), "of": root.get("id", file.stem), "part": part}
-
-
-def write(path: Path, rows: Sequence[Mapping[str, str]]) -> Path:
-    """Write rows for the ordinary reader."""
+def table(files: Sequence[Path], path: Path) -> Path:
+    """Write graded answers, read by the preset, for runs that split them by answer and not by question."""
+    found = load(files, preset=PRESET)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        out = csv.DictWriter(file, list(rows[0]))
-        out.writeheader()
-        out.writerows(rows)
+    write_csv(path, [replace(x, fields={name: x.fields.get(name, "") for name in FIELDS}) for x in found.examples])
     return path
 
 
 def tables(options: argparse.Namespace, questions: int | None = None) -> tuple[Path, tuple[Path, ...]]:
     """Write the training table and the test tables; with few questions, those with most answers."""
-    train = list(answers(options.data, "training", options.corpus))
+    place = options.data / "training" / "2way" / options.corpus
+    train = sorted(place.glob("*.xml"))  # a file a question
     if not train:
-        raise SystemExit(f"There are no answers of {options.corpus} in {options.data}.")
+        raise SystemExit(f"There are no questions in {place}.")
     if questions:
-        counts: dict[str, int] = {}
-        for row in train:
-            counts[row["of"]] = counts.get(row["of"], 0) + 1
-        most = set(sorted(counts, key=lambda one: (-counts[one], one))[:questions])
-        train = [row for row in train if row["of"] in most]
+        count = {file: file.read_text(encoding="utf-8").count("<studentAnswer ") for file in train}
+        train = sorted(train, key=lambda file: (-count[file], file))[:questions]
+    written = options.output / "tables"
     parts = ["test-unseen-answers", *(["test-unseen-questions"] if options.questions else [])]
-    place = options.output / "tables"
-    tests = (write(place / f"{part}.csv", list(answers(options.data, part, options.corpus))) for part in parts)
-    return write(place / f"training-{questions or 'all'}.csv", train), tuple(tests)
+    tests = (
+        table(sorted((options.data / "test" / "2way" / options.corpus / part).glob("*.xml")), written / f"{part}.csv")
+        for part in parts
+    )
+    return table(train, written / f"training-{questions or 'all'}.csv"), tuple(tests)
 
 
-def part_numbers(run: Run, best: int, examples: Sequence[Example]) -> dict[str, Any]:
+def part_numbers(run: Recorded, best: int, examples: Sequence[Example]) -> dict[str, Any]:
     """Return the numbers of the chosen iteration on some test examples."""
     ids = {x.id for x in examples}
 
@@ -238,6 +224,7 @@ def page(results: Path) -> Iterator[str]:
             yield f"| {' | '.join(map(_told, cells))} |"
     missing = [arm.name for arm in ARMS if not any(f"-{arm.key}-seed-" in name for name in found)]
     yield ""
+    yield f"The scores of the shared task's systems are in {SOURCE}."
     yield f"Not run yet: {', '.join(missing)}." if missing else "Every arm ran with at least one seed."
 
 

@@ -107,8 +107,8 @@ def test_findings_name_their_criterion(tmp_path, capsys):
 
 def test_one_label_everywhere_is_refused_before_training(tmp_path):
     config = configured(data=(write(tmp_path / "r.csv", with_ratings(["5"] * 60)),), scale="1-5")
-    with pytest.raises(DataError, match="Every rating is '5': there is nothing to learn"):
-        check_varied(*prepare(config))
+    with pytest.raises(DataError, match="Every answer is '5': there is nothing to learn"):
+        check_varied(prepare(config)[1])
 
 
 def test_one_response_that_is_always_better_is_suspected(tmp_path, capsys):

@@ -1,6 +1,8 @@
 """Each file in ``examples/`` does what it says."""
 
+import ast
 import importlib
+import importlib.util
 from collections import Counter
 from pathlib import Path
 
@@ -11,7 +13,8 @@ from rationem.cli.main import main
 from rationem.em import fit
 from rationem.types import Purpose
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+ROOT = Path(__file__).parents[1]
+EXAMPLES = ROOT / "examples"
 
 
 @pytest.fixture(autouse=True)
@@ -74,3 +77,15 @@ def test_own_task_keeps_to_what_a_task_must_keep_to(tmp_path, monkeypatch, capsy
     monkeypatch.chdir(tmp_path)
     assert main(["task", "check", f"{EXAMPLES / 'own_task.py'}:Tone", "notes.csv", "--answer-col", "tone"]) == 0
     assert "meets all requirements, tested on 3 items" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("folder", ["benchmarks", "examples", "studies", "tools"])
+def test_what_scripts_import_from_the_package_is_there(folder):
+    for path in sorted((ROOT / folder).glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "rationem":
+                module = importlib.import_module(node.module)
+                for name in (one.name for one in node.names):
+                    found = hasattr(module, name) or importlib.util.find_spec(f"{node.module}.{name}")
+                    assert found, f"{path.name} imports {name} from {node.module}"

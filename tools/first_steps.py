@@ -12,11 +12,11 @@ from pathlib import Path
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- first steps: written by `make first-steps` -->", "<!-- end of first steps -->"
-#: Each command, and a pattern of the lines that are shown of its output.
+#: Each command, and a pattern of the lines that are shown of its output; None shows none.
 STEPS = {
-    "rationem demo ratings": r"^(ratings\.csv is written\.)",
+    "rationem demo ratings": r"^(ratings\.csv is written: \d+ rows\.)",
     "rationem check ratings.csv --scale 1-5 --rater-col rater": r"^ *(Krippendorff's alpha .*|A fit [^.]*\.)",
-    "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 --demos 4 --quick -o runs/first": r"^(?!)",
+    "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 --demos 4 --quick -o runs/first": None,
     "rationem show runs/first": r"^(.*On \d+ test items.*)",
     "rationem judge runs/first ratings.csv -o rated.csv": r"^(\d+ rated.*)",
 }
@@ -34,7 +34,12 @@ def run(command: str, there: Path) -> str:
 
 
 def shown(command: str, output: str) -> str:
-    return "\n".join([f"$ {command}", *re.findall(STEPS[command], output, re.MULTILINE)])
+    """Return a command and the lines that are shown of its output; ends the program if there are none."""
+    pattern = STEPS[command]
+    found = re.findall(pattern, output, re.MULTILINE) if pattern else []
+    if pattern and not found:
+        raise SystemExit(f"{command}: no line of its output fits {pattern!r}. Correct the pattern.")
+    return "\n".join([f"$ {command}", *found])
 
 
 def main(there: Path) -> None:

@@ -84,7 +84,7 @@ class Display(Protocol):
         ...
 
     def doing(self, text: str) -> None:
-        """Name the work that goes on and has no bar."""
+        """Say what is being done while there is no progress bar."""
         ...
 
 
@@ -260,7 +260,7 @@ def busy(text: str) -> AbstractContextManager[None]:
 
 
 def doing(text: str) -> None:
-    """Name the work that goes on and has no bar, such as loading a model."""
+    """Say what is being done while there is no progress bar, such as loading a model."""
     _display.doing(text)
 
 

@@ -6,7 +6,7 @@ from rationem import progress
 from rationem.check.checkup import examine
 from rationem.check.findings import Severity
 from rationem.config import FitConfig
-from rationem.errors import DataError, RationemError
+from rationem.errors import RationemError
 from rationem.report.plain import short
 
 #: The finding that a fit refuses although it is no error of the check.
@@ -19,11 +19,7 @@ _LONGEST = 240
 
 
 def told(config: FitConfig) -> list[str]:
-    """Return the errors and warnings of the check about the data, a line each.
-
-    Raises:
-        DataError: every item has the same label, so there is nothing to learn; not with ``go_on``.
-    """
+    """Return the errors and warnings of the check about the data, a line each."""
     try:
         with progress.silenced():
             # Without the model, whose prompts a fit measures itself.
@@ -32,9 +28,6 @@ def told(config: FitConfig) -> list[str]:
         return []
     if any(one.code in _REFUSED for one in checkup.findings if one.severity is Severity.ERROR or one.code == _NO_SCALE):
         return []
-    nothing = next((one for one in checkup.findings if one.code == "one_label"), None)
-    if nothing is not None and not config.go_on:
-        raise DataError(f"{', '.join(config.data)}: {nothing.message} To train anyway, add --go-on.")
     serious = [one for one in checkup.findings if one.severity is not Severity.NOTE and one.code not in _OWN]
     lines = [f"check: {one.severity}: {short(one.message, _LONGEST)}" for one in serious]
     return [*lines, "check: `rationem check` with the same flags shows everything."] if lines else []

@@ -238,7 +238,7 @@ def check(config: FitConfig, directory: Path) -> tuple[FitConfig, Scheme, Task, 
     check_closing(config, scheme, task)
     check_own(task, splits.train)
     if not config.go_on:
-        check_varied(task, splits)
+        check_varied(splits)
     if config.patience and not splits.validation:
         raise ConfigError(
             f"--patience {config.patience} waits for a better validation score, but there is no validation set. Omit "

@@ -16,6 +16,7 @@ from rationem.engines.opening import EngineConfig
 from rationem.engines.remote.address import check_urls
 from rationem.engines.table import ENGINES, ENGINES_OR_AUTO, refuse_foreign
 from rationem.errors import ConfigError, DataError, RunError
+from rationem.report.plain import short
 from rationem.run.defaults import with_adapter
 from rationem.sampling.posterior import enumerator
 from rationem.sampling.schemes import Scheme
@@ -144,18 +145,18 @@ def check_closing(config: FitConfig, scheme: Scheme, task: Task) -> None:
         )
 
 
-def check_varied(task: Task, splits: Splits) -> None:
-    """Check that labels differ: from one label everywhere nothing is learned.
+def check_varied(splits: Splits) -> None:
+    """Check that answers differ: from one answer everywhere nothing is learned.
 
     Raises:
-        DataError: all items, of every criterion, have the same label and no rater gives another.
+        DataError: all items, of every criterion, have the same answer and no rater gives another.
     """
     found = {level for part in (splits.train, splits.validation, splits.test) for x in part for level in _levels(x)}
-    if len(found) == 1 and task.kind.scores > 1:
-        (level,) = found
+    if len(found) == 1:
+        (only,) = found
         raise DataError(
-            f"Every rating is {level!r}: there is nothing to learn. Is it the right column (--rating-col)? "
-            "`rationem check` shows what each column holds. To train anyway, add --go-on."
+            f"Every answer is {short(only)!r}: there is nothing to learn. To train anyway, add --go-on. Is it the "
+            "right column? `rationem check` shows what each column holds."
         )
 
 

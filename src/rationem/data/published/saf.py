@@ -18,7 +18,8 @@ _INPUTS = ("question", "reference_answers", "response")
 _EXTRAS = ("id", "question_id")
 
 
-def _flatten(cells: Cells) -> dict[str, object]:
+def answered(cells: Cells, *labels: str) -> dict[str, object]:
+    """Return a student's answer with its question, the reference answers as one text, and some labels."""
     references = cells["reference_answers"]
     return {
         "id": cells.get("id"),
@@ -26,9 +27,12 @@ def _flatten(cells: Cells) -> dict[str, object]:
         "question": cells["question"],
         "reference": "\n\n".join(map(str, references)) if isinstance(references, list) else references,
         "response": cells["response"],
-        "verification_feedback": cells.get("verification_feedback"),
-        "score": cells.get("score"),
+        **{label: cells.get(label) for label in labels},
     }
+
+
+def _flatten(cells: Cells) -> dict[str, object]:
+    return answered(cells, "verification_feedback", "score")
 
 
 def _columns(rating: str) -> Columns:

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from rationem.data.columns import Columns
 from rationem.data.published.preset import Cells, Preset
+from rationem.data.published.saf import answered
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
 
@@ -17,15 +18,7 @@ _INPUTS = ("question", "reference_answers", "response")
 
 
 def _flatten(cells: Cells) -> dict[str, object]:
-    references = cells["reference_answers"]
-    return {
-        "id": cells.get("id"),
-        "group": f"{cells.get('question_id')}: {cells['question']}",
-        "question": cells["question"],
-        "reference": "\n\n".join(map(str, references)) if isinstance(references, list) else references,
-        "response": cells["response"],
-        "accuracy": cells.get("accuracy"),
-    }
+    return answered(cells, "accuracy")
 
 
 SEMEVAL2013 = Preset(
