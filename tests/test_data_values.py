@@ -163,6 +163,18 @@ def test_an_item_whose_only_rating_is_missing_is_counted_and_left_out(tmp_path):
     assert (len(found.examples), found.notes["unrated"]) == (2, 1)
 
 
+@pytest.mark.parametrize(("cell", "level"), [("3.4/5", "3"), ("3.5", "4"), ("4/5", "4")])
+def test_a_number_out_of_the_highest_level_is_rounded(tmp_path, cell, level):
+    assert loaded(tmp_path, [cell, *"12345"], "1-5", round=True).examples[0].answer == level
+
+
+@pytest.mark.parametrize("cell", ["4/10", "3.4/10", "80%"])
+def test_rounding_never_takes_a_number_out_of_another_highest(tmp_path, cell):
+    """4 of 10 is no 4 on a scale of 5."""
+    with pytest.raises(DataError, match="not on the scale|is not"):
+        loaded(tmp_path, [cell, *"12345"], "1-5", round=True)
+
+
 def test_means_are_recognised_and_rounded_on_request(tmp_path):
     cells = ["3.33", "3.67", "2.67", "5", "1.33"]
     assert raters_of(cells) == 3

@@ -189,7 +189,7 @@ class _Column:
         for candidate in (*_numbers_of(text, self.scale), *self._words_of(text)):
             if (level := self.scale.level(candidate)) is not None:
                 return level
-        return next((one.value for _, one in read(text)), text) if self.asked.round else text
+        return next(_numbers_of(text, self.scale), text) if self.asked.round else text
 
     def _words_of(self, text: str) -> Iterator[str]:
         assert self.scale is not None
