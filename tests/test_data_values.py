@@ -1,7 +1,6 @@
 """Rating cells in the forms that people use: several in one cell, other notations, codes for missing, means, bins."""
 
 import json
-import re
 from collections import Counter
 
 import pytest
@@ -172,7 +171,7 @@ def test_a_number_out_of_the_highest_level_is_rounded(tmp_path, cell, level):
 @pytest.mark.parametrize("cell", ["4/10", "3.4/10", "80%"])
 def test_rounding_never_takes_a_number_out_of_another_highest(tmp_path, cell):
     """4 of 10 is no 4 on a scale of 5."""
-    with pytest.raises(DataError, match=re.escape(cell)):
+    with pytest.raises(DataError, match="is not a level of the scale"):
         loaded(tmp_path, [cell, *"12345"], "1-5", round=True)
 
 
