@@ -95,15 +95,20 @@ def table(files: Sequence[Path], path: Path) -> Path:
     return path
 
 
+def rarer(file: Path) -> int:
+    """Return how many answers of a question have the grade that fewer of them have."""
+    graded = [x.answer for x in load([file], preset=PRESET).examples]
+    return min(graded.count(level) for level in LEVELS)
+
+
 def tables(options: argparse.Namespace, questions: int | None = None) -> tuple[Path, tuple[Path, ...]]:
-    """Write the training table and the test tables; with few questions, those with most answers."""
+    """Write the training table and the test tables; with few questions, those with most answers of the rarer grade."""
     place = options.data / "training" / "2way" / options.corpus
     train = sorted(place.glob("*.xml"))  # a file a question
     if not train:
         raise SystemExit(f"There are no questions in {place}.")
     if questions:
-        count = {file: file.read_text(encoding="utf-8").count("<studentAnswer ") for file in train}
-        train = sorted(train, key=lambda file: (-count[file], file))[:questions]
+        train = sorted(train, key=lambda file: (-rarer(file), file))[:questions]
     written = options.output / "tables"
     parts = ["test-unseen-answers", *(["test-unseen-questions"] if options.questions else [])]
     tests = (
