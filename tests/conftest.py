@@ -1,6 +1,7 @@
 """One thread for torch in every test: equal results on any machine, and no spinning beside other work."""
 
 import ast
+import gc
 import os
 import re
 import tempfile
@@ -20,6 +21,12 @@ def pytest_ignore_collect(collection_path, config):
     if collection_path.suffix != ".py" or not re.fullmatch(r"not \w+( and not \w+)*", left_out):
         return None
     return True if _own_marks(collection_path) & set(re.findall(r"not (\w+)", left_out)) else None
+
+
+def pytest_collection_finish():
+    """Keep what is collected out of the garbage collector, which otherwise walks it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _own_marks(path):

@@ -319,6 +319,7 @@ def some_hinted(directory, iterations=(1,), count=30):
     return run
 
 
+@pytest.mark.slow
 def test_hinted_drafts_are_made_for_so_many_items_the_same_in_every_iteration(tmp_path):
     run = some_hinted(tmp_path, (0, 1))
     first, second = ({t.example_id for t in run.ledger.trials(k, Purpose.EVIDENCE)} for k in (0, 1))
@@ -330,6 +331,7 @@ def test_hinted_drafts_are_made_for_so_many_items_the_same_in_every_iteration(tm
     run.ledger.close()
 
 
+@pytest.mark.slow
 def test_what_is_said_of_hinted_drafts_is_of_their_items_and_all_items_have_a_score(tmp_path, measured):
     """Where all items have hinted drafts the others' numbers are known: the same seeds make the same drafts."""
     run, whole = some_hinted(tmp_path), measured.ledger.db

@@ -18,7 +18,7 @@ def sets(train, validation, orders=1):
     return Splits(several(train, "t"), several(validation, "v"), several(20, "e"))
 
 
-@pytest.mark.parametrize("train", [10, 400, 2_000, 20_000])
+@pytest.mark.parametrize("train", [10, 400, 2_000, pytest.param(20_000, marks=pytest.mark.slow)])
 def test_measuring_takes_a_quarter_of_an_iterations_drafts_or_64_items(train):
     config = FitConfig()
     found, asked = len(measured(sets(train, 5_000), config).validation), config.measuring

@@ -238,6 +238,7 @@ def test_a_description_of_other_types_is_no_traceback(changed):
         from_description({**OPEN_TASKS["math"]().describe(), **changed})
 
 
+@pytest.mark.slow
 def test_what_a_run_directory_mentions_is_no_program_of_the_training_processes(tmp_path, good):
     """Refit takes its settings from a run: a task's file that stands there is never handed on."""
     told = FitConfig(data=("x",), task="from/the/run.py:Evil", processes=2)

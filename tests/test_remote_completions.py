@@ -144,6 +144,7 @@ def test_of_far_more_tokens_than_were_asked_for_the_first_are_read(engine, chat,
     assert (draft.finish, len(draft.token_ids)) == ((Finish.LENGTH, 24) if finish == "length" else (Finish.FAILED, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("finish", ["stop", "length"])
 def test_of_a_text_far_longer_than_was_asked_for_the_beginning_is_read(engine, chat, finish, monkeypatch):
     read, length = [], CompletionReader.length

@@ -65,6 +65,7 @@ def agreed(said, reward):
     return next((one for one, value in score.items() if value >= best - 1e-12), None)
 
 
+@pytest.mark.slow
 def test_the_numbers_are_those_of_the_trials(ran):
     _, rule, summary, ledger = ran
     reward = REWARDS[rule]

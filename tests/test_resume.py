@@ -18,6 +18,8 @@ import pytest
 
 pytestmark = pytest.mark.slow
 KILLS = 24
+#: Every third moment in `make test`, all of them in `make test-all`.
+PARTS = [pytest.param(part, marks=[pytest.mark.acceptance] if part % 3 else []) for part in range(KILLS)]
 
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(
@@ -168,7 +170,7 @@ def test_the_reference_run_learns_from_hints_and_failures_alike(whole):
     assert len(set(names)) >= 12
 
 
-@pytest.mark.parametrize("part", range(KILLS))
+@pytest.mark.parametrize("part", PARTS)
 def test_killed_anywhere_and_started_again_ends_bitwise_the_same(folder, whole, part):
     reference, names = whole
     kinds = sorted({name: place for place, name in enumerate(names, 1)}.values())

@@ -445,6 +445,7 @@ def large(tmp_path_factory):
     return directory
 
 
+@pytest.mark.slow
 def test_a_run_of_ten_thousand_trials_opens_fast(large, capsys):
     started = time.perf_counter()
     code, out, _ = show(capsys, large, "--example", "item-1234")

@@ -129,6 +129,7 @@ def test_control_tokens_are_single_ids(token):
     assert len(tokenizer_once().encode(token)) == 1
 
 
+@pytest.mark.slow
 def test_the_template_is_what_the_corpus_was_made_with():
     coder = tokenizer_once()
     assert coder.pad_token_id != coder.eos_token_id == coder.convert_tokens_to_ids(END)
