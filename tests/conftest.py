@@ -6,6 +6,10 @@ import os
 import re
 import tempfile
 
+from seen import browser, look
+
+__all__ = ["browser", "look"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

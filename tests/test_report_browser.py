@@ -1,9 +1,6 @@
 """report.html in a real browser: Debian's chromium, driven by Playwright's Python package."""
 
-import os
 import re
-import shutil
-import time
 from itertools import pairwise
 
 import pytest
@@ -11,86 +8,13 @@ import pytest
 import opened
 import paged
 from rationem.report.page import write_page
+from seen import CONTRAST, TIMEOUT
 
-#: Milliseconds: two busy cores may need a minute to start a page.
-TIMEOUT = 180_000
 pytestmark = pytest.mark.browser
 
-FLAGS = (
-    *("--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync"),
-)
 MANY = 50_000
 #: Milliseconds from a choice to the new list, on a busy machine of two cores; the page itself aims at 200.
 PATIENCE = 1000
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = shutil.which("chromium")
-    if path is None:
-        reason = "There is no chromium here. Install Debian's package (make browser)."
-        pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        flags = [*FLAGS, *(["--no-sandbox"] if os.geteuid() == 0 else [])]
-        running = playwright.chromium.launch(executable_path=path, args=flags)
-        yield running
-        running.close()
-
-
-class Seen:
-    """A page that is open, and what it did beside showing itself."""
-
-    def __init__(self, browser, path, **context):
-        self.context = browser.new_context(**{"viewport": {"width": 1280, "height": 900}, **context})
-        self.context.set_default_timeout(TIMEOUT)
-        self.page = self.context.new_page()
-        self.requests, self.complaints = [], []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
-        self.page.add_init_script(
-            "document.addEventListener('securitypolicyviolation', e => console.error('policy', e.violatedDirective))"
-        )
-        self.url = path.as_uri()
-        self.page.goto(self.url)
-        self.page.wait_for_selector("#browser:not([hidden])")
-
-    def calm(self):
-        """Nothing was said on the console, and nothing was asked for but the file and the pictures in it."""
-        assert self.complaints == []
-        assert [url for url in self.requests if not url.startswith("data:image/svg+xml")] == [self.url]
-
-    @property
-    def count(self):
-        return self.page.inner_text("#count")
-
-    def until(self, expression):
-        """Wait until an expression is true; Playwright's own way evaluates a string in the page, which it forbids."""
-        for _ in range(500):
-            if self.page.evaluate(expression):
-                return
-            time.sleep(0.02)
-        pytest.fail(f"{expression}: still not")
-
-    def shown(self):
-        return self.page.locator(".row").count()
-
-
-@pytest.fixture
-def look(browser):
-    opened = []
-
-    def open_it(path, **context):
-        opened.append(Seen(browser, path, **context))
-        return opened[-1]
-
-    yield open_it
-    for one in opened:
-        one.context.close()
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +138,7 @@ def test_every_filter_shows_what_it_names(look, comparison):
         "gap": (lambda row: data["gaps"][row[10]] == "off by more", "off by more"),
     }
     for name, (fits, label) in wanted.items():
-        page.reload()
+        page.goto(seen.url)
         choose(page, name, label)
         matching = [row for row in trials if fits(row)]
         assert 0 < len(matching) < len(trials)
@@ -358,28 +282,6 @@ def test_a_phone_needs_no_sideways_scrolling(look, request, which):
     seen.calm()
 
 
-CONTRAST = """() => {
-    const channel = (c) => (c /= 255) <= 0.04045 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
-    const parse = (text) => { const n = text.match(/[\\d.]+/g).map(Number); return n.length < 4 ? [...n, 1] : n; };
-    const light = ([r, g, b]) => 0.2126 * channel(r) + 0.7152 * channel(g) + 0.0722 * channel(b);
-    const ground = (e) => {
-        const colour = parse(getComputedStyle(e).backgroundColor);
-        return colour[3] === 1 ? colour : ground(e.parentElement);
-    };
-    const found = [];
-    const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-    while (walk.nextNode()) {
-        const e = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || !e.getClientRects().length) continue;
-        if (e.closest("script, [aria-disabled=true]")) continue;
-        const [a, b] = [light(parse(getComputedStyle(e).color)), light(ground(e))].sort((x, y) => y - x);
-        const ratio = (a + 0.05) / (b + 0.05);
-        if (ratio < 4.5) found.push([e.outerHTML.slice(0, 80), ratio]);
-    }
-    return [getComputedStyle(document.body).backgroundColor, found];
-}"""
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_every_text_stands_out_from_its_ground(look, small, scheme):
     seen = look(small, color_scheme=scheme)
@@ -398,7 +300,7 @@ def test_what_can_be_operated_has_a_name_and_figures_have_words(look, small):
     assert page.evaluate("[...document.images].every(i => i.alt.length > 40)")
     labels = page.evaluate("[...document.querySelectorAll('select, input')].map(e => e.labels[0].innerText.trim())")
     assert all(labels)
-    assert len(labels) == len(set(labels)) == 6
+    assert len(labels) == len(set(labels)) == 8
     assert page.evaluate("[...document.querySelectorAll('button')].every(e => e.textContent.trim())")
     levels = page.evaluate("[...document.querySelectorAll('h1, h2, h3, h4')].map(h => Number(h.tagName[1]))")
     assert levels[0] == 1

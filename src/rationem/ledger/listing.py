@@ -37,12 +37,16 @@ class EvaluationDraw(NamedTuple):
     reward: float
 
 
-def trial_sizes(db: sqlite3.Connection, split: str) -> list[tuple[TrialKey, str, int]]:
-    """Return key, outcome and characters of trials for training, of the control, and for evaluating a split."""
+def trial_sizes(db: sqlite3.Connection, split: str, elsewhere: tuple[int, int]) -> list[tuple[TrialKey, str, int]]:
+    """Return key, outcome and characters of trials for training, of the control, and for evaluating a split.
+
+    Args:
+        elsewhere: the two iterations whose evaluation of other splits is listed too.
+    """
     found = db.execute(
         "SELECT iteration, purpose, example_id, attempt, retry, outcome, LENGTH(text) FROM trials "
-        "JOIN examples ON id = example_id WHERE purpose IN (?, ?) OR (purpose=? AND split=?)",
-        (Purpose.TRAIN, Purpose.CONTROL, Purpose.EVAL, split),
+        "JOIN examples ON id = example_id WHERE purpose IN (?, ?) OR (purpose=? AND (split=? OR iteration IN (?, ?)))",
+        (Purpose.TRAIN, Purpose.CONTROL, Purpose.EVAL, split, *elsewhere),
     )
     return [((k, purpose, x, attempt, retry), outcome, size) for k, purpose, x, attempt, retry, outcome, size in found]
 

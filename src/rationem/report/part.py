@@ -82,12 +82,14 @@ class Matrix:
         over: what the columns are.
         columns: names of the columns.
         rows: name of a row, and its cells: the text, and its shade from 0 to 6.
+        of: the set whose items it counts, where a page's cells open them; otherwise "".
     """
 
     corner: str
     over: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+    of: str = ""
 
     @property
     def table(self) -> Table:

@@ -37,8 +37,9 @@ def spans(text: str, end: int | None, phrases: Sequence[str], pattern: re.Patter
     found = [match.span() for match in pattern.finditer(rationale) if hint_leakage.find(match[0], phrases) is not None]
     if not found and not rationale.isascii():
         found = [(0, len(rationale))]
-    return [[_units(text, start), _units(text, stop)] for start, stop in found]
+    return [[units(text, start), units(text, stop)] for start, stop in found]
 
 
-def _units(text: str, offset: int) -> int:
+def units(text: str, offset: int) -> int:
+    """Return an offset in UTF-16 units, as JavaScript counts."""
     return offset + sum(character > "\uffff" for character in text[:offset])

@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from typing import Any
 
 from rationem.ledger import read_examples, read_manifest, read_only
 from rationem.ledger.listing import ListedTrial, TrialKey, listed_trials
+from rationem.report.page import items
 from rationem.report.page.marks import finder, spans
-from rationem.report.page.nouns import Told
+from rationem.report.page.nouns import OpenedRun, Shared, Told
 from rationem.report.page.prompts import Wording, wording
-from rationem.report.page.sample import Candidates, SampledTrials, candidates, choose
+from rationem.report.page.sample import SampledTrials, candidates, choose
 from rationem.report.trust import start_name
 from rationem.report.words import outcome_names, words
 from rationem.sampling.hint_leakage import PHRASES
 from rationem.tasks.built_in import described
-from rationem.tasks.kinds import Kind
 from rationem.tasks.scale import Scale
 from rationem.tasks.words import Words
 from rationem.types import Example, Outcome, Purpose, Splits
-
-#: The distance of a verdict from the label; the last is for trials without a verdict.
-GAPS = ("agrees", "off by one level", "off by more", "differs", "no verdict")
-_AGREES, _ONE, _MORE, _DIFFERS, _NONE = range(5)
 
 #: The order of purposes within an iteration.
 _ORDER = (Purpose.TRAIN, Purpose.EVAL, Purpose.CONTROL)
@@ -33,40 +27,14 @@ _ORDER = (Purpose.TRAIN, Purpose.EVAL, Purpose.CONTROL)
 _WHO = {"base": "by the base model", "teacher": "by the teacher"}
 
 
-@dataclass(slots=True)
-class _Names:
-    """Texts that many rows share, each stored once; a row holds its number."""
-
-    found: dict[Any, int] = field(default_factory=dict)
-
-    def number(self, one: Any) -> int:
-        return self.found.setdefault(one, len(self.found))
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.found)
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """One run's ledger and what is the same for all its trials."""
-
-    told: Told
-    db: sqlite3.Connection
-    examples: Mapping[str, Example]
-    wording: Wording
-    kind: Kind
-    phrases: tuple[str, ...]
-    there: Candidates
-
-
 def rationales(runs: Sequence[Told], **limits: int) -> tuple[dict[str, Any], int]:
     """Return the data of the browser of rationales, and the number of trials that it was chosen from.
 
     Args:
         runs: the runs, in the order of display.
-        Yield the rows of one run: by iteration, purpose, position of the example, attempt and retry.
+        limits: of :func:`.sample.choose`.
     """
-    opened: list[_Opened] = []
+    opened: list[OpenedRun] = []
     try:
         for told in runs:
             opened.append(_open(told))
@@ -77,7 +45,7 @@ def rationales(runs: Sequence[Told], **limits: int) -> tuple[dict[str, Any], int
             one.db.close()
 
 
-def _open(told: Told) -> _Opened:
+def _open(told: Told) -> OpenedRun:
     with ExitStack() as until_opened:
         db = read_only(told.directory)
         until_opened.callback(db.close)
@@ -87,39 +55,48 @@ def _open(told: Told) -> _Opened:
         there = candidates(db, seed=int(config.get("seed") or 0), best=told.summary["best_iteration"])
         until_opened.pop_all()
     phrases = () if config.get("leak_filter") == "off" else tuple(config.get("leak_phrases", PHRASES))
-    examples = {x.id: x for part in sets.values() for x in part}
-    return _Opened(told, db, examples, put, described(manifest["task"]), phrases, there)
+    return OpenedRun(told, db, sets, put, described(manifest["task"]), phrases, there)
 
 
-def _data(opened: Sequence[_Opened], choices: Sequence[SampledTrials]) -> dict[str, Any]:
-    levels, purposes, hints, examples = _Names(), _Names(), _Names(), _Names()
-    called = words(opened[0].told.summary)
+def _data(opened: Sequence[OpenedRun], choices: Sequence[SampledTrials]) -> dict[str, Any]:
+    shared, called = Shared(), words(opened[0].told.summary)
     for one in opened:
         for level in one.kind.scale.levels:
-            levels.number(level)
-    rows = []
+            shared.levels.number(level)
+    rows, told = [], []
     for n, (one, choice) in enumerate(zip(opened, choices, strict=True)):
-        rows += list(_rows(n, one, choice, (levels, purposes, hints, examples)))
+        numbers: dict[str, int] = {}
+        rows += list(_rows(n, one, choice, shared, numbers))
+        told += list(items.rows(n, one, shared, numbers))
     return {
-        "runs": [_run(one, choice) for one, choice in zip(opened, choices, strict=True)],
-        "levels": list(levels),
-        "purposes": list(purposes),
+        "runs": [_run(one, choice, shared) for one, choice in zip(opened, choices, strict=True)],
+        "levels": list(shared.levels),
+        "purposes": list(shared.purposes),
         "outcomes": [[outcome, said] for outcome, said in outcome_names(called).items()],
-        "gaps": list(GAPS),
+        "gaps": list(items.FITS["levels"]),
         "open": _IS_LISTED_SHORT[opened[0].kind.page],
-        "words": {"label": called.label, "none": called.none, "shown": called.shown},
-        "hints": list(hints),
-        "examples": list(examples),
+        "words": {
+            **{name: getattr(called, name) for name in ("label", "none", "shown", "who", "said")},
+            "part": opened[0].kind.parts,
+        },
+        "hints": list(shared.hints),
+        "examples": list(shared.examples),
         "trials": rows,
+        "fields": list(shared.fields),
+        "parts": list(shared.parts),
+        "fits": list(items.FITS[opened[0].kind.page]),
+        "scored": sum(map(items.scored, opened)),
+        "items": told,
     }
 
 
-def _run(one: _Opened, choice: SampledTrials) -> dict[str, Any]:
+def _run(one: OpenedRun, choice: SampledTrials, shared: Shared) -> dict[str, Any]:
     return {
         "name": one.told.name,
         "best": choice.best,
         "start": start_name(one.told.summary),
         "split": choice.split,
+        "scale": [shared.levels.number(level) for level in one.kind.scale.levels],
         "around": one.wording.around,
         "common": one.wording.common,
         "solved": one.wording.solved,
@@ -127,21 +104,28 @@ def _run(one: _Opened, choice: SampledTrials) -> dict[str, Any]:
     }
 
 
-def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]) -> Iterator[list[Any]]:
-    """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry."""
-    levels, purposes, hints, examples = names
-    numbers: dict[str, int] = {}
+def _rows(
+    n: int, one: OpenedRun, choice: SampledTrials, shared: Shared, numbers: dict[str, int]
+) -> Iterator[list[Any]]:
+    """Yield the rows of one run: by iteration, purpose, place of the example, attempt and retry.
+
+    Args:
+        numbers: id -> number of the examples that the rows name; filled here.
+    """
+    known = {x.id: x for part in one.sets.values() for x in part}
+    splits = {x.id: split for split, part in one.sets.items() for x in part}
     pattern, called = finder(one.phrases), words(one.told.summary)
-    outcomes = list(outcome_names(called))
-    for _, key, proposal, tokens, prompt_tokens, text, predicted, end, outcome, earned in _chosen(one.db, choice.keys):
+    outcomes, trials = list(outcome_names(called)), _chosen(one, choice.keys, splits)
+    for _, key, proposal, tokens, prompt_tokens, text, predicted, end, outcome, earned in trials:
         iteration, purpose, example_id, attempt, retry = key
-        x = one.examples[example_id]
+        x = known[example_id]
         if example_id not in numbers:
-            numbers[example_id] = examples.number(_example(x, one.wording, levels, hints))
+            numbers[example_id] = shared.examples.number(_example(x, one.wording, shared))
+        asked = shared.purposes.number(_purpose(purpose, proposal, splits[example_id], called))
         row = [
-            *(n, iteration, purposes.number(_purpose(purpose, proposal, choice.split, called)), numbers[example_id]),
+            *(n, iteration, asked, numbers[example_id]),
             *(attempt, retry, outcomes.index(outcome)),
-            -1 if predicted is None else levels.number(predicted),
+            -1 if predicted is None else shared.levels.number(predicted),
             *(tokens, prompt_tokens, _LAST[one.kind.page](outcome, predicted, x.answer, one.kind.scale, earned)),
             text,
         ]
@@ -149,15 +133,19 @@ def _rows(n: int, one: _Opened, choice: SampledTrials, names: tuple[_Names, ...]
         yield [*row, marked] if marked else row
 
 
-def _chosen(db: sqlite3.Connection, keys: frozenset[TrialKey]) -> list[ListedTrial]:
-    rows = listed_trials(db, keys)
-    rows.sort(key=lambda row: (row.key[0], _ORDER.index(row.key[1]), row.position, row.key[3:]))
-    return rows
+def _chosen(one: OpenedRun, keys: frozenset[TrialKey], splits: Mapping[str, str]) -> list[ListedTrial]:
+    """Return the chosen trials by iteration, purpose, set, place of the example, attempt and retry."""
+
+    def place(row: ListedTrial) -> tuple[Any, ...]:
+        iteration, purpose, example_id, *drawn = row.key
+        return (iteration, _ORDER.index(purpose), splits[example_id] != "test", row.position, drawn)
+
+    return sorted(listed_trials(one.db, keys), key=place)
 
 
-def _example(x: Example, put: Wording, levels: _Names, hints: _Names) -> tuple[Any, ...]:
-    asked = put.of(x)
-    return (x.id, levels.number(x.answer), put.short(asked.forward), hints.number(asked.hint), *(asked.seen or ()))
+def _example(x: Example, put: Wording, shared: Shared) -> tuple[Any, ...]:
+    asked, answer = put.of(x), shared.levels.number(x.answer)
+    return (x.id, answer, put.short(asked.forward), shared.hints.number(asked.hint), *(asked.seen or ()))
 
 
 def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
@@ -186,14 +174,9 @@ def _purpose(purpose: str, proposal: str, split: str, called: Words) -> str:
 
 
 def _gap(outcome: str, predicted: str | None, answer: str, scale: Scale, _: float) -> int:
-    """Return the distance of a verdict from the label, an index into ``GAPS``."""
-    if predicted is None or outcome in {Outcome.TRUNCATED, Outcome.UNPARSEABLE, Outcome.ENGINE_FAILED}:
-        return _NONE
-    if predicted == answer:
-        return _AGREES
-    if not scale.ordered:
-        return _DIFFERS
-    return _ONE if abs(scale.rank(predicted) - scale.rank(answer)) == 1 else _MORE
+    """Return the distance of a draft's verdict from the label, an index into ``items.FITS``."""
+    lost = outcome in {Outcome.TRUNCATED, Outcome.UNPARSEABLE, Outcome.ENGINE_FAILED}
+    return items.distance(None if lost else predicted, answer, scale)
 
 
 def _earned(_: str, __: str | None, ___: str, ____: Scale, earned: float) -> float:

@@ -55,12 +55,14 @@ class Candidates:
 def candidates(db: sqlite3.Connection, *, seed: int, best: int) -> Candidates:
     """Return the trials to choose from: drafts for training, evaluation and the control.
 
+    Of validation, where there is a test, only those of the base model and of the chosen iteration.
+
     Args:
         seed: the run's seed.
         best: the chosen iteration.
     """
     split = "test" if is_evaluated(db, "test") else "validation"
-    return Candidates(trial_sizes(db, split), input_sizes(db), seed, split, best)
+    return Candidates(trial_sizes(db, split, (0, best)), input_sizes(db), seed, split, best)
 
 
 def choose(

@@ -8,6 +8,7 @@ from importlib import resources
 from itertools import groupby
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from rationem.errors import RunError
 from rationem.ledger import write_text
@@ -17,10 +18,12 @@ from rationem.report.page.nouns import Told
 from rationem.report.page.rationales import rationales
 from rationem.report.page.safe import data_url, policy, script_json
 from rationem.report.page.several import every, together
-from rationem.report.part import Block, Part
+from rationem.report.part import Block, Matrix, Part
 from rationem.report.summary import summarize
 
 _MODES = ("light", "dark")
+#: One script on the page, in this order: ``common.js`` has what the others use.
+_SCRIPTS = ("common.js", "words.js", "items.js", "rationales.js")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
 
 
@@ -59,20 +62,23 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Part] = 
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
-    style, script, template = (_file(name) for name in ("page.css", "page.js", "page.html"))
+    style, template = _file("page.css"), _file("page.html")
+    script = "\n".join(['"use strict";', *map(_file, _SCRIPTS)])
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda figure: {name: data_url(getattr(figure, name)) for name in _MODES}
     environment.filters |= {"code": _code, "cell": _cell}
-    environment.filters["together"] = _together
+    environment.filters |= {"together": _together, "opens": _opens}
     block, total = rationales(runs, **limits)
     several = len(runs) > 1
+    parts = _several(runs, sections) if several else [*sections, *of_run.parts(runs[0].summary)]
     shown = environment.from_string(template).render(
         policy=policy(style, script),
         style=Markup(style),
         script=Markup(script),
         data=Markup(script_json(block)),
         title=title or ("Comparison" if several else of_run.title(runs[0].summary)),
-        parts=_several(runs, sections) if several else [*sections, *of_run.parts(runs[0].summary)],
+        parts=parts,
+        leading=len(parts) if several else 1 + len(sections),
         runs=[_run(told, n) for n, told in enumerate(runs, 1)] if several else [],
         shown=len(block["trials"]),
         total=total,
@@ -116,6 +122,16 @@ def _cell(text: str) -> Any:
 
     found = _BEHIND.fullmatch(text)
     return Markup('{} <span class="behind">{}</span>').format(*found.groups()) if found else text
+
+
+def _opens(matrix: Matrix, row: str, column: str, run: str) -> str:
+    """Return the address of the items that a cell counts: items.js reads it.
+
+    >>> _opens(Matrix("people gave", "judge predicts", (), (), of="test"), "a b", "4", "")
+    '#items?split=test&people=a+b&judge=4'
+    """
+    named = {"run": run} if run else {}
+    return f"#items?{urlencode({**named, 'split': matrix.of, 'people': row, 'judge': column})}"
 
 
 def _file(name: str) -> str:

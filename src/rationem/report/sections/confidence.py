@@ -34,10 +34,9 @@ def confusion(summary: Mapping[str, Any]) -> Part | None:
         "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
         "items and its share of the row. The stronger the shade, the larger the share."
     )
+    columns = (*levels, words(summary).none)[:wide]
     rows = tuple((level, tuple(_cells(row[:wide]))) for level, row in zip(levels, counts, strict=True))
-    return Part(
-        "confusion", title, (said, Matrix("people gave", "judge predicts", (*levels, "no verdict")[:wide], rows))
-    )
+    return Part("confusion", title, (said, Matrix("people gave", "judge predicts", columns, rows, of=split)))
 
 
 def _unscored(summary: Mapping[str, Any], split: str) -> str:

@@ -1,42 +1,6 @@
-"use strict";
-// The browser of rationales. All texts come from the JSON block and reach the page through textContent alone.
+// The browser of rationales: every draft.
 (() => {
-  const data = JSON.parse(document.getElementById("trials").textContent);
-  const PAGE = 50;
-  // A trial's columns, as rationales.py writes them; where answers are open GAP is the reward.
-  const [RUN, ITERATION, PURPOSE, EXAMPLE, ATTEMPT, RETRY, OUTCOME, PREDICTED, TOKENS, PROMPT_TOKENS, GAP, TEXT, MARKS] =
-    Array(13).keys();
-  const [ID, ANSWER, FORWARD, HINT, SEEN_FORWARD, SEEN_HINTED] = Array(6).keys();
-  const { label: LABEL, none: NONE } = data.words;
-  const capital = (text) => text[0].toUpperCase() + text.slice(1);
-  const SHORT = 24; // an answer in the list; whole where a row is opened
-  const trials = data.trials;
-  const bare = (one, run) => (Array.isArray(one[FORWARD]) ? run.common[0] + one[FORWARD][0] + run.common[1] : one[FORWARD]);
   const CONTROL = data.purposes.findIndex((name) => name.startsWith("test, solved"));
-
-  /** Make an element: attributes by name, children as nodes or as texts. */
-  const make = (tag, attributes = {}, ...children) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(attributes)) {
-      if (value !== null && value !== undefined) node.setAttribute(name, value);
-    }
-    node.append(...children);
-    return node;
-  };
-
-  /** Control characters as their pictures, one for one, so that offsets stay. */
-  const visible = (text) =>
-    text.replace(/[\u0000-\u0008\u000b-\u001f\u007f]/g, (c) => (c === "\u007f" ? "\u2421" : String.fromCharCode(0x2400 + c.charCodeAt(0))));
-
-  const short = (text) => (data.open && text.length > SHORT ? `${text.slice(0, SHORT - 1)}\u2026` : text);
-  const level = (number) => (number < 0 ? NONE : data.levels[number]);
-  const example = (row) => data.examples[row[EXAMPLE]];
-  const firstLine = (row) => {
-    const text = row[TEXT].slice(0, 400).trimStart();
-    const end = text.search(/[\r\n]/);
-    return visible((end < 0 ? text : text.slice(0, end)).slice(0, 200));
-  };
-
   // Filters --------------------------------------------------------------------------------------------------------
 
   const distinct = (value) => [...new Set(trials.map(value))];
@@ -91,19 +55,38 @@
   const show = () => {
     const pages = Math.max(1, Math.ceil(found.length / PAGE));
     page = Math.min(Math.max(page, 0), pages - 1);
-    list.replaceChildren(...found.slice(page * PAGE, (page + 1) * PAGE).map(item));
-    count.textContent = `${found.length.toLocaleString("en")} of ${trials.length.toLocaleString("en")}`;
-    where.textContent = `page ${(page + 1).toLocaleString("en")} of ${pages.toLocaleString("en")}`;
+    const rows = found.slice(page * PAGE, (page + 1) * PAGE).map(item);
+    list.replaceChildren(...(rows.length ? rows : [make("li", { class: "empty" }, trials.length ? "No draw fits these filters. “Show all” removes them." : "Nothing is drawn yet.")]));
+    count.textContent = `${figure(found.length)} of ${figure(trials.length)}`;
+    where.textContent = `page ${figure(page + 1)} of ${figure(pages)}`;
     previous.setAttribute("aria-disabled", String(page === 0));
     next.setAttribute("aria-disabled", String(page === pages - 1));
   };
 
   let waiting = 0;
-  const filter = () => {
+  const apply = () => {
     clearTimeout(waiting);
     found = matches();
     page = 0;
     show();
+  };
+  const filter = () => {
+    apply();
+    const chosen = FILTERS.map((one) => [one.name, one.control.value && one.control.selectedOptions[0].textContent]);
+    address.put("rationales", new URLSearchParams([...chosen, ["q", search.value.trim()]].filter(([, value]) => value)));
+  };
+  const restore = (filters) => {
+    for (const one of FILTERS) {
+      one.control.value = "";
+      for (const option of one.control.options) if (option.textContent === filters.get(one.name)) one.control.value = option.value;
+    }
+    search.value = filters.get("q") || "";
+    apply();
+  };
+  const move = (by) => {
+    const rows = [...list.querySelectorAll(".row")];
+    const at = rows.findIndex((row) => row.parentElement.contains(document.activeElement));
+    rows[at < 0 ? 0 : Math.min(Math.max(at + by, 0), rows.length - 1)]?.focus();
   };
 
   const turn = (by) => {
@@ -175,7 +158,6 @@
   // Draws of the same example and attempt, before and after training.
   const places = new Map();
   const place = (row, iteration) => [row[RUN], row[PURPOSE], row[EXAMPLE], row[ATTEMPT], iteration].join(" ");
-  const isTested = (row) => data.purposes[row[PURPOSE]] === data.runs[row[RUN]].split;
   trials.forEach((row, n) => {
     if (isTested(row)) places.set(place(row, row[ITERATION]), n); // of retries the last
   });
@@ -232,4 +214,6 @@
   browser.append(filters, paging, columns, list);
   browser.hidden = false;
   show();
+  moving.push([document.getElementById("rationales"), move]);
+  address.follow("rationales", restore);
 })();
