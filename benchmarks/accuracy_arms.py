@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +28,17 @@ from rationem.evaluation.evaluate import evaluate
 from rationem.sampling.marginal import SummedOut
 from rationem.sampling.schemes import FORWARD, parse_scheme
 from rationem.sampling.selectors import Tried
-from rationem.tasks.scale import MARKER
+from rationem.tasks.protocol import Task
 from rationem.types import Example, Kept
 
 #: Training questions, and held-out questions of the search and of the test with their drafts per question.
-TRAIN, VALIDATION, TEST = 300, (150, 1), (200, 2)
+TRAIN, VALIDATION, TEST = 200, (150, 1), (200, 1)
 NEW_TOKENS, ROWS = 48, 256
 #: Iterations of filtered EM, optimizer steps of each, and questions per optimizer step, of every method.
-ITERATIONS, STEPS, QUESTIONS = 6, 40, 16
+ITERATIONS, STEPS, QUESTIONS = 6, 25, 16
 DRAFTS = 4
 #: GRPO and RLOO: drafts per question, optimizer steps, and after how many a point is marked.
-GENERATIONS, POLICY_STEPS, EVERY = 4, 60, 10
+GENERATIONS, POLICY_STEPS, EVERY = 4, 30, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,17 +84,76 @@ class Clock:
         return now[0] - self._began[0] - self._lost[0], now[1] - self._began[1] - self._lost[1]
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is learned: the task, its examples, the base model, and the sizes that depend on the model.
+
+    Args:
+        draws: drafts per example in the search, and in the test.
+        rows: completions that are generated together.
+    """
+
+    task: Task
+    train: tuple[Example, ...]
+    validation: tuple[Example, ...]
+    test: tuple[Example, ...]
+    base: str
+    draws: tuple[int, int] = (1, 1)
+    new_tokens: int = NEW_TOKENS
+    prompt_tokens: int = 1024
+    rows: int = ROWS
+
+    def held_out(self, search: bool) -> tuple[tuple[Example, ...], int]:
+        """Return the examples that checkpoints are measured on, and how many drafts each of them gets."""
+        return (self.validation, self.draws[0]) if search else (self.test, self.draws[1])
+
+
+def embedded() -> Setting:
+    """Return the judge world: one hidden human, the shipped base."""
+    sizes = (TRAIN, VALIDATION[0], TEST[0])
+    found = world.examples(sum(sizes), seed=0, human=world.human(0))
+    train, rest = found[:TRAIN], found[TRAIN:]
+    return Setting(
+        world.TASK, train, rest[: sizes[1]], rest[sizes[1] :], str(world.tiny_judge()), (VALIDATION[1], TEST[1])
+    )
+
+
+def configured(path: Path, directory: Path) -> Setting:
+    """Return the data, task and model of a configuration, as ``rationem fit --config`` resolves it."""
+    from rationem.config.files import read_config
+    from rationem.run.launch import resolve
+
+    run, _ = resolve(read_config(path, {}), directory / "resolved")
+    rows = run.config.sampling_batch if isinstance(run.config.sampling_batch, int) else 32
+    sizes = {
+        "new_tokens": run.config.max_new_tokens or NEW_TOKENS,
+        "prompt_tokens": run.config.max_prompt_tokens or 1024,
+    }
+    splits = (run.splits.train, run.splits.validation, run.splits.test)
+    return Setting(run.task, *map(tuple, splits), str(run.checkpoint), rows=rows, **sizes)
+
+
 @dataclass
 class Job:
-    """One training, and what it has marked so far. Its loop begins with ``begin``."""
+    """One training, half as long in the search, and what it has marked so far. Its loop begins with ``begin``."""
 
+    setting: Setting
     rate: float
     seed: int
+    search: bool
     directory: Path
     spawned: float
     clock: Clock = field(default_factory=Clock)
     points: list[Point] = field(default_factory=list)
     start_up: tuple[float, float] = (0.0, 0.0)
+
+    @property
+    def iterations(self) -> range:
+        return range(1, (ITERATIONS // 2 if self.search else ITERATIONS) + 1)
+
+    @property
+    def policy_steps(self) -> int:
+        return POLICY_STEPS // 2 if self.search else POLICY_STEPS
 
     def begin(self) -> None:
         """Start the clock; what has passed since the process was asked for is the start-up."""
@@ -105,34 +164,17 @@ class Job:
         self.points.append(Point(*self.clock.read(), generated, trained, str(checkpoint)))
 
 
-@cache
-def questions(start: int, count: int) -> tuple[Example, ...]:
-    return world.examples(count, seed=0, start=start, human=world.human(0))
+def engines(setting: Setting) -> EnginePool:
+    choice = EngineConfig(setting.task.marker, device="cpu", batch_size=setting.rows)
+    return EnginePool(partial(open_transformers, choice))
 
 
-def held_out(search: bool) -> tuple[tuple[Example, ...], int]:
-    """Return the questions that checkpoints are measured on, and how many drafts each of them gets."""
-    count, draws = VALIDATION if search else TEST
-    return questions(TRAIN if search else TRAIN + VALIDATION[0], count), draws
-
-
-def train_set() -> tuple[Example, ...]:
-    return questions(0, TRAIN)
-
-
-def base() -> str:
-    return str(world.tiny_judge())
-
-
-def engines() -> EnginePool:
-    return EnginePool(partial(open_transformers, EngineConfig(MARKER, device="cpu", batch_size=ROWS)))
-
-
-def context(directory: Path, seed: int) -> SamplingContext:
+def context(setting: Setting, directory: Path, seed: int) -> SamplingContext:
     """Return the sampling of a new ledger."""
     ledger = Ledger(directory)
-    ledger.start({"notes": {}, "config": {}}, {"train": train_set()})
-    return SamplingContext(world.TASK, ledger, seed, Sampling(max_new_tokens=NEW_TOKENS))
+    ledger.start({"notes": {}, "config": {}}, {"train": setting.train})
+    sampling = Sampling(max_new_tokens=setting.new_tokens)
+    return SamplingContext(setting.task, ledger, seed, sampling, max_prompt_tokens=setting.prompt_tokens)
 
 
 # rationem ------------------------------------------------------------------------------------------------------------
@@ -151,13 +193,13 @@ class Best(SummedOut):
 
 def rationem(job: Job, scheme: Scheme) -> None:
     """Filtered EM as a program runs it, without measurements inside the run."""
-    run = context(job.directory / "run", job.seed)
+    setting, run = job.setting, context(job.setting, job.directory / "run", job.seed)
     settings = Training(steps=STEPS, batch_size=QUESTIONS, micro_batch_size=QUESTIONS, learning_rate=job.rate)
     m_step = SupervisedMStep(settings, "cpu")
-    problem = Problem(Splits(train_set(), (), ()), scheme, base(), engines(), m_step, run)
+    problem = Problem(Splits(setting.train, (), ()), scheme, setting.base, engines(setting), m_step, run)
     job.begin()
     state, generated, trained = begin(problem), 0, 0
-    for k in range(1, ITERATIONS + 1):
+    for k in job.iterations:
         state, _ = em_step(state, problem)
         generated += run.ledger.record(k, "e_step")["generated_tokens"]
         trained += run.ledger.record(k, "m_step")["trained_tokens"]
@@ -173,39 +215,36 @@ def tokenizer_of(path: str) -> Any:
     return AutoTokenizer.from_pretrained(path)
 
 
-def prompts(tokenizer: Any) -> list[str]:
+def prompts(setting: Setting, tokenizer: Any) -> list[str]:
     """Return the questions as text; its tokens are those that rationem sends.
 
     Raises:
         SystemExit: they are not.
     """
-    chat, asked = Chat(tokenizer), [world.TASK.prompt(x.fields) for x in train_set()]
-    texts = [
-        tokenizer.apply_chat_template(
-            [{"role": "user", "content": one.text}], tokenize=False, add_generation_prompt=True
-        )
-        for one in asked
-    ]
+    chat, asked = Chat(tokenizer), [setting.task.prompt(x.fields) for x in setting.train]
+    texts = [chat.render(chat.messages(one), answered=False) for one in asked]
     if [tuple(tokenizer(text)["input_ids"]) for text in texts] != [tuple(chat.encode(one)) for one in asked]:
         raise SystemExit("The prompts of the arms differ; their times cannot be compared.")
     return texts
 
 
-def is_right(text: str, answer: str) -> bool:
+def is_right(task: Task, text: str, answer: str) -> bool:
     """Say whether a completion's verdict is the answer: the parser and the reward of all arms."""
-    said = world.TASK.parse(text).answer
-    return said is not None and world.TASK.reward(said, answer) == 1
+    said = task.parse(text).answer
+    return said is not None and task.reward(said, answer) == 1
 
 
-def drafts(model: Any, tokenizer: Any, texts: Sequence[str]) -> Iterator[tuple[list[int], list[list[int]]]]:
+def drafts(
+    setting: Setting, model: Any, tokenizer: Any, texts: Sequence[str]
+) -> Iterator[tuple[list[int], list[list[int]]]]:
     """Yield each question's tokens and the tokens of its drafts, up to the end of the turn."""
-    per_batch = ROWS // DRAFTS
+    per_batch = max(1, setting.rows // DRAFTS)
     for start in range(0, len(texts), per_batch):
         some = list(texts[start : start + per_batch])
         batch = tokenizer(some, return_tensors="pt", padding=True, padding_side="left")
         with torch.inference_mode():
             rows = model.generate(
-                **batch, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=NEW_TOKENS,
+                **batch, do_sample=True, temperature=1.0, top_k=0, top_p=1.0, max_new_tokens=setting.new_tokens,
                 num_return_sequences=DRAFTS, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
             )  # fmt: skip
         said = [upto(row, tokenizer.eos_token_id) for row in rows[:, batch["input_ids"].shape[1] :].tolist()]
@@ -232,21 +271,22 @@ def by_hand(job: Job) -> None:
     from transformers import AutoModelForCausalLM
     from trl import SFTConfig, SFTTrainer
 
-    tokenizer = tokenizer_of(base())
-    texts, place, generated, trained = prompts(tokenizer), base(), 0, 0
+    setting, tokenizer = job.setting, tokenizer_of(job.setting.base)
+    texts, place, generated, trained = prompts(setting, tokenizer), setting.base, 0, 0
     job.begin()
-    for k in range(1, ITERATIONS + 1):
+    for k in job.iterations:
         torch.manual_seed(1000 * job.seed + k)
         model = AutoModelForCausalLM.from_pretrained(place, dtype=torch.float32).eval()
         rows = []
-        for x, (asked, said) in zip(train_set(), drafts(model, tokenizer, texts), strict=True):
+        for x, (asked, said) in zip(setting.train, drafts(setting, model, tokenizer, texts), strict=True):
             generated += sum(map(len, said))
-            right = (ids for ids in said if is_right(tokenizer.decode(ids, skip_special_tokens=True), x.answer))
+            told_of = ((ids, tokenizer.decode(ids, skip_special_tokens=True)) for ids in said)
+            right = (ids for ids, text in told_of if is_right(setting.task, text, x.answer))
             if ids := next(right, None):
                 rows.append({"input_ids": asked + ids, "completion_mask": [0] * len(asked) + [1] * len(ids)})
         place = str(job.directory / f"hand-{k}")
         settings = SFTConfig(
-            **told(job, Path(place)), max_steps=STEPS, per_device_train_batch_size=QUESTIONS,
+            **told(job, Path(place)), max_steps=STEPS, per_device_train_batch_size=QUESTIONS, completion_only_loss=True,
             train_sampling_strategy="group_by_length", seed=1000 * job.seed + k,
         )  # fmt: skip
         trainer = SFTTrainer(model, settings, train_dataset=Dataset.from_list(rows), processing_class=tokenizer)
@@ -267,14 +307,14 @@ def policy(job: Job, algorithm: str) -> None:
     from datasets import Dataset
     from transformers import TrainerCallback
 
-    tokenizer = tokenizer_of(base())
-    texts, counts = prompts(tokenizer), {"generated": 0, "trained": 0}
+    setting, tokenizer = job.setting, tokenizer_of(job.setting.base)
+    texts, counts = prompts(setting, tokenizer), {"generated": 0, "trained": 0}
 
     def reward(completions: list[str], prompts: list[str], completion_ids: list, answer: list, **_: Any) -> list[float]:
         generated = sum(map(len, completion_ids))
         counts["generated"] += generated
         counts["trained"] += generated + sum(len(tokenizer(text)["input_ids"]) for text in prompts)
-        return [float(is_right(text, truth)) for text, truth in zip(completions, answer, strict=True)]
+        return [float(is_right(setting.task, text, truth)) for text, truth in zip(completions, answer, strict=True)]
 
     class Marks(TrainerCallback):
         def on_train_begin(self, *_: Any, **__: Any) -> None:
@@ -290,13 +330,13 @@ def policy(job: Job, algorithm: str) -> None:
                 tokenizer.save_pretrained(place)
 
     settings = getattr(trl, f"{algorithm}Config")(
-        **told(job, job.directory / "trainer"), max_steps=POLICY_STEPS, num_generations=GENERATIONS,
-        per_device_train_batch_size=QUESTIONS * GENERATIONS, max_completion_length=NEW_TOKENS, temperature=1.0,
+        **told(job, job.directory / "trainer"), max_steps=job.policy_steps, num_generations=GENERATIONS,
+        per_device_train_batch_size=QUESTIONS * GENERATIONS, max_completion_length=setting.new_tokens, temperature=1.0,
         top_p=1.0, top_k=0, seed=job.seed,
     )  # fmt: skip
-    rows = Dataset.from_list([{"prompt": t, "answer": x.answer} for t, x in zip(texts, train_set(), strict=True)])
+    rows = Dataset.from_list([{"prompt": t, "answer": x.answer} for t, x in zip(texts, setting.train, strict=True)])
     trainer = getattr(trl, f"{algorithm}Trainer")(
-        base(), reward, args=settings, train_dataset=rows, processing_class=tokenizer, callbacks=[Marks()]
+        setting.base, reward, args=settings, train_dataset=rows, processing_class=tokenizer, callbacks=[Marks()]
     )
     trainer.train()
 
@@ -315,12 +355,13 @@ ARMS: dict[str, Callable[[Job], None]] = {
 # The one evaluator ---------------------------------------------------------------------------------------------------
 
 
-def accuracies(job: Job, search: bool) -> list[float]:
+def accuracies(job: Job) -> list[float]:
     """Return the accuracy of the base and of every point: the likeliest level, averaged over the drafts."""
-    run, pool, found = context(job.directory / "evaluation", 0), engines(), []
-    asked, draws = held_out(search)
-    for k, place in enumerate([base(), *(one.checkpoint for one in job.points)]):
-        evaluate(asked, pool.at(place), run, train=train_set(), iteration=k, split="test", draws=draws)
+    setting, found = job.setting, []
+    run, pool = context(setting, job.directory / "evaluation", 0), engines(setting)
+    asked, draws = setting.held_out(job.search)
+    for k, place in enumerate([setting.base, *(one.checkpoint for one in job.points)]):
+        evaluate(asked, pool.at(place), run, train=setting.train, iteration=k, split="test", draws=draws)
         found.append(run.ledger.record(k, "test")["accuracy"])
     run.ledger.close()
     return found

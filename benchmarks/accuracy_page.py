@@ -13,7 +13,7 @@ MARK = "<!-- Everything below is written by `python benchmarks/time_to_accuracy.
 OURS, SEARCH_SEED = "RS(4)", 100
 TARGETS = (0.6, 0.7, 0.8)
 #: Thousands of tokens at which the arms are compared.
-GENERATED, TRAINED = (20, 40, 60, 80), (50, 100, 200, 300)
+GENERATED, TRAINED = (10, 20, 40, 60), (40, 80, 120, 160)
 NONE = "–"
 
 Run = dict[str, Any]
