@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import random
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
@@ -25,6 +26,7 @@ from sklearn.metrics import roc_auc_score
 
 from rationem import FitConfig, report, start
 from rationem.data import load, write_csv
+from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_only
 from rationem.ledger.reading import read_predictions
 from rationem.report.blocks import block, calibration
@@ -43,7 +45,7 @@ SETTINGS: dict[str, Any] = {
     "instruction": "Is the student's answer right?",
     "reference_col": "reference",
     "id_col": "id",
-    "group_col": "id",
+    "group_col": "pupil",
     "split_seed": 0,
     "validation_share": 0.1,
     "batch_size": 16,
@@ -56,13 +58,13 @@ SETTINGS: dict[str, Any] = {
     "difficulty_examples": 0,
     "go_on": True,
 }
-#: What the search tries with answer alone: grades (None: all), passes, rate, and the most questions (None: all).
+#: What the search tries with answer alone: questions and grades (None: all), passes and rate.
 SEARCH = (
-    {"limit": 1000, "epochs": 1, "learning_rate": 1e-4},
-    {"limit": 1000, "epochs": 3, "learning_rate": 1e-4},
-    {"limit": None, "epochs": 1, "learning_rate": 1e-4},
-    {"limit": None, "epochs": 3, "learning_rate": 2e-4},
-    {"limit": None, "epochs": 6, "learning_rate": 1e-4, "questions": 8},
+    {"few": 6, "limit": None, "epochs": 6, "learning_rate": 2e-4},
+    {"few": 6, "limit": None, "epochs": 6, "learning_rate": 1e-4},
+    {"few": None, "limit": 1000, "epochs": 3, "learning_rate": 1e-4},
+    {"few": None, "limit": None, "epochs": 1, "learning_rate": 1e-4},
+    {"few": None, "limit": None, "epochs": 3, "learning_rate": 2e-4},
 )
 #: The shared task, and what its systems reached.
 SOURCE = "Dzikovska et al. 2013, SemEval-2013 Task 7, aclanthology.org/S13-2045"
@@ -79,7 +81,8 @@ class Arm:
 
 ARMS = (
     Arm("direct", "answer alone", {"scheme": "direct"}),
-    Arm("rs", "RS(4)", {"scheme": "rs:4", "demos": "4"}),
+    # The base model with demonstrations is measured once, beside this arm.
+    Arm("rs", "RS(4)", {"scheme": "rs:4", "demos": "4", "shots": 4}),
     Arm("star", "STaR", {"scheme": "star", "demos": "4"}),
     Arm("pps", "PPS", {"scheme": "pps", "demos": "4"}),
     Arm("frozen", "frozen PPS resampled", {"scheme": "rationalize@base*2", "selector": "resample", "demos": "4"}),
@@ -87,46 +90,70 @@ ARMS = (
 )
 
 
-def table(files: Sequence[Path], path: Path) -> Path:
-    """Write graded answers, read by the preset, for runs that split them by answer and not by question."""
-    found = load(files, preset=PRESET)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_csv(path, [replace(x, fields={name: x.fields.get(name, "") for name in FIELDS}) for x in found.examples])
-    return path
+def pupil(example: Example) -> str:
+    """Return the key of a question and the pupil who answered it, perhaps several times: an id but its last part."""
+    return example.id.rpartition(".")[0] or example.id
 
 
-def rarer(file: Path) -> int:
-    """Return how many answers of a question have the grade that fewer of them have."""
-    graded = [x.answer for x in load([file], preset=PRESET).examples]
-    return min(graded.count(level) for level in LEVELS)
+def graded(files: Sequence[Path]) -> list[Example]:
+    """Return graded answers, read by the preset, each grouped with the other answers of its pupil to its question."""
+    found = load(files, preset=PRESET).examples if files else []
+    inputs = [{name: x.fields.get(name, "") for name in FIELDS} for x in found]
+    return [replace(x, fields={**some, "pupil": pupil(x)}) for x, some in zip(found, inputs, strict=True)]
 
 
-def tables(options: argparse.Namespace, questions: int | None = None) -> tuple[Path, tuple[Path, ...]]:
-    """Write the training table and the test tables; with few questions, those with most answers of the rarer grade."""
-    place = options.data / "training" / "2way" / options.corpus
-    train = sorted(place.glob("*.xml"))  # a file a question
-    if not train:
-        raise SystemExit(f"There are no questions in {place}.")
-    if questions:
-        train = sorted(train, key=lambda file: (-rarer(file), file))[:questions]
-    written = options.output / "tables"
-    parts = ["test-unseen-answers", *(["test-unseen-questions"] if options.questions else [])]
-    tests = (
-        table(sorted((options.data / "test" / "2way" / options.corpus / part).glob("*.xml")), written / f"{part}.csv")
-        for part in parts
+def rarer(examples: Sequence[Example]) -> int:
+    """Return how many of some answers have the grade that fewer of them have."""
+    grades = [x.answer for x in examples]
+    return min(grades.count(level) for level in LEVELS)
+
+
+def parted(examples: Sequence[Example]) -> tuple[list[Example], list[Example]]:
+    """Hold out the answers of two pupils in five."""
+    pupils = sorted({x.fields["pupil"] for x in examples})
+    held = set(random.Random(0).sample(pupils, 2 * len(pupils) // 5))
+    return [x for x in examples if x.fields["pupil"] not in held], [x for x in examples if x.fields["pupil"] in held]
+
+
+def tables(options: argparse.Namespace) -> tuple[Path, tuple[Path, ...]]:
+    """Write the training table and the test tables.
+
+    With few questions, those with most answers of their rarer grade, two pupils in five are held out besides the
+    published test answers, which would be too few.
+    """
+    training = {file.name: graded([file]) for file in _files(options, "training")}
+    if not training:
+        raise SystemExit(f"There are no questions of {options.corpus} in {options.data}.")
+    names = sorted(training, key=lambda name: (-rarer(training[name]), name))[: options.few]
+    train, held = [x for name in names for x in training[name]], []
+    if options.few:
+        train, held = parted(train)
+    tests = {"unseen-answers": held}
+    tests["unseen-answers"] += graded(
+        [file for file in _files(options, "test", "unseen-answers") if file.name in names]
     )
-    return table(train, written / f"training-{questions or 'all'}.csv"), tuple(tests)
+    if options.questions:
+        tests["unseen-questions"] = graded(_files(options, "test", "unseen-questions"))
+    place = options.output / "tables" / f"{options.corpus}-{options.few or 'all'}"
+    place.mkdir(parents=True, exist_ok=True)
+    for name, examples in {"training": train, **tests}.items():
+        write_csv(place / f"{name}.csv", examples)
+    return place / "training.csv", tuple(place / f"{name}.csv" for name in tests)
 
 
-def part_numbers(run: Recorded, best: int, examples: Sequence[Example]) -> dict[str, Any]:
-    """Return the numbers of the chosen iteration on some test examples."""
+def _files(options: argparse.Namespace, part: str, kind: str = "") -> list[Path]:
+    """Return the files of a part of the task, one for each question."""
+    place = options.data / part / "2way" / options.corpus
+    return sorted((place / f"test-{kind}" if kind else place).glob("*.xml"))
+
+
+def part_numbers(run: Recorded, k: int, examples: Sequence[Example], split: str = "test") -> dict[str, Any]:
+    """Return the numbers of one iteration on some test examples, and its p(correct) for each of them."""
     ids = {x.id for x in examples}
-
-    def of(k: int, split: str) -> list[Prediction]:
-        return read_predictions(run.db, k, split)
-
-    said = [one for one in of(best, "test") if one.example_id in ids]
-    validation = (of(best, "validation"), run.sets["validation"])
+    said = [one for one in read_predictions(run.db, k, split) if one.example_id in ids]
+    if not said:
+        return {}
+    validation = (read_predictions(run.db, k, "validation"), run.sets["validation"])
     found = block(said, examples, run.kind)
     fitted = calibration(validation, (said, examples), run.kind, validation[0]) if validation[0] else None
     keys = ("count", "accuracy", "accuracy_se", "macro_f1", "kappa", "log_likelihood", "unparsed_draws")
@@ -134,6 +161,7 @@ def part_numbers(run: Recorded, best: int, examples: Sequence[Example]) -> dict[
         **{key: found.get(key) for key in keys},
         "auc": auc(said, examples),
         "calibrated": (fitted or {}).get("test", {}).get("after") if fitted and fitted["test"] else None,
+        "probability": {one.example_id: round(one.probabilities[1], 4) for one in said},
     }
 
 
@@ -159,7 +187,9 @@ def numbers(directory: Path, took: float) -> dict[str, Any]:
             "last": summary["last_iteration"],
             "examples": summary["examples"],
             "constant": {name: summary["baselines"][name]["constant"]["accuracy"] for name in summary["baselines"]},
+            "grades": {x.id: x.answer for x in run.sets["test"]},
             "base": {name: part_numbers(run, 0, some) for name, some in parts.items()},
+            "demonstrated": {name: part_numbers(run, 0, some, SHOTS) for name, some in parts.items()},
             "chosen": {name: part_numbers(run, best, some) for name, some in parts.items()},
             "validation_auc": auc(validation, run.sets["validation"]),
             "validation_accuracy": [one.get("validation", {}).get("accuracy") for one in summary["iterations"]],
@@ -191,21 +221,28 @@ def arms(options: argparse.Namespace) -> None:
         for arm in ARMS:
             if arm.key in options.arms:
                 sizes = {"limit": options.limit, "iterations": options.iterations, "epochs": options.epochs}
-                told = {**SETTINGS, **sizes, **arm.settings, "seed": seed, "model": options.model}
-                data = {"data": (str(train),), "test": tuple(map(str, tests)), "device": options.device}
-                config = FitConfig(**told, **data, threads=options.threads)
-                carry_out(f"{options.corpus}-{options.limit}-{arm.key}-seed-{seed}", config, options)
+                told = {**SETTINGS, **machine(options), **sizes, "learning_rate": options.rate, **arm.settings}
+                config = FitConfig(**told, data=(str(train),), test=tuple(map(str, tests)), seed=seed)
+                carry_out(
+                    f"{options.corpus}-{options.few or 'all'}-{options.limit}-{arm.key}-seed-{seed}", config, options
+                )
 
 
 def search(options: argparse.Namespace) -> None:
     """Train answer alone in every setting of ``SEARCH``; only validation grades are looked at."""
     for one in SEARCH:
-        train, _ = tables(options, one.get("questions"))
-        told = {**SETTINGS, **{key: value for key, value in one.items() if key != "questions"}, "scheme": "direct"}
-        data = {"data": (str(train),), "test_share": 0.0, "iterations": 1, "device": options.device}
-        config = FitConfig(**{**told, "model": options.model}, **data, threads=options.threads)
-        sizes = "-".join(f"{key}-{value}" for key, value in one.items())
-        carry_out(f"search-{options.corpus}-{sizes}", config, options)
+        sizes = dict(one)
+        options.few = sizes.pop("few")
+        train, _ = tables(options)
+        told = {**SETTINGS, **machine(options), **sizes, "scheme": "direct", "iterations": 1}
+        config = FitConfig(**told, data=(str(train),), test_share=0.0)
+        told_sizes = "-".join(f"{key}-{value}" for key, value in one.items())
+        carry_out(f"search-{options.corpus}-{told_sizes}", config, options)
+
+
+def machine(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the settings that say what runs where."""
+    return {name: getattr(options, name) for name in ("model", "device", "threads", "precision")}
 
 
 def page(results: Path) -> Iterator[str]:
@@ -252,6 +289,11 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--device", choices=("cpu", "cuda"))
     parser.add_argument("--threads", type=int)
+    parser.add_argument("--precision", choices=("auto", "fp32", "bf16"), default="auto")
+    parser.add_argument(
+        "--few", type=int, help="train on so many questions, those with most answers of the rarer grade"
+    )
+    parser.add_argument("--rate", type=float, default=1e-4, help="learning rate")
     parser.add_argument("--questions", action="store_true", help="test on unseen questions too")
     parser.add_argument("--search", action="store_true")
     parser.add_argument("--page", type=Path)

@@ -1,6 +1,7 @@
 """The study of a real model: its tables are read by the preset, and its numbers are those of a second library."""
 
 import argparse
+import csv
 import importlib.util
 import json
 import sys
@@ -26,27 +27,47 @@ def study():
 
 
 def published(folder, **answers):
+    """Questions with so many answers, right and wrong in turn; two answers are one pupil's."""
     folder.mkdir(parents=True)
     for name, count in answers.items():
         said = "".join(
-            f'<studentAnswer id="{name}-{n}" accuracy="{"in" * (n % 2)}correct">It is {n}.</studentAnswer>'
+            f'<studentAnswer id="{name}.p{n // 2}.{n}" accuracy="{"in" * (n % 2)}correct">It is {n}.</studentAnswer>'
             for n in range(count)
         )
         (folder / f"{name}.xml").write_text(QUESTION.format(id=name, answers=said))
 
 
-def test_the_questions_with_most_answers_are_taken_and_answers_are_no_group(study, tmp_path):
-    published(tmp_path / "data" / "training" / "2way" / "beetle", few=2, most=5, many=4)
-    published(tmp_path / "data" / "test" / "2way" / "beetle" / "test-unseen-answers", most=2)
-    options = argparse.Namespace(data=tmp_path / "data", output=tmp_path / "out", corpus="beetle", questions=False)
-    train, tests = study.tables(options, questions=2)
-    lines = train.read_text().splitlines()
-    assert lines[0] == "id,prompt,response,reference,rating"
-    assert sorted(line.split(",")[0] for line in lines[1:]) == sorted(
-        [*(f"most-{n}" for n in range(5)), *(f"many-{n}" for n in range(4))]
-    )
-    assert "most-1,What is most?,It is 1.,It is most.,incorrect" in lines
-    assert [path.name for path in tests] == ["test-unseen-answers.csv"]
+@pytest.fixture
+def options(tmp_path):
+    published(tmp_path / "data" / "training" / "2way" / "beetle", few=2, most=20, many=10)
+    published(tmp_path / "data" / "test" / "2way" / "beetle" / "test-unseen-answers", most=2, few=2)
+    given = {"data": tmp_path / "data", "output": tmp_path / "out", "corpus": "beetle", "questions": False, "few": None}
+    return argparse.Namespace(**given)
+
+
+def rows(path):
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_all_answers_train_and_are_grouped_by_pupil(study, options):
+    train, (tests,) = study.tables(options)
+    assert len(rows(train)) == 32
+    assert len(rows(tests)) == 4
+    assert {
+        "id": "most.p9.19", "prompt": "What is most?", "response": "It is 19.", "reference": "It is most.",
+        "pupil": "most.p9", "rating": "incorrect",
+    } in rows(train)  # fmt: skip
+
+
+def test_of_few_questions_two_pupils_in_five_are_held_out(study, options):
+    options.few = 2
+    train, (tests,) = study.tables(options)
+    pupils = {name: {row["pupil"] for row in rows(path)} for name, path in (("train", train), ("test", tests))}
+    assert len(pupils["train"]) == 9  # of 15, in two questions of three
+    assert len(rows(tests)) == 2 * 6 + 2
+    assert pupils["test"] - pupils["train"] >= {name for name in pupils["test"] if name != "most.p0"}
+    assert not any(row["id"].startswith("few") for row in [*rows(train), *rows(tests)])
 
 
 def test_the_area_under_the_curve_by_hand(study):
