@@ -11,6 +11,7 @@ _FOLDER = Path(__file__).parent.parent / "benchmarks"
 
 
 @pytest.mark.slow
+@pytest.mark.acceptance
 def test_the_script_for_a_gpu_measures_a_whole_iteration_of_a_random_model():
     """Draws, trains and evaluates without a network and without weights; the phases have seconds and tokens."""
     command = [sys.executable, "gpu.py", "--device", "cpu", "--small"]

@@ -430,6 +430,7 @@ def test_a_full_disk_in_a_checkpoint_is_told_in_a_sentence(tmp_path, base, monke
         train(base, samples, iteration=1, seed=0, output=tmp_path)
 
 
+@pytest.mark.acceptance
 def test_only_the_best_and_the_last_checkpoint_are_kept_where_asked(tmp_path, monkeypatch, capsys):
     whole = shared.run(tmp_path, "whole", iterations=4)
     held = {path.name for path in (whole / "checkpoints").iterdir()}

@@ -513,6 +513,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 """
 
 
+@pytest.mark.acceptance
 def test_a_large_vocabulary_does_not_decide_how_much_memory_a_step_takes():
     """2,000 completion tokens and 150,000 words: logits of 1.2 GB, and as much again for each copy of them."""
 

@@ -13,6 +13,7 @@ SLICE = {"kills": 2, "disk": 3, "inputs": 300}
 
 
 @pytest.mark.slow
+@pytest.mark.acceptance
 def test_harmed_at_random_nothing_is_lost_and_no_input_ends_in_a_traceback():
     parts = ",".join(f"{part}:{most}" for part, most in SLICE.items())
     here = Path(__file__).parent
