@@ -151,6 +151,19 @@ def test_calibration_is_fitted_on_validation_of_the_best_and_shown_on_both(run):
         )
 
 
+def test_the_calibrated_reliability_is_that_of_tempered_probabilities(run):
+    _, given, summary = run
+    fit = summary["calibration"]
+    assert fit["test"]["reliability"]["before"] == summary["iterations"][1]["test"]["reliability"]
+    probabilities = np.array([prediction(x, FIVE, 6.0).probabilities for x in given["test"]])
+    tempered = probabilities ** (1 / fit["temperature"])
+    sure = tempered.max(1) / tempered.sum(1)
+    for one in fit["test"]["reliability"]["after"]:
+        inside = sure[(sure > one["low"]) & (sure <= one["high"])]
+        assert one["count"] == len(inside)
+        assert one["confidence"] == (pytest.approx(inside.mean()) if len(inside) else None)
+
+
 def test_the_control_with_examples_in_the_prompt_is_a_row_of_its_own(run):
     directory, _, summary = run
     names = [name for name, _ in scored(summary, "test")]

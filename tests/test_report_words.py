@@ -3,6 +3,7 @@
 import pytest
 
 from rationem import Scale, report
+from rationem.report.part import Table
 from rationem.report.reading import reading
 from rationem.report.sections import confidence, learned, learning
 from rationem.report.text import section
@@ -203,3 +204,20 @@ def test_the_evidence_says_on_how_many_items_hinted_drafts_were_measured():
         }
         page = "\n".join(section(learning.evidence(summary)))
         assert ("64 of the 142 items have hinted drafts" in page) == told
+
+
+def test_settings_are_those_that_differ_from_their_defaults_and_all_of_them_below():
+    config = {"scheme": "star", "iterations": 2, "seed": 0, "model": "m", "preset": None, "note": ["a"]}
+    changed, everything = (part(config) for part in (settings_of, all_settings))
+    assert changed == [["iterations", "2", "5"], ["model", "m", "automatic"], ["note", '["a"]', "–"]]
+    assert [row[0] for row in everything] == list(config)
+    assert settings_of({"seed": 0}) is None
+
+
+def settings_of(config):
+    found = [block for block in learned.settings({"config": config}).blocks if isinstance(block, Table)]
+    return list(found[0].rows) if found else None
+
+
+def all_settings(config):
+    return learned.every_setting({"config": config}).blocks[0].rows

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from rationem.metrics.calibration_error import squared_calibration_error
 from rationem.metrics.correlation import Floats
+from rationem.metrics.distributions import Bin, reliability
 from rationem.metrics.pairs import merged
 from rationem.metrics.per_item import confidences, log_likelihoods, single_ratings, stacked
 from rationem.metrics.scores import group_numbers, matched
@@ -175,6 +176,11 @@ def belief(predictions: Sequence[Prediction], examples: Sequence[Example], scale
     likelihood = float(log_likelihoods(predictions, examples, scale).mean())
     error = squared_calibration_error(*confidences(predictions, examples), group_numbers(examples))
     return (likelihood if math.isfinite(likelihood) else None), error
+
+
+def bins(predictions: Sequence[Prediction], examples: Sequence[Example]) -> tuple[Bin, ...]:
+    """Return the reliability of the predicted levels, one item per place."""
+    return reliability(*confidences(predictions, examples))
 
 
 def _logs(probabilities: ArrayLike) -> Floats:

@@ -97,9 +97,12 @@ def calibration(
     predictions, examples = metrics.asked(*applied, scale) if applied[0] else ([], [])
     if predictions:
         calibrated = metrics.recalibrated(predictions, fit.temperature)
-        found["test"] = _before_after(
-            metrics.belief(predictions, examples, scale), metrics.belief(calibrated, examples, scale)
-        )
+        both = (predictions, calibrated)
+        bins = ([asdict(one) for one in metrics.bins(each, examples)] for each in both)
+        found["test"] = {
+            **_before_after(*(metrics.belief(each, examples, scale) for each in both)),
+            "reliability": dict(zip(("before", "after"), bins, strict=True)),
+        }
     return found
 
 

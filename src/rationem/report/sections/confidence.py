@@ -7,7 +7,7 @@ from typing import Any
 
 from rationem.metrics import METRICS
 from rationem.report import figures
-from rationem.report.part import Matrix, Part, Section, Table
+from rationem.report.part import Matrix, Part, Plot, Section, Table
 from rationem.report.tables import number
 from rationem.report.trust import not_found, shown
 from rationem.report.words import kind_of, words
@@ -15,6 +15,8 @@ from rationem.report.words import kind_of, words
 #: Shades of the confusion matrix; the palest means no item.
 SHADES = 6
 
+
+_AS_JUDGED = "to these bins; those below have it, as ratings of new items do (for pairs, both orders as one item)"
 
 #: Whether a run has a confusion matrix, by ``Kind.page``.
 _HAS_LEVELS = {"levels": True, "answers": False, "rewards": False}
@@ -71,8 +73,20 @@ def reliability(summary: Mapping[str, Any]) -> Part:
     ]
     said += [called.sureness] * bool(called.sureness)
     if fit := summary["calibration"]:
-        said.append(f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied here.")
-    return Part("reliability", title, (" ".join(said), plot))
+        applied = f"A temperature of {number(fit['temperature'])}, fitted on validation, is not applied"
+        said.append(f"{applied} {_AS_JUDGED if fit['test'] else 'here'}.")
+    return Part("reliability", title, (" ".join(said), plot, *_calibrated(summary)))
+
+
+def _calibrated(summary: Mapping[str, Any]) -> tuple[Plot, ...]:
+    """Return the reliability on test with the temperature; nothing without a test or a temperature."""
+    fit, called = summary["calibration"] or {}, words(summary)
+    bins = (fit.get("test") or {}).get("reliability")
+    if not bins:
+        return ()
+    title = f"Calibrated, with temperature {number(fit['temperature'])}"
+    plot = figures.reliability(title, bins["after"], sure=called.sure, right=called.met, who=called.who)
+    return (plot,) if plot else ()
 
 
 def calibration(summary: Mapping[str, Any]) -> Part | None:

@@ -6,6 +6,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic_core import PydanticUndefined
+
+from rationem.config import FitConfig
 from rationem.metrics import METRICS
 from rationem.report.choice import reason
 from rationem.report.part import Block, Coded, Part, Section, Table, Text, Tile, Tiles
@@ -287,15 +290,33 @@ def data(summary: Mapping[str, Any]) -> Part:
 
 
 def settings(summary: Mapping[str, Any]) -> Part:
-    """Return the settings, one row each."""
+    """Return the settings that differ from their defaults, one row each."""
+    rows = [
+        [key, _value(value), _usual(key)] for key, value in summary["config"].items() if _value(value) != _usual(key)
+    ]
+    told = "What differs from the defaults. An automatic default depends on the data, the model and the machine."
+    table = Table(["setting", "value", "default"], rows)
+    return Part("settings", "Settings", (told, table) if rows else ("All settings have their defaults.",))
+
+
+def every_setting(summary: Mapping[str, Any]) -> Part:
+    """Return all settings, one row each."""
     rows = [[key, _value(value)] for key, value in summary["config"].items()]
-    return Part("settings", "Settings", (Table(["setting", "value"], rows),), folded=True)
+    return Part("all-settings", "All settings", (Table(["setting", "value"], rows),), level=3, folded=True)
+
+
+def _usual(key: str) -> str:
+    """Return the default of a setting as it is shown; a run by hand may have settings of its own."""
+    if key not in FitConfig.model_fields:
+        return "–"
+    usual = FitConfig.model_fields[key].get_default(call_default_factory=True)
+    return "automatic" if usual in (None, (), "", PydanticUndefined) else _value(usual)
 
 
 def _value(value: Any) -> str:
-    if value is None or value == "":
-        return "–"
+    if value is None or value in ("", [], ()):
+        return "automatic"
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-SECTIONS, LAST = (Section(learned), Section(data)), (Section(settings),)
+SECTIONS, LAST = (Section(learned), Section(data)), (Section(settings, below=(Section(every_setting),)),)
