@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from doctored import check, codes, rows, write
+from doctored import check, rows, write
 from rationem.data import Columns, NoScale, Values, load
 from rationem.data.ladders import ladder
 from rationem.data.notations import numbers
@@ -249,10 +249,9 @@ def test_words_without_a_known_order_have_none(words):
 def test_criteria_with_different_ranges_are_never_pooled(tmp_path, capsys):
     table = [{**row, "helpful": 1 + n % 5, "tone": 2 + n % 9} for n, row in enumerate(rows(90))]
     file = write(tmp_path / "r.csv", table)
-    code, found = check(capsys, file, "--criterion", "helpful,tone")
-    assert (code, codes(found)) == (1, {"no_scale"})
-    told = found["findings"][0]["message"]
-    assert "`--criterion helpful --scale 1-5`; `--criterion tone --scale 2-10`" in told
+    _, found = check(capsys, file, "--criterion", "helpful,tone")
+    assert found["scale"]["text"] == "helpful: 1-5; tone: 2-10"
+    assert found["criteria"]["data"]["helpful"]["pooled"] == {str(level): 18 for level in range(1, 6)}
 
 
 def test_criteria_that_do_not_use_an_end_share_the_scale(tmp_path, capsys):

@@ -37,8 +37,20 @@ def test_a_sound_file_has_notes_and_small_sets_only_and_exits_0(sound, capsys):
 def test_the_object_is_complete_and_counts_every_row_once(sound, capsys):
     _, found = check(capsys, sound, *SCALE)
     assert list(found) == [
-        *("version", "data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats"),
-        *("columns", "control", "prompts", "cost", "answers", "drafts", "command", "findings", "exit_code"),
+        *("version", "data", "scale", "labels", "raters", "baselines", "criteria", "sets", "group_overlap"),
+        *(
+            "rows",
+            "repeats",
+            "columns",
+            "control",
+            "prompts",
+            "cost",
+            "answers",
+            "drafts",
+            "command",
+            "findings",
+            "exit_code",
+        ),
     ]
     assert found["data"]["items"] == found["data"]["rows"] == 200
     assert sum(found["labels"]["data"]["pooled"].values()) == 200

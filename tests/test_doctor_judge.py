@@ -217,3 +217,14 @@ def test_one_of_a_kind_is_told_in_the_singular(tmp_path, capsys):
     assert "remove it, or leave it out" in finding(found, "unusable_rows")["message"]
     assert finding(found, "control_strings")["message"].startswith("1 item holds")
     assert finding(found, "duplicates")["message"].startswith("1 item repeats")
+
+
+def test_items_in_the_order_of_their_labels_are_noted_and_shuffled_ones_are_not(tmp_path, capsys):
+    table = sorted(rows(), key=lambda row: row["rating"])
+    _, found = check(capsys, write(tmp_path / "sorted.csv", table), "--scale", "1-5")
+    one = finding(found, "label_order")
+    assert (one["severity"], one["count"]) == ("note", 4)  # five levels in a row
+    counts = [sum(row["rating"] == level for row in table) for level in "12345"]
+    assert f"about {200 - sum(count**2 for count in counts) / 200:.0f} times" in one["message"]
+    _, found = check(capsys, write(tmp_path / "shuffled.csv", rows()), "--scale", "1-5")
+    assert "label_order" not in codes(found)

@@ -68,7 +68,7 @@ def test_toml_and_markdown_say_the_same(tmp_path):
         ("r.md", "# a\nx\n# a\ny", ":3: the heading 'a' occurs twice"),
         ("r.md", "loose\n# a\nx", "above the first heading"),
         ("r.md", "# a\nx\n| level | meaning |\n|---|---|", ":3: tables are not supported"),
-        ("r.toml", '[criteria.a]\nscale = "1-5"\ninstruction = "x"', "share one scale"),
+        ("r.toml", '[criteria.a]\nscale = "1-5"\ninstruction = "x"\n[criteria.b]\ninstruction = "y"', "have no scale"),
         ("r.txt", "x", ".toml or .md"),
     ],
 )

@@ -11,6 +11,7 @@ from rationem.check import (
     columns,
     command,
     cost,
+    criteria,
     drafts,
     labels,
     leaks,
@@ -31,6 +32,7 @@ from rationem.data.suggest import ScaleProposal
 from rationem.engines import conformance, models
 from rationem.engines.chat import Chat
 from rationem.errors import DataError
+from rationem.metrics.criteria import rated_parts
 from rationem.metrics.scores import json_safe
 from rationem.report.plain import counted, plain
 from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
@@ -48,7 +50,19 @@ VERSION = 1
 #: Of the JSON; each is null where the ratings have no scale that fits them. Where answers are open, those of levels and
 #: raters are null; ``answers`` is null elsewhere. ``drafts`` is null unless they were asked for.
 SECTIONS = (
-    *("data", "scale", "labels", "raters", "baselines", "sets", "group_overlap", "rows", "repeats", "columns"),
+    *(
+        "data",
+        "scale",
+        "labels",
+        "raters",
+        "baselines",
+        "criteria",
+        "sets",
+        "group_overlap",
+        "rows",
+        "repeats",
+        "columns",
+    ),
     *("control", "prompts", "cost", "answers", "drafts", "command"),
 )
 
@@ -217,7 +231,7 @@ def _by_set(material: reading.Material, scale: Scale) -> tuple[dict[str, Any], d
             for name, part in parts.items()
         },
         {name: raters.raters(part, scale) for name, part in parts.items()},
-        {"uniform_log_likelihood": metrics.uniform_log_likelihood(scale), **baselines},
+        {"uniform_log_likelihood": metrics.uniform_log_likelihood(scale, scored["data"]), **baselines},
     )
 
 
@@ -233,13 +247,21 @@ def _about_labels(material: reading.Material, splits: Splits, scale: Scale) -> l
 
 def _level_labels(material: reading.Material) -> tuple[list[Finding], list[Finding]]:
     scale, each = material.task.scale, material.config.raters == "each"
-    constant = labels.constant(_asked_in(material, material.known), scale)
-    return constant, raters.warnings(material.known, material.tested, scale, each=each)
+    constant = criteria.constant(_asked_in(material, material.known), scale)
+    single = raters.single((*material.known, *material.tested))
+    tested = rated_parts(material.tested)
+
+    def warnings(examples: Sequence[Example], own: Scale) -> list[Finding]:
+        return raters.warnings(examples, tested.get(examples[0].criterion, ()), own, each=each)
+
+    return constant, [*criteria.each(material.known, scale, warnings), *single]
 
 
 def _level_answers(material: reading.Material) -> tuple[dict[str, Any], list[Finding]]:
     found = _by_set(material, material.task.scale)
-    return {"scale": _scale(material), **dict(zip(("labels", "raters", "baselines"), found, strict=True))}, []
+    each = criteria.criteria(_parts(material), material.task.scale, material.task.every_order)
+    told = dict(zip(("labels", "raters", "baselines"), found, strict=True))
+    return {"scale": _scale(material), **told, "criteria": each}, []
 
 
 def _open_answers(material: reading.Material) -> tuple[dict[str, Any], list[Finding]]:
@@ -247,7 +269,7 @@ def _open_answers(material: reading.Material) -> tuple[dict[str, Any], list[Find
 
 
 def _level_columns(material: reading.Material, examples: Sequence[Example]) -> list[columns.Evidence]:
-    return columns.look(examples, material.inputs, material.unused, material.task.scale)
+    return columns.look_at_each(examples, material.inputs, material.unused, material.task.scale)
 
 
 def _open_columns(material: reading.Material, examples: Sequence[Example]) -> list[columns.Evidence]:
@@ -278,6 +300,7 @@ def _scale(material: reading.Material) -> dict[str, Any]:
         "ordered": scale.ordered,
         "from": material.scale_from,
         "text": material.config.scale or scale.sentence(),
+        **({"parts": {name: list(own.levels) for name, own in scale.parts}} if scale.parts else {}),
     }
 
 
@@ -285,8 +308,10 @@ def _suggested(material: reading.Material) -> list[Finding]:
     if material.scale_from != "suggested":
         return []
     scale = material.task.scale
-    order = " The levels are in alphabetical order and taken as without an order: if they have one, write them worst "
-    order = "" if scale.ordered else f"{order}first, with < between them."
+    unordered = [name for name, own in scale.parts or (("", scale),) if not own.ordered]
+    whose = f" of {', '.join(map(plain, unordered))}" if scale.parts else ""
+    order = f" The levels{whose} are in alphabetical order and taken as without an order: if they have one, write "
+    order = f"{order}them worst first, with < between them." if unordered else ""
     if material.orders > 1:
         columns = [material.inputs[field] for field in fields_of(material.orders)]
         means = zip(scale.levels, columns, strict=False)

@@ -12,9 +12,10 @@ import math
 import re
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from rationem.metrics.criteria import rated_parts
 from rationem.seeds import generator
 from rationem.tasks.choices import LABELS, SUBJECT
 from rationem.tasks.scale import Scale
@@ -47,6 +48,7 @@ class Evidence:
         purity: share of these rows that have the most frequent label of their cell; None if no cell repeats.
         purity_by_chance: the same with randomly assigned labels (one seeded assignment).
         looks_like_id: every cell differs, has a digit and no spaces.
+        criterion: whose labels these are, if there are several criteria.
     """
 
     column: str
@@ -61,6 +63,7 @@ class Evidence:
     purity: float | None
     purity_by_chance: float | None
     looks_like_id: bool
+    criterion: str = ""
 
     @property
     def holds_label(self) -> bool:
@@ -125,6 +128,30 @@ def look(
     ]
 
 
+def look_at_each(
+    examples: Sequence[Example],
+    inputs: Mapping[str, str],
+    unused: Mapping[str, Mapping[str, object]],
+    scale: Scale,
+) -> list[Evidence]:
+    """Return :func:`look` with the labels of each criterion: of a column the strongest evidence, and for which one."""
+    parts = rated_parts(examples)
+    if len(parts) == 1:
+        return look(examples, inputs, unused, scale)
+    each = [
+        [replace(one, criterion=name) for one in look(part, inputs, unused, scale.of(name))]
+        for name, part in parts.items()
+    ]
+    order = {(one.column, one.role): None for found in each for one in found}
+    by_column = [[one for found in each for one in found if (one.column, one.role) == key] for key in order]
+    return [max(several, key=_strength) for several in by_column]
+
+
+def _strength(one: Evidence) -> tuple[float, ...]:
+    excess = one.names_label - one.names_by_chance
+    return (one.holds_label, one.tends_to_name_label, one.is_label, excess, one.filled)
+
+
 def read_in_order(examples: Sequence[Example], inputs: Mapping[str, str]) -> tuple[Sequence[Example], list[str]]:
     """Return the examined items, evenly spaced, and their fields, in the inputs' order."""
     seen = examples[:: max(1, -(-len(examples) // _SAMPLE))]
@@ -169,7 +196,15 @@ def _weigh(column: str, role: str | None, texts: Sequence[str], examples: Sequen
     )
 
 
-def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Example]], **shares: float) -> Evidence:
+def evidence_of(
+    column: str,
+    role: str | None,
+    pairs: Sequence[tuple[str, Example]],
+    *,
+    is_label: float,
+    names_label: float,
+    names_by_chance: float,
+) -> Evidence:
     """Return the evidence on one column, from (cell, item) of its nonempty cells and the shares on labels."""
     values = {text.strip() for text, _ in pairs}
     return Evidence(
@@ -179,8 +214,10 @@ def evidence_of(column: str, role: str | None, pairs: Sequence[tuple[str, Exampl
         distinct=len(values),
         name_suggests=name_suggests(column),
         looks_like_id=len(values) == len(pairs) >= _FEW and all(map(_ID.fullmatch, values)),
-        **shares,
         **_repetition(pairs),
+        is_label=is_label,
+        names_label=names_label,
+        names_by_chance=names_by_chance,
     )
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from rationem import metrics
-from rationem.check.findings import Finding, Severity, error, note, warning
-from rationem.metrics.criteria import rated_parts
-from rationem.report.plain import counted, plain
+from rationem.check.findings import Finding, error, note, warning
+from rationem.report.plain import counted
 from rationem.run.prepare import labelled
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Splits
@@ -50,14 +49,16 @@ def baselines(train: Sequence[Example], test: Sequence[Example], scale: Scale) -
 
 
 def sets(splits: Splits, scale: Scale, *, orders: int = 1) -> dict[str, Any]:
-    """Return each set's rows, pairs (None without comparisons; a pair has a row per order), groups and labels."""
+    """Return each set's rows, pairs (None without comparisons; a pair has a row per order), groups and labels (None
+    if criteria have their own scales).
+    """
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
         name: {
             "rows": len(part),
             "pairs": len(part) // orders if orders > 1 else None,
             "groups": len({x.group for x in part}),
-            "labels": shares(part, scale),
+            "labels": None if scale.parts else shares(part, scale),
         }
         for name, part in parts.items()
     }
@@ -72,21 +73,7 @@ def shares(examples: Sequence[Example], scale: Scale) -> dict[str, float] | None
 
 
 def constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
-    """Find labels that hardly vary, and levels that never occur, for each criterion."""
-    parts = rated_parts(examples)
-    if len(parts) == 1:
-        return _constant(examples, scale)
-    found = [_of_criterion(name, one) for name, part in parts.items() for one in _constant(part, scale)]
-    if all(any(one.code == "one_label" for one in _constant(part, scale)) for part in parts.values()):
-        return found
-    return [replace(one, severity=Severity.WARNING) if one.severity is Severity.ERROR else one for one in found]
-
-
-def _of_criterion(name: str, one: Finding) -> Finding:
-    return replace(one, message=f"Criterion {plain(name)!r}: {one.message[0].lower()}{one.message[1:]}")
-
-
-def _constant(examples: Sequence[Example], scale: Scale) -> list[Finding]:
+    """Find labels of one criterion that hardly vary, and levels that never occur."""
     single, examples = ratings(examples, scale), labelled(tuple(examples), scale)
     counts = pooled(examples, scale)
     level, most = max(counts.items(), key=lambda item: item[1])

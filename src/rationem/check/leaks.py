@@ -62,6 +62,11 @@ def _of_unused(column: Evidence) -> list[Finding]:
 
 
 def _reason(column: Evidence) -> str:
+    of = f" (for the criterion {plain(column.criterion)!r})" if column.criterion else ""
+    return f"{_shares(column)}{of}"
+
+
+def _shares(column: Evidence) -> str:
     if column.is_label >= 0.9:
         return f"it is the answer itself in {column.is_label:.0%} of its cells"
     if column.says_label:

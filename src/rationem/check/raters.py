@@ -9,6 +9,8 @@ from typing import Any
 
 from rationem import metrics
 from rationem.check.findings import Finding, note, warning
+from rationem.metrics.criteria import rated_parts
+from rationem.report.plain import plain
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
@@ -34,13 +36,19 @@ def raters(examples: Sequence[Example], scale: Scale) -> dict[str, Any]:
 
 
 def warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool) -> list[Finding]:
-    """Find low agreement of raters, labels shifted by rounding, and items with only one rating."""
-    found = [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale, each=each)]
-    everyone = (*train, *test)
-    if not any(len(x.ratings) > 1 for x in everyone):
-        text = (
-            "Every item has one rating, so the agreement between people, the ceiling for a judge, cannot be "
-            "estimated from this data."
-        )
-        found.append(note("single_ratings", text, len(everyone)))
-    return found
+    """Find low agreement of the raters of one criterion, and labels shifted by rounding."""
+    return [warning("raters", sentence) for sentence in metrics.rater_warnings(train, test, scale, each=each)]
+
+
+def single(examples: Sequence[Example]) -> list[Finding]:
+    """Find criteria whose items all have one rating."""
+    parts = rated_parts(examples)
+    alone = [name for name, part in parts.items() if not any(len(x.ratings) > 1 for x in part)]
+    if not alone:
+        return []
+    whose = "Every item" if len(alone) == len(parts) else f"Every item of {', '.join(map(plain, alone))}"
+    text = (
+        f"{whose} has one rating, so the agreement between people, the ceiling for a judge, cannot be estimated from "
+        "this data."
+    )
+    return [note("single_ratings", text, sum(len(parts[name]) for name in alone))]

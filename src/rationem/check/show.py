@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from rationem.check import opened
+from rationem.check import criteria, opened
 from rationem.check.checkup import Checkup
 from rationem.check.command import COMMAND
 from rationem.check.findings import Severity
@@ -94,7 +94,10 @@ def _numbers(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     if found["answers"] is not None:
         yield "Answers", opened.shown(found["answers"])
     else:
-        yield "Labels (pooled, then single ratings)", _histograms(found)
+        if "parts" not in found["scale"]:
+            yield "Labels (pooled, then single ratings)", _histograms(found)
+        if found["criteria"] is not None:
+            yield "Each criterion (its labels below it)", criteria.shown(found["criteria"])
         yield "Baselines without the inputs", _baselines(found["baselines"])
         yield "Raters", [line for name, part in found["raters"].items() for line in _raters(name, part)]
     yield "Sets, as a fit makes them", _sets(found["sets"], found["data"]["train_rows_by"])

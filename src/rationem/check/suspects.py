@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from operator import itemgetter
 
+from rationem.check.criteria import each
 from rationem.check.findings import Finding, note, warning
 from rationem.check.reading import Material
 from rationem.data import LoadedData
 from rationem.report.plain import plain
 from rationem.tasks import pairs
+from rationem.tasks.scale import Scale
+from rationem.types import Example
 
 #: A 0 in fewer ratings than this share, on a scale of more levels than that, is suspected.
 _RARE, _FEW = 0.15, 4
 #: A response that is better in at least this share of so many comparisons is suspected.
 _ONE_SIDE, _ENOUGH = 0.85, 30
+#: Items are in the order of their labels, if these change at most so often, relative to the expected number of changes,
+#: and at least so many are expected.
+_SORTED, _CHANGES = 0.25, 12
 
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, instruction, rare_zero, one_side)}.get(material.task.items, ())
+    looks = {"responses": (inputs, instruction, rare_zero, one_side, in_order)}.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -56,13 +63,42 @@ def instruction(material: Material, loaded: LoadedData) -> Iterator[Finding]:
 
 def rare_zero(material: Material, loaded: LoadedData) -> Iterator[Finding]:
     """Yield a warning if a suggested scale begins with a rare 0, which may mean "not applicable"."""
-    counts = Counter(rating for x in material.known for rating in (x.ratings or (x.answer,)))
-    levels, total = loaded.scale.levels, sum(counts.values())
-    if material.scale_from != "suggested" or levels[:2] != ("0", "1") or len(levels) <= _FEW:
-        return
-    if 0 < counts["0"] < min(_RARE * total, min(counts[level] for level in levels[1:]) or total):
-        text = f"The level 0 is rare: {counts['0']} of {total} ratings. Is it a rating, or a mark that there is none?"
-        yield warning("rare_zero", f"{text} If there is none: --missing 0.", counts["0"])
+    if material.scale_from == "suggested":
+        yield from each(material.known, loaded.scale, _rare_zero)
+
+
+def _rare_zero(examples: Sequence[Example], scale: Scale) -> list[Finding]:
+    counts = Counter(rating for x in examples for rating in (x.ratings or (x.answer,)))
+    levels, total = scale.levels, sum(counts.values())
+    if levels[:2] != ("0", "1") or len(levels) <= _FEW:
+        return []
+    if not 0 < counts["0"] < min(_RARE * total, min(counts[level] for level in levels[1:]) or total):
+        return []
+    text = f"The level 0 is rare: {counts['0']} of {total} ratings. Is it a rating, or a mark that there is none?"
+    return [warning("rare_zero", f"{text} If there is none: --missing 0.", counts["0"])]
+
+
+def in_order(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a note if items stand in the order of their labels."""
+    yield from each(material.known, loaded.scale, _in_order)
+
+
+def _in_order(examples: Sequence[Example], scale: Scale) -> list[Finding]:
+    """Compare the changes of the label between neighbours with their expectation in a random order.
+
+    Of n items, n_l with label l, in a random order: E[changes] = n - sum_l n_l^2 / n.
+    """
+    counts, total = Counter(x.answer for x in examples), len(examples)
+    expected = total - sum(count**2 for count in counts.values()) / total
+    changes = sum(one.answer != other.answer for one, other in pairwise(examples))
+    if expected < _CHANGES or changes > _SORTED * expected:
+        return []
+    text = (
+        f"The items stand in the order of their labels: the label changes {changes} times between neighbours, in a "
+        f"random order about {expected:.0f} times. Is this the whole file? Its beginning alone would lack levels. A "
+        "fit is not affected: the sets and --limit are drawn at random."
+    )
+    return [note("label_order", text, changes)]
 
 
 def one_side(material: Material, loaded: LoadedData) -> Iterator[Finding]:

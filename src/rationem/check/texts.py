@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,9 +61,18 @@ def unusable(
     elif left_out:
         fate = f"a fit leaves {them} out (--skip-unusable)."
     text = f"{len(skipped)} of {counted(rows, 'row', 'rows')} cannot be used; {fate}"
-    text += f" {plain(tally(values, scale))}" if values else ""
+    text += "".join(f" {plain(one)}" for one in _tallies(skipped, scale))
     tell = warning if left_out and not broken else error
     return section, [tell("unusable_rows", text, len(skipped), [plain(str(problem)) for problem in skipped])]
+
+
+def _tallies(skipped: Sequence[DataError], scale: Scale) -> Iterator[str]:
+    """Yield the tally of the invalid ratings; of each criterion, if they have their own scales."""
+    unknown = [problem for problem in skipped if isinstance(problem, UnknownRating)]
+    for name in dict.fromkeys(problem.criterion if scale.parts else "" for problem in unknown):
+        values = Counter(problem.value for problem in unknown if not scale.parts or problem.criterion == name)
+        told = tally(values, scale.of(name))
+        yield f"Criterion {name!r}: {told[0].lower()}{told[1:]}" if name else told
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,11 @@ class DataSettings(SettingsGroup):
         *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE, TaskKind.CHOICE, Mark.COMMON, Mark.ASKED),
         Reason("the values found, worst first"),
     ] = Field(
-        None, description="levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'"
+        None,
+        description=(
+            "levels: '1-5', '1-5 by 0.5', 'Bad < Fair < Good' (worst first), 'yes/no', 'A | B | tie'; or for each "
+            "criterion: 'helpful: 1-5; safe: no < yes'"
+        ),
     )
     prompt_col: Annotated[Column, Mark.COMMON] = Field(
         None, description="column of the prompt (the question); 'none' to rate a text alone"

@@ -21,11 +21,12 @@ _LONG = 80
 
 
 class UnknownRating(DataError):
-    """A rating that is not a level of the scale; ``value`` is the cell as text."""
+    """A rating that is not a level of its ``criterion``'s scale; ``value`` is the cell as text."""
 
-    def __init__(self, message: str, value: str) -> None:
+    def __init__(self, message: str, value: str, criterion: str = "") -> None:
         super().__init__(message)
         self.value = value
+        self.criterion = criterion
 
 
 def to_fields(row: Row, columns: Columns, criterion: str = "") -> dict[str, str]:
@@ -118,7 +119,7 @@ def read_ratings(
         DataError: the row has no rating, but one is ``required``.
         UnknownRating: a rating is not a level of the scale.
     """
-    name = ",".join(columns.ratings(row.cells, criterion))
+    name, scale = ",".join(columns.ratings(row.cells, criterion)), scale.of(criterion)
     given = []
     for cell in rating_cells(row, columns, criterion):
         if cell is None:
@@ -128,7 +129,7 @@ def read_ratings(
             level = _by_column(cell, columns.responses(row.cells), scale)
         if level is None:
             message = f"{row.source}: in column {name!r}, {scale.unknown(cell)}"
-            raise UnknownRating(message, str(cell).strip())
+            raise UnknownRating(message, str(cell).strip(), criterion)
         given.append(level)
     if not given and required and columns.choices is not None:
         raise DataError(

@@ -128,9 +128,9 @@ def pooled(items: Iterable[Rated], scale: Scale, how: str, counts: Counter[str])
     """
     examples = []
     # Exact means are slow, and there are few different sets of ratings.
-    pool = cache(lambda ratings: scale.pool(ratings, "mean" if how == "each" else how))
+    pool = cache(lambda criterion, ratings: scale.of(criterion).pool(ratings, "mean" if how == "each" else how))
     for item in items:
-        answer = pool(item.ratings)
+        answer = pool(item.criterion, item.ratings)
         if answer is None:
             counts["no_majority"] += 1
             if how != "each":

@@ -68,8 +68,13 @@ def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
         f"{name!r} has the cells {', '.join(f'{value!r} ({n})' for value, n in sorted(_given(counts[name]).items()))}"
         for name in offered
     ]
-    which = f"--rating-col {shlex.quote(offered[0])}" if len(told) == 1 else "--rating-col with that name"
-    return f" {'; '.join(told)}: if {'it is' if len(told) == 1 else 'one of them is'} the rating, use `{which}`."
+    if len(told) == 1:
+        return f" {told[0]}: if it is the rating, use `--rating-col {shlex.quote(offered[0])}`."
+    several = shlex.quote(",".join(name for name, count in counts.items() if _few(count)))
+    return (
+        f" {'; '.join(told)}: if one of them is the rating, use `--rating-col` with its name; if several rate "
+        f"different things, `--criterion {several}`."
+    )
 
 
 def _shown(cell: object) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lettered import lettered, read_choices
 from rationem.data.likely import likely_ratings
-from rationem.data.no_scale import compared, found_in, no_scale
+from rationem.data.no_scale import compared, found_in, narrowed, no_scale
 from rationem.data.one_hot import one_hot
 from rationem.data.opening import open_tables
 from rationem.data.presets import flatten_row
@@ -142,7 +142,7 @@ def load(
         name = reading.preset.name if reading.preset else None
         own = reading.task.scale
         return LoadedData(answered, own, reading.columns, name, notes, shared_scale=own, task=reading.task)
-    given = scale
+    given = scale = scale and narrowed(scale, rows, reading.columns)
     if reading.columns.choices is not None:
         rows, scale = lettered(rows, reading.columns, scale, report)
     scale = scale or (reading.preset.scale if reading.preset else None)
@@ -160,10 +160,7 @@ def load(
         raise no_scale(rows, reading.columns, values_read.implied)
     if scale.ordered and compared(rows, reading.columns):
         scale = _two_sided(scale)
-    try:
-        rated = list(_rated(rows, reading, scale, report, counts, nullable=bool(asked.missing)))
-    except UnknownRating as error:
-        raise DataError(f"{error} {tally(found_in(rows, reading.columns), scale)}") from error
+    rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing))
     if reading.columns.rater is not None or shapes.merge_equal:
         rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)
@@ -304,20 +301,26 @@ def _nowhere(rows: Sequence[tuple[str, Row]], columns: Columns) -> list[tuple[st
 
 
 def _rated(
-    rows: Iterable[tuple[str, Row]],
+    rows: Sequence[tuple[str, Row]],
     reading: ReadingPlan,
     scale: Scale,
     report: Report,
     counts: Counter[str],
     *,
     nullable: bool,
-) -> Iterator[Rated]:
+) -> list[Rated]:
     nullable = nullable or (reading.preset is not None and reading.preset.nullable)
-    for name, row in rows:
-        try:
-            yield from to_rated(row, reading.columns, scale, name, counts, nullable=nullable)
-        except DataError as error:
-            report(error)
+    rated: list[Rated] = []
+    try:
+        for name, row in rows:
+            try:
+                rated += to_rated(row, reading.columns, scale, name, counts, nullable=nullable)
+            except DataError as error:
+                report(error)
+    except UnknownRating as error:
+        found = found_in(rows, reading.columns, (error.criterion,) if scale.parts else None)
+        raise DataError(f"{error} {tally(found, scale.of(error.criterion))}") from error
+    return rated
 
 
 def _unused(tables: Sequence[tuple[str, list[Row]]], reading: ReadingPlan) -> list[str]:

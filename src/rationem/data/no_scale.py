@@ -65,7 +65,7 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
     }
     best = propose(found.elements(), max(implied.values(), key=Fraction, default=""))
     if len(proposals) > 1 and not _one_scale(list(proposals.values()), best):
-        return NoScale(f"{where}: {_differ(proposals)}", None)
+        return _differ(where, proposals)
     if best is None and either(found):
         return NoScale(f"{held} {_either(found)}", None)
     told = f"Give all levels, from worst to best in your order, for example `{flags(best)}`."
@@ -107,6 +107,20 @@ def compared(rows: Iterable[tuple[str, Row]], columns: Columns) -> tuple[str, ..
     return next((names for _, row in rows if len(names := columns.responses(row.cells)) > 1), None)
 
 
+def narrowed(scale: Scale, rows: _Rows, columns: Columns) -> Scale:
+    """Return the scale of the criteria that are read.
+
+    Raises:
+        ConfigError: one has no scale, or several responses are compared, which have one scale.
+    """
+    if scale.parts and (columns.choices is not None or compared(rows, columns)):
+        raise ConfigError(
+            f"The scale {scale.sentence()!r} is one for each criterion, which is for ratings of one response; here "
+            "several are compared. Give one scale, and run one fit for each criterion (--criterion NAME)."
+        )
+    return scale.narrowed(columns.criterion_names)
+
+
 def _one_scale(proposals: Sequence[ScaleProposal | None], best: ScaleProposal | None) -> bool:
     """Say whether several criteria are rated on one scale, of which some do not use an end.
 
@@ -132,14 +146,41 @@ def _levels(proposal: ScaleProposal) -> tuple[str, ...]:
         return ()
 
 
-def _differ(proposals: Mapping[str, ScaleProposal | None]) -> str:
+def _differ(where: str, proposals: Mapping[str, ScaleProposal | None]) -> NoScale:
+    """Return the error of criteria with different levels: one scale each if all suggest one, else one fit each."""
     told = [f"{name!r} holds {one.scale if one else 'values without an order'}" for name, one in proposals.items()]
-    ways = [f"`--criterion {typed(name)} {flags(one)}`" for name, one in proposals.items()]
-    return (
-        f"the criteria have different levels: {', '.join(told)}. Criteria with different scales are never pooled, and "
-        f"a fit has one scale. Run one for each: {'; '.join(ways)}. If all are rated on one scale whose ends some do "
-        "not use, name it (--scale)."
+    differ = f"{where}: the criteria have different levels: {', '.join(told)}."
+    shared = "If all are rated on one scale whose ends some do not use, name that one."
+    if (joint := _joint(proposals)) is None:
+        ways = [f"`--criterion {typed(name)} {flags(one)}`" for name, one in proposals.items()]
+        return NoScale(f"{differ} Run one fit for each: {'; '.join(ways)}. {shared}", None)
+    why = f"{joint.why} " if joint.why else ""
+    return NoScale(
+        f"{differ} {why}Give each its own scale, levels from worst to best: `{flags(joint)}`. {shared}",
+        joint.scale,
+        joint.settings,
+        joint.why,
     )
+
+
+def _joint(proposals: Mapping[str, ScaleProposal | None]) -> ScaleProposal | None:
+    """Return one proposal for all criteria; None if one has none, or needs settings that would change another's cells.
+
+    ``--bins`` has one set of edges, and a code for "no rating" may be another criterion's level.
+    """
+    known = {name: one for name, one in proposals.items() if one is not None}
+    settings: dict[str, Any] = {key: value for one in known.values() for key, value in one.settings.items()}
+    codes = {code for one in known.values() for code in str(one.settings.get("missing", "")).split(",") if code}
+    text = "; ".join(f"{name}: {one.scale}" for name, one in known.items())
+    try:
+        scale = Scale.parse(text)
+    except ConfigError:
+        return None
+    as_meant = tuple(name for name, _ in scale.parts) == tuple(proposals)
+    if not as_meant or "bins" in settings or any(scale.level(code) is not None for code in codes):
+        return None
+    settings |= {"missing": ",".join(sorted(codes))} if codes else {}
+    return ScaleProposal(text, settings, " ".join(dict.fromkeys(one.why for one in known.values() if one.why)))
 
 
 def _either(found: Counter[str]) -> str:

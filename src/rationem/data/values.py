@@ -110,7 +110,7 @@ def read_values(
     """
     read_so_far = ReadValues()
     for criterion in columns.criterion_names:
-        one = _Column(columns, criterion, scale, asked, lists, notations)
+        one = _Column(columns, criterion, scale and scale.of(criterion), asked, lists, notations)
         rows, found = one.read(rows)
         read_so_far = _together(read_so_far, found)
     return list(rows), read_so_far

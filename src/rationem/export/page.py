@@ -281,7 +281,9 @@ def _answers(facts: Facts, task: Task) -> Iterator[str]:
 
 def _levels(_: Facts, task: Task) -> Iterator[str]:
     """Yield the levels, and the meanings of levels and criteria in the words used for training."""
-    yield f"Levels, {task.scale.order}: {', '.join(map(literal, task.scale.levels))}."
+    for name, own in task.scale.parts or (("", task.scale),):
+        of = f" of {literal(name)}" if name else ""
+        yield f"Levels{of}, {own.order}: {', '.join(map(literal, own.levels))}."
     if task.scale.meanings:
         yield fenced(task.scale.described())
     for one in task.criteria:

@@ -13,6 +13,7 @@ from pathlib import Path
 from rationem.errors import ConfigError, DataError
 from rationem.judging.verdicts import Rating
 from rationem.tasks.protocol import Task
+from rationem.tasks.scale import Scale
 
 #: Prefix of every added column if one of them is already a column of the input.
 CLASH = "judge_"
@@ -60,9 +61,9 @@ def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: b
     Raises:
         ConfigError: an added column is in the input even with the prefix ``judge_``, or two have the same name.
     """
-    kinds = _columns(task, fast=fast, sets=sets)
-    prefixes = [f"{criterion}_" if len(criteria) > 1 else "" for criterion in criteria]
-    added = [f"{prefix}{kind}" for prefix in prefixes for kind in kinds]
+    kinds = {criterion: _columns(task, task.scale.of(criterion), fast=fast, sets=sets) for criterion in criteria}
+    prefixes = {criterion: f"{criterion}_" if len(criteria) > 1 else "" for criterion in criteria}
+    added = [f"{prefixes[criterion]}{kind}" for criterion in criteria for kind in kinds[criterion]]
     if len(set(added)) < len(added):
         raise ConfigError(
             f"The criteria {list(criteria)} would give two columns the same name. Rate them separately: --criterion."
@@ -70,13 +71,14 @@ def layout(given: Sequence[str], task: Task, criteria: Sequence[str], *, fast: b
     front = CLASH if set(added) & set(given) else ""
     if clash := sorted({f"{front}{name}" for name in added} & set(given)):
         raise ConfigError(f"Input and output both have columns called {clash}. Rename them in the input.")
-    return Layout(tuple(given), tuple(tuple((f"{front}{prefix}{kind}", kind) for kind in kinds) for prefix in prefixes))
+    named = (tuple((f"{front}{prefixes[one]}{kind}", kind) for kind in kinds[one]) for one in criteria)
+    return Layout(tuple(given), tuple(named))
 
 
-def _columns(task: Task, *, fast: bool, sets: bool) -> tuple[str, ...]:
+def _columns(task: Task, scale: Scale, *, fast: bool, sets: bool) -> tuple[str, ...]:
     """Return the kinds of the columns that a rating adds."""
     consistent = ("consistent",) if task.orders > 1 else ()
-    said = _SAID[task.kind.estimator](task, fast=fast)
+    said = _SAID[task.kind.estimator](scale, fast=fast)
     return (
         *said,
         *(("set",) if sets else ()),
@@ -89,13 +91,13 @@ def _columns(task: Task, *, fast: bool, sets: bool) -> tuple[str, ...]:
     )
 
 
-def _consensus(_: Task, *, fast: bool) -> tuple[str, ...]:
+def _consensus(_: Scale, *, fast: bool) -> tuple[str, ...]:
     return ("answer",) if fast else ("answer", "agreement")
 
 
-def _levels(task: Task, *, fast: bool) -> tuple[str, ...]:
-    expected = ("expected_rating",) if task.scale.ordered else ()
-    probabilities = () if fast else (*expected, *(f"p_{level}" for level in task.levels), "entropy")
+def _levels(scale: Scale, *, fast: bool) -> tuple[str, ...]:
+    expected = ("expected_rating",) if scale.ordered else ()
+    probabilities = () if fast else (*expected, *(f"p_{level}" for level in scale.levels), "entropy")
     return ("rating", *probabilities)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from rationem.judging.verdicts import Rating, Status
 from rationem.tasks.kinds import Kind
+from rationem.tasks.scale import Scale
 
 _STATUSES = {
     Status.RATED: "rated",
@@ -71,7 +72,7 @@ class Count:
         read.statuses, read.levels = Counter(read.statuses), Counter(read.levels)
         return read
 
-    def sentence(self, kind: Kind) -> str:
+    def sentence(self, kind: Kind, criterion: str = "") -> str:
         """Return the counts as one line."""
         first, what, tally = _TOLD[kind.estimator]
         shown = [one for one in Status if one is first or self.statuses[one]]
@@ -80,7 +81,7 @@ class Count:
         parts += [self._draws(what)] if self.draws else []
         agree = f"{self.consistent} of {many(self.compared, 'comparison')}"
         parts += [f"all orders agree on {agree}"] if self.compared else []
-        parts += [tally(self, kind)]
+        parts += [tally(self, kind.scale.of(criterion))]
         if self.with_expected:
             mean = round(self.expected / self.with_expected, 3) + 0.0  # and no -0.000
             parts.append(f"mean expected rating {mean:.3f}")
@@ -93,16 +94,16 @@ class Count:
         return f"{self.unparsed} of {many(self.draws, 'rationale')} {verb} no {what.split()[1]}"
 
 
-def _levels(count: Count, kind: Kind) -> str:
-    return "ratings: " + ", ".join(f"{level} ({count.levels[level]})" for level in kind.scale.levels)
+def _levels(count: Count, scale: Scale) -> str:
+    return "ratings: " + ", ".join(f"{level} ({count.levels[level]})" for level in scale.levels)
 
 
-def _answers(count: Count, _: Kind) -> str:
+def _answers(count: Count, _: Scale) -> str:
     return many(len(count.levels), "different answer")
 
 
 #: Estimator -> the status of an item with a verdict, what a draft says, and how the verdicts are counted.
-_TOLD: dict[str, tuple[Status, str, Callable[[Count, Kind], str]]] = {
+_TOLD: dict[str, tuple[Status, str, Callable[[Count, Scale], str]]] = {
     "levels": (Status.RATED, "a level", _levels),
     "consensus": (Status.ANSWERED, "an answer", _answers),
 }
@@ -129,8 +130,9 @@ class Totals:
         pace = f", {self.fresh / self.seconds:.1f} rows per second" if self.fresh and self.seconds else ""
         earlier = f" ({self.rows - self.fresh} by an earlier start)" if self.fresh < self.rows else ""
         told = [f"{many(self.rows, 'row')}{earlier} in {self.seconds:.1f} s{pace}"]
-        named = [(f"{name}: " if name else "", count) for name, count in self.counts.items()]
-        return told + [f"{name}{count.sentence(kind)}" for name, count in named]
+        return told + [
+            f"{f'{name}: ' if name else ''}{count.sentence(kind, name)}" for name, count in self.counts.items()
+        ]
 
 
 def counts_of(criteria: Sequence[str], noted: Mapping[str, Any]) -> dict[str, Count]:

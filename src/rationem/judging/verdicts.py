@@ -105,14 +105,15 @@ def verdict(
     ]
     mean_L = np.mean(tables, axis=0)
     probs_L = _calibrated(mean_L, plan.temperature)
-    probabilities = dict(zip(scale.levels, probs_L.tolist(), strict=True))
+    own = scale.of(case.criterion)
+    probabilities = {level: p for level, p in zip(scale.levels, probs_L.tolist(), strict=True) if level in own.levels}
     rating, note = _decided(mean_L, scale, count)
     return replace(
         nothing,
         status=Status.RATED,
         rating=rating,
         levels=_set(probs_L, plan.threshold, scale, case.offered),
-        expected=scale.expected(tuple(probabilities.values())),
+        expected=own.expected([probabilities[level] for level in own.levels]),
         probabilities=probabilities,
         entropy=metrics.entropy(tuple(probabilities.values())),
         rationale=_rationale(rating, said, orders, scale),

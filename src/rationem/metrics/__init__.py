@@ -44,7 +44,7 @@ from rationem.metrics.calibration import (
 )
 from rationem.metrics.choice import Rechosen, Selected, choose, chosen_without, crossfitted, folds, rechosen
 from rationem.metrics.conformal import Covered, Thresholds, conformal, covered, level_set, needed, threshold
-from rationem.metrics.criteria import criterion, parts
+from rationem.metrics.criteria import criterion, on_own_levels, parts
 from rationem.metrics.crossed import FEWEST_SEEDS, Crossed, constant, crossed, difference, holm
 from rationem.metrics.distributions import Bin, entropy
 from rationem.metrics.levels import Agreement, agreement
@@ -139,6 +139,7 @@ __all__ = [
     "minus_human",
     "most_frequent_answer",
     "needed",
+    "on_own_levels",
     "parts",
     "pass_at_k",
     "percentiles",

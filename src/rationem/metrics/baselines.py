@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from rationem.metrics.correlation import Floats
-from rationem.metrics.criteria import criterion, parts, rated_parts
+from rationem.metrics.criteria import criterion, mean, parts, rated_parts
 from rationem.metrics.distributions import brier, ranked_probability
 from rationem.metrics.levels import ranks
 from rationem.metrics.per_item import log_likelihoods, single_ratings, stacked
@@ -82,13 +82,23 @@ def marginal(examples: Sequence[Example], scale: Scale) -> tuple[float, ...]:
 def marginals(examples: Sequence[Example], scale: Scale, criteria: Iterable[str] = ()) -> dict[str, tuple[float, ...]]:
     """Return criterion -> :func:`marginal` of its examples; the one without a name is "".
 
+    A criterion with its own scale has no mass on the levels of others.
+
     Args:
         examples: the training set.
         scale: the levels.
-        criteria: more names; one without examples, or a subject, has the marginal of all of them.
+        criteria: more names; one without examples, or a subject, has the marginal of all of them, and with a scale of
+            its own the uniform distribution.
     """
-    named = rated_parts(examples)
-    return {name: marginal(named.get(name, examples), scale) for name in dict.fromkeys((*named, *criteria))}
+    named, others = rated_parts(examples), () if scale.parts else examples
+    names = dict.fromkeys((*named, *criteria))
+    return {name: _on_own(named.get(name, others), scale, scale.of(name)) for name in names}
+
+
+def _on_own(examples: Sequence[Example], scale: Scale, own: Scale) -> tuple[float, ...]:
+    """Return the marginal over a criterion's own levels, in the places that these have among all levels."""
+    shares = dict(zip(own.levels, marginal(examples, own), strict=True))
+    return tuple(shares.get(level, 0.0) for level in scale.levels)
 
 
 def training_marginal(train: Sequence[Example], scored: Sequence[Example], scale: Scale) -> Marginal:
@@ -197,9 +207,14 @@ def _levels(
 _NOT_READING = {"levels": _levels, "texts": _texts}
 
 
-def uniform_log_likelihood(scale: Scale) -> float | None:
-    """Return -log L, the log-likelihood of the uniform distribution; None for open answers."""
-    return scale.uniform
+def uniform_log_likelihood(scale: Scale, scored: Sequence[Example] = ()) -> float | None:
+    """Return -log L, the log-likelihood of the uniform distribution over an item's levels; None for open answers.
+
+    If criteria have their own scales, the mean over the scored items.
+    """
+    if not (scale.parts and scored):
+        return scale.uniform
+    return mean(scale.of(criterion(x)).uniform for x in scored)
 
 
 def best_iteration(log_likelihoods: Sequence[float | None]) -> int | None:

@@ -8,12 +8,14 @@ know the criterion too.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rationem.tasks.choices import SUBJECT
-from rationem.types import Example
+from rationem.tasks.scale import Scale
+from rationem.types import Example, Prediction
 
 
 def criterion(example: Example) -> str:
@@ -38,6 +40,18 @@ def parts(examples: Iterable[Example]) -> dict[str, list[Example]]:
     for example in examples:
         found.setdefault(criterion(example), []).append(example)
     return found
+
+
+def on_own_levels(predictions: Iterable[Prediction], scale: Scale, own: Scale) -> list[Prediction]:
+    """Return a criterion's predictions with probabilities over its own levels; the others have none.
+
+    Args:
+        predictions: of items of this criterion.
+        scale: the levels of all criteria, those of the probabilities.
+        own: the criterion's, ``scale.of(criterion)``.
+    """
+    places = [scale.rank(level) for level in own.levels]
+    return [replace(one, probabilities=tuple(one.probabilities[at] for at in places)) for one in predictions]
 
 
 def places(names: Sequence[str]) -> dict[str, NDArray[np.int64]]:

@@ -47,7 +47,8 @@ class Agreement:
         quadratic_kappa: Cohen's with squared differences of the values as weights; no verdict stands at the level
             farthest from its target, the lower of two.
         macro_f1: mean of the levels' F1, over levels that occur among verdicts or targets; no verdict is a miss.
-        recall: level -> share of its targets that were met; None for a level that no target has.
+        recall: level -> share of its targets that were met; None for a level that no target has. This and ``macro_f1``
+            are left out if criteria have their own scales: one level then has several meanings.
         untargeted: pairs not compared because their target is undefined (a tie of raters).
     """
 
@@ -66,7 +67,7 @@ class Agreement:
     pearson_unrounded: float | None
     kappa: float | None
     quadratic_kappa: float | None
-    macro_f1: float
+    macro_f1: float | None
     recall: Mapping[str, float | None]
     untargeted: int = 0
 
@@ -102,12 +103,12 @@ def agreement(
     found = {name: _known(value) for name, value in whole.items()}
     each = comparisons(np.concatenate([verdict_table(said[at], true[at], scale) for at in about]), scale)
     found |= {name: _known(mean_over_existing(value_C[None])) for name, value_C in each.items()}
-    recall = dict(zip(scale.levels, map(_known, recalls(table, scale)[0]), strict=True))
+    recall = {} if scale.parts else dict(zip(scale.levels, map(_known, recalls(table, scale)[0]), strict=True))
     return Agreement(
         count=len(true),
         unparsed=int((said == len(scale.levels)).sum()),
         accuracy=float(whole["accuracy"][0]),
-        macro_f1=float(whole["macro_f1"][0]),
+        macro_f1=found.get("macro_f1"),
         recall=recall,
         pearson_unrounded=_unrounded(said, unrounded, about, scale),
         accuracy_parsed=found["accuracy_parsed"],

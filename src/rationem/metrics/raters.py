@@ -72,7 +72,7 @@ def alpha(examples: Sequence[Example], scale: Scale) -> float | None:
 def alphas(examples: Sequence[Example], scale: Scale) -> dict[str, float | None]:
     """Return criterion -> Krippendorff's alpha of its own ratings, because chance agreement differs between
     criteria."""
-    return {name: _alpha(part, scale) for name, part in parts(examples).items()}
+    return {name: _alpha(part, scale.of(name)) for name, part in parts(examples).items()}
 
 
 def _alpha(examples: Sequence[Example], scale: Scale) -> float | None:
@@ -133,7 +133,12 @@ def _shift(train: Sequence[Example], test: Sequence[Example], scale: Scale, each
 
 def _labels(examples: Sequence[Example], scale: Scale) -> list[str]:
     """Return the pooled labels; only those of items that have one, as they are scored."""
-    return [x.answer for x in examples if scale.always_pools or scale.majority(single_ratings(x)) is not None]
+    own = {name: scale.of(name) for name in map(criterion, examples)}
+    return [
+        x.answer
+        for x in examples
+        if (of := own[criterion(x)]).always_pools or of.majority(single_ratings(x)) is not None
+    ]
 
 
 def _advice(train: Sequence[Example], each: bool) -> str:
@@ -159,10 +164,10 @@ def left_out(examples: Sequence[Example], scale: Scale) -> list[LeftOut]:
         if len(example.ratings) > 1
         for rater, rating in enumerate(example.ratings)
     ]
-    different = dict.fromkeys(others for *_, others in said)
-    pooled = {others: scale.pool(others, "mean") for others in different}
-    means = {others: scale.mean_value(others) if scale.ordered else None for others in different}
-    return [LeftOut(at, name, rating, pooled[others], means[others]) for at, name, rating, others in said]
+    different = dict.fromkeys((name, others) for _, name, _, others in said)
+    pooled = {(name, others): scale.of(name).pool(others, "mean") for name, others in different}
+    means = {one: scale.mean_value(one[1]) if scale.ordered else None for one in different}
+    return [LeftOut(at, name, rating, pooled[name, others], means[name, others]) for at, name, rating, others in said]
 
 
 def _against_others(said: Sequence[str | None], pairs: Sequence[LeftOut], scale: Scale) -> Agreement | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from rationem.metrics.criteria import criterion
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
@@ -27,5 +28,5 @@ def regrouped(examples: Sequence[Example], scale: Scale) -> tuple[Example, ...]:
 
 def _together(rows: Sequence[Example], scale: Scale) -> Example:
     ratings = tuple(row.answer for row in rows)
-    answer = scale.pool(ratings, "mean") or ratings[0]
+    answer = scale.of(criterion(rows[0])).pool(ratings, "mean") or ratings[0]
     return replace(rows[0], rater=0, answer=answer, ratings=ratings)

@@ -243,13 +243,17 @@ def group_numbers(examples: Sequence[Example]) -> NDArray[np.int64]:
 
 
 def confusion(predictions: Iterable[Prediction], examples: Sequence[Example], scale: Scale) -> list[list[int]] | None:
-    """Return the number of items by label (rows) and verdict (columns, the last is none); None without levels."""
+    """Return the number of items by label (rows) and verdict (columns, the last is none); None without levels,
+    and if criteria have their own scales.
+    """
     return _CONFUSIONS[scale.measured](Items(matched(predictions, examples), examples, scale))
 
 
-def _level_confusion(items: Items) -> list[list[int]]:
+def _level_confusion(items: Items) -> list[list[int]] | None:
     said = ranks([prediction.predicted for prediction in items.predictions], items.scale)
     true = ranks([example.answer for example in items.examples], items.scale)
+    if items.scale.parts:
+        return None
     found: list[list[int]] = verdict_table(said, true, items.scale)[0].astype(int).tolist()
     return found
 

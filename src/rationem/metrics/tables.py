@@ -36,7 +36,8 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     Args:
         table_RLC: number of pairs with target l and verdict c, where the last c is a missing verdict; shape (R, L, L +
             1).
-        scale: the levels. Without an order there are only accuracy, kappa and macro-F1.
+        scale: the levels. Without an order there are only accuracy, kappa and macro-F1; if criteria have their own
+            scales no macro-F1, because one level has several meanings.
     """
     levels = len(scale.levels)
     parsed_RLL, total_R = table_RLC[:, :, :levels], table_RLC.sum(axis=(1, 2))
@@ -45,8 +46,9 @@ def statistics(table_RLC: Floats, scale: Scale) -> dict[str, Floats]:
     found = {
         "accuracy": hits_RL.sum(axis=1) / total_R,
         "accuracy_parsed": ratio(hits_RL.sum(axis=1), parsed_RLL.sum(axis=(1, 2))),
-        "macro_f1": mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL)),
     }
+    if not scale.parts:
+        found["macro_f1"] = mean_over_existing(ratio(2 * hits_RL, true_RL + said_RL))
     distances = _distances(table_RLC, parsed_RLL, total_R, scale) if scale.ordered else {}
     return found | distances | comparisons(table_RLC, scale)
 

@@ -29,11 +29,21 @@ def details(predictions: Sequence[Prediction], examples: Sequence[Example], kind
         "intervals": {name: list(ends) if ends else None for name, ends in drawn.items()},
         "minus_human": _minus_human(predictions, examples, kind.scale, seed),
         "by_criterion": {
-            name: _scores([p for p in predictions if p.example_id in ids], part, kind.scale)
+            name: _of_part([p for p in predictions if p.example_id in ids], part, kind.scale, kind.scale.of(name))
             for name, part in by_criterion(examples, kind).items()
             for ids in [{x.id for x in part}]
         },
     }
+
+
+def _of_part(
+    predictions: Sequence[Prediction], examples: Sequence[Example], scale: Scale, own: Scale
+) -> dict[str, Any]:
+    """Return the scores of one criterion; on a scale of its own also its confusion matrix, which is not pooled."""
+    if own is scale:
+        return _scores(predictions, examples, scale)
+    predictions = metrics.on_own_levels(predictions, scale, own)
+    return {**_scores(predictions, examples, own), "confusion": metrics.confusion(predictions, examples, own)}
 
 
 def _minus_human(

@@ -83,6 +83,7 @@ class Matrix:
         columns: names of the columns.
         rows: name of a row, and its cells: the text, and its shade from 0 to 6.
         of: the set whose items it counts, where a page's cells open them; otherwise "".
+        part: the criterion whose items it counts; "" for all.
     """
 
     corner: str
@@ -90,6 +91,7 @@ class Matrix:
     columns: tuple[str, ...]
     rows: tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
     of: str = ""
+    part: str = ""
 
     @property
     def table(self) -> Table:

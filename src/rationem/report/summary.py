@@ -21,6 +21,7 @@ from rationem.report.blocks import as_given, block, by_criterion, calibration, d
 from rationem.report.run import Recorded, read_run
 from rationem.sampling.schemes import names_marginal
 from rationem.tasks.own import is_program
+from rationem.tasks.scale import Scale
 from rationem.types import Example
 
 _SCORED = ("validation", "test")
@@ -221,24 +222,28 @@ def _baselines(run: Recorded, split: str) -> dict[str, Any]:
     scored = run.sets[split]
     named = by_criterion(scored, run.kind)
     return {
-        **_compared_with(run, scored, scored),
-        "by_criterion": {name: _compared_with(run, part, scored) for name, part in named.items()},
+        **_compared_with(run, scored, scored, run.scale),
+        "by_criterion": {name: _compared_with(run, part, scored, run.scale.of(name)) for name, part in named.items()},
     }
 
 
-def _compared_with(run: Recorded, scored: Sequence[Example], among: Sequence[Example]) -> dict[str, Any]:
+def _compared_with(run: Recorded, scored: Sequence[Example], among: Sequence[Example], own: Scale) -> dict[str, Any]:
     """Return the numbers of constant predictions, and those of the raters themselves.
 
+    Constants and ceilings use the criterion's ``own`` scale, and then only its items.
     The humans' log-likelihood smooths an item's other ratings by the training marginal; how strongly is fitted on the
     validation items, which are not the ones scored where those are of the test.
     """
     train, validation, scale = run.sets["train"], run.sets["validation"], run.scale
-    marginals = metrics.marginals(train, scale, metrics.parts((*scored, *validation)))
+    if own is not scale:
+        names = {metrics.criterion(x) for x in scored}
+        train, among = tuple(x for x in train if metrics.criterion(x) in names), scored
+    marginals = metrics.marginals(run.sets["train"], scale, metrics.parts((*scored, *validation)))
     alpha = metrics.fit_alpha(validation, scale, marginals)
-    ceiling, attainable = metrics.human_ceiling(scored, scale), metrics.attainable(as_given(scored))
+    ceiling, attainable = metrics.human_ceiling(scored, own), metrics.attainable(as_given(scored))
     return {
-        "uniform_log_likelihood": metrics.uniform_log_likelihood(scale),
-        **metrics.without_reading(train, scored, scale, run.reward, among),
+        "uniform_log_likelihood": metrics.uniform_log_likelihood(scale, scored),
+        **metrics.without_reading(train, scored, own, run.reward, among),
         "human_ceiling": asdict(ceiling) if ceiling else None,
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,
         "human_smoothing": alpha,

@@ -201,7 +201,7 @@ def load(
         scale=like.shared_scale if like else scale,
         columns=columns_of(config),
         preset=config.preset,
-        criteria=criteria_of(config, rubric),
+        criteria=criteria_of(config, rubric) or (tuple(name for name, _ in scale.parts) if scale else ()),
         raters=config.raters,
         skipped=skipped,
         items=None if task else _items(config, like),
@@ -372,7 +372,11 @@ def _shuffled(config: FitConfig, task: Task, loaded: data.LoadedData) -> data.Lo
 def labelled(examples: tuple[Example, ...], scale: Scale) -> tuple[Example, ...]:
     """Return the items that have a label to score against: not those whose raters are split."""
     always = scale.always_pools
-    return tuple(x for x in examples if always or scale.majority(x.ratings or (x.answer,)) is not None)
+    return tuple(
+        x
+        for x in examples
+        if always or (own := scale.of(x.criterion)).always_pools or own.majority(x.ratings or (x.answer,)) is not None
+    )
 
 
 def split_seed(config: FitConfig) -> int:

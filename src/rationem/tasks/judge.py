@@ -88,6 +88,8 @@ class JudgeTask(TaskBase):
         check_marker(self.marker)
         if self.name not in NAMES or (self.choice and (self.pair or self.scale.ordered)):
             raise ConfigError(f"No task {self.name!r} on the scale {self.scale.sentence()!r}, pair: {self.pair}.")
+        if self.scale.parts and (self.choice or self.pair):
+            raise ConfigError("Criteria have scales of their own only where one response is rated, not compared.")
         if self.choice and (len(self.criteria) != 1 or self.criteria[0].name or self.criteria[0].meanings):
             raise ConfigError(
                 "Multiple choice asks one thing, without a name, and its letters mean what an item's choices say: give "
@@ -105,8 +107,9 @@ class JudgeTask(TaskBase):
                 f"{self.template.source or 'The template'} never says {self.marker!r}, so no model would end with it. "
                 "Ask for a last line such as: {{ marker }} LEVEL"
             )
-        for criterion in self.criteria:
-            self.scale.with_meanings(criterion.meanings)
+        self.scale.narrowed([one.name for one in self.criteria])
+        for one in self.criteria:
+            self.scale.of(one.name).with_meanings(one.meanings)
         parse_reward(self.rule, self.scale)
         blank = dict.fromkeys(self.inputs, "")
         asked = {self.prompt({**blank, "criterion": one.name}).text for one in self.criteria}
@@ -204,7 +207,8 @@ class JudgeTask(TaskBase):
         """Return the demonstrations for an item's kind: rated, compared, or multiple choice."""
         if self.choice:
             return neutral.chosen(self.scale, fields)
-        return neutral.compared(self.scale, fields, self.orders) if self.pair else neutral.rated(self.scale, fields)
+        scale = self.scale.of(fields.get("criterion", ""))
+        return neutral.compared(scale, fields, self.orders) if self.pair else neutral.rated(scale, fields)
 
     def parse(self, text: str) -> Parsed:
         """Split a completion into rationale and rating."""
@@ -259,11 +263,10 @@ class JudgeTask(TaskBase):
             raise ConfigError(f"This is no description of a judge: {error}.") from error
 
     def _variables(self, fields: Fields) -> dict[str, str]:
-        missing = [name for name in self.inputs if name not in fields]
-        if missing:
+        if missing := [name for name in self.inputs if name not in fields]:
             raise ConfigError(f"The judge reads {missing}, which this item has not; it has {sorted(fields)}.")
         criterion = self._criterion(fields.get("criterion", ""))
-        scale = _with_meanings(self.scale, tuple(criterion.meanings.items()))
+        scale = _with_meanings(self.scale.of(criterion.name), tuple(criterion.meanings.items()))
         blank = dict.fromkeys(self._beside, "")
         return {
             **blank,
@@ -296,11 +299,10 @@ class JudgeTask(TaskBase):
         return own
 
     def _criterion(self, name: str) -> Criterion:
-        for criterion in self.criteria:
-            if criterion.name == name:
-                return criterion
-        known = [criterion.name for criterion in self.criteria]
-        raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {known}.")
+        known = {one.name: one for one in self.criteria}
+        if name in known:
+            return known[name]
+        raise ConfigError(f"The judge has no criterion {name!r}.{closest(name, known)} It rates {list(known)}.")
 
 
 def asking(

@@ -84,8 +84,8 @@ class Kind:
         return self.scale.rank(answer)
 
     def offered(self, fields: Fields) -> tuple[str, ...]:
-        """Return the answers that an item offers; none if any text may be one."""
-        return self.scale.levels
+        """Return the answers that an item offers, those of its criterion; none if any text may be one."""
+        return self.scale.of(fields.get("criterion", "")).levels
 
     def offers(self, fields: Fields, answer: str) -> bool:
         """Return whether an item offers this answer."""

@@ -63,6 +63,11 @@ def parse_reward(text: str, scale: Scale) -> Reward:
         raise ConfigError(
             f"Unknown reward {text!r}.{closest(text, _NAMES)} Use exact, within:TOLERANCE (as in within:1) or ordinal."
         )
+    if scale.parts:
+        raise ConfigError(
+            f"The reward {text!r} needs distances, and these criteria have different scales. Use exact, or run one fit "
+            "for each criterion."
+        )
     if not scale.ordered:
         raise ConfigError(
             f"The reward {text!r} needs distances; the scale {scale.sentence()!r} has no order. Use exact."

@@ -7,6 +7,7 @@ TOML::
     instruction = "Does the response solve the person's problem?"
     column = "help"                                 # the column of its ratings, if not its name
     levels = {1 = "useless", 5 = "solves it"}
+    scale = "1-5"                                   # its own, if the criteria have different ones
 
 With one criterion, ``instruction`` and ``[levels]`` may be at the top level. Markdown: a heading names a criterion, the
 text below it is the instruction, and list items ``- 1: useless`` describe levels. Text below a title that has deeper
@@ -96,7 +97,7 @@ def read_rubric(path: Path) -> Rubric:
 
 def _toml(path: Path, content: Mapping[str, Any]) -> Rubric:
     _check_keys(path, "", content, _TOP)
-    scale = Scale.parse(_text(path, "scale", content["scale"])) if "scale" in content else None
+    scale = _scale(path, content, "") if "scale" in content else None
     several = content.get("criteria")
     if several is None:
         return Rubric((_criterion(path, "", content),), scale, str(path))
@@ -105,8 +106,25 @@ def _toml(path: Path, content: Mapping[str, Any]) -> Rubric:
         found = f"{alone} beside [criteria]" if alone else f"criteria = {several!r}"
         raise ConfigError(f"{path}: {found}; write one table [criteria.NAME] for every criterion.")
     for name, criterion in several.items():
-        _check_keys(path, f"criteria.{name}.", criterion, _KEYS)
-    return Rubric(tuple(_criterion(path, name, one) for name, one in several.items()), scale, str(path))
+        _check_keys(path, f"criteria.{name}.", criterion, (*_KEYS, "scale"))
+    criteria = tuple(_criterion(path, name, one) for name, one in several.items())
+    return Rubric(criteria, _joint(path, several, scale), str(path))
+
+
+def _joint(path: Path, several: Mapping[str, Mapping[str, Any]], shared: Scale | None) -> Scale | None:
+    """Return the scale of all criteria: the shared one, if none has its own."""
+    own = {name: _scale(path, one, f"criteria.{name}.") if "scale" in one else shared for name, one in several.items()}
+    given = [(name, scale) for name, scale in own.items() if scale is not None]
+    if len(given) not in (0, len(own)):
+        open_ones = [name for name, scale in own.items() if scale is None]
+        raise ConfigError(
+            f"{path}: the criteria {open_ones} have no scale, but others do. Give each one, or one to all."
+        )
+    return Scale.joint(given) if given else None
+
+
+def _scale(path: Path, content: Mapping[str, Any], where: str) -> Scale:
+    return Scale.parse(_text(path, f"{where}scale", content["scale"]))
 
 
 def _criterion(path: Path, name: str, content: Mapping[str, Any]) -> Criterion:
@@ -128,8 +146,6 @@ def _check_keys(path: Path, where: str, content: Any, known: tuple[str, ...]) ->
     if not isinstance(content, Mapping):
         raise ConfigError(f"{path}: {where.rstrip('.')} = {content!r}; a table with {list(known)} is expected.")
     for key in content:
-        if key == "scale" and where:
-            raise ConfigError(f"{path}: {where}scale: all criteria share one scale; write it once, at the top.")
         if key not in known:
             raise ConfigError(f"{path}: unknown key {where + key!r}.{closest(key, known)} Known: {list(known)}.")
 

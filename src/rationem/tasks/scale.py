@@ -1,13 +1,13 @@
 """A rating scale owns its levels: the sentence in the prompt, the parser's vocabulary, the metrics' ranks and values.
 
 Integers from any a to b ("1-5", "-3..3"), steps ("1-5 by 0.5"), named levels from worst to best ("Bad < Fair < Good"),
-"yes/no", and levels without an order ("A | B | tie").
+"yes/no", and levels without an order ("A | B | tie"). Several criteria can each have their own:
+"helpfulness: 1-5; safety: unsafe < safe".
 """
 
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +16,7 @@ from typing import Any
 
 from rationem.errors import ConfigError, closest
 from rationem.tasks.parse import parse_verdict
+from rationem.tasks.ranges import are_numbers, exact, range_of
 from rationem.types import Parsed
 
 #: Opens the verdict line: one rare marker for every rating task.
@@ -26,12 +27,6 @@ ANSWER = "Answer:"
 #: The ways in which several raters' levels become one label.
 POOLS = ("mean", "median", "majority")
 
-_NUMBER = r"-?(?:\d+(?:\.\d+)?|\.\d+)"
-_RANGE = re.compile(rf"\s*({_NUMBER})\s*(?:[-–—]|\.\.|to)\s*({_NUMBER})(?:\s+(?:by|step)\s+({_NUMBER}))?\s*")
-# Short, and with a small exponent: the exact number of "1e999999999" would take forever to compute.
-_PLAIN = re.compile(r"(?=.{1,40}$)[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d{1,2})?")
-_MAX_LEVELS = 101
-_DIGITS = 40
 _TWO = 2
 
 
@@ -44,6 +39,8 @@ class Scale:
         meanings: one description per level, "" for none; or empty.
         ordered: False for levels that cannot be compared ("A | B | tie"); no metric then uses ranks or distances.
         two_sided: True for a graded pair: level r of L is level L - 1 - r when the two responses change places.
+        parts: (criterion, its own scale), if criteria have different ones. The levels are then those of all, without an
+            order, because levels of different criteria cannot be compared: ranks and distances are those of :meth:`of`.
 
     The label pooled from several raters does not depend on the names of the levels: if these are renamed or mirrored,
     the labels are renamed or mirrored too. On an ordered scale of three levels or more, a mean half-way between two
@@ -59,12 +56,15 @@ class Scale:
     'Bad < Fair < Good'
     >>> Scale.parse("A | B | tie").ordered
     False
+    >>> Scale.parse("help: 1-3; safe: no < yes").levels
+    ('1', '2', '3', 'no', 'yes')
     """
 
     levels: tuple[str, ...]
     meanings: tuple[str, ...] = ()
     ordered: bool = True
     two_sided: bool = False
+    parts: tuple[tuple[str, Scale], ...] = ()
 
     def __post_init__(self) -> None:
         if not self.levels:
@@ -104,37 +104,76 @@ class Scale:
 
     @classmethod
     def parse(cls, text: str) -> Scale:
-        """Read ``"1-5"``, ``"-3..3"``, ``"1-5 by 0.5"``, ``"Bad < Fair < Good"``, ``"yes/no"`` or ``"A | B | tie"``.
+        """Read ``"1-5"``, ``"-3..3"``, ``"1-5 by 0.5"``, ``"Bad < Fair < Good"``, ``"yes/no"`` or ``"A | B | tie"``; or
+        one for each criterion, ``"helpfulness: 1-5; safety: unsafe < safe"``.
 
         Raises:
             ConfigError: the text is none of these, or has fewer than two or more than 101 levels.
         """
+        pieces = [piece for piece in text.split(";") if piece.strip()]
+        if len(pieces) > 1 and all(":" in piece for piece in pieces):
+            named = [piece.partition(":") for piece in pieces]
+            return cls.joint([(name.strip(), cls.parse(own)) for name, _, own in named])
         if text.strip().casefold() == "yes/no":
             return cls(("no", "yes"))
-        match = _RANGE.fullmatch(text)
-        if match and max(len(number or "") for number in match.groups()) > _DIGITS:
-            raise ConfigError(f"The scale {text[:_DIGITS]!r}...: a number on a scale has at most {_DIGITS} digits.")
-        if match:
-            return cls(_steps(text, Fraction(match[1]), Fraction(match[2]), Fraction(match[3] or 1)))
+        if (numbers := range_of(text)) is not None:
+            return cls(numbers)
         ordered = "|" not in text
         levels = tuple(part.strip() for part in text.split("<" if ordered else "|"))
         if len(levels) < 2 or not all(levels):
             raise ConfigError(
                 f"Cannot read the scale {text!r}. Write a range such as '1-5' or '1-5 by 0.5', the levels from worst "
-                "to best such as 'Bad < Fair < Good', or levels without an order such as 'A | B | tie'."
+                "to best such as 'Bad < Fair < Good', or levels without an order such as 'A | B | tie'. Several "
+                "criteria with their own scales: 'helpfulness: 1-5; safety: unsafe < safe'."
             )
         return cls(levels, ordered=ordered)
+
+    @classmethod
+    def joint(cls, parts: Sequence[tuple[str, Scale]]) -> Scale:
+        """Return the scale of several criteria; one shared scale if all have the same.
+
+        Raises:
+            ConfigError: a criterion is named twice or has no name, or two write one level differently.
+        """
+        names = [name for name, _ in parts]
+        if len(set(names)) < len(names) or not all(names):
+            raise ConfigError(f"Every criterion of a scale needs a name of its own; found {names}.")
+        if len({scale for _, scale in parts}) == 1:
+            return parts[0][1]
+        levels = dict.fromkeys(level for _, scale in parts for level in scale.levels)
+        return cls(tuple(levels), ordered=False, parts=tuple(parts))
+
+    def of(self, criterion: str) -> Scale:
+        """Return a criterion's own scale; this one, if all criteria share it."""
+        return next((scale for name, scale in self.parts if name == criterion), self)
+
+    def narrowed(self, criteria: Sequence[str]) -> Scale:
+        """Return the scale of these criteria only, in their order.
+
+        Raises:
+            ConfigError: it has scales of its own for others, and none for one of these.
+        """
+        if not self.parts:
+            return self
+        known = dict(self.parts)
+        for name in criteria:
+            if name not in known:
+                found = f"none for {name!r}" if name else "the ratings have no criterion (--criterion, --criterion-col)"
+                raise ConfigError(f"The scale is given for {list(known)}: {found}.{closest(name, known)}")
+        return self.joint([(name, known[name]) for name in criteria])
 
     @classmethod
     def from_description(cls, description: Mapping[str, Any]) -> Scale:
         """Return the scale that ``describe`` described."""
         levels, meanings = tuple(description["levels"]), tuple(description["meanings"])
-        return cls(levels, meanings, description["ordered"], description.get("two_sided", False))
+        parts = tuple((name, cls.from_description(own)) for name, own in description.get("parts", {}).items())
+        return cls(levels, meanings, description["ordered"], description.get("two_sided", False), parts)
 
     def describe(self) -> dict[str, Any]:
         """Return the scale as JSON."""
         described = {"levels": list(self.levels), "meanings": list(self.meanings), "ordered": self.ordered}
-        return described | ({"two_sided": True} if self.two_sided else {})
+        described |= {"two_sided": True} if self.two_sided else {}
+        return described | ({"parts": {name: own.describe() for name, own in self.parts}} if self.parts else {})
 
     def with_meanings(self, meanings: Mapping[str, str]) -> Scale:
         """Return the scale with descriptions of its levels.
@@ -152,12 +191,16 @@ class Scale:
         return replace(self, meanings=texts if any(texts) else ())
 
     def sentence(self) -> str:
-        """Return the levels as the prompt shows them, worst first."""
+        """Return the levels as the prompt shows them, worst first; of several criteria as :meth:`parse` reads them."""
+        if self.parts:
+            return "; ".join(f"{name}: {own.sentence()}" for name, own in self.parts)
         return (" < " if self.ordered else " | ").join(self.levels)
 
     @property
     def order(self) -> str:
         """The order of the levels in words."""
+        if self.parts:
+            return "of each criterion's own scale"
         if not self.ordered:
             return "without an order"
         return "from the first response to the second" if self.two_sided else "from worst to best"
@@ -187,7 +230,7 @@ class Scale:
         >>> Scale.parse("1 < 2 < 4").values, Scale.parse("4 < 2 < 1").values, Scale.parse("Bad < Good").values
         ((1.0, 2.0, 4.0), (-4.0, -2.0, -1.0), (1.0, 2.0))
         """
-        return tuple(map(float, _exact(self.levels)))
+        return tuple(map(float, exact(self.levels)))
 
     @property
     def always_pools(self) -> bool:
@@ -204,7 +247,7 @@ class Scale:
         """
         if not self.ordered:
             return None
-        own = tuple(map(float, self.levels)) if _are_numbers(self.levels) else self.values
+        own = tuple(map(float, self.levels)) if are_numbers(self.levels) else self.values
         return math.fsum(p * n for p, n in zip(probabilities_L, own, strict=True))
 
     def level(self, value: object) -> str | None:
@@ -217,9 +260,9 @@ class Scale:
         text = str(value).strip()
         if text in self.levels:
             return text
-        if _PLAIN.fullmatch(text):
+        if are_numbers([text]):
             number = Fraction(text)
-            same = [level for level in self.levels if _PLAIN.fullmatch(level) and Fraction(level) == number]
+            same = [level for level in self.levels if are_numbers([level]) and Fraction(level) == number]
         else:
             same = [level for level in self.levels if level.casefold() == text.casefold()]
         return same[0] if len(same) == 1 else None
@@ -230,7 +273,7 @@ class Scale:
         Raises:
             ConfigError: the levels have no order, or are not symmetric about their middle.
         """
-        numbers = _exact(self.levels)
+        numbers = exact(self.levels)
         if not self.ordered or len({low + high for low, high in zip(numbers, reversed(numbers), strict=True)}) > 1:
             raise ConfigError(
                 f"The scale {self.sentence()!r} does not compare: what is far on one side of its middle must be as far "
@@ -279,7 +322,7 @@ class Scale:
             return most[0]
         if not self.ordered or len(self.levels) == _TWO:
             return None
-        mean, numbers = self._mean(levels), dict(zip(self.levels, _exact(self.levels), strict=True))
+        mean, numbers = self._mean(levels), dict(zip(self.levels, exact(self.levels), strict=True))
         if self.two_sided:
             return self._centred(most, mean)
         return min(most, key=lambda level: abs(numbers[level] - mean))
@@ -301,7 +344,7 @@ class Scale:
         >>> Scale.parse("1-5").closeness("2", "3")
         0.75
         """
-        numbers = _exact(self.levels)
+        numbers = exact(self.levels)
         distance = abs(numbers[self.rank(one)] - numbers[self.rank(other)])
         return float(1 - distance / (numbers[-1] - numbers[0]))
 
@@ -310,13 +353,13 @@ class Scale:
         return f"{value!r} is not a level of the scale {self.sentence()!r}.{closest(str(value), self.levels)}"
 
     def _mean(self, levels: Sequence[str]) -> Fraction:
-        numbers = _exact(self.levels)
+        numbers = exact(self.levels)
         return sum((numbers[self.rank(level)] for level in levels), Fraction(0)) / len(levels)
 
     def _nearest(self, value: Fraction) -> str | None:
         if self.two_sided:
             return self._centred(self.levels, value)
-        distances = [abs(number - value) for number in _exact(self.levels)]
+        distances = [abs(number - value) for number in exact(self.levels)]
         nearest = [rank for rank, distance in enumerate(distances) if distance == min(distances)]
         return self.levels[nearest[-1]] if len(nearest) == 1 or len(self.levels) > _TWO else None
 
@@ -324,7 +367,7 @@ class Scale:
         """Return the level nearest to the value, of two the one nearer to the middle; between the two sides, the middle
         itself.
         """
-        numbers = dict(zip(self.levels, _exact(self.levels), strict=True))
+        numbers = dict(zip(self.levels, exact(self.levels), strict=True))
         middle = (numbers[self.levels[0]] + numbers[self.levels[-1]]) / 2
         away = {level: (abs(numbers[level] - value), abs(numbers[level] - middle)) for level in levels}
         nearest = [level for level in levels if away[level] == min(away.values())]
@@ -335,28 +378,3 @@ class Scale:
 
 #: For tasks in which any text may be an answer: no levels, and so no ranks, distances or marginals.
 OPEN = Scale((), ordered=False)
-
-
-def _steps(text: str, low: Fraction, high: Fraction, step: Fraction) -> tuple[str, ...]:
-    if step <= 0 or not low < high < low + _MAX_LEVELS * step:
-        raise ConfigError(f"The scale {text!r} must rise, and by at most 100 steps.")
-    count, rest = divmod(high - low, step)
-    if rest:
-        raise ConfigError(
-            f"The scale {text!r}: steps of {float(step):g} from {float(low):g} do not lead to {float(high):g}."
-        )
-    return tuple(f"{float(low + n * step):g}" for n in range(int(count) + 1))
-
-
-def _exact(levels: tuple[str, ...]) -> tuple[Fraction, ...]:
-    """Return the positions of the levels as exact numbers, so that rounding never decides between two levels."""
-    if _are_numbers(levels):
-        written = list(map(Fraction, levels))
-        for numbers in (written, [-number for number in written]):
-            if numbers == sorted(set(numbers)):
-                return tuple(numbers)
-    return tuple(Fraction(n) for n in range(1, len(levels) + 1))
-
-
-def _are_numbers(levels: Sequence[str]) -> bool:
-    return all(_PLAIN.fullmatch(level) for level in levels)

@@ -59,7 +59,7 @@ def _prediction(found: Prediction | None, x: Example, one: OpenedRun, shared: Sh
     if found is None:
         return None
     said = -1 if found.predicted is None else shared.levels.number(found.predicted)
-    fit, told = _FIT[one.kind.page](found, x.answer, one.kind.scale)
+    fit, told = _FIT[one.kind.page](found, x.answer, one.kind.scale.of(one.kind.part_of(x)))
     return [said, fit, *told]
 
 

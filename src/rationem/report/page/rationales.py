@@ -126,7 +126,8 @@ def _rows(
             *(n, iteration, asked, numbers[example_id]),
             *(attempt, retry, outcomes.index(outcome)),
             -1 if predicted is None else shared.levels.number(predicted),
-            *(tokens, prompt_tokens, _LAST[one.kind.page](outcome, predicted, x.answer, one.kind.scale, earned)),
+            *(tokens, prompt_tokens),
+            _LAST[one.kind.page](outcome, predicted, x.answer, one.kind.scale.of(one.kind.part_of(x)), earned),
             text,
         ]
         marked = spans(text, end, one.phrases, pattern)

@@ -130,7 +130,7 @@ def _opens(matrix: Matrix, row: str, column: str, run: str) -> str:
     >>> _opens(Matrix("people gave", "judge predicts", (), (), of="test"), "a b", "4", "")
     '#items?split=test&people=a+b&judge=4'
     """
-    named = {"run": run} if run else {}
+    named = ({"run": run} if run else {}) | ({"part": matrix.part} if matrix.part else {})
     return f"#items?{urlencode({**named, 'split': matrix.of, 'people': row, 'judge': column})}"
 
 

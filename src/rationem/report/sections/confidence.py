@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from rationem.metrics import METRICS
@@ -18,6 +19,10 @@ SHADES = 6
 
 _AS_JUDGED = "to these bins; those below have it, as ratings of new items do (for pairs, both orders as one item)"
 
+_SHADED = (
+    "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
+    "items and its share of the row. The stronger the shade, the larger the share."
+)
 #: Whether a run has a confusion matrix, by ``Kind.page``.
 _HAS_LEVELS = {"levels": True, "answers": False, "rewards": False}
 
@@ -30,15 +35,27 @@ def confusion(summary: Mapping[str, Any]) -> Part | None:
     title = f"Confusion matrix, {split}, iteration {summary['best_iteration']}"
     if not after:
         return Part("confusion", title, (_unscored(summary, split),))
-    counts, levels = after["confusion"], summary["scale"]["levels"]
-    wide = len(levels) + any(row[-1] for row in counts)
-    said = (
-        "Each row is a level that people gave, each column one that the judge predicts; a cell holds the number of "
-        "items and its share of the row. The stronger the shade, the larger the share."
-    )
-    columns = (*levels, words(summary).none)[:wide]
-    rows = tuple((level, tuple(_cells(row[:wide]))) for level, row in zip(levels, counts, strict=True))
-    return Part("confusion", title, (said, Matrix("people gave", "judge predicts", columns, rows, of=split)))
+    if after["confusion"] is None:
+        told = _by_criterion(summary, split, after)
+        return Part("confusion", title, (_SHADED, *told)) if told else None
+    levels = (*summary["scale"]["levels"], words(summary).none)
+    return Part("confusion", title, (_SHADED, _matrix(after["confusion"], levels, split)))
+
+
+def _by_criterion(summary: Mapping[str, Any], split: str, after: Mapping[str, Any]) -> list[str | Matrix]:
+    """Return one matrix for each criterion, on its own scale; nothing where there are no numbers of criteria."""
+    told: list[str | Matrix] = []
+    for name, scores in (after.get("by_criterion") or {}).items():
+        levels = (*summary["scale"]["parts"][name]["levels"], words(summary).none)
+        told += [f"For {name}:", replace(_matrix(scores["confusion"], levels, split), part=name)]
+    return told
+
+
+def _matrix(counts: Sequence[Sequence[int]], levels: Sequence[str], split: str) -> Matrix:
+    """Return the matrix; the last of the ``levels`` is no verdict, and has a column only if it occurs."""
+    wide = len(levels) - 1 + any(row[-1] for row in counts)
+    rows = tuple((level, tuple(_cells(row[:wide]))) for level, row in zip(levels[:-1], counts, strict=True))
+    return Matrix("people gave", "judge predicts", tuple(levels[:wide]), rows, of=split)
 
 
 def _unscored(summary: Mapping[str, Any], split: str) -> str:
@@ -146,7 +163,8 @@ def sets(summary: Mapping[str, Any]) -> Part | None:
         [f"{coverage:g}", number(test["coverage"], 3), _ends(test["interval"]), number(test["size"])]
         for coverage, test in asked
     ]
-    head = ("coverage asked", "on test", "95 % interval", "levels in a set, of " + str(len(summary["scale"]["levels"])))
+    of_all = "" if summary["scale"].get("parts") else f", of {len(summary['scale']['levels'])}"
+    head = ("coverage asked", "on test", "95 % interval", f"levels in a set{of_all}")
     return Part("sets", title, (told, Table(head, rows), *([missing] if missing else [])), level=3)
 
 

@@ -53,6 +53,7 @@ def numbers(summary: Mapping[str, Any], splits: Sequence[str] = ()) -> Part:
         return Part("numbers", "Headline numbers", ("There is no validation and no test set.",))
     first, *others = (headline(summary, split) for split in there)
     averaged = _AVERAGED[kind_of(summary).parts] if summary["criteria"] else ""
+    averaged = _OWN_SCALES if kind_of(summary).scale.parts else averaged
     told = (explained(summary, there[0]), *([averaged] if averaged else []))
     return Part("numbers", "Headline numbers", (first, *told, *others))
 
@@ -84,6 +85,14 @@ _AVERAGED = {
     ),
     "subject": ("Kappas are means over the subjects of each subject's own number. Everything else is over all items."),
 }
+
+
+#: In place of :data:`_AVERAGED`, if criteria have their own scales.
+_OWN_SCALES = (
+    "The criteria have different scales, so these numbers of all items are those that need no distance between levels: "
+    "shares, log-likelihoods and calibration over all items, and kappa as the mean over the criteria. Distances, "
+    "correlations and QWK are in the table of each criterion, on its own scale."
+)
 
 
 def _headlines(summary: Mapping[str, Any]) -> dict[str, str]:
@@ -233,7 +242,7 @@ def full(summary: Mapping[str, Any]) -> Part | None:
         and key not in left_out
         and any(scores.get(key) is not None for _, scores in columns)
     ]
-    for level in summary["scale"]["levels"]:
+    for level in columns[0][1]["recall"]:
         rows.append([f"recall of {level}", *(number(scores["recall"][level]) for _, scores in columns)])
     if not rows:
         return None
@@ -252,7 +261,11 @@ def criteria(summary: Mapping[str, Any]) -> Part | None:
     models = [(model, scores["by_criterion"]) for model, scores in scored(summary, split) if scores.get("by_criterion")]
     if not models:
         return None
-    columns = _headlines(summary)
+    columns = (
+        _headlines(summary)
+        if not kind_of(summary).scale.parts
+        else {**metrics.titles("ordered"), **metrics.titles("nominal")}
+    )
     part = kind_of(summary).parts
     head = [part, "items", "raters' alpha", "", *columns.values()]
     best = (_best(summary, split) or {}).get("by_criterion") or {}
@@ -300,10 +313,10 @@ def raters(summary: Mapping[str, Any]) -> list[str]:
     known = {split: value for split, value in summary["raters"]["alpha"].items() if value is not None}
     if not known:
         return []
-    kind = "ordinal" if summary["scale"]["ordered"] else "nominal"
+    kind = "" if summary["scale"].get("parts") else "ordinal " if summary["scale"]["ordered"] else "nominal "
     shown = ", ".join(f"{number(value)} on {split}" for split, value in known.items())
     means = "; the mean over criteria" if len(summary["criteria"]) > 1 else ""
-    return [f"The raters among themselves: Krippendorff's {kind} alpha {shown} (1 is agreement, 0 is chance{means})."]
+    return [f"The raters among themselves: Krippendorff's {kind}alpha {shown} (1 is agreement, 0 is chance{means})."]
 
 
 SECTIONS = (Section(numbers), Section(pairs, on_card=True), Section(criteria, on_card=True), Section(full))

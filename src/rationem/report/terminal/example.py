@@ -205,9 +205,14 @@ def _level_prediction(life: Life, name: str, found: Prediction, console: Console
     drawn = f"{counted(found.draws, 'draw', 'draws')}, {found.unparsed} unparsed; raw p(label) {found.raw:.3f}"
     style = "green" if right else "red"
     line(console, f"Prediction, {name}: ", (said, style), f" (label {life.example.answer}); {drawn}", indent=2)
-    names = [plain(level) for level in life.kind.scale.levels]
-    width = max(map(len, names))
-    for level, share in zip(names, found.probabilities, strict=True):
+    offered = life.kind.offered(life.example.fields)
+    shares = {
+        plain(level): share
+        for level, share in zip(life.kind.scale.levels, found.probabilities, strict=True)
+        if level in offered
+    }
+    width = max(map(len, shares))
+    for level, share in shares.items():
         line(console, f"{level:<{width}}  {share:.3f} {'#' * round(_BAR * share)}".rstrip(), indent=4)
 
 
