@@ -6,7 +6,7 @@ import io
 import statistics
 from pathlib import Path
 
-from page import COLOURS, table
+from page import COLOURS, table, write_below
 
 from rationem.report.figures import adaptive
 
@@ -36,8 +36,7 @@ def write_page(results: list[dict], page: Path) -> None:
         "in the first, the middle and the last iteration.",
         table(["scheme", "iteration", *lengths(results)], [row for arm in arms for row in kept_rows(arm, by_arm[arm])]),
     ]
-    above = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.is_file() else "# The study of sums\n\n"
-    page.write_text(above + "\n\n".join([MARKER, *parts]) + "\n", encoding="utf-8")
+    write_below(page, MARKER, parts, title="The study of sums")
 
 
 def lengths(results: list[dict]) -> list[str]:

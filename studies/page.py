@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +51,13 @@ def write_page(results: list[dict], arms: list[str], apart: list[dict], page: Pa
         table(["weights", *DRIFT], drift_rows(by_arm, cells)),
         DRIFT_NOTE,
     ]
-    above = page.read_text(encoding="utf-8").partition(MARKER)[0] if page.is_file() else "# The study of schemes\n\n"
-    page.write_text(above + "\n\n".join([MARKER, *parts]) + "\n", encoding="utf-8")
+    write_below(page, MARKER, parts, title="The study of schemes")
+
+
+def write_below(page: Path, marker: str, parts: Sequence[str], *, title: str = "") -> None:
+    """Write parts below the marker of a page, which keeps what stands above; a new page begins with its title."""
+    above = page.read_text(encoding="utf-8").partition(marker)[0] if page.is_file() else f"# {title}\n\n"
+    page.write_text(above + "\n\n".join([marker, *parts]) + "\n", encoding="utf-8")
 
 
 END = (

@@ -15,13 +15,16 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from page import write_below
+from real_page import page
 from sklearn.metrics import roc_auc_score
 
 from rationem import FitConfig, report, start
@@ -59,15 +62,7 @@ SETTINGS: dict[str, Any] = {
     "go_on": True,
 }
 #: What the search tries with answer alone: questions and grades (None: all), passes and rate.
-SEARCH = (
-    {"few": 6, "limit": None, "epochs": 6, "learning_rate": 2e-4},
-    {"few": 6, "limit": None, "epochs": 6, "learning_rate": 1e-4},
-    {"few": None, "limit": 1000, "epochs": 3, "learning_rate": 1e-4},
-    {"few": None, "limit": None, "epochs": 1, "learning_rate": 1e-4},
-    {"few": None, "limit": None, "epochs": 3, "learning_rate": 2e-4},
-)
-#: The shared task, and what its systems reached.
-SOURCE = "Dzikovska et al. 2013, SemEval-2013 Task 7, aclanthology.org/S13-2045"
+SEARCH = ((6, None, 6, 2e-4), (6, None, 6, 1e-4), (None, 1000, 3, 1e-4), (None, None, 1, 1e-4), (None, None, 3, 2e-4))
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,77 +196,55 @@ def numbers(directory: Path, took: float) -> dict[str, Any]:
         }
 
 
-def carry_out(name: str, config: FitConfig, options: argparse.Namespace) -> dict[str, Any]:
-    """Run one setting, or read its numbers if it has run; they are written as soon as they are there."""
+def carry_out(about: Mapping[str, Any], config: FitConfig, options: argparse.Namespace) -> None:
+    """Run one arm in one setting unless its numbers are there; they are written as soon as it ends."""
+    name = re.sub(r"[^a-z0-9.]+", "-", f"{about['setting']} {about['arm']} {about['seed']}".lower())
     place = options.results / f"{name}.json"
     if place.is_file():
-        return dict(json.loads(place.read_text(encoding="utf-8")))
+        return
     began = time.perf_counter()
-    found = {"name": name, **numbers(start(config, options.output / name), time.perf_counter() - began)}
+    directory = start(config, options.output / name)
+    found = {**about, **numbers(directory, time.perf_counter() - began)}
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    print(json.dumps(found), flush=True)
-    return found
+
+
+def setting(options: argparse.Namespace, limit: int | None, epochs: int, rate: float, iterations: int) -> str:
+    """Return the words for what all arms of a comparison share."""
+    questions = f"{options.few} questions" if options.few else "all questions"
+    grades = "all grades" if limit is None else f"{limit} grades"
+    passes = f"{epochs} passes" if iterations == 1 else f"{iterations} iterations of {epochs} passes"
+    return f"{options.corpus}, {questions}, {grades}, {passes} at {rate:g}"
 
 
 def arms(options: argparse.Namespace) -> None:
     """Run the arms, seed by seed, so that what is there is comparable."""
     train, tests = tables(options)
+    shared = setting(options, options.limit, options.epochs, options.rate, options.iterations)
+    sizes = {"limit": options.limit, "iterations": options.iterations, "epochs": options.epochs}
     for seed in options.seeds:
         for arm in ARMS:
             if arm.key in options.arms:
-                sizes = {"limit": options.limit, "iterations": options.iterations, "epochs": options.epochs}
                 told = {**SETTINGS, **machine(options), **sizes, "learning_rate": options.rate, **arm.settings}
                 config = FitConfig(**told, data=(str(train),), test=tuple(map(str, tests)), seed=seed)
-                carry_out(
-                    f"{options.corpus}-{options.few or 'all'}-{options.limit}-{arm.key}-seed-{seed}", config, options
-                )
+                carry_out({"setting": shared, "arm": arm.key, "seed": seed}, config, options)
 
 
 def search(options: argparse.Namespace) -> None:
     """Train answer alone in every setting of ``SEARCH``; only validation grades are looked at."""
-    for one in SEARCH:
-        sizes = dict(one)
-        options.few = sizes.pop("few")
+    for few, limit, epochs, rate in SEARCH:
+        options.few = few
         train, _ = tables(options)
-        told = {**SETTINGS, **machine(options), **sizes, "scheme": "direct", "iterations": 1}
-        config = FitConfig(**told, data=(str(train),), test_share=0.0)
-        told_sizes = "-".join(f"{key}-{value}" for key, value in one.items())
-        carry_out(f"search-{options.corpus}-{told_sizes}", config, options)
+        sizes = {"limit": limit, "epochs": epochs, "learning_rate": rate, "iterations": 1}
+        config = FitConfig(
+            **{**SETTINGS, **machine(options), **sizes}, scheme="direct", data=(str(train),), test_share=0.0
+        )
+        carry_out({"setting": setting(options, limit, epochs, rate, 1), "arm": "search", "seed": 0}, config, options)
 
 
 def machine(options: argparse.Namespace) -> dict[str, Any]:
     """Return the settings that say what runs where."""
     return {name: getattr(options, name) for name in ("model", "device", "threads", "precision")}
-
-
-def page(results: Path) -> Iterator[str]:
-    """Yield the lines of the page: a table of what ran, and what did not."""
-    found = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(results.glob("*.json"))}
-    head = ("setting", "validation AUC", "part", "n", "accuracy (base)", "macro-F1", "AUC", "calibrated nats")
-    yield f"| {' | '.join((*head, 'generated', 'seconds'))} |"
-    yield "|" + "---|" * (len(head) + 2)
-    for name, one in found.items():
-        for part, said in (one["chosen"] or {"–": {}}).items():
-            base = one["base"].get(part, {}).get("accuracy")
-            nats = (said.get("calibrated") or {}).get("log_likelihood")
-            cells = [
-                name,
-                one["validation_auc"],
-                part,
-                said.get("count"),
-                f"{_told(said.get('accuracy'))} ({_told(base)})",
-            ]
-            cells += [said.get("macro_f1"), said.get("auc"), nats, one["generated_tokens"], round(one["seconds"])]
-            yield f"| {' | '.join(map(_told, cells))} |"
-    missing = [arm.name for arm in ARMS if not any(f"-{arm.key}-seed-" in name for name in found)]
-    yield ""
-    yield f"The scores of the shared task's systems are in {SOURCE}."
-    yield f"Not run yet: {', '.join(missing)}." if missing else "Every arm ran with at least one seed."
-
-
-def _told(value: object) -> str:
-    return "–" if value is None else f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 def main() -> None:
@@ -300,11 +273,11 @@ def main() -> None:
     options = parser.parse_args()
     if options.data:
         (search if options.search else arms)(options)
-    lines = list(page(options.results))
-    print("\n".join(lines))
+    found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.results.glob("*.json"))]
+    parts = list(page(found, {arm.key: arm.name for arm in ARMS}))
+    print("\n\n".join(parts))
     if options.page:
-        before = options.page.read_text(encoding="utf-8").partition(MARK)[0] if options.page.is_file() else ""
-        options.page.write_text(f"{before}{MARK}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        write_below(options.page, MARK, parts, title="A real model and real grades")
 
 
 if __name__ == "__main__":

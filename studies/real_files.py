@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from page import write_below
+
 from rationem import FitConfig, report, start
 
 MARK = "<!-- Everything below is written by `python studies/real_files.py`. -->"
@@ -159,8 +161,7 @@ def main() -> None:
     lines = [*page(rows), "", "\n".join(lost) or "Every row was read and every example is accounted for."]
     print("\n".join(lines))
     if options.page:
-        before = options.page.read_text(encoding="utf-8").partition(MARK)[0] if options.page.is_file() else ""
-        options.page.write_text(f"{before}{MARK}\n\n" + "\n".join(lines) + "\n", encoding="utf-8")
+        write_below(options.page, MARK, ["\n".join(lines)], title="Published files of ratings")
 
 
 if __name__ == "__main__":

@@ -2,28 +2,16 @@
 
 import argparse
 import csv
-import importlib.util
-import json
-import sys
-from pathlib import Path
 
 import pytest
+import real
+import real_page
 
 from rationem.types import Example, Prediction
 
-ROOT = Path(__file__).parents[1]
 QUESTION = """<question id="{id}"><questionText>What is {id}?</questionText><referenceAnswers>
 <referenceAnswer id="r">It is {id}.</referenceAnswer></referenceAnswers><studentAnswers>{answers}</studentAnswers>
 </question>"""
-
-
-@pytest.fixture(scope="module")
-def study():
-    spec = importlib.util.spec_from_file_location("real", ROOT / "studies" / "real.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
 
 
 def published(folder, **answers):
@@ -50,8 +38,8 @@ def rows(path):
         return list(csv.DictReader(file))
 
 
-def test_all_answers_train_and_are_grouped_by_pupil(study, options):
-    train, (tests,) = study.tables(options)
+def test_all_answers_train_and_are_grouped_by_pupil(options):
+    train, (tests,) = real.tables(options)
     assert len(rows(train)) == 32
     assert len(rows(tests)) == 4
     assert {
@@ -60,9 +48,9 @@ def test_all_answers_train_and_are_grouped_by_pupil(study, options):
     } in rows(train)  # fmt: skip
 
 
-def test_of_few_questions_two_pupils_in_five_are_held_out(study, options):
+def test_of_few_questions_two_pupils_in_five_are_held_out(options):
     options.few = 2
-    train, (tests,) = study.tables(options)
+    train, (tests,) = real.tables(options)
     pupils = {name: {row["pupil"] for row in rows(path)} for name, path in (("train", train), ("test", tests))}
     assert len(pupils["train"]) == 9  # of 15, in two questions of three
     assert len(rows(tests)) == 2 * 6 + 2
@@ -70,19 +58,82 @@ def test_of_few_questions_two_pupils_in_five_are_held_out(study, options):
     assert not any(row["id"].startswith("few") for row in [*rows(train), *rows(tests)])
 
 
-def test_the_area_under_the_curve_by_hand(study):
+def test_the_area_under_the_curve_by_hand():
     examples = [Example(f"x{n}", {}, answer, f"x{n}") for n, answer in enumerate(("correct", "correct", "incorrect"))]
     said = [Prediction(f"x{n}", None, (1 - p, p), 0.0, 1, 0) for n, p in enumerate((0.9, 0.3, 0.4))]
-    assert study.auc(said, examples) == 0.5  # of two pairs one is in order
-    assert study.auc(said[:2], examples[:2]) is None
+    assert real.auc(said, examples) == 0.5  # of two pairs one is in order
+    assert real.auc(said[:2], examples[:2]) is None
 
 
-def test_the_page_names_what_has_not_run(study, tmp_path):
-    part = {"count": 5, "accuracy": 0.6, "macro_f1": 0.5, "auc": 0.7, "calibrated": {"log_likelihood": -0.6}}
-    one = {"chosen": {"answers": part}, "base": {"answers": {"accuracy": 0.4}}, "validation_auc": 0.65}
-    (tmp_path / "beetle-400-rs-seed-0.json").write_text(json.dumps({**one, "generated_tokens": 7, "seconds": 3.2}))
-    told = list(study.page(tmp_path))
-    row = "| beetle-400-rs-seed-0 | 0.650 | answers | 5 | 0.600 (0.400) | 0.500 | 0.700 | -0.600 | 7 | 3 |"
-    assert row in told
-    assert "STaR" in told[-1]
-    assert "RS(4)" not in told[-1]
+def numbers(arm, seed, probability):
+    """A finished run of an arm, of four answers by three pupils."""
+    part = {
+        "count": 4, "macro_f1": 0.5, "kappa": 0.1, "auc": 0.7, 
+        "calibrated": {"log_likelihood": -0.6, "squared_calibration_error": 0.05},
+        "probability": probability,
+    }  # fmt: skip
+    grades = dict(
+        zip(("q.a.1", "q.a.2", "q.b.1", "q.c.1"), ("correct", "correct", "incorrect", "correct"), strict=True)
+    )
+    return {
+        "setting": "s", "arm": arm, "seed": seed, "grades": grades, "constant": {"test": 0.75}, "seconds": 120,
+        "base": {"answers": part}, "demonstrated": {}, "chosen": {"answers": part}, "generated_tokens": 7000,
+    }  # fmt: skip
+
+
+ALL_RIGHT = {"q.a.1": 0.9, "q.a.2": 0.8, "q.b.1": 0.2, "q.c.1": 0.6}
+ONE_WRONG = {"q.a.1": 0.9, "q.a.2": 0.8, "q.b.1": 0.7, "q.c.1": 0.6}
+NAMES = {"direct": "answer alone", "rs": "RS(4)", "star": "STaR"}
+
+
+def test_an_interval_is_clustered_by_pupil():
+    """Values 1, 1, 0, 1 of pupils a, a, b, c: mean .75, sums .5, -.75, .25; se^2 = 3/2 (.25 + .5625 + .0625) / 16."""
+    ran = numbers("direct", 0, ONE_WRONG)
+    value, low, high = real_page.interval([real_page.right(ran["chosen"]["answers"], ran["grades"])])
+    half = 1.96 * (1.5 * 0.875 / 16) ** 0.5
+    assert value == 0.75
+    assert (low, high) == pytest.approx((0.75 - half, 0.75 + half))
+
+
+def test_a_tie_counts_a_half():
+    assert real_page.right({"probability": {"x": 0.5, "y": 0.6}}, {"x": "correct", "y": "incorrect"}) == {
+        "x": 0.5,
+        "y": 0.0,
+    }
+
+
+def test_arms_are_compared_with_answer_alone_seed_by_seed():
+    ran = [numbers("direct", 0, ONE_WRONG), numbers("rs", 0, ALL_RIGHT), numbers("rs", 1, ONE_WRONG)]
+    value, low, high = real_page.difference(ran[1:], {0: ran[0]}, "answers")
+    assert value == 0.25  # seed 1 has nothing to be compared with
+    assert low < value < high
+    assert real_page.difference(ran[2:], {0: ran[0]}, "answers") is None
+
+
+def test_the_page_names_what_has_not_run_and_one_seed_tells_nothing():
+    ran = [numbers("direct", 0, ONE_WRONG), numbers("rs", 0, ALL_RIGHT)]
+    told = "\n\n".join(real_page.page(ran, NAMES))
+    assert "Not run: STaR." in told
+    assert "cannot be told with one seed" in told
+    assert "| RS(4) | 1 | 1.000 [1.000, 1.000] | +0.250 [" in told
+    assert "| -0.600 | 0.050 | 7,000 | 2 |" in told
+
+
+def test_the_verdict_goes_no_further_than_the_intervals():
+    """Over three seeds: an arm that is always right, and one that says what answer alone says."""
+    seeds = [
+        numbers(arm, seed, said) for seed in range(3) for arm, said in (("direct", ONE_WRONG), ("star", ONE_WRONG))
+    ]
+    assert "STaR: no difference from answer alone can be told" in real_page.verdict(seeds, NAMES)
+    other = dict.fromkeys(ALL_RIGHT, 0.1) | {"q.b.1": 0.9}
+    worst = [numbers("direct", seed, other) for seed in range(3)]
+    better = real_page.verdict([*worst, *(numbers("rs", seed, ALL_RIGHT) for seed in range(3))], NAMES)
+    assert better == "On answers, 3 seeds: RS(4): better than answer alone."
+
+
+def test_a_setting_that_was_searched_is_told_by_its_validation_numbers():
+    one = {
+        "setting": "s", "arm": "search", "best": 1, "validation_accuracy": [0.5, 0.625], "validation_auc": 0.7,
+        "constant": {"validation": 0.6}, "examples": {"train": 90}, "seconds": 600,
+    }  # fmt: skip
+    assert "| s | 90 | 0.700 | 0.625 | 0.600 | 10 |" in "\n".join(real_page.page([one], NAMES))
