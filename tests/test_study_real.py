@@ -68,7 +68,7 @@ def test_the_area_under_the_curve_by_hand():
 def numbers(arm, seed, probability):
     """A finished run of an arm, of four answers by three pupils."""
     part = {
-        "count": 4, "macro_f1": 0.5, "kappa": 0.1, "auc": 0.7, 
+        "count": 4, "macro_f1": 0.5, "kappa": 0.1, "auc": 0.7,
         "calibrated": {"log_likelihood": -0.6, "squared_calibration_error": 0.05},
         "probability": probability,
     }  # fmt: skip
