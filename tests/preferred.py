@@ -3,7 +3,7 @@
 import csv
 
 from rationem import JudgeTask, Scale
-from rationem.tasks.judge import wording
+from rationem.tasks.pairs import wording
 from rationem.tasks.template import packaged
 from rationem.types import Example
 

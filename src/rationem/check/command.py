@@ -81,7 +81,7 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
         if f"{role}_col" in FitConfig.model_fields:
             yield f"{role}_col", (column, f"the only column that can be the {role}")
     if loaded is not None and loaded.preset is None and not loaded.columns.prompt and config.prompt_col is None:
-        yield "prompt_col", ("none", "no column can be the prompt: one text is rated alone")
+        yield "prompt_col", ("none", "no column can be the prompt")
     for name, value in material.suggested.items():
         yield name, (value, reason_for(name))
     codes = _codes(material)

@@ -11,7 +11,7 @@ from rationem.check.criteria import each
 from rationem.check.findings import Finding, note, warning
 from rationem.check.reading import Material
 from rationem.data import LoadedData
-from rationem.report.plain import plain
+from rationem.report.plain import counted, plain
 from rationem.tasks import pairs
 from rationem.tasks.scale import Scale
 from rationem.types import Example
@@ -20,6 +20,8 @@ from rationem.types import Example
 _RARE, _FEW = 0.15, 4
 #: A response that is better in at least this share of so many comparisons is suspected.
 _ONE_SIDE, _ENOUGH = 0.85, 30
+#: A warning from this share of texts that occur in several comparisons.
+_REUSED = 0.05
 #: Items are in the order of their labels, if these change at most so often, relative to the expected number of changes,
 #: and at least so many are expected.
 _SORTED, _CHANGES = 0.25, 12
@@ -27,7 +29,7 @@ _SORTED, _CHANGES = 0.25, 12
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, instruction, rare_zero, one_side, in_order)}.get(material.task.items, ())
+    looks = {"responses": (inputs, reused, instruction, rare_zero, one_side, in_order)}.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -37,7 +39,8 @@ def inputs(material: Material, loaded: LoadedData) -> Iterator[Finding]:
     if not columns.prompt:
         unread = ", ".join(map(plain, list(material.unused)[:5]))
         more = f" If a column that is not read is the prompt, name it with --prompt-col: {unread}." if unread else ""
-        text = f"One text is rated, without a prompt: the judge reads {plain(columns.response)!r} alone.{more}"
+        what = "One text is rated" if material.orders == 1 else "Texts are compared"
+        text = f"{what}, without a prompt: the judge reads {plain(columns.response)!r} alone.{more}"
         yield note("no_prompt", text)
     elif columns.prompt == columns.response:
         text = (
@@ -45,6 +48,21 @@ def inputs(material: Material, loaded: LoadedData) -> Iterator[Finding]:
             "If a text is rated alone: --prompt-col none."
         )
         yield warning("same_column", text)
+
+
+def reused(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if texts that are compared without a prompt, and so without a group, occur in several items."""
+    if loaded.columns.prompt or loaded.columns.group is not None or material.orders == 1:
+        return
+    seen = Counter(text for x in material.known for text in set(pairs.responses(x.fields)))
+    many = sum(count > 1 for count in seen.values())
+    if many > _REUSED * len(seen):
+        text = (
+            f"{many} of {counted(len(seen), 'text is', 'texts are')} compared in several rows, so texts of the "
+            "test set are also trained on: its numbers are for new comparisons of known texts. --group-col keeps the "
+            "rows of one value together."
+        )
+        yield warning("texts_reused", text, many)
 
 
 def instruction(material: Material, loaded: LoadedData) -> Iterator[Finding]:

@@ -65,7 +65,7 @@ class Columns:
     ``annotation.rating`` is the column of that name, or else the key "rating" of the object in "annotation".
 
     Args:
-        prompt: the question, or the text that the response answers; "" if one text is rated, without a prompt.
+        prompt: the question, or the text that the response answers; "" if texts are rated, or compared, without one.
         response: the rated text, or the compared ones, "a,b" or "a,b,c".
         rating: the human rating; a cell may hold a list of ratings, or several columns are named "r1,r2,r3".
         id: a unique name for the row; None numbers the rows.
@@ -291,13 +291,17 @@ def _fitting(role: str, free: Sequence[str]) -> list[str]:
 
 
 def _only_text(columns: Columns, names: Collection[str], taken: Collection[str]) -> str | None:
-    """Return the column of the text that is rated without a prompt; None if there is a prompt, or could be one."""
+    """Return the column of the text that is rated without a prompt, or those of the texts that are compared; None if
+    there is a prompt, or could be one.
+    """
     if columns.prompt in names or columns.prompt != "prompt" or columns.inputs or columns.choices is not None:
         return None
     free = [name for name in names if name not in taken]
-    if len(columns.responses(names)) > 1 or closest("prompt", free) or _fitting("prompt", free):
+    if closest("prompt", free) or _fitting("prompt", free):
         return None
-    texts = _texts(free)
+    texts, several = _texts(free), columns.responses(names)
+    if len(several) > 1:
+        return None if texts or not set(several) <= set(names) else columns.response
     if columns.response in names:
         return None if texts else columns.response  # one of them may be the prompt
     return texts[0] if columns.response == "response" and len(texts) == 1 else None

@@ -14,7 +14,7 @@ from rationem.data.conversations import conversation
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.errors import DataError
-from rationem.tasks.pairs import candidates
+from rationem.tasks.pairs import candidates, responses
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Fields
 
@@ -69,9 +69,7 @@ def to_rated(
     noted["other_criteria"] += not rated
     for criterion in rated:
         fields = to_fields(row, columns, criterion)
-        group = (
-            fields.get("prompt", fields.get("response", "")) if columns.group is None else read_text(row, columns.group)
-        )
+        group = _group(fields) if columns.group is None else read_text(row, columns.group)
         required = not nullable and len(columns.criteria) <= 1
         ratings = read_ratings(row, columns, scale, criterion, required=required)
         if not ratings:
@@ -86,6 +84,11 @@ def to_rated(
     noted["conversations"] = sum(conversation(row.cells[column]) is not None for column in texts)
     counts.update(noted)  # only for a usable row
     return items
+
+
+def _group(fields: Fields) -> str:
+    """Return the default group: the prompt; without one the text, or the compared texts in any order."""
+    return fields["prompt"] if "prompt" in fields else "\n\n".join(sorted(responses(fields)))
 
 
 def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: Counter[str]) -> list[Rated]:

@@ -124,7 +124,7 @@ def _inputs(loaded: data.LoadedData) -> str:
 def _responses(loaded: data.LoadedData) -> str:
     count = loaded.candidates
     if not loaded.columns.prompt:
-        return "texts without a prompt"
+        return "texts without a prompt" if count == 1 else f"{count} texts to compare, without a prompt"
     return "single responses" if count == 1 else "pairs" if count == 2 else f"{count} responses to compare"
 
 

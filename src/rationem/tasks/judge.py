@@ -64,7 +64,7 @@ class JudgeTask(TaskBase):
         pair: whether responses are compared.
         name: "judge", or "choice" for multiple choice.
         candidates: the number of responses compared, if any.
-        prompted: whether an item has a prompt; False if one text is rated.
+        prompted: whether an item has a prompt; False if texts are rated or compared.
         marker: opens the verdict line; by default "Answer:" for multiple choice, else "Final rating:".
 
     Raises:
@@ -147,7 +147,9 @@ class JudgeTask(TaskBase):
     @property
     def _told(self) -> tuple[str, ...]:
         """The inputs as a template shows them: many responses are one text."""
-        return ("prompt", "choices") if self.choice else ("prompt", "responses") if self.orders > 2 else self.inputs
+        if self.choice:
+            return ("prompt", "choices")
+        return (*("prompt",) * self.prompted, "responses") if self.orders > 2 else self.inputs
 
     @property
     def optional(self) -> tuple[str, ...]:
@@ -284,7 +286,8 @@ class JudgeTask(TaskBase):
         called = pairs.names_of(self.scale, self.candidates)
         if self.candidates == 2:
             return {"first": called[0], "second": called[1], "ends": pairs.ends_of(self.scale)}
-        listed = (f"Response {name}: {fields[at]}" for name, at in zip(called, self.inputs[1:], strict=True))
+        what, places = "Response" if self.prompted else "Text", pairs.fields_of(self.candidates)
+        listed = (f"{what} {name}: {fields[at]}" for name, at in zip(called, places, strict=True))
         return {"responses": "\n\n".join(listed)}
 
     def _own(self, fields: Fields) -> tuple[str, ...]:
@@ -329,7 +332,7 @@ def asking(
         ConfigError: see :class:`JudgeTask`.
     """
     name = {"responses": "judge", "choices": "choice"}[items]
-    own = wording(scale, candidates) if prompted else "text"
+    own = pairs.wording(scale, candidates, prompted=prompted)
     usual = {"judge": (own, "hint"), "choice": ("choice", "choice_hint")}[name]
     return JudgeTask(
         scale,
@@ -343,13 +346,6 @@ def asking(
         marker,
         prompted,
     )
-
-
-def wording(scale: Scale, count: int) -> str:
-    """Return the name of the packaged template that compares ``count`` responses on a scale, or rates one."""
-    if count == 1:
-        return "judge"
-    return "best" if count > 2 else "graded" if scale.ordered else "pair"
 
 
 def comparing(scale: Scale, count: int) -> Scale:

@@ -156,7 +156,9 @@ def rated(scale: Scale, fields: Fields) -> tuple[Demonstration, ...]:
 
 
 def compared(scale: Scale, fields: Fields, count: int) -> tuple[Demonstration, ...]:
-    """Return comparisons of so many responses, the best at each place in turn."""
+    """Return comparisons of so many responses, the best at each place in turn; none of texts without a prompt."""
+    if "prompt" not in fields:
+        return ()
     called, found = pairs.names_of(scale, count), []
     for number, (question, reference, right, wrong, why) in enumerate(_COMPARED):
         best = number % count

@@ -46,6 +46,14 @@ def responses(fields: Fields) -> tuple[str, ...]:
     return tuple(fields[name] for name in ("response", *fields_of(MOST)) if name in fields)
 
 
+def wording(scale: Scale, count: int, *, prompted: bool = True) -> str:
+    """Return the name of the packaged template that compares ``count`` responses on a scale, or rates one."""
+    if count == 1:
+        return "judge" if prompted else "text"
+    own = "best" if count > 2 else "graded" if scale.ordered else "pair"
+    return own if prompted else f"text_{own}"
+
+
 def turned_level(level: str, scale: Scale, turn: int = 1, count: int = 2) -> str:
     """Return the level that a level becomes when each of ``count`` responses moves on by ``turn`` places, the last to
     the front.
