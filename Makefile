@@ -83,8 +83,9 @@ rebuild: $(INSTALLED)
 weights: $(INSTALLED)
 	$(BIN)/python -m rationem.world.ship
 
-# vLLM in a separate environment (its CPU build, 3.5 GB), for `--engine vllm` and its tests.
+# vLLM in a separate environment (its CPU build, 3.5 GB), and Ray in this one, for their engines and tests.
 engine: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[ray]'
 	$(BIN)/rationem engine install
 
 # Debian's chromium, for the tests of report.html in a real browser. Without it they are skipped with

@@ -280,6 +280,22 @@ class EngineSettings(SettingsGroup):
     vllm_args: Annotated[tuple[str, ...], Reach.PROGRAM, Identity.NOT, Mark.ONE_TEXT] = Field(
         (), description="additional flags for vLLM's server, in one string: --vllm-args='--flag value'"
     )
+    ray_address: Annotated[str | None, Reach.ADDRESS, Identity.NOT] = Field(
+        None, description="ray: the cluster's address (default: $RAY_ADDRESS, else one started on this machine)"
+    )
+    ray_engine: Literal["transformers", "vllm"] = Field(
+        "transformers", description="ray: what every worker generates with"
+    )
+    ray_workers: Annotated[int | None, Identity.NOT] = Field(
+        None, ge=1, description="ray: most workers (default: as many as the nodes have room for, now and later)"
+    )
+    ray_cpus: Annotated[float, Identity.NOT] = Field(1.0, ge=0, description="ray: CPUs of a worker")
+    ray_gpus: Annotated[float | None, Identity.NOT] = Field(
+        None, ge=0, description="ray: GPUs of a worker (default: 1 if the cluster has any)"
+    )
+    ray_weights: Annotated[Literal["objects", "shared"], Identity.NOT] = Field(
+        "objects", description="ray: send weights through the object store, or read them by a path all nodes share"
+    )
 
 
 class TeacherSettings(SettingsGroup):

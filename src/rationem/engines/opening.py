@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rationem.engines.chat import Conversation
+from rationem.engines.cluster.settings import RaySettings
 from rationem.engines.table import DEFAULT, ENGINES_OR_AUTO, EngineName, EngineRow
 from rationem.tasks.protocol import Task
 from rationem.types import Engine
@@ -22,7 +23,7 @@ VERDICT_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class EngineConfig:
+class EngineConfig(RaySettings):
     """Which engine to use, and its settings.
 
     Args:
@@ -39,6 +40,7 @@ class EngineConfig:
         urls: the running servers' urls.
         model: the model's name on these servers; None if they serve only one.
         conversation: additions to the chat template; None for those saved with a checkpoint.
+        ray_address: this and the other settings of Ray, see ``RaySettings``.
     """
 
     marker: str

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Literal
 
+from rationem.engines.cluster.settings import RaySettings
 from rationem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -79,6 +80,19 @@ def _endpoint(choice: EngineConfig) -> AbstractContextManager[Callable[[str], En
     return opening(choice)
 
 
+def _ray(choice: EngineConfig) -> AbstractContextManager[Callable[[str], Engine]]:
+    from rationem.engines.cluster.opening import opening
+
+    return opening(choice)
+
+
+def _check_ray(choice: EngineConfig) -> None:
+    from rationem.engines.cluster.ray_cluster import check_installed
+
+    check_installed()
+
+
+_VLLM = ("vllm_python", "vllm_args", "handover")
 _ROWS = (
     EngineRow(
         "transformers",
@@ -94,7 +108,17 @@ _ROWS = (
         "its own server",
         _vllm,
         check=_check_vllm,
-        settings=("vllm_python", "vllm_args", "handover"),
+        settings=_VLLM,
+        scores_behind=True,
+        serves_all_runs=True,
+    ),
+    EngineRow(
+        "ray",
+        "Ray",
+        "engines on the nodes of a Ray cluster",
+        _ray,
+        check=_check_ray,
+        settings=(*(one.name for one in fields(RaySettings)), *_VLLM),
         scores_behind=True,
         serves_all_runs=True,
     ),
@@ -141,8 +165,9 @@ def refuse_foreign(engine: str, given: Collection[str]) -> None:
     Raises:
         ConfigError: names them and their engine.
     """
+    ours = ENGINES_OR_AUTO[engine].settings
     for row in _ROWS if engine != AUTO else ():
-        theirs = [name for name in row.settings if name in given and row.name != engine]
+        theirs = [name for name in row.settings if name in given and name not in ours]
         if theirs:
             flags = " and ".join(f"--{name.replace('_', '-')}" for name in theirs)
             verb, them = ("is", "it") if len(theirs) == 1 else ("are", "them")

@@ -154,7 +154,6 @@ class _Flow:
     ) -> None:
         self._run, self._iteration, self._purpose = run, iteration, purpose
         self._engines, self._levels_under = engines, levels_under
-        self._room = max(engine.concurrency for engine in engines.values())
         self._history = run.ledger.outcomes(iteration, purpose)
         self._done: SimpleQueue[_Live] = SimpleQueue()
         self._live: dict[int, _Live] = {}
@@ -176,7 +175,8 @@ class _Flow:
     def _fill(self, again: deque[PendingDraws], lines: Iterator[PendingDraws]) -> int:
         """Submit due draws while there is room, lines waiting for their next attempt first; count ended lines."""
         ended = 0
-        while len(self._live) < self._room:
+        room = max(engine.concurrency for engine in self._engines.values())  # a cluster shrinks and grows
+        while len(self._live) < room:
             line = again.popleft() if again else next(lines, None)
             if line is None:
                 break
