@@ -14,6 +14,7 @@ from pyarrow import ipc, parquet
 
 from rationem import FitConfig
 from rationem.check.checkup import examine
+from rationem.cli.main import main
 from rationem.data import Columns, FileFormat, load, read_rows
 from rationem.data.dialects import dialect_of, notes_of
 from rationem.data.nested import apart, column_names, opened, spread, structure
@@ -163,6 +164,24 @@ def test_the_header_rows_of_qualtrics_are_no_items(tmp_path):
     path = made(tmp_path / "a.csv", table().replace("\n", f"\nThe question,The answer,Rate it\n{ids}\n", 1))
     assert len(load([path], scale=FIVE).examples) == 40
     assert notes_of(path) == {"header_rows": 2}
+
+
+def test_check_and_fit_say_how_a_file_is_written_in_the_same_words(tmp_path, capsys):
+    rows = "".join(f'"what is {n}?","it is \\"{n}\\"",{1 + n % 5}\n' for n in range(40))
+    ids = '"{""ImportId"":""Q0""}"'
+    path = made(
+        tmp_path / "a.csv", f"prompt,response,rating\nThe question,The answer,Rate it\n{ids},{ids},{ids}\n{rows}"
+    )
+    assert notes_of(path) == {"quoting": "backslash", "header_rows": 2}
+    sentences = ["stand behind a backslash", "2 rows explain it: not read."]
+    main(["check", str(path), "--scale", "1-5", "--json"])
+    found = {one["code"]: one["message"] for one in json.loads(capsys.readouterr().out)["findings"]}
+    assert sentences[0] in found["quoting"]
+    assert sentences[1] in found["header_rows"]
+    more = ("--model", "tiny-judge", "--dry-run", "-o", str(tmp_path / "run"))
+    assert main(["fit", str(path), "--scale", "1-5", *more]) == 0
+    said = capsys.readouterr()
+    assert all(sentence in said.err + said.out for sentence in sentences)
 
 
 # --- json

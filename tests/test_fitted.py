@@ -83,6 +83,28 @@ def test_fit_hands_on_every_setting_and_writes_a_frame_beside_the_run(tmp_path, 
         rationem.fit("ratings.csv", output=tmp_path, learning_rat=1)
 
 
+def test_a_test_set_can_be_a_frame_too(tmp_path, monkeypatch):
+    seen = []
+
+    def start(config, output):
+        seen.append(config)
+        raise RationemError("stopped")
+
+    monkeypatch.setattr(fitted, "start", start)
+    with pytest.raises(RationemError, match="stopped"):
+        rationem.fit("a.csv", output=tmp_path / "first", model="m", scale="1-5", test=ROWS, show=False)
+    assert seen[0].test == (str(tmp_path / "first.test.jsonl"),)
+    written = (tmp_path / "first.test.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line) for line in written] == frames.records(ROWS)
+
+
+@pytest.mark.parametrize("data", [ROWS, [ROWS], (ROWS,)])
+@pytest.mark.parametrize("setting", ["data", "test"])
+def test_settings_refuse_a_frame_and_name_the_function_that_takes_one(data, setting):
+    with pytest.raises(ValueError, match=r"rationem\.fit\(table"):
+        rationem.FitConfig(**{setting: data})
+
+
 @pytest.mark.parametrize(
     ("frame", "said"),
     [

@@ -1,4 +1,4 @@
-"""What `check` passes, `fit` accepts, with the same rows: over files that were damaged at random."""
+"""What `check` passes, `fit`, `judge` and `compare` accept, with the same rows: over files damaged at random."""
 
 import json
 from random import Random
@@ -11,8 +11,13 @@ from rationem import FitConfig
 from rationem.check.before import told
 from rationem.check.checkup import examine
 from rationem.cli.main import main
-from rationem.errors import RationemError
+from rationem.compare.design import Design, parse_arms
+from rationem.compare.running import _settings
+from rationem.data import Columns
+from rationem.errors import DataError, RationemError
+from rationem.judging.source import ItemReader, chunks, look
 from rationem.run.launch import check
+from rationem.run.prepare import prepare
 
 pytestmark = pytest.mark.slow
 
@@ -73,7 +78,7 @@ def damaged(draw):
     max_examples=120, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(damaged())
-def test_what_check_passes_fit_accepts_with_the_same_rows(tmp_path, case):
+def test_what_check_passes_fit_judge_and_compare_accept_with_the_same_rows(tmp_path, case):
     kind, content, lenient = case
     path = tmp_path / f"a.{kind}"
     path.write_bytes(content.encode())
@@ -91,6 +96,31 @@ def test_what_check_passes_fit_accepts_with_the_same_rows(tmp_path, case):
     read = splits.notes["rows"] + splits.notes.get("unreadable", 0)
     assert read == found.sections["data"]["rows"]
     assert splits.notes.get("skipped", 0) == found.sections["rows"]["unusable"]
+    judge_reads_the_same(path, asked, splits)
+    compare_reads_the_same(asked, splits)
+
+
+def judge_reads_the_same(path, config, splits):
+    """`judge` sees every row, of those that a fit uses with the same inputs; an unreadable row is an error."""
+    if splits.notes.get("unreadable"):
+        with pytest.raises(DataError):
+            look(path, config.form)
+        return
+    source = look(path, config.form)
+    assert source.rows == splits.notes["rows"]
+    reader = ItemReader(Columns.from_dict(splits.notes["columns"]), None)
+    rows = {row.source: row for part in chunks(source, 0, 100) for row in part}
+    for x in (*splits.train, *splits.validation, *splits.test):
+        assert reader.item(rows[x.source]) == x.fields
+
+
+def compare_reads_the_same(config, splits):
+    """Every arm of a comparison gets the same three sets."""
+    arms = parse_arms("rs:2,pps")
+    design = Design(config, arms, arms[0].name, (0,))
+    for arm in design.arms:
+        _, found = prepare(_settings(design, arm, 0))
+        assert (found.train, found.validation, found.test) == (splits.train, splits.validation, splits.test)
 
 
 def table(path, ratings):

@@ -35,7 +35,7 @@ from rationem.errors import DataError
 from rationem.metrics.criteria import rated_parts
 from rationem.metrics.scores import json_safe
 from rationem.report.plain import counted, plain
-from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST, written
 from rationem.run.defaults import with_defaults
 from rationem.run.measured import measured
 from rationem.run.preflight import check_model
@@ -375,13 +375,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
             f"{which} which response is whose."
         )
         found.append(note("verdicts_by_name", text))
-    marks = {file: mark for one in loaded for file, mark in one.notes.get("delimiter", {}).items()}
-    if marks:
-        which = ", ".join(f"{plain(file)} (by {mark!r})" for file, mark in marks.items())
-        found.append(
-            note("delimiter", f"Judging by the header, the cells are not separated by commas: {which}.", len(marks))
-        )
-    return found
+    return [*found, *(note(what, plain(sentence)) for what, sentence in written([one.notes for one in loaded]))]
 
 
 def _lines(loaded: Sequence[LoadedData], name: str) -> list[str]:

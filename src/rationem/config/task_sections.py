@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from rationem.config.metadata import Alias, Identity, Mark, Reach, Reason, TakenBy, TaskKind
 
@@ -27,6 +27,18 @@ class DataSettings(SettingsGroup):
 
     group: ClassVar[str] = "what to learn from"
     marks: ClassVar[tuple[Enum, ...]] = (TakenBy.PROMPT,)
+
+    @field_validator("data", "test", mode="before")
+    @classmethod
+    def _no_table(cls, value: object) -> object:
+        """Refuse a table: its column names would be taken for names of files."""
+        several = value if isinstance(value, list | tuple) else (value,)
+        if any(hasattr(one, "columns") or hasattr(one, "column_names") for one in several):
+            raise ValueError(
+                "a table in memory is not the name of a file. rationem.fit(table, output=..., ...) trains on it, with "
+                "the same settings; or write it to a file."
+            )
+        return value
 
     data: Annotated[tuple[str, ...], Reach.DATA, Mark.ASKED] = Field(
         (), description="files, data set folders or hub ids (owner/name#split), or 'world' for the embedded judge world"

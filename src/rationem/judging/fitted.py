@@ -115,7 +115,7 @@ def fit(data: Any, *, output: str | Path, show: bool = True, **settings: Any) ->
 
     Args:
         data: a pandas DataFrame, or the name of a file, folder or data set, or several. A DataFrame is written beside
-            the run directory as ``NAME.data.jsonl``, so that the run can be repeated from files.
+            the run directory as ``NAME.data.jsonl``, so that the run can be repeated from files; the same of ``test``.
         output: the run directory.
         show: show progress, in a terminal or a notebook.
         settings: any setting of ``FitConfig``: ``model``, ``scale``, ``iterations``, ``quick``, ...
@@ -123,14 +123,20 @@ def fit(data: Any, *, output: str | Path, show: bool = True, **settings: Any) ->
     Raises:
         RationemError: a setting, the data, a model or the run directory cannot be used as requested.
     """
+    if settings.get("test") is not None:
+        settings["test"] = _files(settings["test"], output, "test")
+    config = configured(data=_files(data, output, "data"), **settings)
+    with progress.shown(progress.Rich() if show else progress.Silent()), progress.busy("reading the data"):
+        return Run(start(config, output))
+
+
+def _files(data: Any, output: str | Path, what: str) -> tuple[str, ...]:
+    """Return the names of files; a table is written to one."""
     if hasattr(data, "to_pandas"):  # a table of polars, arrow or datasets
         data = data.to_pandas()
     if is_frame(data):
-        data = str(write_frame(data, Path(output).with_name(f"{Path(output).name}.data.jsonl")))
-    named = (data,) if isinstance(data, str | Path) else tuple(data)
-    config = configured(data=tuple(map(str, named)), **settings)
-    with progress.shown(progress.Rich() if show else progress.Silent()), progress.busy("reading the data"):
-        return Run(start(config, output))
+        data = str(write_frame(data, Path(output).with_name(f"{Path(output).name}.{what}.jsonl")))
+    return tuple(map(str, (data,) if isinstance(data, str | Path) else data))
 
 
 def _asked(x: Example, criteria: bool) -> dict[str, Any]:

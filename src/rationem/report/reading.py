@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rationem.report.part import Coded
@@ -87,8 +87,34 @@ def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
             f"{notes['several_raters']} items have several ratings: in training every rating is an example of its own, "
             "elsewhere an item has one label made of all its ratings."
         )
-    for file, mark in {file: mark for part in parts for file, mark in part.get("delimiter", {}).items()}.items():
-        yield f"The cells of {_shown(file)} are parted at {_shown('tab' if mark == chr(9) else mark)}, not at commas."
+    for _, sentence in written(parts):
+        yield sentence
+
+
+#: What is unusual about a text file -> the sentence on it.
+_WRITTEN: dict[str, Callable[[str, Any], str]] = {
+    "delimiter": lambda file, mark: (
+        f"The cells of {file} are parted at {_shown('tab' if mark == chr(9) else mark)}, not at commas."
+    ),
+    "quoting": lambda file, _: (
+        f'Quotation marks inside the cells of {file} stand behind a backslash (\\"), and are read so (--quoting '
+        "backslash)."
+    ),
+    "header_rows": lambda file, count: (
+        f"Below the header of {file}, {'1 row explains' if count == 1 else f'{count} rows explain'} it: not read."
+    ),
+}
+
+
+def written(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    """Yield what is unusual about the text files, and the sentence on it.
+
+    Args:
+        parts: the notes of DATA, and of a test set.
+    """
+    for what, sentence in _WRITTEN.items():
+        for file, how in {file: how for part in parts for file, how in part.get(what, {}).items()}.items():
+            yield what, sentence(_shown(file), how)
 
 
 def _rows(notes: Mapping[str, Any], parts: Sequence[Mapping[str, Any]]) -> Iterator[str]:

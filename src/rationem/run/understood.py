@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST
+from rationem.report.reading import LEFT_OUT, LEFT_OUT_OF_TEST, written
 from rationem.types import Splits
 
 
@@ -13,6 +13,7 @@ def understood(splits: Splits) -> list[str]:
         lines.append("Columns taken: " + ", ".join(f"{name!r} as the {role}" for role, name in guessed.items()) + ".")
     for name in ("shape", "values"):
         lines += dict.fromkeys([*notes.get(name, ()), *notes.get("test", {}).get(name, ())])
+    lines += [sentence for _, sentence in written([notes, notes.get("test", {})])]
     if weights := notes.get("weights"):
         lines.append(weights)
     if left := notes.get(LEFT_OUT):
