@@ -11,7 +11,7 @@ from typing import Any
 MARK = "<!-- Everything below is written by `python benchmarks/time_to_accuracy.py`. -->"
 #: The arm that the others are compared with, and the seed of the search, which no measurement uses.
 OURS, SEARCH_SEED = "RS(4)", 100
-TARGETS = (0.6, 0.7, 0.8)
+TARGETS = (0.6, 0.65, 0.7)
 #: Thousands of tokens at which the arms are compared.
 GENERATED, TRAINED = (10, 20, 40, 60), (40, 80, 120, 160)
 NONE = "–"
@@ -78,13 +78,14 @@ def paired(arm: dict[int, Run], ours: dict[int, Run], target: float, cost: Calla
     ]
 
 
-def whole(run: Run, point: Run) -> float:
-    """Return wall seconds with the start-up."""
-    return float(run["start_up"][0] + point["seconds"])
-
-
 def cpu(run: Run, point: Run) -> float:
+    """Return CPU seconds of the loop."""
     return float(point["cpu"])
+
+
+def whole(run: Run, point: Run) -> float:
+    """Return CPU seconds with the start-up."""
+    return float(run["start_up"][1] + point["cpu"])
 
 
 def search_table(runs: dict[str, Run]) -> str:
@@ -112,13 +113,13 @@ def time_table(arms: dict[str, dict[int, Run]], target: float) -> str:
             spread(paired(seeds, arms.get(OURS, {}), target, cost), ".1f") if name != OURS else "1"
             for cost in (cpu, whole)
         ]
-        rows.append(
-            [name, f"{len(ends)} of {len(seeds)}", spread([end["seconds"] for _, end in ends]),
-             spread([whole(*one) for one in ends]), spread([cpu(*one) for one in ends]),
-             spread([end["generated"] / 1000 for _, end in ends]), *against]
-        )  # fmt: skip
-    head = ["arm", "reached and held", "seconds", "with start-up", "CPU seconds", "generated (thousands)"]
-    return table([*head, "CPU / RS(4)", "seconds with start-up / RS(4)"], rows)
+        rows.append([
+            name, f"{len(ends)} of {len(seeds)}", spread([cpu(*one) for one in ends]),
+            spread([whole(*one) for one in ends]), spread([end["seconds"] for _, end in ends]),
+            spread([end["generated"] / 1000 for _, end in ends]), *against,
+        ])  # fmt: skip
+    head = ["arm", "reached and held", "CPU seconds", "with start-up", "wall seconds", "generated (thousands)"]
+    return table([*head, "CPU / RS(4)'s", "with start-up / RS(4)'s"], rows)
 
 
 def token_table(arms: dict[str, dict[int, Run]], tokens: str, budgets: Sequence[int]) -> str:
@@ -140,14 +141,32 @@ def cost_table(arms: dict[str, dict[int, Run]]) -> str:
     for name, seeds in arms.items():
         ends = [run["points"][-1] for run in seeds.values()]
         rows.append([
-            name, spread([run["start_up"][0] for run in seeds.values()]), spread([end["seconds"] for end in ends]),
-            spread([end["cpu"] for end in ends]), spread([end["generated"] / 1000 for end in ends]),
+            name, spread([run["start_up"][1] for run in seeds.values()]), spread([end["cpu"] for end in ends]),
+            spread([end["seconds"] for end in ends]), spread([end["generated"] / 1000 for end in ends]),
             spread([end["trained"] / 1000 for end in ends]),
             spread([end["cpu"] / (end["generated"] + end["trained"]) * 1e6 for end in ends]),
             spread([end["accuracy"] for end in ends], ".2f"),
         ])  # fmt: skip
-    head = ["arm", "start-up, s", "seconds", "CPU seconds", "generated (thousands)", "trained (thousands)"]
+    head = ["arm", "start-up, CPU s", "CPU seconds", "wall seconds", "generated (thousands)", "trained (thousands)"]
     return table([*head, "CPU s per million tokens", "accuracy at the end"], rows)
+
+
+def half_table(runs: dict[str, Run]) -> str:
+    """Return what the half trainings of the search cost, and over RS(4)'s with the same rate."""
+    ends: dict[str, dict[float, Run]] = {}
+    for run in runs.values():
+        if run["seed"] == SEARCH_SEED:
+            ends.setdefault(run["arm"], {})[run["rate"]] = run["points"][-1]
+    ours, rows = ends.get(OURS, {}), []
+    for name, found in sorted(ends.items(), key=lambda item: (item[0] != OURS, item[0])):
+        ratios = [end["cpu"] / ours[rate]["cpu"] for rate, end in found.items() if rate in ours]
+        rows.append([
+            name, spread([end["cpu"] for end in found.values()]), spread([end["seconds"] for end in found.values()]),
+            spread([end["generated"] / 1000 for end in found.values()]),
+            spread([end["trained"] / 1000 for end in found.values()]), "1" if name == OURS else spread(ratios, ".1f"),
+        ])  # fmt: skip
+    head = ["arm", "CPU seconds", "wall seconds", "generated (thousands)", "trained (thousands)", "CPU / RS(4)'s"]
+    return table(head, rows)
 
 
 def page(found: dict[str, Any]) -> Iterator[str]:
@@ -156,6 +175,8 @@ def page(found: dict[str, Any]) -> Iterator[str]:
     yield "Versions: " + ", ".join(f"{name} {number}" for name, number in found["versions"].items()) + "."
     yield "## The search: mean accuracy over the checkpoints, by learning rate"
     yield search_table(runs)
+    yield "What these half trainings cost, median over the rates [range]:"
+    yield half_table(runs)
     if not arms:
         yield "No seed has run yet."
         return

@@ -64,7 +64,7 @@ def test_ratios_are_of_the_same_seed_where_both_held(page):
     ours = {0: run("RS(4)", 0, (0.7, 0.7)), 1: run("RS(4)", 1, (0.7, 0.7)), 2: run("RS(4)", 2, (0.7, 0.5))}
     other = {n: run("GRPO", n, (0.5, 0.7, 0.7), pace=20.0) for n in (0, 2)}
     assert page.paired(other, ours, 0.7, page.cpu) == [4.0]
-    assert page.paired(other, ours, 0.7, page.whole) == [pytest.approx(45 / 15)]
+    assert page.paired(other, ours, 0.7, page.whole) == [pytest.approx((20 + 4) / (5 + 4))]
 
 
 def searched(bench, arms):
@@ -99,6 +99,7 @@ def test_the_page_is_written_below_its_mark_from_the_numbers_that_are_there(benc
     runs = searched(bench, ["RS(4)", "GRPO"])
     page.write_page({"versions": {"trl": "1"}, "runs": runs}, path)
     assert "No seed has run yet." in path.read_text()
+    assert "| GRPO | 10 [10-10] | 20 [20-20] | 2 [2-2] | 20 [20-20] | 1.0 [1.0-1.0] |" in path.read_text()
     for one in (run("RS(4)", 0, (0.7, 0.7)), run("GRPO", 0, (0.5, 0.7, 0.7), pace=20.0), run("GRPO", 1, (0.5, 0.5))):
         runs[bench.key(one["arm"], one["rate"], one["seed"])] = one
     results.write_text(json.dumps({"versions": {"trl": "1"}, "runs": runs}))
@@ -107,6 +108,6 @@ def test_the_page_is_written_below_its_mark_from_the_numbers_that_are_there(benc
     assert text.startswith("Ours stays.")
     assert "Old." not in text
     at_70 = text.split("### Accuracy 0.70")[1].split("###")[0]
-    assert "| RS(4) | 1 of 1 | 10 | 15 | 5 | 1 | 1 | 1 |" in at_70
-    assert "| GRPO | 1 of 2 | 40 | 45 | 20 | 2 | 4.0 | 3.0 |" in at_70
+    assert "| RS(4) | 1 of 1 | 5 | 9 | 10 | 1 | 1 | 1 |" in at_70
+    assert "| GRPO | 1 of 2 | 20 | 24 | 40 | 2 | 4.0 | 2.7 |" in at_70
     assert "| GRPO | 0.500 | **0.550** |" in text  # means over both checkpoints
