@@ -35,7 +35,7 @@ class OpenedRun:
 
     Args:
         sets: split -> its examples.
-        phrases: what speaks of the hint.
+        phrases: what mentions the hint.
         there: the trials that the page could show.
     """
 
