@@ -95,6 +95,33 @@ def test_the_figures_are_of_what_there_is(done):
     assert "agreement of the draws" in figures(results)["reliability"].label
 
 
+def test_gains_are_from_the_base_model_and_stand_beside_the_finding(done):
+    output, rule, _, results = done
+    leading = "accuracy" if rule == "exact" else "reward"
+    base = results["base"][leading]["value"]
+    shown = figures(results)
+    assert list(shown)[:3] == ["from-base", "from-reference", "by-cost"]
+    for arm in results["arms"]:
+        one = arm["chosen"][leading]
+        assert one["from_base"]["value"] == pytest.approx(one["value"] - base)
+        assert f"{arm['name']} {one['from_base']['value']:+.3f}" in shown["from-base"].label
+        assert (f"{arm['name']} " in shown["from-reference"].label) == (arm["name"] != results["reference"])
+        assert f"{arm['name']}: {one['value']:.3f} for" in shown["by-cost"].label
+    text = (output / "report.md").read_text()
+    assert text.index("## What was found") < text.index("(from-base.svg)") < text.index("## Test set, chosen weights")
+
+
+def test_an_interval_that_excludes_zero_is_in_colour():
+    from rationem.report.figures import colour, forest
+
+    light, dark = forest([("gains", 0.2, (0.1, 0.3)), ("unclear", 0.1, (-0.1, 0.3)), ("alone", 0.1, None)], "accuracy")
+    assert light != dark
+    assert light.count(f"stroke: {colour(0)}; stroke-width: 3") == 1
+    assert light.count(f"stroke: {colour(5)}; stroke-width: 3") == 1
+    assert colour(1) not in light
+    assert "+0.200 [0.100, 0.300]" in light
+
+
 def test_no_page_speaks_of_levels(done):
     output, _, _, results = done
     told = (

@@ -6,6 +6,7 @@ import pytest
 
 import paged
 from rationem.report.page import write_page
+from rationem.report.part import Part
 
 pytestmark = pytest.mark.browser
 
@@ -220,4 +221,32 @@ def test_ten_thousand_items_stay_smooth(look, tmp_path):
     took.append(page.evaluate("performance.now()") - start)
     print("milliseconds of facets, then of a search:", [round(one) for one in took])
     assert max(took) < 1000
+    seen.calm()
+
+
+def test_tabs_show_one_section_by_mouse_keys_and_address(look, tmp_path):
+    made = paged.write_run(tmp_path / "run")
+    parts = [
+        Part("found", "Found", ("The finding.",)),
+        *(Part(n, f"Part {n}", (f"Text {n}.",), tab="In detail") for n in "abc"),
+    ]
+    write_page({"x": made, "y": made}, tmp_path / "page.html", sections=parts)
+    seen = look(tmp_path / "page.html", view="#b")
+    page, keys = seen.page, seen.page.keyboard
+
+    def visible():
+        return [name for name in ("Text a.", "Text b.", "Text c.") if page.get_by_text(name, exact=True).is_visible()]
+
+    assert visible() == ["Text b."]
+    page.get_by_role("tab", name="Part c").click()
+    assert visible() == ["Text c."]
+    assert page.url.endswith("#c")
+    keys.press("ArrowLeft")
+    assert visible() == ["Text b."]
+    assert page.evaluate("document.activeElement.textContent") == "Part b"
+    assert page.get_by_role("tab", selected=True).all_inner_texts() == ["Part b"]
+    assert page.get_by_role("tabpanel").count() == 1
+    page.evaluate("location.hash = '#a'")
+    seen.until("!document.getElementById('a').hidden")
+    assert visible() == ["Text a."]
     seen.calm()

@@ -1,4 +1,4 @@
-"""From results to SVG figures: metrics against iterations and tokens, acceptance by label, reliability."""
+"""From results to SVG figures: differences, accuracy by cost, metrics by iteration and tokens, labels, reliability."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from typing import Any
 
 from rationem.compare.kinds import called, leading
 from rationem.metrics import titles
-from rationem.report.figures import colour, drawn, style
+from rationem.report.figures import colour, drawn, forest, style
 from rationem.report.part import Figure
 from rationem.report.tables import number
 
 #: Plotted numbers of every iteration on validation -> label of the axis.
 _CURVES = {**titles("curve"), "evidence": "score (validation), nats"}
+#: The figures that stand beside the finding.
+LEADING = ("from-base", "from-reference", "by-cost")
 _Results = Mapping[str, Any]
 #: x and the middle, lowest and highest y.
 _Point = tuple[float, float, float, float]
@@ -21,7 +23,11 @@ _Point = tuple[float, float, float, float]
 
 def figures(results: _Results) -> dict[str, Figure]:
     """Return file name, without its ending -> figure; figures of missing measurements are left out."""
-    found: dict[str, Figure | None] = {}
+    found: dict[str, Figure | None] = {
+        "from-base": _forest(results, "from_base", "the base model"),
+        "from-reference": _forest(results, "difference", results["reference"]),
+        "by-cost": _by_cost(results),
+    }
     for key, axis in _CURVES.items():
         if key in {"accuracy", "reward"} - {leading(results)}:
             continue
@@ -30,6 +36,53 @@ def figures(results: _Results) -> dict[str, Figure]:
     found["acceptance-by-label"] = _by_label(results)
     found["reliability"] = _reliability(results)
     return {name: replace(figure, file=f"{name}.svg") for name, figure in found.items() if figure is not None}
+
+
+def _named(results: _Results) -> str:
+    return titles("compare")[leading(results)]
+
+
+def _forest(results: _Results, which: str, against: str) -> Figure | None:
+    """Return the differences of the arms' chosen weights in the leading number, with their intervals."""
+    rows = []
+    for arm in results["arms"]:
+        apart = (arm["chosen"].get(leading(results)) or {}).get(which)
+        if apart:
+            ends = None if apart["low"] is None else (apart["low"], apart["high"])
+            rows.append((arm["name"], apart["value"], ends))
+    if not rows:
+        return None
+    title = f"{_named(results)} on test, minus that of {against}"
+    told = "; ".join(f"{name} {value:+.3f}{_within(ends)}" for name, value, ends in rows)
+    return Figure(*forest(rows, title), f"Difference in {title}. {told}.")
+
+
+def _within(ends: tuple[float, float] | None) -> str:
+    return "" if ends is None else f" ({number(ends[0])} to {number(ends[1])})"
+
+
+def _by_cost(results: _Results) -> Figure | None:
+    """Return the leading number on test against the tokens that training generated, an arm a point."""
+    key, base = leading(results), results["base"].get(leading(results))
+    arms = [arm for arm in results["arms"] if arm["chosen"].get(key) and arm["chosen"].get("generated_tokens")]
+    if not arms:
+        return None
+    points = [(arm["name"], arm["chosen"]["generated_tokens"]["value"] / 1000, arm["chosen"][key]) for arm in arms]
+
+    def paint(axes: Any) -> None:
+        for n, (name, cost, one) in enumerate(points):
+            ends = [[one["value"] - one["low"]], [one["high"] - one["value"]]] if one["low"] is not None else None
+            axes.errorbar([cost], [one["value"]], yerr=ends, capsize=4, label=name, **{**style(n), "markersize": 8})
+        if base:
+            axes.axhline(base["value"], color="#5c636d", linewidth=1, linestyle=(0, (4, 3)), label="base model")
+
+    told = "; ".join(f"{name}: {number(one['value'])} for {cost:,.0f} thousand" for name, cost, one in points)
+    before = f" The base model: {number(base['value'])}." if base else ""
+    what = f"{_named(results)} on test"
+    return Figure(
+        *drawn(paint, "generated tokens of training, thousands", what, entries=len(points) + bool(base)),
+        f"{what} against the tokens that training generated. {told}.{before}",
+    )
 
 
 def _curves(results: _Results, key: str, axis: str, *, by_tokens: bool) -> Figure | None:

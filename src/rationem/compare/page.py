@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rationem import metrics
 from rationem.compare.design import read_design
-from rationem.compare.figures import figures
+from rationem.compare.figures import LEADING, figures
 from rationem.compare.kinds import leading
 from rationem.compare.results import VALIDATION, summarize
 from rationem.compare.tables import SCORES, latex, long_csv, tables
 from rationem.ledger import write_text
 from rationem.report.figures import adaptive
 from rationem.report.page import write_page
-from rationem.report.part import Figure, Part, Report
+from rationem.report.part import Figure, Part, Report, Text
 from rationem.report.tables import number
 from rationem.report.text import markdown
 
@@ -72,11 +73,15 @@ def of_comparison(results: Mapping[str, Any]) -> Report:
 
 
 def _report(results: Mapping[str, Any], several: Sequence[Part], drawn: Mapping[str, Figure]) -> Report:
-    """Return the finding, the first table, the figures, and the other tables."""
-    found = Part("found", "What was found", (headline(results), _what(results), _method(results)))
-    pictures = Part("figures", "Figures", tuple(drawn.values()))
+    """Return the finding with its figures, the first table, and in detail the other figures and tables."""
+    leading = [drawn[name] for name in LEADING if name in drawn]
+    pictures = tuple(figure for name, figure in drawn.items() if name not in LEADING)
+    found = Part("found", "What was found", (Text(headline(results), "headline"), *leading, _what(results)))
     first, *others = several
-    return Report(f"{len(results['arms'])} schemes compared", (found, first, *([pictures] if drawn else []), *others))
+    first = replace(first, blocks=(*first.blocks, Text(_method(results), "quiet")))
+    details = [*others, *([Part("figures", "Figures", pictures)] if pictures else [])]
+    tabs = (replace(one, tab="In detail") for one in details)
+    return Report(f"{len(results['arms'])} schemes compared", (found, first, *tabs))
 
 
 def headline(results: Mapping[str, Any]) -> str:

@@ -90,16 +90,15 @@ def _results(design: Design, run: Recorded, seeds: Sequence[int], by_arm: Mappin
     of_base = _numbers(None, by_arm[design.reference], "base", run)
     # One seed says nothing about other runs: its differences are between two runs, and no scheme is tested.
     tested = TESTED if len(seeds) > 1 else ()
-    p_values = {
-        (weights, number): _adjusted(design, found, weights, number) for weights in WEIGHTS for number in tested
-    }
+    tests = [(weights, number) for weights in WEIGHTS for number in tested]
+    p_of = {(*key, arm): p for key in tests for arm, p in _adjusted(design, found, *key).items()}
 
     def told(name: str, weights: str) -> dict[str, Any]:
         against: _Numbers = found[design.reference][weights] if name != design.reference else {}
         return {
             number: _highest(one)
             if (weights, number) == ("chosen", VALIDATION)
-            else _told(number, one, against.get(number), p_values.get((weights, number), {}).get(name))
+            else _told(number, one, against.get(number), p_of.get((weights, number, name)), of_base.get(number))
             for number, one in found[name][weights].items()
         }
 
@@ -230,14 +229,16 @@ def _told(
     one: Crossed | None,
     reference: Crossed | None = None,
     p: tuple[float, float] | None = None,
+    base: Crossed | None = None,
 ) -> dict[str, Any] | None:
-    """Return a number with its interval and, for an arm other than the reference, its difference from the reference."""
+    """Return a number with its interval, and the differences of an arm from the base model and from the reference."""
     if one is None:
         return None
     low, high = _BOUNDS[name]
     told = _with_interval(one, low, high)
-    apart = metrics.difference(one, reference)
-    if apart is not None:
+    if (gained := metrics.difference(one, base)) is not None:
+        told["from_base"] = _with_interval(gained, low - high, high - low)
+    if (apart := metrics.difference(one, reference)) is not None:
         told["difference"] = _with_interval(apart, low - high, high - low)
         if p is not None:
             told["difference"] |= {"p": p[0], "p_holm": p[1], "detectable": apart.detectable()}

@@ -194,7 +194,13 @@ def style(n: int) -> dict[str, Any]:
 
 
 def drawn(
-    paint: Callable[[Any], None], x: str, y: str, *, entries: int, grid: Literal["both", "x", "y"] = "both"
+    paint: Callable[[Any], None],
+    x: str,
+    y: str,
+    *,
+    entries: int,
+    grid: Literal["both", "x", "y"] = "both",
+    rows: int = 0,
 ) -> tuple[str, str]:
     """Return the SVG for a light and for a dark background; the legend is above the panel.
 
@@ -202,6 +208,7 @@ def drawn(
         paint: draws into the axes.
         entries: the number of named parts; the figure grows with it.
         grid: the axis with grid lines.
+        rows: of a panel whose vertical axis has no scale; the figure grows with them.
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure as Canvas
@@ -218,17 +225,50 @@ def drawn(
         handles, names = axes.get_legend_handles_labels()
         columns = 1 if max(map(len, names), default=0) > _SHORT else 2
         lines = -(-entries // columns)
-        height = _SIZE[1] + 0.23 * max(0, lines - 1)
+        height = max(_SIZE[1], 0.8 + 0.5 * rows) + 0.23 * max(0, lines - 1)
         canvas.set_figheight(height)
-        canvas.subplots_adjust(left=0.165, right=0.97, bottom=0.56 / height, top=1 - (0.12 + 0.23 * lines) / height)
+        left, top = 0.03 if rows else 0.165, 1 - (0.12 + 0.23 * lines) / height
+        canvas.subplots_adjust(left=left, right=0.97, bottom=0.56 / height, top=top)
         shown = [name if len(name) <= _LONG else f"{name[: _LONG - 1]}…" for name in names]
         place = {"loc": "lower left", "bbox_to_anchor": (-0.02, 1.0), "ncols": columns, "borderaxespad": 0.1}
         spaced = {"handlelength": 1.6, "columnspacing": 1.2, "labelspacing": 0.3}
-        axes.legend(handles, shown, frameon=False, fontsize=10.5, **place, **spaced)
+        if entries:
+            axes.legend(handles, shown, frameon=False, fontsize=10.5, **place, **spaced)
         text = io.StringIO()
         canvas.savefig(text, format="svg", metadata={"Date": None}, transparent=True)
     light = text.getvalue()
     return light, _COLOUR.sub(lambda found: _DARK.get(found[0], found[0]), light)
+
+
+def forest(rows: Sequence[tuple[str, float, tuple[float, float] | None]], x: str) -> tuple[str, str]:
+    """Return differences with their intervals, one row each, for a light and for a dark background.
+
+    A row that excludes 0 is in colour; names and numbers stand above the lines, so a phone has room for both.
+
+    Args:
+        rows: name, difference and the ends of its interval, if it has one; the first is on top.
+        x: what differs.
+    """
+
+    def paint(axes: Any) -> None:
+        axes.axvline(0, color=_INK, linewidth=1, linestyle=(0, (4, 3)))
+        for n, (name, value, ends) in enumerate(rows):
+            told = f"{value:+.3f}"
+            clear = ends is not None and not ends[0] <= 0 <= ends[1]
+            shade = _COLOURS[(0 if value > 0 else 1) if clear else -1]
+            if ends is not None:
+                axes.plot(ends, (-n, -n), color=shade, linewidth=3, solid_capstyle="butt")
+                told += f" [{ends[0]:.3f}, {ends[1]:.3f}]"
+            axes.plot([value], [-n], color=shade, marker="o", markersize=8)
+            long = name if len(name) <= _LONG - 14 else f"{name[: _LONG - 15]}…"
+            for at, text, side in ((0.0, clean(long), "left"), (1.0, told, "right")):
+                ground = {"facecolor": _PAPER, "edgecolor": "none", "pad": 1.5}
+                place = {"transform": axes.get_yaxis_transform(), "ha": side, "size": 10.5}
+                axes.text(at, -n + 0.26, text, bbox=ground, **place)
+        axes.set(yticks=[], ylim=(-len(rows) + 0.55, 0.75))
+        axes.spines["left"].set_visible(False)
+
+    return drawn(paint, x, "", entries=0, grid="x", rows=len(rows))
 
 
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")

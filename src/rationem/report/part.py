@@ -155,6 +155,7 @@ class Part:
         blocks: in order.
         level: of its heading; 3 if it belongs to the section before it.
         folded: whether a page shows it only when asked: a long table that few need.
+        tab: title of the tabs that it is one of; a page shows neighbours with the same title as tabs.
     """
 
     name: str
@@ -162,6 +163,7 @@ class Part:
     blocks: tuple[Block, ...] = ()
     level: int = 2
     folded: bool = False
+    tab: str = ""
 
 
 @dataclass(frozen=True, slots=True)

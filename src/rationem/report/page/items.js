@@ -397,9 +397,10 @@
   } else {
     const apart = items.filter((item) => !isRight(item[AFTER])).length;
     const all = data.scored > items.length ? `${figure(items.length)} of ${figure(data.scored)} items are on this page, those whose drafts it holds. ` : "";
+    const each = data.runs.length > 1 ? "items of all runs" : "items";
     const told = apart
-      ? `${all}In ${figure(apart)} of ${figure(items.length)} items the ${data.words.who} ${LABEL === "label" ? "disagrees with people" : "is not right"}; they come first.`
-      : `${all}The ${data.words.who} ${LABEL === "label" ? "agrees with people" : "is right"} in all ${figure(items.length)} items.`;
+      ? `${all}In ${figure(apart)} of ${figure(items.length)} ${each} the ${data.words.who} ${LABEL === "label" ? "disagrees with people" : "is not right"}; they come first.`
+      : `${all}The ${data.words.who} ${LABEL === "label" ? "agrees with people" : "is right"} in all ${figure(items.length)} ${each}.`;
     place.append(
       make("p", {}, told),
       make("div", { class: "tools" }, make("label", {}, "Search items and rationales", search), make("label", {}, "Sort by", sort)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +24,7 @@ from rationem.report.summary import summarize
 
 _MODES = ("light", "dark")
 #: One script on the page, in this order: ``common.js`` has what the others use.
-_SCRIPTS = ("common.js", "words.js", "items.js", "rationales.js")
+_SCRIPTS = ("common.js", "tabs.js", "words.js", "items.js", "rationales.js")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
 
 
@@ -67,7 +68,7 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Part] = 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["picture"] = lambda figure: {name: data_url(getattr(figure, name)) for name in _MODES}
     environment.filters |= {"code": _code, "cell": _cell}
-    environment.filters |= {"together": _together, "opens": _opens}
+    environment.filters |= {"together": _together, "opens": _opens, "tabbed": _tabbed}
     block, total = rationales(runs, **limits)
     several = len(runs) > 1
     parts = _several(runs, sections) if several else [*sections, *of_run.parts(runs[0].summary)]
@@ -78,7 +79,7 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Part] = 
         data=Markup(script_json(block)),
         title=title or ("Comparison" if several else of_run.title(runs[0].summary)),
         parts=parts,
-        leading=len(parts) if several else 1 + len(sections),
+        leading=1 + len(sections) if not several else len(parts),
         runs=[_run(told, n) for n, told in enumerate(runs, 1)] if several else [],
         shown=len(block["trials"]),
         total=total,
@@ -89,7 +90,7 @@ def render(runs: Sequence[Told], *, title: str = "", sections: Sequence[Part] = 
 def _several(runs: Sequence[Told], sections: Sequence[Part]) -> list[Part]:
     """Return the parts of a page of several runs: a comparison has curves of its own."""
     if sections:
-        return [*sections, every(runs, "Every run")]
+        return [*sections, replace(every(runs, "Every run"), tab=sections[-1].tab)]
     return [every(runs, "What was learned"), together(runs)]
 
 
@@ -102,6 +103,12 @@ def _together(part: Part) -> Iterator[tuple[str, list[Block]]]:
     """Yield the blocks of a part in order, neighbours of one kind together: figures stand side by side."""
     for kind, blocks in groupby(part.blocks, key=lambda block: type(block).__name__):
         yield kind, list(blocks)
+
+
+def _tabbed(parts: Sequence[Part]) -> list[tuple[str, list[Part]]]:
+    """Return (title, its tabs) and ("", a part) in order."""
+    groups = [(tab, list(several)) for tab, several in groupby(parts, key=lambda one: one.tab)]
+    return [one for tab, several in groups for one in ([(tab, several)] if tab else [("", [part]) for part in several])]
 
 
 def _code(text: str) -> Any:
