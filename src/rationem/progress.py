@@ -15,16 +15,19 @@ import time
 import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from datetime import timedelta
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Protocol, TextIO
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress, ProgressColumn
 
 #: Control, format (direction marks, zero widths), surrogate and private characters.
 _UNSEEN = {"Cc", "Cf", "Cs", "Co"}
 #: Seconds between two progress lines when there is no terminal.
 EVERY = 30.0
+#: Columns of a bar, and of the numbers behind it with the blanks between.
+_BAR, _BEHIND = 10, 28
 
 
 def plain(text: str, *, breaks: bool = False) -> str:
@@ -66,6 +69,18 @@ def fail(text: object) -> None:
     """Print an error on standard error."""
     tolerate(sys.stderr)
     print(f"rationem: {plain(str(text), breaks=True)}", file=sys.stderr)
+
+
+class Whole(Protocol):
+    """Everything that a process has to do, in stages."""
+
+    def told(self) -> tuple[str, float, float | None]:
+        """Return the stage at work, the share that is done, and the seconds left, if known."""
+        ...
+
+    def finished(self, iteration: int, phase: str, seconds: float) -> str:
+        """Count a finished stage; return a line for a log, or ""."""
+        ...
 
 
 class Display(Protocol):
@@ -144,38 +159,29 @@ class Rich:
             yield lines.advance
             self.say(f"{phase}: {total} in {time.perf_counter() - lines.started:.1f} s")
             return
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-            TimeRemainingColumn,
-        )
+        from rich.progress import Progress, Task
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=16),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        with self._paused(), Progress(*columns, console=self._console, transient=True) as bars:
-            task = bars.add_task(plain(f"{self.prefix}{phase}"), total=total)
+        def behind(task: Task) -> str:
+            return f"{task.completed:.0f}/{task.total or 0:.0f}{_left(task.time_remaining)}"
+
+        with self._paused(), Progress(*_columns(), console=self._console, transient=True) as bars:
+            task = bars.add_task(
+                self._named(phase), total=total, share=lambda task: task.percentage / 100, behind=behind
+            )
+            self._add_whole(bars)
             yield lambda count: bars.advance(task, count)
 
     @contextmanager
     def busy(self, text: str) -> Iterator[None]:
         """Show a spinner wherever no bar is shown; without a terminal, what :meth:`doing` names."""
-        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress, SpinnerColumn
 
         if not self._console.is_terminal or self._idle is not None:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+        columns = (SpinnerColumn(), *_columns())
         with Progress(*columns, console=self._console, transient=True, refresh_per_second=4) as self._idle:
-            self._idle.add_task(text)
+            self.doing(text)
             try:
                 yield
             finally:
@@ -186,10 +192,28 @@ class Rich:
         if self._idle is not None:
             for task in self._idle.task_ids:
                 self._idle.remove_task(task)
-            self._idle.add_task(plain(text))
+            self._idle.add_task(plain(text), share=lambda _: None, behind=lambda task: _clock(task.elapsed or 0))
+            self._add_whole(self._idle)
         elif not self._console.is_terminal and text not in self._told:
             self._told.add(text)
             self.say(text)
+
+    def _named(self, text: str) -> str:
+        """Return what stands before a bar, shortened to one line with it."""
+        told, width = plain(f"{self.prefix}{text}"), max(20, self._console.width - _BAR - _BEHIND)
+        return told if len(told) <= width else f"{told[: width - 1]}…"
+
+    def _add_whole(self, bars: Progress) -> None:
+        """Add the bar of everything, below that of the phase."""
+        if (whole := _whole) is None:
+            return
+        label, _, _ = whole.told()
+        task = bars.add_task(
+            self._named(label),
+            share=lambda _: whole.told()[1],
+            behind=lambda _: f"{whole.told()[1]:.0%}{_left(whole.told()[2])}",
+        )
+        bars.update(task, total=1.0)
 
     @contextmanager
     def _paused(self) -> Iterator[None]:
@@ -212,7 +236,39 @@ class Rich:
         self._console.print(shown, highlight=False, markup=False, soft_wrap=not self._console.is_terminal)
 
 
+def _columns() -> tuple[ProgressColumn, ...]:
+    """Return what stands, a bar, and what the task tells; a task has ``share`` and ``behind``, functions of it."""
+    from rich.progress import ProgressColumn, Task, TextColumn
+    from rich.progress_bar import ProgressBar
+    from rich.text import Text
+
+    class Bar(ProgressColumn):
+        def render(self, task: Task) -> ProgressBar | Text:
+            share = task.fields["share"](task)
+            return Text("") if share is None else ProgressBar(total=1.0, completed=share, width=_BAR)
+
+    class Behind(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(task.fields["behind"](task), style="progress.remaining")
+
+    return TextColumn("{task.description}", markup=False), Bar(), Behind()
+
+
+def _left(seconds: float | None) -> str:
+    """Return the time left, where it is known.
+
+    >>> _left(75.3), _left(None)
+    (', 0:01:15 left', '')
+    """
+    return "" if seconds is None else f", {_clock(seconds)} left"
+
+
+def _clock(seconds: float) -> str:
+    return str(timedelta(seconds=max(0, int(seconds))))
+
+
 _display: Display = Silent()
+_whole: Whole | None = None
 
 
 def show(display: Display) -> None:
@@ -242,6 +298,23 @@ def silenced() -> Iterator[None]:
         yield
     finally:
         show(before)
+
+
+@contextmanager
+def whole(stages: Whole) -> Iterator[None]:
+    """Show how far everything is, below the bar of each phase, until the block ends."""
+    global _whole  # noqa: PLW0603 - one terminal, one display
+    before, _whole = _whole, stages
+    try:
+        yield
+    finally:
+        _whole = before
+
+
+def finished(iteration: int, phase: str, seconds: float) -> None:
+    """Count a stage that is recorded as finished."""
+    if _whole is not None and (line := _whole.finished(iteration, phase, seconds)):
+        _display.doing(line)
 
 
 def track(phase: str, total: int) -> AbstractContextManager[Callable[[int], None]]:

@@ -20,6 +20,7 @@ from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
+from rationem import progress
 from rationem.errors import RunError, writing
 from rationem.ledger.files import publish, refuse_links, write_text
 from rationem.ledger.opening import (
@@ -243,6 +244,7 @@ class Ledger:
                 (iteration, phase, seconds, json.dumps(record or {})),
             )
             seal(db, iteration)
+        progress.finished(iteration, phase, seconds)
 
     def adopt(self, other: sqlite3.Connection, iteration: int, phases: Sequence[str]) -> None:
         """Copy another run's measurements of the same weights, with all rows that they were computed from.

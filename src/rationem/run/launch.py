@@ -255,11 +255,13 @@ def _fit(
     iterations: int,
 ) -> Fitted:
     from rationem.em import fit
+    from rationem.run.stages import stages
 
     with problem_of(run, ledger, shared) as problem:
         if before is not None:
             before(problem)
-        return fit(problem, iterations)
+        with progress.whole(stages(problem, iterations)):
+            return fit(problem, iterations)
 
 
 def _tell(splits: Splits) -> None:

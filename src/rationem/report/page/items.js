@@ -1,48 +1,16 @@
 // The items that people rated: one row each, those first where what was learned differs most from people.
 (() => {
-  // An item's columns, as items.py writes them; a prediction is what was said, how it fits, and probabilities or reward.
-  const [RUN_OF, SPLIT, OF, PART, RATINGS, BEFORE, AFTER, TEXTS] = Array(8).keys();
-  const [SAID, FIT, TOLD] = Array(3).keys();
   const items = data.items;
   const SPLITS = ["test", "validation"];
   const WORST = data.fits.length - 1;
-  const isChosen = (item) => data.runs[item[RUN_OF]].best > 0;
-  const one = (item) => data.examples[item[OF]];
-  const label = (item) => one(item)[ANSWER];
-  const chance = (item, prediction, number) => {
-    const place = data.runs[item[RUN_OF]].scale.indexOf(number);
-    return data.open ? prediction[TOLD] : place < 0 ? 0 : prediction[TOLD][place];
-  };
-  const isRight = (prediction) => prediction[FIT] === 0;
   const PEOPLE = LABEL === "label" ? "People" : capital(LABEL);
   const JUDGE = capital(data.words.who);
-
-  const texts = (item) =>
-    item[TEXTS].map(([name, start, end]) => {
-      const run = data.runs[item[RUN_OF]];
-      return [data.fields[name], end === undefined ? start : bare(one(item), run).slice(start, end)];
-    });
-
-  /** The drafts of an item, by iteration. */
-  const drafts = new Map();
-  trials.forEach((row, n) => {
-    if (!isTested(row)) return;
-    const key = `${row[RUN]} ${row[EXAMPLE]} ${row[ITERATION]}`;
-    if (drafts.has(key)) drafts.get(key).push(n);
-    else drafts.set(key, [n]);
-  });
-  const draftsOf = (item, iteration) => (drafts.get(`${item[RUN_OF]} ${item[OF]} ${iteration}`) || []).map((n) => trials[n]);
-  /** The first draft that says what was predicted, or the first of all. */
-  const speaker = (item, iteration, prediction) => {
-    const all = draftsOf(item, iteration);
-    return all.find((row) => prediction && row[PREDICTED] === prediction[SAID]) || all[0];
-  };
 
   // Facets ---------------------------------------------------------------------------------------------------------
 
   const TRAINING = ["became right", "became wrong", "right both times", "wrong both times"];
   const moved = (item) => {
-    if (!item[BEFORE] || !isChosen(item)) return -1;
+    if (!item[BEFORE] || !isTrained(item)) return -1;
     const [was, is] = [isRight(item[BEFORE]), isRight(item[AFTER])];
     return was === is ? (is ? 2 : 3) : is ? 0 : 1;
   };
@@ -51,7 +19,7 @@
     { name: "agreement", title: "Agreement", value: (item) => item[AFTER][FIT], say: (n) => data.fits[n] },
     { name: "training", title: "Through training", value: moved, say: (n) => (n < 0 ? "not trained" : TRAINING[n]) },
     { name: "split", title: "Set", value: (item) => item[SPLIT], say: (n) => SPLITS[n] },
-    { name: "people", title: PEOPLE === "People" ? "People's label" : PEOPLE, value: label, say: level, closed: true },
+    { name: "people", title: PEOPLE === "People" ? "People's label" : PEOPLE, value: labelOf, say: level, closed: true },
     { name: "judge", title: `${JUDGE} says`, value: (item) => item[AFTER][SAID], say: level, closed: true },
     { name: "raters", title: "Raters", value: (item) => (item[RATINGS].length < 2 ? 2 : Number(new Set(item[RATINGS]).size > 1)), say: (n) => ["all the same", "differ", "one"][n] },
     { name: "part", title: capital(data.words.part || "part"), value: (item) => item[PART], say: (n) => data.parts[n] || "(none)" },
@@ -65,13 +33,13 @@
 
   const distance = (item) => {
     const { scale } = data.runs[item[RUN_OF]];
-    const [said, right] = [item[AFTER][SAID], label(item)].map((number) => scale.indexOf(number));
+    const [said, right] = [item[AFTER][SAID], labelOf(item)].map((number) => scale.indexOf(number));
     if (item[AFTER][FIT] === 0) return 0;
     if (data.open) return 1 + item[AFTER][FIT];
     return item[AFTER][FIT] === WORST ? scale.length : data.fits[item[AFTER][FIT]] === "differs" ? 1 : Math.abs(said - right);
   };
   const sure = (item) => chance(item, item[AFTER], item[AFTER][SAID]);
-  const right = (item, prediction) => (prediction ? chance(item, prediction, label(item)) : 0);
+  const right = (item, prediction) => (prediction ? chance(item, prediction, labelOf(item)) : 0);
   const SORTS = {
     disagreement: ["largest disagreement", (item) => -distance(item) + (data.open ? 0 : right(item, item[AFTER]) / 2)],
     mistakes: ["wrong and most sure", (item) => (isRight(item[AFTER]) ? 2 : 0) - sure(item)],
@@ -84,7 +52,7 @@
   const search = make("input", { type: "search", id: "items-text", autocomplete: "off", spellcheck: "false" });
   const sort = make("select", { id: "items-sort" });
   for (const [name, [said]] of Object.entries(SORTS)) {
-    const usable = name === "data" || name === "disagreement" || (!data.open && (!["lost", "gained"].includes(name) || items.some(isChosen)));
+    const usable = name === "data" || name === "disagreement" || (!data.open && (!["lost", "gained"].includes(name) || items.some(isTrained)));
     if (usable) sort.append(make("option", { value: name }, said));
   }
   const clear = make("button", { type: "button", class: "plain" }, "Clear filters");
@@ -122,7 +90,7 @@
   const everything = (item) => {
     const run = data.runs[item[RUN_OF]];
     const said = [...new Set([0, run.best])].flatMap((k) => draftsOf(item, k)).map((row) => row[TEXT]);
-    return [one(item)[ID], data.parts[item[PART]], level(label(item)), ...texts(item).map(([, text]) => text), ...said].join("\n").toLowerCase();
+    return [exampleOf(item)[ID], data.parts[item[PART]], level(labelOf(item)), ...texts(item).map(([, text]) => text), ...said].join("\n").toLowerCase();
   };
 
   const matches = () => {
@@ -197,7 +165,7 @@
     if (sort.selectedIndex < 0) sort.value = "disagreement";
     apply();
     const asked = filters.get("open");
-    const place = asked === null ? -1 : found.findIndex((n) => one(items[n])[ID] === asked);
+    const place = asked === null ? -1 : found.findIndex((n) => exampleOf(items[n])[ID] === asked);
     if (place < 0) return;
     while (shown <= place) extend();
     const button = list.children[place].querySelector(".item");
@@ -219,12 +187,12 @@
     const { scale } = data.runs[item[RUN_OF]];
     const others = [...counts].sort(([a], [b]) => scale.indexOf(a) - scale.indexOf(b));
     const each = counts.size > 1 ? [make("span", { class: "each" }, `rated ${others.map(([rating, n]) => level(rating) + (n > 1 ? ` ×${n}` : "")).join(", ")}`)] : [];
-    return make("span", { class: "cell" }, make("span", { class: "unit" }, PEOPLE), chip(level(label(item))), ...each);
+    return make("span", { class: "cell" }, make("span", { class: "unit" }, PEOPLE), chip(level(labelOf(item))), ...each);
   };
 
   const judged = (item) => {
     const now = chip(level(item[AFTER][SAID]), item[AFTER][FIT]);
-    const before = item[BEFORE] && isChosen(item) ? [chip(level(item[BEFORE][SAID]), item[BEFORE][FIT], "was"), make("span", { class: "arrow" }, "→")] : [];
+    const before = item[BEFORE] && isTrained(item) ? [chip(level(item[BEFORE][SAID]), item[BEFORE][FIT], "was"), make("span", { class: "arrow" }, "→")] : [];
     return make("span", { class: "cell" }, make("span", { class: "unit" }, before.length ? "before → after" : JUDGE), ...before, now);
   };
 
@@ -239,13 +207,13 @@
     const picture = draw("svg", { viewBox: `0 0 ${wide} 26`, class: "bars", role: "img", preserveAspectRatio: "none", "aria-label": `Probabilities: ${told}` });
     scale.forEach((number, n) => {
       const is = item[AFTER][TOLD][n];
-      const [was, left] = isChosen(item) && item[BEFORE] ? [item[BEFORE][TOLD][n], 4.5] : [0, 0];
+      const [was, left] = isTrained(item) && item[BEFORE] ? [item[BEFORE][TOLD][n], 4.5] : [0, 0];
       picture.append(
         draw("rect", { class: "ground", x: 12 * n, y: 21, width: 10.5, height: 1 }),
         draw("rect", { class: "was", x: 12 * n, y: 21 - 20 * was, width: left, height: 20 * was }),
-        draw("rect", { class: number === label(item) ? "same" : "is", x: 12 * n + left, y: 21 - 20 * is, width: 10.5 - left, height: 20 * is }),
+        draw("rect", { class: number === labelOf(item) ? "same" : "is", x: 12 * n + left, y: 21 - 20 * is, width: 10.5 - left, height: 20 * is }),
       );
-      if (number === label(item)) picture.append(draw("rect", { class: "people", x: 12 * n, y: 23, width: 10.5, height: 3 }));
+      if (number === labelOf(item)) picture.append(draw("rect", { class: "people", x: 12 * n, y: 23, width: 10.5, height: 3 }));
     });
     return picture;
   };
@@ -330,7 +298,7 @@
   const numbers = (item) => {
     if (data.open) return "";
     const { scale } = data.runs[item[RUN_OF]];
-    const compared = isChosen(item) && item[BEFORE];
+    const compared = isTrained(item) && item[BEFORE];
     const bar = (share, how) =>
       draw("svg", { viewBox: "0 0 100 8", preserveAspectRatio: "none", "aria-hidden": "true" }, draw("rect", { class: how, x: 0, y: 0, width: 100 * share, height: 8 }));
     const cells = (share, how) => make("td", {}, bar(share, how), make("span", {}, percent(share)));
@@ -347,10 +315,10 @@
           make(
             "tr",
             {},
-            make("th", { scope: "row" }, number === label(item) ? chip(level(number)) : visible(level(number))),
+            make("th", { scope: "row" }, number === labelOf(item) ? chip(level(number)) : visible(level(number))),
             ...(item[RATINGS].length > 1 ? [make("td", {}, rated(number) ? `×${rated(number)}` : "")] : []),
             ...(compared ? [cells(item[BEFORE][TOLD][n], "was")] : []),
-            cells(item[AFTER][TOLD][n], number === label(item) ? "same" : "is"),
+            cells(item[AFTER][TOLD][n], number === labelOf(item) ? "same" : "is"),
           ),
         ),
       ),
@@ -361,8 +329,8 @@
 
   const opened = (item) => {
     const fields = texts(item).flatMap(([name, text]) => [make("h3", {}, visible(name)), make("pre", { dir: "auto" }, visible(text) || "(empty)")]);
-    const right = data.open ? [make("h3", {}, PEOPLE), make("pre", { dir: "auto" }, visible(level(label(item))))] : [];
-    const id = one(item)[ID];
+    const right = data.open ? [make("h3", {}, PEOPLE), make("pre", { dir: "auto" }, visible(level(labelOf(item))))] : [];
+    const id = exampleOf(item)[ID];
     return [
       make("div", { class: "halves" }, make("div", {}, ...fields), make("div", {}, ...right, numbers(item))),
       rationales(item),

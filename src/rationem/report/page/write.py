@@ -24,7 +24,7 @@ from rationem.report.summary import summarize
 
 _MODES = ("light", "dark")
 #: One script on the page, in this order: ``common.js`` has what the others use.
-_SCRIPTS = ("common.js", "tabs.js", "words.js", "items.js", "rationales.js")
+_SCRIPTS = ("common.js", "tabs.js", "words.js", "item.js", "items.js", "rationales.js")
 _BEHIND = re.compile(r"([-+–\d.,]+) (\[[-+–\d., ]+\]|\([\d.]+ %\))")
 
 
