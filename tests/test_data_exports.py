@@ -144,9 +144,10 @@ def test_label_studio_json_min_and_csv(tmp_path):
 def test_argilla_records_and_its_flat_columns(tmp_path):
     rows = [
         {
-            "id": f"r{n}", "status": "completed", "fields": {"instruction": f"q{n}", "text": f"a{n}"}, "metadata": {},
-            "suggestions": {"quality": {"value": 5, "agent": "gpt"}},
-            "responses": {"quality": [{"value": 4, "user_id": "u1"}, {"value": 2, "user_id": "u2"}]},
+            "id": f"r{n}", "fields": {"instruction": f"q{n}", "text": f"a{n}"}, "metadata": {},
+            "suggestions": {"quality": {"value": 5, "score": None, "agent": "gpt"}},
+            "responses": {"quality": [{"value": 4, "user_id": "u1"}, {"value": 2, "user_id": "u2"}]}, "vectors": {},
+            "_server_id": f"s{n}",
         }
         for n in range(2)
     ]  # fmt: skip
@@ -155,7 +156,13 @@ def test_argilla_records_and_its_flat_columns(tmp_path):
         rating="responses.quality[].value", rater="responses.quality[].user_id",
     )  # fmt: skip
     assert found == [("q0", "a0", "3", ("4", "2")), ("q1", "a1", "3", ("4", "2"))]
-    flat = [{"instruction": "q", "text": "a", "quality.responses": [4, 2], "quality.responses.users": ["u1", "u2"]}]
+    flat = [
+        {
+            "id": "r0", "_server_id": "s0", "instruction": "q", "text": "a", "quality.responses": [4, 2],
+            "quality.responses.users": ["u1", "u2"], "quality.responses.status": ["submitted", "submitted"],
+            "quality.suggestion": 5, "quality.suggestion.score": None, "quality.suggestion.agent": "gpt",
+        }
+    ]  # fmt: skip
     names = {"rating": "quality.responses", "rater": "quality.responses.users"}
     assert rated(made(tmp_path / "b.json", flat), prompt="instruction", response="text", **names) == [
         ("q", "a", "3", ("4", "2"))
@@ -184,6 +191,26 @@ def test_langfuse_traces_with_their_scores(tmp_path):
     )
     rater = "scores[name=helpfulness].authorUserId"
     assert rated(made(tmp_path / "a.csv", text.getvalue()), **names, rater=rater) == expected
+
+
+def test_langfuse_tables_exported_in_the_browser_have_a_column_of_values_for_each_score(tmp_path):
+    rows = [
+        {
+            "id": f"t{n}", "name": "chat", "input": {"question": f"q{n}"}, "output": f"a{n}",
+            "helpfulness": [n + 1, n + 1], "tone": None,
+        }
+        for n in range(3)
+    ]  # fmt: skip
+    names = {"prompt": "input.question", "response": "output", "rating": "helpfulness"}
+    expected = [(f"q{n}", f"a{n}", str(n + 1), (str(n + 1), str(n + 1))) for n in range(3)]
+    assert rated(made(tmp_path / "a.json", rows), **names) == expected
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    writer.writerows(
+        {key: json.dumps(cell) if isinstance(cell, list | dict) else cell for key, cell in row.items()} for row in rows
+    )
+    assert rated(made(tmp_path / "a.csv", text.getvalue()), **names) == expected
 
 
 def test_qualtrics_and_google_forms(tmp_path):

@@ -154,3 +154,29 @@ def test_the_chosen_answer_is_the_better_one_on_whichever_side_it_is(tmp_path, s
 def test_rows_without_two_different_answers_to_one_prompt_are_refused(row, why):
     with pytest.raises(ValueError, match=why):
         PREFERENCES.flatten(row)
+
+
+def test_of_several_columns_that_could_be_ratings_all_their_uses_are_offered():
+    rows = [
+        Row({"prompt": f"A long question {n}?", "ann": 1 + n % 3, "ben": 1 + n % 2}, "r.csv:2", 2) for n in range(12)
+    ]
+    said = likely_ratings(rows, {"prompt"})
+    assert "`--rating-col ann,ben`" in said
+    assert "`--criterion ann,ben`" in said
+
+
+def test_the_keys_of_an_object_of_ratings_are_offered_by_their_paths():
+    rows = [
+        Row({"prompt": f"A long question {n}?", "ratings": {"clear": 1 + n % 3, "safe": "yn"[n % 2]}}, "r.json:1", 2)
+        for n in range(12)
+    ]
+    assert "`--criterion ratings.clear,ratings.safe`" in likely_ratings(rows, {"prompt"})
+
+
+def test_a_table_with_a_column_for_each_item_is_told_how_to_be_turned():
+    rows = [
+        Row({"rater": f"r{n}", **{f"essay {k}": 1 + (n + k) % 5 for k in range(4)}}, "r.csv:2", 2) for n in range(30)
+    ]
+    assert "turn the table" in likely_ratings(rows, {"prompt", "response"})
+    texts = [Row({**row.cells, "prompt": "What is a river made of?"}, "r.csv:2", 2) for row in rows]
+    assert "turn the table" not in likely_ratings(texts, {"prompt", "response"})

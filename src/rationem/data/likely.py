@@ -17,6 +17,8 @@ from rationem.data.texts import is_blank
 _MOST, _EACH = 11, 3
 #: Most columns that are offered.
 _OFFERED = 3
+#: Cells of more characters, on average, are texts.
+_TEXT_LENGTH = 12
 
 
 def of_chat(
@@ -59,8 +61,11 @@ def _chat(cell: object) -> list[Mapping[str, object]]:
 
 def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
     """Return a sentence on the columns whose few different cells could be ratings; "" if there is none."""
-    names = dict.fromkeys(name for row in rows for name in row.cells if name not in taken)
-    counts = {name: Counter(_shown(row.cells.get(name)) for row in rows) for name in names}
+    cells = [_with_keys(row.cells) for row in rows]
+    names = dict.fromkeys(name for one in cells for name in one)
+    counts = {name: Counter(_shown(one.get(name)) for one in cells) for name in names}
+    has_texts = any(map(_holds_texts, counts.values()))
+    counts = {name: count for name, count in counts.items() if name not in taken}
     offered = [name for name, count in counts.items() if _few(count)][:_OFFERED]
     if not offered:
         return ""
@@ -70,11 +75,34 @@ def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
     ]
     if len(told) == 1:
         return f" {told[0]}: if it is the rating, use `--rating-col {shlex.quote(offered[0])}`."
+    if len(told) == _OFFERED and not has_texts:
+        return (
+            f" {'; '.join(told)}. No column holds texts. If each column is one item and each row a rater, turn the "
+            "table (in pandas: frame.set_index('rater').T.reset_index()) and add the items' texts (--join FILE --on "
+            "KEY)."
+        )
     several = shlex.quote(",".join(name for name, count in counts.items() if _few(count)))
     return (
-        f" {'; '.join(told)}: if one of them is the rating, use `--rating-col` with its name; if several rate "
-        f"different things, `--criterion {several}`."
+        f" {'; '.join(told)}: if one of them is the rating, use `--rating-col` with its name; if each is one rater's, "
+        f"`--rating-col {several}`; if they rate different things, `--criterion {several}`."
     )
+
+
+def _with_keys(cells: Mapping[str, object]) -> dict[str, object]:
+    """Return the cells of a row, and those of the keys of its objects by their paths."""
+    inside = {
+        f"{name}.{key}": value
+        for name, cell in cells.items()
+        if isinstance(found := structure(cell), Mapping)
+        for key, value in found.items()
+    }
+    return {**inside, **cells}
+
+
+def _holds_texts(counts: Mapping[str | None, int]) -> bool:
+    """Say whether the cells of a column can be read: on average they are longer than names and numbers."""
+    given = _given(counts)
+    return sum(len(value) * n for value, n in given.items()) > _TEXT_LENGTH * sum(given.values())
 
 
 def _shown(cell: object) -> str | None:

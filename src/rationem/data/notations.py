@@ -1,4 +1,4 @@
-"""Ratings as people write them -> plain numbers: "80%", "4/5", "3,5", "★★★★", "4 stars", "4 - good", "Agree (4)"."""
+"""Ratings as people write them -> plain numbers: "80%", "4/5", "3,5", "−2", "★★★★", "4 stars", "4 - good"."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ _PERCENT = re.compile(rf"({_DIGITS})\s*(?:%|percent|per cent)", re.I)
 _OUT_OF = re.compile(rf"({_DIGITS})\s*(?:/|out of|of)\s*({_DIGITS})(?:\s*(?:stars?|points?|pts?\.?))?", re.I)
 _COMMA = re.compile(r"[+-]?[0-9]{0,9},[0-9]{1,9}")
 _FILLED, _EMPTY = "★⭐🌟✭✮✯*", "☆✩"
+#: Minus signs of word processors and spreadsheets before a number.
+_MINUS = re.compile(r"[−–‒﹣－]\s*((?:[0-9]+[.,]?[0-9]*|[.,][0-9]+)(?:\s*%)?)")
 _STARS = re.compile(rf"[{_FILLED}\s]+[{_EMPTY}\s]*")
 #: A number first or last, with words beside it: "4 - good", "4 stars", "good: 4", "Agree (4)".
 _FIRST = re.compile(rf"[(\[]?({_DIGITS})[)\]]?\s*(?:[-–—:=.)|,]\s*|\s)(\D*)")
@@ -102,6 +104,11 @@ def _stars(text: str) -> Number | None:
     return Number(str(count), str(count + empty) if empty else "")
 
 
+def _minus(text: str) -> Number | None:
+    match = _MINUS.fullmatch(text)
+    return Number(f"-{_point(match[1].removesuffix('%').strip())}") if match else None
+
+
 def _worded(text: str) -> Number | None:
     if match := _FIRST.fullmatch(text):
         return Number(_point(match[1]), words=match[2].strip(" -()[]"))
@@ -113,6 +120,7 @@ _READERS: dict[str, Callable[[str], Number | None]] = {
     "percent": _percent,
     "out of": _out_of,
     "decimal comma": _comma,
+    "minus sign": _minus,
     "stars": _stars,
     "number and words": _worded,
 }
