@@ -228,3 +228,23 @@ def test_items_in_the_order_of_their_labels_are_noted_and_shuffled_ones_are_not(
     assert f"about {200 - sum(count**2 for count in counts) / 200:.0f} times" in one["message"]
     _, found = check(capsys, write(tmp_path / "shuffled.csv", rows()), "--scale", "1-5")
     assert "label_order" not in codes(found)
+
+
+def test_rows_of_equal_inputs_that_a_criterion_or_a_rater_tells_apart_are_asked_about_one_by_one(tmp_path, capsys):
+    table = [
+        {**row, "aspect": aspect, "annotator": who, "rating": str(1 + (n + len(aspect) + len(who)) % 5)}
+        for n, row in enumerate(rows(40))
+        for aspect in ("tone", "facts")
+        for who in ("ann", "berta")
+    ]
+    file = write(tmp_path / "long.csv", table)
+    _, found = check(capsys, file, "--scale", "1-5")
+    assert finding(found, "unread_criterion")["count"] == 40
+    assert found["command"]["question"].endswith("--criterion-col aspect.")
+    _, found = check(capsys, file, "--scale", "1-5", "--criterion-col", "aspect")
+    assert found["command"]["question"].endswith("--rater-col annotator.")
+    _, found = check(capsys, file, "--scale", "1-5", "--criterion-col", "aspect", "--rater-col", "annotator")
+    assert not codes(found) & {"unread_criterion", "unread_rater"}
+    alone = [{**row, "annotator": "ab"[n % 2]} for n, row in enumerate(rows(40))]
+    _, found = check(capsys, write(tmp_path / "alone.csv", alone), "--scale", "1-5")
+    assert "unread_rater" not in codes(found)

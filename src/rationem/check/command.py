@@ -16,7 +16,7 @@ from rationem.data.unusable import rated
 from rationem.report.plain import plain
 
 #: Findings that ask something, the most important first.
-_ASKS = ("rare_zero", "contradictions", "one_side", "no_instruction")
+_ASKS = ("unread_criterion", "unread_rater", "rare_zero", "contradictions", "one_side", "no_instruction")
 COMMAND, _RUN = "rationem fit ", "--output run"
 #: The findings that a proposed flag settles: a check with that flag no longer has them.
 _SETTLED = "unusable_rows"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import shlex
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
@@ -22,6 +23,23 @@ _RARE, _FEW = 0.15, 4
 _ONE_SIDE, _ENOUGH = 0.85, 30
 #: A warning from this share of texts that occur in several comparisons.
 _REUSED = 0.05
+#: Role, its flag, usual names of its column, and what the column says.
+_ROLES = (
+    (
+        "criterion",
+        "--criterion-col",
+        ("criterion", "criteria", "dimension", "aspect", "attribute", "metric", "measure", "quality dimension"),
+        "what was rated",
+    ),
+    (
+        "rater",
+        "--rater-col",
+        ("rater", "rater id", "annotator", "annotator id", "worker", "worker id", "workerid", "labeler", "reviewer"),
+        "who rated",
+    ),
+)
+#: Share of the sets of equal inputs that such a column tells apart.
+_MOSTLY = 0.8
 #: Items are in the order of their labels, if these change at most so often, relative to the expected number of changes,
 #: and at least so many are expected.
 _SORTED, _CHANGES = 0.25, 12
@@ -29,7 +47,9 @@ _SORTED, _CHANGES = 0.25, 12
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, reused, instruction, rare_zero, one_side, in_order)}.get(material.task.items, ())
+    looks = {"responses": (inputs, unread_role, reused, instruction, rare_zero, one_side, in_order)}.get(
+        material.task.items, ()
+    )
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -63,6 +83,28 @@ def reused(material: Material, loaded: LoadedData) -> Iterator[Finding]:
             "rows of one value together."
         )
         yield warning("texts_reused", text, many)
+
+
+def unread_role(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if equal inputs stand in rows that an unread column tells apart: by criterion, or by rater."""
+    together: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
+    for x in material.known:
+        together[tuple(sorted(x.fields.items()))].append(x.source)
+    several = [sources for sources in together.values() if len(sources) > 1]
+    named = {"criterion": loaded.columns.criterion or loaded.columns.criteria, "rater": loaded.columns.rater}
+    for role, flag, names, what in _ROLES:
+        for column, cells in material.unused.items():
+            if named[role] or " ".join(column.casefold().replace("_", " ").split()) not in names:
+                continue
+            differ = sum(len({str(cells.get(source)) for source in sources}) == len(sources) for sources in several)
+            apart = sum(len({str(cells.get(source)) for source in sources}) > 1 for sources in several)
+            if several and (apart if role == "criterion" else differ) >= _MOSTLY * len(several):
+                text = (
+                    f"Equal inputs stand in {counted(sum(map(len, several)), 'row', 'rows')} that differ in the column "
+                    f"{plain(column)!r}. If it says {what}: {flag} {shlex.quote(plain(column))}."
+                )
+                yield warning(f"unread_{role}", text, len(several))
+                return
 
 
 def instruction(material: Material, loaded: LoadedData) -> Iterator[Finding]:
