@@ -246,6 +246,17 @@ class TrainingSettings(SettingsGroup):
     parallel: Annotated[Literal["ddp", "fsdp"], Identity.NOT] = Field(
         "ddp", description="with several processes: each holds all weights (ddp), or they are divided (fsdp: FSDP2)"
     )
+    nodes: Annotated[int, Identity.NOT] = Field(
+        1,
+        ge=1,
+        description="train on this many nodes, --processes on each; the others run 'python -m rationem.sft.node'",
+    )
+    node_directory: Annotated[str | None, Reach.ADDRESS, Identity.NOT] = Field(
+        None, description="with --nodes: a directory that all nodes see under this path, for weights and kept sets"
+    )
+    rendezvous: Annotated[str | None, Reach.ADDRESS, Identity.NOT] = Field(
+        None, description="with --nodes: HOST:PORT of this node, where their processes meet"
+    )
     keep_checkpoints: Annotated[Literal["all", "best-and-last"], Identity.NOT] = Field(
         "all",
         description=(

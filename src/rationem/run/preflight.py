@@ -68,7 +68,12 @@ def check_engine(config: FitConfig, scheme: Scheme) -> None:
         if config.exact_items:
             raise ConfigError(f"--exact-items enumerates, which {engine.title} cannot. Use {_enumerating()}.")
     refuse_foreign(config.engine, given)
-    if config.parallel == "fsdp" and (config.processes or 1) < 2:
+    if config.nodes > 1 and not (config.node_directory and config.rendezvous):
+        raise ConfigError(
+            f"--nodes {config.nodes}: also give --node-directory, which all nodes see under the same path, and "
+            "--rendezvous HOST:PORT of this node. Then run on every other node: python -m rationem.sft.node DIRECTORY"
+        )
+    if config.parallel == "fsdp" and config.nodes * (config.processes or 1) < 2:
         raise ConfigError("--parallel fsdp divides the weights among processes: also give --processes 2 or more.")
     check_urls(config.teacher)
     if scheme.uses_teacher and not config.teacher:

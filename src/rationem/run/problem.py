@@ -152,9 +152,15 @@ def _m_step(run: Resolved, training: Training, ledger: Ledger) -> MStep:
 def _trains(run: Resolved, training: Training, directory: Path) -> MStep:
     from rationem.sft.launcher import Apart
     from rationem.sft.m_step import SupervisedMStep
+    from rationem.sft.nodes import Meeting, SharedPlace
 
     config = run.config
-    if config.processes is None:
+    if config.processes is None and config.nodes == 1:
         return SupervisedMStep(training, config.device)
+    processes = config.processes or 1
+    shared = None
+    if config.nodes > 1:
+        meeting = Meeting(config.nodes, processes, config.rendezvous or "")
+        shared = SharedPlace(Path(config.node_directory or "").resolve(), meeting)
     # The program that this process was told to run, never one that a stored configuration mentions.
-    return Apart(training, config.device, config.processes, config.threads or 1, directory, run.task.program)
+    return Apart(training, config.device, processes, config.threads or 1, directory, run.task.program, shared)

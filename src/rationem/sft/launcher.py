@@ -12,17 +12,19 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from rationem import progress
+from rationem.engines import models
 from rationem.engines.supervisor import end, supervised
 from rationem.errors import RunError
 from rationem.ledger.files import created
 from rationem.ledger.scratch import scratch
+from rationem.sft.nodes import JOB, KEPT, SharedPlace, check_nodes
 from rationem.sft.settings import Training
 from rationem.types import Sample
 
@@ -40,6 +42,8 @@ class TrainingJob:
         threads: CPU threads of one process.
         answer: the file that receives the record or the error.
         task: the file of the user's own task, as given to the run's command; None for a built-in task.
+        samples: the exported kept set, for several nodes; None to read it from the ledger.
+        weights: the digests of ``start``, which every node compares with its own copy; None for one node.
     """
 
     directory: str
@@ -53,6 +57,8 @@ class TrainingJob:
     kept: str
     answer: str
     task: str | None
+    samples: str | None = None
+    weights: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +68,11 @@ class Apart:
     Args:
         training: the hyperparameters.
         device: "cpu", "cuda", or None for the GPUs if there are any.
-        processes: their number; one per GPU.
+        processes: their number on one node; one per GPU.
         threads: CPU threads of all processes together.
         directory: the run directory, whose ledger holds the kept set.
         task: see :class:`TrainingJob`.
+        shared: what several nodes share; None for one node.
     """
 
     training: Training
@@ -74,6 +81,7 @@ class Apart:
     threads: int
     directory: Path
     task: str | None = None
+    shared: SharedPlace | None = None
 
     def __call__(
         self, start: str, samples: Sequence[Sample], *, iteration: int, seed: int, output: Path
@@ -85,18 +93,22 @@ class Apart:
         """
         from rationem.sft.parallel import check
 
-        with scratch("rationem-m-step-") as place:
-            answer = place / "answer.json"
+        log = output.with_suffix(".log")
+        with self._place(start, samples, output) as (place, begin, written):
+            answer, shared = place / "answer.json", self.shared
             job = TrainingJob(
-                str(self.directory), iteration, start, seed, str(output), self.training.to_json(), self.device,
+                str(self.directory), iteration, begin, seed, str(written), self.training.to_json(), self.device,
                 max(1, self.threads // self.processes), fingerprint(samples), str(answer), self.task,
+                None if shared is None else str(place / KEPT), None if shared is None else models.digests(begin),
             )  # fmt: skip
-            (place / "job.json").write_text(json.dumps(asdict(job)), encoding="utf-8")
-            log = output.with_suffix(".log")
+            if shared is None:
+                (place / JOB).write_text(json.dumps({"job": asdict(job)}), encoding="utf-8")
+            else:
+                shared.publish(place, asdict(job))
             kept = len({one.example_id for one in samples})
             steps = -(-self.training.draws(kept) // self.training.batch_size)
             with progress.track(f"iteration {iteration}, M-step", steps) as advance:
-                code = self._run(place / "job.json", log, job.threads, advance)
+                code = self._run(place / JOB, log, job.threads, advance)
             told: dict[str, Any] = json.loads(answer.read_text(encoding="utf-8")) if answer.is_file() else {}
         if "error" in told:
             log.unlink()
@@ -105,8 +117,20 @@ class Apart:
             raise RunError(f"The M-step's processes ended (exit code {code}): {_reason(log)} Their log: {log}")
         log.unlink()
         if told["steps"]:
-            check(told["processes"], told["share"], self.processes, self.training.parallel)
+            nodes = self.shared.meeting.nodes if self.shared else 1
+            check(told["processes"], told["share"], nodes * self.processes, self.training.parallel)
+            check_nodes(told.get("nodes", 1), nodes)
         return told
+
+    @contextmanager
+    def _place(self, start: str, samples: Sequence[Sample], output: Path) -> Iterator[tuple[Path, str, Path]]:
+        """Yield the job's directory, the weights to start from, and where to write."""
+        if self.shared is not None:
+            with self.shared.prepared(start, samples, output) as place:
+                yield place
+            return
+        with scratch("rationem-m-step-") as directory:
+            yield directory, start, output
 
     def _run(self, job: Path, log: Path, threads: int, advance: Callable[[int], None]) -> int:
         """Run the processes to completion and report progress; return the exit code."""
@@ -133,6 +157,8 @@ class Apart:
                 process.stdout.close()
 
     def _command(self, job: Path) -> list[str]:
+        if self.shared is not None:
+            return self.shared.meeting.words(job.parent.name, job, hosts=True)
         module = ["-m", "rationem.sft.worker", str(job)]
         if self.processes == 1:
             return [sys.executable, *module]

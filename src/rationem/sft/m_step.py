@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,7 +47,8 @@ class SupervisedMStep:
             ``dropped`` (ids of over-long examples), ``steps``, ``examples`` (trained on) and ``passes`` (over each of
             them, on average), ``loss`` (mean over the steps), ``trained_tokens`` and
             ``computed_tokens`` (without and with padding, prompts included), ``processes``, ``share`` (the largest
-            share of the weights that any process holds), ``precision``, and ``seconds`` by part.
+            share of the weights that any process holds), ``nodes`` if there were several, ``precision``, and
+            ``seconds`` by part.
 
         Raises:
             RunError: the loss is not finite, or the device's memory is too small.
@@ -83,6 +85,7 @@ class SupervisedMStep:
             **_tokens(self.training, rows, seed),
             "processes": parallel.team().processes,
             "share": share,
+            **_nodes(),
             "precision": "bf16" if run.args.bf16 else "fp32",
             "seconds": {name: round(value, 3) for name, value in seconds.items()},
         }
@@ -211,6 +214,15 @@ def _fullest(share: float) -> float:
     shares: list[Any] = [None] * parallel.team().processes
     torch.distributed.all_gather_object(shares, share)
     return float(max(shares))
+
+
+def _nodes() -> dict[str, int]:
+    """Return the number of nodes, if there are several; a collective call of all processes."""
+    if parallel.team().processes == 1:
+        return {}
+    groups: list[Any] = [None] * parallel.team().processes
+    torch.distributed.all_gather_object(groups, os.environ.get("GROUP_RANK", "0"))
+    return {"nodes": len(set(groups))} if len(set(groups)) > 1 else {}
 
 
 def _trainable(model: Any, lora: Lora | None, seed: int) -> Any:

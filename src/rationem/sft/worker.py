@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from rationem import progress
+from rationem.engines import models
 from rationem.errors import RationemError, RunError
 from rationem.sampling.training_set import kept_samples
 from rationem.sft.launcher import TrainingJob, fingerprint
+from rationem.sft.nodes import exported
 from rationem.tasks.own import read_task
+from rationem.types import Sample
 
 
 class Lines:
@@ -43,7 +47,7 @@ class Lines:
 
 def main(arguments: list[str]) -> int:
     """Run the job in the named file; return the exit code."""
-    job = TrainingJob(**json.loads(Path(arguments[0]).read_text(encoding="utf-8")))
+    job = TrainingJob(**json.loads(Path(arguments[0]).read_text(encoding="utf-8"))["job"])
     leads = os.environ.get("RANK", "0") == "0"
     try:
         record = _train(job, leads=leads)
@@ -68,9 +72,7 @@ def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
         PartialState(cpu=not on_gpu)
     if leads:
         progress.show(Lines())
-    if job.task is not None:
-        read_task(job.task)
-    samples = kept_samples(Path(job.directory), job.iteration)
+    samples = _samples(job)
     if fingerprint(samples) != job.kept:
         raise RunError(
             f"The ledger in {job.directory} changed during the run: its samples of iteration {job.iteration} differ "
@@ -82,6 +84,21 @@ def _train(job: TrainingJob, *, leads: bool) -> dict[str, Any]:
     finally:
         if torch.distributed.is_available() and torch.distributed.is_initialized():
             torch.distributed.destroy_process_group()
+
+
+def _samples(job: TrainingJob) -> list[Sample]:
+    """Return the kept set: from the ledger, or with several nodes as it was exported.
+
+    Raises:
+        RunError: this node would start from other weights than the driver.
+    """
+    if job.samples is None:
+        if job.task is not None:
+            read_task(job.task)
+        return kept_samples(Path(job.directory), job.iteration)
+    if os.environ.get("LOCAL_RANK") == "0" and models.digests(job.start) != job.weights:
+        raise RunError(f"Node {platform.node()} has another model at {job.start} than the driver. Copy it there.")
+    return exported(Path(job.samples))
 
 
 def _answer(job: TrainingJob, content: dict[str, Any]) -> None:
