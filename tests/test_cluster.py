@@ -40,9 +40,9 @@ class Threads:
             loop.close()
 
         threading.Thread(target=serve, daemon=True).start()
-        actor = {"it": holder(*arguments), "loop": loop, "node": node.id, "open": []}
+        actor = {"it": holder(*arguments), "loop": loop, "node": node.name, "open": []}
         self.actors.append(actor)
-        self.started.append(node.id)
+        self.started.append(node.name)
         return actor
 
     def call(self, actor, method, *arguments):

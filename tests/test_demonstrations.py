@@ -147,7 +147,10 @@ TASKS = {
     ),
     "pairs": (asking("responses", Scale.parse("A | B | tie"), (Criterion(),), candidates=2), {"prompt": "p"}),
     "graded pairs": (asking("responses", Scale.parse("-3..3"), (Criterion(),), candidates=2), {"prompt": "p"}),
-    "best of five": (asking("responses", Scale.parse("A | B | C | D | E"), (Criterion(),), candidates=5), {}),
+    "best of five": (
+        asking("responses", Scale.parse("A | B | C | D | E"), (Criterion(),), candidates=5),
+        {"prompt": "p"},
+    ),
     "choice": (
         asking("choices", Scale(tuple("ABCDE"), ordered=False), (Criterion(),), candidates=1),
         {"prompt": "p", **{f"choice_{c}": c for c in "abc"}},
@@ -192,7 +195,8 @@ def test_of_compared_responses_the_best_stands_at_each_place():
     for count in (2, 3, 4):
         levels = " | ".join("ABCD"[:count])
         task = asking("responses", Scale.parse(levels), (Criterion(),), candidates=count)
-        assert {one.answer for one in task.demonstrations({})} == set("ABCD"[:count])
+        assert {one.answer for one in task.demonstrations({"prompt": "p"})} == set("ABCD"[:count])
+        assert task.demonstrations({}) == ()  # of texts without a prompt there are none
 
 
 # In a scheme ----------------------------------------------------------------------------------------------------------

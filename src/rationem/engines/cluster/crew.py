@@ -72,7 +72,7 @@ class _Hand:
     actor: Any
 
     def __str__(self) -> str:
-        return f"worker {self.number} on node {self.node.address} ({self.node.id[:8]})"
+        return f"worker {self.number} on node {self.node.address} ({self.node.name[:8]})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +207,8 @@ class Crew:
         if not self._wanted or now - self._looked < _LOOK:
             return
         self._looked = now
-        nodes = {node.id: node for node in self._cluster.nodes()}
-        for hand in [hand for hand in self._hands.values() if hand.node.id not in nodes]:
+        nodes = {node.name: node for node in self._cluster.nodes()}
+        for hand in [hand for hand in self._hands.values() if hand.node.name not in nodes]:
             self._lose(hand, "its node is gone.")
         for node in nodes.values():
             for _ in range(self._places(node, any(one.gpus for one in nodes.values()))):
@@ -225,12 +225,12 @@ class Crew:
 
     def _places(self, node: Node, gpus_found: bool) -> int:
         """Return how many more workers fit on a node, by all that it has."""
-        if self._refused[node.id] >= _MOST_REFUSED:
+        if self._refused[node.name] >= _MOST_REFUSED:
             return 0
         cpus, gpus = self._settings.ray_cpus, self._gpus(gpus_found)
         shares = [node.cpus / cpus] if cpus else []
         shares += [node.gpus / gpus] if gpus else []
-        here = sum(hand.node.id == node.id for hand in self._hands.values())
+        here = sum(hand.node.name == node.name for hand in self._hands.values())
         most = self._settings.ray_workers
         left = int(min(shares, default=1)) - here
         return left if most is None else min(left, most - len(self._hands))
@@ -278,7 +278,7 @@ class Crew:
             wanted.first.set_result(found)
 
     def _refuse(self, hand: _Hand, why: str) -> None:
-        self._refused[hand.node.id] += 1
+        self._refused[hand.node.name] += 1
         self._reasons.append(f"Refused: {hand}: {why}")
         progress.say(self._reasons[-1])
         self._drop(hand)

@@ -25,7 +25,7 @@ _QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": 
 class Node:
     """A living node, and all that it has, in use or not."""
 
-    id: str
+    name: str
     address: str
     cpus: float
     gpus: float
@@ -83,7 +83,7 @@ class RayCluster:
 
         if self._actor is None:
             self._actor = self._ray.remote(max_restarts=0, max_task_retries=0)(holder)
-        place = NodeAffinitySchedulingStrategy(node.id, soft=False)
+        place = NodeAffinitySchedulingStrategy(node.name, soft=False)
         actor: Any = self._actor
         return actor.options(num_cpus=cpus, num_gpus=gpus, scheduling_strategy=place).remote(*arguments)
 
