@@ -5,6 +5,8 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 FOLDER = Path(__file__).parents[1] / "configs" / "paper"
 MODELS = ["meta-llama/Llama-3.2-3B-Instruct", "Qwen/Qwen2.5-3B-Instruct"]
 #: What the abstracts of arXiv 2512.20169 settle, of all that a configuration can say.
@@ -102,3 +104,10 @@ def taught(path, style, samples):
     training = Training(steps=80, batch_size=16, micro_batch_size=16, learning_rate=1e-2, max_length=1000)
     SupervisedMStep(training, "cpu")(base, made, iteration=1, seed=0, output=target)
     return str(target)
+
+
+def in_turn(paths):
+    """A parameter for each configuration; all but the first are left to `make test-all`."""
+    first, *others = paths
+    params = [first, *(pytest.param(path, marks=pytest.mark.acceptance) for path in others)]
+    return pytest.mark.parametrize("path", params, ids=lambda path: path.stem)

@@ -68,7 +68,7 @@ def alone(run, start, tmp_path_factory):
 @pytest.mark.parametrize(
     ("parallel", "rank"),
     [
-        pytest.param("fsdp", 4, id="fsdp-lora"),
+        pytest.param("fsdp", 4, id="fsdp-lora", marks=pytest.mark.acceptance),
         pytest.param("ddp", None, id="ddp-full", marks=pytest.mark.acceptance),
         pytest.param("ddp", 4, id="ddp-lora", marks=pytest.mark.acceptance),
         pytest.param("fsdp", None, id="fsdp-full", marks=pytest.mark.acceptance),
@@ -117,6 +117,7 @@ def test_other_samples_in_the_ledger_than_were_handed_over_are_refused(run, star
         Apart(TRAINING, "cpu", 1, 1, run)(start, samples, iteration=1, seed=0, output=tmp_path / "1")
 
 
+@pytest.mark.acceptance
 def test_a_process_that_fails_says_why_and_its_log_is_kept(run, tmp_path):
     output = tmp_path / "iteration-001"
     output.mkdir()

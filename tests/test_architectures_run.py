@@ -41,7 +41,9 @@ def saved(folder, kind):
 LEARNS = {"scheme": "direct", "steps": 10, "learning_rate": 3e-2, "iterations": 1, "max_new_tokens": 12}
 
 
-@pytest.mark.parametrize(("kind", "lora"), [("mamba", None), ("falcon_h1", 4)])
+@pytest.mark.parametrize(
+    ("kind", "lora"), [("mamba", None), pytest.param("falcon_h1", 4, marks=pytest.mark.acceptance)]
+)
 def test_a_model_with_a_state_is_trained_published_and_judges(tmp_path, kind, lora):
     saved(tmp_path, kind)
     run = shared.run(tmp_path, "run", lora_rank=lora, **LEARNS)

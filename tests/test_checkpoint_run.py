@@ -237,6 +237,7 @@ def test_an_adapter_is_not_judged_with_on_another_base_model(tmp_path, adapted, 
     assert main(["push", str(tmp_path / "run"), "me/x", "--directory", str(tmp_path / "pushed"), "--merged"]) == 2
 
 
+@pytest.mark.acceptance
 def test_training_goes_on_with_an_adapter(tmp_path, adapted):
     """Our own output as --model: the same adapter goes on, on the same base; @base is that base with that adapter."""
     started, settings = adapted / "run" / "model", {"iterations": 2, "learning_rate": 1e-2, "validation_share": 0.0}
@@ -396,7 +397,7 @@ def types(path):
     return {one.dtype for one in load_file(path / "model.safetensors").values()}
 
 
-@pytest.mark.parametrize("stored", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("stored", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.acceptance)])
 def test_what_a_run_publishes_is_stored_as_its_base_was_and_is_what_was_measured(tmp_path, stored):
     shared.run(tmp_path, "first", iterations=1)
     model = tmp_path / "model" / "grader"

@@ -172,6 +172,7 @@ def test_a_runs_own_report_shows_its_exact_evidence(done):
         assert f"{exact['upper']:.3f}" in page
 
 
+@pytest.mark.acceptance
 def test_a_seed_that_one_arm_has_not_finished_is_left_out_and_said(done, tmp_path):
     output = tmp_path / "c"
     shutil.copytree(done[0], output)
@@ -254,6 +255,7 @@ def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items,
     assert "Held equal: generated tokens, about those of RS(4) in 2 iterations" in page
 
 
+@pytest.mark.acceptance
 def test_with_equal_passes_every_arm_trains_as_often_on_what_it_kept(items, tmp_path):
     more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "passes", "--exact-items", "0", "--iterations", "2")
     rs4, rs1 = compare(items, tmp_path / "c", *more, "--no-control")["arms"]

@@ -85,6 +85,7 @@ def start(run):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.acceptance
 def test_the_command_killed_by_force_ends_with_the_bytes_of_one_never_killed(run, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(progress, "_display", progress.Silent())

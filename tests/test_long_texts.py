@@ -5,7 +5,6 @@ import random
 import time
 
 import pytest
-from rouge_score.rouge_scorer import RougeScorer
 
 from rationem import progress
 from rationem.engines.vllm.environment import without_secrets
@@ -73,6 +72,8 @@ class Words:
 
 
 def test_rouge_l_is_rouge_scores():
+    from rouge_score.rouge_scorer import RougeScorer
+
     scorer, draw = RougeScorer(["rougeL"], tokenizer=Words()), random.Random(0)
     for _ in range(300):
         said, right = (" ".join(draw.choices("abcdefgh", k=draw.randrange(25))) for _ in range(2))

@@ -155,6 +155,7 @@ def test_the_demos_rationales_are_of_questions_that_went_from_wrong_to_right(run
         assert not before.strip().endswith(f"Final rating: {label}")
 
 
+@pytest.mark.acceptance
 def test_lora_and_init_base_run_the_same_way(tmp_path, few):
     more = ("--lora-rank", "8", "--init", "base", "--learning-rate", "3e-3", "--world-size", "40", "--steps", "4")
     summary = fit(tmp_path / "lora", "star", *more)

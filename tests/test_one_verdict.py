@@ -1,6 +1,7 @@
 """What `check` passes, `fit`, `judge` and `compare` accept, with the same rows: over files damaged at random."""
 
 import json
+import shlex
 from random import Random
 
 import pytest
@@ -11,6 +12,8 @@ from rationem import FitConfig
 from rationem.check.before import told
 from rationem.check.checkup import examine
 from rationem.cli.main import main
+from rationem.cli.parser import Parser
+from rationem.cli.settings import add_settings, read_settings
 from rationem.compare.design import Design, parse_arms
 from rationem.compare.running import _settings
 from rationem.data import Columns
@@ -91,13 +94,21 @@ def test_what_check_passes_fit_judge_and_compare_accept_with_the_same_rows(tmp_p
         return
     if found.exit_code:
         return
-    asked = config.replace(model="tiny-judge", scale=found.sections["scale"]["text"])
+    asked = settings_of(found.sections["command"]["text"]).replace(model="tiny-judge")
     _, _, _, splits = check(asked, tmp_path / "run")
     read = splits.notes["rows"] + splits.notes.get("unreadable", 0)
     assert read == found.sections["data"]["rows"]
     assert splits.notes.get("skipped", 0) == found.sections["rows"]["unusable"]
     judge_reads_the_same(path, asked, splits)
     compare_reads_the_same(asked, splits)
+
+
+def settings_of(command):
+    """The settings of a command that `check` proposes, as the command line reads them."""
+    parser = Parser()
+    add_settings(parser, FitConfig.model_fields)
+    parser.add_argument("--output")
+    return read_settings(parser.parse_args(shlex.split(command)[2:]))
 
 
 def judge_reads_the_same(path, config, splits):

@@ -79,7 +79,7 @@ def taught(path, style):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@papers.in_turn(CONFIGS)
 def test_each_runs_from_end_to_end_on_a_small_model_of_the_same_architecture(path, data, tmp_path, capsys):
     from rationem import report
 

@@ -62,7 +62,7 @@ def test_each_dry_runs_with_an_estimate_without_model_or_network(path, data, tmp
 
 
 @pytest.mark.slow
-@NAMED
+@papers.in_turn(CONFIGS)
 def test_each_runs_from_end_to_end_on_a_small_model_of_the_same_architecture(path, data, tmp_path):
     task, draw = summary(), random.Random(0)
     samples = []

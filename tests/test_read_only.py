@@ -126,7 +126,7 @@ def test_a_ledger_is_read_whatever_its_directory_is_called(tmp_path, name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["a#b?c%41 'd'", "größe\nline"])
+@pytest.mark.parametrize("name", ["a#b?c%41 'd'", pytest.param("größe\nline", marks=pytest.mark.acceptance)])
 def test_every_command_that_takes_a_run_takes_one_of_any_name(tmp_path, name, monkeypatch):
     import shared
     from rationem.cli import main as cli

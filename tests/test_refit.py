@@ -200,8 +200,19 @@ def result(run):
 
 
 @slow
-@pytest.mark.parametrize("name", ["append", "add_likelihoods", "finish"])
-@pytest.mark.parametrize("after", [True, False])
+@pytest.mark.parametrize(
+    ("name", "after"),
+    [
+        ("append", False),
+        ("finish", True),
+        *(
+            pytest.param(name, after, marks=pytest.mark.acceptance)
+            for name, after in (
+                ("append", True), ("add_likelihoods", True), ("add_likelihoods", False), ("finish", False)
+            )
+        ),
+    ],
+)  # fmt: skip
 def test_stopped_anywhere_and_given_again_it_ends_the_same(runs, tmp_path, monkeypatch, said, name, after):
     refit(runs / "resample", tmp_path / "whole", {}, iteration=2)
     new, original = tmp_path / "new", getattr(Ledger, name)

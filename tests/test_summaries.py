@@ -184,6 +184,7 @@ def test_the_corpus_knows_no_reader_and_shows_both_formats():
 
 
 @pytest.mark.slow
+@pytest.mark.acceptance
 def test_star_raises_the_reward_of_summaries_from_answers_alone(tmp_path):
     """Five seeds: from .317 to .349 before, to .676 to .798 after; by .359 or more."""
     config = FitConfig(

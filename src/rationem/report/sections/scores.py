@@ -227,6 +227,8 @@ def full(summary: Mapping[str, Any]) -> Part | None:
     if split is None:
         return None
     columns = scored(summary, split)
+    if not columns:
+        return None
     ceiling, best = summary["baselines"][split]["human_ceiling"], _best(summary, split)
     if ceiling and best and best["beside_humans"]:
         columns += [("one human", ceiling), ("best, on the humans' targets", best["beside_humans"])]
