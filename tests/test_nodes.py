@@ -59,6 +59,7 @@ def test_jobs_of_a_killed_driver_are_removed_and_a_model_from_elsewhere_keeps_it
     assert (output / "model.safetensors").read_text() == "trained"
 
 
+@pytest.mark.slow
 def test_several_nodes_need_a_directory_and_an_address(tmp_path):
     with pytest.raises(ConfigError, match=r"--nodes 2: also give --node-directory"):
         shared.run(tmp_path, "run", nodes=2)

@@ -4,7 +4,7 @@ import ast
 import re
 from collections import Counter
 
-from test_structure import FILES, SOURCE, tree
+from test_structure import FILES, SOURCE, nodes
 
 #: What says which kind a task is: attributes, functions, keywords, keys of a description.
 SAY_THE_KIND = {"is_open", "is_choice", "is_graded", "is_own", "two_sided", "calibrates"}
@@ -22,7 +22,7 @@ MOST = {}
 
 def questions(path):
     """Yield (line, form) for every question about a task's kind in a file."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         form = _form(node)
         if form:
             yield getattr(node, "lineno", 0) or node.value.lineno, form
@@ -34,12 +34,14 @@ def questions(path):
 def _form(node):
     if isinstance(node, ast.Call):
         name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+        if name not in {"isinstance", "hasattr", "getattr"}:
+            return ""
         about = " ".join(ast.unparse(argument) for argument in node.args)
         if name == "isinstance" and any(word in about for word in CLASSES):
             return "isinstance"
         if name in {"hasattr", "getattr"} and re.match(r"(self\.)?task\b", about):
             return name
-    if isinstance(node, ast.Attribute):
+    if isinstance(node, ast.Attribute) and node.attr in {*SAY_THE_KIND, "pair", "choice"}:
         of = ast.unparse(node.value)
         known = node.attr in SAY_THE_KIND and of != "metrics"
         return node.attr if known or (node.attr in {"pair", "choice"} and _asked(of)) else ""
@@ -91,10 +93,10 @@ def _tests(node):
 
 def _levels(test):
     """Say whether a truth value is that of a task's levels."""
+    if not isinstance(test, ast.Name | ast.Attribute | ast.Subscript):
+        return False
     text = ast.unparse(test)
-    return isinstance(test, ast.Name | ast.Attribute | ast.Subscript) and (
-        text == "levels" or text.endswith((".levels", "['levels']"))
-    )
+    return text == "levels" or text.endswith((".levels", "['levels']"))
 
 
 def test_nobody_outside_tasks_asks_what_kind_a_task_is():

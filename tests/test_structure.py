@@ -34,6 +34,12 @@ def tree(path):
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
 
 
+@cache
+def nodes(path):
+    """All nodes of a file's tree."""
+    return tuple(ast.walk(tree(path)))
+
+
 def module(path):
     parts = path.relative_to(SOURCE).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
@@ -58,12 +64,12 @@ def of_each(things):
 
 
 def functions(path):
-    return [node for node in ast.walk(tree(path)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return [node for node in nodes(path) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
 
 
 def calls(path, *names):
     """Calls whose last name is one of these: f(...) and a.b.f(...)."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Call):
             name = getattr(node.func, "attr", getattr(node.func, "id", ""))
             if name in names:
@@ -74,13 +80,14 @@ def keyword(call, name):
     return next((argument.value for argument in call.keywords if argument.arg == name), None)
 
 
+@cache
 def imported(path, *, when_called=True):
     """The rationem modules that this one imports, but for type checking; ``when_called``: in functions too."""
     found = set()
 
     def visit(nodes):
         for node in nodes:
-            if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            if isinstance(node, ast.If) and getattr(node.test, "id", "") == "TYPE_CHECKING":
                 visit(node.orelse)
             elif isinstance(node, ast.Import):
                 found.update(name.name.removeprefix("rationem.") for name in node.names if is_ours(name.name))
@@ -131,7 +138,7 @@ def sql_in(path):
     """Lines that execute SQL or hold any in a string."""
     words = re.compile(r"\b(SELECT|INSERT|UPDATE|DELETE|PRAGMA)\b")
     yield from (call.lineno for call in calls(path, "execute", "executemany", "executescript"))
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and words.search(node.value):
             yield node.lineno
 
@@ -144,7 +151,7 @@ def test_all_sql_is_in_the_ledger():
 
 def compared_with(path, names):
     """Lines that compare something with one of these names, or match it."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         sides = [node.left, *node.comparators] if isinstance(node, ast.Compare) else []
         sides += [node.value] if isinstance(node, ast.MatchValue) else []
         for side in sides:
@@ -171,7 +178,7 @@ def test_no_engine_is_asked_for_its_name():
 
 def lists_of(path, names):
     """Lines where a literal tuple, list, set or dict has three of these names or more."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         parts = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", [])
         values = {one.value for one in parts if isinstance(one, ast.Constant)}
         if len({value for value in values if isinstance(value, str) and value in names}) >= 3:
@@ -314,7 +321,7 @@ def test_files_and_functions_are_of_a_size_to_be_read(path):
 def test_no_error_is_swallowed_whole(path):
     """A broad handler must raise what it caught, or from it; ``suppress`` of everything is a broad handler too."""
     broad = {"Exception", "BaseException"}
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.ExceptHandler):
             names = {n.id for n in ast.walk(node.type) if isinstance(n, ast.Name)} if node.type else broad
             last = node.body[-1]
@@ -326,7 +333,7 @@ def test_no_error_is_swallowed_whole(path):
 
 @of_each(FILES)
 def test_a_model_is_data_and_never_a_program(path):
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         names = [name.name for name in node.names] if isinstance(node, ast.Import) else []
         names += [node.module] if isinstance(node, ast.ImportFrom) else []
         assert not {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"} & set(names), path
@@ -339,7 +346,7 @@ def test_a_model_is_data_and_never_a_program(path):
             assert ast.unparse(keyword(call, "use_safetensors") or ast.Constant(None)) == "True", (
                 f"{path}:{call.lineno}"
             )
-    for call in ast.walk(tree(path)):
+    for call in nodes(path):
         if isinstance(call, ast.Call):
             trust = keyword(call, "trust_remote_code")
             assert trust is None or (isinstance(trust, ast.Constant) and trust.value is False), f"{path}:{call.lineno}"
@@ -354,7 +361,7 @@ def test_a_model_is_data_and_never_a_program(path):
 def test_no_global_generator_is_consulted(path):
     """Draws come from named seeds: no ``random`` module functions, no ``numpy.random`` but generators of its own."""
     own = {"Generator", "Philox", "PCG64", "SeedSequence", "default_rng"}
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Attribute):
             owner = ast.unparse(node.value)
             assert owner not in {"np.random", "numpy.random"} or node.attr in own, f"{path}:{node.lineno}"
