@@ -46,7 +46,11 @@ def page(results: Sequence[Numbers], arms: Mapping[str, str]) -> Iterator[str]:
         yield "## In which settings does answer alone learn?"
         yield "Validation grades only; AUC is the area under the ROC curve of p(correct)."
         yield table(list(SEARCH_HEAD), [search_row(one) for one in searched])
-    for setting in dict.fromkeys(one["setting"] for one in results if one["arm"] != "search"):
+    settings = dict.fromkeys(one["setting"] for one in results if one["arm"] != "search")
+    if not settings:
+        yield f"No arm has run yet: not {', '.join(arms.values())}."
+        return
+    for setting in settings:
         ran = [one for one in results if one["setting"] == setting and one["arm"] != "search"]
         yield f"## {setting}"
         yield verdict(ran, arms)
