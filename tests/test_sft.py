@@ -498,7 +498,8 @@ def test_few_samples_do_not_come_in_copies(count):
 
 
 MEMORY = """
-import resource, sys, torch
+import re, sys, torch
+from pathlib import Path
 from transformers import LlamaConfig, LlamaForCausalLM
 from rationem.sft.objective import Objective
 from rationem.sft.rows import TrainingRow, collate
@@ -507,9 +508,13 @@ torch.set_num_threads(1)
 sizes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=1, num_key_value_heads=1)
 model = LlamaForCausalLM(LlamaConfig(vocab_size=150_000, **sizes))
 objective = Objective(model, int(sys.argv[1]) or None)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+def peak():  # of this program: ru_maxrss would be that of the process that started it, if that is larger
+    return int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+
+before = peak()
 objective(**collate([TrainingRow(tuple(range(1, 1002)), 1, 1.0)] * 2, pad=0, total=2)).backward()
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+print((peak() - before) / 1024)
 """
 
 
