@@ -249,6 +249,24 @@ def test_closing_the_engine_ends_its_workers_unless_they_are_kept(tmp_path, thet
         crew.close()
 
 
+@pytest.mark.slow
+def test_whoever_waits_for_a_release_hears_of_the_end_of_all_workers(tmp_path, theta):
+    class Silent(Threads):
+        def call(self, actor, method, *arguments):
+            return Future() if method == "release" else super().call(actor, method, *arguments)
+
+    cluster = Silent("one")
+    crew = clustered.crew_on(cluster)
+    engine = clustered.pool_on(cluster, crew).open(theta)
+    closing = threading.Thread(target=engine.close, daemon=True)
+    closing.start()
+    closing.join(1.0)
+    assert closing.is_alive()  # the worker does not answer
+    crew.close()
+    closing.join(10.0)
+    assert not closing.is_alive()
+
+
 def test_weights_arrive_as_they_were_sent_or_not_at_all(tmp_path, theta):
     store = []
 

@@ -173,7 +173,7 @@ def test_check_and_fit_say_how_a_file_is_written_in_the_same_words(tmp_path, cap
         tmp_path / "a.csv", f"prompt,response,rating\nThe question,The answer,Rate it\n{ids},{ids},{ids}\n{rows}"
     )
     assert notes_of(path) == {"quoting": "backslash", "header_rows": 2}
-    sentences = ["stand behind a backslash", "2 rows explain it: not read."]
+    sentences = ["are escaped by a backslash", "2 rows explain it: not read."]
     main(["check", str(path), "--scale", "1-5", "--json"])
     found = {one["code"]: one["message"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert sentences[0] in found["quoting"]

@@ -40,7 +40,7 @@ _ROLES = (
 )
 #: Share of the sets of equal inputs that such a column tells apart.
 _MOSTLY = 0.8
-#: Items are in the order of their labels, if these change at most so often, relative to the expected number of changes,
+#: Items are sorted by label if the labels change at most so often, relative to the expected number of changes,
 #: and at least so many are expected.
 _SORTED, _CHANGES = 0.25, 12
 
@@ -86,7 +86,7 @@ def reused(material: Material, loaded: LoadedData) -> Iterator[Finding]:
 
 
 def unread_role(material: Material, loaded: LoadedData) -> Iterator[Finding]:
-    """Yield a warning if equal inputs stand in rows that an unread column tells apart: by criterion, or by rater."""
+    """Yield a warning if rows with equal inputs differ in a column that is not read: the criterion, or the rater."""
     together: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
     for x in material.known:
         together[tuple(sorted(x.fields.items()))].append(x.source)
@@ -100,7 +100,7 @@ def unread_role(material: Material, loaded: LoadedData) -> Iterator[Finding]:
             apart = sum(len({str(cells.get(source)) for source in sources}) > 1 for sources in several)
             if several and (apart if role == "criterion" else differ) >= _MOSTLY * len(several):
                 text = (
-                    f"Equal inputs stand in {counted(sum(map(len, several)), 'row', 'rows')} that differ in the column "
+                    f"{counted(sum(map(len, several)), 'row', 'rows')} with equal inputs differ in the column "
                     f"{plain(column)!r}. If it says {what}: {flag} {shlex.quote(plain(column))}."
                 )
                 yield warning(f"unread_{role}", text, len(several))
@@ -139,7 +139,7 @@ def _rare_zero(examples: Sequence[Example], scale: Scale) -> list[Finding]:
 
 
 def in_order(material: Material, loaded: LoadedData) -> Iterator[Finding]:
-    """Yield a note if items stand in the order of their labels."""
+    """Yield a note if the items are sorted by label, or nearly."""
     yield from each(material.known, loaded.scale, _in_order)
 
 
@@ -154,7 +154,7 @@ def _in_order(examples: Sequence[Example], scale: Scale) -> list[Finding]:
     if expected < _CHANGES or changes > _SORTED * expected:
         return []
     text = (
-        f"The items stand in the order of their labels: the label changes {changes} times between neighbours, in a "
+        f"The items are sorted by label, or nearly: the label changes {changes} times between neighbours, in a "
         f"random order about {expected:.0f} times. Is this the whole file? Its beginning alone would lack levels. A "
         "fit is not affected: the sets and --limit are drawn at random."
     )

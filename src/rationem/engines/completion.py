@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from rationem.engines.chat import Chat
 from rationem.tasks.parse import THINK, THOUGHT, find_verdict, marker_pattern
-from rationem.types import Draft, Finish, LevelQuery
+from rationem.types import Draft, Finish, LevelQuery, Prompt
 
 #: Characters of context for encoding a level.
 _CONTEXT = 64
@@ -125,3 +125,32 @@ def _last_line(text: str) -> str:
 def _common(left: Sequence[int], right: Sequence[int]) -> int:
     """Return the length of the common prefix of two sequences."""
     return next((n for n, (a, b) in enumerate(zip(left, right, strict=False)) if a != b), min(len(left), len(right)))
+
+
+class Texts:
+    """The part of an engine that needs no weights: prompts and completions as tokens.
+
+    Args:
+        chat: the tokenizer and its conversation format.
+        marker: the text that opens the verdict line.
+        stop_ids: tokens with which the model may end its turn, beside the end-of-turn token.
+    """
+
+    def __init__(self, chat: Chat, marker: str, stop_ids: Collection[int] = ()) -> None:
+        self._chat, self._reader = chat, CompletionReader(chat, marker, stop_ids)
+
+    def prompt_tokens(self, prompt: Prompt) -> int:
+        """Return the length of the prompt as the model sees it, template included."""
+        return len(self._chat.encode(prompt))
+
+    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
+        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
+        return self._chat.encode_completion(text, behind)
+
+    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
+        """Return the draft's ids up to the marker with each continuation behind: the tokens of ``score_levels``."""
+        return self._reader.completions(query)
+
+    def tokens_within(self, draft: Draft, characters: int) -> int:
+        """Return how many of the draft's tokens end within the first so many characters of its text."""
+        return self._reader.tokens_within(draft, characters)

@@ -97,7 +97,7 @@ _WRITTEN: dict[str, Callable[[str, Any], str]] = {
         f"The cells of {file} are parted at {_shown('tab' if mark == chr(9) else mark)}, not at commas."
     ),
     "quoting": lambda file, _: (
-        f'Quotation marks inside the cells of {file} stand behind a backslash (\\"), and are read so (--quoting '
+        f'Quotation marks inside the cells of {file} are escaped by a backslash (\\"), and so read (--quoting '
         "backslash)."
     ),
     "header_rows": lambda file, count: (

@@ -108,6 +108,7 @@ class Crew:
         self._hands: dict[int, _Hand] = {}
         self._started = 0
         self._wanted: dict[str, _Wanted] = {}
+        self._releases: list[Future[None]] = []
         self._refused: Counter[str] = Counter()
         self._reasons: list[str] = []
         self._events: SimpleQueue[Callable[[], None]] = SimpleQueue()
@@ -325,6 +326,7 @@ class Crew:
     def _release(self, digest: str, keep: bool, done: Future[None]) -> None:
         self._wanted.pop(digest, None)
         self._dispatcher.release(digest)
+        self._releases.append(done)
         asked = list(self._hands.values())
 
         def released(hand: _Hand | None, _: Future[Any] | None) -> None:
@@ -333,7 +335,8 @@ class Crew:
             if not asked and not keep and not self._wanted:
                 for one in list(self._hands.values()):
                     self._drop(one)
-            if not asked:
+            if not asked and not done.done():
+                self._releases.remove(done)
                 done.set_result(None)
 
         for hand in list(asked):
@@ -351,6 +354,8 @@ class Crew:
         for wanted in self._wanted.values():
             if not wanted.first.done():
                 wanted.first.set_exception(error)
+        while self._releases:  # the workers are ended, and hold nothing
+            self._releases.pop().set_result(None)
         for job in self._dispatcher.unanswered:
             job.answered = True
             if job.answer.set_running_or_notify_cancel():

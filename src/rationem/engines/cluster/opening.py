@@ -20,42 +20,13 @@ from rationem.engines.cluster.holder import Proof
 from rationem.engines.cluster.ray_cluster import RayCluster
 from rationem.engines.cluster.settings import RaySettings
 from rationem.engines.cluster.weights import Parcel, packed, stored
-from rationem.engines.completion import CompletionReader
-from rationem.types import Draft, Engine, Finish, LevelQuery, Prompt, Request, TokenQuery
+from rationem.engines.completion import Texts
+from rationem.types import Draft, Engine, Finish, LevelQuery, Request, TokenQuery
 
 if TYPE_CHECKING:
     from rationem.engines.opening import EngineConfig
 
 _ADVICE = "The nodes need the same versions of rationem, torch and transformers as the driver."
-
-
-class Texts:
-    """The part of an engine that needs no weights: prompts and completions as tokens.
-
-    Args:
-        chat: the tokenizer and its conversation format.
-        marker: the text that opens the verdict line.
-        stop_ids: tokens with which the model may end its turn, beside the end-of-turn token.
-    """
-
-    def __init__(self, chat: Chat, marker: str, stop_ids: frozenset[int]) -> None:
-        self._chat, self._reader = chat, CompletionReader(chat, marker, stop_ids)
-
-    def prompt_tokens(self, prompt: Prompt) -> int:
-        """Return the length of the prompt as the model sees it, template included."""
-        return len(self._chat.encode(prompt))
-
-    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
-        """Return the ids of a completion, or of its end ``behind`` the rest of it, end-of-turn token included."""
-        return self._chat.encode_completion(text, behind)
-
-    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
-        """Return the draft's ids up to the marker with each continuation behind: the tokens of ``score_levels``."""
-        return self._reader.completions(query)
-
-    def tokens_within(self, draft: Draft, characters: int) -> int:
-        """Return how many of the draft's tokens end within the first so many characters of its text."""
-        return self._reader.tokens_within(draft, characters)
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Any, Never
 
 from rationem.engines.chat import Chat
-from rationem.engines.completion import CompletionReader
+from rationem.engines.completion import Texts
 from rationem.engines.remote.client import Client
 from rationem.engines.remote.completions import gather, read_text
 from rationem.errors import RunError
@@ -21,7 +21,7 @@ from rationem.types import Draft, LevelQuery, Prompt, Request, TokenQuery
 _PATH = "/v1/chat/completions"
 
 
-class ChatEngine:
+class ChatEngine(Texts):
     """Gets completions from a chat server; implements ``types.Concurrent`` except for scoring.
 
     Args:
@@ -47,28 +47,12 @@ class ChatEngine:
         concurrency: int = 256,
         on_close: Callable[[], None] | None = None,
     ) -> None:
-        self._client, self._chat, self._model = client, chat, model
-        self._reader = CompletionReader(chat, marker, stop_ids)
+        super().__init__(chat, marker, stop_ids)
+        self._client, self._model = client, model
         self._on_close: Callable[[], None] | None = on_close
         self._lock = Lock()
         self.concurrency = concurrency
         self.batch_size = 4 * concurrency
-
-    def prompt_tokens(self, prompt: Prompt) -> int:
-        """Return the length of the prompt as the *student* sees it."""
-        return len(self._chat.encode(prompt))
-
-    def encode_completion(self, text: str, behind: str = "") -> tuple[int, ...]:
-        """Return the student's ids of a completion, or of its end; see ``types.Engine``."""
-        return self._chat.encode_completion(text, behind)
-
-    def completions(self, query: LevelQuery) -> tuple[tuple[int, ...], ...]:
-        """Return the student's ids of the draft up to the marker with each continuation behind it."""
-        return self._reader.completions(query)
-
-    def tokens_within(self, draft: Draft, characters: int) -> int:
-        """Return how many of the draft's tokens end within the first so many characters of its text."""
-        return self._reader.tokens_within(draft, characters)
 
     def submit(self, request: Request) -> Future[Draft]:
         """Start one completion; its future raises ``RunError`` if the server cannot serve it."""
