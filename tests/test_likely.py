@@ -171,12 +171,3 @@ def test_the_keys_of_an_object_of_ratings_are_offered_by_their_paths():
         for n in range(12)
     ]
     assert "`--criterion ratings.clear,ratings.safe`" in likely_ratings(rows, {"prompt"})
-
-
-def test_a_table_with_a_column_for_each_item_is_told_how_to_be_turned():
-    rows = [
-        Row({"rater": f"r{n}", **{f"essay {k}": 1 + (n + k) % 5 for k in range(4)}}, "r.csv:2", 2) for n in range(30)
-    ]
-    assert "turn the table" in likely_ratings(rows, {"prompt", "response"})
-    texts = [Row({**row.cells, "prompt": "What is a river made of?"}, "r.csv:2", 2) for row in rows]
-    assert "turn the table" not in likely_ratings(texts, {"prompt", "response"})

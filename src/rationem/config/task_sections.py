@@ -87,6 +87,12 @@ class DataSettings(SettingsGroup):
     ] = Field(
         None, description="make levels of numbers: so many bins of equal width ('5'), or their edges ('20,40,60,80')"
     )
+    verdict_from: Annotated[
+        Literal["scores", "ranks", "raters"] | None, *(Reach.NOTHING, TakenBy.TASK_CHECK, TaskKind.JUDGE)
+    ] = Field(
+        None,
+        description="compared responses with as many rating columns: a score or a rank of each, or raters' verdicts",
+    )
     choices_col: Annotated[Column, TaskKind.CHOICE] = Field(
         None, description="multiple choice: column of the choices, or one column each: 'a,b,c,d'"
     )
@@ -111,6 +117,13 @@ class DataSettings(SettingsGroup):
     group_col: Column = Field(None, description="column whose groups never fall into two splits")
     criterion_col: Annotated[Column, TaskKind.JUDGE] = Field(
         None, description="column of the criterion's name, if each criterion's rating has its own row"
+    )
+    unpivot: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+        (),
+        description=(
+            "make a row of each of these columns: 'Rate [*]', or of each group of columns: 'answer_*' 'score_*'; what "
+            "* stands for is in the new column 'column'"
+        ),
     )
     where: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
         (), description="read only rows that meet all conditions: COLUMN=VALUE, COLUMN!=VALUE, COLUMN>=NUMBER"

@@ -9,9 +9,12 @@ from dataclasses import replace
 
 from rationem.data.columns import Columns
 from rationem.data.conversations import conversation
+from rationem.data.families import families
 from rationem.data.nested import structure
 from rationem.data.records import Row
+from rationem.data.suggest import typed
 from rationem.data.texts import is_blank
+from rationem.data.unpivot import COLUMN, Unpivot
 
 #: Most different cells of a column that is offered as the rating, and the least cells for each of them on average.
 _MOST, _EACH = 11, 3
@@ -64,27 +67,73 @@ def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
     cells = [_with_keys(row.cells) for row in rows]
     names = dict.fromkeys(name for one in cells for name in one)
     counts = {name: Counter(_shown(one.get(name)) for one in cells) for name in names}
-    has_texts = any(map(_holds_texts, counts.values()))
+    texts = [name for name, count in counts.items() if _holds_texts(count)]
     counts = {name: count for name, count in counts.items() if name not in taken}
-    offered = [name for name, count in counts.items() if _few(count)][:_OFFERED]
-    if not offered:
+    few = [name for name, count in counts.items() if _few(count)]
+    columns = list(dict.fromkeys(name for row in rows for name in row.cells))
+    if told := _of_responses(columns, [name for name in texts if name not in taken], few):
+        return told
+    if not texts and (told := _of_items(columns, counts)):
+        return told
+    if not (offered := few[:_OFFERED]):
         return ""
-    told = [
+    told_of = [
         f"{name!r} has the cells {', '.join(f'{value!r} ({n})' for value, n in sorted(_given(counts[name]).items()))}"
         for name in offered
     ]
-    if len(told) == 1:
-        return f" {told[0]}: if it is the rating, use `--rating-col {shlex.quote(offered[0])}`."
-    if len(told) == _OFFERED and not has_texts:
-        return (
-            f" {'; '.join(told)}. No column holds texts. If each column is one item and each row a rater, turn the "
-            "table (in pandas: frame.set_index('rater').T.reset_index()) and add the items' texts (--join FILE --on "
-            "KEY)."
-        )
-    several = shlex.quote(",".join(name for name, count in counts.items() if _few(count)))
+    if len(told_of) == 1:
+        return f" {told_of[0]}: if it is the rating, use `--rating-col {shlex.quote(offered[0])}`."
+    several = shlex.quote(",".join(few))
     return (
-        f" {'; '.join(told)}: if one of them is the rating, use `--rating-col` with its name; if each is one rater's, "
-        f"`--rating-col {several}`; if they rate different things, `--criterion {several}`."
+        f" {'; '.join(told_of)}: if one of them is the rating, use `--rating-col` with its name; if each is one "
+        f"rater's, `--rating-col {several}`; if they rate different things, `--criterion {several}`."
+    )
+
+
+def _of_responses(columns: Sequence[str], texts: Collection[str], few: Collection[str]) -> str:
+    """Return a sentence on responses that each have a rating column: answer_a, score_a, answer_b, score_b."""
+    written, rated = families([n for n in columns if n in texts]), families([n for n in columns if n in few])
+    pairs = [
+        (text, rating)
+        for text, responses in written.items()
+        for rating, ratings in rated.items()
+        if responses.keys() == ratings.keys()
+    ]
+    if not pairs:
+        return ""
+    text, rating = pairs[0]
+    keys = list(written[text])
+    response_col = typed(",".join(written[text][key] for key in keys))
+    rating_col = typed(",".join(rated[rating][key] for key in keys))
+    new = Unpivot((text, rating)).new
+    return (
+        f" The columns {', '.join(written[text].values())} hold texts, and each has a column of few different cells "
+        f"({', '.join(rated[rating].values())}). To compare the responses, of which the one with the highest score is "
+        f"the best: `--response-col {response_col} --rating-col {rating_col}`. To rate each by itself: `--unpivot "
+        f"{typed(text)} {typed(rating)} --response-col {typed(new[0])} --rating-col {typed(new[1])}`."
+    )
+
+
+def _of_items(columns: Sequence[str], counts: Mapping[str, Counter[str | None]]) -> str:
+    """Return a sentence on a table with a column for each item and a row for each rater."""
+    together = families([name for name in columns if name in counts], fewest=_OFFERED)
+    found = {
+        pattern: named
+        for pattern, named in together.items()
+        if _few(sum((counts[name] for name in named.values()), Counter()))
+    }
+    if not found:
+        return ""
+    pattern, named = next(iter(found.items()))
+    (new,) = Unpivot((pattern,)).new
+    texts = sum(map(len, named)) > _TEXT_LENGTH * len(named)
+    rest = [name for name in columns if name not in named.values()]
+    rater = f" --rater-col {typed(rest[0])}" if len(rest) == 1 else " --rater-col RATER"
+    read = f"--response-col {COLUMN}" if texts else f"--join ITEMS --on {COLUMN}=ID --response-col TEXT"
+    where = "" if texts else " ITEMS is a file with the items' texts (TEXT) beside their names (ID)."
+    return (
+        f" No column holds texts. If each row is a rater and each of the {len(named)} columns {typed(pattern)} an "
+        f"item, make a row of each rating: `--unpivot {typed(pattern)} {read} --rating-col {typed(new)}{rater}`.{where}"
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem.data.answered import to_examples
+from rationem.data.best import best_response
 from rationem.data.cells import UnknownRating
 from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
@@ -362,6 +363,11 @@ def _valued(
     """Return the rows with their rating cells in the notation of scales, and how they were read."""
     own, responses = reading.preset is None, compared(rows, reading.columns)
     rows, told_of_marks = one_hot(rows, reading.columns, responses, scale) if own else (rows, [])
+    if own:
+        rows, told_of_best = best_response(
+            rows, reading.columns, responses, scale, missing=asked.missing, verdict_from=asked.verdict_from
+        )
+        told_of_marks += told_of_best
     notations = own and responses is None
     rows, found = read_values(rows, reading.columns, scale, asked, lists=own, notations=notations)
     return rows, replace(found, told=(*told_of_marks, *found.told))

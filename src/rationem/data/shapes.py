@@ -17,6 +17,7 @@ from rationem.data.notations import plain
 from rationem.data.records import Row
 from rationem.data.sources import read_rows
 from rationem.data.texts import is_blank
+from rationem.data.unpivot import Unpivot
 from rationem.errors import ConfigError, DataError, closest
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.S)
@@ -82,6 +83,7 @@ class Shapes:
         merge_equal: rows with equal inputs are one item, rated by several unnamed people.
         join: files whose columns are added to the rows with the same key.
         on: the key's column, or "LEFT=RIGHT" if its names differ.
+        unpivot: the columns that become rows.
     """
 
     where: tuple[Condition, ...] = ()
@@ -89,18 +91,21 @@ class Shapes:
     merge_equal: bool = False
     join: tuple[str, ...] = ()
     on: str | None = None
+    unpivot: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.unpivot:
+            Unpivot(self.unpivot)  # names that cannot be read are refused now
         if bool(self.join) != bool(self.on):
             raise ConfigError("--join FILE and --on KEY belong together: KEY is the column that both files have.")
 
     def tables(self, tables: Sequence[_Table], counts: Counter[str]) -> list[_Table]:
-        """Return the tables joined and filtered; count ``unjoined`` and ``filtered`` rows.
+        """Return the tables made long, joined and filtered; count ``unjoined`` and ``filtered`` rows.
 
         Raises:
             DataError: a column is missing, no key occurs in both files, or no row is left.
         """
-        found = list(tables)
+        found = Unpivot(self.unpivot).tables(tables, counts) if self.unpivot else list(tables)
         for path in self.join:
             found = _joined(found, path, self.on or "", counts)
         if not self.where:
@@ -231,6 +236,8 @@ def told(counts: Counter[str]) -> Iterator[str]:
 
 
 _TOLD = {
+    "unpivoted": "Rows that --unpivot made of columns: {}.",
+    "unpivoted_empty": "Empty cells, or groups of cells, left out by --unpivot: {}.",
     "unjoined": "Rows of DATA without a partner in the joined file, left out: {}.",
     "unused_in_join": "Keys of the joined file that DATA does not have: {}.",
     "filtered": "Rows left out by --where: {}.",

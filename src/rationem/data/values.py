@@ -17,6 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
+from rationem.data.best import VerdictFrom
 from rationem.data.columns import Columns
 from rationem.data.ladders import normal
 from rationem.data.lists import divided, either, mark_of, opened
@@ -49,15 +50,25 @@ class Values:
         given: (cell, level).
         round: a number between two levels becomes the nearest, of two equally near ones the better.
         bins: the edges between bins, rising; or one whole number: so many bins of equal width.
+        verdict_from: what several rating columns beside compared responses hold.
     """
 
     missing: tuple[str, ...] = ()
     given: tuple[tuple[str, str], ...] = ()
     round: bool = False
     bins: tuple[str, ...] = ()
+    verdict_from: VerdictFrom = None
 
     @classmethod
-    def parse(cls, missing: str | None, given: Sequence[str], *, round: bool, bins: str | None) -> Values:
+    def parse(
+        cls,
+        missing: str | None,
+        given: Sequence[str],
+        *,
+        round: bool,
+        bins: str | None,
+        verdict_from: VerdictFrom = None,
+    ) -> Values:
         """Read the settings.
 
         Raises:
@@ -70,7 +81,7 @@ class Values:
         edges = tuple(part.strip() for part in (bins or "").split(",") if part.strip())
         _check_bins(edges)
         codes = tuple(part.strip() for part in (missing or "").split(",") if part.strip())
-        return cls(codes, tuple((cell.strip(), level.strip()) for cell, _, level in pairs), round, edges)
+        return cls(codes, tuple((cell.strip(), level.strip()) for cell, _, level in pairs), round, edges, verdict_from)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,14 +17,16 @@ _MOST_MAPPED = 200
 
 def values_of(config: FitConfig, like: data.LoadedData | None) -> data.Values:
     """Return what the settings say about rating cells; a test set has the bins of DATA."""
-    values = data.Values.parse(config.missing, config.map, round=config.round, bins=config.bins)
+    values = data.Values.parse(
+        config.missing, config.map, round=config.round, bins=config.bins, verdict_from=config.verdict_from
+    )
     return replace(values, bins=like.values.bins) if like is not None and like.values.bins else values
 
 
 def shapes_of(config: FitConfig) -> data.Shapes:
     """Return what the settings say about rows."""
     where = tuple(map(data.Condition.parse, config.where))
-    return data.Shapes(where, config.latest_by, config.merge_equal, config.join, config.on)
+    return data.Shapes(where, config.latest_by, config.merge_equal, config.join, config.on, config.unpivot)
 
 
 def with_values(config: FitConfig, splits: Splits) -> FitConfig:
