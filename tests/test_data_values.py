@@ -7,7 +7,8 @@ import pytest
 
 from doctored import check, rows, write
 from rationem.data import Columns, NoScale, Values, load
-from rationem.data.ladders import ladder
+from rationem.data.ladders import _LADDERS, ladder, normal
+from rationem.data.ladders_elsewhere import LADDERS
 from rationem.data.notations import numbers
 from rationem.data.suggest import propose, raters_of
 from rationem.data.values import nearest
@@ -235,11 +236,26 @@ def test_the_users_map_comes_first(tmp_path):
         ["Much worse", "Worse", "About the same", "Better", "Much better"],
         ["unsafe", "safe"],
         ["FALSE", "TRUE"],
+        ["ungenügend", "mangelhaft", "ausreichend", "befriedigend", "gut", "sehr gut"],
+        ["Stimme nicht zu", "Stimme eher nicht zu", "Teils/teils", "Stimme eher zu", "Stimme zu"],
+        ["Pas du tout d\u2019accord", "Plutôt pas d\u2019accord", "Plutôt d\u2019accord", "Tout à fait d\u2019accord"],
+        ["No", "Parcialmente", "Sí"],
+        ["PÉSSIMO", "RUIM", "REGULAR", "BOM", "ÓTIMO"],
+        ["Scarso", "Sufficiente", "Buono", "Ottimo"],
+        ["helemaal mee oneens", "mee oneens", "neutraal", "mee eens", "helemaal mee eens"],
     ],
 )
 def test_known_wordings_come_in_their_order(order):
     assert ladder(sorted(order)) == order
     assert ladder(order[::-1]) == order
+
+
+def test_no_two_words_stand_in_different_orders_in_two_ladders():
+    ladders = [*_LADDERS, *(one for several in LADDERS.values() for one in several)]
+    assert all(normal(word) == word for one in ladders for word in one)
+    before = {(one, other) for order in ladders for at, one in enumerate(order) for other in order[at + 1 :]}
+    assert {pair for pair in before if pair[::-1] in before} == set()
+    assert all(len(set(one)) == len(one) for one in ladders)
 
 
 @pytest.mark.parametrize("words", [["red", "blue"], ["A", "B"], ["agree", "happy"], ["good"], ["met", "Met"]])

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from itertools import chain
+
+from rationem.data.ladders_elsewhere import LADDERS
 
 #: Ladders of words that share no stem.
 _LADDERS: tuple[tuple[str, ...], ...] = (
@@ -99,7 +102,8 @@ def ladder(words: Collection[str]) -> list[str] | None:
     folded = {normal(word): word for word in words}
     if len(folded) < len(set(words)) or len(folded) < 2:
         return None
-    known = _GRADES if _are_grades(folded) else next((one for one in _LADDERS if set(folded) <= set(one)), None)
+    ladders = (*_LADDERS, *chain.from_iterable(LADDERS.values()))
+    known = _GRADES if _are_grades(folded) else next((one for one in ladders if set(folded) <= set(one)), None)
     if known is not None:
         return [folded[word] for word in known if word in folded]
     return _graded(folded)
