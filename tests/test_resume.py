@@ -18,12 +18,16 @@ import pytest
 
 pytestmark = pytest.mark.slow
 KILLS = 24
-#: Every third moment in `make test`, all of them in `make test-all`.
-PARTS = [pytest.param(part, marks=[pytest.mark.acceptance] if part % 3 else []) for part in range(KILLS)]
+#: Every sixth moment in `make test`, all of them in `make test-all`.
+PARTS = [pytest.param(part, marks=[pytest.mark.acceptance] if part % 6 else []) for part in range(KILLS)]
 
 server = multiprocessing.get_context("forkserver")
+#: What a run imports on its way; otherwise every child spends five seconds on it.
+LATE = ["rationem.run.stages", "rationem.sft.m_step", "rationem.sft.trainer", "transformers.trainer", "peft"]
+LATE += ["transformers.models.llama.modeling_llama", "transformers.generation.continuous_batching", "matplotlib.figure"]
+LATE += ["matplotlib.backends.backend_svg", "scipy.optimize", "scipy.stats", "krippendorff", "rationem.sft.launcher"]
 server.set_forkserver_preload(
-    ["rationem.run.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers", __name__]
+    ["rationem.run.launch", "rationem.em", "rationem.sft", "rationem.engines.transformers", *LATE, __name__]
 )
 
 
