@@ -1,5 +1,7 @@
 """Small random checkpoints in real architectures, with tokenizers in the style of the families that users pick."""
 
+import shutil
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -74,6 +76,8 @@ TEMPLATES = STYLES | {
 #: Of these the tokenizer has the tags of a thinking block; like the families', added and not special.
 THINKING = ("qwen3", "r1")
 
+_trained_models = tempfile.TemporaryDirectory(prefix="rationem-tests-")
+
 
 @cache
 def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
@@ -124,12 +128,20 @@ def grader(
 
     Of its draws so many have a verdict (five seeds): after 120 steps .92 or more, after 60 .83 or more.
     ``says`` makes a completion of a rationale and a level; without it they are written as the task does.
+    A process trains the same grader once; here are copies of it and of the random weights that it began with.
     """
+    shutil.copytree(_trained(steps, style, says), path, dirs_exist_ok=True)
+    return str(path / "grader")
+
+
+@cache
+def _trained(steps: int, style: str, says: Callable[[str, str], str] | None) -> Path:
     import random
 
     from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
     from rationem.engines.chat import Chat
 
+    path = Path(tempfile.mkdtemp(dir=_trained_models.name))
     base = checkpoint(path / "random", style, layers=1)
     task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer(style))
     says = says or task.format
@@ -145,7 +157,7 @@ def grader(
         base, samples, iteration=1, seed=0, output=target
     )
     (target / "optimizer.pt").unlink()
-    return str(target)
+    return path
 
 
 def adapter(path: Path, base: str) -> str:
