@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from page import write_below
-from real_page import page
+from real_page import figure, page
 from sklearn.metrics import roc_auc_score
 
 from rationem import FitConfig, report, start
@@ -274,10 +274,23 @@ def main() -> None:
     if options.data:
         (search if options.search else arms)(options)
     found = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(options.results.glob("*.json"))]
-    parts = list(page(found, {arm.key: arm.name for arm in ARMS}))
+    names = {arm.key: arm.name for arm in ARMS}
+    figures = drawn(found, names, options.page) if options.page else {}
+    parts = list(page(found, names, figures))
     print("\n\n".join(parts))
     if options.page:
         write_below(options.page, MARK, parts, title="A real model and real grades")
+
+
+def drawn(found: Sequence[Mapping[str, Any]], names: Mapping[str, str], page_file: Path) -> dict[str, str]:
+    """Draw a figure for each setting beside the page, and return its name by setting."""
+    ran = [one for one in found if one["arm"] != "search"]
+    files = {}
+    for at, one in enumerate(dict.fromkeys(run["setting"] for run in ran)):
+        file = page_file.with_name(f"{page_file.stem}{f'-{at + 1}' if at else ''}.svg")
+        file.write_text(figure([run for run in ran if run["setting"] == one], names), encoding="utf-8")
+        files[one] = file.name
+    return files
 
 
 if __name__ == "__main__":

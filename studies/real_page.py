@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from page import table
+from real_figure import draw
 
 #: The shared task, and what its systems reached.
 SOURCE = "Dzikovska et al. 2013, SemEval-2013 Task 7, aclanthology.org/S13-2045"
@@ -34,12 +35,15 @@ ENOUGH = 3
 Numbers = Mapping[str, Any]
 
 
-def page(results: Sequence[Numbers], arms: Mapping[str, str]) -> Iterator[str]:
+def page(
+    results: Sequence[Numbers], arms: Mapping[str, str], figures: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Yield the parts of the page, as Markdown.
 
     Args:
         results: what each finished run says, as ``studies/real.py`` wrote it.
         arms: the names of all arms, run or not, by key.
+        figures: the file of each setting's figure.
     """
     searched = [one for one in results if one["arm"] == "search"]
     if searched:
@@ -54,6 +58,8 @@ def page(results: Sequence[Numbers], arms: Mapping[str, str]) -> Iterator[str]:
         ran = [one for one in results if one["setting"] == setting and one["arm"] != "search"]
         yield f"## {setting}"
         yield verdict(ran, arms)
+        if figures and setting in figures:
+            yield f"![accuracy on unseen answers, by arm]({figures[setting]})"
         for part in ran[0]["chosen"]:
             count = ran[0]["chosen"][part]["count"]
             yield f"{part.replace('-', ' ').capitalize()}, {count} of them:"
@@ -76,24 +82,42 @@ def rows(ran: Sequence[Numbers], arms: Mapping[str, str], part: str) -> list[lis
     """Return the rows of a part: the constant, the base model alone and with demonstrations, and the arms."""
     first = ran[0]
     found = [["always one grade", "", number(first["constant"]["test"]), *[""] * 8]]
-    found += [row("base model", [first["base"][part]], first, part)]
+    alone = {one["seed"]: one for one in ran if one["arm"] == "direct"}
+    for key, name, parts, of in measured(ran, arms, part):
+        against = difference(of, alone, part) if key not in ("", "direct") else None
+        found += [row(name, parts, of[0], against, of if key else ())]
+    return found
+
+
+def measured(
+    ran: Sequence[Numbers], arms: Mapping[str, str], part: str
+) -> Iterator[tuple[str, str, Sequence[Numbers], Sequence[Numbers]]]:
+    """Yield (key, name, numbers of its seeds, their runs) of the arms; first, without a key, of the base model."""
+    yield "", "base model", [ran[0]["base"][part]], ran[:1]
     shown = next((one for one in ran if one["demonstrated"].get(part)), None)
     if shown:
-        found += [row("base model, four demonstrations", [shown["demonstrated"][part]], shown, part)]
-    alone = {one["seed"]: one for one in ran if one["arm"] == "direct"}
+        yield "", "base model, four demonstrations", [shown["demonstrated"][part]], [shown]
     for key, name in arms.items():
         of = [one for one in ran if one["arm"] == key]
         if of:
-            against = difference(of, alone, part) if key != "direct" else None
-            found += [row(name, [one["chosen"][part] for one in of], of[0], part, against, of)]
-    return found
+            yield key, name, [one["chosen"][part] for one in of], of
+
+
+def figure(ran: Sequence[Numbers], arms: Mapping[str, str]) -> str:
+    """Return the figure of one setting: the first part of its test set, as SVG."""
+    part = next(iter(ran[0]["chosen"]))
+    points = [
+        (name, *interval([right(numbers, of[0]["grades"]) for numbers in parts]))
+        for _, name, parts, of in measured(ran, arms, part)
+    ]
+    count = len({one["seed"] for one in ran})
+    return draw(points, ran[0]["constant"]["test"], "one seed" if count == 1 else f"up to {count} seeds")
 
 
 def row(
     name: str,
     parts: Sequence[Numbers],
     one: Numbers,
-    part: str,
     against: tuple[float, float, float] | None = None,
     cost: Sequence[Numbers] = (),
 ) -> list[str]:

@@ -139,3 +139,11 @@ def test_a_setting_that_was_searched_is_told_by_its_validation_numbers():
     *_, row, last = real_page.page([one], NAMES)
     assert row.endswith("| s | 90 | 0.700 | 0.625 | 0.600 | 10 |")
     assert last == "No arm has run yet: not answer alone, RS(4), STaR."
+
+
+@pytest.mark.slow
+def test_the_figure_has_a_row_for_each_arm_that_ran():
+    ran = [numbers("direct", 0, ONE_WRONG), numbers("rs", 0, ALL_RIGHT)]
+    told = real_page.figure(ran, NAMES)
+    assert all(name in told for name in ("base model", "answer alone", "RS(4)", "always one grade 0.750"))
+    assert "STaR" not in told
