@@ -24,11 +24,13 @@ from pathlib import Path
 from typing import Any
 
 from page import write_below
+from real_items import said
 from real_page import figure, page
 from sklearn.metrics import roc_auc_score
 
 from rationem import FitConfig, report, start
 from rationem.data import load, write_csv
+from rationem.engines.models import resolve
 from rationem.evaluation.evaluate import SHOTS
 from rationem.ledger import read_only
 from rationem.ledger.reading import read_predictions
@@ -200,11 +202,15 @@ def carry_out(about: Mapping[str, Any], config: FitConfig, options: argparse.Nam
     """Run one arm in one setting unless its numbers are there; they are written as soon as it ends."""
     name = re.sub(r"[^a-z0-9.]+", "-", f"{about['setting']} {about['arm']} {about['seed']}".lower())
     place = options.results / f"{name}.json"
-    if place.is_file():
+    found = json.loads(place.read_text(encoding="utf-8")) if place.is_file() else {}
+    if not found:
+        began = time.perf_counter()
+        directory = start(config, options.output / name)
+        found = {**about, **numbers(directory, time.perf_counter() - began)}
+    elif "said" in found or not (options.output / name / "model").is_dir():
         return
-    began = time.perf_counter()
-    directory = start(config, options.output / name)
-    found = {**about, **numbers(directory, time.perf_counter() - began)}
+    if config.scheme != "direct":
+        found["said"] = said(options.output / name, Path(resolve(options.model)))
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
 

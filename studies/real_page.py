@@ -9,6 +9,9 @@ from typing import Any
 
 from page import table
 from real_figure import draw
+from real_items import DRAWS
+from real_items import HEAD as SAID_HEAD
+from real_items import rows as said_rows
 
 #: The shared task, and what its systems reached.
 SOURCE = "Dzikovska et al. 2013, SemEval-2013 Task 7, aclanthology.org/S13-2045"
@@ -64,6 +67,13 @@ def page(
             count = ran[0]["chosen"][part]["count"]
             yield f"{part.replace('-', ' ').capitalize()}, {count} of them:"
             yield table(list(HEAD), rows(ran, arms, part))
+        spoken = next((one for one in ran if one.get("said")), None)
+        if spoken:
+            yield (
+                f"**What it says** ({arms[spoken['arm']]}, seed {spoken['seed']}; questions, answers and grades are "
+                f"ours, not the task's; one of {DRAWS} drafts without a hint or demonstrations):"
+            )
+            yield table(list(SAID_HEAD), list(said_rows(spoken["said"])))
         missing = [name for key, name in arms.items() if key not in {one["arm"] for one in ran}]
         yield f"Not run: {', '.join(missing)}." if missing else "Every arm ran."
     yield NOTE

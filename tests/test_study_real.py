@@ -147,3 +147,13 @@ def test_the_figure_has_a_row_for_each_arm_that_ran():
     told = real_page.figure(ran, NAMES)
     assert all(name in told for name in ("base model", "answer alone", "RS(4)", "always one grade 0.750"))
     assert "STaR" not in told
+
+
+def test_what_the_model_says_is_shown_on_our_own_items():
+    unread = {"rating": None, "rationale": "", "probability": None, "unparsed": 4, "draws": 4}
+    read = {"rating": "correct", "rationale": "It names | the gap.", "probability": 0.8, "unparsed": 1, "draws": 4}
+    item = {"prompt": "Why?", "response": "a gap", "grade": "correct", "before": unread, "after": read}
+    ran = [numbers("direct", 0, ONE_WRONG), numbers("rs", 0, ALL_RIGHT) | {"said": [item]}]
+    told = "\n\n".join(real_page.page(ran, NAMES))
+    row = "| Why? **a gap** | correct | none of 4 drafts ends with a grade | “It names / the gap.” **correct** (p of "
+    assert row + "correct 0.80) |" in told
