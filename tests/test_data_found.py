@@ -101,9 +101,8 @@ def test_the_command_that_an_error_shows_converts_the_file(tmp_path, encoding, p
     assert (example.fields["prompt"], example.fields["response"]) == ("à la carte", "né en été")
 
 
-@pytest.mark.parametrize("name", ["r.XLS", "r.ods"])
-def test_a_spreadsheet_is_to_be_saved_as_csv(tmp_path, name):
-    assert 'Save the sheet as "CSV UTF-8"' in refusal(made(tmp_path / name, "PK"))
+def test_a_spreadsheet_that_is_not_read_is_to_be_saved_as_another_one(tmp_path):
+    assert "Save the sheet as .xlsx" in refusal(made(tmp_path / "r.NUMBERS", "PK"))
     assert "Save the sheet" not in refusal(made(tmp_path / "r.doc", "x"))
 
 

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 import json
-import os
 from collections import deque
 from itertools import islice
 
@@ -16,8 +15,9 @@ from rationem import FitConfig
 from rationem.check.checkup import examine
 from rationem.cli.main import main
 from rationem.data import Columns, FileFormat, load, read_rows
-from rationem.data.dialects import dialect_of, notes_of
+from rationem.data.dialects import dialect_of
 from rationem.data.nested import apart, column_names, opened, spread, structure
+from rationem.data.readers import notes_of
 from rationem.data.records import Row
 from rationem.data.sources import iter_rows
 from rationem.errors import BrokenFile, ConfigError, DataError, RationemError
@@ -163,7 +163,7 @@ def test_the_header_rows_of_qualtrics_are_no_items(tmp_path):
     ids = ",".join(f'"{{""ImportId"":""QID{n}""}}"' for n in range(3))
     path = made(tmp_path / "a.csv", table().replace("\n", f"\nThe question,The answer,Rate it\n{ids}\n", 1))
     assert len(load([path], scale=FIVE).examples) == 40
-    assert notes_of(path) == {"header_rows": 2}
+    assert notes_of(path) == {"explained_header": 2}
 
 
 def test_check_and_fit_say_how_a_file_is_written_in_the_same_words(tmp_path, capsys):
@@ -172,12 +172,12 @@ def test_check_and_fit_say_how_a_file_is_written_in_the_same_words(tmp_path, cap
     path = made(
         tmp_path / "a.csv", f"prompt,response,rating\nThe question,The answer,Rate it\n{ids},{ids},{ids}\n{rows}"
     )
-    assert notes_of(path) == {"quoting": "backslash", "header_rows": 2}
+    assert notes_of(path) == {"quoting": "backslash", "explained_header": 2}
     sentences = ["are escaped by a backslash", "2 rows explain it: not read."]
     main(["check", str(path), "--scale", "1-5", "--json"])
     found = {one["code"]: one["message"] for one in json.loads(capsys.readouterr().out)["findings"]}
     assert sentences[0] in found["quoting"]
-    assert sentences[1] in found["header_rows"]
+    assert sentences[1] in found["explained_header"]
     more = ("--model", "tiny-judge", "--dry-run", "-o", str(tmp_path / "run"))
     assert main(["fit", str(path), "--scale", "1-5", *more]) == 0
     said = capsys.readouterr()
@@ -335,33 +335,6 @@ def test_a_compressed_file_may_not_expand_out_of_all_proportion(tmp_path):
     with pytest.raises(DataError, match="expands to more than 100 times its size"):
         deque(islice(read, 100), maxlen=0)  # 64 MiB are about 671 lines
     assert len(read_rows(made(tmp_path / "b.jsonl.gz", gzip.compress(line * 100)))) == 100
-
-
-def workbook(path, sheets):
-    openpyxl = pytest.importorskip("openpyxl") if not os.environ.get("CI") else __import__("openpyxl")
-    book = openpyxl.Workbook()
-    book.remove(book.active)
-    for name, rows in sheets.items():
-        sheet = book.create_sheet(name)
-        for row in rows:
-            sheet.append(row)
-    book.save(path)
-    return path
-
-
-@pytest.mark.slow
-def test_a_workbook_is_read_by_its_sheet(tmp_path):
-    rows = [["prompt", "response", "rating", None], *([r["prompt"], r["response"], int(r["rating"])] for r in ROWS)]
-    path = workbook(tmp_path / "a.xlsx", {"Empty": [], "Ratings": rows})
-    assert [row.cells for row in read_rows(path)] == [{**row, "rating": int(row["rating"])} for row in ROWS]
-    assert len(load([path], scale=FIVE).examples) == 40
-    two = workbook(tmp_path / "b.xlsx", {"First": [["a"], [1]], "Ratings": [["A title"], [], *rows]})
-    assert "--records 'First'" in refusal(two)
-    assert "there is no sheet 'Third'" in refusal(two, FileFormat(records="Third"))
-    assert "--skip-lines 2" in refusal(two, FileFormat(records="Ratings"))
-    assert len(read_rows_as(two, records="Ratings", skip_lines=2)) == 40
-    assert list(read_rows_as(two, records="First", header=False)[0].cells) == ["1"]
-    assert "cannot be read as a workbook" in refusal(made(tmp_path / "c.xlsx", b"PK no zip"))
 
 
 # --- one verdict

@@ -40,7 +40,7 @@ def arguments(parser: Parser) -> None:
         "resumes it."
     )
     parser.add_argument("run", help="the run directory that rationem fit wrote, or its model/")
-    parser.add_argument("file", type=Path, help="the items: csv, tsv, json, jsonl, parquet or xlsx")
+    parser.add_argument("file", type=Path, help="the items: any file that check reads (.csv, .jsonl, .xlsx, ...)")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the rated file: csv, tsv or jsonl")
     parser.add_argument(
         "--draws",

@@ -155,10 +155,13 @@ class DataSettings(SettingsGroup):
         "", description="where the records are: a path inside a JSON file or each row, or a workbook's sheet"
     )
     header: Annotated[bool, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
-        True, description="csv, tsv, xlsx: the first line names the columns; else they are called 1, 2, ..."
+        True, description="csv, tsv, workbooks: the first line names the columns; else they are called 1, 2, ..."
+    )
+    header_rows: Annotated[int, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
+        0, ge=0, description="csv, tsv, workbooks: rows of the header, joined as 'upper - lower' (default: found)"
     )
     skip_lines: Annotated[int, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
-        0, ge=0, description="csv, tsv, xlsx: lines above the header to skip"
+        0, ge=0, description="csv, tsv, workbooks: lines above the header to skip"
     )
     delimiter: Annotated[str, Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
         "", description="csv, tsv: the character between cells, or tab, space, ... (default: found)"

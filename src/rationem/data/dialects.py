@@ -6,7 +6,6 @@ A dialect is found from the whole file once, so that every command reads the sam
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rationem.data.file_format import FOUND, FileFormat
+from rationem.data.headers import BELOW, Header, check_title, header_of, same
 from rationem.data.lines import LONGEST, kind_of, text_lines
 from rationem.errors import BrokenFile, DataError
 
@@ -27,8 +27,6 @@ _MARKS = ",;\t|"
 _SAMPLE, _CHARACTERS = 200, 1 << 20
 #: Fewest lines that show that quotation marks are no quoting; share of rows that speaks against a header.
 _CLEAR, _MOST = 20, 0.9
-#: Records behind the header that may explain it.
-FEW = 3
 _SEP = re.compile(r'\ufeff?\s*"?sep=(.)"?[\s,;]*$', re.IGNORECASE)
 #: A quotation mark behind a backslash, which itself is not behind one.
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
@@ -42,14 +40,16 @@ class Dialect:
         delimiter: between cells.
         quoting: "doubled", "backslash" or "none", see :class:`.FileFormat`.
         skip: lines before the header.
-        more: records behind the header that explain it, as Qualtrics writes them.
+        header: what names the columns; None if nothing does.
+        repeated: how often the header stands again further down.
         lines: the lines of the file.
     """
 
     delimiter: str
     quoting: str = "doubled"
     skip: int = 0
-    more: int = 0
+    header: Header | None = None
+    repeated: int = 0
     lines: int = 0
 
 
@@ -68,17 +68,15 @@ def delimiter_of(path: Path, given: FileFormat = FOUND) -> str | None:
     return dialect_of(path, given).delimiter if kind_of(path) in KINDS else None
 
 
-def notes_of(path: Path, given: FileFormat = FOUND) -> dict[str, Any]:
-    """Return what differs from the usual way to write such a file: ``delimiter``, ``quoting``, ``header_rows``."""
-    if kind_of(path) not in KINDS or not path.is_file():
-        return {}
+def notes_of_text(path: Path, given: FileFormat = FOUND) -> dict[str, Any]:
+    """Return what differs from the usual way to write such a file, see :mod:`rationem.report.reading`."""
     dialect, usual = dialect_of(path, given), "\t" if kind_of(path) == ".tsv" else ","
-    found = {
-        "delimiter": dialect.delimiter if dialect.delimiter != usual else None,
-        "quoting": dialect.quoting if dialect.quoting == "backslash" else None,
-        "header_rows": dialect.more or None,
-    }
-    return {name: value for name, value in found.items() if value is not None}
+    notes: dict[str, Any] = dict(dialect.header.notes(dialect.repeated)) if dialect.header else {}
+    if dialect.delimiter != usual:
+        notes["delimiter"] = dialect.delimiter
+    if dialect.quoting == "backslash":
+        notes["quoting"] = dialect.quoting
+    return notes
 
 
 def records_of(path: Path, given: FileFormat, dialect: Dialect) -> Iterator[tuple[int, list[str]]]:
@@ -143,8 +141,9 @@ def _dialect(path: Path, given: FileFormat, _size: int, _changed: int) -> Dialec
         dialect = replace(dialect, quoting=quoting)
         survey = _survey(path, given, dialect)
     if given.header:
-        _check_header(path, given, dialect, survey)
-        dialect = replace(dialect, more=explaining(survey.first))
+        if given.header_rows < 2:
+            _check_header(path, given, dialect, survey)
+        dialect = replace(dialect, header=survey.named(given.header_rows), repeated=survey.repeated)
     return dialect
 
 
@@ -232,6 +231,7 @@ class _Survey:
         widths: the number of cells of the others -> records, see :func:`fitted`.
         broken: whether the quotation marks break.
         swallowed: the first and last line of the first record of several lines.
+        repeated: how many records are the same as the first.
     """
 
     header: tuple[int, list[str]] | None
@@ -239,6 +239,12 @@ class _Survey:
     widths: Counter[int]
     broken: bool
     swallowed: tuple[int, int] | None
+    repeated: int
+
+    def named(self, rows: int) -> Header | None:
+        """Return the header of the records."""
+        head = [self.header, *self.first] if self.header else []
+        return header_of([cells for _, cells in head], rows) if head else None
 
     @property
     def fits(self) -> bool:
@@ -247,7 +253,7 @@ class _Survey:
 
 
 def _survey(path: Path, given: FileFormat, dialect: Dialect) -> _Survey:
-    header, broken, swallowed = None, False, None
+    header, broken, swallowed, repeated = None, False, None, 0
     first: list[tuple[int, list[str]]] = []
     widths: Counter[int] = Counter()
     try:
@@ -256,7 +262,8 @@ def _survey(path: Path, given: FileFormat, dialect: Dialect) -> _Survey:
                 header = (line, cells)
                 continue
             widths[len(fitted(cells, header[1]))] += 1
-            if len(first) < FEW:
+            repeated += same(header[1], cells)
+            if len(first) < BELOW:
                 first.append((line, cells))
             if swallowed is None and any("\n" in cell or "\r" in cell for cell in cells):
                 breaks = sum(len(re.findall(r"\r\n|\r|\n", cell)) for cell in cells)
@@ -265,7 +272,7 @@ def _survey(path: Path, given: FileFormat, dialect: Dialect) -> _Survey:
         broken = True
     except DataError:  # found again, and told, where the rows are read
         pass
-    return _Survey(header, first, widths, broken, swallowed)
+    return _Survey(header, first, widths, broken, swallowed, repeated)
 
 
 def _quoting(path: Path, given: FileFormat, dialect: Dialect, plain: _Unquoted, survey: _Survey) -> str | None:
@@ -290,6 +297,7 @@ def _check_header(path: Path, given: FileFormat, dialect: Dialect, survey: _Surv
     """Raise DataError if nearly all rows have another number of cells than the header."""
     if survey.header is None:
         return
+    check_title(path, [survey.header, *survey.first])
     (line, header), rows = survey.header, survey.widths.total()
     if len(header) == 1 and not given.delimiter and header[0].split()[1:]:
         spaced = _survey(path, given, replace(dialect, delimiter=" "))
@@ -306,19 +314,3 @@ def _check_header(path: Path, given: FileFormat, dialect: Dialect, survey: _Surv
         f"{told} {width}. If it is no header, add `--no-header`; if it stands above the header, `--skip-lines {line}`; "
         f"if cells hold the delimiter {dialect.delimiter!r}, put them in quotation marks, or name another --delimiter."
     )
-
-
-def explaining(first: Sequence[tuple[int, Sequence[object]]]) -> int:
-    """Return how many records behind the header explain it: Qualtrics writes the questions and its own ids there."""
-    for at, (_, cells) in enumerate(first, 1):
-        filled = [str(cell) for cell in cells if cell is not None and str(cell).strip()]
-        if filled and all(map(_is_import_id, filled)):
-            return at
-    return 0
-
-
-def _is_import_id(cell: str) -> bool:
-    try:
-        return cell.lstrip().startswith('{"ImportId"') and isinstance(json.loads(cell), dict)
-    except ValueError:
-        return False

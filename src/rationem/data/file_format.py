@@ -24,10 +24,11 @@ class FileFormat:
             are not quoted; "auto" finds it.
         skip_lines: lines before the header.
         header: whether the first line names the columns; else they are called 1, 2, ...
+        header_rows: how many rows the header has, joined column by column; 0 finds it.
         records: a path to the records inside a JSON file or inside each row, or the name of a workbook's sheet.
 
     Raises:
-        ConfigError: the delimiter is not one character, or the encoding is unknown.
+        ConfigError: the delimiter is not one character, the encoding is unknown, or a missing header has rows.
     """
 
     delimiter: str = ""
@@ -35,9 +36,12 @@ class FileFormat:
     quoting: str = "auto"
     skip_lines: int = 0
     header: bool = True
+    header_rows: int = 0
     records: str = ""
 
     def __post_init__(self) -> None:
+        if self.header_rows and not self.header:
+            raise ConfigError("--header-rows and --no-header exclude each other: omit one.")
         mark = _NAMED.get(self.delimiter, self.delimiter)
         if len(mark) > 1 or mark in _NEVER:
             raise ConfigError(

@@ -14,7 +14,6 @@ from rationem.data.best import best_response
 from rationem.data.cells import UnknownRating
 from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
-from rationem.data.dialects import notes_of
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lettered import lettered, read_choices
@@ -24,6 +23,7 @@ from rationem.data.one_hot import one_hot
 from rationem.data.opening import open_tables
 from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
+from rationem.data.readers import notes_of
 from rationem.data.records import Row
 from rationem.data.shapes import Shapes, told
 from rationem.data.sides import by_name

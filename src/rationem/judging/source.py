@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 
 from rationem import data, progress
-from rationem.data.dialects import KINDS, dialect_of, records_of
+from rationem.data.dialects import KINDS, dialect_of
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lines import kind_of, open_bytes
 from rationem.data.nested import is_path, reaches
@@ -235,8 +235,8 @@ def _check_header(path: Path, form: FileFormat = FOUND) -> None:
     """Reject several columns without a name: the output would give them names that the input does not have."""
     if kind_of(path) not in KINDS or not form.header:
         return
-    _, header = next(records_of(path, form, dialect_of(path, form)), (0, []))
-    unnamed = sum(not name.strip() for name in header)
+    header = dialect_of(path, form).header
+    unnamed = sum(not name for name in header.columns) if header else 0
     if unnamed > 1:
         raise DataError(f"{path}: {unnamed} columns have no name. Name each in the header, or remove them.")
 

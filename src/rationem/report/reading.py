@@ -91,7 +91,7 @@ def _sentences(notes: Mapping[str, Any], each: bool) -> Iterator[str]:
         yield sentence
 
 
-#: What is unusual about a text file -> the sentence on it.
+#: What is unusual about a text file or a workbook -> the sentence on it.
 _WRITTEN: dict[str, Callable[[str, Any], str]] = {
     "delimiter": lambda file, mark: (
         f"The cells of {file} are parted at {_shown('tab' if mark == chr(9) else mark)}, not at commas."
@@ -100,14 +100,20 @@ _WRITTEN: dict[str, Callable[[str, Any], str]] = {
         f'Quotation marks inside the cells of {file} are escaped by a backslash (\\"), and so read (--quoting '
         "backslash)."
     ),
-    "header_rows": lambda file, count: (
+    "explained_header": lambda file, count: (
         f"Below the header of {file}, {'1 row explains' if count == 1 else f'{count} rows explain'} it: not read."
+    ),
+    "joined_header": lambda file, count: (
+        f"The header of {file} has {count} rows, whose texts are joined: `upper - lower` (--header-rows 1 reads one)."
+    ),
+    "repeated_header": lambda file, count: (
+        f"The header of {file} stands again further down{'' if count == 1 else f', {count} times'}: not read as a row."
     ),
 }
 
 
 def written(parts: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """Yield what is unusual about the text files, and the sentence on it.
+    """Yield what is unusual about text files and workbooks, and the sentence on it.
 
     Args:
         parts: the notes of DATA, and of a test set.
