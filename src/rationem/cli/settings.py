@@ -55,7 +55,7 @@ def _add_flag(group: argparse._ArgumentGroup, name: str, *, defaults: bool) -> N
     elif Mark.ONE_TEXT in marks_of(name):
         group.add_argument(flag, type=shlex.split, metavar="FLAGS", help=text)
     elif _is_several(field.annotation):
-        group.add_argument(flag, nargs="+", metavar=_value(name), help=text)
+        group.add_argument(flag, action="extend", nargs="+", metavar=_value(name), help=text)
     else:
         choices = [c for c in get_args(field.annotation) if isinstance(c, str)] or None
         group.add_argument(flag, metavar=None if choices else _value(name), choices=choices, help=text)
