@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -59,10 +60,14 @@ def twice(m_step, run, start, place):
 
 @pytest.fixture(scope="module")
 def alone(run, start, tmp_path_factory):
-    def made(training):
-        return twice(SupervisedMStep(training, "cpu"), run, start, tmp_path_factory.mktemp("alone") / "run")
+    """A function of the adapter's rank that trains in this process, once for each."""
 
-    return {None: made(TRAINING), 4: made(TRAINING.model_copy(update={"lora_rank": 4}))}
+    @cache
+    def of(rank):
+        m_step = SupervisedMStep(TRAINING.model_copy(update={"lora_rank": rank}), "cpu")
+        return twice(m_step, run, start, tmp_path_factory.mktemp("alone") / "run")
+
+    return of
 
 
 @pytest.mark.parametrize(
@@ -77,7 +82,7 @@ def alone(run, start, tmp_path_factory):
 def test_two_processes_end_where_one_does(run, start, alone, tmp_path, parallel, rank):
     training = TRAINING.model_copy(update={"parallel": parallel, "lora_rank": rank})
     (first, second), found = twice(Apart(training, "cpu", 2, 2, run), run, start, tmp_path / "run")
-    (wanted, _), expected = alone[rank]
+    (wanted, _), expected = alone(rank)
     assert (first["processes"], second["processes"]) == (2, 2)
     # What was really held: with FSDP2 about half of the weights, with DDP all of them.
     assert 0.4 < first["share"] < 0.6 if parallel == "fsdp" else first["share"] == 1
@@ -97,7 +102,7 @@ def test_two_processes_end_where_one_does(run, start, alone, tmp_path, parallel,
 
 def test_one_process_of_its_own_gives_the_same_bits(run, start, alone, tmp_path):
     _, found = twice(Apart(TRAINING, "cpu", 1, torch.get_num_threads(), run), run, start, tmp_path / "run")
-    assert all(torch.equal(found[name], value) for name, value in alone[None][1].items())
+    assert all(torch.equal(found[name], value) for name, value in alone(None)[1].items())
 
 
 def test_what_was_not_as_asked_is_refused():

@@ -32,8 +32,9 @@ SMALL = (
         "--exact-items",
         "3",
     ),
-    *("--enumerate-above", "0.01", "--workers", "1"),
+    *("--batch-size", "8", "--enumerate-above", "0.01", "--workers", "1"),
 )
+LONGER = ("--iterations", "2", "--batch-size", "32")
 TABLES = ("trials", "scores", "likelihoods", "kept", "states", "predictions", "examples")
 
 
@@ -44,15 +45,22 @@ def items(tmp_path_factory):
     return str(path)
 
 
+@pytest.fixture(scope="module")
+def fewer(tmp_path_factory):
+    path = tmp_path_factory.mktemp("fewer") / "items.csv"
+    write_csv(path, world.examples(60, seed=0))
+    return str(path)
+
+
 def compare(items, output, *more):
     assert main(["compare", items, "--output", str(output), *SMALL, *more]) == 0
     return json.loads((output / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def done(items, tmp_path_factory):
+def done(fewer, tmp_path_factory):
     output = tmp_path_factory.mktemp("compared") / "c"
-    return output, compare(items, output, "--schemes", "rs:2,pps", "--seeds", "3")
+    return output, compare(fewer, output, "--schemes", "rs:2,pps", "--seeds", "3")
 
 
 def rows(run):
@@ -63,10 +71,10 @@ def rows(run):
         return found, phases, sorted(json.dumps({**json.loads(text), "seconds": 0}) for (text,) in records)
 
 
-def test_a_run_of_a_comparison_is_the_run_that_fit_makes(items, done, tmp_path):
+def test_a_run_of_a_comparison_is_the_run_that_fit_makes(fewer, done, tmp_path):
     """What is taken over from the base model's directory is what the run would have measured, to the bit."""
     more = ["--scheme", "pps", "--seed", "1", "--split-seed", "0"]
-    assert main(["fit", items, "--output", str(tmp_path / "alone"), *SMALL[:-2], *more]) == 0
+    assert main(["fit", fewer, "--output", str(tmp_path / "alone"), *SMALL[:-2], *more]) == 0
     alone, within = rows(tmp_path / "alone"), rows(done[0] / "pps" / "seed-1")
     assert alone[0] == within[0]
     assert alone[1:] == within[1:]
@@ -215,9 +223,9 @@ def test_a_comparison_says_in_how_many_runs_the_rule_took_an_earlier_iteration(d
 
 
 @pytest.mark.acceptance
-def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
+def test_several_runs_at_once_end_as_one_after_another(fewer, done, tmp_path):
     output = tmp_path / "c"
-    results = compare(items, output, "--schemes", "rs:2,pps", "--seeds", "1", "--workers", "2")
+    results = compare(fewer, output, "--schemes", "rs:2,pps", "--seeds", "1", "--workers", "2")
     for arm in ("rs-2", "pps", "answer-alone"):
         assert rows(output / arm / "seed-0") == rows(done[0] / arm / "seed-0")
     assert results["seeds"] == [0]
@@ -225,25 +233,25 @@ def test_several_runs_at_once_end_as_one_after_another(items, done, tmp_path):
 
 
 @pytest.mark.acceptance
-def test_a_run_that_fails_beside_others_says_why_and_is_done_again(items, done, tmp_path, capsys):
+def test_a_run_that_fails_beside_others_says_why_and_is_done_again(fewer, done, tmp_path, capsys):
     output = tmp_path / "c"
     shutil.copytree(done[0], output)
     shutil.rmtree(output / "pps" / "seed-0")
     (output / "pps" / "seed-0").write_text("in the way")
     more = ("--schemes", "rs:2,pps", "--seeds", "3", "--workers", "2")
-    assert main(["compare", items, "--output", str(output), *SMALL[:-2], *more]) == 2
+    assert main(["compare", fewer, "--output", str(output), *SMALL[:-2], *more]) == 2
     said = capsys.readouterr().err
     assert "PPS, seed 0: " in said
     assert "is a file" in said
     assert "(exit code 2). Its log: " in said
     (output / "pps" / "seed-0").unlink()
-    assert main(["compare", items, "--output", str(output), *SMALL[:-2], *more]) == 0
+    assert main(["compare", fewer, "--output", str(output), *SMALL[:-2], *more]) == 0
     assert rows(output / "pps" / "seed-0") == rows(done[0] / "pps" / "seed-0")
 
 
 @pytest.mark.acceptance
 def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items, tmp_path):
-    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0", "--iterations", "2")
+    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "tokens", "--exact-items", "0", *LONGER)
     results = compare(items, tmp_path / "c", *more)
     rs4, rs1, control = results["arms"]
     budget, spent = rs4["last"]["generated_tokens"]["value"], rs1["last"]["generated_tokens"]["value"]
@@ -257,7 +265,7 @@ def test_with_equal_tokens_every_arm_comes_as_near_as_whole_iterations_do(items,
 
 @pytest.mark.acceptance
 def test_with_equal_passes_every_arm_trains_as_often_on_what_it_kept(items, tmp_path):
-    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "passes", "--exact-items", "0", "--iterations", "2")
+    more = ("--schemes", "rs:4,rs:1", "--seeds", "1", "--equal", "passes", "--exact-items", "0", *LONGER)
     rs4, rs1 = compare(items, tmp_path / "c", *more, "--no-control")["arms"]
     passes, others = rs4["last"]["passes"]["value"], rs1["last"]["passes"]["value"]
     assert others == pytest.approx(passes, rel=0.02)  # whole examples

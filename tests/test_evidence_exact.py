@@ -13,7 +13,7 @@ from rationem.types import Finish, LevelQuery, Request, Sampling, TokenQuery
 
 pytestmark = pytest.mark.slow
 
-QUESTIONS, DRAWS, NEW_TOKENS = 12, 32, 64
+QUESTIONS, DRAWS, NEW_TOKENS = 8, 32, 64
 
 
 @pytest.fixture(scope="module")

@@ -147,7 +147,7 @@ def test_p_values_and_power_by_hand():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seeds", [3, 4])
-@pytest.mark.parametrize("groups", [30, 200])
+@pytest.mark.parametrize("groups", [30, pytest.param(200, marks=pytest.mark.acceptance)])
 @pytest.mark.parametrize("ratio", [0.0, 1.0])
 @pytest.mark.parametrize("noise", [1.0])
 def test_intervals_hold_the_truth_as_often_as_they_say_and_are_hardly_wider_than_need_be(seeds, groups, ratio, noise):

@@ -17,9 +17,9 @@ SMALL = (
     "--test-share", "0.2", "--test-last", "--threads", "1", "--device", "cpu",
 )  # fmt: skip
 KINDS = {
-    "degrees": (degrees(30), SEVEN, 2, ("--response-col", "left,right", "--rating-col", "r1,r2", "--scale", "-3 to 3")),
+    "degrees": (degrees(20), SEVEN, 2, ("--response-col", "left,right", "--rating-col", "r1,r2", "--scale", "-3 to 3")),
     "best": (
-        compared(30), BEST, 3,
+        compared(20), BEST, 3,
         ("--response-col", "x,y,z", "--rating-col", "better", "--scale", "A | B | C | tie", "--reward", "exact"),
     ),
 }  # fmt: skip
@@ -68,7 +68,7 @@ def test_what_reads_a_run_knows_how_many_are_compared(finished, tmp_path, capsys
     assert main(["judge", str(output), data, "-o", str(rated), "--draws", "2", "--threads", "1"]) == 0
     with rated.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 30
+    assert len(rows) == 20
     assert {row["rating"] for row in rows} <= {"", *scale.levels}
     assert {row["draws"] for row in rows} == {str(2 * count)}
     assert ("expected_rating" in rows[0]) == scale.ordered

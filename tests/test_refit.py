@@ -367,13 +367,13 @@ def test_where_there_is_no_run_it_says_so(tmp_path, capsys):
 @pytest.mark.slow
 def test_what_decides_the_data_or_a_draw_is_refused(runs, tmp_path):
     """But for one setting that is fixed in every refit, and the model, which may be named again."""
-    from rationem.config import TakenBy, marks_of
+    from rationem.config import TakenBy, flag_of, marks_of
 
-    decides = [name for name in FitConfig.model_fields if TakenBy.REFIT not in marks_of(name)]
+    decides = sorted(name for name in FitConfig.model_fields if TakenBy.REFIT not in marks_of(name))
     assert {"data", "scheme", "temperature", "teacher", "max_new_tokens", "seed"} - set(decides) == {"seed"}
-    for name in decides:
-        with pytest.raises(RationemError, match="cannot differ"):
-            refit(runs / "star", tmp_path / "new", {name: "other"})
+    for several in (decides, ["data"], ["model"]):
+        with pytest.raises(RationemError, match=f"{', '.join(map(flag_of, several))} cannot differ"):
+            refit(runs / "star", tmp_path / "new", dict.fromkeys(several, "other"))
     assert not (tmp_path / "new").exists()
 
 

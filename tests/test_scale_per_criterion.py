@@ -255,7 +255,19 @@ def test_a_column_that_gives_one_criterions_label_away_is_found_among_several(tm
 def test_a_judge_of_two_scales_is_trained_measured_and_rates_on_each(tmp_path, capsys):
     file, run = write(tmp_path / "r.csv", table(40)), tmp_path / "run"
     flags = ("--model", "tiny-judge", "--iterations", "1", "--limit", "8", "--draws", "2", "--device", "cpu")
-    assert main(["fit", file, "--scale", TEXT, "--output", str(run), *flags]) == 0
+    less = (
+        "--steps",
+        "2",
+        "--evidence-draws",
+        "1",
+        "--wrong-hints",
+        "4",
+        "--difficulty-examples",
+        "0",
+        "--threads",
+        "1",
+    )
+    assert main(["fit", file, "--scale", TEXT, "--output", str(run), *flags, *less]) == 0
     page = (run / "report.md").read_text(encoding="utf-8")
     assert "The criteria have different scales" in page
     assert "For safe:" in page
@@ -266,7 +278,7 @@ def test_a_judge_of_two_scales_is_trained_measured_and_rates_on_each(tmp_path, c
     assert trials
     assert {one.outcome for one in foreign} <= {Outcome.UNPARSEABLE}
     capsys.readouterr()
-    assert main(["judge", str(run), file, "-o", str(tmp_path / "rated.csv")]) == 0
+    assert main(["judge", str(run), file, "-o", str(tmp_path / "rated.csv"), "--draws", "2", "--threads", "1"]) == 0
     head = (tmp_path / "rated.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
     assert [name for name in head if name.startswith("safe_p_")] == ["safe_p_unsafe", "safe_p_safe"]
     assert [name for name in head if name.startswith("help_p_")] == [f"help_p_{level}" for level in "1234"]

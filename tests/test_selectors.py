@@ -102,7 +102,9 @@ def test_pps_alone_does_not_follow_the_posterior_on_the_toy(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["rationalize*30", "rationalize@base*30", "rs:8"])
+@pytest.mark.parametrize(
+    "scheme", ["rationalize*30", pytest.param("rationalize@base*30", marks=pytest.mark.acceptance), "rs:8"]
+)
 def test_what_is_resampled_from_many_draws_follows_the_posterior(tmp_path, scheme):
     assert from_the_posterior(drawn(tmp_path, scheme, "resample", 1)) > 1e-3
 
