@@ -405,6 +405,16 @@ def test_a_flag_and_a_line_of_toml_are_the_same_setting(folder, monkeypatch, cap
     assert by_file == by_flag == expected
 
 
+def test_a_flag_of_several_values_may_be_repeated():
+    from rationem.cli import check, settings
+    from rationem.cli.parser import Parser
+
+    parser = Parser(prog="rationem")
+    check.arguments(parser)
+    options = parser.parse_args(["a.csv", "--where", "a=1", "b=2", "--where", "c=3"])
+    assert settings.given(options)["where"] == ["a=1", "b=2", "c=3"]
+
+
 def test_flags_win_over_the_file(folder, monkeypatch, capsys):
     Path("c.toml").write_text('steps = 5\nelide = true\nscheme = "pps"\ndata = ["c.csv"]\n')
     flags = ["good.csv", "--steps", "6", "--no-elide", "--config", "c.toml", "--output", "run"]

@@ -6,9 +6,11 @@ import json
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import parquet
 
-from rationem.data import Columns, FileFormat, load
+from rationem.data import Columns, Condition, FileFormat, Shapes, load
 from rationem.data.published.mt_bench import MT_BENCH
 from rationem.errors import DataError
 from rationem.tasks.scale import Scale
@@ -211,6 +213,102 @@ def test_langfuse_tables_exported_in_the_browser_have_a_column_of_values_for_eac
         {key: json.dumps(cell) if isinstance(cell, list | dict) else cell for key, cell in row.items()} for row in rows
     )
     assert rated(made(tmp_path / "a.csv", text.getvalue()), **names) == expected
+
+
+def langfuse_files():
+    """Langfuse's export to blob storage: its files of traces, of observations with their trace, and of scores."""
+    when = "2024-05-29 13:46:19.963000"
+    traces = [
+        {
+            "id": f"t{n}", "timestamp": when, "name": "chat", "environment": "default", "metadata": {"topic": "goats"},
+            "user_id": None, "tags": ["v2"], "public": False, "input": json.dumps({"question": f"q{n}"}),
+            "output": f"a{n}", "created_at": when, "updated_at": when,
+        }
+        for n in range(3)
+    ]  # fmt: skip
+    asked = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "q"}]
+    observations = [
+        {
+            "id": f"o{n}-{kind}", "trace_id": f"t{n}", "type": kind, "parent_observation_id": parent, "name": "chat",
+            "input": json.dumps({"question": f"q{n}"} if kind == "SPAN" else asked),
+            "output": f"a{n}" if kind == "SPAN" else json.dumps({"role": "assistant", "content": f"a{n}"}),
+            "usage_details": {"input": 5}, "updated_at": when, "trace_name": "chat", "tags": ["v2"],
+        }
+        for n in range(3)
+        for kind, parent in (("SPAN", ""), ("GENERATION", f"o{n}-SPAN"))
+    ]  # fmt: skip
+    given = [
+        *((n, None, "helpfulness", n + 1, None, "ANNOTATION", who, 10) for n in range(3) for who in ("ann", "bob")),
+        (0, None, "helpfulness", 5, None, "ANNOTATION", "ann", 20),  # ann's second one
+        (1, None, "helpfulness", 5, None, "EVAL", None, 10),
+        *((n, None, "tone", n % 2, ("rude", "kind")[n % 2], "ANNOTATION", "ann", 10) for n in range(3)),
+        *((n, f"o{n}-GENERATION", "faithful", n + 2, None, "ANNOTATION", "ann", 10) for n in range(3)),
+    ]
+    scores = [
+        {
+            "id": f"s{at}", "timestamp": when, "trace_id": f"t{n}", "observation_id": place, "name": name,
+            "value": value, "source": source, "comment": "unread", "data_type": "CATEGORICAL" if text else "NUMERIC",
+            "string_value": text, "updated_at": f"2024-05-30 13:46:{second}.963000", "author_user_id": who,
+        }
+        for at, (n, place, name, value, text, source, who, second) in enumerate(given)
+    ]  # fmt: skip
+    return {"traces": traces, "observations_v2": observations, "scores": scores}
+
+
+def written_as(folder, kind):
+    """Write each table as two files of a folder, as Langfuse does for every span of time."""
+    for name, rows in langfuse_files().items():
+        (folder / name).mkdir()
+        for at, part in enumerate((rows[: len(rows) // 2], rows[len(rows) // 2 :])):
+            path = folder / name / f"2024-05-{29 + at}{kind}"
+            if kind == ".parquet":
+                parquet.write_table(pa.Table.from_pylist(part), path)
+            elif kind == ".jsonl":
+                path.write_text("".join(f"{json.dumps(row)}\n" for row in part))
+            else:
+                text = io.StringIO(newline="")
+                writer = csv.DictWriter(text, list(part[0]))
+                writer.writeheader()
+                writer.writerows(
+                    {key: json.dumps(one) if isinstance(one, list | dict) else one for key, one in row.items()}
+                    for row in part
+                )
+                path.write_text(text.getvalue())
+    return folder
+
+
+@pytest.mark.slow  # folders are listed by datasets
+@pytest.mark.parametrize("kind", [".jsonl", ".csv", ".parquet"])
+def test_langfuse_exports_to_blob_storage_are_joined(tmp_path, kind):
+    folder = written_as(tmp_path, kind)
+
+    def read(data, on, *where, scale=FIVE, **columns):
+        shapes = Shapes(
+            where=tuple(map(Condition.parse, where)),
+            latest_by="scores.updated_at",
+            join=(str(folder / "scores"),),
+            on=on,
+        )
+        columns = Columns(rater="author_user_id", **columns)
+        found = load([folder / data], scale=scale, columns=columns, shapes=shapes, raters="each")
+        return [(x.fields["prompt"], x.fields["response"], x.ratings or (x.answer,)) for x in found.examples]
+
+    people = ("source=ANNOTATION", "scores.name=helpfulness")
+    expected = [("q0", "a0", ("1", "5")), ("q1", "a1", ("2", "2")), ("q2", "a2", ("3", "3"))]
+    names = {"prompt": "input.question", "response": "output"}
+    sorted_in = [
+        (prompt, response, tuple(sorted(one)))
+        for prompt, response, one in read("traces", "id=trace_id", *people, rating="value", **names)
+    ]
+    assert sorted_in == expected
+    roots = (*people, "parent_observation_id=")
+    assert len(read("observations_v2", "trace_id", *roots, rating="value", **names)) == 3
+    words = read(
+        "traces", "id=trace_id", "scores.name=tone", rating="string_value", scale=Scale.parse("rude < kind"), **names
+    )
+    assert [rating for _, _, rating in words] == [("rude",), ("kind",), ("rude",)]
+    calls = read("observations_v2", "id=observation_id", rating="value", prompt="input", response="output.content")
+    assert calls[2] == ("System: Be kind.\n\nUser: q", "a2", ("4",))
 
 
 def test_qualtrics_and_google_forms(tmp_path):

@@ -198,6 +198,15 @@ def test_a_second_file_is_joined_by_a_key(tmp_path):
         Shapes(join=(files[1],))
 
 
+def test_rows_without_a_key_are_joined_to_nothing(tmp_path):
+    texts = [{"key": n if n else None, "prompt": f"q{n}", "response": f"a{n}"} for n in range(4)]
+    scores = [{"key": n if n else None, "rating": 1 + n} for n in range(4)]
+    files = write(tmp_path / "a.csv", texts), write(tmp_path / "b.csv", scores)
+    found = load([files[0]], scale=FIVE, shapes=Shapes(join=(files[1],), on="key"))
+    assert [x.answer for x in found.examples] == ["2", "3", "4"]
+    assert found.notes["shape"] == ["Rows of DATA without a partner in the joined file, left out: 1."]
+
+
 CALLS = [
     {"role": "user", "content": [{"type": "text", "text": "How warm is it?"}, {"type": "image_url", "image_url": "x"}]},
     {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "warm", "arguments": "{}"}}]},

@@ -308,6 +308,10 @@ def test_arrow_and_parquet_are_read_alike(tmp_path):
         file.write_table(columns)
     for name in ("a.parquet", "a.arrow", "b.arrow"):
         assert [row.cells for row in read_rows(tmp_path / name)] == ROWS, name
+    maps = pa.array([[("by", "ann"), ("at", "1")], [], None], pa.map_(pa.string(), pa.string()))
+    parquet.write_table(pa.table({"metadata": maps}), tmp_path / "b.parquet")
+    cells = [row.cells["metadata"] for row in read_rows(tmp_path / "b.parquet")]
+    assert cells == [{"by": "ann", "at": "1"}, {}, None]
 
 
 @pytest.mark.slow

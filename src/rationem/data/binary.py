@@ -50,10 +50,15 @@ def read_arrow(path: Path, _: FileFormat) -> Records:
 
 
 def _rows(path: Path, batches: Iterator[Any]) -> Iterator[dict[str, object]]:
+    from pyarrow import types
+
     for batch in batches:
         if batch.get_total_buffer_size() > 8 * MOST:
             raise DataError(f"{path}: {_BATCH} rows have more than {8 * MOST >> 20} MiB. Is this the right file?")
-        yield from batch.to_pylist()
+        maps = [field.name for field in batch.schema if types.is_map(field.type)]
+        for row in batch.to_pylist():
+            # A map is a list of pairs there, which no path can enter.
+            yield {**row, **{name: dict(row[name]) for name in maps if row[name] is not None}} if maps else row
 
 
 @contextmanager

@@ -184,13 +184,15 @@ def _order(rows: Sequence[Row], name: str) -> list[Fraction]:
 def _joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -> list[_Table]:
     """Return the rows with the cells of each row of a second file that has the same key.
 
-    A row without one is left out and counted. A column that both have keeps its name; the second file's is STEM.NAME.
+    A row without one is left out and counted; so is a row without a key. A column that both have keeps its name; the
+    second file's is STEM.NAME.
     """
     left, _, right = (part.strip() for part in on.partition("="))
     right = right or left
     others: dict[str, list[Row]] = defaultdict(list)
     for row in read_rows(path):
-        others[_text(row, right)].append(row)
+        if key := _text(row, right):
+            others[key].append(row)
     stem, used = stem_of(Path(path)), set[str]()
     found, missed = [], []
     for label, table in tables:
@@ -220,11 +222,11 @@ def _with(row: Row, other: Row, key: str, stem: str) -> Row:
 
 
 def _text(row: Row, name: str) -> str:
-    """Return a key as compared: 7, 7.0 and "7" are one."""
+    """Return a key as compared: 7, 7.0 and "7" are one; an empty cell is "", which is no key."""
     cells = opened(row, [name]).cells
     if name not in cells:
         raise DataError(f"{row.source}: --on: there is no column {name!r}.{closest(name, column_names(row.cells))}")
-    text = str(cells[name]).strip()
+    text = "" if is_blank(cells[name]) else str(cells[name]).strip()
     return str(Fraction(text)) if plain(text) else text
 
 
