@@ -108,6 +108,7 @@ def test_a_cell_beyond_the_usual_limit_is_read_and_the_limit_restored(tmp_path):
         ("a.json", b'{"rows": []}', ['"data"', "the keys ['rows']"]),
         ("a.json", b"[" * 100_000, ["JSON"]),
         ("a.parquet", b"not parquet", ["parquet"]),
+        ("a.xlsb", b"", [".xlsb", "Save the sheet as .xlsx"]),
         ("a.numbers", b"", [".numbers", ".csv, .tsv, .txt, .json, .jsonl, .ndjson, .parquet"]),
         ("a.csv", b"", ["no row"]),
         ("a.csv", b"prompt,response,rating\n", ["no row"]),

@@ -12,7 +12,7 @@ from rationem.data import FileFormat, load, read_rows
 from rationem.data.readers import notes_of
 from rationem.data.sources import iter_rows
 from rationem.data.workbooks import WORKBOOKS
-from rationem.errors import ConfigError, RationemError
+from rationem.errors import ConfigError, DataError, RationemError
 from rationem.tasks.scale import Scale
 
 pytestmark = pytest.mark.slow
@@ -184,3 +184,11 @@ def test_a_missing_library_is_told_with_the_command_that_installs_it(tmp_path, m
         path.touch()
         with pytest.raises(ConfigError, match=r"pip install 'rationem\[xlsx\]'"):
             read_rows(path)
+
+
+def test_a_binary_workbook_under_another_name_is_refused(tmp_path):
+    path = tmp_path / "a.xlsx"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("xl/worksheets/sheet1.bin", b"")
+    with pytest.raises(DataError, match=r"binary workbook .* Save it as \.xlsx"):
+        read_rows(path)

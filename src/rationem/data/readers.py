@@ -71,7 +71,7 @@ def scan_file(path: Path, given: FileFormat = FOUND) -> Iterator[Row | DataError
         raise DataError(
             f"{path}: cannot read {path.suffix or 'a file without a suffix'}; rationem reads {kinds}, and "
             f"{packed} also compressed ({GZIP})."
-            + (" Save the sheet as .xlsx in your spreadsheet program." if kind_of(path) == UNREAD else "")
+            + (" Save the sheet as .xlsx in your spreadsheet program." if kind_of(path) in UNREAD else "")
         )
     return _rows(path, reader, given)
 

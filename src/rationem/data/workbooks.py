@@ -18,14 +18,15 @@ from rationem.errors import ConfigError, DataError
 if TYPE_CHECKING:
     from python_calamine import CalamineWorkbook
 
-#: Suffixes of the workbooks that are read, and of one that is not.
-WORKBOOKS = (".xlsx", ".xlsm", ".xlsb", ".xls", ".ods")
-UNREAD = ".numbers"
+#: Suffixes of the workbooks that are read, and of those that are not: a single cell far away in an ``.xlsb`` would take
+#: more memory than there is.
+WORKBOOKS = (".xlsx", ".xlsm", ".xls", ".ods")
+UNREAD = (".numbers", ".xlsb")
 #: Most cells of a sheet, empty ones included: it is read as a rectangle.
 _CELLS = 1 << 24
 #: A cell of a sheet's XML that is not empty; its attributes.
 _CELL, _PLACE = re.compile(rb"<(?:\w+:)?c\b([^>]*[^/>])>"), re.compile(rb'\br="([A-Z]{1,3})([0-9]{1,7})"')
-_SHEET = re.compile(r"xl/worksheets/[^/]+\.xml")
+_SHEET, _BINARY_SHEET = (re.compile(rf"xl/worksheets/[^/]+\.{kind}") for kind in ("xml", "bin"))
 
 _Row = tuple[int, list[Any]]
 
@@ -107,6 +108,8 @@ def _check_size(path: Path) -> None:
         parts = file.infolist()
         if sum(part.file_size for part in parts) > MOST:
             raise DataError(f"{path}: more than {MOST >> 20} MiB decompressed. Save the sheet as csv.")
+        if any(_BINARY_SHEET.fullmatch(part.filename) for part in parts):
+            raise DataError(f"{path}: this is a binary workbook (.xlsb), which is not read. Save it as .xlsx.")
         for part in parts:
             if _SHEET.fullmatch(part.filename):
                 _check_area(path, file.read(part))
