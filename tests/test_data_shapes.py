@@ -207,6 +207,17 @@ def test_rows_without_a_key_are_joined_to_nothing(tmp_path):
     assert found.notes["shape"] == ["Rows of DATA without a partner in the joined file, left out: 1."]
 
 
+def test_a_key_that_some_objects_lack_is_null_to_conditions_and_joins(tmp_path):
+    texts = [{"prompt": f"q{n}", "response": f"a{n}", "rating": 1 + n} | ({"n": n} if n else {}) for n in range(4)]
+    file = tmp_path / "a.jsonl"
+    file.write_text("".join(f"{json.dumps(one)}\n" for one in texts), encoding="utf-8")
+    found = load([file], scale=FIVE, shapes=Shapes((Condition.parse("n!=2"),)))
+    assert [x.answer for x in found.examples] == ["1", "2", "4"]
+    more = write(tmp_path / "b.csv", [{"n": n, "extra": "x"} for n in range(4)])
+    joined = load([file], scale=FIVE, shapes=Shapes(join=(more,), on="n"))
+    assert [x.answer for x in joined.examples] == ["2", "3", "4"]
+
+
 CALLS = [
     {"role": "user", "content": [{"type": "text", "text": "How warm is it?"}, {"type": "image_url", "image_url": "x"}]},
     {"role": "assistant", "content": None, "tool_calls": [{"function": {"name": "warm", "arguments": "{}"}}]},

@@ -110,6 +110,8 @@ class Shapes:
             found = _joined(found, path, self.on or "", counts)
         if not self.where:
             return found
+        for one in self.where:
+            _check_known([row for _, table in found for row in table], one.column, "--where")
         kept = [(label, [row for row in table if self._meets(row)]) for label, table in found]
         counts["filtered"] += sum(map(len, (table for _, table in found))) - sum(len(table) for _, table in kept)
         if not any(table for _, table in kept):
@@ -118,13 +120,8 @@ class Shapes:
         return [one for one in kept if one[1]]
 
     def _meets(self, row: Row) -> bool:
-        names = [one.column for one in self.where]
-        cells = opened(row, names).cells
-        for name in names:
-            if name not in cells:
-                known = column_names(row.cells)
-                raise DataError(f"{row.source}: --where: there is no column {name!r}.{closest(name, known)}")
-        return all(one.holds(cells[one.column]) for one in self.where)
+        cells = opened(row, [one.column for one in self.where]).cells
+        return all(one.holds(cells.get(one.column)) for one in self.where)
 
     def _values(self, tables: Sequence[_Table]) -> str:
         """Return what the first column holds, for a message."""
@@ -190,7 +187,10 @@ def _joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) 
     left, _, right = (part.strip() for part in on.partition("="))
     right = right or left
     others: dict[str, list[Row]] = defaultdict(list)
-    for row in read_rows(path):
+    joined = read_rows(path)
+    _check_known(joined, right, "--on")
+    _check_known([row for _, table in tables for row in table], left, "--on")
+    for row in joined:
         if key := _text(row, right):
             others[key].append(row)
     stem, used = stem_of(Path(path)), set[str]()
@@ -214,6 +214,13 @@ def _joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) 
     return [one for one in found if one[1]]
 
 
+def _check_known(rows: Sequence[Row], name: str, flag: str) -> None:
+    """Raise a DataError if no row has a column; a key that some JSON objects lack is null there."""
+    if rows and not any(name in opened(row, [name]).cells for row in rows):
+        known = column_names(rows[0].cells)
+        raise DataError(f"{rows[0].source}: {flag}: there is no column {name!r}.{closest(name, known)}")
+
+
 def _with(row: Row, other: Row, key: str, stem: str) -> Row:
     added = {
         (f"{stem}.{name}" if name in row.cells else name): cell for name, cell in other.cells.items() if name != key
@@ -222,11 +229,9 @@ def _with(row: Row, other: Row, key: str, stem: str) -> Row:
 
 
 def _text(row: Row, name: str) -> str:
-    """Return a key as compared: 7, 7.0 and "7" are one; an empty cell is "", which is no key."""
-    cells = opened(row, [name]).cells
-    if name not in cells:
-        raise DataError(f"{row.source}: --on: there is no column {name!r}.{closest(name, column_names(row.cells))}")
-    text = "" if is_blank(cells[name]) else str(cells[name]).strip()
+    """Return a key as compared: 7, 7.0 and "7" are one; an empty or missing cell is "", which is no key."""
+    cell = opened(row, [name]).cells.get(name)
+    text = "" if is_blank(cell) else str(cell).strip()
     return str(Fraction(text)) if plain(text) else text
 
 
