@@ -71,7 +71,9 @@ def test_a_resumed_run_keeps_the_engine_that_it_measured(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_toy_is_not_measured_and_the_run_records_its_engine(tmp_path, capsys):
+def test_a_toy_is_not_measured_and_the_run_records_its_engine(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("rationem.run.prepare._WORLD_VALIDATION", 16)
+    monkeypatch.setattr("rationem.run.prepare._WORLD_TEST", 16)
     small = ["--world-size", "12", "--steps", "1", "--draws", "1", "--evidence-draws", "0", "--wrong-hints", "0"]
     small += ["--difficulty-examples", "0", "--iterations", "1", "--threads", "1"]
     assert main(["fit", "world", "--engine", "auto", "--output", str(tmp_path / "run"), *small]) == 0
