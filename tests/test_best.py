@@ -1,6 +1,7 @@
 """Scores, ranks and rankings of the compared responses become the verdict that they imply."""
 
 import csv
+import json
 import random
 
 import pytest
@@ -120,6 +121,28 @@ def test_texts_where_scores_are_said_to_be_are_refused(tmp_path):
     path = table(tmp_path / "a.csv", "q,answer_a,answer_b,score_a,score_b", [(*TEXTS, "red", "blue")])
     with pytest.raises(DataError, match="hold no numbers, such as 'red'"):
         read(path, "answer_a,answer_b", "score_a,score_b", verdict_from="scores")
+
+
+def test_rankings_of_several_raters_can_stand_in_columns_or_in_a_list(tmp_path):
+    path = table(tmp_path / "a.csv", "q,one,two,r1,r2", [(*TEXTS, "B>A", "B > A"), (*TEXTS[:2], "c", "A=B", "A = B")])
+    assert [x.ratings for x in read(path, "one,two", "r1,r2").examples] == [("B", "B"), ("tie", "tie")]
+    lists = tmp_path / "a.jsonl"
+    rows = [
+        {"q": "What?", "one": "a stone", "two": f"bone {n}", "said": ["A>B", "A = B", "A>B"][: n + 1]} for n in (0, 2)
+    ]
+    lists.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    loaded = read(lists, "one,two", "said")
+    assert [x.answer for x in loaded.examples] == ["A", "A"]
+    assert loaded.examples[1].ratings == ("A", "tie", "A")
+
+
+def test_a_list_with_a_number_for_each_response_is_asked_about(tmp_path):
+    path = tmp_path / "a.jsonl"
+    rows = [{"q": "What?", "one": "a stone", "two": f"bone {n}", "scores": [n, 3]} for n in (1, 5)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    with pytest.raises(DataError, match="--verdict-from scores"):
+        read(path, "one,two", "scores")
+    assert answers(read(path, "one,two", "scores", verdict_from="scores")) == ["B", "A"]
 
 
 def test_a_row_without_one_of_the_scores_has_no_verdict(tmp_path):

@@ -19,6 +19,7 @@ from typing import Literal
 from rationem.data.columns import Columns
 from rationem.data.families import families
 from rationem.data.ladders import ladder
+from rationem.data.nested import structure
 from rationem.data.notations import numbers, plain
 from rationem.data.records import Row
 from rationem.data.sides import place_of
@@ -67,6 +68,19 @@ class _Compared:
         """Return a cell as text; "" if it holds no rating."""
         text = "" if is_blank(cell) else str(cell).strip()
         return "" if text in self.missing or not rated(text) else text
+
+    def texts(self, row: Row) -> list[str]:
+        """Return the rating cells of a row, or the elements of the list in its only one."""
+        cells = [row.cells.get(name) for name in self.names]
+        inside = structure(cells[0]) if len(cells) == 1 else None
+        return list(map(self.text, inside if isinstance(inside, list) else cells))
+
+    def has_lists(self, rows: Sequence[Row]) -> bool:
+        """Say whether the only rating column holds a list in every row, with an element for each response."""
+        return len(self.names) == 1 and all(
+            isinstance(structure(row.cells.get(self.names[0])), list) and len(self.texts(row)) == len(self.responses)
+            for row in rows
+        )
 
     @property
     def letters(self) -> tuple[str, ...]:
@@ -137,20 +151,20 @@ def best_response(
 
 
 #: The new cells of each row, and the sentence on them.
-_Verdicts = tuple[list[dict[str, str | None]], str]
+_Verdicts = tuple[Sequence[Mapping[str, object]], str]
 
 
 def _scored(rows: _Rows, name: str, compared: _Compared, asked: VerdictFrom) -> _Verdicts | None:
     """Return the verdicts of numbers, one column of them for each response; None if the columns hold none."""
     names, count = compared.names, len(compared.responses)
-    if asked == "raters" or len(names) != count:
+    if asked == "raters" or not (len(names) == count or compared.has_lists([row for _, row in rows])):
         if asked in ("scores", "ranks"):
             raise DataError(
                 f"--verdict-from {asked}: {count} responses are compared, so --rating-col needs {count} columns, one "
-                f"for each response in their order; it names {len(names)}."
+                f"for each response in their order, or one whose cells are lists of {count}; it names {len(names)}."
             )
         return None
-    cells = [[compared.text(row.cells.get(name)) for name in names] for _, row in rows]
+    cells = [compared.texts(row) for _, row in rows]
     degree = _degrees(cells)
     if not degree:
         if asked is not None:
@@ -256,8 +270,8 @@ def _each(compared: _Compared) -> str:
 def _ranked(rows: _Rows, compared: _Compared) -> _Verdicts | None:
     """Return the first of each ranking, if all rating cells are rankings."""
     names, scale = compared.names, compared.scale
-    cells = [{name: compared.text(row.cells.get(name)) for name in names} for _, row in rows]
-    texts = {text for one in cells for text in one.values() if text}
+    cells = [{name: structure(row.cells.get(name)) for name in names} for _, row in rows]
+    texts = {text for one in cells for cell in one.values() for text in map(compared.text, _elements(cell)) if text}
     firsts = {text: _first(text) for text in texts}
     known = scale is not None and any(scale.level(text) is not None for text in texts)
     if known or not any(map(_BETTER.search, texts)) or not all(firsts.values()):
@@ -267,12 +281,20 @@ def _ranked(rows: _Rows, compared: _Compared) -> _Verdicts | None:
         first = firsts.get(text) or ()
         return None if not text else first[0] if len(first) == 1 else compared.tie(source, text)
 
+    def verdicts(cell: object, source: str) -> object:
+        read = [verdict(compared.text(one), source) for one in _elements(cell)]
+        return read if isinstance(cell, list) else read[0]
+
     read = [
-        {name: verdict(text, row.source) for name, text in one.items()}
+        {name: verdicts(cell, row.source) for name, cell in one.items()}
         for one, (_, row) in zip(cells, rows, strict=True)
     ]
     told = f"Rating cells hold rankings ({', '.join(names)}): of each, the first response is the best."
     return read, told + (_DEGREES if any(map(_MUCH.search, texts)) and len(compared.responses) == 2 else "")
+
+
+def _elements(cell: object) -> list[object]:
+    return cell if isinstance(cell, list) else [cell]
 
 
 def _first(text: str) -> tuple[str, ...] | None:
