@@ -20,6 +20,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,11 @@ ARMS = (
 
 def pupil(example: Example) -> str:
     """Return the key of a question and the pupil who answered it, perhaps several times: an id but its last part."""
-    return example.id.rpartition(".")[0] or example.id
+    return _pupil(example.id)
+
+
+def _pupil(name: str) -> str:
+    return name.rpartition(".")[0] or name
 
 
 def graded(files: Sequence[Path]) -> list[Example]:
@@ -158,8 +163,22 @@ def part_numbers(run: Recorded, k: int, examples: Sequence[Example], split: str 
         **{key: found.get(key) for key in keys},
         "auc": auc(said, examples),
         "calibrated": (fitted or {}).get("test", {}).get("after") if fitted and fitted["test"] else None,
-        "probability": {one.example_id: round(one.probabilities[1], 4) for one in said},
+        "right": right(said, examples),
     }
+
+
+def right(said: Sequence[Prediction], examples: Sequence[Example]) -> dict[str, float]:
+    """Return for each answer whether the more probable grade is the given one; a tie counts a half.
+
+    Keys are PUPIL.ANSWER, digests of the published ids: neither ids nor grades are written down.
+    """
+    given = {x.id: LEVELS.index(x.answer) for x in examples}
+    found = {}
+    for one in said:
+        p = one.probabilities[1]
+        key = ".".join(sha256(part.encode()).hexdigest()[:8] for part in (_pupil(one.example_id), one.example_id))
+        found[key] = 0.5 if p == 0.5 else float((p > 0.5) == given[one.example_id])
+    return found
 
 
 def auc(said: Sequence[Prediction], examples: Sequence[Example]) -> float | None:
@@ -184,7 +203,6 @@ def numbers(directory: Path, took: float) -> dict[str, Any]:
             "last": summary["last_iteration"],
             "examples": summary["examples"],
             "constant": {name: summary["baselines"][name]["constant"]["accuracy"] for name in summary["baselines"]},
-            "grades": {x.id: x.answer for x in run.sets["test"]},
             "base": {name: part_numbers(run, 0, some) for name, some in parts.items()},
             "demonstrated": {name: part_numbers(run, 0, some, SHOTS) for name, some in parts.items()},
             "chosen": {name: part_numbers(run, best, some) for name, some in parts.items()},

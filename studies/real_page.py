@@ -60,7 +60,7 @@ def page(
     for setting in settings:
         ran = [one for one in results if one["setting"] == setting and one["arm"] != "search"]
         yield f"## {setting}"
-        yield verdict(ran, arms)
+        yield f"{verdict(ran, arms)} {chosen(ran, arms)}"
         if figures and setting in figures:
             yield f"![accuracy on unseen answers, by arm]({figures[setting]})"
         for part in ran[0]["chosen"]:
@@ -78,6 +78,17 @@ def page(
         yield f"Not run: {', '.join(missing)}." if missing else "Every arm ran."
     yield NOTE
     yield f"The scores of the shared task's systems, on all of its questions, are in {SOURCE}."
+
+
+def chosen(ran: Sequence[Numbers], arms: Mapping[str, str]) -> str:
+    """Return the sentences on the training grades, on what each run kept of them, and the iteration it chose."""
+    sizes = ran[0]["examples"]
+    told = [
+        f"{arms[one['arm']]}, seed {one['seed']}: kept {', '.join(map(str, one['kept']))}; iteration {one['best']} of "
+        f"{one['last']} chosen"
+        for one in ran
+    ]
+    return f"Trained on {sizes['train']} grades, chosen on {sizes['validation']} others. {'. '.join(told)}."
 
 
 def search_row(one: Numbers) -> list[str]:
@@ -117,8 +128,7 @@ def figure(ran: Sequence[Numbers], arms: Mapping[str, str]) -> str:
     """Return the figure of one setting: the first part of its test set, as SVG."""
     part = next(iter(ran[0]["chosen"]))
     points = [
-        (name, *interval([right(numbers, of[0]["grades"]) for numbers in parts]))
-        for _, name, parts, of in measured(ran, arms, part)
+        (name, *interval([numbers["right"] for numbers in parts])) for _, name, parts, of in measured(ran, arms, part)
     ]
     count = len({one["seed"] for one in ran})
     return draw(points, ran[0]["constant"]["test"], "one seed" if count == 1 else f"up to {count} seeds")
@@ -132,7 +142,7 @@ def row(
     cost: Sequence[Numbers] = (),
 ) -> list[str]:
     """Return a row: means over the seeds, and what a run cost."""
-    value, low, high = interval([right(numbers, one["grades"]) for numbers in parts])
+    value, low, high = interval([numbers["right"] for numbers in parts])
     calibrated = [numbers["calibrated"] or {} for numbers in parts]
     return [
         name,
@@ -149,20 +159,12 @@ def row(
     ]
 
 
-def right(part: Numbers, grades: Mapping[str, str]) -> dict[str, float]:
-    """Return for each test answer whether the more probable grade is the given one; a tie counts a half."""
-    sure = {"correct": 1, "incorrect": 0}
-    return {
-        key: 0.5 if p == 0.5 else float((p > 0.5) == bool(sure[grades[key]])) for key, p in part["probability"].items()
-    }
-
-
 def difference(of: Sequence[Numbers], alone: Mapping[int, Numbers], part: str) -> tuple[float, float, float] | None:
     """Return how much more often an arm is right than answer alone, with its interval; None without common seeds."""
     common = [one for one in of if one["seed"] in alone]
     apart = []
     for one in common:
-        ours, theirs = (right(run["chosen"][part], run["grades"]) for run in (one, alone[one["seed"]]))
+        ours, theirs = (run["chosen"][part]["right"] for run in (one, alone[one["seed"]]))
         apart.append({key: ours[key] - theirs[key] for key in ours})
     return interval(apart) if apart else None
 

@@ -65,41 +65,43 @@ def test_the_area_under_the_curve_by_hand():
     assert real.auc(said[:2], examples[:2]) is None
 
 
-def numbers(arm, seed, probability):
+def numbers(arm, seed, right):
     """A finished run of an arm, of four answers by three pupils."""
     part = {
         "count": 4, "macro_f1": 0.5, "kappa": 0.1, "auc": 0.7,
         "calibrated": {"log_likelihood": -0.6, "squared_calibration_error": 0.05},
-        "probability": probability,
+        "right": right,
     }  # fmt: skip
-    grades = dict(
-        zip(("q.a.1", "q.a.2", "q.b.1", "q.c.1"), ("correct", "correct", "incorrect", "correct"), strict=True)
-    )
     return {
-        "setting": "s", "arm": arm, "seed": seed, "grades": grades, "constant": {"test": 0.75}, "seconds": 120,
+        "setting": "s", "arm": arm, "seed": seed, "constant": {"test": 0.75}, "seconds": 120,
         "base": {"answers": part}, "demonstrated": {}, "chosen": {"answers": part}, "generated_tokens": 7000,
+        "examples": {"train": 30, "validation": 4}, "kept": [9, 12], "best": 2, "last": 2,
     }  # fmt: skip
 
 
-ALL_RIGHT = {"q.a.1": 0.9, "q.a.2": 0.8, "q.b.1": 0.2, "q.c.1": 0.6}
-ONE_WRONG = {"q.a.1": 0.9, "q.a.2": 0.8, "q.b.1": 0.7, "q.c.1": 0.6}
+ALL_RIGHT = {"a.1": 1.0, "a.2": 1.0, "b.1": 1.0, "c.1": 1.0}
+ONE_WRONG = {**ALL_RIGHT, "b.1": 0.0}
 NAMES = {"direct": "answer alone", "rs": "RS(4)", "star": "STaR"}
 
 
 def test_an_interval_is_clustered_by_pupil():
     """Values 1, 1, 0, 1 of pupils a, a, b, c: mean .75, sums .5, -.75, .25; se^2 = 3/2 (.25 + .5625 + .0625) / 16."""
     ran = numbers("direct", 0, ONE_WRONG)
-    value, low, high = real_page.interval([real_page.right(ran["chosen"]["answers"], ran["grades"])])
+    value, low, high = real_page.interval([ran["chosen"]["answers"]["right"]])
     half = 1.96 * (1.5 * 0.875 / 16) ** 0.5
     assert value == 0.75
     assert (low, high) == pytest.approx((0.75 - half, 0.75 + half))
 
 
-def test_a_tie_counts_a_half():
-    assert real_page.right({"probability": {"x": 0.5, "y": 0.6}}, {"x": "correct", "y": "incorrect"}) == {
-        "x": 0.5,
-        "y": 0.0,
-    }
+def test_a_tie_counts_a_half_and_neither_ids_nor_grades_are_written_down():
+    examples = [
+        Example(f"q.p1.{n}", {}, answer, "q.p1") for n, answer in enumerate(("correct", "incorrect", "correct"))
+    ]
+    said = [Prediction(x.id, None, (1 - p, p), 0.0, 1, 0) for x, p in zip(examples, (0.5, 0.6, 0.9), strict=True)]
+    found = real.right(said, examples)
+    assert list(found.values()) == [0.5, 0.0, 1.0]
+    assert len({key.rpartition(".")[0] for key in found}) == 1  # one pupil, one cluster
+    assert "p1" not in "".join(found)
 
 
 def test_arms_are_compared_with_answer_alone_seed_by_seed():
@@ -114,6 +116,8 @@ def test_the_page_names_what_has_not_run_and_one_seed_tells_nothing():
     ran = [numbers("direct", 0, ONE_WRONG), numbers("rs", 0, ALL_RIGHT)]
     told = "\n\n".join(real_page.page(ran, NAMES))
     assert "Not run: STaR." in told
+    assert "Trained on 30 grades, chosen on 4 others." in told
+    assert "RS(4), seed 0: kept 9, 12; iteration 2 of 2 chosen." in told
     assert "cannot be told with one seed" in told
     assert "| RS(4) | 1 | 1.000 [1.000, 1.000] | +0.250 [" in told
     assert "| -0.600 | 0.050 | 7,000 | 2 |" in told
