@@ -33,6 +33,8 @@ NOTE = (
     "Brackets: 95 % intervals over the test answers, clustered by pupil; they hold for these training seeds. Nats and "
     "squared calibration error are of calibrated probabilities, fitted on validation. Tokens drawn: by the E-steps."
 )
+#: Its probabilities are then the training grades' shares.
+UNREAD = " (no draft readable)"
 #: Fewer seeds rank nothing.
 ENOUGH = 3
 Numbers = Mapping[str, Any]
@@ -114,7 +116,8 @@ def measured(
     ran: Sequence[Numbers], arms: Mapping[str, str], part: str
 ) -> Iterator[tuple[str, str, Sequence[Numbers], Sequence[Numbers]]]:
     """Yield (key, name, numbers of its seeds, their runs) of the arms; first, without a key, of the base model."""
-    yield "", "base model", [ran[0]["base"][part]], ran[:1]
+    base = ran[0]["base"][part]
+    yield "", "base model" + (UNREAD if base.get("unparsed_draws") == 1 else ""), [base], ran[:1]
     shown = next((one for one in ran if one["demonstrated"].get(part)), None)
     if shown:
         yield "", "base model, four demonstrations", [shown["demonstrated"][part]], [shown]
