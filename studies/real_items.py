@@ -51,12 +51,14 @@ def said(run: Path, base: Path) -> list[dict[str, Any]]:
         base: the directory of its base model.
     """
     items = [{"prompt": one[0], "reference": one[1], "response": one[2]} for one in ITEMS]
-    after = Judge(run / "model", calibrate=False).rate(items, draws=DRAWS, seed=0)
+    with Judge(run / "model", calibrate=False) as judge:
+        after = judge.rate(items, draws=DRAWS, seed=0)
     with tempfile.TemporaryDirectory() as folder:
         before_place = Path(folder) / "base"
         shutil.copytree(base, before_place)
         shutil.copy(run / "model" / NAME, before_place / NAME)
-        before = Judge(before_place, calibrate=False).rate(items, draws=DRAWS, seed=0)
+        with Judge(before_place, calibrate=False) as judge:
+            before = judge.rate(items, draws=DRAWS, seed=0)
     return [
         {**item, "grade": one[3], "before": _told(first), "after": _told(last)}
         for item, one, first, last in zip(items, ITEMS, before, after, strict=True)

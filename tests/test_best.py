@@ -171,3 +171,41 @@ def test_a_table_with_one_response_is_read_as_before(tmp_path):
     path = table(tmp_path / "a.csv", "q,answer,r1,r2", [("What?", "a stone", 4, 5)])
     loaded = load([path], scale=Scale.parse("1-5"), columns=Columns("q", "answer", "r1,r2"), shapes=Shapes())
     assert loaded.examples[0].ratings == ("4", "5")
+
+
+@pytest.mark.parametrize("way", ["scores", "ranks"])
+def test_a_verdict_of_numbers_needs_a_scale_of_verdicts(tmp_path, way):
+    """On a scale from 1 to 5 the level "2" would mean that the first response is the better one."""
+    path = table(tmp_path / "a.csv", "q,answer_a,answer_b,score_a,score_b", [(*TEXTS, 5, 2), (*TEXTS[:2], "c", 1, 4)])
+    for scale in ("1-5", "-2..2"):
+        with pytest.raises(DataError, match=r'--scale "A \| B \| tie"'):
+            read(path, "answer_a,answer_b", "score_a,score_b", Scale.parse(scale), verdict_from=way)
+
+
+def test_a_ranking_needs_a_scale_of_verdicts(tmp_path):
+    path = table(tmp_path / "a.csv", "q,one,two,said", [(*TEXTS, "A>B"), (*TEXTS[:2], "c", "A=B")])
+    with pytest.raises(DataError, match=r'--scale "A \| B \| tie"'):
+        read(path, "one,two", "said", Scale.parse("-2..2"))
+
+
+def test_every_response_needs_a_level(tmp_path):
+    rows = [(*TEXTS, "x", 2, 3, 9), (*TEXTS, "y", 9, 2, 3)]
+    path = table(tmp_path / "a.csv", "q,a,b,c,score_a,score_b,score_c", rows)
+    with pytest.raises(DataError, match=r'--scale "A \| B \| C \| tie"'):
+        read(path, "a,b,c", "score_a,score_b,score_c", Scale.parse("A | B"))
+
+
+def test_negative_scores_are_not_degrees_of_preference(tmp_path):
+    rows = [(*TEXTS, 2, -1), (*TEXTS[:2], "c", -2, 0)]
+    path = table(tmp_path / "a.csv", "q,answer_a,answer_b,score_a,score_b", rows)
+    for scale in (None, Scale.parse("-2..2")):
+        with pytest.raises(DataError, match="`--verdict-from raters`"):
+            read(path, "answer_a,answer_b", "score_a,score_b", scale)
+    assert answers(read(path, "answer_a,answer_b", "score_a,score_b")) == ["A", "B"]
+
+
+@pytest.mark.parametrize("names", ["rank_a,rank_b", "rank_score_a,rank_score_b"])
+def test_numbers_that_are_called_ranks_and_are_none_are_asked_about(tmp_path, names):
+    path = table(tmp_path / "a.csv", f"q,answer_a,answer_b,{names}", [(*TEXTS, 0.9, 0.5), (*TEXTS[:2], "c", 0.1, 0.4)])
+    with pytest.raises(DataError, match="`--verdict-from ranks`"):
+        read(path, "answer_a,answer_b", names)

@@ -13,25 +13,13 @@ from rationem.cli.main import main
 from rationem.compare import page
 from rationem.compare.tables import table_of, tables
 from rationem.data import write_csv
+from small import MEASURES_LITTLE
 
 pytestmark = pytest.mark.slow
 SMALL = (
     *("--model", "tiny-judge", "--scale", "1-5", "--validation-share", "0.2", "--test-share", "0.4"),
-    *("--iterations", "1", "--steps", "4", "--draws", "2", "--evidence-draws", "1"),
-    *(
-        "--wrong-hints",
-        "4",
-        "--difficulty-examples",
-        "0",
-        "--threads",
-        "1",
-        "--sampling-batch",
-        "128",
-        "--device",
-        "cpu",
-        "--exact-items",
-        "3",
-    ),
+    *("--iterations", "1", "--steps", "4", "--draws", "2", *MEASURES_LITTLE),
+    *("--sampling-batch", "128", "--device", "cpu", "--exact-items", "3"),
     *("--batch-size", "8", "--enumerate-above", "0.01", "--workers", "1"),
 )
 LONGER = ("--iterations", "2", "--batch-size", "32")

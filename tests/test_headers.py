@@ -103,7 +103,7 @@ def test_a_header_that_stands_again_is_no_row(tmp_path):
     assert (len(read_rows(path)), notes_of(path)) == (90, {"repeated_header": 2})
     found = examine(FitConfig(data=(str(path),), scale="1-5"))
     (told,) = [one.message for one in found.findings if one.code == "repeated_header"]
-    assert "stands again further down, 2 times" in told
+    assert "is repeated further down, 2 times" in told
     quoted = tmp_path / "b.csv"
     quoted.write_text('"prompt","response","rating"\nq,a,1\n\ufeff"prompt","response","rating"\nq,a,2\n', "utf-8")
     assert len(read_rows(quoted)) == 2

@@ -20,6 +20,7 @@ from rationem.tasks.judge import JudgeTask
 from rationem.tasks.rubric import Criterion, read_rubric
 from rationem.tasks.scale import Scale
 from rationem.types import Example, Outcome, Prediction, Purpose
+from small import MEASURES_LITTLE
 
 TEXT = "help: 1-4; safe: unsafe < safe"
 SCALE = Scale.parse(TEXT)
@@ -255,19 +256,7 @@ def test_a_column_that_gives_one_criterions_label_away_is_found_among_several(tm
 def test_a_judge_of_two_scales_is_trained_measured_and_rates_on_each(tmp_path, capsys):
     file, run = write(tmp_path / "r.csv", table(40)), tmp_path / "run"
     flags = ("--model", "tiny-judge", "--iterations", "1", "--limit", "8", "--draws", "2", "--device", "cpu")
-    less = (
-        "--steps",
-        "2",
-        "--evidence-draws",
-        "1",
-        "--wrong-hints",
-        "4",
-        "--difficulty-examples",
-        "0",
-        "--threads",
-        "1",
-    )
-    assert main(["fit", file, "--scale", TEXT, "--output", str(run), *flags, *less]) == 0
+    assert main(["fit", file, "--scale", TEXT, "--output", str(run), *flags, *MEASURES_LITTLE, "--steps", "2"]) == 0
     page = (run / "report.md").read_text(encoding="utf-8")
     assert "The criteria have different scales" in page
     assert "For safe:" in page

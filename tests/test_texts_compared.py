@@ -10,6 +10,7 @@ from rationem.tasks.built_in import described
 from rationem.tasks.judge import asking
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
+from small import MEASURES_LITTLE
 
 FLAGS = ("--response-col", "one,two", "--rating-col", "better", "--scale", "A | B")
 
@@ -91,18 +92,6 @@ def test_texts_that_return_in_other_comparisons_are_a_warning_unless_a_group_is_
 def test_a_judge_of_two_texts_is_trained_and_rates_a_file(tmp_path, capsys):
     file, run, out = write(tmp_path / "p.csv", pairs(40)), tmp_path / "run", tmp_path / "rated.jsonl"
     more = ("--model", "tiny-judge", "--iterations", "1", "--limit", "8", "--draws", "2", "--device", "cpu")
-    less = (
-        "--steps",
-        "2",
-        "--evidence-draws",
-        "1",
-        "--wrong-hints",
-        "4",
-        "--difficulty-examples",
-        "0",
-        "--threads",
-        "1",
-    )
-    assert main(["fit", file, *FLAGS, "--output", str(run), *more, *less]) == 0
+    assert main(["fit", file, *FLAGS, "--output", str(run), *more, *MEASURES_LITTLE, "--steps", "2"]) == 0
     assert main(["judge", str(run), file, "-o", str(out), "--draws", "2", "--threads", "1"]) == 0
     assert len(out.read_text(encoding="utf-8").splitlines()) == 40

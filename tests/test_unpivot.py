@@ -135,3 +135,12 @@ def test_a_table_with_a_column_for_each_item_is_told_how_to_be_made_long():
     assert '`--unpivot "[*]" --response-col column --rating-col value --rater-col rater`' in likely_ratings(named, ())
     texts = [Row({**row.cells, "prompt": "What is a river made of?"}, "r.csv:2", 2) for row in few]
     assert "--unpivot" not in likely_ratings(texts, {"prompt", "response"})
+
+
+def test_columns_whose_new_names_would_be_equal_are_offered_for_comparison_only():
+    rows = rows_of(
+        *({"a_x": f"a long stone {n}", "b_x": f"a long bone {n}", "x_a": n % 4, "x_b": n % 3} for n in range(20))
+    )
+    said = likely_ratings(rows, ())
+    assert '`--response-col "a_x,b_x" --rating-col "x_a,x_b"`' in said
+    assert "--unpivot" not in said

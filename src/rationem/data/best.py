@@ -39,7 +39,7 @@ _Rows = Sequence[tuple[str, Row]]
 _TIE = "tie"
 #: Names of columns of ranks, of scores, and of raters.
 _RANK = re.compile(r"rank|(?<![a-z])(?:place|position)", re.I)
-_SCORE = re.compile(r"scor|rating|grade|points|likert|rank", re.I)
+_SCORE = re.compile(r"scor|rating|grade|points|likert", re.I)
 _RATER = re.compile(r"rater|annotator|judge|labell?er|worker|coder", re.I)
 _BETTER, _EQUAL = re.compile(r"\s*(?:>+|≻+)\s*"), re.compile(r"\s*(?:=+|~|≈)\s*")
 _MUCH = re.compile(">>|≻≻")
@@ -83,10 +83,23 @@ class _Compared:
         )
 
     @property
+    def usual(self) -> tuple[str, ...]:
+        """Letters for the responses."""
+        return tuple(name[-1].upper() for name in fields_of(len(self.responses)))
+
+    @property
     def letters(self) -> tuple[str, ...]:
         """The names of the responses: the scale's first levels, otherwise letters."""
-        count = len(self.responses)
-        return self.scale.levels[:count] if self.scale else tuple(name[-1].upper() for name in fields_of(count))
+        return self.scale.levels[: len(self.responses)] if self.scale else self.usual
+
+    def check_scale(self, source: str, found: str) -> None:
+        """Raise a DataError if the levels do not name the responses: on a scale of degrees "2" is no second one."""
+        scale = self.scale
+        if scale is not None and (scale.ordered or len(scale.levels) < len(self.responses)):
+            raise DataError(
+                f"{source}: {found} say which response is the best, and the levels of the scale {scale.sentence()!r} "
+                f'do not name the {len(self.responses)} responses. Use --scale "{_levels(self.usual)}".'
+            )
 
     def tie(self, source: str, shown: str) -> str:
         """Return the level of a tie.
@@ -98,12 +111,15 @@ class _Compared:
             return _TIE
         more = self.scale.levels[len(self.responses) :]
         if not more:
-            levels = " | ".join((*self.letters, _TIE))
             raise DataError(
                 f"{source}: {shown} is a tie between the best responses, and the scale {self.scale.sentence()!r} has "
-                f'no level for one. Add it: --scale "{levels}".'
+                f'no level for one. Add it: --scale "{_levels(self.letters)}".'
             )
         return next((level for level in more if level.casefold() == _TIE), more[0])
+
+
+def _levels(names: Sequence[str]) -> str:
+    return " | ".join((*names, _TIE))
 
 
 def best_response(
@@ -176,6 +192,7 @@ def _scored(rows: _Rows, name: str, compared: _Compared, asked: VerdictFrom) -> 
     kind = asked or _kind(rows[0][1].source, cells, degree, compared)
     if kind == "raters":
         return None
+    compared.check_scale(rows[0][1].source, f"the {kind} in {', '.join(names)}")
     places = [place_of(name, compared.responses) for name in names]
     order = [places.index(at) for at in range(count)] if _by_place(places) else list(range(count))
     sign = -1 if kind == "ranks" else 1
@@ -215,27 +232,33 @@ def _kind(
 ) -> Literal["scores", "ranks", "raters"]:
     """Return what the columns hold, by their names and cells.
 
+    Numbers can be raters' verdicts if they are levels of the scale, or without a scale if they look like verdicts.
+    Columns that are not named like the responses then hold verdicts, as ever.
+
     Raises:
         DataError: it is unclear.
     """
     names, scale = compared.names, compared.scale
     named = _by_place([place_of(name, compared.responses) for name in names])
-    all_known = scale is not None and all(scale.level(text) is not None for text in degree)
-    by_raters, by_numbers = all(map(_RATER.search, names)), all(map(_SCORE.search, names))
-    usual = scale is None and suggest_pair(degree, compared.responses) is not None
-    if min(degree.values()) < 0 or (by_raters and not by_numbers) or (not named and (all_known or usual)):
+    by_rank, by_score, by_rater = (all(map(words.search, names)) for words in (_RANK, _SCORE, _RATER))
+    if scale is None:
+        verdicts = min(degree.values()) < 0 or suggest_pair(degree, compared.responses) is not None
+    else:
+        verdicts = scale.ordered or all(scale.level(text) is not None for text in degree)
+    if (by_rater and not by_rank and not by_score) or (verdicts and not named):
         return "raters"
-    if all_known or (scale is not None and scale.ordered) or (by_raters and by_numbers) or not named:
+    if verdicts or by_rater or (scale is None and not named):
         raise DataError(_unclear(source, compared, ("scores", "ranks", "raters")))
-    if all(map(_RANK.search, names)):
+    whole = all(number.denominator == 1 for number in degree.values())
+    if by_rank and not by_score and whole and named:
         return "ranks"
-    if _like_ranks([[degree[text] for text in one] for one in cells if all(one)]):
+    if by_rank or not named or _like_ranks([[degree[text] for text in one] for one in cells if all(one)]):
         raise DataError(_unclear(source, compared, ("scores", "ranks")))
     return "scores"
 
 
 def _like_ranks(rows: Sequence[Sequence[Fraction]]) -> bool:
-    """Say whether every row's numbers are the ranks 1 to k in some order, where no two are equal."""
+    """Say whether the numbers of every row are the ranks 1 to k in some order, or at most k if some are equal."""
     return bool(rows) and all(
         sorted(one) == list(range(1, len(one) + 1)) or (len(set(one)) < len(one) and max(one) <= len(one))
         for one in rows
@@ -251,8 +274,7 @@ _MEANINGS = {
 
 def _unclear(source: str, compared: _Compared, ways: Sequence[str]) -> str:
     told = "; ".join(f"{_MEANINGS[way]}: `--verdict-from {way}`" for way in ways)
-    letters = " | ".join((*(name[-1].upper() for name in fields_of(len(compared.responses))), _TIE))
-    more = f' With scores and ranks the scale is that of the verdict: --scale "{letters}".'
+    more = f' With scores and ranks the scale is that of the verdict: --scale "{_levels(compared.usual)}".'
     more += _each(compared)
     return f"{source}: what do the columns {', '.join(compared.names)} hold? {told[0].upper()}{told[1:]}.{more}"
 
@@ -276,6 +298,8 @@ def _ranked(rows: _Rows, compared: _Compared) -> _Verdicts | None:
     known = scale is not None and any(scale.level(text) is not None for text in texts)
     if known or not any(map(_BETTER.search, texts)) or not all(firsts.values()):
         return None
+
+    compared.check_scale(rows[0][1].source, f"the rankings in {', '.join(names)}")
 
     def verdict(text: str, source: str) -> str | None:
         first = firsts.get(text) or ()

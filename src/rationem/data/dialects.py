@@ -41,7 +41,7 @@ class Dialect:
         quoting: "doubled", "backslash" or "none", see :class:`.FileFormat`.
         skip: lines before the header.
         header: what names the columns; None if nothing does.
-        repeated: how often the header stands again further down.
+        repeated: how often the header is repeated further down.
         lines: the lines of the file.
     """
 

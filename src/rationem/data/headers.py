@@ -48,7 +48,7 @@ class Header:
         return [" - ".join(dict.fromkeys(text for text in texts if text)) for texts in zip(*rows, strict=True)]
 
     def notes(self, repeated: int) -> dict[str, int]:
-        """Return what is unusual about the header, which stands again ``repeated`` times."""
+        """Return what is unusual about the header, which is repeated ``repeated`` times further down."""
         found = {
             "explained_header": len(self.explaining),
             "joined_header": len(self.rows) if len(self.rows) > 1 else 0,

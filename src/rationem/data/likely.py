@@ -14,7 +14,7 @@ from rationem.data.nested import structure
 from rationem.data.records import Row
 from rationem.data.suggest import typed
 from rationem.data.texts import is_blank
-from rationem.data.unpivot import COLUMN, Unpivot
+from rationem.data.unpivot import COLUMN, new_names
 
 #: Most different cells of a column that is offered as the rating, and the least cells for each of them on average.
 _MOST, _EACH = 11, 3
@@ -105,12 +105,17 @@ def _of_responses(columns: Sequence[str], texts: Collection[str], few: Collectio
     keys = list(written[text])
     response_col = typed(",".join(written[text][key] for key in keys))
     rating_col = typed(",".join(rated[rating][key] for key in keys))
-    new = Unpivot((text, rating)).new
-    return (
+    new = new_names((text, rating))
+    told = (
         f" The columns {', '.join(written[text].values())} hold texts, and each has a column of few different cells "
         f"({', '.join(rated[rating].values())}). To compare the responses, of which the one with the highest score is "
-        f"the best: `--response-col {response_col} --rating-col {rating_col}`. To rate each by itself: `--unpivot "
-        f"{typed(text)} {typed(rating)} --response-col {typed(new[0])} --rating-col {typed(new[1])}`."
+        f"the best: `--response-col {response_col} --rating-col {rating_col}`."
+    )
+    if new[0] == new[1]:
+        return told
+    return (
+        f"{told} To rate each by itself: `--unpivot {typed(text)} {typed(rating)} --response-col {typed(new[0])} "
+        f"--rating-col {typed(new[1])}`."
     )
 
 
@@ -125,7 +130,7 @@ def _of_items(columns: Sequence[str], counts: Mapping[str, Counter[str | None]])
     if not found:
         return ""
     pattern, named = next(iter(found.items()))
-    (new,) = Unpivot((pattern,)).new
+    (new,) = new_names((pattern,))
     texts = sum(map(len, named)) > _TEXT_LENGTH * len(named)
     rest = [name for name in columns if name not in named.values()]
     rater = f" --rater-col {typed(rest[0])}" if len(rest) == 1 else " --rater-col RATER"

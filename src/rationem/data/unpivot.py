@@ -54,15 +54,8 @@ class Unpivot:
 
     @property
     def new(self) -> tuple[str, ...]:
-        """The names of the new columns with the cells.
-
-        >>> Unpivot(("Rate [*]", "*_comment")).new, Unpivot(("essay1", "essay2")).new
-        (('Rate', 'comment'), ('value',))
-        """
-        if not any(_STAR in name for name in self.names):
-            return (VALUE,)
-        parts = [[part.strip(_EDGES) for part in name.split(_STAR)] for name in self.names]
-        return tuple("_".join(filter(None, part)) or VALUE for part in parts)
+        """The names of the new columns with the cells."""
+        return new_names(self.names)
 
     def tables(self, tables: Sequence[_Table], counts: Counter[str]) -> list[_Table]:
         """Return the tables with a row for each column or group; count ``unpivoted`` rows and ``unpivoted_empty``.
@@ -122,6 +115,18 @@ class Unpivot:
                 f"{source}: --unpivot makes a column {clash[0]!r}, and the file has another of that name. Rename it."
             )
         return groups
+
+
+def new_names(patterns: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of the new columns with the cells.
+
+    >>> new_names(("Rate [*]", "*_comment")), new_names(("essay1", "essay2"))
+    (('Rate', 'comment'), ('value',))
+    """
+    if not any(_STAR in pattern for pattern in patterns):
+        return (VALUE,)
+    parts = [[part.strip(_EDGES) for part in pattern.split(_STAR)] for pattern in patterns]
+    return tuple("_".join(filter(None, part)) or VALUE for part in parts)
 
 
 def _between(pattern: str, name: str) -> str | None:

@@ -107,7 +107,7 @@ _WRITTEN: dict[str, Callable[[str, Any], str]] = {
         f"The header of {file} has {count} rows, whose texts are joined: `upper - lower` (--header-rows 1 reads one)."
     ),
     "repeated_header": lambda file, count: (
-        f"The header of {file} stands again further down{'' if count == 1 else f', {count} times'}: not read as a row."
+        f"The header of {file} is repeated further down{'' if count == 1 else f', {count} times'}: skipped."
     ),
 }
 
