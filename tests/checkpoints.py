@@ -76,8 +76,6 @@ TEMPLATES = STYLES | {
 #: Of these the tokenizer has the tags of a thinking block; like the families', added and not special.
 THINKING = ("qwen3", "r1")
 
-_trained_models = tempfile.TemporaryDirectory(prefix="rationem-tests-")
-
 
 @cache
 def tokenizer(style: str = "chatml") -> PreTrainedTokenizerFast:
@@ -135,13 +133,18 @@ def grader(
 
 
 @cache
+def _trained_models() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="rationem-tests-")
+
+
+@cache
 def _trained(steps: int, style: str, says: Callable[[str, str], str] | None) -> Path:
     import random
 
     from rationem import JudgeTask, Sample, Scale, SupervisedMStep, Training
     from rationem.engines.chat import Chat
 
-    path = Path(tempfile.mkdtemp(dir=_trained_models.name))
+    path = Path(tempfile.mkdtemp(dir=_trained_models().name))
     base = checkpoint(path / "random", style, layers=1)
     task, draw, chat = JudgeTask(Scale.parse("1-5")), random.Random(0), Chat(tokenizer(style))
     says = says or task.format

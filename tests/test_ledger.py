@@ -14,7 +14,17 @@ from hypothesis import strategies as st
 
 from rationem import Example, Ledger, Outcome, State
 from rationem.errors import RunError
-from rationem.ledger import SCHEMA_VERSION, read_examples, read_manifest, read_only, read_predictions, write_text
+from rationem.ledger import (
+    SCHEMA_VERSION,
+    is_begun,
+    opening,
+    read_examples,
+    read_manifest,
+    read_only,
+    read_predictions,
+    write_text,
+)
+from rationem.ledger.rows import SCHEMA
 from rationem.types import Draft, Finish, Kept, LevelScores, Parsed, Prediction, Purpose, Trial
 
 TABLES = {
@@ -260,6 +270,36 @@ def test_a_ledger_of_another_version_is_refused_and_left_as_it_is(tmp_path):
         with pytest.raises(RunError, match=f"ledger version 0; this rationem reads {SCHEMA_VERSION}"):
             Ledger(tmp_path / "run")
     assert contents(tmp_path) == before
+
+
+STATEMENTS = [one for one in SCHEMA.split(";") if one.strip()]
+
+
+@pytest.mark.parametrize("made", range(len(STATEMENTS) + 1))
+@pytest.mark.parametrize(
+    "examples", [None, "id, position, split, grp, fields, answer, ratings, source, elided, weight"]
+)
+def test_a_ledger_whose_tables_were_made_in_part_can_be_started(tmp_path, made, examples):
+    """Releases before made one table after the other, and a process can be killed between two."""
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        for one in STATEMENTS[:made]:
+            older = examples and " examples " in one  # as version 5 had them
+            db.execute(f"CREATE TABLE examples ({examples})" if older else one)
+    assert not is_begun(tmp_path)
+    with closing(Ledger(tmp_path)) as ledger:
+        ledger.start(MANIFEST, EXAMPLES)
+    with closing(read_only(tmp_path)) as db:
+        assert read_examples(db, "train") == tuple(EXAMPLES["train"])
+
+
+@pytest.mark.parametrize("after", range(len(STATEMENTS)))
+def test_the_tables_are_there_together_or_not_at_all(tmp_path, monkeypatch, after):
+    broken = ";".join([*STATEMENTS[:after], "CREATE no table"]) + ";"
+    monkeypatch.setattr(opening, "SCHEMA", broken)
+    with pytest.raises(RunError, match="cannot be read as a ledger"):
+        Ledger(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as db:
+        assert db.execute("SELECT count(*) FROM sqlite_master").fetchone() == (0,)
 
 
 def test_a_file_that_is_no_ledger_is_a_clear_error(tmp_path):

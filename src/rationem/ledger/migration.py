@@ -53,7 +53,8 @@ def version_of(db: sqlite3.Connection) -> object:
         return json.loads(found[0])
     if _columns(db, "examples") == OLDER_COLUMNS["examples"]:
         return OLDEST
-    return OLDEST + 1 if ADDED.keys() - _columns(db, "trials") else SCHEMA_VERSION
+    there = _columns(db, "trials")  # none where a process was killed before it had made this table
+    return OLDEST + 1 if there and ADDED.keys() - there else SCHEMA_VERSION
 
 
 def is_older(db: sqlite3.Connection) -> bool:
@@ -73,7 +74,7 @@ def _add_columns(db: sqlite3.Connection) -> None:
     sound = _sound(db, {"manifest", "trials"})
     there = _columns(db, "trials")
     for name, declared in ADDED.items():
-        if name not in there:
+        if there and name not in there:
             db.execute(f"ALTER TABLE trials ADD COLUMN {name} {declared}")
     db.execute("UPDATE manifest SET value=? WHERE key='schema_version'", (json.dumps(SCHEMA_VERSION),))
     write_seals(db, sound)

@@ -97,7 +97,7 @@ def open_ledger(directory: Path) -> sqlite3.Connection:
                 migrate(db)
                 db.execute("COMMIT")
         db.execute("PRAGMA synchronous=FULL")
-        db.executescript(SCHEMA)
+        db.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")  # all tables or none
     return db
 
 

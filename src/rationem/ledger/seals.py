@@ -38,7 +38,8 @@ def seal(db: sqlite3.Connection, iteration: int = RUN) -> None:
 def write_seals(db: sqlite3.Connection, parts: Collection[Part]) -> None:
     """Write the hashes of these parts' current rows, inside the caller's transaction."""
     rows = [(table, iteration, row_hash(db, table, iteration)) for table, iteration in parts]
-    db.executemany("INSERT OR REPLACE INTO seals VALUES (?,?,?)", rows)
+    if rows:
+        db.executemany("INSERT OR REPLACE INTO seals VALUES (?,?,?)", rows)
 
 
 def unseal(db: sqlite3.Connection, iteration: int, *tables: str) -> None:
