@@ -530,6 +530,36 @@ def test_the_command_rates_a_file_and_tells_the_totals(run, monkeypatch, capsys)
     assert "already exists" in err
 
 
+def test_the_command_rates_joined_and_filtered_rows_and_goes_on_with_the_same_ones_alone(run, monkeypatch, capsys):
+    write_csv("ids.csv", [("id", "phase"), *((f"#{n}", "main" if n % 3 else "pilot") for n in range(30))])
+    write_csv("items.csv", items(25))
+    asked = ("run", "ids.csv", "-o", "out.csv", "--join", "items.csv", "--on", "id", "--where", "phase=main")
+    arguments = (*asked, "--draws", "4", "--threads", "1", "--batch-size", "8")
+    code, out, err = command(monkeypatch, capsys, scripted(), *arguments)
+    err = " ".join(err.split())
+    assert (code, out) == (0, "out.csv\n"), err
+    assert "Rows of DATA without a partner in the joined file, left out: 5." in err
+    assert "Rows left out by --where: 9." in err
+    rated = read_csv("out.csv")
+    assert [row["id"] for row in rated] == [f"#{n}" for n in range(25) if n % 3]
+    assert all(row["response"] == f"{row['id'][1:]} kind" for row in rated)
+    assert {row["status"] for row in rated} == {"rated"}
+    whole = Path("out.csv").read_bytes()
+    Path("out.csv").unlink()
+    with pytest.raises(Killed):
+        command(monkeypatch, capsys, Mortal(5), *arguments)
+    code, _, err = command(monkeypatch, capsys, scripted(), *arguments[:-2], "--batch-size", "8", "--where", "id!=#1")
+    assert code == 2
+    assert "which rows are read" in " ".join(err.split())
+    write_csv("items.csv", [*items(25), ("#99", "new", "row")])
+    code, _, err = command(monkeypatch, capsys, scripted(), *arguments)
+    assert code == 2
+    assert "the joined files" in " ".join(err.split())
+    write_csv("items.csv", items(25))
+    assert command(monkeypatch, capsys, scripted(), *arguments)[0] == 0
+    assert Path("out.csv").read_bytes() == whole
+
+
 def test_interrupted_the_command_says_that_it_goes_on_and_does(run, monkeypatch, capsys):
     write_csv("items.csv", items(20))
     arguments = ("run", "items.csv", "-o", "out.csv", "--draws", "4", "--threads", "1", "--batch-size", "8")

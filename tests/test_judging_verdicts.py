@@ -152,6 +152,10 @@ FOUND = {
         ({"draws": 4, "fast": True}, "the number of draws (was 8, is 4); --fast (was off, is on)"),
         ({"device": "cuda"}, "the device (was not given, is cuda)"),
         ({"criteria": ["tone", "facts"]}, "the criteria (was tone, is tone, facts)"),
+        ({"engine": "vllm"}, "the engine (was not given, is vllm)"),
+        ({"format": {"records": "a"}}, "how the file is written (--delimiter, --encoding, --records, ...)"),
+        ({"shapes": {"on": "id"}, "joined": {"b": "1f"}}, "which rows are read (--unpivot, --join, --where)"),
+        ({"joined": {"b": "1f"}}, "the content of the joined files"),
         ({"columns": {"prompt": "q", "reference": "key"}}, "the column of the reference (was not given, is key)"),
     ],
 )

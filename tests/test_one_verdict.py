@@ -17,10 +17,12 @@ from rationem.cli.settings import add_settings, read_settings
 from rationem.compare.design import Design, parse_arms
 from rationem.compare.running import _settings
 from rationem.data import Columns
+from rationem.data.file_format import FOUND
 from rationem.errors import DataError, RationemError
 from rationem.judging.source import ItemReader, chunks, look
 from rationem.run.launch import check
 from rationem.run.prepare import prepare
+from rationem.run.rating_values import shapes_of
 
 pytestmark = pytest.mark.slow
 
@@ -111,14 +113,14 @@ def settings_of(command):
     return read_settings(parser.parse_args(shlex.split(command)[2:]))
 
 
-def judge_reads_the_same(path, config, splits):
+def judge_reads_the_same(path, config, splits, filtered=0):
     """`judge` sees every row, of those that a fit uses with the same inputs; an unreadable row is an error."""
     if splits.notes.get("unreadable"):
         with pytest.raises(DataError):
-            look(path, config.form)
+            look(path, config.form, shapes_of(config))
         return
-    source = look(path, config.form)
-    assert source.rows == splits.notes["rows"]
+    source = look(path, config.form, shapes_of(config))
+    assert source.rows == splits.notes["rows"] - filtered
     reader = ItemReader(Columns.from_dict(splits.notes["columns"]), None)
     rows = {row.source: row for part in chunks(source, 0, 100) for row in part}
     for x in (*splits.train, *splits.validation, *splits.test):
@@ -138,6 +140,33 @@ def table(path, ratings):
     made = [row | {"rating": rating} for row, rating in zip(rows(), ratings, strict=True)]
     path.write_text("".join(f"{','.join(line)}\n" for line in [made[0], *(row.values() for row in made)]))
     return path
+
+
+def test_judge_reads_unpivoted_joined_and_filtered_rows_as_fit_does(tmp_path):
+    """Four essays, each with a column of ratings; their texts in another file; a pilot rater is left out."""
+    ratings, texts = tmp_path / "ratings.csv", tmp_path / "texts.csv"
+    rated = [["rater", "phase", "Rate [e1]", "Rate [e2]", "Rate [e3]", "Rate [e4]"]]
+    rated += [
+        ["ann", "main", "1", "2", "3", "4"],
+        ["bob", "main", "2", "", "3", "5"],
+        ["cyd", "pilot", "5", "5", "5", "5"],
+    ]
+    ratings.write_text("".join(f"{','.join(line)}\n" for line in rated))
+    texts.write_text("id,essay\n" + "".join(f"e{n},the text of essay {n}\n" for n in range(1, 5)))
+    config = FitConfig(
+        data=(str(ratings),), scale="1-5", model="tiny-judge", unpivot=("Rate [*]",), join=(str(texts),),
+        on="column=id", where=("phase=main",), response_col="essay", prompt_col="none", rating_col="Rate",
+        rater_col="rater", validation_share=0.25, test_share=0.25,
+    )  # fmt: skip
+    _, _, _, splits = check(config, tmp_path / "run")
+    judge_reads_the_same(ratings, config, splits, filtered=4)
+    source = look(ratings, FOUND, shapes_of(config))
+    assert source.rows == 7
+    read = [row.cells for part in chunks(source, 0, 3) for row in part]
+    assert [(row["rater"], row["column"], row["essay"]) for row in read] == [
+        (rater, f"e{n}", f"the text of essay {n}")
+        for rater, n in [*(("ann", n) for n in range(1, 5)), *(("bob", n) for n in (1, 3, 4))]
+    ]
 
 
 def test_a_fit_prints_the_findings_of_the_check_before_it_starts(tmp_path, capsys):

@@ -107,6 +107,7 @@ def run(options: argparse.Namespace) -> int:
     from rationem.config import TakenBy, configured, settings_with
     from rationem.judging.judge import Judge
     from rationem.judging.stream import rate_file
+    from rationem.run.rating_values import shapes_of
     from rationem.run.task_resolution import inputs_of
 
     progress.show(progress.Rich())
@@ -114,6 +115,7 @@ def run(options: argparse.Namespace) -> int:
     read = {name: value for name, value in named if value is not None}
     given = {role: name for role in _ROLES if (name := getattr(options, f"{role}_col")) is not None}
     given = inputs_of(options.inputs_col, given)
+    asked = configured(**read)
     with Judge.load(
         options.run,
         device=options.device,
@@ -137,7 +139,8 @@ def run(options: argparse.Namespace) -> int:
             columns=given,
             preset=options.preset,
             overwrite=options.overwrite,
-            form=configured(**read).form,
+            form=asked.form,
+            shapes=shapes_of(asked),
         )
         for line in totals.lines(judge.task.kind):
             progress.say(line)

@@ -118,14 +118,14 @@ class DataSettings(SettingsGroup):
     criterion_col: Annotated[Column, TaskKind.JUDGE] = Field(
         None, description="column of the criterion's name, if each criterion's rating has its own row"
     )
-    unpivot: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+    unpivot: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
         (),
         description=(
             "make a row of each of these columns: 'Rate [*]', or of each group of columns: 'answer_*' 'score_*'; what "
             "* stands for is in the new column 'column'"
         ),
     )
-    where: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+    where: Annotated[tuple[str, ...], Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
         (), description="read only rows that meet all conditions: COLUMN=VALUE, COLUMN!=VALUE, COLUMN>=NUMBER"
     )
     latest_by: Column = Field(
@@ -134,10 +134,10 @@ class DataSettings(SettingsGroup):
     merge_equal: Annotated[bool, TakenBy.TASK_CHECK, TaskKind.JUDGE] = Field(
         False, description="rows with equal inputs are one item, rated by several people who are not named"
     )
-    join: Annotated[tuple[str, ...], Reach.DATA] = Field(
+    join: Annotated[tuple[str, ...], Reach.DATA, TakenBy.JUDGE] = Field(
         (), description="files whose columns are added to the rows with the same key (--on)"
     )
-    on: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK] = Field(
+    on: Annotated[str | None, Reach.NOTHING, TakenBy.TASK_CHECK, TakenBy.JUDGE] = Field(
         None, description="with --join: the key's column, or LEFT=RIGHT if its names differ"
     )
     rater_col: Annotated[Column, TaskKind.JUDGE] = Field(

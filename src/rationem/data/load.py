@@ -25,7 +25,7 @@ from rationem.data.presets import flatten_row
 from rationem.data.published.preset import Preset
 from rationem.data.readers import notes_of
 from rationem.data.records import Row
-from rationem.data.shapes import Shapes, told
+from rationem.data.shapes import AS_THEY_ARE, Shapes, told
 from rationem.data.sides import by_name
 from rationem.data.sources import labels, scan_rows
 from rationem.data.unusable import tally
@@ -95,7 +95,7 @@ def load(
     weight: str | None = None,
     values: Values | None = None,
     form: FileFormat = FOUND,
-    shapes: Shapes | None = None,
+    shapes: Shapes = AS_THEY_ARE,
 ) -> LoadedData:
     """Read the examples of all files.
 
@@ -129,7 +129,7 @@ def load(
     before = len(skipped or ())
     tables = _read(paths, report, form)
     counts: Counter[str] = Counter(rows=_size(tables), unreadable=len(skipped or ()) - before)
-    tables = (shapes := shapes or Shapes()).tables(tables, counts)
+    tables = shapes.tables(tables, counts)
     reading = choose(preset, columns, criteria, [table for _, table in tables], items=items, task=task, weight=weight)
     tables = _records(tables, reading.preset, counts)
     unused = _unused(tables, reading)

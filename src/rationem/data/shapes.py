@@ -152,6 +152,10 @@ class Shapes:
         return [rows[at] for at in sorted(best.values())]
 
 
+#: Rows are read as they are.
+AS_THEY_ARE = Shapes()
+
+
 def _key(row: Row, columns: Columns) -> tuple[str, ...]:
     """Return what identifies a rating: item, rater and criterion."""
     item = [name for _, name in columns.asks(row.cells)] if columns.id is None else [columns.id]

@@ -17,6 +17,12 @@ _SETTINGS = {
     "batch_size": "the batch size",
     "device": "the device",
     "threads": "the number of threads",
+    "engine": "the engine",
+}
+#: Settings of many parts, told without their values.
+_PARTS = {
+    "format": "how the file is written (--delimiter, --encoding, --records, ...)",
+    "shapes": "which rows are read (--unpivot, --join, --where)",
 }
 
 
@@ -35,6 +41,9 @@ def differences(found: Mapping[str, Any], asked: Mapping[str, Any]) -> str:
     for name, words in _SETTINGS.items():
         if name in names:
             told += _setting(words, found.get(name), asked.get(name))
+    told += [words for name, words in _PARTS.items() if name in names]
+    if "joined" in names and "shapes" not in names:
+        told.append("the content of the joined files")
     return "; ".join(told) or "a setting that this version does not know"
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from codecs import BOM_UTF8
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from rationem import data, progress
 from rationem.data.dialects import KINDS, dialect_of
@@ -16,6 +19,7 @@ from rationem.data.lines import kind_of, open_bytes
 from rationem.data.nested import is_path, reaches
 from rationem.data.presets import named
 from rationem.data.readers import scan_file
+from rationem.data.shapes import AS_THEY_ARE, told
 from rationem.errors import ConfigError, DataError, closest
 from rationem.judging import names as naming
 from rationem.run.card import Card
@@ -30,10 +34,11 @@ class Source:
     Args:
         path: the path as given, for messages.
         sha256: the hash of its bytes.
-        rows: the number of its rows.
-        names: its columns, in order of first occurrence.
+        rows: the number of rows to rate.
+        names: their columns, in order of first occurrence.
         paths: these, and the paths inside their objects.
         form: what the user says about the file.
+        shapes: what the user says about its rows: unpivoted, joined, filtered.
     """
 
     path: Path
@@ -42,6 +47,15 @@ class Source:
     names: tuple[str, ...]
     paths: tuple[str, ...]
     form: FileFormat = FOUND
+    shapes: data.Shapes = AS_THEY_ARE
+
+    def said(self) -> dict[str, Any]:
+        """Return what the user says about file and rows, with the hashes of joined files, as JSON; empty if nothing."""
+        form = {} if self.form == FOUND else {"format": asdict(self.form)}
+        if self.shapes == AS_THEY_ARE:
+            return form
+        joined = {path: _sha256(Path(path)) for path in self.shapes.join}
+        return form | {"shapes": json.loads(json.dumps(asdict(self.shapes))), "joined": joined}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,21 +75,26 @@ class ItemReader:
         return data.to_fields(flat, self.columns)
 
 
-def look(path: Path, form: FileFormat = FOUND) -> Source:
-    """Read the whole file once, in constant memory, to find a mistake in the last row before hours of work.
+def look(path: Path, form: FileFormat = FOUND, shapes: data.Shapes = AS_THEY_ARE) -> Source:
+    """Read the whole file once, to find a mistake in the last row before hours of work.
+
+    Memory is constant, except where columns become rows, a file is joined, or rows are filtered.
 
     Raises:
         DataError: it cannot be read, has no rows, or is not a file.
     """
     rows, names, paths = 0, dict[str, None](), dict[str, None]()
-    for row in _rows(path, form):
+    counts = Counter[str]()
+    for row in _shaped(path, form, shapes, counts):
         rows += 1
         names.update(dict.fromkeys(row.cells))
         paths.update(dict.fromkeys(data.column_names(row.cells)))
     if not rows:
         raise DataError(f"{path}: no rows to rate.")
     _check_header(path, form)
-    return Source(path, _sha256(path), rows, tuple(names), tuple(paths), form)
+    for sentence in told(counts):
+        progress.say(sentence)
+    return Source(path, _sha256(path), rows, tuple(names), tuple(paths), form, shapes)
 
 
 def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | None) -> ItemReader:
@@ -92,7 +111,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
     task = from_description(card.task)
     trained = _trained(card, source.paths, task)
     if card.preset is not None and not given:
-        (first,) = islice(_rows(source.path, source.form), 1)
+        (first,) = islice(_read(source), 1)
         if named(card.preset).can_be_judged(first.cells):
             return ItemReader(trained, named(card.preset))
     columns = _COLUMNS[task.items](source, trained, given, task)
@@ -109,7 +128,7 @@ def reading(source: Source, card: Card, given: Mapping[str, str], preset: str | 
 
 def _leads(source: Source, name: str) -> bool:
     """Say whether a path with brackets leads to a value in some row."""
-    return is_path(name) and any(reaches(row.cells, name) for row in _rows(source.path, source.form))
+    return is_path(name) and any(reaches(row.cells, name) for row in _read(source))
 
 
 def _trained(card: Card, names: Collection[str], task: Task) -> data.Columns:
@@ -226,7 +245,7 @@ _DOES = {"inputs": "reads its own inputs", "choices": "answers multiple choice",
 
 def chunks(source: Source, start: int, size: int) -> Iterator[list[data.Row]]:
     """Yield the rows from number ``start`` on, ``size`` at a time."""
-    rows = islice(_rows(source.path, source.form), start, None)
+    rows = islice(_read(source), start, None)
     while chunk := list(islice(rows, size)):
         yield chunk
 
@@ -239,6 +258,18 @@ def _check_header(path: Path, form: FileFormat = FOUND) -> None:
     unnamed = sum(not name for name in header.columns) if header else 0
     if unnamed > 1:
         raise DataError(f"{path}: {unnamed} columns have no name. Name each in the header, or remove them.")
+
+
+def _read(source: Source) -> Iterator[data.Row]:
+    return iter(_shaped(source.path, source.form, source.shapes, Counter()))
+
+
+def _shaped(path: Path, form: FileFormat, shapes: data.Shapes, counts: Counter[str]) -> Iterable[data.Row]:
+    """Return the rows to rate: as ``fit`` reads them with the same flags. Rows that are not changed are streamed."""
+    rows = _rows(path, form)
+    if shapes == AS_THEY_ARE or not (read := list(rows)):
+        return rows
+    return [row for _, table in shapes.tables([(path.name, read)], counts) for row in table]
 
 
 def _rows(path: Path, form: FileFormat) -> Iterator[data.Row]:

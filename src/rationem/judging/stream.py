@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from rationem import data, progress
+from rationem.data.shapes import AS_THEY_ARE
 from rationem.errors import ConfigError, DataError
 from rationem.judging import job as jobs
 from rationem.judging import questions
@@ -57,7 +58,7 @@ class _Work:
             "batch_size": self.judge.batch_size if self.judge.choice.row.in_process else None,
             "device": self.judge.device,
             "threads": self.judge.threads,
-            **({} if self.source.form == data.FileFormat() else {"format": asdict(self.source.form)}),
+            **self.source.said(),
             **({} if self.plan.coverage is None else {"coverage": self.plan.coverage}),
         }
 
@@ -93,6 +94,7 @@ def rate_file(
     preset: str | None = None,
     overwrite: bool = False,
     form: data.FileFormat | None = None,
+    shapes: data.Shapes = AS_THEY_ARE,
 ) -> Totals:
     """Add the judge's ratings to every row of a file, as ``rationem judge`` does.
 
@@ -111,6 +113,7 @@ def rate_file(
         columns: role -> column, for names that differ from training: "prompt", "response", "reference", "context".
         preset: the published set of the file.
         form: how its records are found, where the file does not show it.
+        shapes: which columns become rows, what is joined, and which rows are rated.
         overwrite: replace a finished output, or another job's unfinished one.
 
     Raises:
@@ -128,6 +131,7 @@ def rate_file(
         columns,
         preset,
         form or data.FileFormat(),
+        shapes,
     )
     jobs.check(target, overwrite=overwrite or jobs.note(target).exists())
     fingerprint = work.fingerprint()
@@ -170,12 +174,13 @@ def _prepared(
     columns: Mapping[str, str] | None,
     preset: str | None,
     form: data.FileFormat,
+    shapes: data.Shapes,
 ) -> _Work:
     format_of(output)  # an unsuitable suffix is refused before the input is read
     if source.resolve() == output.resolve():
         raise ConfigError(f"{output} is the input itself. Give another name for the output.")
     names = questions.chosen(judge.task, criteria)
-    found = look(source, form)
+    found = look(source, form, shapes)
     read = reading(found, judge.card, columns or {}, preset)
     check_inputs(read, found.paths, judge.task)
     table = layout(found.names, judge.task, names, fast=plan.fast, sets=plan.coverage is not None)
