@@ -1,14 +1,16 @@
-"""Where the driver limits a cluster: its ledger measured, and its queue simulated in virtual time. No GPU, no Ray.
+"""Where the driver limits a cluster: its ledger and Ray measured, and its queue simulated in virtual time. No GPU.
 
     python benchmarks/driver.py ledger                 trials per second and bytes per trial, by size of a transaction
+    python benchmarks/driver.py ray                    what Ray costs the driver per request, by requests per call
     python benchmarks/driver.py cluster --driver 2.5   1 to 4,096 workers; --driver: ms of the driver per trial
 
 The simulation runs the queue of ``--engine ray`` itself (``engines/cluster/dispatch.py``) without threads or waiting: a
 heap of events in virtual time. Workers answer ``--room`` requests at once. A request takes a lognormal time, one in a
 hundred ten times as long. A worker is lost once in 100 mean durations, so that about 1 % of the requests are lost with
 it; a new one comes a minute later. The driver is a server with a queue: each answer costs it the given time. What its
-own work costs is measured by ``ledger`` (parsing and writing) and by the overhead per request of the real engine
-(docs/log.md). The rate is that of the first four fifths of the answers; the rest is the tail of a phase.
+own work costs is measured by ``ledger`` (parsing and writing) and by ``ray``: one worker on this machine that answers
+at once with a draft of the same size, so that all of it is overhead. The rate is that of the first four fifths of the
+answers; the rest is the tail of a phase.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ import random
 import resource
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +30,7 @@ from rationem import Example, JudgeTask, Scale
 from rationem.engines.cluster.dispatch import Dispatcher, Job
 from rationem.ledger import Ledger
 from rationem.sampling.trials import grade
-from rationem.types import Draft, Finish, Purpose, Trial
+from rationem.types import Draft, Finish, Purpose, Request, Sampling, TokenQuery, Trial
 
 TASK = JudgeTask(Scale.parse("1-5"))
 #: A draft of the size that a 7B model writes.
@@ -65,6 +69,73 @@ def ledger(count: int) -> None:
     for one in made:
         grade(one.draft, Example("x", {}, "4", "x"), TASK, 1.0)
     print(f"parsing and grading: {1e3 * (time.perf_counter() - started) / count:.3f} ms per trial")
+
+
+class Ready:
+    """An engine that answers at once."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+
+    def sample(self, requests: Sequence[Request]) -> list[Draft]:
+        """Return one draft for all."""
+        return [self._draft for _ in requests]
+
+    def score_tokens(self, queries: Sequence[TokenQuery]) -> list[tuple[float, ...]]:
+        """Return any number per token."""
+        return [(0.0,) * len(query.draft.token_ids) for query in queries]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@contextmanager
+def ready() -> Iterator[Callable[[str], Ready]]:
+    draft = trials(1)[0].draft
+    yield lambda _: Ready(draft)
+
+
+def ray_overhead(count: int) -> None:
+    """Print a row per size of a call: the driver's CPU milliseconds and the rate, with a worker that needs no time."""
+    from rationem.engines.cluster.crew import Crew
+    from rationem.engines.cluster.ray_cluster import RayCluster
+    from rationem.engines.cluster.settings import RaySettings
+    from rationem.engines.cluster.weights import parcel_of, stored
+
+    words = " ".join(f"word{n}" for n in range(2 * WORDS))
+    (one,) = trials(1)
+    requests = [Request(TASK.prompt({"prompt": words, "response": words}), Sampling(), seed) for seed in range(count)]
+    print(f"{count} requests with prompts of {4 * WORDS} words, drafts of {TOKENS} tokens; {len(TURNS)} turns of each")
+    print(
+        "| requests per call | driver's CPU ms per request | ms per request | requests per second |\n|---|---|---|---|"
+    )
+    with tempfile.TemporaryDirectory() as place:
+        (Path(place) / "weights").write_bytes(b"none")
+        settings = RaySettings(ray_workers=1)
+        cluster = RayCluster(settings)
+        try:
+            parcel = stored(parcel_of(place, [Path(place)]), cluster.put)
+            found: dict[int, list[tuple[float, float]]] = {}
+            for chunk in [chunk for turn in TURNS for chunk in turn]:
+                crew = Crew(cluster, settings, ready, chunk=chunk, room=max(256, 2 * chunk))
+                crew.hold(parcel, [TokenQuery(requests[0].prompt, one.draft)], lambda proof: proof.digest)
+                crew.submit(parcel.digest, requests[0]).result()
+                cpu, wall = time.process_time(), time.perf_counter()
+                for answer in [crew.submit(parcel.digest, request) for request in requests]:
+                    answer.result()
+                spent = time.process_time() - cpu, time.perf_counter() - wall
+                found.setdefault(chunk, []).append((1e3 * spent[0] / count, 1e3 * spent[1] / count))
+                crew.close()
+        finally:
+            cluster.close()
+    for chunk, rows in found.items():
+        cpu, wall = (sorted(row) for row in zip(*rows, strict=True))
+        told = [f"{low:.2f} to {high:.2f}" for low, high in ((cpu[0], cpu[-1]), (wall[0], wall[-1]))]
+        print(f"| {chunk} | {told[0]} | {told[1]} | {1e3 / wall[-1]:,.0f} to {1e3 / wall[0]:,.0f} |", flush=True)
+
+
+#: Requests per call: one, as for a server in a worker; batches, as for transformers. The order turns.
+TURNS = ((1, 16, 64), (16, 64, 1), (64, 1, 16))
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +248,7 @@ def cluster(args: argparse.Namespace) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("what", choices=("ledger", "cluster"))
+    parser.add_argument("what", choices=("ledger", "ray", "cluster"))
     parser.add_argument("--trials", type=int, default=2_000)
     parser.add_argument("--driver", type=float, default=2.5, help="ms per trial")
     parser.add_argument("--room", type=int, default=16)
@@ -186,7 +257,10 @@ def main() -> None:
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 8, 64, 512, 4096])
     parser.add_argument("--least", type=int, default=2_000)
     args = parser.parse_args()
-    ledger(args.trials) if args.what == "ledger" else cluster(args)
+    if args.what == "cluster":
+        cluster(args)
+    else:
+        {"ledger": ledger, "ray": ray_overhead}[args.what](args.trials)
 
 
 if __name__ == "__main__":

@@ -212,6 +212,26 @@ def test_a_worker_with_stale_weights_is_refused_by_name_and_the_others_draw(tmp_
     assert "does not hold the weights" in told
 
 
+class WrappedError(Exception):
+    """As Ray tells what a task raised: its own text begins with an address."""
+
+    def __init__(self, cause):
+        super().__init__(f"ray::EngineHolder.hold() (pid=7)\n{cause}")
+        self.cause = cause
+
+
+def broken_weights():
+    raise WrappedError(OSError("libgomp.so: cannot open"))
+
+
+def test_why_a_worker_cannot_begin_is_told_and_not_where(tmp_path, theta):
+    cluster = Threads("one")
+    crew = clustered.crew_on(cluster, broken_weights)
+    with pytest.raises(RunError, match=r"No worker can be used\. .*\): OSError: libgomp.so: cannot open$"):
+        clustered.pool_on(cluster, crew).open(theta)
+    crew.close()
+
+
 @pytest.mark.slow
 def test_where_no_worker_holds_the_weights_nothing_is_drawn(tmp_path, theta):
     stale = toy.write({**toy.THETA, "first": toy.THETA["second"]}, tmp_path / "stale")

@@ -264,7 +264,7 @@ class Crew:
         if self._hands.get(hand.number) is not hand or self._wanted.get(digest) is not wanted:
             return
         if (error := future.exception()) is not None:
-            self._refuse(hand, str(error).splitlines()[0])
+            self._refuse(hand, _in_a_line(error))
             return
         proof: Proof = future.result()
         try:
@@ -320,8 +320,9 @@ class Crew:
             if error is None:
                 job.answer.set_result(future.result()[n])
             else:
-                cause = getattr(error, "cause", None) or error
-                job.answer.set_exception(cause if isinstance(cause, RationemError) else RunError(f"{hand}: {cause}"))
+                cause = _cause(error)
+                told = cause if isinstance(cause, RationemError) else RunError(f"{hand}: {_in_a_line(cause)}")
+                job.answer.set_exception(told)
 
     def _release(self, digest: str, keep: bool, done: Future[None]) -> None:
         self._wanted.pop(digest, None)
@@ -360,3 +361,20 @@ class Crew:
             job.answered = True
             if job.answer.set_running_or_notify_cancel():
                 job.answer.set_exception(error)
+
+
+def _cause(error: BaseException) -> BaseException:
+    """Return what was raised in a worker: Ray wraps it, and its own text begins with an address."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, BaseException) else error
+
+
+def _in_a_line(error: BaseException) -> str:
+    """Return what was raised in a worker, with its kind.
+
+    >>> _in_a_line(MemoryError()), _in_a_line(ValueError("no tensor"))
+    ('MemoryError', 'ValueError: no tensor')
+    """
+    cause = _cause(error)
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+    return ": ".join([type(cause).__name__, *lines[:1]])
