@@ -4,6 +4,7 @@ import csv
 import json
 import random
 
+from rationem.check.show import sections
 from rationem.cli.main import main
 
 WORDS = "river stone lamp green paper window slow bread garden seven winter coat salt ferry quiet orange".split()
@@ -32,7 +33,10 @@ def write(path, table):
 
 
 def check(capsys, *arguments):
-    """Run the command with --json; return its exit code and its object, which is all that it prints."""
+    """Run the command with --json; return its exit code and its object, which is all that it prints.
+
+    The text that the command prints without the flag is made of the same object: so it can be made.
+    """
     code = main(["check", *map(str, arguments), "--json"])
 
     def refuse(name):
@@ -40,6 +44,7 @@ def check(capsys, *arguments):
 
     found = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert found["exit_code"] == code
+    assert all(title and lines for title, lines in sections(found))
     return code, found
 
 

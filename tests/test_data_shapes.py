@@ -143,6 +143,14 @@ def test_numbers_are_later_by_their_value_and_other_texts_are_refused(tmp_path):
         ("n<3", "10", False),
         ("n>3", "many", False),
         ("n=3", "3.0", True),
+        ("n=3", 3.0, True),
+        ("share=0.5", 0.5, True),
+        ("share=.50", 0.5, True),
+        ("section=1.1", "1.10", False),
+        ("section!=1.1", "1.10", True),
+        ("section=1.10", "1.10", True),
+        ("id=7", "007", False),
+        ("id=007", "007", True),
         ("gold=", "", True),
     ],
 )
@@ -196,6 +204,39 @@ def test_a_second_file_is_joined_by_a_key(tmp_path):
         load([files[0]], scale=FIVE, shapes=Shapes(join=(files[1],), on="prompt=id"))
     with pytest.raises(ConfigError, match="belong together"):
         Shapes(join=(files[1],))
+
+
+def test_keys_are_texts_so_that_sections_and_padded_ids_differ(tmp_path):
+    """1.10 is no 1.1, and 007 is no 7; 7.0 is 7, as tables write ids that were numbers."""
+    table = [
+        {"sec": sec, "who": who, "rating": k}
+        for sec in ("1.1", "1.10", "007", "7.0", "8")
+        for k, who in ((1, "a"), (2, "b"))
+    ]
+    files = write(tmp_path / "r.csv", table), tmp_path / "t.csv"
+    columns = Columns(rater="who")
+    texts = [("1.1", "x"), ("007", "y"), ("7", "z"), ("8.0", "w")]
+    files[1].write_text("sec,prompt,response\n" + "".join(f"{key},about {text},{text}\n" for key, text in texts))
+    found = load([files[0]], scale=FIVE, columns=columns, shapes=Shapes(join=(str(files[1]),), on="sec"))
+    assert [(x.fields["response"], len(x.ratings)) for x in found.examples] == [("x", 2), ("y", 2), ("z", 2), ("w", 2)]
+    assert found.notes["shape"] == ["Rows of DATA without a partner in the joined file, left out: 2."]
+    files[1].write_text(files[1].read_text() + "8,about v,v\n")  # now 8 and 8.0 are two keys
+    found = load([files[0]], scale=FIVE, columns=columns, shapes=Shapes(join=(str(files[1]),), on="sec"))
+    assert [x.fields["response"] for x in found.examples] == ["x", "y", "v"]
+
+
+def test_a_key_that_both_files_have_several_times_is_refused_unless_the_rows_are_equal(tmp_path):
+    scores = write(tmp_path / "r.csv", [{"item": n, "who": who, "rating": 1 + n} for n in range(3) for who in "ab"])
+    texts = tmp_path / "t.csv"
+    texts.write_text("Item ,prompt,response\n0,q,a0\n1,q,a1\n2,q,a2\n1,q,a1\n")
+    shapes, columns = Shapes(join=(str(texts),), on="item"), Columns(rater="who")
+    found = load([scores], scale=FIVE, columns=columns, shapes=shapes)
+    assert [len(x.ratings) for x in found.examples] == [2, 2, 2]
+    texts.write_text("item,prompt,response\n0,q,a0\n1,q,a1\n2,q,a2\n1,q,other\n")
+    with pytest.raises(
+        DataError, match=r"the key '1' is in 2 rows of DATA .* in 2 of the file \(.*t.csv:3, .*t.csv:5\)"
+    ):
+        load([scores], scale=FIVE, columns=columns, shapes=shapes)
 
 
 def test_rows_without_a_key_are_joined_to_nothing(tmp_path):

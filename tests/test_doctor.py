@@ -325,6 +325,24 @@ def test_pairs_and_criteria_are_told(tmp_path, capsys):
     assert found["data"]["items"] == 400
 
 
+def test_each_criterion_tells_how_far_its_raters_agree(tmp_path, capsys):
+    """Of one criterion both raters always agree, so alpha is 1; of the other they never do."""
+    table = [
+        {**row, "criterion": name, "rater": who, "rating": 1 + n % 2 if name == "tone" else 1 + (n + k) % 2}
+        for n, row in enumerate(rows(40))
+        for name in ("tone", "facts")
+        for k, who in enumerate(("ann", "ben"))
+    ]
+    flags = (write(tmp_path / "a.csv", table), "--criterion-col", "criterion", "--rater-col", "rater", "--scale", "1-2")
+    _, found = check(capsys, *flags)
+    each = found["criteria"]["data"]
+    assert each["tone"]["raters"]["alpha"] == 1
+    assert each["facts"]["raters"]["alpha"] < 0
+    main(["check", *flags])
+    said = " ".join(capsys.readouterr().out.split())
+    assert re.search(r"tone: 40 items, .*one person against the others 1\.000, alpha 1\.000", said)
+
+
 @pytest.mark.slow
 def test_the_embedded_world_is_sound(capsys):
     code, found = check(capsys, "world")

@@ -38,6 +38,35 @@ def test_a_column_for_each_item_becomes_a_row_for_each_rating(tmp_path):
     assert any("left out by --unpivot: 1" in line for line in loaded.notes["shape"])
 
 
+def test_case_and_blanks_of_names_do_not_matter(tmp_path):
+    path = table(tmp_path / "a.csv", ["rater", "Rate [y ]", " rate [w]"], [("ann", 4, 2)])
+    loaded = read(path, Columns("", "column", "Rate", rater="rater"), "Rate [*]")
+    assert {x.fields["response"]: x.answer for x in loaded.examples} == {"y": "4", "w": "2"}
+
+
+@pytest.mark.parametrize(
+    ("head", "told"),
+    [
+        (
+            ["rater", "Rate [x]", "Rate [x]"],
+            r"stands for 'x' in two columns, 'Rate \[x\] \(1\)' and 'Rate \[x\] \(2\)'",
+        ),
+        (["rater", "Rate [x]", "rate [X ]"], "stands for 'X' in two columns"),
+        (["rater", "Rate [x]", "Rate []"], r"stands for nothing in the column 'Rate \[\]'"),
+    ],
+)
+def test_columns_that_fit_in_one_place_or_none_are_refused(tmp_path, head, told):
+    path = table(tmp_path / "a.csv", head, [("ann", 4, 2), ("ben", 5, 1)])
+    with pytest.raises(DataError, match=told):
+        read(path, Columns("", "column", "Rate", rater="rater"), "Rate [*]")
+
+
+def test_numbered_columns_of_one_name_can_become_rows(tmp_path):
+    path = table(tmp_path / "a.csv", ["rater", "Score", "Score"], [("ann", 4, 2)])
+    loaded = read(path, Columns("", "column", "Score", rater="rater"), "Score *")
+    assert [x.answer for x in loaded.examples] == ["4", "2"]
+
+
 def test_the_texts_of_the_items_can_stand_in_a_second_file(tmp_path):
     path = table(tmp_path / "a.csv", ["rater", "i1", "i2"], [("ann", 4, 2), ("ben", 5, 3)])
     items = table(tmp_path / "items.csv", ["id", "text"], [("i1", "a long essay"), ("i2", "a short essay")])

@@ -15,7 +15,8 @@ _NO_SCALE = "suggested_scale"
 _REFUSED = ("unusable_rows", "no_scale", "pair_scale", "no_splits", _NO_SCALE)
 #: Findings that a fit reports itself, with the model's own tokens.
 _OWN = ("unusable_rows", "too_long", "no_shots", "shots_too_long", "memory", "hours", "unreadable_drafts")
-_LONGEST = 240
+#: Characters of a line: a message ends with what to do, so few are cut.
+_LONGEST = 1000
 
 
 def told(config: FitConfig) -> list[str]:

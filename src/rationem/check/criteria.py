@@ -94,9 +94,9 @@ def _told(numbers: Mapping[str, Any]) -> list[str]:
         level = constant["levels"]["accuracy"]
         told.append(f"best single level {constant['accuracy']:.3f} ({short(level, 18)})")
     if numbers["raters"]["ceiling"] is not None:
-        told.append(f"one person against the others {numbers['ceiling']['accuracy']:.3f}")
+        told.append(f"one person against the others {numbers['raters']['ceiling']['accuracy']:.3f}")
     if numbers["raters"]["alpha"] is not None:
-        told.append(f"alpha {numbers['alpha']:.3f}")
+        told.append(f"alpha {numbers['raters']['alpha']:.3f}")
     return told
 
 

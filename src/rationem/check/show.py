@@ -20,6 +20,8 @@ from rationem.report.plain import counted, plain, short
 _WIDTH, _BAR, _REASONS = 80, 24, 8
 #: A word of a command, with what is in quotation marks.
 _WORD = re.compile(r"""(?:[^\s"']|"(?:\\.|[^"])*"|'[^']*')+""")
+#: Characters of a message: it ends with what to do, so few are cut.
+_LONGEST = 1000
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
 _KNOWN_BY = {
     "given": "given",
@@ -38,7 +40,7 @@ def show(checkup: Checkup, file: TextIO | None = None) -> None:
         file: the destination; standard output by default.
     """
     width = max(min(shutil.get_terminal_size((_WIDTH, 24)).columns, _WIDTH), 40)
-    for title, lines in _sections(checkup.as_dict()):
+    for title, lines in sections(checkup.as_dict()):
         print(f"\n{title}", file=file)
         for line in lines:
             for part in (_continued if line.startswith(COMMAND) else _wrapped)(line, width - 2):
@@ -59,7 +61,8 @@ def verdict(checkup: Checkup) -> str:
     return f"{said} ({told})"
 
 
-def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+def sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
+    """Yield the title and the lines of each section, from a checkup as JSON."""
     if found["data"] is not None:
         yield from _numbers(found)
     if found["findings"]:
@@ -268,7 +271,7 @@ def _drafts(found: Mapping[str, Any]) -> list[str]:
 def _finding(found: Mapping[str, Any]) -> list[str]:
     mark = _MARKS[Severity(found["severity"])]
     lines = [f"{mark}: {found['message']} [{found['code']}]"]
-    lines += [f"  {short(place, 200)}" for place in found["places"]]
+    lines += [f"  {short(place, _LONGEST)}" for place in found["places"]]
     more = (found["count"] or 0) - len(found["places"])
     return [*lines, f"  and {more} more"] if found["places"] and more > 0 else lines
 

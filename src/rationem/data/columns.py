@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from typing import Any
 
 from rationem.data.nested import column_names, deepest, is_path
@@ -326,13 +327,7 @@ def fitted(columns: Columns, names: Collection[str]) -> Columns:
     >>> fitted(Columns("Prompt", "a, B", "SCORE"), ["prompt ", "A", "b", "Score"]).response
     'A,b'
     """
-    folded: dict[str, list[str]] = {}
-    for name in names:
-        folded.setdefault(_folded(name), []).append(name)
-
-    def one(name: str) -> str:
-        found = folded.get(_folded(name), [])
-        return name if name in names or len(found) != 1 else found[0]
+    one = partial(own_name, names=names)
 
     def own(name: str) -> str:
         return name if name in names else one(name) if one(name) in names else ",".join(map(one, _split(name)))
@@ -340,6 +335,16 @@ def fitted(columns: Columns, names: Collection[str]) -> Columns:
     single = {role: own(value) for role in _ROLES if (value := getattr(columns, role))}
     pairs = {name: tuple((key, own(column)) for key, column in getattr(columns, name)) for name in _PAIRS}
     return replace(columns, **single, **pairs)  # type: ignore[arg-type]
+
+
+def own_name(name: str, names: Collection[str]) -> str:
+    """Return a file's own name of a column: case, and blanks around it, do not matter; as given if none or several fit.
+
+    >>> own_name("item", ["Item ", "score"]), own_name("a", ["A", "A "])
+    ('Item ', 'a')
+    """
+    found = [] if name in names else [one for one in names if _folded(one) == _folded(name)]
+    return found[0] if len(found) == 1 else name
 
 
 def _named(columns: Columns) -> set[str]:

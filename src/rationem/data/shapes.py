@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
-from pathlib import Path
 
-from rationem.data.columns import Columns, check_columns
-from rationem.data.lines import stem_of
-from rationem.data.nested import column_names, opened
+from rationem.data.columns import Columns, check_columns, own_name
+from rationem.data.joins import joined, key_text, known_name, whole
+from rationem.data.nested import opened
 from rationem.data.notations import plain
 from rationem.data.records import Row
-from rationem.data.sources import read_rows
 from rationem.data.texts import is_blank
 from rationem.data.unpivot import Unpivot
-from rationem.errors import ConfigError, DataError, closest
+from rationem.errors import ConfigError, DataError
 
 _CONDITION = re.compile(r"\s*(.+?)\s*(!=|>=|<=|=|>|<)\s*(.*?)\s*", re.S)
 _SHOWN = 3
@@ -28,7 +26,10 @@ _Table = tuple[str, list[Row]]
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A row's cell compared with a value: as numbers if both are, else as texts, case aside."""
+    """A row's cell compared with a value: by order as numbers; equal as texts, case aside.
+
+    1.1 and 1.10 may be sections, so as texts they differ; 3 and 3.0 are equal, and a number in the cell is one.
+    """
 
     column: str
     sign: str
@@ -54,18 +55,18 @@ class Condition:
         >>> Condition.parse("n>=3").holds("10"), Condition.parse("status=Done").holds("done ")
         (True, True)
         """
-        text = "" if is_blank(cell) else str(cell).strip()
-        if plain(text) and plain(self.value):
-            return _COMPARE[self.sign](Fraction(text), Fraction(self.value))
-        if self.sign not in ("=", "!="):
-            return False
-        return (text.casefold() == self.value.casefold()) == (self.sign == "=")
+        text = key_text(cell)
+        numbers = plain(text) and plain(self.value)
+        if self.sign in _ORDERS:
+            return numbers and _ORDERS[self.sign](Fraction(text), Fraction(self.value))
+        same = whole(text).casefold() == whole(self.value).casefold()
+        if numbers and not isinstance(cell, str):
+            same = Fraction(text) == Fraction(self.value)
+        return same == (self.sign == "=")
 
 
-#: How two numbers are compared.
-_COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
-    "=": lambda one, other: one == other,
-    "!=": lambda one, other: one != other,
+#: How two numbers are compared by order.
+_ORDERS: dict[str, Callable[[Fraction, Fraction], bool]] = {
     ">=": lambda one, other: one >= other,
     "<=": lambda one, other: one <= other,
     ">": lambda one, other: one > other,
@@ -107,27 +108,17 @@ class Shapes:
         """
         found = Unpivot(self.unpivot).tables(tables, counts) if self.unpivot else list(tables)
         for path in self.join:
-            found = _joined(found, path, self.on or "", counts)
+            found = joined(found, path, self.on or "", counts)
         if not self.where:
             return found
-        for one in self.where:
-            _check_known([row for _, table in found for row in table], one.column, "--where")
-        kept = [(label, [row for row in table if self._meets(row)]) for label, table in found]
+        rows = [row for _, table in found for row in table]
+        where = [replace(one, column=known_name(rows, one.column, "--where")) for one in self.where]
+        kept = [(label, [row for row in table if _meets(row, where)]) for label, table in found]
         counts["filtered"] += sum(map(len, (table for _, table in found))) - sum(len(table) for _, table in kept)
         if not any(table for _, table in kept):
-            told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in self.where)
-            raise DataError(f"No row meets --where {told}. {self._values(found)}")
+            told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in where)
+            raise DataError(f"No row meets --where {told}. {_values(found, where[0].column)}")
         return [one for one in kept if one[1]]
-
-    def _meets(self, row: Row) -> bool:
-        cells = opened(row, [one.column for one in self.where]).cells
-        return all(one.holds(cells.get(one.column)) for one in self.where)
-
-    def _values(self, tables: Sequence[_Table]) -> str:
-        """Return what the first column holds, for a message."""
-        name = self.where[0].column
-        held = Counter(str(opened(row, [name]).cells.get(name)).strip() for _, table in tables for row in table)
-        return f"The column {name!r} holds {', '.join(f'{text!r} ({n})' for text, n in held.most_common(_SHOWN))}."
 
     def latest(self, rows: Sequence[tuple[str, Row]], columns: Columns, counts: Counter[str]) -> list[tuple[str, Row]]:
         """Return the latest rating of each rater, item and criterion; count the others as ``superseded``.
@@ -138,6 +129,7 @@ class Shapes:
         name = self.latest_by
         if name is None:
             return list(rows)
+        name = own_name(name, rows[0][1].cells) if rows else name
         rows = [(default, opened(row, [name])) for default, row in rows]
         for _, row in rows:
             check_columns(row, [("order", name)])
@@ -150,6 +142,17 @@ class Shapes:
                 best[key] = at
         counts["superseded"] += len(rows) - len(best)
         return [rows[at] for at in sorted(best.values())]
+
+
+def _meets(row: Row, where: Sequence[Condition]) -> bool:
+    cells = opened(row, [one.column for one in where]).cells
+    return all(one.holds(cells.get(one.column)) for one in where)
+
+
+def _values(tables: Sequence[_Table], name: str) -> str:
+    """Return what a column holds, for a message."""
+    held = Counter(str(opened(row, [name]).cells.get(name)).strip() for _, table in tables for row in table)
+    return f"The column {name!r} holds {', '.join(f'{text!r} ({n})' for text, n in held.most_common(_SHOWN))}."
 
 
 #: Rows are read as they are.
@@ -180,63 +183,6 @@ def _order(rows: Sequence[Row], name: str) -> list[Fraction]:
             ) from error
         times.append(Fraction((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()))
     return times
-
-
-def _joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -> list[_Table]:
-    """Return the rows with the cells of each row of a second file that has the same key.
-
-    A row without one is left out and counted; so is a row without a key. A column that both have keeps its name; the
-    second file's is STEM.NAME.
-    """
-    left, _, right = (part.strip() for part in on.partition("="))
-    right = right or left
-    others: dict[str, list[Row]] = defaultdict(list)
-    joined = read_rows(path)
-    _check_known(joined, right, "--on")
-    _check_known([row for _, table in tables for row in table], left, "--on")
-    for row in joined:
-        if key := _text(row, right):
-            others[key].append(row)
-    stem, used = stem_of(Path(path)), set[str]()
-    found, missed = [], []
-    for label, table in tables:
-        rows = []
-        for row in table:
-            key = _text(row, left)
-            used.add(key)
-            if key not in others:
-                missed.append(key)
-            rows += [_with(row, other, right, stem) for other in others.get(key, ())]
-        found.append((label, rows))
-    if not any(rows for _, rows in found):
-        raise DataError(
-            f"--join {path}: no {left!r} of DATA occurs as {right!r} there. DATA has {missed[:_SHOWN]}, the file "
-            f"{list(others)[:_SHOWN]}."
-        )
-    counts["unjoined"] += len(missed)
-    counts["unused_in_join"] += len(others.keys() - used)
-    return [one for one in found if one[1]]
-
-
-def _check_known(rows: Sequence[Row], name: str, flag: str) -> None:
-    """Raise a DataError if no row has a column; a key that some JSON objects lack is null there."""
-    if rows and not any(name in opened(row, [name]).cells for row in rows):
-        known = column_names(rows[0].cells)
-        raise DataError(f"{rows[0].source}: {flag}: there is no column {name!r}.{closest(name, known)}")
-
-
-def _with(row: Row, other: Row, key: str, stem: str) -> Row:
-    added = {
-        (f"{stem}.{name}" if name in row.cells else name): cell for name, cell in other.cells.items() if name != key
-    }
-    return replace(row, cells={**row.cells, **added})
-
-
-def _text(row: Row, name: str) -> str:
-    """Return a key as compared: 7, 7.0 and "7" are one; an empty or missing cell is "", which is no key."""
-    cell = opened(row, [name]).cells.get(name)
-    text = "" if is_blank(cell) else str(cell).strip()
-    return str(Fraction(text)) if plain(text) else text
 
 
 def told(counts: Counter[str]) -> Iterator[str]:

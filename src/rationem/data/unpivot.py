@@ -12,10 +12,12 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from rationem.data.columns import own_name
 from rationem.data.nested import column_names
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
@@ -25,6 +27,8 @@ from rationem.errors import ConfigError, DataError, closest
 COLUMN, VALUE = "column", "value"
 _STAR = "*"
 _EDGES = " \t_-.:/[](){}"
+#: How a reader numbers columns of one name.
+_RENAMED = re.compile(r"(.*) \([0-9]+\)", re.DOTALL)
 
 _Table = tuple[str, list[Row]]
 
@@ -95,11 +99,14 @@ class Unpivot:
     def _groups(self, columns: Sequence[str], source: str) -> dict[str, tuple[str, ...]]:
         """Return what the star stands for -> the columns that become one row, in the order of the file."""
         if _STAR in self.names[0]:
-            keys = [key for name in columns if (key := _between(self.names[0], name)) is not None]
-            found = {key: tuple(name.replace(_STAR, key) for name in self.names) for key in keys}
-            groups = {key: names for key, names in found.items() if set(names) <= set(columns)}
+            fitting = [_fitting(pattern, columns, source) for pattern in self.names]
+            groups = {
+                one.key: tuple(each[folded].name for each in fitting)
+                for folded, one in fitting[0].items()
+                if all(folded in each for each in fitting)
+            }
         else:
-            groups = {name: (name,) for name in self.names}
+            groups = {own: (own,) for name in self.names for own in [own_name(name, columns)]}
         missing = [name for names in groups.values() for name in names if name not in columns]
         if not groups or missing:
             wanted = missing[0] if missing else self.names[0].replace(_STAR, "")
@@ -129,11 +136,52 @@ def new_names(patterns: Sequence[str]) -> tuple[str, ...]:
     return tuple("_".join(filter(None, part)) or VALUE for part in parts)
 
 
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A column, and what the star stands for in its name."""
+
+    name: str
+    key: str
+
+
+def _fitting(pattern: str, columns: Sequence[str], source: str) -> dict[str, _Fitting]:
+    """Return the columns that fit a pattern, by the key in lower case: as everywhere, case and blanks do not matter.
+
+    Raises:
+        DataError: two columns fit with one key, or the star stands for nothing.
+    """
+    found: dict[str, _Fitting] = {}
+    for name in columns:
+        key, renamed = _between(pattern, name), _RENAMED.fullmatch(name)
+        if key is None and renamed and f"{renamed[1]} (1)" in columns:
+            key = _between(pattern, renamed[1])
+        if key is None:
+            continue
+        if not key:
+            raise DataError(
+                f"{source}: --unpivot {pattern!r}: the * stands for nothing in the column {name!r}. Name the column, "
+                "or write a pattern that does not fit it."
+            )
+        if (before := found.get(key.casefold())) is not None:
+            raise DataError(
+                f"{source}: --unpivot {pattern!r}: the * stands for {key!r} in two columns, {before.name!r} and "
+                f"{name!r}. Rename one of them."
+            )
+        found[key.casefold()] = _Fitting(name, key)
+    return found
+
+
 def _between(pattern: str, name: str) -> str | None:
-    """Return what the star of a pattern stands for in a name; None if the name does not fit."""
+    """Return what the star of a pattern stands for in a name; None if the name does not fit.
+
+    >>> _between("Rate [*]", "rate [ e1 ]"), _between("Rate [*]", "Rate []"), _between("answer_*", "answer")
+    ('e1', '', None)
+    """
     start, _, end = pattern.partition(_STAR)
-    fits = len(name) > len(start) + len(end) and name.startswith(start) and name.endswith(end)
-    return name[len(start) : len(name) - len(end)] if fits else None
+    low = name.casefold()
+    fits = len(name) >= len(start) + len(end) and low.startswith(start.casefold()) and low.endswith(end.casefold())
+    key = name[len(start) : len(name) - len(end)].strip() if fits else ""
+    return key if key or (fits and start.strip() and end.strip()) else None
 
 
 def _shown(columns: Collection[str]) -> str:
