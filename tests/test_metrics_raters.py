@@ -142,6 +142,15 @@ def test_raters_that_do_not_agree_give_one_with_the_number_and_what_to_do(items,
     assert "Describe the levels more clearly" in sentence
 
 
+def test_nothing_is_said_of_agreement_on_fewer_than_ten_groups():
+    """Nine items on which raters differ by chance: alpha says nothing; with a tenth it does."""
+    apart = [item(f"{n}", "2", pair) for n, pair in enumerate(list(permutations("1234", 2))[:10])]
+    assert metrics.rated_twice([*apart, item("once", "1")]) == 10
+    assert len(metrics.rater_warnings(apart, [], FOUR)) == 1
+    assert len(metrics.rater_warnings(apart[:4], apart[4:], FOUR)) == 1
+    assert metrics.rater_warnings(apart[1:], [item("once", "1")], FOUR) == []
+
+
 def test_a_shift_made_by_rounding_is_named_with_both_distances_and_a_way_out():
     """Single ratings are half 1 and half 4 in both sets; means of one, two and three are not the same mixture."""
     two = [

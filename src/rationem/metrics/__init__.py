@@ -52,7 +52,15 @@ from rationem.metrics.matched import LengthBin, MatchedAccuracy, accuracy_at_mat
 from rationem.metrics.minus_human import minus_human
 from rationem.metrics.open_answers import Said, best_of, by_open_draws
 from rationem.metrics.pairs import PairScores, each_pair, merged, score_pairs
-from rationem.metrics.raters import LITTLE_AGREEMENT, alpha, alphas, beside_humans, human_ceiling, rater_warnings
+from rationem.metrics.raters import (
+    LITTLE_AGREEMENT,
+    alpha,
+    alphas,
+    beside_humans,
+    human_ceiling,
+    rated_twice,
+    rater_warnings,
+)
 from rationem.metrics.regroup import regrouped
 from rationem.metrics.scores import Metrics, confusion, score, standard_error
 from rationem.metrics.smoothing import fit_alpha, human_log_likelihood
@@ -144,6 +152,7 @@ __all__ = [
     "pass_at_k",
     "percentiles",
     "quantile_edges",
+    "rated_twice",
     "rater_warnings",
     "recalibrated",
     "rechosen",

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from rationem.metrics.bootstrap import FEWEST_GROUPS
 from rationem.metrics.criteria import criterion, mean, parts
 from rationem.metrics.levels import Agreement, agreement
 from rationem.metrics.per_item import single_ratings
@@ -88,22 +89,33 @@ def _alpha(examples: Sequence[Example], scale: Scale) -> float | None:
     )
 
 
-def rater_warnings(train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool = False) -> list[str]:
+def rated_twice(examples: Iterable[Example]) -> int:
+    """Return the number of groups of items with several ratings: with few, agreement between people is chance."""
+    return len({x.group for x in examples if len(single_ratings(x)) > 1})
+
+
+def rater_warnings(
+    train: Sequence[Example], test: Sequence[Example], scale: Scale, *, each: bool = False, parted: bool = False
+) -> list[str]:
     """Return a warning if raters agree too little to learn from, and one if rounding shifted the labels.
 
-    Of several criteria, the one with the least agreement decides and is named.
+    Of several criteria, the one with the least agreement decides and is named. Fewer than ``FEWEST_GROUPS`` groups with
+    several ratings say nothing about agreement.
 
     Args:
         train: training items as rated (:func:`regrouped` if there is one row per rating).
         test: the items that are scored.
         scale: the levels.
         each: whether training already uses single ratings, so that this need not be advised.
+        parted: whether some training items lost ratings to a limit, so that their labels are not those given.
     """
-    return [*_disagreement(train, test, scale), *_shift(train, test, scale, each)]
+    return [*_disagreement(train, test, scale), *([] if parted else _shift(train, test, scale, each))]
 
 
 def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
-    each = {name: value for name, value in alphas((*train, *test), scale).items() if value is not None}
+    rated = (*train, *test)
+    enough = [name for name, part in parts(rated).items() if rated_twice(part) >= FEWEST_GROUPS]
+    each = {name: value for name, value in alphas(rated, scale).items() if value is not None and name in enough}
     if not each or min(each.values()) >= LITTLE_AGREEMENT:
         return []
     name, found = min(each.items(), key=lambda one: one[1])

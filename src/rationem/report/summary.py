@@ -184,7 +184,7 @@ def _raters(run: Recorded, config: Mapping[str, Any]) -> dict[str, Any]:
             split: metrics.alphas(examples, run.scale) if by_criterion(examples, run.kind) else {}
             for split, examples in given.items()
         },
-        "warnings": metrics.rater_warnings(() if parted else given["train"], scored, run.scale, each=each),
+        "warnings": metrics.rater_warnings(given["train"], scored, run.scale, each=each, parted=parted),
     }
 
 
@@ -245,6 +245,7 @@ def _compared_with(run: Recorded, scored: Sequence[Example], among: Sequence[Exa
         "uniform_log_likelihood": metrics.uniform_log_likelihood(scale, scored),
         **metrics.without_reading(train, scored, own, run.reward, among),
         "human_ceiling": asdict(ceiling) if ceiling else None,
+        "rated_twice": metrics.rated_twice(scored),
         "human_log_likelihood": metrics.human_log_likelihood(scored, scale, marginals, alpha) if alpha else None,
         "human_smoothing": alpha,
         "attainable": asdict(attainable) if attainable else None,

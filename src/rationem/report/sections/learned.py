@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import PydanticUndefined
 
 from rationem.config import FitConfig
-from rationem.metrics import METRICS
+from rationem.metrics import FEWEST_GROUPS, METRICS
 from rationem.report.choice import reason
 from rationem.report.part import Block, Coded, Part, Section, Table, Text, Tile, Tiles
 from rationem.report.reading import reading
@@ -170,7 +170,7 @@ def _asked(scores: Mapping[str, Any], split: str, summary: Mapping[str, Any]) ->
 def _people(baselines: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """Return how the judge and one person meet the same targets: the label pooled of all raters is an easier one."""
     ceiling, beside = baselines["human_ceiling"], after["beside_humans"]
-    if not ceiling or not beside:
+    if not ceiling or not beside or baselines["rated_twice"] < FEWEST_GROUPS:
         return ""
     return (
         f" Another person agrees with an item's other raters in {of_100(ceiling['accuracy'])}; the judge with the same "
@@ -267,7 +267,7 @@ def tiles(summary: Mapping[str, Any]) -> tuple[Tiles, ...]:
         *([] if constant is None else [single(called.constant, constant)]),
         *([] if after["draw_reward"] is None else [single("a single draw", after["draw_reward"])]),
     ]
-    if ceiling and beside:
+    if ceiling and beside and baselines["rated_twice"] >= FEWEST_GROUPS:
         same = f"the judge against the same raters: {percent(beside['accuracy'])}"
         found.append(single("one person against the other raters", ceiling["accuracy"], same))
     return (Tiles(tuple(found)),)
