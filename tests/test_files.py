@@ -349,3 +349,21 @@ def test_what_breaks_a_file_is_an_error_of_check_whatever_may_be_left_out(tmp_pa
     path = made(tmp_path / "a.csv", table(changed(5, response='"say no')))
     found = examine(FitConfig(data=(str(path),), scale="1-5", skip_unusable=True))
     assert [one.severity for one in found.findings if one.code == "unusable_rows"] == ["error"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_byte_order_marks_belong_to_no_name_and_no_text(tmp_path, encoding):
+    mark, given = "\ufeff", FileFormat(encoding="" if encoding == "utf-8" else encoding)
+    path = made(tmp_path / "a.csv", (mark * 2 + table() + mark + table()).encode(encoding))
+    rows = list(iter_rows(path, given))
+    assert [row.cells["prompt"] for row in rows] == [row["prompt"] for row in ROWS] * 2
+    quoted = made(tmp_path / "b.csv", f'{mark * 2}"prompt","response","rating"\n{mark}"a","b","3"\n')
+    assert [row.cells for row in read_rows(quoted)] == [{"prompt": "a", "response": "b", "rating": "3"}]
+    lines = made(tmp_path / "c.jsonl", f'{mark * 2}{{"a": 1}}\n{mark}{{"a": 2}}\n')
+    assert [row.cells["a"] for row in read_rows(lines)] == [1, 2]
+
+
+def test_a_byte_order_mark_in_a_key_hides_no_column(tmp_path):
+    rows = [{"\ufeffquestion": row["prompt"], "answer": row["response"], "rating": row["rating"]} for row in ROWS]
+    path = made(tmp_path / "a.json", json.dumps(rows))
+    assert load([path], scale=FIVE).examples[0].fields["prompt"] == ROWS[0]["prompt"]

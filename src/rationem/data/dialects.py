@@ -27,7 +27,7 @@ _MARKS = ",;\t|"
 _SAMPLE, _CHARACTERS = 200, 1 << 20
 #: Fewest lines that show that quotation marks are no quoting; share of rows that speaks against a header.
 _CLEAR, _MOST = 20, 0.9
-_SEP = re.compile(r'\ufeff?\s*"?sep=(.)"?[\s,;]*$', re.IGNORECASE)
+_SEP = re.compile(r'\s*"?sep=(.)"?[\s,;]*$', re.IGNORECASE)
 #: A quotation mark behind a backslash, which itself is not behind one.
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 

@@ -16,11 +16,13 @@ GZIP = ".gz"
 LONGEST, MOST = 1 << 26, 1 << 28
 #: A compressed file may expand to this many bytes; beyond, to this many times its size.
 _EXPANDED, _TIMES = 1 << 26, 100
+#: The byte order mark. A second one at the start, or one at the start of a line, comes from files joined by ``cat``.
+MARK = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
-    r"""Yield the lines of a text file with their line breaks.
+    r"""Yield the lines of a text file with their line breaks, without byte order marks before them.
 
     Args:
         path: the file; compressed if its name ends in ``.gz``.
@@ -46,7 +48,7 @@ def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
                 offset += len(line.encode())
             except UnicodeEncodeError as error:
                 raise _undecodable(path, number, line, error, offset, encoding) from error
-            yield line
+            yield line.lstrip(MARK)
 
 
 def _lines(path: Path, text: io.TextIOWrapper, encoding: str) -> Iterator[str]:
