@@ -144,6 +144,9 @@ def test_a_rater_rates_an_item_once(tmp_path):
     rows = [BASE | {"rating": 5, "who": "ann"}, BASE | {"rating": 5, "who": "ann"}]
     with pytest.raises(DataError, match=r":2: the rater 'ann' already rated the item 'r-2' in .*:1"):
         of(tmp_path, rows, columns=Columns(rater="who"))
+    timed = [row | {"page": str(n), "sent at": f"2024-05-0{n + 1}T09:30:00"} for n, row in enumerate(rows)]
+    with pytest.raises(DataError, match='If the later rating counts: `--latest-by "sent at"`; else keep one'):
+        of(tmp_path, timed, columns=Columns(rater="who"))
     with pytest.raises(DataError, match=":1: the text in column 'who' is empty"):
         of(tmp_path, [BASE | {"rating": 5, "who": ""}], columns=Columns(rater="who"))
 
