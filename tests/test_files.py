@@ -362,7 +362,9 @@ def test_byte_order_marks_belong_to_no_name_and_no_text(tmp_path, encoding):
     path = made(tmp_path / "a.csv", (mark * 2 + table() + mark + table()).encode(encoding))
     rows = list(iter_rows(path, given))
     assert [row.cells["prompt"] for row in rows] == [row["prompt"] for row in ROWS] * 2
-    quoted = made(tmp_path / "b.csv", f'{mark * 2}"prompt","response","rating"\n{mark}"a","b","3"\n')
+    quoted = made(
+        tmp_path / "b.csv", f'{mark * 2}"prompt","response","rating"\n{mark}"a","b","3"\n'.replace(f"\n{mark}", "\n")
+    )
     assert [row.cells for row in read_rows(quoted)] == [{"prompt": "a", "response": "b", "rating": "3"}]
     lines = made(tmp_path / "c.jsonl", f'{mark * 2}{{"a": 1}}\n{mark}{{"a": 2}}\n')
     assert [row.cells["a"] for row in read_rows(lines)] == [1, 2]

@@ -91,7 +91,9 @@ def same(header: Sequence[str], cells: Sequence[object]) -> bool:
     """Say whether a record has the texts of a header's row, at least two."""
     if len(cells) != len(header) or sum(bool(text.strip()) for text in header) < 2:
         return False
-    return all(_text(text).strip() == _text(cell).strip() for text, cell in zip(header, cells, strict=True))
+    return all(
+        _bare(text) == _bare("" if cell is None else str(cell)) for text, cell in zip(header, cells, strict=True)
+    )
 
 
 def named(cells: Sequence[str]) -> list[str]:
@@ -117,6 +119,12 @@ def named(cells: Sequence[str]) -> list[str]:
 
 def _text(cell: object) -> str:
     return "" if cell is None else str(cell).lstrip(MARK)
+
+
+def _bare(text: str) -> str:
+    """Return a text as compared: a second file begins with a byte order mark, before a quotation mark too."""
+    text = text.strip()
+    return text.lstrip(MARK).strip('"') if text.startswith(MARK) else text
 
 
 def _continues(records: Sequence[Sequence[str]]) -> bool:

@@ -150,7 +150,7 @@ def _text(path: Path, given: FileFormat) -> str:
 
 def _decoded(path: Path, number: int, line: str) -> Mapping[str, object] | DataError:
     try:
-        return _object(path, number, json.loads(line))
+        return _object(path, number, json.loads(line.lstrip(MARK)))
     except (ValueError, RecursionError) as error:
         return DataError(f"{path}:{number}: the line is not well-formed JSON: {error}.")
 

@@ -16,7 +16,7 @@ GZIP = ".gz"
 LONGEST, MOST = 1 << 26, 1 << 28
 #: A compressed file may expand to this many bytes; beyond, to this many times its size.
 _EXPANDED, _TIMES = 1 << 26, 100
-#: The byte order mark. A second one at the start, or one at the start of a line, comes from files joined by ``cat``.
+#: The byte order mark. A second one, or one before a line further down, comes from files joined by ``cat``.
 MARK = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: Bytes that show the encoding, and the share of zeros at every second place that shows two bytes a character.
@@ -24,7 +24,7 @@ _FIRST, _ZEROS = 64, 0.7
 
 
 def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
-    r"""Yield the lines of a text file with their line breaks, without byte order marks before them.
+    r"""Yield the lines of a text file with their line breaks, without byte order marks before the first.
 
     Args:
         path: the file; compressed if its name ends in ``.gz``.
@@ -52,7 +52,7 @@ def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
                 offset += len(line.encode())
             except UnicodeEncodeError as error:
                 raise _undecodable(path, number, line, error, offset, encoding) from error
-            yield line.lstrip(MARK)
+            yield line.lstrip(MARK) if number == 1 else line
 
 
 def wide_encoding(start: bytes) -> str:
