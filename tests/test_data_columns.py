@@ -144,6 +144,9 @@ def test_a_rater_rates_an_item_once(tmp_path):
     rows = [BASE | {"rating": 5, "who": "ann"}, BASE | {"rating": 5, "who": "ann"}]
     with pytest.raises(DataError, match=r":2: the rater 'ann' already rated the item 'r-2' in .*:1"):
         of(tmp_path, rows, columns=Columns(rater="who"))
+    timed = [row | {"page": str(n), "sent at": f"2024-05-0{n + 1}T09:30:00"} for n, row in enumerate(rows)]
+    with pytest.raises(DataError, match='If the later rating counts: `--latest-by "sent at"`; else keep one'):
+        of(tmp_path, timed, columns=Columns(rater="who"))
     with pytest.raises(DataError, match=":1: the text in column 'who' is empty"):
         of(tmp_path, [BASE | {"rating": 5, "who": ""}], columns=Columns(rater="who"))
 
@@ -258,3 +261,28 @@ def test_a_row_is_judged_without_a_rating():
         to_fields(Row({"prompt": "p", "ref2": " "}, "r.csv:2", 2), Columns(response="ref2"))
     with pytest.raises(DataError, match="--response-col NAME"):
         to_fields(row, Columns(response="a,c"))
+
+
+@pytest.mark.parametrize(
+    ("named", "told"),
+    [
+        ({"rating": "r1, r1"}, "--rating-col names the column 'r1' twice"),
+        ({"response": "a,b,a"}, "--response-col names the column 'a' twice"),
+        ({"choices": "a,a,a"}, "--choices-col names the column 'a' 3 times"),
+        ({"criteria": (("help", "x"), ("style", "y,x"))}, "--criterion names the column 'x' twice"),
+        ({"inputs": (("a", "x"), ("b", "x"))}, "--inputs-col names the column 'x' twice"),
+        ({"rating": "r1,r2", "rater": "r2"}, "'r2' is named as the rating and as --rater-col"),
+        ({"id": "rating"}, "'rating' is named as the rating and as --id-col"),
+        ({"criterion": "rating"}, "'rating' is named as the rating and as --criterion-col"),
+        ({"response": "rating"}, "'rating' is also named as an input"),
+        ({"subject": "answer", "choices": "a", "rating": "answer"}, "'answer' is also named as an input"),
+    ],
+)
+def test_a_column_is_named_once(named, told):
+    with pytest.raises(ConfigError, match=told):
+        Columns(**named)
+
+
+def test_a_rating_column_in_two_spellings_is_one(tmp_path):
+    with pytest.raises(ConfigError, match="'rating' twice"):
+        of(tmp_path, [BASE | {"rating": 1}], columns=Columns(rating="rating, Rating"))

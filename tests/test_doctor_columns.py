@@ -198,3 +198,36 @@ def test_values_suggest_a_scale_that_has_them(values, scale):
 def test_a_scale_is_typed_so_that_a_shell_gives_it_back(scale):
     assert shlex.split(typed(scale)) == [scale]
     assert typed("1-5") == "1-5"
+
+
+def rated_by_three(count=20):
+    return [
+        {
+            "prompt": f"what is {n} ?",
+            "response": f"{n} kind",
+            "rating": 1 + (n + rater) % 5,
+            "task": f"T{3 * n + rater}",
+            "unit": f"U{n}",
+            "who": f"r{rater}",
+            "page": f"p{rater}",
+        }
+        for n in range(count)
+        for rater in range(3)
+    ]
+
+
+def test_of_an_item_of_several_rows_all_rows_are_looked_at(tmp_path, capsys):
+    file = write(tmp_path / "long.csv", rated_by_three())
+    _, found = check(capsys, file, *SCALE, "--rater-col", "who")
+    said = [one["message"] for one in found["findings"] if one["code"] in ("id_column", "constant_column")]
+    assert said == ["The column 'unit' is not read; it looks like an id (--id-col)."]
+
+
+def test_an_id_that_keeps_raters_apart_is_warned_of(tmp_path, capsys):
+    file = write(tmp_path / "long.csv", rated_by_three())
+    for merge in (("--rater-col", "who"), ("--merge-equal",)):
+        _, found = check(capsys, file, *SCALE, *merge, "--id-col", "task")
+        assert "60 of 60 items" in finding(found, "ids_apart")["message"]
+        assert "--rater-col NAME" not in finding(found, "contradictions")["message"]
+        _, found = check(capsys, file, *SCALE, *merge, "--id-col", "unit")
+        assert not codes(found) & {"ids_apart", "contradictions"}

@@ -128,6 +128,11 @@ def test_the_rows_show_the_delimiter_where_the_header_does_not(tmp_path):
         ("Survey\nby us\n" + table(), "--skip-lines 2"),
         ("prompt response rating\n" + "".join(f'"{r["prompt"]}" "x y" 3\n' for r in ROWS), "--delimiter space"),
         ("a,b\n" + "".join("1,2,3\n" for _ in ROWS), "40 of 40 rows have 3"),
+        (
+            '"q","answer"\n"1","a","b"\n"2","c","d"\n',
+            "--no-header --skip-lines 1` and name columns",
+        ),
+        ("prompt, long,response,rating\n" + "".join("a,b,3\n" for _ in ROWS), "40 of 40 rows have 3"),
     ],
 )
 def test_a_header_that_does_not_fit_is_refused_with_the_flag_that_helps(tmp_path, content, advice):
@@ -349,3 +354,82 @@ def test_what_breaks_a_file_is_an_error_of_check_whatever_may_be_left_out(tmp_pa
     path = made(tmp_path / "a.csv", table(changed(5, response='"say no')))
     found = examine(FitConfig(data=(str(path),), scale="1-5", skip_unusable=True))
     assert [one.severity for one in found.findings if one.code == "unusable_rows"] == ["error"]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16-le", "utf-16-be"])
+def test_byte_order_marks_belong_to_no_name_and_no_text(tmp_path, encoding):
+    mark, given = "\ufeff", FileFormat(encoding="" if encoding == "utf-8" else encoding)
+    path = made(tmp_path / "a.csv", (mark * 2 + table() + mark + table()).encode(encoding))
+    rows = list(iter_rows(path, given))
+    assert [row.cells["prompt"] for row in rows] == [row["prompt"] for row in ROWS] * 2
+    quoted = made(
+        tmp_path / "b.csv", f'{mark * 2}"prompt","response","rating"\n{mark}"a","b","3"\n'.replace(f"\n{mark}", "\n")
+    )
+    assert [row.cells for row in read_rows(quoted)] == [{"prompt": "a", "response": "b", "rating": "3"}]
+    lines = made(tmp_path / "c.jsonl", f'{mark * 2}{{"a": 1}}\n{mark}{{"a": 2}}\n')
+    assert [row.cells["a"] for row in read_rows(lines)] == [1, 2]
+
+
+def test_a_byte_order_mark_in_a_key_hides_no_column(tmp_path):
+    rows = [{"\ufeffquestion": row["prompt"], "answer": row["response"], "rating": row["rating"]} for row in ROWS]
+    path = made(tmp_path / "a.json", json.dumps(rows))
+    assert load([path], scale=FIVE).examples[0].fields["prompt"] == ROWS[0]["prompt"]
+
+
+def test_a_last_column_that_no_row_has_a_cell_for_is_not_read_and_that_is_told(tmp_path):
+    path = made(tmp_path / "a.csv", table().replace("rating", "rating,remark,page", 1))
+    assert read_rows(path)[7].cells == ROWS[7]
+    assert notes_of(path) == {"short_rows": ["remark", "page"]}
+    (told,) = [
+        one.message for one in examine(FitConfig(data=(str(path),), scale="1-5")).findings if one.code == "short_rows"
+    ]
+    assert told == "No row of `a.csv` has a cell for the last columns of its header, `remark`, `page`: not read."
+    some = made(tmp_path / "b.csv", table(changed(5, rating="3,good")).replace("rating", "rating,remark", 1))
+    assert "39 of 40 rows have 3" in refusal(some)
+
+
+def unusable(path):
+    return [
+        place
+        for one in examine(FitConfig(data=(str(path),), scale="1-5")).findings
+        for place in one.places
+        if one.code == "unusable_rows"
+    ]
+
+
+@pytest.mark.parametrize("note", ["Exported on 1 May\n(c) us\n", "Exported on 1 May,,\n(c) us,,\n"])
+def test_notes_below_a_table_are_told_from_rows_that_were_cut(tmp_path, note):
+    first, second = unusable(made(tmp_path / "a.csv", table() + note))
+    assert "a.csv:42: the row has" in first
+    assert "a.csv:43: the row has" in second
+    assert "a note below the table" in second
+    (cut,) = unusable(made(tmp_path / "b.csv", table(ROWS[:20]) + "what is\n" + table(ROWS[20:], head=False)))
+    assert "b.csv:22: the row has 1 cell, the header 3. A line break" in cut
+
+
+def test_a_column_filled_only_where_a_block_begins_is_told(tmp_path):
+    rows = [{**row, "prompt": row["prompt"] if n % 4 == 0 else ""} for n, row in enumerate(ROWS)]
+    told = unusable(made(tmp_path / "a.csv", table(rows)))
+    assert "is empty, as in 30 of 40 rows, each below a filled one" in told[0]
+    assert "fill it down" in told[0]
+    (once,) = unusable(made(tmp_path / "b.csv", table(changed(5, prompt=""))))
+    assert "is empty. Fill it in" in once
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_two_bytes_a_character_without_a_mark_are_recognised(tmp_path, encoding):
+    for name, content in (
+        ("a.csv", table()),
+        ("a.csv", table(changed(5, response="grün"))),
+        ("a.json", json.dumps(ROWS)),
+    ):
+        path = made(tmp_path / name, content.encode(encoding))
+        assert f"Add --encoding {encoding}" in refusal(path)
+        assert len(read_rows_as(path, encoding=encoding)) == 40
+
+
+def test_of_an_object_the_key_with_the_text_is_named(tmp_path):
+    rows = [{"prompt": "q", "reply": {"role": "assistant", "content": "a"}, "rating": 1}]
+    path = made(tmp_path / "a.json", json.dumps(rows))
+    with pytest.raises(DataError, match=r"column 'reply' holds a dict.* name one: 'reply\.content'"):
+        load([path], scale=FIVE, columns=Columns(response="reply"))

@@ -171,3 +171,23 @@ def test_the_keys_of_an_object_of_ratings_are_offered_by_their_paths():
         for n in range(12)
     ]
     assert "`--criterion ratings.clear,ratings.safe`" in likely_ratings(rows, {"prompt"})
+
+
+def test_a_form_with_a_column_for_each_answer_is_made_long(tmp_path):
+    names = [f"Rate the answer [Answer {n}]" for n in range(6)]
+    rows = [
+        {"Timestamp": f"2024/05/0{n + 1} 3:12:00 PM GMT+2", "Username": f"a.long.name{n}@example.org"}
+        | {name: str(1 + (n + at) % 5) for at, name in enumerate(names)}
+        for n in range(9)
+    ]
+    with pytest.raises(DataError, match=r'--unpivot "Rate the answer \[\*\]" .* --rater-col Username') as caught:
+        load(lines(tmp_path / "f.jsonl", rows))
+    assert "--task math" not in str(caught.value)
+
+
+def test_ids_and_states_are_not_offered_as_ratings():
+    rows = [
+        Row({"WorkerId": f"W{n % 3}", "AssignmentStatus": "ok" if n % 9 else "no", "valid": n % 2}, f"f:{n}", n)
+        for n in range(20)
+    ]
+    assert likely_ratings(rows, ()).endswith("use `--rating-col valid`.")

@@ -152,7 +152,7 @@ def _examined(config: FitConfig, asked: _Asked, scheme: Scheme, material: readin
     sections["repeats"], found = repeats.repeats(examples, _identical(material), several=_several(material))
     findings += found
     findings += suspects.suspects(material)
-    evidence = looks.columns(material, examples)
+    evidence = columns.in_all_rows(looks.columns(material, examples), material.unused, material.apart)
     sections["columns"] = [column.as_dict() for column in evidence]
     findings += leaks.leaks(evidence)
     sections["control"], found = texts.control(everything, asked.chat, material.task.marker)
@@ -188,7 +188,9 @@ def _parts(material: reading.Material) -> dict[str, tuple[Example, ...]]:
 
 
 def _several(material: reading.Material) -> str:
-    """Return why the same inputs can have two answers: several "raters", a "mistake", or many "right" ones."""
+    """Return why the same inputs can have two answers: several "raters", "ids", a "mistake", or many "right"."""
+    if suspects.merges_but_for_ids(material):
+        return "ids"
     return _SEVERAL[material.task.kind.page]
 
 

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -39,7 +39,7 @@ class Evidence:
         column: its name.
         role: its input, e.g. "response"; None if it is not an input.
         filled: number of nonempty cells.
-        distinct: number of different cells among them.
+        distinct: number of different cells among them; of a column that is not an input, in all rows.
         name_suggests: "explanation" or "answer" if its name suggests one.
         is_label: share of cells equal to the row's label or a rating of the row.
         names_label: share of cells that name the label.
@@ -126,6 +126,25 @@ def look(
         _weigh(column, None, [as_text(cells.get(example.source)) for example in seen], seen, scale)
         for column, cells in unused.items()
     ]
+
+
+def in_all_rows(
+    found: Sequence[Evidence], unused: Mapping[str, Mapping[str, object]], apart: Collection[str]
+) -> list[Evidence]:
+    """Return the evidence with what only all rows show, not an item's first: a column that varies, or is no id.
+
+    Args:
+        found: the evidence of the items.
+        unused: unused column -> (source of a row -> its cell).
+        apart: the columns that differ between rows of equal inputs: they are a rater's, not an item's.
+    """
+    return [_in_all_rows(one, unused[one.column], apart) if one.role is None else one for one in found]
+
+
+def _in_all_rows(one: Evidence, cells: Mapping[str, object], apart: Collection[str]) -> Evidence:
+    distinct = len({text for cell in cells.values() if (text := as_text(cell).strip())}) if one.constant else 0
+    is_id = one.looks_like_id and one.column not in apart
+    return replace(one, distinct=max(one.distinct, distinct), looks_like_id=is_id)
 
 
 def look_at_each(

@@ -55,7 +55,7 @@ def _of_unused(column: Evidence) -> list[Finding]:
     if column.tends_to_name_label:
         return [note("unused_answer", f"{name}: it names the answer more often than by chance, {_named(column)}.")]
     if column.constant:
-        return [note("constant_column", f"{name}; it is the same in all {column.filled} examined rows.")]
+        return [note("constant_column", f"{name}; it is the same in all rows.")]
     if column.looks_like_id:
         return [note("id_column", f"{name}; it looks like an id (--id-col).")]
     return []

@@ -59,6 +59,7 @@ class Material:
         loaded: the loaded DATA; None for the embedded world.
         test_loaded: the same of the test set.
         splits: the embedded world's sets; None if a fit would make them.
+        apart: the unused columns that differ between rows of equal inputs.
         suggested: the settings that the values suggest, the scale among them; none if a scale was given.
         why: a sentence on these.
     """
@@ -75,6 +76,7 @@ class Material:
     loaded: data.LoadedData | None = None
     test_loaded: data.LoadedData | None = None
     splits: Splits | None = None
+    apart: frozenset[str] = frozenset()
     suggested: Mapping[str, Any] = field(default_factory=dict)
     why: str = ""
 
@@ -122,6 +124,7 @@ def read(config: FitConfig) -> Material:
         unused={name: {at: cells.get(name) for at, cells in table} for name in dict.fromkeys(columns)},
         loaded=loaded,
         test_loaded=tested,
+        apart=_apart(table, tuple(_inputs(loaded).values()), columns),
         suggested=suggested,
         why=why,
     )
@@ -200,6 +203,20 @@ def _table(names: Sequence[str], form: data.FileFormat) -> list[tuple[str, Mappi
     """Return (source, cells) of every readable row."""
     rows = (row for name in names for row in _rows(name, form))
     return [(row.source, row.cells) for row in rows if isinstance(row, data.Row)]
+
+
+def _apart(
+    table: Sequence[tuple[str, Mapping[str, object]]], inputs: Sequence[str], columns: Sequence[str]
+) -> frozenset[str]:
+    """Return the columns that differ between rows of equal inputs; none where the inputs are no columns of the file."""
+    first: dict[tuple[str, ...], Mapping[str, object]] = {}
+    found: set[str] = set()
+    for _, cells in table:
+        if not all(name in cells for name in inputs):
+            continue
+        other = first.setdefault(tuple(str(cells[name]) for name in inputs), cells)
+        found.update(name for name in columns if name not in found and other.get(name) != cells.get(name))
+    return frozenset(found)
 
 
 def _world(config: FitConfig) -> Material:

@@ -21,7 +21,7 @@ def repeats(
     Args:
         examples: all items, including test items.
         ids_repeated: rows dropped because id and content repeat an earlier row.
-        several: why identical inputs can have two answers: several "raters", a "mistake", or many "right" ones.
+        several: why identical inputs can have two answers: several "raters", "ids", a "mistake", or many "right".
 
     Returns:
         ``duplicates`` (items after the first of each set of identical inputs and label), ``contradictions`` (sets of
@@ -63,10 +63,11 @@ def _contradictions(against: Sequence[Sequence[Example]], total: int, several: s
             "If several people rated the same item, name the column with the rater (--rater-col NAME), or, if no "
             "column does, read equal inputs as one item (--merge-equal): their ratings become one item."
         ),
+        "ids": "Their ids differ, so their ratings are not merged.",
         "mistake": "One question has two answers, so at least one is wrong: correct or remove such rows.",
         "right": "Each answer counts for its own item only.",
     }
-    what = "labels" if several == "raters" else "answers"
+    what = "labels" if several in ("raters", "ids") else "answers"
     text = (
         f"{counted(len(against), 'set', 'sets')} of identical inputs ({items} of {total} items) with different {what}. "
         f"{advice[several]}"

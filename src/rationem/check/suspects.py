@@ -47,7 +47,7 @@ _SORTED, _CHANGES = 0.25, 12
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, unread_role, reused, instruction, rare_zero, one_side, in_order)}.get(
+    looks = {"responses": (inputs, unread_role, ids_apart, reused, instruction, rare_zero, one_side, in_order)}.get(
         material.task.items, ()
     )
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
@@ -87,10 +87,7 @@ def reused(material: Material, loaded: LoadedData) -> Iterator[Finding]:
 
 def unread_role(material: Material, loaded: LoadedData) -> Iterator[Finding]:
     """Yield a warning if rows with equal inputs differ in a column that is not read: the criterion, or the rater."""
-    together: dict[tuple[tuple[str, str], ...], list[str]] = defaultdict(list)
-    for x in material.known:
-        together[tuple(sorted(x.fields.items()))].append(x.source)
-    several = [sources for sources in together.values() if len(sources) > 1]
+    several = [[x.source for x in items] for items in _equal_inputs(material)]
     named = {"criterion": loaded.columns.criterion or loaded.columns.criteria, "rater": loaded.columns.rater}
     for role, flag, names, what in _ROLES:
         for column, cells in material.unused.items():
@@ -105,6 +102,35 @@ def unread_role(material: Material, loaded: LoadedData) -> Iterator[Finding]:
                 )
                 yield warning(f"unread_{role}", text, len(several))
                 return
+
+
+def ids_apart(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if the ids keep the ratings of one item apart, although its raters are to be merged."""
+    together = _equal_inputs(material)
+    items = sum(map(len, together))
+    if merges_but_for_ids(material) and 2 * items > len(material.known):
+        how = "--rater-col" if loaded.columns.rater else "--merge-equal"
+        text = (
+            f"{items} of {len(material.known)} items have the inputs of another one, and only their ids "
+            f"({plain(loaded.columns.id or '')!r}) differ: {how} merges rows of one id. Omit --id-col, or name a "
+            "column that is the same for all raters of an item."
+        )
+        yield warning("ids_apart", text, items)
+
+
+def merges_but_for_ids(material: Material) -> bool:
+    """Say whether raters are merged by the ids that the user names."""
+    columns = material.loaded.columns if material.loaded else None
+    merges = columns is not None and (columns.rater is not None or material.config.merge_equal)
+    return merges and columns is not None and columns.id is not None
+
+
+def _equal_inputs(material: Material) -> list[list[Example]]:
+    """Return the sets of several items of DATA with the same inputs."""
+    together: dict[tuple[tuple[str, str], ...], list[Example]] = defaultdict(list)
+    for x in material.known:
+        together[tuple(sorted(x.fields.items()))].append(x)
+    return [items for items in together.values() if len(items) > 1]
 
 
 def instruction(material: Material, loaded: LoadedData) -> Iterator[Finding]:

@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from typing import Any
 
+from rationem.data.lines import MARK
+from rationem.data.named_twice import check_once, parts
 from rationem.data.nested import column_names, deepest, is_path
 from rationem.data.records import Row
 from rationem.errors import ConfigError, DataError, closest
@@ -87,7 +89,7 @@ class Columns:
 
     Raises:
         ConfigError: a rating, criterion or rater column is also named as an input, which would show the model its
-            answer; or a criterion is named twice.
+            answer; or a criterion, or a column, is named twice.
     """
 
     prompt: str = "prompt"
@@ -111,14 +113,13 @@ class Columns:
         if len(set(names)) != len(names):
             raise ConfigError(f"A criterion is given twice: {names}.")
         asked = self.response if self.choices is None else self.choices
-        inputs = {self.prompt, asked, *_split(asked), self.reference, self.context}
+        inputs = {self.prompt, asked, *parts(asked), self.reference, self.context, self.subject}
         if self.inputs:
             inputs = {column for _, column in (*self.inputs, *self.optional)}
         rated = {self.rating, *(column for _, column in self.criteria)}
         apart = {self.rater, self.weight}
-        hidden = {*apart, *rated, *(part for column in rated for part in _split(column))} - {None, ""}
-        if len(set(_split(self.response))) < len(_split(self.response)):
-            raise ConfigError(f"The responses {self.response!r} name a column twice. Name each column once.")
+        hidden = {*apart, *rated, *(part for column in rated for part in parts(column))} - {None, ""}
+        check_once(self)
         if leaked := sorted(str(name) for name in inputs & hidden):
             what = "answer" if self.inputs or self.choices else "rating"
             what = "weight" if leaked[0] == self.weight else what
@@ -127,7 +128,7 @@ class Columns:
     def ratings(self, available: Collection[str], criterion: str = "") -> tuple[str, ...]:
         """Return a criterion's rating columns: the name itself if it is a column, else its parts between commas."""
         name = dict(self.criteria)[criterion] if self.criteria else self.rating
-        return (name,) if name in available else _split(name)
+        return (name,) if name in available else parts(name)
 
     @property
     def items(self) -> str:
@@ -140,13 +141,13 @@ class Columns:
 
     def responses(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the response's column or columns: "a,b" is split unless a column has that whole name."""
-        parts = _split(self.response)
-        return parts if self.response not in available and len(parts) > 1 else (self.response,)
+        several = parts(self.response)
+        return several if self.response not in available and len(several) > 1 else (self.response,)
 
     def choice_columns(self, available: Collection[str]) -> tuple[str, ...]:
         """Return the choices' column or columns: "a,b" is split unless a column has that whole name."""
         whole = self.choices or ""
-        return (whole,) if whole in available else _split(whole)
+        return (whole,) if whole in available else parts(whole)
 
     @property
     def dotted(self) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ class Columns:
         own = (column for _, column in (*self.inputs, *self.optional))
         more = (self.choices, self.subject, self.weight, self.criterion, *own)
         whole = [name for name in (*roles, *more, *(column for _, column in self.criteria)) if name and is_path(name)]
-        return tuple(dict.fromkeys([*whole, *(part for name in whole for part in _split(name) if is_path(part))]))
+        return tuple(dict.fromkeys([*whole, *(part for name in whole for part in parts(name) if is_path(part))]))
 
     def asks(self, available: Collection[str]) -> tuple[tuple[str, str], ...]:
         """Return (role, column name) of the columns that judging a row needs."""
@@ -330,7 +331,7 @@ def fitted(columns: Columns, names: Collection[str]) -> Columns:
     one = partial(own_name, names=names)
 
     def own(name: str) -> str:
-        return name if name in names else one(name) if one(name) in names else ",".join(map(one, _split(name)))
+        return name if name in names else one(name) if one(name) in names else ",".join(map(one, parts(name)))
 
     single = {role: own(value) for role in _ROLES if (value := getattr(columns, role))}
     pairs = {name: tuple((key, own(column)) for key, column in getattr(columns, name)) for name in _PAIRS}
@@ -351,11 +352,11 @@ def _named(columns: Columns) -> set[str]:
     """Return the columns that are named, whole and split at commas."""
     whole = {value for role in _ROLES if (value := getattr(columns, role))}
     whole |= {column for name in _PAIRS for _, column in getattr(columns, name)}
-    return whole | {part for name in whole for part in _split(name)}
+    return whole | {part for name in whole for part in parts(name)}
 
 
 def _folded(name: str) -> str:
-    return " ".join(name.split()).casefold()
+    return " ".join(name.lstrip(MARK).split()).casefold()
 
 
 def guess_choice(names: Collection[str]) -> tuple[Columns, dict[str, str]]:
@@ -372,7 +373,3 @@ def _only(names: Collection[str], usual: Sequence[str]) -> str:
     folded = {name.strip().casefold(): name for name in names}
     fitting = [folded[name] for name in usual if name in folded]
     return usual[0] if usual[0] in names or len(fitting) != 1 else fitting[0]
-
-
-def _split(names: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in names.split(","))

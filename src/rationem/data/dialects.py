@@ -15,6 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from rationem.data.columns import SYNONYMS
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.headers import BELOW, Header, check_title, header_of, same
 from rationem.data.lines import LONGEST, kind_of, text_lines
@@ -27,7 +28,7 @@ _MARKS = ",;\t|"
 _SAMPLE, _CHARACTERS = 200, 1 << 20
 #: Fewest lines that show that quotation marks are no quoting; share of rows that speaks against a header.
 _CLEAR, _MOST = 20, 0.9
-_SEP = re.compile(r'\ufeff?\s*"?sep=(.)"?[\s,;]*$', re.IGNORECASE)
+_SEP = re.compile(r'\s*"?sep=(.)"?[\s,;]*$', re.IGNORECASE)
 #: A quotation mark behind a backslash, which itself is not behind one.
 _ESCAPED = re.compile(r'(?<!\\)((?:\\\\)*)\\"')
 
@@ -43,6 +44,7 @@ class Dialect:
         header: what names the columns; None if nothing does.
         repeated: how often the header is repeated further down.
         lines: the lines of the file.
+        lacking: how many last columns of the header no row has a cell for.
     """
 
     delimiter: str
@@ -51,6 +53,13 @@ class Dialect:
     header: Header | None = None
     repeated: int = 0
     lines: int = 0
+    lacking: int = 0
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that rows have cells for."""
+        names = self.header.columns if self.header else []
+        return names[: len(names) - self.lacking]
 
 
 def dialect_of(path: Path, given: FileFormat = FOUND) -> Dialect:
@@ -72,6 +81,8 @@ def notes_of_text(path: Path, given: FileFormat = FOUND) -> dict[str, Any]:
     """Return what differs from the usual way to write such a file, see :mod:`rationem.report.reading`."""
     dialect, usual = dialect_of(path, given), "\t" if kind_of(path) == ".tsv" else ","
     notes: dict[str, Any] = dict(dialect.header.notes(dialect.repeated)) if dialect.header else {}
+    if dialect.header and dialect.lacking:
+        notes["short_rows"] = dialect.header.columns[-dialect.lacking :]
     if dialect.delimiter != usual:
         notes["delimiter"] = dialect.delimiter
     if dialect.quoting == "backslash":
@@ -142,6 +153,7 @@ def _dialect(path: Path, given: FileFormat, _size: int, _changed: int) -> Dialec
         survey = _survey(path, given, dialect)
     if given.header:
         if given.header_rows < 2:
+            dialect = replace(dialect, lacking=_lacking(survey))
             _check_header(path, given, dialect, survey)
         dialect = replace(dialect, header=survey.named(given.header_rows), repeated=survey.repeated)
     return dialect
@@ -293,6 +305,21 @@ def _quoting(path: Path, given: FileFormat, dialect: Dialect, plain: _Unquoted, 
     return "backslash" if survey.broken and _survey(path, given, replace(dialect, quoting="backslash")).fits else None
 
 
+def _lacking(survey: _Survey) -> int:
+    """Return how many last columns no row has a cell for; 0 if one of them has the name of an input or the rating.
+
+    Then cells may stand under the wrong name, because a name in the header holds the delimiter.
+    """
+    if survey.header is None or survey.broken or len(survey.widths) != 1:
+        return 0
+    (width,), header = survey.widths, survey.header[1]
+    if not 1 < width < len(header):
+        return 0
+    lacking = {name.strip().casefold() for name in header[width:]}
+    usual = {*SYNONYMS, *(name for names in SYNONYMS.values() for name in names)}
+    return 0 if lacking & usual else len(header) - width
+
+
 def _check_header(path: Path, given: FileFormat, dialect: Dialect, survey: _Survey) -> None:
     """Raise DataError if nearly all rows have another number of cells than the header."""
     if survey.header is None:
@@ -304,12 +331,19 @@ def _check_header(path: Path, given: FileFormat, dialect: Dialect, survey: _Surv
         if spaced.fits and spaced.widths:
             raise DataError(f"{path}:{line}: cells seem to be separated by spaces. If so, add `--delimiter space`.")
     width, count = survey.widths.most_common(1)[0] if rows else (len(header), 0)
-    if rows < 2 or width == len(header) or count < _MOST * rows:
+    if rows < 2 or width == len(header) - dialect.lacking or count < _MOST * rows:
         return
     told = f"{path}:{line}: this line has {len(header)} cell{'s' * (len(header) > 1)}, but {count} of {rows} rows have"
     if len(header) == 1:
         later = next(at for at, cells in (*survey.first, (line + 1, [])) if len(cells) == width or not cells)
         raise DataError(f"{told} {width}. If it is a title above the header, add `--skip-lines {later - 1}`.")
+    if width == len(header) + 1 and count == rows:
+        raise DataError(
+            f"{told} {width}. The first column seems to have no name, as R writes row names. If so, give it one, "
+            f"or add `--no-header --skip-lines {line}` and name columns by their numbers: "
+            f"{', '.join(f'{at} is {name.strip()!r}' for at, name in enumerate(header, 2))}. If cells hold the "
+            f"delimiter {dialect.delimiter!r}, put them in quotation marks."
+        )
     raise DataError(
         f"{told} {width}. If it is no header, add `--no-header`; if it stands above the header, `--skip-lines {line}`; "
         f"if cells hold the delimiter {dialect.delimiter!r}, put them in quotation marks, or name another --delimiter."

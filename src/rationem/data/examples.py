@@ -91,7 +91,9 @@ def _group(fields: Fields) -> str:
     return fields["prompt"] if "prompt" in fields else "\n\n".join(sorted(responses(fields)))
 
 
-def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: Counter[str]) -> list[Rated]:
+def merge_raters(
+    items: Iterable[Rated], lenient: bool, report: Report, counts: Counter[str], later: Callable[[], str] = str
+) -> list[Rated]:
     """Merge the rows of several raters into one item, with ratings in the order of the rows.
 
     Args:
@@ -99,7 +101,9 @@ def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: 
         lenient: leave a rater's second rating of an item out and count it (``repeated_ratings``).
         report: receives the error of a second rating otherwise, or of two contents of one id.
         counts: the counts to update.
+        later: returns the flag that keeps a rater's latest rating, "" if no column says which that is.
     """
+    later = cache(later)
     merged: dict[object, Rated] = {}
     places: dict[tuple[object, str], str] = {}
     for item in items:
@@ -112,7 +116,7 @@ def merge_raters(items: Iterable[Rated], lenient: bool, report: Report, counts: 
         elif item.raters and before != [item.source]:
             counts["repeated_ratings"] += 1
             if not lenient:
-                report(_twice(item, before[0]))
+                report(_twice(item, before[0], later()))
         else:
             counts["merged_rows"] += not item.raters
             merged[item.key] = replace(
@@ -202,8 +206,9 @@ def _conflict(first: Rated | Example, second: Rated | Example, what: str, advice
     )
 
 
-def _twice(item: Rated, before: str) -> DataError:
+def _twice(item: Rated, before: str, later: str) -> DataError:
+    keep = f"If the later rating counts: `{later}`; else keep" if later else "Keep"
     return DataError(
-        f"{item.source}: the rater {item.raters[0]!r} already rated the item {item.item!r} in {before}. Keep one of "
+        f"{item.source}: the rater {item.raters[0]!r} already rated the item {item.item!r} in {before}. {keep} one of "
         "the two rows, or name the column that tells two items apart as the id (`--id-col NAME`)."
     )

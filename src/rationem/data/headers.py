@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from rationem.data.lines import MARK
 from rationem.errors import DataError
 
 #: Records behind the header that may explain it, and those that show whether the header has a second row.
@@ -117,13 +118,13 @@ def named(cells: Sequence[str]) -> list[str]:
 
 
 def _text(cell: object) -> str:
-    return "" if cell is None else str(cell)
+    return "" if cell is None else str(cell).lstrip(MARK)
 
 
 def _bare(text: str) -> str:
     """Return a text as compared: a second file begins with a byte order mark, before a quotation mark too."""
     text = text.strip()
-    return text.removeprefix("\ufeff").strip('"') if text.startswith("\ufeff") else text
+    return text.lstrip(MARK).strip('"') if text.startswith(MARK) else text
 
 
 def _continues(records: Sequence[Sequence[str]]) -> bool:

@@ -9,7 +9,7 @@ from itertools import chain
 from pathlib import Path
 
 from rationem.data.file_format import FileFormat
-from rationem.data.lines import open_bytes, text_lines, whole
+from rationem.data.lines import MARK, open_bytes, text_lines, whole, wide_encoding
 from rationem.data.nested import spread
 from rationem.data.records import Records
 from rationem.errors import DataError
@@ -139,17 +139,18 @@ def _found(content: object) -> str:
 
 def _text(path: Path, given: FileFormat) -> str:
     with open_bytes(path) as file:
-        plain = not given.encoding and file.peek(2)[:2] not in (b"\xff\xfe", b"\xfe\xff")
+        start = file.peek(2)
+        plain = not given.encoding and start[:2] not in (b"\xff\xfe", b"\xfe\xff") and not wide_encoding(start)
     data = whole(path) if plain else b""
     try:
-        return data.decode("utf-8-sig") if plain else "".join(text_lines(path, "\n", given.encoding))
+        return data.decode().lstrip(MARK) if plain else "".join(text_lines(path, "\n", given.encoding))
     except UnicodeDecodeError:
         return "".join(text_lines(path, "\n"))  # its error names the line
 
 
 def _decoded(path: Path, number: int, line: str) -> Mapping[str, object] | DataError:
     try:
-        return _object(path, number, json.loads(line))
+        return _object(path, number, json.loads(line.lstrip(MARK)))
     except (ValueError, RecursionError) as error:
         return DataError(f"{path}:{number}: the line is not well-formed JSON: {error}.")
 

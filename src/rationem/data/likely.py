@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 
 from rationem.data.columns import Columns
 from rationem.data.conversations import conversation
 from rationem.data.families import families
 from rationem.data.nested import structure
+from rationem.data.notations import plain
 from rationem.data.records import Row
 from rationem.data.suggest import typed
 from rationem.data.texts import is_blank
@@ -18,6 +21,10 @@ from rationem.data.unpivot import COLUMN, new_names
 
 #: Most different cells of a column that is offered as the rating, and the least cells for each of them on average.
 _MOST, _EACH = 11, 3
+#: What a column of times is called.
+_TIME = re.compile(r"time|date|created|updated|submitted", re.IGNORECASE)
+#: Ends of names of columns that are no ratings: WorkerId, worker_id, AssignmentStatus.
+_NO_RATING = re.compile(r"(?:(?:^|[\W_])(?:[iI][dD]|[sS]tatus)|(?<=[a-z])(?:I[dD]|Status))\s*$")
 #: Most columns that are offered.
 _OFFERED = 3
 #: Cells of more characters, on average, are texts.
@@ -70,6 +77,7 @@ def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
     texts = [name for name, count in counts.items() if _holds_texts(count)]
     counts = {name: count for name, count in counts.items() if name not in taken}
     few = [name for name, count in counts.items() if _few(count)]
+    few = [name for name in few if not _NO_RATING.search(name)] or few
     columns = list(dict.fromkeys(name for row in rows for name in row.cells))
     if told := _of_responses(columns, [name for name in texts if name not in taken], few):
         return told
@@ -88,6 +96,24 @@ def likely_ratings(rows: Sequence[Row], taken: Collection[str]) -> str:
         f" {'; '.join(told_of)}: if one of them is the rating, use `--rating-col` with its name; if each is one "
         f"rater's, `--rating-col {several}`; if they rate different things, `--criterion {several}`."
     )
+
+
+def latest_by(rows: Sequence[Row], taken: Collection[str]) -> str:
+    """Return the flag that keeps a rater's latest rating of an item, if a column looks like a time; else ""."""
+    names = dict.fromkeys(name for row in rows for name in row.cells if name not in taken)
+    found = [name for name in names if _is_time(name, [row.cells.get(name) for row in rows])]
+    return f"--latest-by {typed(found[0])}" if found else ""
+
+
+def _is_time(name: str, cells: Sequence[object]) -> bool:
+    """Say whether all cells are ISO dates or times, or numbers in a column that is called a time."""
+    texts = ["" if is_blank(cell) else str(cell).strip() for cell in cells]
+    if all(map(plain, texts)):
+        return _TIME.search(name) is not None
+    try:
+        return bool([datetime.fromisoformat(text) for text in texts])
+    except ValueError:
+        return False
 
 
 def _of_responses(columns: Sequence[str], texts: Collection[str], few: Collection[str]) -> str:
@@ -132,7 +158,7 @@ def _of_items(columns: Sequence[str], counts: Mapping[str, Counter[str | None]])
     pattern, named = next(iter(found.items()))
     (new,) = new_names((pattern,))
     texts = sum(map(len, named)) > _TEXT_LENGTH * len(named)
-    rest = [name for name in columns if name not in named.values()]
+    rest = [name for name in columns if name not in named.values() and not _TIME.search(name)]
     rater = f" --rater-col {typed(rest[0])}" if len(rest) == 1 else " --rater-col RATER"
     read = f"--response-col {COLUMN}" if texts else f"--join ITEMS --on {COLUMN}=ID --response-col TEXT"
     where = "" if texts else " ITEMS is a file with the items' texts (TEXT) beside their names (ID)."
@@ -154,9 +180,16 @@ def _with_keys(cells: Mapping[str, object]) -> dict[str, object]:
 
 
 def _holds_texts(counts: Mapping[str | None, int]) -> bool:
-    """Say whether the cells of a column can be read: on average they are longer than names and numbers."""
+    """Say whether the cells of a column can be read: on average they are longer than a name, and of words."""
     given = _given(counts)
-    return sum(len(value) * n for value, n in given.items()) > _TEXT_LENGTH * sum(given.values())
+    long = sum(len(value) * n for value, n in given.items()) > _TEXT_LENGTH * sum(given.values())
+    return long and 2 * sum(n for value, n in given.items() if _is_text(value)) > sum(given.values())
+
+
+def _is_text(value: str) -> bool:
+    """Say whether a cell is neither one word, such as an address, nor mostly digits, such as a time."""
+    digits = sum(map(str.isdigit, value))
+    return not value.isascii() or (len(value.split()) > 1 and sum(map(str.isalpha, value)) > digits)
 
 
 def _shown(cell: object) -> str | None:

@@ -16,11 +16,15 @@ GZIP = ".gz"
 LONGEST, MOST = 1 << 26, 1 << 28
 #: A compressed file may expand to this many bytes; beyond, to this many times its size.
 _EXPANDED, _TIMES = 1 << 26, 100
+#: The byte order mark. A second one, or one before a line further down, comes from files joined by ``cat``.
+MARK = "\ufeff"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+#: Bytes that show the encoding, and the share of zeros at every second place that shows two bytes a character.
+_FIRST, _ZEROS = 64, 0.7
 
 
 def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
-    r"""Yield the lines of a text file with their line breaks.
+    r"""Yield the lines of a text file with their line breaks, without byte order marks before the first.
 
     Args:
         path: the file; compressed if its name ends in ``.gz``.
@@ -31,9 +35,11 @@ def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
         DataError: a byte is not of the encoding; the message names its line.
     """
     with open_bytes(path) as file:
-        start = file.peek(3)[:3]
+        start = file.peek(_FIRST)[:_FIRST]
+        if not encoding and (wide := wide_encoding(start)):
+            raise DataError(wide_told(path, wide))
         found = encoding or ("utf-16" if start.startswith(_UTF16) else "utf-8-sig")
-        offset = len(codecs.BOM_UTF8) if start == codecs.BOM_UTF8 else 0
+        offset = len(codecs.BOM_UTF8) if start.startswith(codecs.BOM_UTF8) else 0
         # A byte that is not UTF-8 becomes a surrogate, which valid text never contains, so its line is known.
         text = io.TextIOWrapper(file, encoding=found, errors="surrogateescape", newline=newline)
         for number, line in enumerate(_lines(path, text, found), 1):
@@ -46,7 +52,29 @@ def text_lines(path: Path, newline: str, encoding: str = "") -> Iterator[str]:
                 offset += len(line.encode())
             except UnicodeEncodeError as error:
                 raise _undecodable(path, number, line, error, offset, encoding) from error
-            yield line
+            yield line.lstrip(MARK) if number == 1 else line
+
+
+def wide_encoding(start: bytes) -> str:
+    """Return the kind of UTF-16 without a byte order mark that a text begins with, by its zeros; "" if it is none.
+
+    >>> wide_encoding("id,text".encode("utf-16-le")), wide_encoding("id,text".encode("utf-16-be")), wide_encoding(b"id")
+    ('utf-16-le', 'utf-16-be', '')
+    """
+    if start.startswith(_UTF16):
+        return ""
+    start = start[:_FIRST]
+    first, second = start[::2].count(0), start[1::2].count(0)
+    least = max(_ZEROS * (len(start) // 2), 1)
+    return "utf-16-le" if second >= least and not first else "utf-16-be" if first >= least and not second else ""
+
+
+def wide_told(path: Path, encoding: str) -> str:
+    """Return what is said of a file of such an encoding."""
+    return (
+        f"{path}: every second byte is zero, as in UTF-16 without a byte order mark. Add --encoding {encoding}; or "
+        f"save the file as UTF-8: `{_conversion(path, encoding)}`."
+    )
 
 
 def _lines(path: Path, text: io.TextIOWrapper, encoding: str) -> Iterator[str]:

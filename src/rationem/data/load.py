@@ -16,8 +16,9 @@ from rationem.data.choose import Asked, ReadingPlan, choose
 from rationem.data.columns import Columns, check_columns
 from rationem.data.examples import Rated, Report, merge_raters, pooled, to_rated, unify, unique, with_id
 from rationem.data.file_format import FOUND, FileFormat
+from rationem.data.gaps import explained
 from rationem.data.lettered import lettered, read_choices
-from rationem.data.likely import likely_ratings
+from rationem.data.likely import latest_by, likely_ratings
 from rationem.data.no_scale import compared, found_in, narrowed, no_scale
 from rationem.data.one_hot import one_hot
 from rationem.data.opening import open_tables
@@ -135,6 +136,7 @@ def load(
     unused = _unused(tables, reading)
     rows, more = _flat(tables, reading, report, counts)
     rows = shapes.latest(rows, reading.columns, counts)
+    report = explained(report, [row for _, row in rows])
     if reading.task is not None:
         answered = _answered(rows, reading, reading.task, report, counts)
         if not answered:
@@ -163,7 +165,8 @@ def load(
         scale = _two_sided(scale)
     rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing))
     if reading.columns.rater is not None or shapes.merge_equal:
-        rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
+        lenient, later = bool(reading.preset and reading.preset.lenient), partial(_later, rows, reading.columns)
+        rated = merge_raters(rated, lenient, report, counts, later)
     examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)
     if not examples:
         raise _nothing(paths, counts, (skipped or [])[before:])
@@ -246,6 +249,10 @@ def _usable(path: str | Path, report: Report, form: FileFormat) -> list[Row]:
 
 def _offered(rows: Sequence[tuple[str, Row]], columns: Columns) -> str:
     return likely_ratings([row for _, row in rows], {columns.prompt, *columns.responses(())})
+
+
+def _later(rows: Sequence[tuple[str, Row]], columns: Columns) -> str:
+    return latest_by([row for _, row in rows], {name for row in rows[:1] for _, name in columns.needed(row[1].cells)})
 
 
 def _flat(

@@ -11,6 +11,15 @@ from rationem.errors import DataError
 LEAVE_OUT = "or leave such rows out (in training: --skip-unusable)"
 
 
+class EmptyText(DataError):
+    """A text that is missing in the column ``column`` of the row at ``source``."""
+
+    def __init__(self, message: str, source: str, column: str) -> None:
+        super().__init__(message)
+        self.source = source
+        self.column = column
+
+
 def text_of(value: object, source: str, column: str) -> str:
     """Return a value as unchanged text; ``source`` and ``column`` give its place for errors.
 
@@ -18,15 +27,26 @@ def text_of(value: object, source: str, column: str) -> str:
         DataError: it is empty or white space, a list or an object, or not valid text.
     """
     if is_blank(value):
-        raise DataError(f"{source}: the text in column {column} is empty. Fill it in, {LEAVE_OUT}.")
+        message = f"{source}: the text in column {column} is empty. Fill it in, {LEAVE_OUT}."
+        raise EmptyText(message, source, column)
     if isinstance(value, list | bytes | Mapping):
-        raise DataError(f"{source}: column {column} holds a {type(value).__name__}; a text is expected.")
+        told = f"{source}: column {column} holds a {type(value).__name__}; a text is expected."
+        raise DataError(f"{told}{_inside(value, column)}")
     text = str(value)
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise DataError(f"{source}: column {column} contains a lone surrogate character at {error.start}.") from error
     return text
+
+
+def _inside(value: object, column: str) -> str:
+    """Return a sentence on the keys of an object that hold texts, with the path to the first of them."""
+    cells = value if isinstance(value, Mapping) else {}
+    keys = sorted((str(key) for key, cell in cells.items() if isinstance(cell, str)), key=lambda key: key != "content")
+    if not keys or not column.endswith(("'", '"')):
+        return ""
+    return f" Its keys with texts are {keys}; name one: {column[:-1]}.{keys[0]}{column[-1]}."
 
 
 def is_blank(value: object) -> bool:

@@ -106,6 +106,11 @@ _WRITTEN: dict[str, Callable[[str, Any], str]] = {
     "joined_header": lambda file, count: (
         f"The header of {file} has {count} rows, whose texts are joined: `upper - lower` (--header-rows 1 reads one)."
     ),
+    "short_rows": lambda file, names: (
+        f"No row of {file} has a cell for the last columns of its header, {', '.join(map(_shown, names))}: not read."
+        if len(names) > 1
+        else f"No row of {file} has a cell for the last column of its header, {_shown(names[0])}: not read."
+    ),
     "repeated_header": lambda file, count: (
         f"The header of {file} is repeated further down{'' if count == 1 else f', {count} times'}: skipped."
     ),
