@@ -44,6 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from rationem.export.push import push, write
     from rationem.run.card import read_card
 
+    progress.show(progress.Rich())
     asked = {"merged": options.merged, "base_model": options.base_model}
     if options.directory is not None:
         place = write(options.run, options.directory, name=options.name, **asked)
