@@ -29,7 +29,7 @@ def arguments(parser: Parser) -> None:
     parser.examples(
         "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 -o run",
         "rationem fit ratings.csv --scale 1-5 --model Qwen/Qwen3-0.6B --dry-run -o big",
-        "rationem fit -o runs/first            (goes on with a run that was interrupted)",
+        "rationem fit -o runs/first    (goes on with a run that was interrupted)",
     )
 
 
