@@ -63,6 +63,14 @@ def test_what_to_do_fits_what_the_disk_answers(number, advice, tmp_path):
     assert advice in str(disk_error(OSError(number, "no"), tmp_path / "x"))
 
 
+def test_a_refusal_names_the_users_file_and_tells_of_no_work(tmp_path):
+    refused = PermissionError(errno.EACCES, "no", str(tmp_path / "x.csv.partial"))
+    said = str(disk_error(refused, tmp_path / "x.csv"))
+    assert said.startswith(f"Cannot write {tmp_path / 'x.csv'}: Permission denied. Give this user permission")
+    assert said.endswith("run the same command again.")
+    assert "Finished work is kept" in str(disk_error(OSError(errno.ENOSPC, "no"), tmp_path / "x.csv"))
+
+
 @pytest.mark.parametrize("error", [KeyError("x"), RuntimeError("shape"), FileNotFoundError(2, "no"), ValueError("28")])
 def test_any_other_exception_passes_unchanged(error, tmp_path):
     with pytest.raises(type(error)) as caught, writing(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -61,10 +62,11 @@ def test_no_run_is_a_clear_error(tmp_path):
 
 
 def test_fit_hands_on_every_setting_and_writes_a_frame_beside_the_run(tmp_path, monkeypatch):
-    seen = []
+    seen, written = [], []
 
     def start(config, output):
         seen.append((config, output, progress._display))
+        written.append(Path(config.data[0]).read_text(encoding="utf-8") if config.data[0].endswith("jsonl") else None)
         raise RationemError("stopped")
 
     monkeypatch.setattr(fitted, "start", start)
@@ -72,30 +74,55 @@ def test_fit_hands_on_every_setting_and_writes_a_frame_beside_the_run(tmp_path, 
     for data in (ROWS, "ratings.csv", ["a.csv", "b.csv"]):
         with pytest.raises(RationemError, match="stopped"):
             rationem.fit(data, output=tmp_path / "runs" / "first", model="m", scale="1-5", quick=True)
-    written = tmp_path / "runs" / "first.data.jsonl"
-    assert [config.data for config, *_ in seen] == [(str(written),), ("ratings.csv",), ("a.csv", "b.csv")]
+    place = tmp_path / "runs" / "first.data.jsonl"
+    assert not place.exists()  # no run began
+    assert [config.data for config, *_ in seen] == [(str(place),), ("ratings.csv",), ("a.csv", "b.csv")]
     assert all((config.scale, config.iterations) == ("1-5", 1) for config, *_ in seen)
     assert all(isinstance(display, progress.Rich) for *_, display in seen)
     assert isinstance(progress._display, progress.Silent)
-    rows = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
+    rows = [json.loads(line) for line in written[0].splitlines()]
     assert rows == frames.records(ROWS)
     with pytest.raises(ConfigError, match="learning_rat"):
         rationem.fit("ratings.csv", output=tmp_path, learning_rat=1)
+    with pytest.raises(ConfigError, match=r"fit\(\): unknown key 'itertions'.*'iterations'"):
+        rationem.fit(ROWS, output=tmp_path / "runs" / "first", itertions=1)
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_a_failed_call_leaves_the_file_of_an_earlier_run_as_it_was(tmp_path, monkeypatch):
+    def start(config, output):
+        raise RationemError("other data")
+
+    monkeypatch.setattr(fitted, "start", start)
+    file = tmp_path / "first.data.jsonl"
+    file.write_text("as it was\n")
+    with pytest.raises(RationemError, match="other data"):
+        rationem.fit(ROWS, output=tmp_path / "first", model="m", scale="1-5", show=False)
+    assert file.read_text() == "as it was\n"
+
+
+@pytest.mark.parametrize(("name", "told"), [("id", True), ("row_id", True), ("paid", False), ("grid", False)])
+def test_an_id_column_of_a_frame_that_is_not_used_is_told(tmp_path, monkeypatch, capsys, name, told):
+    monkeypatch.setattr(fitted, "start", lambda config, output: 1 / 0)
+    frame = ROWS.assign(**{name: [f"x{n}" for n in range(len(ROWS))]})
+    for settings in ({}, {"id_col": name}):
+        with pytest.raises(ZeroDivisionError):
+            rationem.fit(frame, output=tmp_path / "first", model="m", scale="1-5", **settings)
+        assert (f"id_col={name!r}" in " ".join(capsys.readouterr().err.split())) == (told and not settings)
 
 
 def test_a_test_set_can_be_a_frame_too(tmp_path, monkeypatch):
     seen = []
 
     def start(config, output):
-        seen.append(config)
+        seen.append((config, Path(config.test[0]).read_text(encoding="utf-8").splitlines()))
         raise RationemError("stopped")
 
     monkeypatch.setattr(fitted, "start", start)
     with pytest.raises(RationemError, match="stopped"):
         rationem.fit("a.csv", output=tmp_path / "first", model="m", scale="1-5", test=ROWS, show=False)
-    assert seen[0].test == (str(tmp_path / "first.test.jsonl"),)
-    written = (tmp_path / "first.test.jsonl").read_text(encoding="utf-8").splitlines()
-    assert [json.loads(line) for line in written] == frames.records(ROWS)
+    assert seen[0][0].test == (str(tmp_path / "first.test.jsonl"),)
+    assert [json.loads(line) for line in seen[0][1]] == frames.records(ROWS)
 
 
 @pytest.mark.parametrize("data", [ROWS, [ROWS], (ROWS,)])
@@ -130,6 +157,12 @@ def test_a_judge_rates_a_frame_as_it_rates_a_list_and_keeps_rows_columns_and_ind
     assert rated.status.tolist() == ["rated", "rated", "unusable"]
     assert rated["p_2"].tolist()[:2] == pytest.approx([one.probabilities["2"] for one in alone[:2]], rel=1e-5)
     pd.testing.assert_frame_equal(rated[list(ROWS.columns)], ROWS)
+
+
+def test_a_judge_says_what_it_is_without_loading_its_weights(tmp_path):
+    said = repr(judges.judge(tmp_path, judges.Recorder(lambda _: "z\nFinal rating: 2")))
+    assert said.startswith("Judge(")
+    assert said.endswith("judge, 1 < 2 < 3")
 
 
 def test_with_several_criteria_a_frame_gets_columns_for_each_or_for_the_named_one(tmp_path):

@@ -95,7 +95,38 @@ def test_a_shell_completes_commands_flags_and_their_values(folder, capsys):
     assert completed("./complete.sh", "rationem", "fit", "--schedule", "co") == ["constant", "cosine"]
     assert completed("./complete.sh", "rationem", "model", "ins") == ["install"]
     assert completed("./complete.sh", "rationem", "demo", "ratings", "--se") == ["--seed"]
+    assert completed("./complete.sh", "rationem", "model", "install", "") == ["smollm2"]
+    assert completed("./complete.sh", "rationem", "fit", "--model", "tiny-j") == ["tiny-judge"]
+    assert completed("./complete.sh", "rationem", "fit", "--scheme", "st") == ["star"]
+    cases = [line for line in Path("complete.sh").read_text().splitlines() if line.endswith(";;")]
+    named = [line.partition(")")[0] for line in cases]
+    assert len(set(named)) == len(named)  # of two equal cases the second is never reached
     assert completed("./complete.sh", "rationem", "show", "x") == []  # files: left to the shell
+
+
+def test_an_unknown_choice_is_said_in_the_same_words_as_an_unknown_flag(capsys):
+    with pytest.raises(SystemExit):
+        main(["completion", "fish"])
+    said = capsys.readouterr().err
+    assert "shell fish: there is no such choice. Choose from bash, zsh." in said
+    assert "argument" not in said
+
+
+def test_no_example_of_a_help_is_wider_than_80_columns():
+    from rationem.cli.main import parser_of
+
+    for name in COMMANDS:
+        command = parser_of(name)._subparsers._group_actions[0].choices[name]
+        assert [line for line in (command.epilog or "").splitlines() if len(line) > 80] == []
+        assert "{'" not in command.format_help()
+
+
+def test_a_missing_configuration_names_the_nearest_file(folder, capsys):
+    Path("first.toml").write_text("")
+    assert main(["check", "ratings.csv", "--config", "frist.toml"]) == 2
+    said = capsys.readouterr().err
+    assert "Cannot read the configuration frist.toml: there is no such file. Did you mean 'first.toml'?" in said
+    assert "Errno" not in said
 
 
 def test_zsh_gets_the_same_by_its_own_support_of_bash(capsys):

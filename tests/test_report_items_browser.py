@@ -52,7 +52,8 @@ def test_the_largest_disagreements_come_first(look, run):
     assert len(data["items"]) == len(apart) == 40
     assert apart == sorted(apart, reverse=True)
     assert apart[0] > 1
-    assert f"In {sum(map(bool, apart))} of 40 items the judge disagrees" in page.inner_text("#list-of-items")
+    by_set = "(test 9 of 30, validation 3 of 10)"
+    assert f"In {sum(map(bool, apart))} of 40 items {by_set} the judge disagrees" in page.inner_text("#list-of-items")
 
 
 def test_a_link_restores_filters_search_order_and_the_opened_item(look, run):

@@ -5,7 +5,7 @@ import pytest
 from rationem import Scale, report
 from rationem.report.part import Table
 from rationem.report.reading import reading
-from rationem.report.sections import confidence, learned, learning
+from rationem.report.sections import confidence, learned, learning, scores
 from rationem.report.text import section
 from rationem.report.trust import doubts
 
@@ -221,3 +221,26 @@ def settings_of(config):
 
 def all_settings(config):
     return learned.every_setting({"config": config}).blocks[0].rows
+
+
+def test_a_calibrated_judges_likelihood_stands_beside_the_raw_one():
+    summary = finished(1, likelihood=-2.0, calibration=tempered(2.0, -1.1))
+    said = learned.likelihood(summary)[0]
+    assert "-2.000 of the judge before calibration and -1.100 after it, as rationem judge runs it, -1.400 of" in said
+    assert "calibration" not in learned.likelihood(finished(1, likelihood=-2.0))[0]
+
+
+def test_the_headline_has_a_row_of_the_calibrated_judge():
+    summary = finished(1, likelihood=-2.0, calibration=tempered(2.0, -1.1)) | {"shots": None}
+    summary["baselines"]["test"]["uniform_log_likelihood"] = -1.609
+    rows = {row[0]: row[1:] for row in scores.brief(summary, "test", ["accuracy", "log_likelihood"]).rows}
+    assert rows["iteration 1 (best)"] == ["0.600", "-2.000"]
+    assert rows["iteration 1 (best), calibrated"] == ["–", "-1.100"]
+    uncalibrated = scores.brief({**summary, "calibration": None}, "test", ["accuracy", "log_likelihood"])
+    assert [row for row in uncalibrated.rows if "calibrated" in row[0]] == []
+
+
+def test_a_refit_of_a_quick_look_is_still_called_one():
+    summary = finished(1) | {"refit": {"run": "first", "iteration": 1, "quick": True}}
+    assert "This is a refit of a quick look (--quick)" in " ".join(doubts(summary))
+    assert "quick" not in " ".join(doubts(finished(1) | {"refit": {"run": "first", "iteration": 1}}))

@@ -310,6 +310,8 @@ def test_an_unknown_id_names_the_nearest_and_how_many_there_are(run, capsys, tmp
     code, out, err = show(capsys, run, "--example", "aa")
     assert (code, out) == (2, "")
     assert "has no example 'aa'. Did you mean 'a'? It holds 4 examples (2 train, 1 validation, 1 test)." in err
+    _, _, err = show(capsys, run, "--example", "nope")
+    assert "has no example 'nope'. Its ids are like 'a'. It holds 4 examples" in err
     item = example("item", "train")
     parts = (replace(item, rater=1), replace(item, rater=2), replace(item, turn=1, orders=2), example("items", "train"))
     write(tmp_path / "run", {**SETS, "train": parts}).close()

@@ -137,3 +137,10 @@ def test_what_is_wrong_in_a_toml_file_is_told_with_its_name_once(folder, capsys,
     (folder / "ok.toml").write_text(TOML.replace(*change))
     code, told = check(capsys, "ok.toml")
     assert (code, said in told, told.count("ok.toml")) == (2, True, 1), told
+
+
+def test_two_rows_are_enough_to_check_a_task_on(folder, capsys):
+    table(folder / "two.csv", ROWS[:2])
+    code, said = check(capsys, "ok.toml", "two.csv", "--inputs-col", "text=body")
+    assert "cannot fill" not in said
+    assert (code, "tested on 2 items" in said) == (0, True)

@@ -71,6 +71,8 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f" Did you mean {found[0]!r}?" if found else ""
 
 
+#: The end of the name of a file or directory that is not complete.
+UNFINISHED = ".partial"
 #: A directory is where a file belongs, or the reverse.
 _OCCUPIED = frozenset({errno.EISDIR, errno.ENOTDIR, errno.ENOTEMPTY, errno.EEXIST})
 #: Error numbers of disk failures; other numbers are not disk failures.
@@ -125,11 +127,21 @@ def disk_error(error: Exception, path: Path | None = None) -> DiskError | None:
         advice = "Something else is in its place. Move it away"
     elif number in (errno.EROFS, errno.EACCES, errno.EPERM):
         advice = "Give this user permission to write there, or choose another place"
-    kind = ReadOnly if number in (errno.EROFS, errno.EACCES, errno.EPERM) else DiskError
-    return kind(
-        f"Cannot write {file or 'the output'}: {os.strerror(number)}. {advice}, and run the same command "
-        "again. Finished work is kept; no incomplete file has its final name."
-    )
+    again = f"{advice}, and run the same command again."
+    told = f"Cannot write {_final(file) if file else 'the output'}: {os.strerror(number)}. {again}"
+    if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        return ReadOnly(told)
+    kept = "" if number in _OCCUPIED else " Finished work is kept; no incomplete file has its final name."
+    return DiskError(f"{told}{kept}")
+
+
+def _final(file: Path) -> Path:
+    """Return a file under its final name: the user knows no other.
+
+    >>> str(_final(Path("runs/model.partial/config.json")))
+    'runs/model/config.json'
+    """
+    return Path(*(part.removesuffix(UNFINISHED) for part in file.parts))
 
 
 def _number(error: Exception) -> int | None:

@@ -17,12 +17,16 @@ from rationem.metrics import titles
 from rationem.metrics.baselines import OF_CONSTANT
 from rationem.report.plain import counted, plain, short
 
-_WIDTH, _BAR, _REASONS = 80, 24, 8
+_WIDTH, _BAR, _REASONS, _LEVEL = 80, 24, 8, 30
 #: A word of a command, with what is in quotation marks.
 _WORD = re.compile(r"""(?:[^\s"']|"(?:\\.|[^"])*"|'[^']*')+""")
 #: Characters of a message: it ends with what to do, so few are cut.
 _LONGEST = 1000
 _MARKS = {Severity.ERROR: "ERROR", Severity.WARNING: "warning", Severity.NOTE: "note"}
+#: A cell that stands to the right: a number, a share, or nothing.
+_NUMBER = re.compile(r"(-?\d[\d,.]*%?)?")
+#: Name of a row of the baselines -> its key.
+_LIKELIHOODS = {"log-lik.": "marginal_log_likelihood", "log-lik., pooled": "marginal_log_likelihood_pooled"}
 _KNOWN_BY = {
     "given": "given",
     "rubric": "from the rubric",
@@ -154,7 +158,7 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
         lines += [f"{name}:"] if len(found["labels"]) > 1 else []
         pooled, single = counts["pooled"], counts["ratings"]
         rows = [
-            (plain(level), _bar(pooled, level), str(pooled[level]), _share(pooled, level))
+            (short(level, _LEVEL), _bar(pooled, level), str(pooled[level]), _share(pooled, level))
             + ((str(single[level]), _share(single, level)) if single != pooled else ())
             for level in pooled
         ]
@@ -166,20 +170,21 @@ def _histograms(found: Mapping[str, Any]) -> list[str]:
 
 def _baselines(found: Mapping[str, Any]) -> list[str]:
     called = titles("people")
-    rows: list[tuple[str, ...]] = [("", *(called[key] for key in OF_CONSTANT), "log-lik.", "(pooled)")]
-    for name, one in found.items():
-        if not isinstance(one, Mapping):
-            continue
-        constant = one["constant"]
-        levels = constant["levels"]
-        numbers = [_told(constant[key], levels.get(key)) for key in OF_CONSTANT]
-        both = [one["marginal_log_likelihood"], one["marginal_log_likelihood_pooled"]]
-        rows.append((f"{name}: best single level", *numbers, *map(_number, both)))
-    rows.append(("uniform", "", "", "", _number(found["uniform_log_likelihood"]), ""))
+    sets = {name: one for name, one in found.items() if isinstance(one, Mapping)}
+    constants = [one["constant"] for one in sets.values()]
+    rows: list[tuple[str, ...]] = [("", *sets)]
+    rows += [
+        (called[key], *(_told(constant[key], constant["levels"].get(key)) for constant in constants))
+        for key in OF_CONSTANT
+        if any(constant[key] is not None for constant in constants)
+    ]
+    for name, key in _LIKELIHOODS.items():
+        rows.append((name, *(_number(one[key]) for one in sets.values())))
+    rows.append(("log-lik., uniform", *[_number(found["uniform_log_likelihood"])] * len(sets)))
     return [
         *_table(rows),
-        "best single level: the level in brackets for every item, chosen on these same labels (one per criterion)",
-        "log-lik.: nats per single rating, with the marginal of DATA's ratings",
+        "the best single level, in brackets, for every item, chosen on these same labels (one per criterion)",
+        "log-lik.: nats per single rating, with the marginal of DATA's ratings; pooled: the same of labels",
     ]
 
 
@@ -297,9 +302,23 @@ def _time(hours: float) -> str:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return aligned lines: the first column and bars to the left, numbers to the right."""
+    """Return aligned lines: the first column and bars to the left, numbers to the right.
+
+    Columns that do not fit follow below, beside the first column again.
+    """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    numeric = [all(not cell or cell[0] in "-0123456789" for cell in column[1:]) for column in zip(*rows, strict=True)]
+    parts: list[list[int]] = [[]]
+    for at, width in enumerate(widths[1:], 1):
+        beside = sum(widths[one] + 2 for one in (0, *parts[-1]))
+        if parts[-1] and beside + width > _WIDTH - 2:
+            parts.append([])
+        parts[-1].append(at)
+    return [line for part in parts for line in _aligned([[row[at] for at in (0, *part)] for row in rows])]
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    numeric = [all(_NUMBER.fullmatch(cell) for cell in column[1:]) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
             cell.rjust(width) if right and at else cell.ljust(width)

@@ -30,6 +30,7 @@ def arguments(parser: Parser) -> None:
     from rationem.compare.embedded import STUDIES
     from rationem.config import FitConfig, Mark, settings_with
 
+    own = "; ".join(f"for {data} {arms}" for data, arms in STUDIES.items())
     parser.description = (
         "Train and test several sampling schemes on the same data, split, base model, gradient steps and evaluation, "
         "with several seeds; write tables, figures and tests. If it is interrupted, the same command resumes it."
@@ -38,7 +39,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument(
         "--schemes",
         metavar="ARM,ARM",
-        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; for some embedded data {STUDIES})",
+        help=f"arms, each [NAME=]SCHEME[/SELECTOR] (default: {_SCHEMES}; {own})",
     )
     parser.add_argument(
         "--seeds", type=int, metavar="N", help=(f"number of seeds per arm, counted from --seed (default: {_SEEDS})")
@@ -87,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
     with progress.busy("reading the data"):
         output = compare(design, options.output, workers=workers)
         whole = page.of_comparison(write(output))
-    report.show(replace(whole, parts=whole.parts[:_FIRST]))
+    report.show_plain(replace(whole, parts=whole.parts[:_FIRST]))
     progress.out(f"\n{output / 'report.html'}    the report, for a browser")
     progress.out(
         f"rationem report {output}    every table; also report.md, table.tex, results.csv, results.json, figures"

@@ -38,16 +38,19 @@ def arguments(parser: Parser) -> None:
 def run(options: Namespace) -> int:
     """Run the command; return its exit code."""
     from rationem.cli.main import COMMANDS
+    from rationem.engines.models import EMBEDDED
+    from rationem.sampling.schemes import SCHEMES
 
+    known = {"model": tuple(EMBEDDED), "scheme": ("rs:4", *SCHEMES)}
     values, flags = [], []
     for name in COMMANDS:
         actions = list(_actions(name))
-        for action in actions:
-            if action.choices is not None:
-                named = action.option_strings or [name]
-                choices = " ".join(map(str, action.choices))
-                values += [f'    "{name} {one}") words="{choices}" ;;' for one in named]
-        told = sorted({one for action in actions for one in action.option_strings})
+        for before, action in actions:
+            # A value follows its flag; a word without a flag follows its command.
+            if choices := action.choices or known.get(action.dest if action.option_strings else "", ()):
+                named = action.option_strings or [before]
+                values += [f'    "{name} {one}") words="{" ".join(map(str, choices))}" ;;' for one in named]
+        told = sorted({one for _, action in actions for one in action.option_strings})
         flags.append(f'    "{name} -"*) words="{" ".join(told)}" ;;')
     script = _BASH.format(
         how=_HOW[options.shell], commands=" ".join(COMMANDS), values="\n".join(values), flags="\n".join(flags)
@@ -56,17 +59,17 @@ def run(options: Namespace) -> int:
     return 0
 
 
-def _actions(command: str) -> Iterator[Action]:
-    """Yield the arguments of a command and of its own commands that the help shows."""
+def _actions(command: str) -> Iterator[tuple[str, Action]]:
+    """Yield the arguments that the help shows of a command and of its own commands, each with its command's name."""
     from rationem.cli.main import parser_of
 
     subparsers = parser_of(command)._subparsers
     assert subparsers is not None
-    waiting: list[Parser] = [subparsers._group_actions[0].choices[command]]  # type: ignore[index]
+    waiting: list[tuple[str, Parser]] = [(command, subparsers._group_actions[0].choices[command])]  # type: ignore[index]
     while waiting:
-        parser = waiting.pop()
+        name, parser = waiting.pop()
         for action in parser._actions:
             if action.help != SUPPRESS:
-                yield action
+                yield name, action
             if parser._subparsers is not None and isinstance(action.choices, dict):
-                waiting += action.choices.values()
+                waiting += action.choices.items()

@@ -27,9 +27,9 @@ def arguments(parser: Parser) -> None:
     )
     add_settings(parser, FitConfig.model_fields)
     parser.examples(
-        "rationem fit ratings.csv --model smollm2 --scale 1-5 -o runs/first",
-        "rationem fit ratings.csv --model Qwen/Qwen2.5-1.5B-Instruct --scale 1-5 --dry-run -o runs/big",
-        "rationem fit -o runs/first            (goes on with a run that was interrupted)",
+        "rationem fit ratings.csv --scale 1-5 --rater-col rater --model smollm2 -o run",
+        "rationem fit ratings.csv --scale 1-5 --model Qwen/Qwen3-0.6B --dry-run -o big",
+        "rationem fit -o runs/first    (goes on with a run that was interrupted)",
     )
 
 

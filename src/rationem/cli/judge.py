@@ -61,7 +61,7 @@ def arguments(parser: Parser) -> None:
         metavar="INPUT=COLUMN",
         help="columns of the inputs of your own task",
     )
-    add_flags(parser, settings_with(TakenBy.JUDGE))
+    add_flags(parser, settings_with(TakenBy.JUDGE), heading="the file")
     parser.add_argument("--preset", help="name of the published data set that the file comes from")
     parser.add_argument("--no-calibration", action="store_true", help="do not calibrate the probabilities")
     parser.add_argument("--overwrite", action="store_true", help="replace OUTPUT, or start again instead of resuming")

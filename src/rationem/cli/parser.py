@@ -121,8 +121,8 @@ class Parser(argparse.ArgumentParser):
         known = ", ".join(names)
         if isinstance(action, argparse._SubParsersAction):
             self.error(f"there is no command {value!r}.{closest(str(value), names)} Commands: {known}.")
-        message = f"invalid choice: {value!r}.{closest(str(value), names)} Choose from {known}."
-        raise argparse.ArgumentError(action, message)
+        what = action.option_strings[-1] if action.option_strings else action.metavar or action.dest
+        self.error(f"{what} {value}: there is no such choice.{closest(str(value), names)} Choose from {known}.")
 
     def _print_message(self, message: str, file: Any = None) -> None:
         super()._print_message(progress.plain(message, breaks=True), file)

@@ -17,7 +17,7 @@ def arguments(parser: Parser) -> None:
     add_settings(parser, settings_with(TakenBy.PROMPT))
     parser.examples(
         "rationem prompt ratings.csv --scale 1-5 --model smollm2",
-        "rationem prompt ratings.csv --scale 1-5 --model smollm2 --show 1 --instruction 'Is it kind?'",
+        "rationem prompt ratings.csv --scale 1-5 --show 1 --instruction 'Is it kind?'",
     )
 
 

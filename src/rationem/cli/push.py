@@ -29,7 +29,7 @@ def arguments(parser: Parser) -> None:
     parser.add_argument("--revision", metavar="BRANCH", help="upload to this branch (default: the main one)")
     parser.examples(
         "rationem push runs/first owner/judge --private",
-        "rationem push runs/first --directory judge       (writes it and uploads nothing)",
+        "rationem push runs/first --directory judge    (writes it, uploads nothing)",
     )
     parser.add_argument("--directory", type=Path, metavar="DIR", help="write into DIR and upload nothing")
 
@@ -42,10 +42,16 @@ def run(options: argparse.Namespace) -> int:
     """
     from rationem.errors import ConfigError
     from rationem.export.push import push, write
+    from rationem.run.card import read_card
 
+    progress.show(progress.Rich())
     asked = {"merged": options.merged, "base_model": options.base_model}
     if options.directory is not None:
-        progress.out(write(options.run, options.directory, name=options.name, **asked))
+        place = write(options.run, options.directory, name=options.name, **asked)
+        card = read_card(place)
+        progress.out(f"{place} holds what would be uploaded; nothing was uploaded.")
+        for doubt in card.doubts:
+            progress.say(f"Warning: {doubt}")
         return 0
     if options.name is None:
         raise ConfigError(

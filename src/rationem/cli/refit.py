@@ -34,7 +34,7 @@ def arguments(parser: Parser) -> None:
     parser.hide({name for name in changeable if group_of(name) not in usual} - set(settings_with(Mark.COMMON)))
     parser.examples(
         "rationem refit runs/first --selector all -o runs/all",
-        "rationem refit runs/first --reward ordinal --threshold 0.75 --iteration 2 -o runs/near",
+        "rationem refit runs/first --reward ordinal --threshold 0.75 -o runs/near",
     )
     text = "the model that RUN began with; needed if you did not make RUN on this machine"
     parser.add_argument("--model", help=text)

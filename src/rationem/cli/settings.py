@@ -26,18 +26,19 @@ def add_settings(parser: Parser, names: Collection[str]) -> None:
     parser.hide(set(names) - {"data", *settings_with(Mark.COMMON)})
 
 
-def add_flags(parser: Parser, names: Collection[str], *, defaults: bool = True) -> None:
+def add_flags(parser: Parser, names: Collection[str], *, defaults: bool = True, heading: str = "") -> None:
     """Add one flag per named field of FitConfig, under the heading of its group; DATA is not a flag.
 
     Args:
         defaults: show the default in the help; False if it is not FitConfig's own default.
+        heading: one heading for all of them, in place of their groups'.
     """
     from rationem.config import FitConfig, aliases, group_of
 
     parser.aliases |= aliases()
     shown = [name for name in FitConfig.model_fields if name in names and name != "data"]
-    for heading, members in groupby(shown, group_of):
-        group = parser.add_argument_group(heading)
+    for title, members in groupby(shown, lambda name: heading or group_of(name)):
+        group = parser.add_argument_group(title)
         for name in members:
             _add_flag(group, name, defaults=defaults)
 

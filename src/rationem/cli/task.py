@@ -76,7 +76,7 @@ def arguments(parser: Parser) -> None:
     check.add_argument("task", help="my_task.py:MyTask, my_task.toml, or the name of a built-in task")
     check.add_argument("data", nargs="*", help="files whose rows it is tested on")
     parser.examples("rationem task new my_task.py", "rationem task check my_task.py:MyTask data.csv")
-    add_flags(check, settings_with(TakenBy.TASK_CHECK))
+    add_flags(check, settings_with(TakenBy.TASK_CHECK), heading="the data")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -117,7 +117,8 @@ def _check(options: argparse.Namespace) -> int:
     examples = list[Example]()
     task: Task = named(options.task)
     if options.data:
-        task, splits = prepare(read_config(None, given(options)))
+        # No set is held out, so that two rows are enough.
+        task, splits = prepare(read_config(None, {"validation_share": 0.0, "test_share": 0.0, **given(options)}))
         examples = [*splits.train, *splits.validation, *splits.test]
         for line in understood(splits):
             progress.out(line)

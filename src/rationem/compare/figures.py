@@ -76,7 +76,7 @@ def _by_cost(results: _Results) -> Figure | None:
         if base:
             axes.axhline(base["value"], color="#5c636d", linewidth=1, linestyle=(0, (4, 3)), label="base model")
 
-    told = "; ".join(f"{name}: {number(one['value'])} for {cost:,.0f} thousand" for name, cost, one in points)
+    told = "; ".join(f"{name}: {number(one['value'])} for {1000 * cost:,.0f}" for name, cost, one in points)
     before = f" The base model: {number(base['value'])}." if base else ""
     what = f"{_named(results)} on test"
     return Figure(

@@ -20,6 +20,7 @@ from rationem.report.page import write_page
 from rationem.report.part import Figure, Part, Report, Text
 from rationem.report.tables import number
 from rationem.report.text import markdown
+from rationem.report.trust import no_verdict
 
 _METHOD = (
     "Numbers are means over seeds; in brackets 95 % intervals over seeds and groups of items (two-way variance "
@@ -91,17 +92,19 @@ def headline(results: Mapping[str, Any]) -> str:
     if not arms:
         return "Nothing was measured: there is no validation and no test set."
     trained = [arm for arm in arms if any(arm["chosen_iterations"])]
-    if (none := _none_better(results, key, trained)) is not None:
+    split = "validation" if key == VALIDATION else "test"
+    few = no_verdict(results["groups"][split], split)
+    if (none := _none_better(results, key, trained, few)) is not None:
         return none
     best = max(trained, key=lambda arm: arm["chosen"][key]["value"])
     if key == VALIDATION:
         return (
-            f"There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
+            f"{few}There is no test set. {best['name']} has the highest score (validation) of a chosen iteration, "
             f"{number(best['chosen'][key]['value'])}: chosen as the highest of several by the same drafts, so biased "
             "upwards."
         )
     reference = next(arm for arm in results["arms"] if arm["name"] == results["reference"])
-    found = f"{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}{_untrained(best)}"
+    found = f"{few}{best['name']} has the highest {SCORES[key][0]}, {_told(best['chosen'][key])}{_untrained(best)}"
     base = results["base"].get(key)
     low = best["chosen"][key]["low"]
     unclear = base and low is not None and low <= base["value"]
@@ -111,7 +114,9 @@ def headline(results: Mapping[str, Any]) -> str:
         return f"{found}; it is the reference{before}."
     apart = best["chosen"][key]["difference"]
     clear = "a clear difference" if apart.get("p_holm", 1.0) < 0.05 else "no clear difference"
-    if len(results["seeds"]) == 1:
+    if few:
+        clear = "no verdict"
+    elif len(results["seeds"]) == 1:
         clear = "between these two runs, with one seed; it says little about the schemes"
     elif "p_holm" not in apart:
         clear = "not distinguishable from chance with so few seeds or groups of items"
@@ -126,17 +131,22 @@ def _untrained(arm: Mapping[str, Any]) -> str:
     return f" (in {count} of {runs} runs of the untrained weights, which validation chose)" if count else ""
 
 
-def _none_better(results: Mapping[str, Any], key: str, trained: Sequence[Mapping[str, Any]]) -> str | None:
-    """Return that no scheme beat the base model; None if one did. An arm that chose the base model is no winner."""
-    base = results["base"].get(key)
-    before = f" It has {SCORES[key][0] if key in SCORES else 'score (validation)'} {_told(base)}." if base else ""
+def _none_better(results: Mapping[str, Any], key: str, trained: Sequence[Mapping[str, Any]], few: str) -> str | None:
+    """Return that no scheme beat the base model; None if one did. An arm that chose the base model is no winner.
+
+    Args:
+        few: that there are too few groups for a verdict, or "".
+    """
+    base, score = results["base"].get(key), SCORES[key][0] if key in SCORES else "score (validation)"
+    before = f" {'The base model' if few else 'It'} has {score} {_told(base)}." if base else ""
+    found = few.rstrip() or f"No scheme beat the base model{'.' if trained else ':'}"
     if not trained:
-        return f"No scheme beat the base model: validation chose the untrained weights in every run.{before}"
+        return f"{found} {'V' if few else 'v'}alidation chose the untrained weights in every run.{before}"
     best = max(trained, key=lambda arm: arm["chosen"][key]["value"])
     if not base or best["chosen"][key]["value"] > base["value"]:
         return None
     reached = f"The best of the trained ones, {best['name']}, has {_told(best['chosen'][key])}."
-    return f"No scheme beat the base model.{before} {reached}"
+    return f"{found}{before} {reached}"
 
 
 def _method(results: Mapping[str, Any]) -> str:
@@ -153,10 +163,11 @@ def _what(results: Mapping[str, Any]) -> str:
     config, sizes = results["config"], results["examples"]
     data = ", ".join(Path(name).name for name in config["data"])
     waiting = results["seeds_unfinished"]
+    control = " An arm called control trains on the answer alone." if any(a["control"] for a in results["arms"]) else ""
     left = f" Seeds {', '.join(map(str, waiting))} are not finished with every arm and are left out." if waiting else ""
     counts = ", ".join(f"{count} {split}" for split, count in sizes.items())
     return (
         f"Data: {data} ({counts}), the same split for all runs. Model: {Path(config['model']).name}. Seeds: "
-        f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: {results['reference']}. An "
-        f"arm called control trains on the answer alone.{left}"
+        f"{', '.join(map(str, results['seeds']))}. Reference, named before the first run: "
+        f"{results['reference']}.{control}{left}"
     )

@@ -91,7 +91,7 @@ def _explain(error: ValidationError, path: Path | None, overrides: Mapping[str, 
         if problem["type"] == "extra_forbidden":
             meant = aliases().get(f"--{key.replace('_', '-')}", key).removeprefix("--").replace("-", "_")
             known = closest(meant, FitConfig.model_fields)
-            sentences.append(f"{path}: unknown key {key!r}.{known} Remove or rename it.")
+            sentences.append(f"{path or 'fit()'}: unknown key {key!r}.{known} Remove or rename it.")
         elif key:
             sentences.append(f"{where} = {problem['input']!r}: {problem['msg']}.")
         else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -11,9 +11,9 @@ from typing import Any
 
 from rationem import progress, report
 from rationem.config import configured
-from rationem.judging.frames import is_frame, pandas, write_frame
+from rationem.judging.frames import ids, is_frame, pandas, write_frame
 from rationem.judging.judge import Judge
-from rationem.ledger import read_examples, read_only, read_predictions
+from rationem.ledger import is_begun, read_examples, read_only, read_predictions
 from rationem.ledger.one_example import typical_draw
 from rationem.report.sections.course import scores_of
 from rationem.report.sections.learned import sentence, warnings
@@ -123,20 +123,56 @@ def fit(data: Any, *, output: str | Path, show: bool = True, **settings: Any) ->
     Raises:
         RationemError: a setting, the data, a model or the run directory cannot be used as requested.
     """
-    if settings.get("test") is not None:
-        settings["test"] = _files(settings["test"], output, "test")
-    config = configured(data=_files(data, output, "data"), **settings)
-    with progress.shown(progress.Rich() if show else progress.Silent()), progress.busy("reading the data"):
+    given = {"data": data} | ({"test": settings.pop("test")} if settings.get("test") is not None else {})
+    places = {what: Path(output).with_name(f"{Path(output).name}.{what}.jsonl") for what in given}
+    named = {what: _names(one, places[what]) for what, one in given.items()}
+    config = configured(**named, **settings)  # before anything is written
+    with (
+        progress.shown(progress.Rich() if show else progress.Silent()),
+        _undone(Path(output), places.values()),
+        progress.busy("reading the data"),
+    ):
+        for what, one in given.items():
+            if is_frame(table := _frame(one)):
+                write_frame(table, places[what])
+                _tell_ids(table, settings)
         return Run(start(config, output))
 
 
-def _files(data: Any, output: str | Path, what: str) -> tuple[str, ...]:
-    """Return the names of files; a table is written to one."""
-    if hasattr(data, "to_pandas"):  # a table of polars, arrow or datasets
-        data = data.to_pandas()
-    if is_frame(data):
-        data = str(write_frame(data, Path(output).with_name(f"{Path(output).name}.{what}.jsonl")))
+def _frame(data: Any) -> Any:
+    """Return a table of polars, arrow or datasets as a DataFrame, and anything else as it is."""
+    return data.to_pandas() if hasattr(data, "to_pandas") else data
+
+
+def _names(data: Any, place: Path) -> tuple[str, ...]:
+    """Return the names of files; a table gets one."""
+    if is_frame(data) or hasattr(data, "to_pandas"):
+        return (str(place),)
     return tuple(map(str, (data,) if isinstance(data, str | Path) else data))
+
+
+@contextmanager
+def _undone(output: Path, files: Iterable[Path]) -> Iterator[None]:
+    """Leave the files as they were if no run begins; what a run began with stays for the run."""
+    before = {file: file.read_bytes() if file.is_file() else None for file in files}
+    try:
+        yield
+    except BaseException:
+        for file, content in before.items():
+            if content is not None:
+                file.write_bytes(content)
+            elif not is_begun(output):
+                file.unlink(missing_ok=True)
+        raise
+
+
+def _tell_ids(table: Any, settings: Mapping[str, Any]) -> None:
+    """Say that a column of ids is not used."""
+    if settings.get("id_col") is None and (found := ids(table)):
+        progress.say(
+            f"fit(): the column {found[0]!r} looks like an id and is not used; the rows are numbered. To keep its "
+            f"ids: id_col={found[0]!r}."
+        )
 
 
 def _asked(x: Example, criteria: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -11,6 +12,9 @@ from rationem.judging.table import layout
 from rationem.judging.verdicts import Rating
 from rationem.ledger import write_text
 from rationem.tasks.protocol import Task
+
+#: A column that is called an id.
+_ID = re.compile(r"(?i:(.*[\W_])?u?id)|[a-z]+Id")
 
 
 class Frame(Protocol):
@@ -55,6 +59,11 @@ def records(frame: Any) -> list[dict[str, Any]]:
         raise ConfigError(f"The DataFrame has two columns named {twice!r}: rename one.")
     plain = frame.astype(object)
     return list(plain.where(plain.notna(), None).to_dict("records"))
+
+
+def ids(frame: Any) -> list[str]:
+    """Return the columns that are called an id and whose cells all differ."""
+    return [name for name in frame.columns if _ID.fullmatch(str(name)) and frame[name].astype(str).is_unique]
 
 
 def write_frame(frame: Any, path: Path) -> Path:

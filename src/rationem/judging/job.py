@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rationem.errors import RunError, writing
+from rationem.errors import UNFINISHED, RunError, writing
 from rationem.judging.differences import differences
 from rationem.ledger.files import created, refuse_links
 
@@ -85,7 +85,7 @@ class RatingJob:
 
 def partial(output: Path) -> Path:
     """Return the name of the file while it is being written."""
-    return output.with_name(f"{output.name}.partial")
+    return output.with_name(f"{output.name}{UNFINISHED}")
 
 
 def note(output: Path) -> Path:

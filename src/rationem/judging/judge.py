@@ -20,6 +20,7 @@ from rationem.judging.asking import Drawn, Plan, ask
 from rationem.judging.frames import Frame, is_frame, records, with_ratings
 from rationem.judging.questions import Case
 from rationem.judging.verdicts import Rating, answer, verdict
+from rationem.report.plain import counted
 from rationem.run import card as cards
 from rationem.run import identity
 from rationem.sampling.batches import nothing
@@ -83,6 +84,13 @@ class Judge:
         self._warned = False
         if self.calibration is not None:
             self._check(self.calibration)
+
+    def __repr__(self) -> str:
+        named = [criterion.name for criterion in self.task.criteria if criterion.name]
+        told = [self.task.name, *([self.task.scale.sentence()] if self.task.levels else []), *named]
+        told += [f"calibrated by T = {self.calibration.temperature:.3g}"] if self.calibration else []
+        told += [counted(len(self.doubts), "doubt", "doubts")] if self.doubts else []
+        return f"Judge({str(self.directory)!r}): {', '.join(told)}"
 
     @classmethod
     def load(

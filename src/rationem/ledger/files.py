@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from rationem.errors import RunError, writing
+from rationem.errors import UNFINISHED, RunError, writing
 
 
 def refuse_links(root: Path, *paths: Path) -> None:
@@ -45,7 +45,7 @@ def refuse_links_in(directory: Path) -> None:
 
 def partial(path: Path) -> Path:
     """Return the temporary name of a file or directory."""
-    return path.with_name(f"{path.name}.partial")
+    return path.with_name(f"{path.name}{UNFINISHED}")
 
 
 @contextmanager

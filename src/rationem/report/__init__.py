@@ -20,7 +20,7 @@ from rationem.report.trust import doubts
 from rationem.tasks import from_description
 from rationem.tasks.own import is_program
 
-__all__ = ["check_named", "doubts", "markdown", "of_run", "show", "summarize", "write"]
+__all__ = ["check_named", "doubts", "markdown", "of_run", "show", "show_plain", "summarize", "write"]
 
 
 def check_named(directory: Path) -> None:
@@ -67,3 +67,10 @@ def show(report: Report) -> None:
         console.show(report, screen)
     else:
         out(text.markdown(report))
+
+
+def show_plain(report: Report) -> None:
+    """Print a report laid out for a terminal, without Markdown where there is none either."""
+    from rationem.report.terminal import console
+
+    console.show(report, console.terminal())

@@ -85,9 +85,11 @@ def not_found(temperature: float) -> str | None:
 
 
 def _quick(summary: Mapping[str, Any]) -> Iterator[str]:
-    if summary["config"].get("quick"):
+    origin = summary["refit"] or {}
+    if summary["config"].get("quick") or origin.get("quick"):
+        which = "refit of a quick look" if origin else "quick look"
         yield (
-            f"This is a quick look (--quick) with {summary['examples']['train']} training examples and little "
+            f"This is a {which} (--quick) with {summary['examples']['train']} training examples and little "
             "measuring: run it without --quick, in another directory, before you rely on a number."
         )
 
@@ -153,11 +155,16 @@ def _unclear(
 def verdict(summary: Mapping[str, Any]) -> str:
     """Return in words what the numbers of a finished run allow to say; nothing where they show a gain."""
     split, before, after = compared(summary)
-    if summary["groups"][split] < FEW_GROUPS:
-        return f"Too few groups of {split} items for a verdict. "
+    if none := no_verdict(summary["groups"][split], split):
+        return none
     if summary["best_iteration"] == 0:
         return "Training did not help. "
     return "No clear gain. " if any(_unclear(summary, split, before, after)) else ""
+
+
+def no_verdict(groups: int, split: str) -> str:
+    """Return that a set has too few groups of items to say which is better; nothing where it has enough."""
+    return f"Too few groups of {split} items for a verdict. " if groups < FEW_GROUPS else ""
 
 
 def ends_of(scores: Mapping[str, Any], groups: int, key: str) -> tuple[float, float] | None:

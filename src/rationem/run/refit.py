@@ -124,6 +124,7 @@ def refit(run: str | Path, output: str | Path, changes: Mapping[str, Any], *, it
             "run": old.name,
             "iteration": iteration,
             "data_sha256": origin.manifest["data_sha256"],
+            **({"quick": True} if _is_quick(origin) else {}),
             "trials_sha256": _fingerprint(trials),
         },
     }
@@ -249,6 +250,11 @@ def changed(origin: Origin, changes: Mapping[str, Any]) -> FitConfig:
             "training continues with that rank. Omit the flag, or refit iteration 1."
         )
     return config
+
+
+def _is_quick(origin: Origin) -> bool:
+    """Return whether the drafts come from a quick look, by however many refits."""
+    return bool(origin.config.quick or (origin.manifest.get("refit") or {}).get("quick"))
 
 
 def judged_again(origin: Origin, config: FitConfig, scheme: Scheme, task: Task) -> list[Trial]:

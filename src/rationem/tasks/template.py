@@ -107,8 +107,11 @@ def read_toml(path: Path, what: str) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        near = closest(path.name, (one.name for one in path.absolute().parent.glob("*.toml")))
+        raise ConfigError(f"Cannot read {what} {path}: there is no such file.{near}") from error
     except OSError as error:
-        raise ConfigError(f"Cannot read {what} {path}: {error}") from error
+        raise ConfigError(f"Cannot read {what} {path}: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:  # malformed, numbers of thousands of digits, very deep nesting
         raise ConfigError(f"Cannot read {what} {path}: it is not valid TOML: {error}") from error
 

@@ -198,20 +198,24 @@
 
   const percent = (share) => `${(100 * share).toFixed(0)} %`;
 
-  /** Probabilities of the levels as bars: before training behind, after it in front, people's level underlined. */
+  /** Probabilities of the levels as bars: before training behind, after it in front, people's level underlined. The largest fills the height. */
   const bars = (item) => {
     if (data.open) return make("span", { class: "cell" }, make("span", { class: "unit" }, "reward"), String(item[AFTER][TOLD]));
     const { scale } = data.runs[item[RUN_OF]];
     const wide = 12 * scale.length;
     const told = scale.map((number, n) => `${level(number)} ${percent(item[AFTER][TOLD][n])}`).join(", ");
     const picture = draw("svg", { viewBox: `0 0 ${wide} 26`, class: "bars", role: "img", preserveAspectRatio: "none", "aria-label": `Probabilities: ${told}` });
+    const before = isTrained(item) && item[BEFORE];
+    const high = 20 / Math.max(...item[AFTER][TOLD], ...(before ? item[BEFORE][TOLD] : []), 1e-9);
+    picture.append(draw("title", {}));
+    picture.firstChild.textContent = told;
     scale.forEach((number, n) => {
       const is = item[AFTER][TOLD][n];
-      const [was, left] = isTrained(item) && item[BEFORE] ? [item[BEFORE][TOLD][n], 4.5] : [0, 0];
+      const [was, left] = before ? [item[BEFORE][TOLD][n], 4.5] : [0, 0];
       picture.append(
         draw("rect", { class: "ground", x: 12 * n, y: 21, width: 10.5, height: 1 }),
-        draw("rect", { class: "was", x: 12 * n, y: 21 - 20 * was, width: left, height: 20 * was }),
-        draw("rect", { class: number === labelOf(item) ? "same" : "is", x: 12 * n + left, y: 21 - 20 * is, width: 10.5 - left, height: 20 * is }),
+        draw("rect", { class: "was", x: 12 * n, y: 21 - high * was, width: left, height: high * was }),
+        draw("rect", { class: number === labelOf(item) ? "same" : "is", x: 12 * n + left, y: 21 - high * is, width: 10.5 - left, height: high * is }),
       );
       if (number === labelOf(item)) picture.append(draw("rect", { class: "people", x: 12 * n, y: 23, width: 10.5, height: 3 }));
     });
@@ -366,9 +370,11 @@
     const apart = items.filter((item) => !isRight(item[AFTER])).length;
     const all = data.scored > items.length ? `${figure(items.length)} of ${figure(data.scored)} items are on this page, those whose drafts it holds. ` : "";
     const each = data.runs.length > 1 ? "items of all runs" : "items";
+    const sets = SPLITS.map((name, n) => [name, items.filter((item) => item[SPLIT] === n)]).filter(([, of]) => of.length);
+    const by = sets.map(([name, of]) => `${name} ${figure(of.filter((item) => !isRight(item[AFTER])).length)} of ${figure(of.length)}`).join(", ");
     const told = apart
-      ? `${all}In ${figure(apart)} of ${figure(items.length)} ${each} the ${data.words.who} ${LABEL === "label" ? "disagrees with people" : "is not right"}; they come first.`
-      : `${all}The ${data.words.who} ${LABEL === "label" ? "agrees with people" : "is right"} in all ${figure(items.length)} ${each}.`;
+      ? `${all}In ${figure(apart)} of ${figure(items.length)} ${each} (${by}) the ${data.words.who} ${LABEL === "label" ? "disagrees with people" : "is not right"}; they come first.`
+      : `${all}The ${data.words.who} ${LABEL === "label" ? "agrees with people" : "is right"} in all ${figure(items.length)} ${each} of ${sets.map(([name]) => name).join(" and ")}.`;
     place.append(
       make("p", {}, told),
       make("div", { class: "tools" }, make("label", {}, "Search items and rationales", search), make("label", {}, "Sort by", sort)),

@@ -128,7 +128,7 @@ def calibration(summary: Mapping[str, Any]) -> Part | None:
     told = (
         f"Temperature {number(fit['temperature'])}, fitted on the {fit['items']} validation items of iteration "
         f"{summary['best_iteration']} by log-likelihood (above 1 softens, below 1 sharpens). All other numbers on this "
-        "page are without it."
+        "page are without it, except where they are called calibrated."
     )
     return Part("calibration", "Calibration", (*([edge] if edge else []), told, Table(head, rows)))
 

@@ -13,7 +13,7 @@ from rationem.metrics import FEWEST_GROUPS, METRICS
 from rationem.report.choice import reason
 from rationem.report.part import Block, Coded, Part, Section, Table, Text, Tile, Tiles
 from rationem.report.reading import reading
-from rationem.report.sections.scores import raters
+from rationem.report.sections.scores import calibrated, raters
 from rationem.report.tables import number
 from rationem.report.trust import compared, doubts, ends_of, shown, start_name, verdict
 from rationem.report.words import kind_of, leading, words
@@ -91,8 +91,12 @@ def likelihood(summary: Mapping[str, Any]) -> tuple[str, ...]:
         return ()
     when = "before this refit" if summary["refit"] else "before training"
     earlier = f"{number(before['log_likelihood'])} {when}, " if summary["best_iteration"] > 0 else ""
+    with_temperature = calibrated(summary, split)
+    told = f"{number(after['log_likelihood'])} of the {words(summary).who}"
+    if with_temperature is not None:
+        told += f" before calibration and {number(with_temperature)} after it, as rationem judge runs it"
     return (
-        f"Log-likelihood: {earlier}{number(after['log_likelihood'])} of the {words(summary).who}, "
+        f"Log-likelihood: {earlier}{told}, "
         f"{number(marginal['log_likelihood'])} of the training marginal, the shares of the levels among the ratings "
         "in training (nats per rating; nearer 0 is better).",
     )

@@ -174,7 +174,21 @@ def _headline_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) 
 def _level_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:
     baselines = summary["baselines"][split]
     yield _row("uniform", {"log_likelihood": baselines["uniform_log_likelihood"]}, keys)
-    yield from _beside(words(summary).constant, baselines, scored(summary, split), _best(summary, split), keys)
+    models = [one for found in scored(summary, split) for one in (found, *_calibrated(summary, split, found[0]))]
+    yield from _beside(words(summary).constant, baselines, models, _best(summary, split), keys)
+
+
+def _calibrated(summary: Mapping[str, Any], split: str, name: str) -> Iterator[Column]:
+    """Yield the log-likelihood of the best iteration with its temperature, which `judge` applies, below its own row."""
+    found = calibrated(summary, split)
+    if found is not None and name == iteration_name(summary, summary["best_iteration"]):
+        yield f"{name}, calibrated", {"log_likelihood": found}
+
+
+def calibrated(summary: Mapping[str, Any], split: str) -> float | None:
+    """Return the log-likelihood of the best iteration on a set with the fitted temperature; None without one."""
+    found = (summary["calibration"] or {}).get(split)
+    return found["after"]["log_likelihood"] if found else None
 
 
 def _answer_rows(summary: Mapping[str, Any], split: str, keys: Sequence[str]) -> Iterator[list[str]]:

@@ -142,7 +142,7 @@ def section(console: Console, part: Part) -> None:
     """Print a section: its heading, then its blocks."""
     title(console, part.title)
     for place, one in enumerate(part.blocks):
-        if place and isinstance(one, Cells | Matrix | Plot):
+        if place and isinstance(one, Cells | Matrix | Plot) and not getattr(one, "repeats", False):
             console.print()
         _PRINTERS[type(one)](console, one)
 

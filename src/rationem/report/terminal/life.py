@@ -154,6 +154,7 @@ def _unknown(db: sqlite3.Connection, directory: Path, example_id: str) -> str:
     # Of an item with several ratings, criteria or orders every example has a key of its own.
     parts = read_keys(db, example_id)
     near = f" There are {', '.join(map(repr, parts[:_LISTED]))}." if parts else closest(example_id, ids)
+    near = near or (f" Its ids are like {min(ids)!r}." if ids else "")
     told = ", ".join(f"{count} {split}" for split, count in sizes.items())
     return f"{directory} has no example {example_id!r}.{near} It holds {len(ids)} examples ({told})."
 
