@@ -37,7 +37,11 @@ def command(config: FitConfig, material: Material, findings: Sequence[Finding]) 
     added = dict(_added(config, material))
     errors = [one for one in findings if one.severity is Severity.ERROR]
     unknown = {one.value for one in material.skipped if isinstance(one, UnknownRating)}
-    settled = len(unknown) > 0 and not any(map(rated, unknown)) and len(material.skipped) == _count(material)
+    settled = (
+        len(unknown) > 0
+        and not any(rated(one, unknown) for one in unknown)
+        and len(material.skipped) == _count(material)
+    )
     open_errors = [one for one in errors if not (one.code == _SETTLED and settled)]
     question = open_errors[0].message if open_errors else _question(findings)
     because = {f"{flag_of(name)}": why for name, (_, why) in added.items()}
@@ -91,8 +95,8 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
 
 def _codes(material: Material) -> list[str]:
     """Return the cells that are no level and say that there is no rating, the most frequent first."""
-    values = Counter(one.value for one in material.skipped if isinstance(one, UnknownRating) and not rated(one.value))
-    return [value for value, _ in values.most_common()]
+    values = Counter(one.value for one in material.skipped if isinstance(one, UnknownRating))
+    return [value for value, _ in values.most_common() if not rated(value, values)]
 
 
 def _count(material: Material) -> int:

@@ -72,6 +72,10 @@ _LADDERS: tuple[tuple[str, ...], ...] = (
 _GRADES = ("f", "e", "d-", "d", "d+", "c-", "c", "c+", "b-", "b", "b+", "a-", "a", "a+")
 _FEWEST_GRADES = 4
 
+#: Minuses and pluses of word processors, and what stands between minus and plus.
+_SIGNS = str.maketrans({"−": "-", "–": "-", "—": "-", "‒": "-", "＋": "+"})
+_BETWEEN_SIGNS = {"0", "o", "~", "=", "±", "+/-", "+-", "-/+", "/"}
+
 #: A word of degree -> how far its stem applies.
 _DEGREES = {
     **dict.fromkeys(("barely", "hardly", "slightly", "a little", "a bit", "minimally"), 0.7),
@@ -99,6 +103,8 @@ def ladder(words: Collection[str]) -> list[str] | None:
     >>> ladder(["red", "blue"]) is None
     True
     """
+    if (found := signs(words)) is not None:
+        return found
     folded = {normal(word): word for word in words}
     if len(folded) < len(set(words)) or len(folded) < 2:
         return None
@@ -107,6 +113,26 @@ def ladder(words: Collection[str]) -> list[str] | None:
     if known is not None:
         return [folded[word] for word in known if word in folded]
     return _graded(folded)
+
+
+def signs(words: Collection[str]) -> list[str] | None:
+    """Return pluses and minuses, and what stands between them, in their order; None without a plus or with others.
+
+    >>> signs(["+", "0", "--", "++", "-"]), signs(["-", "n/a"])
+    (['--', '-', '0', '+', '++'], None)
+    """
+    degrees = {word: _sign_degree(word) for word in words}
+    known = [degree for degree in degrees.values() if degree is not None]
+    if len(known) < len(degrees) or len(set(known)) < max(len(known), 2) or max(known) <= 0:
+        return None
+    return sorted(degrees, key=lambda word: degrees[word] or 0)
+
+
+def _sign_degree(word: str) -> int | None:
+    text = word.strip().translate(_SIGNS)
+    if text in _BETWEEN_SIGNS:
+        return 0
+    return {"+": len(text), "-": -len(text)}[text[0]] if text and set(text) in ({"+"}, {"-"}) else None
 
 
 def normal(word: str) -> str:

@@ -68,6 +68,8 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
         return _differ(where, proposals)
     if best is None and either(found):
         return NoScale(f"{held} {_either(found)}", None)
+    if best is None and (asked := notations(found)):
+        return NoScale(f"{held} {asked.strip()}", None)
     told = f"Give all levels, from worst to best in your order, for example `{flags(best)}`."
     why = f"{best.why} " if best is not None and best.why else ""
     settings = best.settings if best is not None else {}

@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
+from rationem.data.dates import is_date
+
 _DIGITS = r"[+-]?(?:[0-9]{1,9}(?:[.,][0-9]{1,9})?|[.,][0-9]{1,9})"
 _PLAIN = re.compile(r"(?=.{1,24}$)[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
 _PERCENT = re.compile(rf"({_DIGITS})\s*(?:%|percent|per cent)", re.I)
@@ -42,14 +44,14 @@ def plain(text: str) -> bool:
 
 
 def read(text: str) -> Iterator[tuple[str, Number]]:
-    """Yield (name of a notation, the number) for every notation that a text can be.
+    """Yield (name of a notation, the number) for every notation that a text can be; none for a date.
 
     >>> [(name, one.value, one.most) for name, one in read("4 / 5")]
     [('out of', '4', '5')]
     >>> [(one.value, one.words) for _, one in read("4 - good")], [one.value for _, one in read("★★★☆☆")]
     ([('4', 'good')], ['3'])
     """
-    for name, reader in _READERS.items():
+    for name, reader in () if is_date(text) else _READERS.items():
         if (found := reader(text.strip())) is not None:
             yield name, found
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from rationem.data.dates import is_date, on_dates
 from rationem.tasks.scale import Scale
 
 _SHOWN, _WIDTH = 8, 40
@@ -13,24 +14,33 @@ _OUT_OF = re.compile(r"([^/\s]+)\s*(?:/|out of|of)\s*([^/\s]+)")
 _COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
 #: Values that people write for a missing rating.
 _NOBODY = {
-    *("n/a", "na", "n.a.", "#n/a", "none", "null", "nil", "nan", "-", "--", "?"),
+    *("n/a", "na", "n.a.", "n.a", "#n/a", "none", "null", "nil", "nan", "-", "--", "---", "–", "—", "?"),
     *("unknown", "unrated", "skip", "skipped", "not applicable", "not rated", "no answer", "no rating", "missing"),
     *("don't know", "dont know", "do not know", "cannot judge", "can't judge", "cannot tell", "prefer not to say"),
 }
 
 
-def rated(value: str) -> bool:
-    """Say whether a cell holds a rating, not a mark for a missing one.
+def rated(value: str, among: Collection[str] = ()) -> bool:
+    """Say whether a cell holds a rating, not a mark for a missing one; a minus is a rating where a plus is another.
 
-    >>> rated("4"), rated("N/A"), rated(" ")
-    (True, False, False)
+    Args:
+        value: the cell.
+        among: all cells of its column.
+
+    >>> rated("4"), rated("N/A"), rated(" "), rated("-"), rated("-", ["-", "0", "+"])
+    (True, False, False, False, True)
     """
-    return bool(value.strip()) and value.strip().casefold() not in _NOBODY
+    text = value.strip().casefold()
+    return bool(text) and (text not in _NOBODY or (_is_sign(text, "-–—") and any(_is_sign(one, "+") for one in among)))
+
+
+def _is_sign(text: str, kind: str) -> bool:
+    return bool(text.strip()) and not text.strip().strip(kind)
 
 
 def other_notation(value: str) -> bool:
-    """Say whether a cell is a number in a notation that no scale has: "4/5", "4 out of 5" or "2,5"."""
-    return _fraction(value) is not None or _COMMA.fullmatch(value) is not None
+    """Say whether a cell is a date, or a number in a notation that no scale has: "4/5", "4 out of 5" or "2,5"."""
+    return is_date(value) or _fraction(value) is not None or _COMMA.fullmatch(value) is not None
 
 
 def notations(values: Iterable[str]) -> str:
@@ -42,7 +52,7 @@ def notations(values: Iterable[str]) -> str:
     texts = list(values)
     of = [(value, match) for value in texts if (match := _fraction(value)) is not None]
     commas = [(value, match) for value in texts if (match := _COMMA.fullmatch(value)) is not None]
-    said = ""
+    said = on_dates(texts)
     if of and len({match[2] for _, match in of}) == 1:
         said += f"Write {_short(of[0][0])} as {of[0][1][1]!r}, because {of[0][1][2]} is the maximum anyway. "
     elif of:
@@ -63,7 +73,10 @@ def tally(found: Counter[str], scale: Scale) -> str:
     wrong = Counter({value: count for value, count in found.items() if scale.level(value) is None})
     shown = [f"{_short(value)} ({count})" for value, count in wrong.most_common(_SHOWN)]
     more = f", and {len(wrong) - _SHOWN} other values" if len(wrong) > _SHOWN else ""
-    return f"Not a level: {', '.join(shown)}{more}. {_advice([value for value, _ in wrong.most_common()], scale)}"
+    values = [value for value, _ in wrong.most_common()]
+    undated = [value for value in values if not is_date(value)]
+    told = [on_dates(values).strip(), _advice(undated, scale) if undated else ""]
+    return f"Not a level: {', '.join(shown)}{more}. {' '.join(filter(None, told))}"
 
 
 def _advice(values: list[str], scale: Scale) -> str:

@@ -279,7 +279,7 @@ def nearest(text: str, scale: Scale) -> str:
 
 def readable(texts: Counter[str]) -> list[str]:
     """Return the texts that can be numbers, if they are nearly all that say something; else all of these."""
-    said = Counter({text: count for text, count in texts.items() if rated(text)})
+    said = Counter({text: count for text, count in texts.items() if rated(text, texts)})
     known = [text for text in said if plain(text) or next(read(text), None) is not None]
     return known if sum(said[text] for text in known) >= _MOST * said.total() else list(said)
 
