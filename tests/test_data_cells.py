@@ -4,6 +4,7 @@ import pytest
 
 from doctored import check, rows, write
 from rationem.data import NoScale, Values, load
+from rationem.data.shapes import Condition, Shapes
 from rationem.data.suggest import propose
 from rationem.errors import DataError
 from rationem.tasks.scale import Scale
@@ -58,3 +59,55 @@ def test_minuses_beside_pluses_are_levels(tmp_path, capsys, order):
 
 def test_a_minus_without_a_plus_is_no_rating():
     assert propose(["1", "2", "3", "-"]).settings == {"missing": "-"}
+
+
+@pytest.mark.parametrize(
+    ("cells", "proposed"),
+    [
+        (["900", "1,250", "4,000", "750", "12,000"], "750 < 900 < 1250 < 4000 < 12000"),
+        (["900", "1.250", "4.000", "750", "12.000"], "750 < 900 < 1250 < 4000 < 12000"),
+        (["900", "1 250", "4\u00a0000"], "900 < 1250 < 4000"),
+        (["1.250", "2.500", "12,5"], "12.5 < 1250 < 2500"),
+        (["1,250.5", "900", "700"], "700 < 900 < 1250.5"),
+        (["900 USD", "1,250 USD"], "900 < 1250"),
+        (["3,5", "1,250", "2"], "1.25 < 2 < 3.5"),
+        (["3,333", "3,667", "4", "3"], "3-4"),
+        (["1.250", "2.500", "5.000"], "1.25-5 by 1.25"),
+        (["33.333", "66.667", "100", "0"], "0 < 33.333 < 66.667 < 100"),
+    ],
+)
+def test_separators_between_thousands_are_no_decimal_marks(tmp_path, cells, proposed):
+    wanted = Scale.parse(proposed).levels
+    found = Scale.parse(asked(tmp_path, cells).suggestion or "none < at all").levels
+    assert set(wanted) <= set(found) or found == wanted
+
+
+@pytest.mark.parametrize("cells", [["1,250", "2,500", "6,250"], ["33,333", "66,667", "100"], ["5", "12", "1,250"]])
+def test_numbers_of_two_sizes_are_asked_about(tmp_path, cells):
+    error = asked(tmp_path, cells)
+    assert error.suggestion is None
+    assert "Which is it?" in str(error)
+    assert "--bins" in str(error)
+    with pytest.raises(DataError, match="Which is it"):
+        loaded(tmp_path, cells, "1-5", bins=("5",))
+
+
+def test_bins_and_scales_say_which_size_is_meant(tmp_path):
+    cells = ["900", "1,250", "4,000", "750", "12,000"]
+    assert answers(tmp_path, cells, "1-5", bins=("800", "1000", "3000", "10000")) == ["2", "3", "4", "1", "5"]
+    assert answers(tmp_path, ["1,250", "2,500"], "1-2", bins=("2000.0",)) == ["1", "2"]
+    assert answers(tmp_path, ["1,250", "2,500"], "1250 < 2500") == ["1250", "2500"]
+    assert answers(tmp_path, ["1,250", "2,500"], "1-4", round=True) == ["1", "3"]
+
+
+def test_three_scores_in_a_cell_stay_three_ratings(tmp_path):
+    cells = ["100,100,100", "20,100,30", "5,10,100"]
+    assert loaded(tmp_path, cells, "0-100").examples[0].ratings == ("100", "100", "100")
+
+
+def test_a_condition_reads_numbers_like_a_rating_and_counts_cells_that_are_none(tmp_path):
+    table_of = [{**row, "p": p} for row, p in zip(rows(5), ["400", "1,000", "n/a", "2,500", "600"], strict=True)]
+    file, where = write(tmp_path / "r.csv", table_of), (Condition.parse("p>=500"),)
+    found = load([file], scale=Scale.parse("1-5"), shapes=Shapes(where=where))
+    assert len(found.examples) == 3
+    assert any("no number" in line and line.endswith(": 1.") for line in found.notes["shape"])

@@ -14,6 +14,7 @@ from rationem.data.notations import plain
 from rationem.data.records import Row
 from rationem.data.suggest import ScaleProposal, propose, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
+from rationem.data.thousands import two_sizes
 from rationem.data.unusable import notations
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
@@ -66,6 +67,8 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
     best = propose(found.elements(), max(implied.values(), key=Fraction, default=""))
     if len(proposals) > 1 and not _one_scale(list(proposals.values()), best):
         return _differ(where, proposals)
+    if told := two_sizes(found):
+        return NoScale(f"{held} {told}", None)
     if best is None and either(found):
         return NoScale(f"{held} {_either(found)}", None)
     if best is None and (asked := notations(found)):

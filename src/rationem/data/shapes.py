@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -13,10 +13,11 @@ from pathlib import Path
 from rationem.data.columns import Columns, check_columns
 from rationem.data.lines import stem_of
 from rationem.data.nested import column_names, opened
-from rationem.data.notations import plain
+from rationem.data.notations import numbers, plain, read
 from rationem.data.records import Row
 from rationem.data.sources import read_rows
 from rationem.data.texts import is_blank
+from rationem.data.thousands import two_sizes, without_separators
 from rationem.data.unpivot import Unpivot
 from rationem.errors import ConfigError, DataError, closest
 
@@ -48,20 +49,48 @@ class Condition:
             )
         return cls(*match.groups())
 
-    def holds(self, cell: object) -> bool:
+    @property
+    def numeric(self) -> bool:
+        """Whether only numbers can meet it."""
+        return self.sign not in ("=", "!=")
+
+    def numbers(self, cells: Collection[str]) -> dict[str, str]:
+        """Return cell -> its number, of the cells of a column that are numbers in another notation than the value's.
+
+        Raises:
+            DataError: of some it is unclear how large they are.
+        """
+        if not plain(self.value):
+            return {}
+        if told := two_sizes(cells, (self.value,)):
+            raise DataError(f"--where {self.column}{self.sign}{self.value}: {told}")
+        joined = without_separators(cells, (self.value,)) or {}
+        alone = {
+            text: next((one.value for name, one in read(new) if name in _ALONE), new) for text, new in joined.items()
+        }
+        return alone | numbers(list(cells), (self.value,))[0]
+
+    def holds(self, cell: object, read_as: Mapping[str, str] | None = None) -> bool:
         """Say whether a cell meets the condition; an empty cell is the empty text.
+
+        Args:
+            cell: the cell.
+            read_as: cell -> its number, from :meth:`numbers`.
 
         >>> Condition.parse("n>=3").holds("10"), Condition.parse("status=Done").holds("done ")
         (True, True)
         """
         text = "" if is_blank(cell) else str(cell).strip()
+        text = (read_as or {}).get(text, text)
         if plain(text) and plain(self.value):
             return _COMPARE[self.sign](Fraction(text), Fraction(self.value))
-        if self.sign not in ("=", "!="):
+        if self.numeric:
             return False
         return (text.casefold() == self.value.casefold()) == (self.sign == "=")
 
 
+#: Notations of numbers that a cell has by itself.
+_ALONE = ("percent", "decimal comma", "minus sign")
 #: How two numbers are compared.
 _COMPARE: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "=": lambda one, other: one == other,
@@ -112,16 +141,26 @@ class Shapes:
             return found
         for one in self.where:
             _check_known([row for _, table in found for row in table], one.column, "--where")
-        kept = [(label, [row for row in table if self._meets(row)]) for label, table in found]
+        read_as = [self._read(one, found, counts) for one in self.where]
+        kept = [(label, [row for row in table if self._meets(row, read_as)]) for label, table in found]
         counts["filtered"] += sum(map(len, (table for _, table in found))) - sum(len(table) for _, table in kept)
         if not any(table for _, table in kept):
             told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in self.where)
             raise DataError(f"No row meets --where {told}. {self._values(found)}")
         return [one for one in kept if one[1]]
 
-    def _meets(self, row: Row) -> bool:
+    def _meets(self, row: Row, read_as: Sequence[Mapping[str, str]]) -> bool:
         cells = opened(row, [one.column for one in self.where]).cells
-        return all(one.holds(cells.get(one.column)) for one in self.where)
+        return all(one.holds(cells.get(one.column), known) for one, known in zip(self.where, read_as, strict=True))
+
+    def _read(self, one: Condition, tables: Sequence[_Table], counts: Counter[str]) -> dict[str, str]:
+        """Return cell -> its number of the condition's column; count cells that are none."""
+        cells = Counter(_text(row, one.column) for _, table in tables for row in table)
+        del cells[""]
+        read_as = one.numbers(list(cells))
+        if one.numeric:
+            counts["not_numbers"] += sum(n for text, n in cells.items() if not plain(read_as.get(text, text)))
+        return read_as
 
     def _values(self, tables: Sequence[_Table]) -> str:
         """Return what the first column holds, for a message."""
@@ -252,6 +291,7 @@ _TOLD = {
     "unjoined": "Rows of DATA without a partner in the joined file, left out: {}.",
     "unused_in_join": "Keys of the joined file that DATA does not have: {}.",
     "filtered": "Rows left out by --where: {}.",
+    "not_numbers": "Cells that are no number, where --where compares numbers; their rows are left out: {}.",
     "superseded": "Ratings replaced by a later one of the same rater (--latest-by): {}.",
     "other_criteria": "Rows of criteria that are not asked for: {}.",
     "merged_rows": "Rows with equal inputs, read as ratings of one item by several people (--merge-equal): {}.",

@@ -24,6 +24,7 @@ from rationem.data.lists import divided, either, mark_of, opened
 from rationem.data.notations import numbers, plain, read
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
+from rationem.data.thousands import readings, two_sizes
 from rationem.data.unusable import rated
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
@@ -58,6 +59,11 @@ class Values:
     round: bool = False
     bins: tuple[str, ...] = ()
     verdict_from: VerdictFrom = None
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The edges between bins; none if only their number is given."""
+        return () if len(self.bins) == 1 and self.bins[0].isdecimal() else self.bins
 
     @classmethod
     def parse(
@@ -189,7 +195,7 @@ class _Column:
             return given, ""
         if self.scale is not None and not self.asked.bins:
             return {text: self._level(text) for text in others} | given, ""
-        found, most = ({}, "") if either(others) else numbers(readable(others))
+        found, most = ({}, "") if either(others) else numbers(readable(others), self.asked.edges)
         return {**found, **given}, most
 
     def _level(self, text: str) -> str:
@@ -200,7 +206,7 @@ class _Column:
         for candidate in (*_numbers_of(text, self.scale), *self._words_of(text)):
             if (level := self.scale.level(candidate)) is not None:
                 return level
-        return next(_numbers_of(text, self.scale), text) if self.asked.round else text
+        return _one_within(text, self.scale) if self.asked.round else text
 
     def _words_of(self, text: str) -> Iterator[str]:
         assert self.scale is not None
@@ -214,10 +220,12 @@ class _Column:
         asked = self.asked.bins
         if not asked:
             return ()
+        if told := two_sizes([text for text in texts if text not in dict(self.asked.given)], self.asked.edges):
+            raise DataError(f"--bins: in the rating column {self._named()!r}, {told}")
         found = [Fraction(new) for text in texts if plain(new := levels.get(text, text))]
         if not found:
             raise DataError(f"--bins needs numbers, and the rating column {self._named()!r} holds none.")
-        if len(asked) > 1 or not asked[0].isdecimal():
+        if self.asked.edges:
             return asked
         count, low, high = int(asked[0]), min(found), max(found)
         return tuple(f"{float(low + (high - low) * at / count):.6g}" for at in range(1, count))
@@ -280,16 +288,25 @@ def nearest(text: str, scale: Scale) -> str:
 def readable(texts: Counter[str]) -> list[str]:
     """Return the texts that can be numbers, if they are nearly all that say something; else all of these."""
     said = Counter({text: count for text, count in texts.items() if rated(text, texts)})
-    known = [text for text in said if plain(text) or next(read(text), None) is not None]
+    known = [text for text in said if any(plain(one) or list(read(one)) for one in (text, *readings(text)))]
     return known if sum(said[text] for text in known) >= _MOST * said.total() else list(said)
 
 
 def _numbers_of(text: str, scale: Scale) -> Iterator[str]:
     """Yield the numbers that a text can mean on a scale: one "out of" another only if that is the highest level."""
     tops = {scale.levels[0], scale.levels[-1]}
-    for _, one in read(text):
-        if not one.most or scale.level(one.most) in tops:
-            yield one.value
+    for written in (text, *readings(text)):
+        yield from (written,) if written != text and plain(written) else ()
+        for _, one in read(written):
+            if not one.most or scale.level(one.most) in tops:
+                yield one.value
+
+
+def _one_within(text: str, scale: Scale) -> str:
+    """Return the number that a text means on a scale that it lies within; the text, if it can be two of them."""
+    found = list(dict.fromkeys(_numbers_of(text, scale)))
+    within = [number for number in found if scale.level(nearest(number, scale)) is not None]
+    return within[0] if len(within) == 1 else text if within else next(iter(found), text)
 
 
 def _all(texts: Counter[str], mark: str | None) -> Counter[str]:
