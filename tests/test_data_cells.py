@@ -111,3 +111,26 @@ def test_a_condition_reads_numbers_like_a_rating_and_counts_cells_that_are_none(
     found = load([file], scale=Scale.parse("1-5"), shapes=Shapes(where=where))
     assert len(found.examples) == 3
     assert any("no number" in line and line.endswith(": 1.") for line in found.notes["shape"])
+
+
+@pytest.mark.parametrize("cell", ["N/A", "n.a.", "-", "–", "—", "don't know"])
+def test_a_scale_changes_nothing_about_cells_that_say_that_there_is_no_rating(tmp_path, cell):
+    found = loaded(tmp_path, ["1", "5", cell], "1-5")
+    assert (len(found.examples), found.notes["unrated"]) == (2, 1)
+    assert found.notes["values"] == [f"Read as no rating: {cell!r} (1)."]
+    assert cell in asked(tmp_path, ["1", "5", "3", cell]).settings["missing"]
+
+
+def test_a_level_is_a_rating_whatever_it_is_called(tmp_path):
+    assert answers(tmp_path, ["none", "NONE", "some"], "none < some") == ["none", "none", "some"]
+    assert answers(tmp_path, ["-", "0"], "0-1", given=(("-", "1"),)) == ["1", "0"]
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [(["1", "2.5"], '--round, or --scale "1-5 by 0.5"'), (["1", "3.33"], "--round."), (["1", "x"], "--missing=x")],
+)
+def test_the_message_on_other_values_names_the_flag(tmp_path, cells, told):
+    with pytest.raises(DataError) as error:
+        loaded(tmp_path, cells, "1-5")
+    assert told in str(error.value)

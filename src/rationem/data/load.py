@@ -161,7 +161,7 @@ def load(
         raise no_scale(rows, reading.columns, values_read.implied)
     if scale.ordered and compared(rows, reading.columns):
         scale = _two_sided(scale)
-    rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing))
+    rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing or values_read.missing))
     if reading.columns.rater is not None or shapes.merge_equal:
         rated = merge_raters(rated, bool(reading.preset and reading.preset.lenient), report, counts)
     examples = unify(unique(pooled(rated, scale, raters, counts), report, counts), report)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Collection, Iterable
+from fractions import Fraction
 
 from rationem.data.dates import is_date, on_dates
+from rationem.tasks.ranges import are_numbers, range_of
 from rationem.tasks.scale import Scale
 
-_SHOWN, _WIDTH = 8, 40
+_SHOWN, _WIDTH, _CODE = 8, 40, 20
 _OUT_OF = re.compile(r"([^/\s]+)\s*(?:/|out of|of)\s*([^/\s]+)")
 _COMMA = re.compile(r"([+-]?[0-9]+),([0-9]+)")
 #: Values that people write for a missing rating.
@@ -83,12 +86,38 @@ def _advice(values: list[str], scale: Scale) -> str:
     unrated = [value for value in values if value.casefold() in _NOBODY]
     meant = {value: level for value in values if (level := _meant(value, scale)) is not None}
     parts = ["leave out rows without a rating"] if unrated else []
+    between = [value for value in values if _lies_within(value, scale)]
+    parts += [_rounded(between, scale)] if between else []
     kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
     parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
-    if len(unrated) + len(meant) < len(values):
+    others = [value for value in values if value not in {*unrated, *meant, *between}]
+    if others:
         parts.append("correct mistyped values, or give a scale with all levels (--scale)")
+        codes = ",".join(value for value in others if _may_be_code(value))
+        parts += [f"if they say that there is no rating: --missing={shlex.quote(codes)}"] if codes else []
     said = "; ".join(parts)
     return f"{said[0].upper()}{said[1:]}."
+
+
+def _may_be_code(value: str) -> bool:
+    """Say whether a value can mean that there is no rating: a short word, or a whole number."""
+    return len(value) <= _CODE and re.fullmatch(r"[^\d,]+|[+-]?\d{1,3}", value) is not None
+
+
+def _lies_within(value: str, scale: Scale) -> bool:
+    """Say whether a value is a number between two levels of a scale of numbers."""
+    if not are_numbers([value, *scale.levels]):
+        return False
+    levels = list(map(Fraction, scale.levels))
+    return min(levels) < Fraction(value) < max(levels)
+
+
+def _rounded(between: list[str], scale: Scale) -> str:
+    """Return the ways to read numbers between levels: the nearest level, or a scale with half points."""
+    halves = all(Fraction(2 * Fraction(value)).denominator == 1 for value in between)
+    whole = range_of(f"{scale.levels[0]}-{scale.levels[-1]}") == scale.levels
+    more = f', or --scale "{scale.levels[0]}-{scale.levels[-1]} by 0.5"' if halves and whole else ""
+    return f"read numbers between two levels, such as {_short(between[0])}, as the nearest level: --round{more}"
 
 
 def _meant(value: str, scale: Scale) -> str | None:

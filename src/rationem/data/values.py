@@ -13,7 +13,7 @@ What is not read by one of these stays as it is, and is a level or an error late
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
@@ -151,15 +151,15 @@ class _Column:
         whole = self._counted(opened_rows)
         mark = mark_of(self._without_missing(whole), self.scale) if self.lists and whole else None
         texts = _all(whole, mark)
-        missing = Counter({text: count for text, count in texts.items() if self._is_missing(text)})
-        levels, implied = self._levels(self._without_missing(texts))
+        missing = Counter({text: count for text, count in texts.items() if self._no_rating(text, texts)})
+        levels, implied = self._levels(texts - missing)
         edges = self._edges(levels, texts)
         changed = {text: new for text in texts if (new := self._ended(levels.get(text, text), edges)) != text}
         told = [*self._told(whole, how, mark), *_mapped(changed, texts), *_no_rating(missing)]
         found = ReadValues(changed, missing, {self.criterion: implied} if implied else {}, edges, tuple(told))
         if not (how or mark or changed or missing):
             return rows, found
-        return [(name, self._changed(row, mark, changed)) for name, row in opened_rows], found
+        return [(name, self._changed(row, mark, changed, missing)) for name, row in opened_rows], found
 
     def _names(self, row: Row) -> tuple[str, ...]:
         if self.criterion not in self.columns.rated_in(row.cells):
@@ -183,6 +183,13 @@ class _Column:
 
     def _is_missing(self, text: str) -> bool:
         return any(_same(text, code) for code in self.asked.missing)
+
+    def _no_rating(self, text: str, among: Collection[str]) -> bool:
+        """Say whether the user or the cell says that there is no rating; a level of the scale is one."""
+        if self._is_missing(text):
+            return True
+        known = self.scale is not None and self.notations and text not in dict(self.asked.given)
+        return known and not rated(text, among) and self._level(text) == text and not self._is_level(text)
 
     def _without_missing(self, texts: Counter[str]) -> Counter[str]:
         return Counter({text: count for text, count in texts.items() if not self._is_missing(text)})
@@ -240,19 +247,19 @@ class _Column:
             return self.scale.levels[place] if named and self.scale is not None else str(place + 1)
         return nearest(text, self.scale) if self.asked.round and self.scale is not None else text
 
-    def _changed(self, row: Row, mark: str | None, levels: Mapping[str, str]) -> Row:
-        cells = {name: self._cell(row.cells[name], mark, levels) for name in self._names(row)}
+    def _changed(self, row: Row, mark: str | None, levels: Mapping[str, str], missing: Collection[str]) -> Row:
+        cells = {name: self._cell(row.cells[name], mark, levels, missing) for name in self._names(row)}
         return _with(row, cells)
 
-    def _cell(self, cell: object, mark: str | None, levels: Mapping[str, str]) -> object:
+    def _cell(self, cell: object, mark: str | None, levels: Mapping[str, str], missing: Collection[str]) -> object:
         if isinstance(cell, list):
-            return [self._cell(one, None, levels) for one in cell]
+            return [self._cell(one, None, levels, missing) for one in cell]
         if is_blank(cell):
             return None
         text = str(cell).strip()
         if mark is not None and mark in text and not self._is_level(text):
-            return [self._cell(part, None, levels) for part in divided(text, mark)]
-        return None if self._is_missing(text) else levels.get(text, cell)
+            return [self._cell(part, None, levels, missing) for part in divided(text, mark)]
+        return None if text in missing else levels.get(text, cell)
 
     def _is_level(self, text: str) -> bool:
         return self.scale is not None and self.scale.level(text) is not None
