@@ -2,7 +2,7 @@
 
 import pytest
 
-from doctored import check, rows, write
+from doctored import check, codes, rows, write
 from rationem.data import NoScale, Values, load
 from rationem.data.shapes import Condition, Shapes
 from rationem.data.suggest import propose
@@ -134,3 +134,60 @@ def test_the_message_on_other_values_names_the_flag(tmp_path, cells, told):
     with pytest.raises(DataError) as error:
         loaded(tmp_path, cells, "1-5")
     assert told in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("cells", "scale"),
+    [
+        (["1\ufe0f\u20e3", "2\ufe0f\u20e3", "3"], "1-3"),
+        (["'1", '="2"', "3"], "1-3"),
+        (["1E+00", "3E+00", "2"], "1-3"),
+        (["１０", "２", "3"], "2-10"),
+        (["👍🏽", "👎", "👍"], "👎 < 👍"),
+        (["😀", "😡", "😐", "☹️"], "😡 < ☹ < 😐 < 😀"),
+    ],
+)
+def test_a_number_or_a_face_in_other_characters_is_what_it_shows(tmp_path, cells, scale):
+    assert asked(tmp_path, cells).suggestion == scale
+    assert len(loaded(tmp_path, cells, scale).examples) == len(cells)
+
+
+@pytest.mark.parametrize(
+    ("cells", "told"),
+    [
+        (["1-2", "2", "3-4", "4"], "--map 1-2=LEVEL 3-4=LEVEL"),
+        (["100%", "20%", "40", "60%"], "--map 100%=100 20%=20 60%=60"),
+        (["1, 2", "3, 4", "2", "5"], "can be two ratings, 1 and 2"),
+        (["1?", "2?", "3", "4"], "--map '1?=1' '2?=2'"),
+    ],
+)
+def test_cells_that_are_no_single_number_are_asked_about(tmp_path, cells, told):
+    error = asked(tmp_path, cells)
+    assert error.suggestion is None
+    assert told in str(error)
+
+
+def test_levels_without_an_order_are_called_so(tmp_path, capsys):
+    _, found = check(capsys, write(tmp_path / "r.csv", table(["red", "blue"], 60)))
+    assert "without an order" in found["command"]["because"]["--scale"]
+
+
+FALLING = ["1 = very good", "2 = good", "3 = ok", "4 = bad", "5 = very bad"]
+
+
+@pytest.mark.parametrize(
+    "cells", [FALLING, ["Very good (1)", "Good (2)", "Very bad (3)"], ["1 - great", "2 - ok", "3 - terrible"]]
+)
+def test_words_say_which_number_is_the_best(tmp_path, cells):
+    error = asked(tmp_path, cells)
+    assert error.suggestion == " < ".join(str(n) for n in range(len(cells), 0, -1))
+    assert "The words say that 1 (" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("scale", "warned"),
+    [("1-5", True), ("5 < 4 < 3 < 2 < 1", False), ("very bad < bad < ok < good < very good", False)],
+)
+def test_a_scale_against_the_words_is_a_warning(tmp_path, capsys, scale, warned):
+    _, found = check(capsys, write(tmp_path / "r.csv", table(FALLING, 60)), "--scale", scale)
+    assert ("direction" in codes(found, "warning")) is warned

@@ -18,6 +18,8 @@ from rationem.report.plain import plain
 #: Findings that ask something, the most important first.
 _ASKS = ("unread_criterion", "unread_rater", "rare_zero", "contradictions", "one_side", "no_instruction")
 COMMAND, _RUN = "rationem fit ", "--output run"
+#: Why a scale without an order is proposed.
+_UNORDERED = "the values found, without an order"
 #: The findings that a proposed flag settles: a check with that flag no longer has them.
 _SETTLED = "unusable_rows"
 
@@ -87,7 +89,8 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
     if loaded is not None and loaded.preset is None and not loaded.columns.prompt and config.prompt_col is None:
         yield "prompt_col", ("none", "no column can be the prompt")
     for name, value in material.suggested.items():
-        yield name, (value, reason_for(name))
+        unordered = name == "scale" and not material.task.scale.ordered and not material.task.scale.parts
+        yield name, (value, _UNORDERED if unordered else reason_for(name))
     codes = _codes(material)
     if codes and "missing" not in material.suggested:
         yield "missing", (",".join(filter(None, (config.missing, *codes))), reason_for("missing"))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from fractions import Fraction
 from itertools import chain
 
 from rationem.data.ladders_elsewhere import LADDERS
@@ -26,6 +27,13 @@ _LADDERS: tuple[tuple[str, ...], ...] = (
     ("wrong", "partly right", "right"),
     ("very low", "low", "medium", "moderate", "high", "very high"),
     ("thumbs down", "thumbs up"),
+    ("👎", "👍"),
+    (
+        *("🤬", "😡", "😠", "😭", "😢", "😞", "😟", "☹", "🙁", "😕", "😐", "😑", "😶", "🙂", "☺", "😊", "😀", "😃"),
+        *("😄", "😁", "🤩", "😍"),
+    ),
+    ("❌", "✅"),
+    ("💔", "❤"),
     ("dislike", "like"),
     ("critical", "severe", "major", "moderate", "minor", "no issue", "no issues"),
     (
@@ -135,9 +143,24 @@ def _sign_degree(word: str) -> int | None:
     return {"+": len(text), "-": -len(text)}[text[0]] if text and set(text) in ({"+"}, {"-"}) else None
 
 
+def falls(words: Mapping[Fraction, str]) -> bool | None:
+    """Say whether words beside numbers get worse as the numbers rise; None if no order of the words is known.
+
+    >>> falls({Fraction(1): "very good", Fraction(5): "very bad"}), falls({Fraction(1): "bad", Fraction(2): "good"})
+    (True, False)
+    """
+    said = {number: word for number, word in sorted(words.items()) if word}
+    order = ladder(list(said.values()))
+    if order is None or len(order) < len(said):
+        return None
+    words_in_order = list(said.values())
+    return False if words_in_order == order else True if words_in_order == order[::-1] else None
+
+
 def normal(word: str) -> str:
     """Return a word as compared: case, blanks, ``_`` and ``-`` between letters do not matter."""
-    return " ".join(re.sub(r"(?<=[^\W\d])[_-](?=[^\W\d])", " ", word).casefold().replace("\u2019", "'").split())
+    shown = word.replace("\ufe0f", "")
+    return " ".join(re.sub(r"(?<=[^\W\d])[_-](?=[^\W\d])", " ", shown).casefold().replace("\u2019", "'").split())
 
 
 def _are_grades(folded: Collection[str]) -> bool:

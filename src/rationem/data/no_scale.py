@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
 from rationem.data.cells import rating_cells
 from rationem.data.columns import Columns
-from rationem.data.lists import either
+from rationem.data.direction import turned
+from rationem.data.lists import divided, either
 from rationem.data.notations import plain
 from rationem.data.records import Row
 from rationem.data.suggest import ScaleProposal, propose, typed
@@ -41,13 +43,14 @@ class NoScale(DataError):
         self.why = why
 
 
-def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoScale:
+def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str], falling: Mapping[str, str]) -> NoScale:
     """Return the error with the values found and the suggested scale, if any.
 
     Args:
         rows: (default id, row), their rating cells read.
         columns: names the rating columns.
         implied: criterion -> the highest number that the notation of its cells names.
+        falling: criterion -> why its low numbers are the better ones.
     """
     found, where = found_in(rows, columns), rows[0][1].source
     name = ", ".join(dict.fromkeys(column for _, column in columns.criteria)) or columns.rating
@@ -61,10 +64,12 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
             return NoScale(f"{where}: in column {name!r}: {unclear(found, responses)}", None)
         return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
     proposals = {
-        one: propose(found_in(rows, columns, (one,)).elements(), implied.get(one, ""))
+        one: _turned(propose(found_in(rows, columns, (one,)).elements(), implied.get(one, "")), falling.get(one, ""))
         for one in columns.criterion_names
     }
     best = propose(found.elements(), max(implied.values(), key=Fraction, default=""))
+    if falling.keys() >= proposals.keys():
+        best = _turned(best, " ".join(dict.fromkeys(falling.values())))
     if len(proposals) > 1 and not _one_scale(list(proposals.values()), best):
         return _differ(where, proposals)
     if told := two_sizes(found):
@@ -78,6 +83,13 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
     settings = best.settings if best is not None else {}
     suggestion = best.scale if best is not None else None
     return NoScale(f"{held} {notations(found)}{why}{told}", suggestion, settings, best.why if best is not None else "")
+
+
+def _turned(proposal: ScaleProposal | None, why: str) -> ScaleProposal | None:
+    """Return a proposal with the low numbers as the better ones, if there is a reason."""
+    if proposal is None or not why or "bins" in proposal.settings:
+        return proposal
+    return replace(proposal, scale=turned(proposal.scale), why=" ".join(filter(None, (why, proposal.why))))
 
 
 def flags(proposal: ScaleProposal | None) -> str:
@@ -190,7 +202,7 @@ def _joint(proposals: Mapping[str, ScaleProposal | None]) -> ScaleProposal | Non
 
 def _either(found: Counter[str]) -> str:
     text = next(text for text in found if "," in text)
-    one, _, other = text.partition(",")
+    one, other = divided(text, ",")
     numbers = sorted({int(part) for text in found for part in text.split(",")})
     scale = f"{numbers[0]}-{max(numbers[-1], numbers[0] + 1)}"
     return (

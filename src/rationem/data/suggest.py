@@ -12,6 +12,7 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
+from rationem.data.disguised import doubtful
 from rationem.data.ladders import ladder, signs
 from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
@@ -149,7 +150,7 @@ def suggest(values: Iterable[object]) -> str | None:
     texts = [text for text in cells.elements() if rated(text, cells)]
     numbers = [text for text in texts if _NUMBER.fullmatch(text)]
     numeric = bool(numbers) and len(numbers) >= _NUMERIC * len(texts)
-    if not texts or (not numeric and any(map(other_notation, texts))):
+    if not texts or (not numeric and any(other_notation(text) or doubtful(text) for text in texts)):
         return None
     scale = _numbers(set(numbers)) if numeric else _names(sorted(set(texts)))
     return scale if scale is not None and _holds(scale, set(numbers if numeric else texts)) else None

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable
 from fractions import Fraction
 
 from rationem.data.dates import is_date, on_dates
+from rationem.data.disguised import on_doubtful
 from rationem.tasks.ranges import are_numbers, range_of
 from rationem.tasks.scale import Scale
 
@@ -64,7 +65,7 @@ def notations(values: Iterable[str]) -> str:
     if commas:
         value, match = commas[0]
         said += f"Write {_short(value)} as '{match[1]}.{match[2]}': decimals need a point. "
-    return said
+    return said + on_doubtful([value for value in texts if not other_notation(value)])
 
 
 def tally(found: Counter[str], scale: Scale) -> str:
@@ -91,6 +92,8 @@ def _advice(values: list[str], scale: Scale) -> str:
     kinds = {"/" in value or "of" in value: value for value in reversed(meant)}  # the most frequent of either notation
     parts += [f"write {_short(value)} as {meant[value]!r}" for value in meant if value in kinds.values()]
     others = [value for value in values if value not in {*unrated, *meant, *between}]
+    if told := on_doubtful([value for value in others if not other_notation(value)]):
+        parts.append(f"{told[0].lower()}{told[1:].strip().removesuffix('.')}")
     if others:
         parts.append("correct mistyped values, or give a scale with all levels (--scale)")
         codes = ",".join(value for value in others if _may_be_code(value))

@@ -16,12 +16,16 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 from rationem.data.best import VerdictFrom
 from rationem.data.columns import Columns
+from rationem.data.direction import against, worse_with_number
+from rationem.data.disguised import undisguised
 from rationem.data.ladders import normal
 from rationem.data.lists import divided, either, mark_of, opened
 from rationem.data.notations import numbers, plain, read
+from rationem.data.onto_scale import nearest, numbers_of, one_within
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
 from rationem.data.thousands import readings, two_sizes
@@ -100,6 +104,8 @@ class ReadValues:
         implied: criterion -> a number that the notation names as the highest, such as "5" of "4/5".
         bins: the edges between bins; empty without bins.
         told: sentences.
+        falling: criterion -> a sentence, if words beside its numbers say that low numbers are better.
+        against: sentences on words that run against the given scale.
     """
 
     mapped: Mapping[str, str] = field(default_factory=dict)
@@ -107,6 +113,8 @@ class ReadValues:
     implied: Mapping[str, str] = field(default_factory=dict)
     bins: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    falling: Mapping[str, str] = field(default_factory=dict)
+    against: tuple[str, ...] = ()
 
 
 def read_values(
@@ -157,9 +165,17 @@ class _Column:
         changed = {text: new for text in texts if (new := self._ended(levels.get(text, text), edges)) != text}
         told = [*self._told(whole, how, mark), *_mapped(changed, texts), *_no_rating(missing)]
         found = ReadValues(changed, missing, {self.criterion: implied} if implied else {}, edges, tuple(told))
+        found = replace(found, **self._direction(texts))
         if not (how or mark or changed or missing):
             return rows, found
         return [(name, self._changed(row, mark, changed, missing)) for name, row in opened_rows], found
+
+    def _direction(self, texts: Counter[str]) -> dict[str, Any]:
+        if not self.notations:
+            return {}
+        if self.scale is not None:
+            return {"against": (told,)} if (told := against(texts, self.scale)) else {}
+        return {"falling": {self.criterion: told}} if (told := worse_with_number(texts)) else {}
 
     def _names(self, row: Row) -> tuple[str, ...]:
         if self.criterion not in self.columns.rated_in(row.cells):
@@ -202,18 +218,20 @@ class _Column:
             return given, ""
         if self.scale is not None and not self.asked.bins:
             return {text: self._level(text) for text in others} | given, ""
-        found, most = ({}, "") if either(others) else numbers(readable(others), self.asked.edges)
-        return {**found, **given}, most
+        usual = {text: undisguised(text) for text in others}
+        found, most = ({}, "") if either(others) else numbers(readable(_counted(usual, others)), self.asked.edges)
+        return {text: found.get(new, new) for text, new in usual.items()} | given, most
 
     def _level(self, text: str) -> str:
         """Return the level that a text means on the known scale; the text itself if it is one, or none."""
         assert self.scale is not None
         if self.scale.level(text) is not None:
             return text
-        for candidate in (*_numbers_of(text, self.scale), *self._words_of(text)):
+        usual = undisguised(text)
+        for candidate in (usual, *numbers_of(usual, self.scale), *self._words_of(usual)):
             if (level := self.scale.level(candidate)) is not None:
                 return level
-        return _one_within(text, self.scale) if self.asked.round else text
+        return one_within(usual, self.scale) if self.asked.round else text
 
     def _words_of(self, text: str) -> Iterator[str]:
         assert self.scale is not None
@@ -277,19 +295,11 @@ class _Column:
             yield f"{what}, parted by {parted}: {_short(text)} are {', '.join(divided(text, mark))}."
 
 
-def nearest(text: str, scale: Scale) -> str:
-    """Return the level nearest to a number, of two the later; the number itself if it lies outside the scale.
-
-    >>> nearest("3.5", Scale.parse("1-5")), nearest("7", Scale.parse("1-5"))
-    ('4', '7')
-    """
-    levels = [level for level in scale.levels if plain(level)]
-    if len(levels) < len(scale.levels) or scale.level(text) is not None:
-        return text
-    value, ends = Fraction(text), sorted(map(Fraction, (levels[0], levels[-1])))
-    if not ends[0] <= value <= ends[1]:
-        return text
-    return min(reversed(levels), key=lambda level: abs(Fraction(level) - value))
+def _counted(usual: Mapping[str, str], texts: Counter[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for text, new in usual.items():
+        found[new] += texts[text]
+    return found
 
 
 def readable(texts: Counter[str]) -> list[str]:
@@ -297,23 +307,6 @@ def readable(texts: Counter[str]) -> list[str]:
     said = Counter({text: count for text, count in texts.items() if rated(text, texts)})
     known = [text for text in said if any(plain(one) or list(read(one)) for one in (text, *readings(text)))]
     return known if sum(said[text] for text in known) >= _MOST * said.total() else list(said)
-
-
-def _numbers_of(text: str, scale: Scale) -> Iterator[str]:
-    """Yield the numbers that a text can mean on a scale: one "out of" another only if that is the highest level."""
-    tops = {scale.levels[0], scale.levels[-1]}
-    for written in (text, *readings(text)):
-        yield from (written,) if written != text and plain(written) else ()
-        for _, one in read(written):
-            if not one.most or scale.level(one.most) in tops:
-                yield one.value
-
-
-def _one_within(text: str, scale: Scale) -> str:
-    """Return the number that a text means on a scale that it lies within; the text, if it can be two of them."""
-    found = list(dict.fromkeys(_numbers_of(text, scale)))
-    within = [number for number in found if scale.level(nearest(number, scale)) is not None]
-    return within[0] if len(within) == 1 else text if within else next(iter(found), text)
 
 
 def _all(texts: Counter[str], mark: str | None) -> Counter[str]:
@@ -344,6 +337,8 @@ def _together(one: ReadValues, other: ReadValues) -> ReadValues:
         {**one.implied, **other.implied},
         one.bins or other.bins,
         tuple(dict.fromkeys((*one.told, *other.told))),
+        {**one.falling, **other.falling},
+        tuple(dict.fromkeys((*one.against, *other.against))),
     )
 
 
