@@ -2,8 +2,8 @@
 
 import pytest
 
-from doctored import check, codes, rows, write
-from rationem.data import NoScale, Values, load
+from doctored import check, codes, finding, rows, write
+from rationem.data import Columns, NoScale, Values, load
 from rationem.data.shapes import Condition, Shapes
 from rationem.data.suggest import propose
 from rationem.errors import DataError
@@ -191,3 +191,35 @@ def test_words_say_which_number_is_the_best(tmp_path, cells):
 def test_a_scale_against_the_words_is_a_warning(tmp_path, capsys, scale, warned):
     _, found = check(capsys, write(tmp_path / "r.csv", table(FALLING, 60)), "--scale", scale)
     assert ("direction" in codes(found, "warning")) is warned
+
+
+def test_columns_that_differ_by_a_level_stand_for_it(tmp_path):
+    levels = [str(1 + n % 5) for n in range(30)]
+    marked = [
+        {**row, **{f"Answer.rating.{at}": str(level == at).lower() for at in "12345"}}
+        for row, level in zip(rows(30), levels, strict=True)
+    ]
+    for row in marked:
+        del row["rating"]
+    file, names = write(tmp_path / "r.csv", marked), Columns(rating=",".join(f"Answer.rating.{at}" for at in "12345"))
+    assert [x.answer for x in load([file], scale=Scale.parse("1-5"), columns=names).examples] == levels
+    with pytest.raises(NoScale) as error:
+        load([file], columns=names)
+    assert error.value.suggestion == "1-5"
+
+
+def test_an_unusable_row_adds_no_level_to_the_proposed_scale(tmp_path):
+    whole = [*table(list("12345")), {"prompt": "", "response": "Total", "rating": "62"}]
+    with pytest.raises(NoScale) as error:
+        load([write(tmp_path / "r.csv", whole)], skipped=[])
+    assert error.value.suggestion == "1-5"
+
+
+@pytest.mark.parametrize("text", ["Total", "Grand Total", "Average", "Gesamtergebnis", "N = 20"])
+def test_a_sum_below_the_table_is_suspected(tmp_path, capsys, text):
+    whole = [*table(list("12345"), 60), {"prompt": text, "response": "60", "rating": "3"}]
+    _, found = check(capsys, write(tmp_path / "r.csv", whole), "--scale", "1-5")
+    assert f"prompt!={text}" in finding(found, "total_row")["message"]
+    assert finding(found, "total_row")["places"] == [f"{tmp_path / 'r.csv'}:62"]
+    _, found = check(capsys, tmp_path / "r.csv", "--scale", "1-5", "--where", f"prompt!={text}")
+    assert "total_row" not in codes(found)

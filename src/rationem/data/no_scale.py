@@ -8,7 +8,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from rationem.data.cells import rating_cells
+from rationem.data.cells import rating_cells, to_fields
 from rationem.data.columns import Columns
 from rationem.data.direction import turned
 from rationem.data.lists import divided, either
@@ -52,7 +52,8 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str], falling:
         implied: criterion -> the highest number that the notation of its cells names.
         falling: criterion -> why its low numbers are the better ones.
     """
-    found, where = found_in(rows, columns), rows[0][1].source
+    where, rows = rows[0][1].source, _usable(rows, columns)
+    found = found_in(rows, columns)
     name = ", ".join(dict.fromkeys(column for _, column in columns.criteria)) or columns.rating
     shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
     held = f"{where}: what are the levels of the rating? The column {name!r} holds {len(found)} different values: "
@@ -83,6 +84,19 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str], falling:
     settings = best.settings if best is not None else {}
     suggestion = best.scale if best is not None else None
     return NoScale(f"{held} {notations(found)}{why}{told}", suggestion, settings, best.why if best is not None else "")
+
+
+def _usable(rows: _Rows, columns: Columns) -> _Rows:
+    """Return the rows with all their texts, whose ratings alone suggest a scale; all rows if there are none."""
+
+    def has_texts(row: Row) -> bool:
+        try:
+            to_fields(row, columns)
+        except DataError:
+            return False
+        return True
+
+    return [(name, row) for name, row in rows if has_texts(row)] or rows
 
 
 def _turned(proposal: ScaleProposal | None, why: str) -> ScaleProposal | None:
