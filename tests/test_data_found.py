@@ -112,17 +112,17 @@ def rated(ratings):
 
 def test_all_values_that_are_no_levels_are_listed_with_their_number_and_what_to_do(tmp_path):
     told = refusal(write(tmp_path / "r.csv", rated(["4", "N/A", "4/10", "N/A", "2", "six"])))
-    assert "r.csv:3: in column 'rating', 'N/A' is not a level" in told
-    assert "Not a level: 'N/A' (2), '4/10' (1), 'six' (1)." in told
-    assert "Leave out rows without a rating; correct mistyped values" in told
+    assert "r.csv:4: in column 'rating', '4/10' is not a level" in told
+    assert "Not a level: '4/10' (1), 'six' (1). Correct mistyped values" in told
+    assert "--missing=six." in told
 
 
 def test_a_check_lists_them_too(tmp_path, capsys):
-    file = write(tmp_path / "r.csv", [*rows(100), *rated(["N/A", "4/10", "N/A"])])
+    file = write(tmp_path / "r.csv", [*rows(100), *rated(["six", "4/10", "six"])])
     code, found = check(capsys, file, "--scale", "1-5")
     assert code == 1
-    assert found["rows"]["values"] == {"N/A": 2, "4/10": 1}
-    assert "Not a level: 'N/A' (2), '4/10' (1)." in finding(found, "unusable_rows")["message"]
+    assert found["rows"]["values"] == {"six": 2, "4/10": 1}
+    assert "Not a level: 'six' (2), '4/10' (1)." in finding(found, "unusable_rows")["message"]
 
 
 @pytest.mark.parametrize(

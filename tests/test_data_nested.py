@@ -118,7 +118,7 @@ def test_every_unusable_row_is_skipped_and_listed_and_the_others_keep_their_ids(
     whole.write_text("\n".join(lines))
     ids = [x.id for x in load([whole], scale=FIVE).examples]
     bad = {
-        1: json.dumps(BASE | {"rating": "N/A"}),
+        1: json.dumps(BASE | {"rating": "six"}),
         3: json.dumps(BASE | {"prompt": " ", "rating": 3}),
         4: '{"prompt": ',
         6: json.dumps(BASE),

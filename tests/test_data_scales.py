@@ -165,14 +165,18 @@ def test_ratings_that_are_no_numbers_are_counted_as_unusable_with_advice(tmp_pat
     table = rows(100)
     for row, value in zip(table, ["N/A", "N/A", "-", "4/5", "2,0"], strict=False):
         row["rating"] = value
+    table[9]["rating"] = "six"
     code, found = check(capsys, write(tmp_path / "r.csv", table), "--scale", "1-5")
     assert code == 1
-    assert found["rows"]["values"] == {"N/A": 2, "-": 1}
-    assert "Leave out rows without a rating" in finding(found, "unusable_rows")["message"]
-    assert found["data"]["notes"]["values"] == ["Ratings are read as: '2,0' = 2 (1), '4/5' = 4 (1)."]
+    assert found["rows"]["values"] == {"six": 1}
+    assert found["data"]["notes"]["values"] == [
+        "Ratings are read as: '2,0' = 2 (1), '4/5' = 4 (1).",
+        "Read as no rating: 'N/A' (2), '-' (1).",
+    ]
+    assert found["data"]["notes"]["unrated"] == 3
     code, found = check(capsys, tmp_path / "r.csv", "--skip-unusable", "--scale", "1-5")
     assert (code, finding(found, "unusable_rows")["severity"]) == (0, "warning")
-    assert "a fit leaves them out" in finding(found, "unusable_rows")["message"]
+    assert "a fit leaves it out" in finding(found, "unusable_rows")["message"]
     with pytest.raises(NoScale, match=r"Write '4/5' as '4', because 5 is the maximum anyway.*`--scale 1-5 --missing"):
         load([tmp_path / "r.csv"])
 

@@ -10,8 +10,8 @@ from rationem.data import Columns, NoScale, Values, load
 from rationem.data.ladders import _LADDERS, ladder, normal
 from rationem.data.ladders_elsewhere import LADDERS
 from rationem.data.notations import numbers
+from rationem.data.onto_scale import nearest
 from rationem.data.suggest import propose, raters_of
-from rationem.data.values import nearest
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
 

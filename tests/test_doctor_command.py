@@ -49,9 +49,10 @@ def test_guessed_columns_and_codes_of_a_given_scale_are_named(tmp_path, capsys):
     table = [{"question": r["prompt"], "answer": r["response"], "label": r["rating"], "x": "1"} for r in rows(120)]
     table[3]["label"] = "n/a"
     found, told = proposed(tmp_path, capsys, table, "--scale", "1-5", "--rating-col", "label")
-    assert "unusable_rows" in codes(told, "error")
+    assert "unusable_rows" not in codes(told)
+    assert told["data"]["notes"]["values"] == ["Read as no rating: 'n/a' (1)."]
     words = shlex.split(found["text"])
-    assert {*words} >= {"--prompt-col", "question", "--response-col", "answer", "--missing", "n/a"}
+    assert {*words} >= {"--prompt-col", "question", "--response-col", "answer"}
     assert check(capsys, *words[2:-2])[0] == 0
 
 

@@ -207,7 +207,7 @@ def test_a_folder_with_a_split_is_resumed_from_anywhere(tmp_path):
 
 
 def test_unusable_rows_are_left_out_only_when_asked_and_then_counted_and_listed():
-    rows = [(f"q{n}", "" if n == 3 else "x", "N/A" if n == 7 else n % 5 + 1) for n in range(40)]
+    rows = [(f"q{n}", "" if n == 3 else "x", "six" if n == 7 else n % 5 + 1) for n in range(40)]
     data = write("holes.csv", ("prompt", "response", "rating"), rows)
     with pytest.raises(DataError, match=r"holes.csv:5"):
         prepare(FitConfig(data=data, scale="1-5"))

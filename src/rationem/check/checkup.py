@@ -24,7 +24,7 @@ from rationem.check import (
     suspects,
     texts,
 )
-from rationem.check.findings import Finding, error, exit_code, note, worst_first
+from rationem.check.findings import Finding, error, exit_code, note, warning, worst_first
 from rationem.config import FitConfig
 from rationem.data import LoadedData
 from rationem.data.no_scale import flags
@@ -312,7 +312,7 @@ def _suggested(material: reading.Material) -> list[Finding]:
     scale = material.task.scale
     unordered = [name for name, own in scale.parts or (("", scale),) if not own.ordered]
     whose = f" of {', '.join(map(plain, unordered))}" if scale.parts else ""
-    order = f" The levels{whose} are in alphabetical order and taken as without an order: if they have one, write "
+    order = f" The levels{whose} have no order that is known, and are taken as without one: if they have one, write "
     order = f"{order}them worst first, with < between them." if unordered else ""
     if material.orders > 1:
         columns = [material.inputs[field] for field in fields_of(material.orders)]
@@ -369,6 +369,7 @@ def _left_out(material: reading.Material) -> list[Finding]:
     ]
     found += [note("weights", str(one.notes["weights"])) for one in loaded[:1] if "weights" in one.notes]
     found += [note("rows_read", plain(line)) for line in _lines(loaded, "shape")]
+    found += [warning("direction", plain(line)) for line in _lines(loaded, "against")]
     found += [note("rating_values", plain(line)) for line in _lines(loaded, "values")]
     if names := [name for one in loaded[:1] for name in one.notes.get("verdicts_by_name", ())]:
         which = ", ".join(map(plain, names))

@@ -18,6 +18,8 @@ from rationem.report.plain import plain
 #: Findings that ask something, the most important first.
 _ASKS = ("unread_criterion", "unread_rater", "rare_zero", "contradictions", "one_side", "no_instruction")
 COMMAND, _RUN = "rationem fit ", "--output run"
+#: Why a scale without an order is proposed.
+_UNORDERED = "the values found, without an order"
 #: The findings that a proposed flag settles: a check with that flag no longer has them.
 _SETTLED = "unusable_rows"
 
@@ -37,7 +39,11 @@ def command(config: FitConfig, material: Material, findings: Sequence[Finding]) 
     added = dict(_added(config, material))
     errors = [one for one in findings if one.severity is Severity.ERROR]
     unknown = {one.value for one in material.skipped if isinstance(one, UnknownRating)}
-    settled = len(unknown) > 0 and not any(map(rated, unknown)) and len(material.skipped) == _count(material)
+    settled = (
+        len(unknown) > 0
+        and not any(rated(one, unknown) for one in unknown)
+        and len(material.skipped) == _count(material)
+    )
     open_errors = [one for one in errors if not (one.code == _SETTLED and settled)]
     question = open_errors[0].message if open_errors else _question(findings)
     because = {f"{flag_of(name)}": why for name, (_, why) in added.items()}
@@ -83,7 +89,8 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
     if loaded is not None and loaded.preset is None and not loaded.columns.prompt and config.prompt_col is None:
         yield "prompt_col", ("none", "no column can be the prompt")
     for name, value in material.suggested.items():
-        yield name, (value, reason_for(name))
+        unordered = name == "scale" and not material.task.scale.ordered and not material.task.scale.parts
+        yield name, (value, _UNORDERED if unordered else reason_for(name))
     codes = _codes(material)
     if codes and "missing" not in material.suggested:
         yield "missing", (",".join(filter(None, (config.missing, *codes))), reason_for("missing"))
@@ -91,8 +98,8 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
 
 def _codes(material: Material) -> list[str]:
     """Return the cells that are no level and say that there is no rating, the most frequent first."""
-    values = Counter(one.value for one in material.skipped if isinstance(one, UnknownRating) and not rated(one.value))
-    return [value for value, _ in values.most_common()]
+    values = Counter(one.value for one in material.skipped if isinstance(one, UnknownRating))
+    return [value for value, _ in values.most_common() if not rated(value, values)]
 
 
 def _count(material: Material) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -40,6 +41,13 @@ _ROLES = (
 )
 #: Share of the sets of equal inputs that such a column tells apart.
 _MOSTLY = 0.8
+#: What stands before the sum or the mean below a table, in the languages of ``data.ladders_elsewhere`` too.
+_TOTAL = re.compile(
+    r"(?:grand |sub-?)?(?:total|sum|average|mean|avg\.?|count)|n\s*=.*|(?:gesamt)?summe|gesamt(?:ergebnis)?|mittelwert|"
+    r"durchschnitt|somme|total général|moyenne|suma|total general|promedio|media|somma|totale|soma|total geral|média|"
+    r"totaal|som|eindtotaal|gemiddelde",
+    re.I,
+)
 #: Items are sorted by label if the labels change at most so often, relative to the expected number of changes,
 #: and at least so many are expected.
 _SORTED, _CHANGES = 0.25, 12
@@ -47,9 +55,9 @@ _SORTED, _CHANGES = 0.25, 12
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {"responses": (inputs, unread_role, ids_apart, reused, instruction, rare_zero, one_side, in_order)}.get(
-        material.task.items, ()
-    )
+    looks = {
+        "responses": (inputs, total_row, unread_role, ids_apart, reused, instruction, rare_zero, one_side, in_order)
+    }.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -68,6 +76,24 @@ def inputs(material: Material, loaded: LoadedData) -> Iterator[Finding]:
             "If a text is rated alone: --prompt-col none."
         )
         yield warning("same_column", text)
+
+
+def total_row(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Yield a warning if the last item is the sum or the mean below a table."""
+    if (
+        not material.known
+        or (column := loaded.columns.prompt or loaded.columns.response) not in material.inputs.values()
+    ):
+        return
+    last = material.known[-1]
+    names = {name: field for field, name in material.inputs.items()}
+    text = last.fields.get(names[column], "").strip()
+    if _TOTAL.fullmatch(text):
+        told = (
+            f"The last row begins with {plain(text)!r}: is it the sum or the mean below a table, and no item? Leave it "
+            f"out: --where {shlex.quote(f'{plain(column)}!={plain(text)}')}."
+        )
+        yield warning("total_row", told, 1, [last.source])
 
 
 def reused(material: Material, loaded: LoadedData) -> Iterator[Finding]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from fractions import Fraction
 from itertools import chain
 
 from rationem.data.ladders_elsewhere import LADDERS
@@ -26,6 +27,13 @@ _LADDERS: tuple[tuple[str, ...], ...] = (
     ("wrong", "partly right", "right"),
     ("very low", "low", "medium", "moderate", "high", "very high"),
     ("thumbs down", "thumbs up"),
+    ("👎", "👍"),
+    (
+        *("🤬", "😡", "😠", "😭", "😢", "😞", "😟", "☹", "🙁", "😕", "😐", "😑", "😶", "🙂", "☺", "😊", "😀", "😃"),
+        *("😄", "😁", "🤩", "😍"),
+    ),
+    ("❌", "✅"),
+    ("💔", "❤"),
     ("dislike", "like"),
     ("critical", "severe", "major", "moderate", "minor", "no issue", "no issues"),
     (
@@ -72,6 +80,10 @@ _LADDERS: tuple[tuple[str, ...], ...] = (
 _GRADES = ("f", "e", "d-", "d", "d+", "c-", "c", "c+", "b-", "b", "b+", "a-", "a", "a+")
 _FEWEST_GRADES = 4
 
+#: Minuses and pluses of word processors, and what stands between minus and plus.
+_SIGNS = str.maketrans({"−": "-", "–": "-", "—": "-", "‒": "-", "＋": "+"})
+_BETWEEN_SIGNS = {"0", "o", "~", "=", "±", "+/-", "+-", "-/+", "/"}
+
 #: A word of degree -> how far its stem applies.
 _DEGREES = {
     **dict.fromkeys(("barely", "hardly", "slightly", "a little", "a bit", "minimally"), 0.7),
@@ -99,6 +111,8 @@ def ladder(words: Collection[str]) -> list[str] | None:
     >>> ladder(["red", "blue"]) is None
     True
     """
+    if (found := signs(words)) is not None:
+        return found
     folded = {normal(word): word for word in words}
     if len(folded) < len(set(words)) or len(folded) < 2:
         return None
@@ -109,9 +123,44 @@ def ladder(words: Collection[str]) -> list[str] | None:
     return _graded(folded)
 
 
+def signs(words: Collection[str]) -> list[str] | None:
+    """Return pluses and minuses, and what stands between them, in their order; None without a plus or with others.
+
+    >>> signs(["+", "0", "--", "++", "-"]), signs(["-", "n/a"])
+    (['--', '-', '0', '+', '++'], None)
+    """
+    degrees = {word: _sign_degree(word) for word in words}
+    known = [degree for degree in degrees.values() if degree is not None]
+    if len(known) < len(degrees) or len(set(known)) < max(len(known), 2) or max(known) <= 0:
+        return None
+    return sorted(degrees, key=lambda word: degrees[word] or 0)
+
+
+def _sign_degree(word: str) -> int | None:
+    text = word.strip().translate(_SIGNS)
+    if text in _BETWEEN_SIGNS:
+        return 0
+    return {"+": len(text), "-": -len(text)}[text[0]] if text and set(text) in ({"+"}, {"-"}) else None
+
+
+def falls(words: Mapping[Fraction, str]) -> bool | None:
+    """Say whether words beside numbers get worse as the numbers rise; None if no order of the words is known.
+
+    >>> falls({Fraction(1): "very good", Fraction(5): "very bad"}), falls({Fraction(1): "bad", Fraction(2): "good"})
+    (True, False)
+    """
+    said = {number: word for number, word in sorted(words.items()) if word}
+    order = ladder(list(said.values()))
+    if order is None or len(order) < len(said):
+        return None
+    words_in_order = list(said.values())
+    return False if words_in_order == order else True if words_in_order == order[::-1] else None
+
+
 def normal(word: str) -> str:
     """Return a word as compared: case, blanks, ``_`` and ``-`` between letters do not matter."""
-    return " ".join(re.sub(r"(?<=[^\W\d])[_-](?=[^\W\d])", " ", word).casefold().replace("\u2019", "'").split())
+    shown = word.replace("\ufe0f", "")
+    return " ".join(re.sub(r"(?<=[^\W\d])[_-](?=[^\W\d])", " ", shown).casefold().replace("\u2019", "'").split())
 
 
 def _are_grades(folded: Collection[str]) -> bool:

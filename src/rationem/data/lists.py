@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rationem.data.nested import structure
+from rationem.data.thousands import grouped
 from rationem.errors import DataError
 from rationem.tasks.scale import Scale
 
@@ -88,6 +89,8 @@ def either(texts: Counter[str]) -> bool:
 def _divides(mark: str, texts: Counter[str], scale: Scale | None) -> bool:
     cells = [text for text in texts if mark in text and (scale is None or scale.level(text) is None)]
     if not cells or sum(texts[text] for text in cells) < _MOST * texts.total():
+        return False
+    if scale is None and all(map(grouped, cells)):
         return False
     parts = [divided(text, mark) for text in cells]
     if not all(all(one) for one in parts) or (mark == "," and _are_decimals(parts)):

@@ -57,7 +57,8 @@ class LoadedData:
             ``empty_responses`` of a preset, marked as such; ``conversations`` (cells that are lists of chat messages,
             read as paragraphs); ``unused_columns``, which were not read; ``shape`` (sentences on rows that are not
             read, see :mod:`.shapes`); ``guessed`` (role -> column); ``values`` (sentences on how rating cells were
-            read); ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
+            read); ``against`` (sentences on words that run against the scale);
+            ``delimiter`` (name of a .csv file -> its delimiter, if that is not a comma).
         criteria: the rated criteria; a single one may have no name.
         candidates: the number of compared responses; 1 if none are compared.
         shared_scale: the scale for reading a further set of the same kind; None if it has its own letters.
@@ -152,6 +153,7 @@ def load(
     asked = values or Values()
     rows, values_read = _VALUED[reading.columns.items](rows, reading, scale, asked)
     more = more | ({"values": list(values_read.told)} if values_read.told else {})
+    more = more | ({"against": list(values_read.against)} if values_read.against else {})
     if reading.preset is None and (responses := compared(rows, reading.columns)):
         rows, names = by_name(rows, reading.columns, responses, scale)
         more = more | ({"verdicts_by_name": list(names)} if names else {})
@@ -160,10 +162,10 @@ def load(
         if skipped is None:
             for _, row in rows:
                 check_columns(row, reading.columns.needed(row.cells))
-        raise no_scale(rows, reading.columns, values_read.implied)
+        raise no_scale(rows, reading.columns, values_read.implied, values_read.falling)
     if scale.ordered and compared(rows, reading.columns):
         scale = _two_sided(scale)
-    rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing))
+    rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing or values_read.missing))
     if reading.columns.rater is not None or shapes.merge_equal:
         lenient, later = bool(reading.preset and reading.preset.lenient), partial(_later, rows, reading.columns)
         rated = merge_raters(rated, lenient, report, counts, later)

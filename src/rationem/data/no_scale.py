@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
-from rationem.data.cells import rating_cells
+from rationem.data.cells import rating_cells, to_fields
 from rationem.data.columns import Columns
-from rationem.data.lists import either
+from rationem.data.direction import turned
+from rationem.data.lists import divided, either
 from rationem.data.notations import plain
 from rationem.data.records import Row
 from rationem.data.suggest import ScaleProposal, propose, typed
 from rationem.data.suggest_pair import meant, suggest_pair, unclear
+from rationem.data.thousands import two_sizes
 from rationem.data.unusable import notations
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
@@ -40,15 +43,17 @@ class NoScale(DataError):
         self.why = why
 
 
-def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoScale:
+def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str], falling: Mapping[str, str]) -> NoScale:
     """Return the error with the values found and the suggested scale, if any.
 
     Args:
         rows: (default id, row), their rating cells read.
         columns: names the rating columns.
         implied: criterion -> the highest number that the notation of its cells names.
+        falling: criterion -> why its low numbers are the better ones.
     """
-    found, where = found_in(rows, columns), rows[0][1].source
+    where, rows = rows[0][1].source, _usable(rows, columns)
+    found = found_in(rows, columns)
     name = ", ".join(dict.fromkeys(column for _, column in columns.criteria)) or columns.rating
     shown = ", ".join(map(repr, list(found)[:_SHOWN])) + (", ..." if len(found) > _SHOWN else "")
     held = f"{where}: what are the levels of the rating? The column {name!r} holds {len(found)} different values: "
@@ -60,19 +65,45 @@ def no_scale(rows: _Rows, columns: Columns, implied: Mapping[str, str]) -> NoSca
             return NoScale(f"{where}: in column {name!r}: {unclear(found, responses)}", None)
         return NoScale(f"{held} {meant(scale, responses)}: `--scale {typed(scale)}`.", scale)
     proposals = {
-        one: propose(found_in(rows, columns, (one,)).elements(), implied.get(one, ""))
+        one: _turned(propose(found_in(rows, columns, (one,)).elements(), implied.get(one, "")), falling.get(one, ""))
         for one in columns.criterion_names
     }
     best = propose(found.elements(), max(implied.values(), key=Fraction, default=""))
+    if falling.keys() >= proposals.keys():
+        best = _turned(best, " ".join(dict.fromkeys(falling.values())))
     if len(proposals) > 1 and not _one_scale(list(proposals.values()), best):
         return _differ(where, proposals)
+    if told := two_sizes(found):
+        return NoScale(f"{held} {told}", None)
     if best is None and either(found):
         return NoScale(f"{held} {_either(found)}", None)
+    if best is None and (asked := notations(found)):
+        return NoScale(f"{held} {asked.strip()}", None)
     told = f"Give all levels, from worst to best in your order, for example `{flags(best)}`."
     why = f"{best.why} " if best is not None and best.why else ""
     settings = best.settings if best is not None else {}
     suggestion = best.scale if best is not None else None
     return NoScale(f"{held} {notations(found)}{why}{told}", suggestion, settings, best.why if best is not None else "")
+
+
+def _usable(rows: _Rows, columns: Columns) -> _Rows:
+    """Return the rows with all their texts, whose ratings alone suggest a scale; all rows if there are none."""
+
+    def has_texts(row: Row) -> bool:
+        try:
+            to_fields(row, columns)
+        except DataError:
+            return False
+        return True
+
+    return [(name, row) for name, row in rows if has_texts(row)] or rows
+
+
+def _turned(proposal: ScaleProposal | None, why: str) -> ScaleProposal | None:
+    """Return a proposal with the low numbers as the better ones, if there is a reason."""
+    if proposal is None or not why or "bins" in proposal.settings:
+        return proposal
+    return replace(proposal, scale=turned(proposal.scale), why=" ".join(filter(None, (why, proposal.why))))
 
 
 def flags(proposal: ScaleProposal | None) -> str:
@@ -185,7 +216,7 @@ def _joint(proposals: Mapping[str, ScaleProposal | None]) -> ScaleProposal | Non
 
 def _either(found: Counter[str]) -> str:
     text = next(text for text in found if "," in text)
-    one, _, other = text.partition(",")
+    one, other = divided(text, ",")
     numbers = sorted({int(part) for text in found for part in text.split(",")})
     scale = f"{numbers[0]}-{max(numbers[-1], numbers[0] + 1)}"
     return (

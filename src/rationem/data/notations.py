@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+
+from rationem.data.dates import is_date
+from rationem.data.thousands import without_separators
 
 _DIGITS = r"[+-]?(?:[0-9]{1,9}(?:[.,][0-9]{1,9})?|[.,][0-9]{1,9})"
 _PLAIN = re.compile(r"(?=.{1,24}$)[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)")
@@ -42,26 +45,37 @@ def plain(text: str) -> bool:
 
 
 def read(text: str) -> Iterator[tuple[str, Number]]:
-    """Yield (name of a notation, the number) for every notation that a text can be.
+    """Yield (name of a notation, the number) for every notation that a text can be; none for a date.
 
     >>> [(name, one.value, one.most) for name, one in read("4 / 5")]
     [('out of', '4', '5')]
     >>> [(one.value, one.words) for _, one in read("4 - good")], [one.value for _, one in read("★★★☆☆")]
     ([('4', 'good')], ['3'])
     """
-    for name, reader in _READERS.items():
+    for name, reader in () if is_date(text) else _READERS.items():
         if (found := reader(text.strip())) is not None:
             yield name, found
 
 
-def numbers(texts: Collection[str]) -> tuple[dict[str, str], str]:
+def numbers(texts: Collection[str], beside: Iterable[str] = ()) -> tuple[dict[str, str], str]:
     """Return text -> number of all texts, and the highest number that they name; ({}, "") if they are not numbers.
 
     Plain numbers may stand beside one other notation, except percentages. Words beside a number must belong to it:
-    either always the same, or one for each number.
+    either always the same, or one for each number. Separators between thousands are left out, where it is clear that
+    they are no decimal marks; ``beside`` are plain numbers that tell it, such as the edges of bins.
     """
+    joined = without_separators(texts, beside)
+    if joined is None:
+        return {}, ""
+    found, most = _numbers(list(dict.fromkeys(joined.values())))
+    return {text: found[new] for text, new in joined.items() if new in found}, most
+
+
+def _numbers(texts: Collection[str]) -> tuple[dict[str, str], str]:
     others = [text for text in texts if not plain(text)]
-    for name in _READERS if others else ():
+    if not others:
+        return {text: text for text in texts}, ""
+    for name in _READERS:
         found = {text: dict(read(text)).get(name) for text in others}
         known = {text: one for text, one in found.items() if one is not None}
         most = {one.most for one in known.values()} - {""}

@@ -64,13 +64,31 @@ def _is_one_hot(marks: Sequence[list[bool] | None], count: int, responses: int) 
 def _levels(names: Sequence[str], responses: Sequence[str] | None, scale: Scale | None) -> list[str]:
     """Return the level of each column: that of its response, by name or place; ties follow."""
     if responses is None:
-        return list(names)
+        return _differing(names, scale)
     places = [place_of(name, responses) for name in names]
     if sorted(place for place in places if place is not None) != list(range(len(responses))):
         places = [at if at < len(responses) else None for at in range(len(names))]
     ties = iter(scale.levels[len(responses) :] if scale is not None else _ties())
     own = scale.levels if scale is not None else responses
     return [own[place] if place is not None else next(ties, _TIE) for place in places]
+
+
+def _differing(names: Sequence[str], scale: Scale | None) -> list[str]:
+    """Return the levels that columns are named after: what differs in their names, if a scale or a mark says so.
+
+    >>> _differing(["Answer.rating.1", "Answer.rating.2"], None), _differing(["bad", "barely"], None)
+    (['1', '2'], ['bad', 'barely'])
+    """
+    shortest = min(map(len, names))
+    start = next((at for at in range(shortest) if len({name[at] for name in names}) > 1), shortest)
+    while start and names[0][start - 1].isalnum():  # "rating.1" and "rating.10" differ by 1 and 10
+        start -= 1
+    parts = [name[start:] for name in names]
+    if scale is not None:
+        levels = [scale.level(part) for part in parts]
+        own = all(scale.level(name) is not None for name in names)
+        return list(names) if own or None in levels else parts
+    return parts if all(parts) else list(names)
 
 
 def _ties() -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
@@ -12,9 +12,10 @@ from fractions import Fraction
 from rationem.data.columns import Columns, check_columns, own_name
 from rationem.data.joins import joined, key_text, known_name, whole
 from rationem.data.nested import opened
-from rationem.data.notations import plain
+from rationem.data.notations import numbers, plain, read
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
+from rationem.data.thousands import two_sizes, without_separators
 from rationem.data.unpivot import Unpivot
 from rationem.errors import ConfigError, DataError
 
@@ -49,22 +50,49 @@ class Condition:
             )
         return cls(*match.groups())
 
-    def holds(self, cell: object) -> bool:
+    @property
+    def numeric(self) -> bool:
+        """Whether only numbers can meet it."""
+        return self.sign not in ("=", "!=")
+
+    def numbers(self, cells: Collection[str]) -> dict[str, str]:
+        """Return cell -> its number, of the cells of a column that are numbers in another notation than the value's.
+
+        Raises:
+            DataError: of some it is unclear how large they are.
+        """
+        if not plain(self.value):
+            return {}
+        if told := two_sizes(cells, (self.value,)):
+            raise DataError(f"--where {self.column}{self.sign}{self.value}: {told}")
+        joined = without_separators(cells, (self.value,)) or {}
+        alone = {
+            text: next((one.value for name, one in read(new) if name in _ALONE), new) for text, new in joined.items()
+        }
+        return alone | numbers(list(cells), (self.value,))[0]
+
+    def holds(self, cell: object, read_as: Mapping[str, str] | None = None) -> bool:
         """Say whether a cell meets the condition; an empty cell is the empty text.
+
+        Args:
+            cell: the cell.
+            read_as: cell -> its number, from :meth:`numbers`.
 
         >>> Condition.parse("n>=3").holds("10"), Condition.parse("status=Done").holds("done ")
         (True, True)
         """
         text = key_text(cell)
-        numbers = plain(text) and plain(self.value)
-        if self.sign in _ORDERS:
-            return numbers and _ORDERS[self.sign](Fraction(text), Fraction(self.value))
+        if self.numeric:
+            text = (read_as or {}).get(text, text)
+            return plain(text) and _ORDERS[self.sign](Fraction(text), Fraction(self.value))
         same = whole(text).casefold() == whole(self.value).casefold()
-        if numbers and not isinstance(cell, str):
+        if plain(text) and plain(self.value) and not isinstance(cell, str):
             same = Fraction(text) == Fraction(self.value)
         return same == (self.sign == "=")
 
 
+#: Notations of numbers that a cell has by itself.
+_ALONE = ("percent", "decimal comma", "minus sign")
 #: How two numbers are compared by order.
 _ORDERS: dict[str, Callable[[Fraction, Fraction], bool]] = {
     ">=": lambda one, other: one >= other,
@@ -113,7 +141,8 @@ class Shapes:
             return found
         rows = [row for _, table in found for row in table]
         where = [replace(one, column=known_name(rows, one.column, "--where")) for one in self.where]
-        kept = [(label, [row for row in table if _meets(row, where)]) for label, table in found]
+        read_as = [_read(one, rows, counts) for one in where]
+        kept = [(label, [row for row in table if _meets(row, where, read_as)]) for label, table in found]
         counts["filtered"] += sum(map(len, (table for _, table in found))) - sum(len(table) for _, table in kept)
         if not any(table for _, table in kept):
             told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in where)
@@ -144,9 +173,20 @@ class Shapes:
         return [rows[at] for at in sorted(best.values())]
 
 
-def _meets(row: Row, where: Sequence[Condition]) -> bool:
+def _meets(row: Row, where: Sequence[Condition], read_as: Sequence[Mapping[str, str]]) -> bool:
     cells = opened(row, [one.column for one in where]).cells
-    return all(one.holds(cells.get(one.column)) for one in where)
+    return all(one.holds(cells.get(one.column), known) for one, known in zip(where, read_as, strict=True))
+
+
+def _read(one: Condition, rows: Sequence[Row], counts: Counter[str]) -> dict[str, str]:
+    """Return cell -> its number, of the column of a condition on numbers; count cells that are none."""
+    if not one.numeric:
+        return {}
+    cells = Counter(key_text(opened(row, [one.column]).cells.get(one.column)) for row in rows)
+    del cells[""]
+    read_as = one.numbers(list(cells))
+    counts["not_numbers"] += sum(n for text, n in cells.items() if not plain(read_as.get(text, text)))
+    return read_as
 
 
 def _values(tables: Sequence[_Table], name: str) -> str:
@@ -198,6 +238,7 @@ _TOLD = {
     "unjoined": "Rows of DATA without a partner in the joined file, left out: {}.",
     "unused_in_join": "Keys of the joined file that DATA does not have: {}.",
     "filtered": "Rows left out by --where: {}.",
+    "not_numbers": "Cells that are no number, where --where compares numbers; their rows are left out: {}.",
     "superseded": "Ratings replaced by a later one of the same rater (--latest-by): {}.",
     "other_criteria": "Rows of criteria that are not asked for: {}.",
     "merged_rows": "Rows with equal inputs, read as ratings of one item by several people (--merge-equal): {}.",

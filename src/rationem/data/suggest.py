@@ -12,7 +12,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
-from rationem.data.ladders import ladder
+from rationem.data.disguised import doubtful
+from rationem.data.ladders import ladder, signs
 from rationem.data.unusable import other_notation, rated
 from rationem.errors import ConfigError
 from rationem.tasks.scale import Scale
@@ -74,7 +75,7 @@ def missing_codes(counts: Counter[str]) -> list[str]:
     (['99', 'N/A'], ['-'])
     """
     numbers = {text: Fraction(text) for text in counts if _NUMBER.fullmatch(text)}
-    codes = [text for text in counts if not rated(text) and "," not in text]
+    codes = [text for text in counts if not rated(text, counts) and "," not in text]
     for text, value in numbers.items():
         others = [other for code, other in numbers.items() if code not in _CODES]
         far = len(others) >= _FEW_LEVELS and min(abs(value - other) for other in others) > 1
@@ -85,6 +86,8 @@ def missing_codes(counts: Counter[str]) -> list[str]:
 
 def _proposed(counts: Counter[str]) -> ScaleProposal | None:
     texts = list(counts.elements())
+    if signs(counts) is not None:
+        return ScaleProposal(" < ".join(signs(counts) or ()))
     found = {text for text in counts if _NUMBER.fullmatch(text)}
     if found and sum(counts[text] for text in found) >= _NUMERIC * counts.total():
         numbers = sorted(map(Fraction, found))
@@ -138,15 +141,16 @@ def suggest(values: Iterable[object]) -> str | None:
 
     If six of ten values are numbers, the scale is their range with their common step, and the others are mistakes.
     Otherwise every value is a name, ordered if the words have a usual order. "N/A" and similar values are never levels,
-    and neither are "4/5" or "2,5".
+    and neither are "4/5", "2,5" or dates.
 
     >>> suggest(["4", 1, "2.0"]), suggest([0, 0.5, 2]), suggest(["Good", "bad", "N/A"]), suggest(["A", "tie", "B"])
     ('1-4', '0-2 by 0.5', 'bad < Good', 'A | B | tie')
     """
-    texts = [text for value in values if rated(text := str(value).strip())]
+    cells = Counter(str(value).strip() for value in values)
+    texts = [text for text in cells.elements() if rated(text, cells)]
     numbers = [text for text in texts if _NUMBER.fullmatch(text)]
     numeric = bool(numbers) and len(numbers) >= _NUMERIC * len(texts)
-    if not texts or (not numeric and any(map(other_notation, texts))):
+    if not texts or (not numeric and any(other_notation(text) or doubtful(text) for text in texts)):
         return None
     scale = _numbers(set(numbers)) if numeric else _names(sorted(set(texts)))
     return scale if scale is not None and _holds(scale, set(numbers if numeric else texts)) else None

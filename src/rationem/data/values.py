@@ -13,17 +13,22 @@ What is not read by one of these stays as it is, and is a level or an error late
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from typing import Any
 
 from rationem.data.best import VerdictFrom
 from rationem.data.columns import Columns
+from rationem.data.direction import against, worse_with_number
+from rationem.data.disguised import undisguised
 from rationem.data.ladders import normal
 from rationem.data.lists import divided, either, mark_of, opened
 from rationem.data.notations import numbers, plain, read
+from rationem.data.onto_scale import nearest, numbers_of, one_within
 from rationem.data.records import Row
 from rationem.data.texts import is_blank
+from rationem.data.thousands import readings, two_sizes
 from rationem.data.unusable import rated
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
@@ -58,6 +63,11 @@ class Values:
     round: bool = False
     bins: tuple[str, ...] = ()
     verdict_from: VerdictFrom = None
+
+    @property
+    def edges(self) -> tuple[str, ...]:
+        """The edges between bins; none if only their number is given."""
+        return () if len(self.bins) == 1 and self.bins[0].isdecimal() else self.bins
 
     @classmethod
     def parse(
@@ -94,6 +104,8 @@ class ReadValues:
         implied: criterion -> a number that the notation names as the highest, such as "5" of "4/5".
         bins: the edges between bins; empty without bins.
         told: sentences.
+        falling: criterion -> a sentence, if words beside its numbers say that low numbers are better.
+        against: sentences on words that run against the given scale.
     """
 
     mapped: Mapping[str, str] = field(default_factory=dict)
@@ -101,6 +113,8 @@ class ReadValues:
     implied: Mapping[str, str] = field(default_factory=dict)
     bins: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    falling: Mapping[str, str] = field(default_factory=dict)
+    against: tuple[str, ...] = ()
 
 
 def read_values(
@@ -145,15 +159,23 @@ class _Column:
         whole = self._counted(opened_rows)
         mark = mark_of(self._without_missing(whole), self.scale) if self.lists and whole else None
         texts = _all(whole, mark)
-        missing = Counter({text: count for text, count in texts.items() if self._is_missing(text)})
-        levels, implied = self._levels(self._without_missing(texts))
+        missing = Counter({text: count for text, count in texts.items() if self._no_rating(text, texts)})
+        levels, implied = self._levels(texts - missing)
         edges = self._edges(levels, texts)
         changed = {text: new for text in texts if (new := self._ended(levels.get(text, text), edges)) != text}
         told = [*self._told(whole, how, mark), *_mapped(changed, texts), *_no_rating(missing)]
         found = ReadValues(changed, missing, {self.criterion: implied} if implied else {}, edges, tuple(told))
+        found = replace(found, **self._direction(texts))
         if not (how or mark or changed or missing):
             return rows, found
-        return [(name, self._changed(row, mark, changed)) for name, row in opened_rows], found
+        return [(name, self._changed(row, mark, changed, missing)) for name, row in opened_rows], found
+
+    def _direction(self, texts: Counter[str]) -> dict[str, Any]:
+        if not self.notations:
+            return {}
+        if self.scale is not None:
+            return {"against": (told,)} if (told := against(texts, self.scale)) else {}
+        return {"falling": {self.criterion: told}} if (told := worse_with_number(texts)) else {}
 
     def _names(self, row: Row) -> tuple[str, ...]:
         if self.criterion not in self.columns.rated_in(row.cells):
@@ -178,6 +200,13 @@ class _Column:
     def _is_missing(self, text: str) -> bool:
         return any(_same(text, code) for code in self.asked.missing)
 
+    def _no_rating(self, text: str, among: Collection[str]) -> bool:
+        """Say whether the user or the cell says that there is no rating; a level of the scale is one."""
+        if self._is_missing(text):
+            return True
+        known = self.scale is not None and self.notations and text not in dict(self.asked.given)
+        return known and not rated(text, among) and self._level(text) == text and not self._is_level(text)
+
     def _without_missing(self, texts: Counter[str]) -> Counter[str]:
         return Counter({text: count for text, count in texts.items() if not self._is_missing(text)})
 
@@ -189,18 +218,20 @@ class _Column:
             return given, ""
         if self.scale is not None and not self.asked.bins:
             return {text: self._level(text) for text in others} | given, ""
-        found, most = ({}, "") if either(others) else numbers(readable(others))
-        return {**found, **given}, most
+        usual = {text: undisguised(text) for text in others}
+        found, most = ({}, "") if either(others) else numbers(readable(_counted(usual, others)), self.asked.edges)
+        return {text: found.get(new, new) for text, new in usual.items()} | given, most
 
     def _level(self, text: str) -> str:
         """Return the level that a text means on the known scale; the text itself if it is one, or none."""
         assert self.scale is not None
         if self.scale.level(text) is not None:
             return text
-        for candidate in (*_numbers_of(text, self.scale), *self._words_of(text)):
+        usual = undisguised(text)
+        for candidate in (usual, *numbers_of(usual, self.scale), *self._words_of(usual)):
             if (level := self.scale.level(candidate)) is not None:
                 return level
-        return next(_numbers_of(text, self.scale), text) if self.asked.round else text
+        return one_within(usual, self.scale) if self.asked.round else text
 
     def _words_of(self, text: str) -> Iterator[str]:
         assert self.scale is not None
@@ -214,10 +245,12 @@ class _Column:
         asked = self.asked.bins
         if not asked:
             return ()
+        if told := two_sizes([text for text in texts if text not in dict(self.asked.given)], self.asked.edges):
+            raise DataError(f"--bins: in the rating column {self._named()!r}, {told}")
         found = [Fraction(new) for text in texts if plain(new := levels.get(text, text))]
         if not found:
             raise DataError(f"--bins needs numbers, and the rating column {self._named()!r} holds none.")
-        if len(asked) > 1 or not asked[0].isdecimal():
+        if self.asked.edges:
             return asked
         count, low, high = int(asked[0]), min(found), max(found)
         return tuple(f"{float(low + (high - low) * at / count):.6g}" for at in range(1, count))
@@ -232,19 +265,19 @@ class _Column:
             return self.scale.levels[place] if named and self.scale is not None else str(place + 1)
         return nearest(text, self.scale) if self.asked.round and self.scale is not None else text
 
-    def _changed(self, row: Row, mark: str | None, levels: Mapping[str, str]) -> Row:
-        cells = {name: self._cell(row.cells[name], mark, levels) for name in self._names(row)}
+    def _changed(self, row: Row, mark: str | None, levels: Mapping[str, str], missing: Collection[str]) -> Row:
+        cells = {name: self._cell(row.cells[name], mark, levels, missing) for name in self._names(row)}
         return _with(row, cells)
 
-    def _cell(self, cell: object, mark: str | None, levels: Mapping[str, str]) -> object:
+    def _cell(self, cell: object, mark: str | None, levels: Mapping[str, str], missing: Collection[str]) -> object:
         if isinstance(cell, list):
-            return [self._cell(one, None, levels) for one in cell]
+            return [self._cell(one, None, levels, missing) for one in cell]
         if is_blank(cell):
             return None
         text = str(cell).strip()
         if mark is not None and mark in text and not self._is_level(text):
-            return [self._cell(part, None, levels) for part in divided(text, mark)]
-        return None if self._is_missing(text) else levels.get(text, cell)
+            return [self._cell(part, None, levels, missing) for part in divided(text, mark)]
+        return None if text in missing else levels.get(text, cell)
 
     def _is_level(self, text: str) -> bool:
         return self.scale is not None and self.scale.level(text) is not None
@@ -262,34 +295,18 @@ class _Column:
             yield f"{what}, parted by {parted}: {_short(text)} are {', '.join(divided(text, mark))}."
 
 
-def nearest(text: str, scale: Scale) -> str:
-    """Return the level nearest to a number, of two the later; the number itself if it lies outside the scale.
-
-    >>> nearest("3.5", Scale.parse("1-5")), nearest("7", Scale.parse("1-5"))
-    ('4', '7')
-    """
-    levels = [level for level in scale.levels if plain(level)]
-    if len(levels) < len(scale.levels) or scale.level(text) is not None:
-        return text
-    value, ends = Fraction(text), sorted(map(Fraction, (levels[0], levels[-1])))
-    if not ends[0] <= value <= ends[1]:
-        return text
-    return min(reversed(levels), key=lambda level: abs(Fraction(level) - value))
+def _counted(usual: Mapping[str, str], texts: Counter[str]) -> Counter[str]:
+    found: Counter[str] = Counter()
+    for text, new in usual.items():
+        found[new] += texts[text]
+    return found
 
 
 def readable(texts: Counter[str]) -> list[str]:
     """Return the texts that can be numbers, if they are nearly all that say something; else all of these."""
-    said = Counter({text: count for text, count in texts.items() if rated(text)})
-    known = [text for text in said if plain(text) or next(read(text), None) is not None]
+    said = Counter({text: count for text, count in texts.items() if rated(text, texts)})
+    known = [text for text in said if any(plain(one) or list(read(one)) for one in (text, *readings(text)))]
     return known if sum(said[text] for text in known) >= _MOST * said.total() else list(said)
-
-
-def _numbers_of(text: str, scale: Scale) -> Iterator[str]:
-    """Yield the numbers that a text can mean on a scale: one "out of" another only if that is the highest level."""
-    tops = {scale.levels[0], scale.levels[-1]}
-    for _, one in read(text):
-        if not one.most or scale.level(one.most) in tops:
-            yield one.value
 
 
 def _all(texts: Counter[str], mark: str | None) -> Counter[str]:
@@ -320,6 +337,8 @@ def _together(one: ReadValues, other: ReadValues) -> ReadValues:
         {**one.implied, **other.implied},
         one.bins or other.bins,
         tuple(dict.fromkeys((*one.told, *other.told))),
+        {**one.falling, **other.falling},
+        tuple(dict.fromkeys((*one.against, *other.against))),
     )
 
 
