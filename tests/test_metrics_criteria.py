@@ -220,7 +220,7 @@ def test_what_was_not_parsed_or_too_long_has_the_marginal_of_its_criterion():
 
 
 def test_the_criterion_with_the_least_agreement_is_warned_of_by_name():
-    agree = about("facts", [item(str(n), level, (level, level)) for n, level in enumerate("12341234")])
+    agree = about("facts", [item(str(n), level, (level, level)) for n, level in enumerate("1234123412")])
     chance = about("tone", [item(f"{a}{b}", "2", (a, b)) for a in "1234" for b in "1234" if a != b])
     (sentence,) = metrics.rater_warnings([*agree, *chance], [], FOUR)
     assert "on 'tone', where they agree least of 2 criteria" in sentence

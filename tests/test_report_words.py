@@ -145,12 +145,14 @@ def test_the_first_sentence_gives_interval_baselines_and_people():
     summary = finished(1)
     summary["iterations"][1]["test"]["intervals"] = {"accuracy": [0.41, 0.77]}
     summary["iterations"][1]["test"]["beside_humans"] = {"accuracy": 0.55}
-    summary["baselines"]["test"]["human_ceiling"] = {"accuracy": 0.7}
+    summary["baselines"]["test"] |= {"human_ceiling": {"accuracy": 0.7}, "rated_twice": 10}
     assert learned.sentence(summary) == (
         "On 30 test items your judge agrees with people in 60 of 100 (95 % interval 41 to 77); before training in 20; "
         "always saying one level, the best for these items, in 30. Another person agrees with an item's other raters "
         "in 70; the judge with the same raters in 55."
     )
+    summary["baselines"]["test"]["rated_twice"] = 9
+    assert "Another person" not in learned.sentence(summary)
 
 
 def test_an_untrained_judge_is_called_so_and_not_compared_with_itself():

@@ -114,12 +114,14 @@ def rater_warnings(
 
 def _disagreement(train: Sequence[Example], test: Sequence[Example], scale: Scale) -> list[str]:
     rated = (*train, *test)
-    enough = [name for name, part in parts(rated).items() if rated_twice(part) >= FEWEST_GROUPS]
+    of_each = parts(rated)
+    enough = [name for name, part in of_each.items() if rated_twice(part) >= FEWEST_GROUPS]
     each = {name: value for name, value in alphas(rated, scale).items() if value is not None and name in enough}
     if not each or min(each.values()) >= LITTLE_AGREEMENT:
         return []
     name, found = min(each.items(), key=lambda one: one[1])
-    where = f" on {name!r}, where they agree least of {len(each)} criteria" if len(each) > 1 else ""
+    where = f" on {name!r}" if len(of_each) > 1 else ""
+    where += f", where they agree least of {len(each)} criteria" if len(each) > 1 else ""
     how = "do not agree beyond chance" if found < 0 else "show little agreement"
     return [
         f"The raters {how}{where}: Krippendorff's alpha is {found:.2f} (1 is agreement, 0 is chance). A judge can "
