@@ -20,6 +20,12 @@ def proposed(tmp_path, capsys, table, *flags):
     return found["command"], found
 
 
+def without_model(words):
+    """The arguments of a proposed fit; its model may not be installed here."""
+    at = words.index("--model")
+    return [*words[2:at], *words[at + 2 : -2]]
+
+
 def with_ratings(cells):
     return [{**row, "rating": cell} for row, cell in zip(rows(len(cells)), cells, strict=True)]
 
@@ -38,9 +44,10 @@ def with_ratings(cells):
 def test_the_command_has_the_flags_that_the_values_need_and_a_check_with_them_is_sound(tmp_path, capsys, cells, flags):
     found, _ = proposed(tmp_path, capsys, with_ratings(cells))
     words = shlex.split(found["text"])
+    flags = [*flags, "--model", "smollm2"]
     assert words == ["rationem", "fit", str(tmp_path / "r.csv"), *flags, "--output", "run"]
     assert set(found["because"]) == {flag for flag in flags if flag.startswith("--")}
-    code, again = check(capsys, *words[2:-2])
+    code, again = check(capsys, *without_model(words))
     assert code == 0
     assert again["scale"]["from"] == "given"
 
@@ -53,7 +60,7 @@ def test_guessed_columns_and_codes_of_a_given_scale_are_named(tmp_path, capsys):
     assert told["data"]["notes"]["values"] == ["Read as no rating: 'n/a' (1)."]
     words = shlex.split(found["text"])
     assert {*words} >= {"--prompt-col", "question", "--response-col", "answer"}
-    assert check(capsys, *words[2:-2])[0] == 0
+    assert check(capsys, *without_model(words))[0] == 0
 
 
 def test_an_error_that_no_flag_settles_leaves_no_command_but_the_question(tmp_path, capsys):
@@ -75,7 +82,10 @@ def test_a_rare_zero_is_asked_about_before_anything_else(tmp_path, capsys):
 def test_nothing_is_asked_where_everything_is_said(tmp_path, capsys):
     found, _ = proposed(tmp_path, capsys, rows(200), "--scale", "1-5", "--instruction", "Is it right?")
     assert found["question"] is None
+    assert set(found["because"]) == {"--model"}
+    found, _ = proposed(tmp_path, capsys, rows(200), "--scale", "1-5", "--model", "tiny-judge")
     assert found["because"] == {}
+    assert "--model tiny-judge" in found["text"]
 
 
 def test_the_printed_command_is_one_command_for_a_shell(tmp_path, capsys):

@@ -31,7 +31,25 @@ def answering(monkeypatch, *answers):
     monkeypatch.setattr("builtins.input", ask)
 
 
-def test_answers_become_a_file_that_fit_reads(folder, monkeypatch, capsys):
+@pytest.fixture
+def files(folder):
+    for name in ("a.csv", "b c.csv"):
+        Path(name).write_text("prompt,response,rating\np,r,1\n")
+
+
+def test_an_answer_that_cannot_be_is_asked_for_again(files, monkeypatch, capsys):
+    answers = ("nofile.csv", "a.csv 'b", "a.csv", "a.csv", "helpful: 1-5; tone: 2-10", "", "perhaps", "no")
+    answering(monkeypatch, *answers)
+    assert main(["init"]) == 0
+    found = tomllib.loads(Path("run.toml").read_text())
+    assert found == {"data": ["a.csv"], "scale": "helpful: 1-5; tone: 2-10", "quick": False}
+    said = capsys.readouterr().out
+    assert "nofile.csv: there is no such file" in said
+    assert said.count("Try again") == 4
+    assert "rationem fit --config run.toml --model MODEL -o runs/first" in said
+
+
+def test_answers_become_a_file_that_fit_reads(files, monkeypatch, capsys):
     answering(monkeypatch, "a.csv 'b c.csv'", "1-5", "", "yes")
     assert main(["init"]) == 0
     assert tomllib.loads(Path("run.toml").read_text()) == {"data": ["a.csv", "b c.csv"], "scale": "1-5", "quick": True}
@@ -63,7 +81,7 @@ def test_without_a_terminal_it_says_what_to_give_and_writes_nothing(folder, monk
     ("answers", "arguments", "said"),
     [
         (("a.csv",), [], "before the last question"),
-        (("a.csv", "1-5", "m", "maybe"), [], "quick"),
+        (("nofile.csv", "1-5", "m", "no"), [], "before the last question"),
         ((), ["--yes", "-o", "no/run.toml"], "there is no directory"),
     ],
 )

@@ -13,7 +13,9 @@ from rationem.config import FitConfig, flag_of, reason_for
 from rationem.data.cells import UnknownRating
 from rationem.data.suggest import typed as in_quotes
 from rationem.data.unusable import rated
+from rationem.engines.installed import SMOLLM2
 from rationem.report.plain import plain
+from rationem.run.prepare import embedded
 
 #: Findings that ask something, the most important first.
 _ASKS = ("unread_criterion", "unread_rater", "rare_zero", "contradictions", "one_side", "no_instruction")
@@ -94,6 +96,8 @@ def _added(config: FitConfig, material: Material) -> Iterator[tuple[str, tuple[o
     codes = _codes(material)
     if codes and "missing" not in material.suggested:
         yield "missing", (",".join(filter(None, (config.missing, *codes))), reason_for("missing"))
+    if config.model is None and embedded(config) is None:
+        yield "model", (SMOLLM2, "a small one to begin with (once: rationem model install smollm2); or name yours")
 
 
 def _codes(material: Material) -> list[str]:

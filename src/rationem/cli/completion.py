@@ -41,13 +41,13 @@ def run(options: Namespace) -> int:
     from rationem.engines.models import EMBEDDED
     from rationem.sampling.schemes import SCHEMES
 
-    known = {"model": tuple(EMBEDDED), "scheme": ("rs:4", *SCHEMES)}
+    known = {"--model": tuple(EMBEDDED), "--scheme": ("rs:4", *SCHEMES)}
     values, flags = [], []
     for name in COMMANDS:
         actions = list(_actions(name))
         for before, action in actions:
             # A value follows its flag; a word without a flag follows its command.
-            if choices := action.choices or known.get(action.dest if action.option_strings else "", ()):
+            if choices := action.choices or next((known[one] for one in action.option_strings if one in known), ()):
                 named = action.option_strings or [before]
                 values += [f'    "{name} {one}") words="{" ".join(map(str, choices))}" ;;' for one in named]
         told = sorted({one for _, action in actions for one in action.option_strings})

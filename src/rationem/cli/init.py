@@ -45,10 +45,10 @@ def run(options: Namespace) -> int:
     if not file.absolute().parent.is_dir():
         raise ConfigError(f"--output {file}: there is no directory {file.parent}.")
     missing = [] if options.yes else [name for name in settings_with(Mark.ASKED) if name not in known]
-    write_text(file, draft_toml({**_answers(missing), **known}))
-    progress.out(
-        f"{file} is written. Next:\n  rationem check --config {file}\n  rationem fit --config {file} -o runs/first"
-    )
+    said = {**_answers(missing), **known}
+    write_text(file, draft_toml(said))
+    fit = f"rationem fit --config {file} {'' if 'model' in said else '--model MODEL '}-o runs/first"
+    progress.out(f"{file} is written. Next:\n  rationem check --config {file}\n  {fit}")
     return 0
 
 
@@ -78,13 +78,33 @@ def _ask(name: str) -> Any:
     import shlex
 
     from rationem.config import FitConfig
+    from rationem.errors import RationemError
 
     field = FitConfig.model_fields[name]
     logical = field.annotation is bool
     progress.out(f"{name}: {field.description}{' (yes or no; default: no)' if logical else ' (empty: leave open)'}")
-    said = input("> ").strip()
-    if not said:
-        return None
-    if name == "data":
-        return tuple(shlex.split(said))
-    return _YES.get(said.lower(), said) if logical else said
+    while said := input("> ").strip():
+        try:
+            value = tuple(shlex.split(said)) if name == "data" else _YES.get(said.lower(), said) if logical else said
+            _check(name, value)
+            return value
+        except (RationemError, ValueError) as error:  # shlex: a quotation mark is never closed
+            progress.out(f"{error} Try again, or leave it empty.")
+    return None
+
+
+def _check(name: str, value: Any) -> None:
+    """Raise an error if the answer cannot be read: a setting, the files, or the scale."""
+    from rationem.config import configured
+    from rationem.data.hub import is_hub_name
+    from rationem.data.sources import scan_rows
+    from rationem.run.prepare import embedded
+    from rationem.tasks.scale import Scale
+
+    config = configured(**{name: value})
+    if config.scale is not None:
+        Scale.parse(config.scale)
+    if embedded(config) is None:
+        for one in config.data:
+            if not is_hub_name(one):  # a hub is not asked yet
+                next(iter(scan_rows(one)), None)

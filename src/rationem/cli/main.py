@@ -42,6 +42,8 @@ COMMANDS = {
 }
 #: Commands that read a run whose task may be a user's program.
 _READS_RUNS = ("judge", "show", "report", "refit", "export", "push")
+#: Commands that go on where they were interrupted.
+_RESUMES = ("fit", "compare", "judge", "refit", "demo")
 _OWN = "the file of the run's task, if it is your own Python class: it is run only if you name it"
 
 
@@ -53,9 +55,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # Spinning threads are ten times slower if another program needs the core; a short spin is not.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
     given = _joined(sys.argv[1:] if arguments is None else arguments)
-    options = parser_of(given[0] if given else "").parse_args(given)
-    command: Callable[[argparse.Namespace], int] = options.command
+    name = given[0] if given else ""
     try:
+        options = parser_of(name).parse_args(given)
+        command: Callable[[argparse.Namespace], int] = options.command
         if getattr(options, "own_task", None):
             import_module("rationem.tasks.own").read_task(options.own_task)
         with _explained(options):
@@ -69,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        progress.fail("interrupted; the same command resumes from here.")
+        progress.fail("interrupted; the same command resumes from here." if name in _RESUMES else "interrupted.")
         return 130
 
 

@@ -118,7 +118,7 @@ def _check(options: argparse.Namespace) -> int:
     task: Task = named(options.task)
     if options.data:
         # No set is held out, so that two rows are enough.
-        task, splits = prepare(read_config(None, {"validation_share": 0.0, "test_share": 0.0, **given(options)}))
+        task, splits = prepare(read_config(None, given(options)).replace(validation_share=0.0, test_share=0.0))
         examples = [*splits.train, *splits.validation, *splits.test]
         for line in understood(splits):
             progress.out(line)

@@ -27,7 +27,7 @@ from rationem.data.published.preset import Preset
 from rationem.data.readers import notes_of
 from rationem.data.records import Row
 from rationem.data.shapes import AS_THEY_ARE, Shapes, told
-from rationem.data.sides import by_name
+from rationem.data.sides import by_name, two_sided_scale
 from rationem.data.sources import labels, scan_rows
 from rationem.data.unusable import tally
 from rationem.data.values import ReadValues, Values, read_values
@@ -164,7 +164,7 @@ def load(
                 check_columns(row, reading.columns.needed(row.cells))
         raise no_scale(rows, reading.columns, values_read.implied, values_read.falling)
     if scale.ordered and compared(rows, reading.columns):
-        scale = _two_sided(scale)
+        scale = two_sided_scale(scale)
     rated = _rated(rows, reading, scale, report, counts, nullable=bool(asked.missing or values_read.missing))
     if reading.columns.rater is not None or shapes.merge_equal:
         lenient, later = bool(reading.preset and reading.preset.lenient), partial(_later, rows, reading.columns)
@@ -392,11 +392,3 @@ _VALUED: dict[str, Callable[..., tuple[list[tuple[str, Row]], ReadValues]]] = {
     "responses": _valued,
     "choices": _as_they_are,
 }
-
-
-def _two_sided(scale: Scale) -> Scale:
-    """Return the scale of a graded pair; an unsuitable one unchanged, for the task to reject with a full message."""
-    try:
-        return scale.for_pair()
-    except ConfigError:
-        return scale

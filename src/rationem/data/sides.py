@@ -15,7 +15,7 @@ from rationem.data.columns import Columns
 from rationem.data.records import Row
 from rationem.data.suggest_pair import suggest_pair
 from rationem.data.unusable import rated
-from rationem.errors import DataError
+from rationem.errors import ConfigError, DataError
 from rationem.tasks.scale import Scale
 
 #: A column whose name is made of words, numbers and single capitals: "modelA", "model_a" and "model 1" have two.
@@ -186,3 +186,11 @@ def _placed(row: Row, columns: Columns, place: Mapping[str, int], responses: Seq
 
 def _folded(cell: object) -> str:
     return " ".join(str(cell).split()).casefold() if isinstance(cell, str) else ""
+
+
+def two_sided_scale(scale: Scale) -> Scale:
+    """Return the scale of a graded pair; an unsuitable one unchanged, for the task to reject with a full message."""
+    try:
+        return scale.for_pair()
+    except ConfigError:
+        return scale

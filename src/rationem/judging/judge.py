@@ -87,10 +87,10 @@ class Judge:
 
     def __repr__(self) -> str:
         named = [criterion.name for criterion in self.task.criteria if criterion.name]
-        told = [self.task.name, *([self.task.scale.sentence()] if self.task.levels else []), *named]
+        told = [self.task.name, " to ".join([*self.task.levels[:1], *self.task.levels[-1:]]), *named]
         told += [f"calibrated by T = {self.calibration.temperature:.3g}"] if self.calibration else []
         told += [counted(len(self.doubts), "doubt", "doubts")] if self.doubts else []
-        return f"Judge({str(self.directory)!r}): {', '.join(told)}"
+        return f"Judge({str(self.directory)!r}): {', '.join(filter(None, told))}"
 
     @classmethod
     def load(
