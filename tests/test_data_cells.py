@@ -1,8 +1,11 @@
 """Rating cells that look like something else: dates, signs, separators, other digits, words against the numbers."""
 
+import json
+
 import pytest
 
 from doctored import check, codes, finding, rows, write
+from rationem.cli.main import main
 from rationem.data import Columns, NoScale, Values, load
 from rationem.data.shapes import Condition, Shapes
 from rationem.data.suggest import propose
@@ -223,3 +226,78 @@ def test_a_sum_below_the_table_is_suspected(tmp_path, capsys, text):
     assert finding(found, "total_row")["places"] == [f"{tmp_path / 'r.csv'}:62"]
     _, found = check(capsys, tmp_path / "r.csv", "--scale", "1-5", "--where", f"prompt!={text}")
     assert "total_row" not in codes(found)
+
+
+def rated_by(tmp_path, cells, name="rating"):
+    path = tmp_path / "r.jsonl"
+    table = [{"prompt": f"q{n}", "response": f"a{n}", name: cell} for n, cell in enumerate(cells)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in table))
+    return str(path)
+
+
+def test_no_rating_of_a_dense_scale_is_a_code(tmp_path, capsys):
+    """98 between 97 and 99 is a rating; 999 far above all, and -1 below them, are codes."""
+    _, found = check(capsys, rated_by(tmp_path, [n % 101 for n in range(303)]))
+    assert found["data"]["items"] == 303
+    assert "--missing" not in found["command"]["text"]
+    cells = [85, 90, 95, 78, 88, 92, 97, 80, 99, -1] * 8
+    _, found = check(capsys, rated_by(tmp_path, cells))
+    assert "--missing=-1" in found["command"]["text"]
+    assert found["data"]["items"] == 72
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [[0.2, 0.5, 0.3], [0.1, 0.1, 0.8], [1, 0, 0], [0.25, 0.5, 0.25], [0, 0.4, 0.6]] * 4,
+        [[20, 50, 30], [10, 10, 80], [100, 0, 0], [1, 2, 97], [33, 33, 34]] * 4,
+        [[0, 1, 4], [5, 0, 0], [2, 2, 1], [0, 0, 5], [1, 1, 3]] * 4,
+    ],
+)
+def test_shares_and_counts_of_levels_are_no_ratings_of_several_people(tmp_path, capsys, cells):
+    code, out = main(["check", rated_by(tmp_path, cells)]), capsys.readouterr()
+    assert code == 2
+    assert "shares or counts of 3 levels" in " ".join((out.out + out.err).split())
+    _, found = check(capsys, rated_by(tmp_path, [[1, 2, 2], [3, 3, 1], [2, 2, 2], [1, 3, 3], [2, 1, 1], [3, 3, 3]] * 4))
+    assert found["raters"]["data"]["per_item"] == {"3": 24}
+
+
+@pytest.mark.parametrize("cell", ["[nan, 4.0, 2.0]", "array([4, 2])", "[np.float64(4.0), np.float64(2.0)]", "[4. 2.]"])
+def test_a_list_as_numpy_prints_it_is_the_ratings_that_it_holds(tmp_path, capsys, cell):
+    _, found = check(capsys, rated_by(tmp_path, [cell] * 20 + [[1, 3], [5, 5]] * 10), "--scale", "1-5")
+    assert found["raters"]["data"]["per_item"] == {"2": 40}
+    assert found["labels"]["data"]["ratings"] == {"1": 10, "2": 20, "3": 10, "4": 20, "5": 20}
+
+
+def test_a_column_of_ranks_or_of_the_worse_response_is_suspected(tmp_path, capsys):
+    _, found = check(capsys, rated_by(tmp_path, [1 + n % 4 for n in range(40)], "rank"), "--rating-col", "rank")
+    assert '--scale "4 < 3 < 2 < 1"' in finding(found, "direction")["message"]
+    table = [{"prompt": f"q{n}", "a": f"x{n}", "b": f"y{n}", "worse": "AB"[n % 2]} for n in range(40)]
+    path = write(tmp_path / "p.csv", table)
+    flags = ("--response-col", "a,b", "--rating-col", "worse", "--scale", "A | B")
+    _, found = check(capsys, path, *flags)
+    assert "--map A=B B=A" in finding(found, "direction")["message"]
+    _, turned = check(capsys, path, *flags, "--map", "A=B", "B=A")
+    assert turned["labels"]["data"]["ratings"] == {"A": 20, "B": 20}
+
+
+@pytest.mark.parametrize("name", ["scores", "ranks"])
+def test_a_list_called_scores_or_ranks_beside_two_responses_is_asked_about(tmp_path, capsys, name):
+    table = [
+        {"prompt": f"q{n}", "response_a": f"x{n}", "response_b": f"y{n}", name: cell}
+        for n, cell in enumerate([[1, 2], [2, 1], [2, 2], [1, 1]] * 10)
+    ]
+    path = tmp_path / "p.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in table))
+    flags = [str(path), "--response-col", "response_a,response_b", "--rating-col", name]
+    assert main(["check", *flags]) == 2
+    assert "--verdict-from" in " ".join(capsys.readouterr().err.split())
+    _, found = check(capsys, *flags, "--verdict-from", name)
+    assert found["labels"]["data"]["ratings"] == {"A": 10, "B": 10, "tie": 20}
+
+
+def test_of_two_columns_of_errors_the_highest_is_not_taken_for_the_best(tmp_path, capsys):
+    table = [{"prompt": f"q{n}", "a": f"x{n}", "b": f"y{n}", "errors_a": n % 7, "errors_b": 3} for n in range(40)]
+    flags = [write(tmp_path / "p.csv", table), "--response-col", "a,b", "--rating-col", "errors_a,errors_b"]
+    assert main(["check", *flags]) == 2
+    assert "--verdict-from" in " ".join(capsys.readouterr().err.split())

@@ -15,6 +15,7 @@ from rationem.check.reading import Material
 from rationem.data import LoadedData
 from rationem.report.plain import counted, plain
 from rationem.tasks import pairs
+from rationem.tasks.ranges import are_numbers
 from rationem.tasks.scale import Scale
 from rationem.types import Example
 
@@ -56,7 +57,20 @@ _SORTED, _CHANGES = 0.25, 12
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
     looks = {
-        "responses": (inputs, total_row, unread_role, ids_apart, reused, instruction, rare_zero, one_side, in_order)
+        "responses": (
+            *(
+                inputs,
+                total_row,
+                unread_role,
+                ids_apart,
+                reused,
+                instruction,
+                rare_zero,
+                one_side,
+                in_order,
+                turned_name,
+            ),
+        )
     }.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
@@ -228,3 +242,26 @@ def one_side(material: Material, loaded: LoadedData) -> Iterator[Finding]:
             "columns are sorted so (chosen, rejected), this is right; else check which level means which column."
         )
         yield warning("one_side", text, most)
+
+
+def turned_name(material: Material, loaded: LoadedData) -> Iterator[Finding]:
+    """Find a rating column whose name says that a low number, or the response that is not named, is the better one."""
+    name, scale = loaded.columns.rating, loaded.scale
+    if loaded.candidates > 1:
+        if _WORSE.search(name):
+            text = (
+                f"The column {plain(name)!r} seems to name the response that is worse, and each verdict is read as the "
+                "better one. If so, turn the verdicts round by --map, such as --map A=B B=A."
+            )
+            yield warning("direction", text)
+    elif _RANK.search(name) and are_numbers(scale.levels) and scale.ordered and scale.levels[0] in ("0", "1"):
+        text = (
+            f"The column {plain(name)!r} seems to hold ranks, of which {scale.levels[0]} is usually the best; here it "
+            f'is the worst level. If so: --scale "{" < ".join(reversed(scale.levels))}".'
+        )
+        yield warning("direction", text)
+
+
+#: Names of columns of ranks, and of the worse one of several responses.
+_RANK = re.compile(r"(?<![a-z])rank(?![a-z])|(?<![a-z])ranking", re.I)
+_WORSE = re.compile(r"(?<![a-z])(?:worse|worst|loser|lost|rejected)", re.I)

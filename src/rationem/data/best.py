@@ -40,6 +40,8 @@ _TIE = "tie"
 #: Names of columns of ranks, of scores, and of raters.
 _RANK = re.compile(r"rank|(?<![a-z])(?:place|position)", re.I)
 _SCORE = re.compile(r"scor|rating|grade|points|likert", re.I)
+#: Names of columns of which the highest number is perhaps the worst.
+_BAD = re.compile(r"toxic|error|loss(?![a-z])|severity|harm|risk|violation|perplex|hallucinat|mistake|penalt", re.I)
 _RATER = re.compile(r"rater|annotator|judge|labell?er|worker|coder", re.I)
 _BETTER, _EQUAL = re.compile(r"\s*(?:>+|≻+)\s*"), re.compile(r"\s*(?:=+|~|≈)\s*")
 _MUCH = re.compile(">>|≻≻")
@@ -245,14 +247,16 @@ def _kind(
         verdicts = min(degree.values()) < 0 or suggest_pair(degree, compared.responses) is not None
     else:
         verdicts = scale.ordered or all(scale.level(text) is not None for text in degree)
-    if (by_rater and not by_rank and not by_score) or (verdicts and not named):
+    listed = len(names) == 1 and (by_rank or by_score)  # a list called scores or ranks, with one for each response
+    if (by_rater and not by_rank and not by_score) or (verdicts and not named and not listed):
         return "raters"
     if verdicts or by_rater or (scale is None and not named):
         raise DataError(_unclear(source, compared, ("scores", "ranks", "raters")))
     whole = all(number.denominator == 1 for number in degree.values())
     if by_rank and not by_score and whole and named:
         return "ranks"
-    if by_rank or not named or _like_ranks([[degree[text] for text in one] for one in cells if all(one)]):
+    bad = any(map(_BAD.search, names))
+    if by_rank or bad or not named or _like_ranks([[degree[text] for text in one] for one in cells if all(one)]):
         raise DataError(_unclear(source, compared, ("scores", "ranks")))
     return "scores"
 

@@ -25,6 +25,8 @@ _NUMBER = re.compile(r"[+-]?[0-9]{1,6}(\.[0-9]{1,6})?")
 _DECIMALS = re.compile(r"5|0|00|50|25|75|33|67|[0-9]{2,}")
 #: Smallest share of the cells that a mark divides.
 _MOST = 0.5
+#: Different lists of one sum that are no chance.
+_ENOUGH = 5
 _MOST_WORDS, _LONGEST_WORD = 12, 30
 
 
@@ -57,6 +59,34 @@ def opened(cell: object, source: str, column: str) -> object:
             f"`--rating-col '{column}[0]'`."
         )
     return list(value)
+
+
+def refuse_shares(cells: Sequence[object], source: str, column: str) -> None:
+    """Raise a DataError if lists are shares or counts of levels: as long as each other, and with one sum.
+
+    Args:
+        cells: of a column; those that are no lists are left out.
+        source: the first row, for the message.
+        column: its name.
+    """
+    numbers = [tuple(map(_number, cell)) for cell in cells if isinstance(cell, list)]
+    if len({*numbers}) < _ENOUGH or any(None in one for one in numbers) or len({*map(len, numbers)}) > 1:
+        return
+    sums = {round(sum(filter(None, one)), 3) for one in numbers}
+    if len(sums) == 1 and len(numbers[0]) > 1:
+        count = len(numbers[0])
+        raise DataError(
+            f"{source}: column {column!r} holds lists of {count} numbers whose sum is {sums.pop():g} in every row. "
+            f"These look like shares or counts of {count} levels and not like ratings of {count} people. Write the "
+            "level that most chose in a column of its own, or the rating of each person."
+        )
+
+
+def _number(value: object) -> float | None:
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
 
 
 def mark_of(texts: Counter[str], scale: Scale | None) -> str | None:
@@ -117,16 +147,18 @@ def _are_votes(parts: Sequence[Sequence[str]]) -> bool:
 def _spelled(text: str) -> object:
     """Return the value that a text spells as JSON or Python, or its blank-parted numbers; else the text."""
     inner = text.strip()
-    if not inner or len(inner) > _LONGEST or _OPEN.get(inner[0]) != inner[-1]:
+    if not inner or len(inner) > _LONGEST:
         return text
     if (found := structure(inner)) is not inner:
         return found
+    if _OPEN.get(inner[0]) != inner[-1]:
+        return text
     if inner[0] == "(":
         try:
             return ast.literal_eval(inner)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             return text
-    numbers = inner[1:-1].split()
+    numbers = [one.removesuffix(".") for one in inner[1:-1].split()]
     return numbers if inner[0] == "[" and numbers and all(map(_NUMBER.fullmatch, numbers)) else text
 
 

@@ -32,6 +32,10 @@ _BRACKET = re.compile(r"\[(?P<at>-?[0-9]{1,9}|:-1)?(?:(?P<key>[^\[\]=]+)=(?P<val
 _KEY = "~key"
 _BUT_LAST = ":-1"
 _ENDS = re.compile(r"[.\[]")
+#: Numpy's array(...), np.int64(1), and nan, outside of quotation marks.
+_ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((\[.*\])(?:,\s*dtype=[\w.]+)?\)", re.DOTALL)
+_TYPED = re.compile(r"\b(?:np|numpy)\.\w+\(([^()'\"]*)\)")
+_NAN = re.compile(r"(?<![\w'\"])nan(?![\w'\"])", re.I)
 
 
 def is_path(name: str) -> bool:
@@ -102,13 +106,17 @@ def structure(cell: object) -> object:
 
     >>> structure('[1, null]'), structure("['a', None]"), structure("[sic] he said")
     ([1, None], ['a', None], '[sic] he said')
+    >>> structure("[nan, 4.0]"), structure("array([2, 4])"), structure("[np.int64(1), 2]"), structure("[nan bread]")
+    ([None, 4.0], [2, 4], [1, 2], '[nan bread]')
     """
     if not isinstance(cell, str) or len(cell) > _LONGEST:
         return cell
     text = cell.strip()
+    if (array := _ARRAY.fullmatch(text)) is not None:
+        text = array[1]
     if text[:1] + text[-1:] not in ("[]", "{}"):
         return cell
-    for read in (json.loads, ast.literal_eval):
+    for read in (json.loads, ast.literal_eval, _of_numpy):
         try:
             found = read(text)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
@@ -116,6 +124,11 @@ def structure(cell: object) -> object:
         if isinstance(found, list | dict):
             return found
     return cell
+
+
+def _of_numpy(text: str) -> object:
+    """Read a list with numbers as numpy prints them; nan is no number."""
+    return ast.literal_eval(_NAN.sub("None", _TYPED.sub(r"\1", text)))
 
 
 def spread(content: object, path: str) -> Iterator[Mapping[str, object]]:

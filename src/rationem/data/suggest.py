@@ -69,19 +69,30 @@ def propose(values: Iterable[object], implied: str = "") -> ScaleProposal | None
 
 
 def missing_codes(counts: Counter[str]) -> list[str]:
-    """Return the cells that say that there is no rating: words such as "N/A", and numbers far from all others.
+    """Return the cells that say that there is no rating: words such as "N/A", and rare numbers far below or above all
+    others. On a scale of 0 to 100, 98 and 99 are ratings.
 
     >>> missing_codes(Counter({"1": 9, "2": 9, "3": 9, "4": 8, "99": 3, "N/A": 2})), missing_codes(Counter("-101"))
     (['99', 'N/A'], ['-'])
+    >>> missing_codes(Counter(map(str, range(101)))), missing_codes(Counter(["85", "90", "95", "78", "99", "-1"] * 2))
+    ([], ['-1'])
     """
     numbers = {text: Fraction(text) for text in counts if _NUMBER.fullmatch(text)}
     codes = [text for text in counts if not rated(text, counts) and "," not in text]
     for text, value in numbers.items():
         others = [other for code, other in numbers.items() if code not in _CODES]
-        far = len(others) >= _FEW_LEVELS and min(abs(value - other) for other in others) > 1
+        far = len(others) >= _FEW_LEVELS and _is_far(value, min(others), max(others))
         if text in _CODES and far and counts[text] <= _RARE * counts.total():
             codes.append(text)
     return sorted(codes, key=lambda code: -counts[code])
+
+
+def _is_far(value: Fraction, low: Fraction, high: Fraction) -> bool:
+    """Say whether a number lies outside of a range, by more than one and more than a quarter of the range; below zero
+    by more than one.
+    """
+    gap = max(low - value, value - high)
+    return gap > 1 and (gap > (high - low) / 4 or value < 0 <= low)
 
 
 def _proposed(counts: Counter[str]) -> ScaleProposal | None:

@@ -23,7 +23,7 @@ from rationem.data.columns import Columns
 from rationem.data.direction import against, worse_with_number
 from rationem.data.disguised import undisguised
 from rationem.data.ladders import normal
-from rationem.data.lists import divided, either, mark_of, opened
+from rationem.data.lists import divided, either, mark_of, opened, refuse_shares
 from rationem.data.notations import numbers, plain, read
 from rationem.data.onto_scale import nearest, numbers_of, one_within
 from rationem.data.records import Row
@@ -155,6 +155,8 @@ class _Column:
     def read(self, rows: _Rows) -> tuple[_Rows, ReadValues]:
         """Return the rows with this criterion's cells read."""
         opened_rows = [(name, self._opened(row)) for name, row in rows]
+        for name in self._names(rows[0][1]) if rows else ():
+            refuse_shares([row.cells.get(name) for _, row in opened_rows], rows[0][1].source, name)
         how = "a list" if any(new is not old for (_, new), (_, old) in zip(opened_rows, rows, strict=True)) else ""
         whole = self._counted(opened_rows)
         mark = mark_of(self._without_missing(whole), self.scale) if self.lists and whole else None
