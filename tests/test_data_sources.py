@@ -229,6 +229,17 @@ class Hub:
         return self.table
 
 
+def test_a_folder_with_splits_says_which_are_not_read(tmp_path, monkeypatch):
+    lines = []
+    monkeypatch.setattr("rationem.progress.say", lines.append)
+    for name in ("train", "test"):
+        (tmp_path / f"{name}.jsonl").write_text('{"prompt": "p", "response": "r"}\n')
+    assert len(read_rows(tmp_path)) == 1
+    assert lines == [f"{tmp_path}: read is the split 'train', and not ['test']. To read one: {tmp_path}#test"]
+    assert len(read_rows(f"{tmp_path}#test")) == 1
+    assert len(lines) == 1
+
+
 def test_a_hub_data_set_is_read_by_its_only_split_or_train(monkeypatch):
     for splits, chosen in ((["validation"], "validation"), (["test", "train"], "train")):
         asked = Hub(monkeypatch, splits)

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from rationem import progress
 from rationem.data.file_format import FOUND, FileFormat
 from rationem.data.lines import kind_of
 from rationem.data.readers import READERS, scan_file
@@ -184,8 +185,12 @@ def _choose_split(name: str, known: Sequence[str], asked: str | None) -> str:
     """Return the requested split, else the only one or ``train``."""
     base = name.rpartition("#")[0] if asked is not None else name
     if asked is None:
-        if len(known) == 1 or "train" in known:
-            return str(known[0]) if len(known) == 1 else "train"
+        if len(known) == 1:
+            return str(known[0])
+        if "train" in known:
+            others = [one for one in known if one != "train"]
+            progress.say(f"{name}: read is the split 'train', and not {others}. To read one: {base}#{others[0]}")
+            return "train"
         raise DataError(f"{name} has the splits {list(known)} and no 'train'. Name one: {base}#{known[0]}")
     if asked not in known:
         raise DataError(f"{base}: there is no split {asked!r}.{closest(asked, known)} The splits are {list(known)}.")
