@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,7 +23,9 @@ _SHOWN = 3
 _Table = tuple[str, list[Row]]
 
 
-def joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -> list[_Table]:
+def joined(
+    tables: Sequence[_Table], path: str, on: str, counts: Counter[str], meets: Callable[[Row], bool]
+) -> list[_Table]:
     """Return the rows with the cells of each row of a second file that has the same key.
 
     A row without one is left out and counted; so is a row without a key. A column that both have keeps its name; the
@@ -34,9 +36,11 @@ def joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -
         path: the second file.
         on: the key's column, or "LEFT=RIGHT".
         counts: gets ``unjoined`` and ``unused_in_join``.
+        meets: whether a row of one of the files may remain after the join.
 
     Raises:
-        DataError: a column is missing, no key occurs in both files, or a key occurs several times in both.
+        DataError: a column is missing, no key occurs in both files, or a key occurs several times in both, in rows that
+            may remain.
     """
     left, _, right = (part.strip() for part in on.partition("="))
     rows, others = [row for _, table in tables for row in table], read_rows(path)
@@ -46,8 +50,12 @@ def joined(tables: Sequence[_Table], path: str, on: str, counts: Counter[str]) -
     for row, key in zip(others, theirs, strict=True):
         if key:
             partners[key].append(row)
-    _refuse_several(path, rows, keys, partners)
     stem, of_row = stem_of(Path(path)), iter(keys)
+    known = {name for row in rows for name in row.cells}
+    remaining = [(key, row) for key, row in zip(keys, rows, strict=True) if meets(row)]
+    _refuse_several(
+        path, remaining, partners, lambda other: meets(_with(Row(dict.fromkeys(known), "", 0), other, "", stem))
+    )
     found, missed = [], []
     for label, table in tables:
         made = []
@@ -112,20 +120,23 @@ def _keys(rows: Iterable[Row], left: str, others: Iterable[Row], right: str) -> 
     return keys, theirs
 
 
-def _refuse_several(path: str, rows: Sequence[Row], keys: Sequence[str], partners: dict[str, list[Row]]) -> None:
+def _refuse_several(
+    path: str, rows: Sequence[tuple[str, Row]], partners: dict[str, list[Row]], meets: Callable[[Row], bool]
+) -> None:
     """Refuse a key that several rows of both files have; equal rows of the second file are one."""
-    count = Counter(keys)
-    for key, found in partners.items():
-        if count[key] < 2 or len(found) < 2:
+    count = Counter(key for key, _ in rows)
+    for key, several in partners.items():
+        if count[key] < 2 or len(several) < 2:
             continue
-        if len(different := _different(found)) > 1:
-            place = rows[keys.index(key)].source
+        partners[key] = _different(several)
+        found = [row for row in partners[key] if meets(row)]
+        if len(found) > 1:
+            place = next(row.source for one, row in rows if one == key)
             raise DataError(
                 f"--join {path}: the key {key!r} is in {count[key]} rows of DATA (first: {place}) and in {len(found)} "
                 f"of the file ({', '.join(row.source for row in found[:_SHOWN])}), and these differ, so which belongs "
-                "to which is unknown. Remove or rename the wrong ones."
+                "to which is unknown. Remove or rename the wrong ones, or leave them out by --where."
             )
-        partners[key] = different
 
 
 def _different(rows: Sequence[Row]) -> list[Row]:

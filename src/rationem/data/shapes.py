@@ -136,7 +136,7 @@ class Shapes:
         """
         found = Unpivot(self.unpivot).tables(tables, counts) if self.unpivot else list(tables)
         for path in self.join:
-            found = joined(found, path, self.on or "", counts)
+            found = joined(found, path, self.on or "", counts, self._may_remain)
         if not self.where:
             return found
         rows = [row for _, table in found for row in table]
@@ -148,6 +148,12 @@ class Shapes:
             told = ", ".join(f"{one.column}{one.sign}{one.value}" for one in where)
             raise DataError(f"No row meets --where {told}. {_values(found, where[0].column)}")
         return [one for one in kept if one[1]]
+
+    def _may_remain(self, row: Row) -> bool:
+        """Say whether no condition on a column that a row has leaves it out."""
+        names = {own_name(one.column, row.cells): one for one in self.where}
+        cells = opened(row, names).cells
+        return all(one.holds(cells[name]) for name, one in names.items() if cells.get(name) is not None)
 
     def latest(self, rows: Sequence[tuple[str, Row]], columns: Columns, counts: Counter[str]) -> list[tuple[str, Row]]:
         """Return the latest rating of each rater, item and criterion; count the others as ``superseded``.
