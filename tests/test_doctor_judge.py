@@ -264,7 +264,7 @@ def test_no_cell_of_a_table_stands_on_a_line_of_its_own(tmp_path, capsys, monkey
     flags = ("--test", "b.csv", "--rater-col", "rater", "--raters", "majority", "--scale", " < ".join(levels))
     main(["check", "a.csv", *flags])
     lines = capsys.readouterr().out.splitlines()
-    assert max(map(len, lines)) <= 80
+    assert not [line for line in lines if len(line) > 80 and str(tmp_path) not in line]  # a path is not broken
     start = lines.index("Baselines without the inputs")
     names = [line[:21].strip() for line in lines[start + 2 : start + 7]]
     assert names == ["accuracy", "within one level", "MAE", "log-lik.", "log-lik., pooled"]

@@ -162,7 +162,7 @@ def test_a_judge_rates_a_frame_as_it_rates_a_list_and_keeps_rows_columns_and_ind
 def test_a_judge_says_what_it_is_without_loading_its_weights(tmp_path):
     said = repr(judges.judge(tmp_path, judges.Recorder(lambda _: "z\nFinal rating: 2")))
     assert said.startswith("Judge(")
-    assert said.endswith("judge, 1 < 2 < 3")
+    assert said.endswith("judge, 1 to 3")
 
 
 def test_with_several_criteria_a_frame_gets_columns_for_each_or_for_the_named_one(tmp_path):
