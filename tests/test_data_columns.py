@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from rationem.data import Columns, Row, expand_raters, guess, load, to_fields
+from rationem.data.columns import check_columns
 from rationem.errors import ConfigError, DataError
 from rationem.tasks.rubric import Criterion
 from rationem.tasks.scale import Scale
@@ -286,3 +287,14 @@ def test_a_column_is_named_once(named, told):
 def test_a_rating_column_in_two_spellings_is_one(tmp_path):
     with pytest.raises(ConfigError, match="'rating' twice"):
         of(tmp_path, [BASE | {"rating": 1}], columns=Columns(rating="rating, Rating"))
+
+
+def test_responses_that_may_be_compared_are_named_together_and_a_prompt_can_be_left_out():
+    row = Row({"question": "q", "response_A": "x", "response_B": "y", "label": "A>B"}, "f:1", 1)
+    with pytest.raises(DataError, match=r"compared: `--response-col response_A,response_B`\. The columns"):
+        check_columns(row, [("response", "response")])
+    with pytest.raises(DataError, match=r"If there is none: `--prompt-col none`\."):
+        check_columns(row, [("prompt", "prompt")])
+    with pytest.raises(DataError, match="Did you mean 'question'") as error:
+        check_columns(row, [("prompt", "questoin")])
+    assert "none" not in str(error.value)

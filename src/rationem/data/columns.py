@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
@@ -248,7 +249,11 @@ def _lacking(row: Row, role: str, name: str) -> str:
     if inside := deepest(row.cells, name):
         start, keys = inside
         return f"{text} {start!r} has the keys {keys}.{closest(name, [f'{start}.{key}' for key in keys])}"
-    return f"{text}{closest(name, column_names(row.cells))}"
+    several = [one for one in row.cells if re.fullmatch(rf"{re.escape(name)}[ _-]?[a-z0-9]", one, re.IGNORECASE)]
+    if role == "response" and len(several) > 1:
+        return f"{text} If {' and '.join(map(repr, several))} are compared: `--response-col {','.join(several)}`."
+    none = " If there is none: `--prompt-col none`." if (role, name) == ("prompt", "prompt") else ""
+    return f"{text}{closest(name, column_names(row.cells))}{none}"
 
 
 def guess(
