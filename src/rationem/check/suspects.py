@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from operator import itemgetter
 
@@ -56,22 +56,7 @@ _SORTED, _CHANGES = 0.25, 12
 
 def suspects(material: Material) -> list[Finding]:
     """Return the findings on what the judge is shown and told; none of other layouts of items."""
-    looks = {
-        "responses": (
-            *(
-                inputs,
-                total_row,
-                unread_role,
-                ids_apart,
-                reused,
-                instruction,
-                rare_zero,
-                one_side,
-                in_order,
-                turned_name,
-            ),
-        )
-    }.get(material.task.items, ())
+    looks = _LOOKS.get(material.task.items, ())
     return [finding for look in looks if material.loaded is not None for finding in look(material, material.loaded)]
 
 
@@ -245,7 +230,7 @@ def one_side(material: Material, loaded: LoadedData) -> Iterator[Finding]:
 
 
 def turned_name(material: Material, loaded: LoadedData) -> Iterator[Finding]:
-    """Find a rating column whose name says that a low number, or the response that is not named, is the better one."""
+    """Yield a warning if a rating column is called a rank or names the worse response, and is read the other way."""
     name, scale = loaded.columns.rating, loaded.scale
     if loaded.candidates > 1:
         if _WORSE.search(name):
@@ -265,3 +250,12 @@ def turned_name(material: Material, loaded: LoadedData) -> Iterator[Finding]:
 #: Names of columns of ranks, and of the worse one of several responses.
 _RANK = re.compile(r"(?<![a-z])rank(?![a-z])|(?<![a-z])ranking", re.I)
 _WORSE = re.compile(r"(?<![a-z])(?:worse|worst|loser|lost|rejected)", re.I)
+
+
+#: What is looked at, by the layout of the items.
+_LOOKS: dict[str, tuple[Callable[[Material, LoadedData], Iterator[Finding]], ...]] = {
+    "responses": (
+        *(inputs, total_row, unread_role, ids_apart, reused, instruction),
+        *(rare_zero, one_side, in_order, turned_name),
+    )
+}

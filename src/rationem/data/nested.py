@@ -32,10 +32,11 @@ _BRACKET = re.compile(r"\[(?P<at>-?[0-9]{1,9}|:-1)?(?:(?P<key>[^\[\]=]+)=(?P<val
 _KEY = "~key"
 _BUT_LAST = ":-1"
 _ENDS = re.compile(r"[.\[]")
-#: Numpy's array(...), np.int64(1), and nan, outside of quotation marks.
+#: Numpy's array(...); and a text in quotation marks, which stays, np.int64(1), or nan.
 _ARRAY = re.compile(r"(?:np\.|numpy\.)?array\((\[.*\])(?:,\s*dtype=[\w.]+)?\)", re.DOTALL)
-_TYPED = re.compile(r"\b(?:np|numpy)\.\w+\(([^()'\"]*)\)")
-_NAN = re.compile(r"(?<![\w'\"])nan(?![\w'\"])", re.I)
+_OF_NUMPY = re.compile(
+    r"""(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")|\b(?:np|numpy)\.\w+\((?P<number>[^()'"]*)\)|(?P<nan>\b[nN]a[nN]\b)"""
+)
 
 
 def is_path(name: str) -> bool:
@@ -108,6 +109,8 @@ def structure(cell: object) -> object:
     ([1, None], ['a', None], '[sic] he said')
     >>> structure("[nan, 4.0]"), structure("array([2, 4])"), structure("[np.int64(1), 2]"), structure("[nan bread]")
     ([None, 4.0], [2, 4], [1, 2], '[nan bread]')
+    >>> structure("['a nan b', nan, np.float64(nan), np.int64(3)]")
+    ['a nan b', None, None, 3]
     """
     if not isinstance(cell, str) or len(cell) > _LONGEST:
         return cell
@@ -128,7 +131,12 @@ def structure(cell: object) -> object:
 
 def _of_numpy(text: str) -> object:
     """Read a list with numbers as numpy prints them; nan is no number."""
-    return ast.literal_eval(_NAN.sub("None", _TYPED.sub(r"\1", text)))
+    return ast.literal_eval(_OF_NUMPY.sub(_usual, text))
+
+
+def _usual(found: re.Match[str]) -> str:
+    number = found["number"] if found["text"] is None else None
+    return found["text"] or ("None" if number is None or number.lower() == "nan" else number)
 
 
 def spread(content: object, path: str) -> Iterator[Mapping[str, object]]:

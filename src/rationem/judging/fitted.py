@@ -157,7 +157,7 @@ def _undone(output: Path, files: Iterable[Path]) -> Iterator[None]:
     before = {file: file.read_bytes() if file.is_file() else None for file in files}
     try:
         yield
-    except BaseException:
+    except BaseException:  # also after an interrupt no file of a run that never began may stay; re-raised
         for file, content in before.items():
             if content is not None:
                 file.write_bytes(content)
